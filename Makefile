@@ -1,0 +1,113 @@
+# Everything runs in .venv, which each target makes first if it is missing or its requirements changed.
+# Written for /bin/sh and GNU make 3.81, which is what macOS ships.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+STAGE ?= dev
+VENV := .venv/bin
+READY := .venv/.ready
+
+# pip's chatter about its own next version is not ours.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo local test lint format bench policies deploy conformance requirements FORCE
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## make .venv and nothing else (PYTHON=python3.12 makes it anew with that Python)
+	@echo ".venv is ready, with $$($(VENV)/python --version)"
+
+demo: $(READY) ## the whole way of a backup, on this machine: upload, promote, attack, restore
+	@command -v gpg >/dev/null || { \
+		echo "make demo needs gpg: 'apt-get install gnupg' on Debian, 'brew install gnupg' on macOS." >&2; exit 1; }
+	@command -v tar >/dev/null || { \
+		echo "make demo needs tar: 'apt-get install tar' on Debian; macOS comes with it." >&2; exit 1; }
+	@$(VENV)/python -m localcloud.demo
+
+local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
+	@$(VENV)/python -m localcloud $(ARGS)
+
+test: $(READY) ## run the tests; at least 95 % of chalicelib must be covered, branches too (ARGS="-k name" picks some)
+	@$(VENV)/python -m pytest --cov --cov-report= $(ARGS)
+ifndef ARGS
+	@report=$$($(VENV)/python -m coverage report --include='chalicelib/*' --skip-covered --show-missing --fail-under=95) || { \
+		echo "$$report"; \
+		echo "make test: less than 95 % of chalicelib is covered." >&2; \
+		exit 1; \
+	}
+endif
+
+lint: $(READY) ## ruff (rules and format) and mypy
+	@$(VENV)/python -m ruff check .
+	@$(VENV)/python -m ruff format --check .
+	@$(VENV)/python -m mypy
+
+format: $(READY) ## let ruff format the code and mend what it can
+	@$(VENV)/python -m ruff check --quiet --fix-only .
+	@$(VENV)/python -m ruff format .
+
+bench: $(READY) ## measure, side by side with what one would use instead
+	@$(VENV)/python -m benchmarks $(ARGS)
+
+policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
+	@$(VENV)/python -m admin.policies --stage $(STAGE)
+
+deploy: $(READY) ## deploy to your AWS account (STAGE=prod)
+	@if [ "$(STAGE)" = dev ]; then \
+		echo "The stage dev lives in the local cloud, where 'make local' deploys it; your own is 'make deploy STAGE=prod'." >&2; \
+		exit 2; \
+	fi
+	@unset BACKUPS_DEV_ROUTES; $(VENV)/chalice deploy --stage $(STAGE)
+
+conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on (ENDPOINT=http://...)
+	@if [ -z "$(ENDPOINT)" ]; then \
+		echo "Which S3? For example: make conformance ENDPOINT=http://127.0.0.1:9000" >&2; \
+		exit 2; \
+	fi
+	@$(VENV)/python -m pytest tests/localcloud/test_conformance.py --endpoint=$(ENDPOINT) $(ARGS)
+
+requirements: ## pin and hash the requirements anew, with uv (ARGS=--upgrade takes newer versions)
+	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt $(ARGS)
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt $(ARGS)
+
+# The stamp holds the directory that .venv was made in: its scripts do not survive a move.
+# PYTHON= on the command line asks for that Python, whatever is there.
+ifeq ($(origin PYTHON),command line)
+$(READY): FORCE
+else ifneq ($(shell cat $(READY) 2>/dev/null && $(VENV)/python -c '' 2>/dev/null && echo runs),$(CURDIR) runs)
+$(READY): FORCE
+endif
+
+# Lambda's runtime is the version of the Python that deploys: 3.13 is preferred because it is what was measured.
+# Each candidate is run, not looked up: pyenv and macOS leave commands on the path that only print an excuse.
+$(READY): requirements.txt requirements-dev.txt
+	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
+	else set -- python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python python3.12 python3.14 python3.11 python3; fi; \
+	found=; old=; bare=; \
+	for python in "$$@"; do \
+		version=$$("$$python" -c 'import sys; print("%d.%02d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+		case $$version in [12].*|3.0*|3.10) old=$$python; continue;; esac; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare=$$python; continue; }; \
+		found=$$python; break; \
+	done; \
+	if [ -z "$$found" ]; then \
+		if [ -n "$$bare" ]; then \
+			echo "$$bare cannot make virtual environments: 'apt-get install python3-venv' on Debian, or name another Python with PYTHON=/path/to/python."; \
+		elif [ -n "$$old" ]; then \
+			echo "Python 3.11 or newer is needed, and $$old is $$("$$old" -c 'import platform; print(platform.python_version())'): install one, or name it with PYTHON=/path/to/python."; \
+		else \
+			echo "Python 3.11 or newer is needed, and none of these runs: $$*. Install one, or name it with PYTHON=/path/to/python."; \
+		fi >&2; \
+		exit 1; \
+	fi; \
+	case $$version in 3.1[1-4]) ;; *) \
+		echo "Python $$version has not been tried with this project, 3.11 to 3.14 have: if something fails, name one of those with PYTHON=/path/to/python." >&2;; \
+	esac; \
+	echo "setting up .venv with Python $$version (once)" >&2; \
+	"$$found" -m venv --clear .venv
+	@$(VENV)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
+	@$(VENV)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "$(CURDIR)" >$@

@@ -1,0 +1,1 @@
+"""What runs on the administrator's machine: the `backups` command. Never ships."""

@@ -1,0 +1,104 @@
+"""What each principal may do, as IAM policies: pure functions of the policy and the stage.
+
+Chalice's own generator is off: it reads only `app.py`, knows no permission for a copy, and writes
+`Resource: "*"`. These are what `chalice deploy` attaches instead.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from admin.stage import Stage
+from chalicelib.policy import Policy
+
+Document = dict[str, Any]
+
+
+def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
+    """The policy of each function's role, by the function's name in `app.py`."""
+    return {"promote": promoter_policy(policy, stage)}
+
+
+def promoter_policy(policy: Policy, stage: Stage) -> Document:
+    """Move the policy's uploads into free slots. Never delete or overwrite in the vault."""
+    incoming = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
+    vault = f"arn:aws:s3:::{stage.settings.vault_bucket}"
+    uploads = [f"{incoming}/{key}" for key in policy.claims]
+    return _document(
+        # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
+        _allow("TellMissingFromForbidden", ["s3:ListBucket"], [incoming, vault]),
+        _allow(
+            "TakeUploads",
+            [
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+            ],
+            uploads,
+        ),
+        _allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
+        _allow(
+            "FillFreeSlots",
+            ["s3:PutObject"],
+            [f"{vault}/*"],
+            condition={"Null": {"s3:if-none-match": "false"}},
+        ),
+        # Creating a multipart upload and its parts can carry no condition; completing it does.
+        _allow(
+            "CopyInParts",
+            ["s3:PutObject"],
+            [f"{vault}/*"],
+            condition={"Bool": {"s3:ObjectCreationOperation": "false"}},
+        ),
+        _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
+        _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], [f"{vault}/*"]),
+        _logs(stage, "promote"),
+    )
+
+
+def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -> Document:
+    """Upload this server's own keys to the bucket `incoming`, and nothing else.
+
+    `server` is None where the policy lists no servers.
+    """
+    keys = [
+        f"arn:aws:s3:::{incoming}/{key}"
+        for key, (_, owner) in policy.claims.items()
+        if owner == server
+    ]
+    return _document(
+        _allow("Upload", ["s3:PutObject"], keys),
+        _allow(
+            "ManageOwnUnfinishedUploads",
+            ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            keys,
+        ),
+    )
+
+
+def _logs(stage: Stage, function: str) -> Document:
+    group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{stage.function_name(function)}"
+    return _allow(
+        "WriteOwnLog",
+        ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+        [group, f"{group}:*"],
+    )
+
+
+def _document(*statements: Document) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    condition: Document | None = None,
+) -> Document:
+    statement = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": list(resources),
+    }
+    return statement | ({"Condition": condition} if condition else {})

@@ -1,0 +1,47 @@
+"""The door for events: what AWS invokes. The work is in `chalicelib`."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from chalice.app import Chalice, S3Event
+
+from chalicelib.copying import Limits
+from chalicelib.policy_file import read_policy
+from chalicelib.promotion import Promoter
+from chalicelib.settings import Settings
+
+limits = Limits()
+settings = Settings.from_environment(os.environ)
+promoter = Promoter(
+    s3=boto3.client(
+        "s3",
+        config=Config(
+            # A copy of 5 GiB by one request answers after a minute and a half.
+            read_timeout=300,
+            connect_timeout=10,
+            max_pool_connections=limits.streams,
+            retries={"mode": "standard", "total_max_attempts": 3},
+        ),
+    ),
+    settings=settings,
+    policy=read_policy(),
+    limits=limits,
+)
+
+app = Chalice(app_name="immutable-backups")
+
+
+@app.on_s3_event(bucket=settings.incoming_bucket, events=["s3:ObjectCreated:*"])
+def promote(event: S3Event) -> dict[str, Any]:
+    """Promote every upload that the event names."""
+    records = promoter.promote_all(event.to_dict(), now=datetime.now(UTC))
+    return {"outcomes": [record.as_dict() for record in records]}
+
+
+if os.environ.get("BACKUPS_DEV_ROUTES") == "1":
+    from localcloud.routes import routes
+
+    app.register_blueprint(routes)

@@ -1,0 +1,1 @@
+"""What ships to Lambda: the policy, and the promotion of uploads into the vault."""

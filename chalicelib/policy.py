@@ -1,0 +1,328 @@
+"""The policy: which uploads are promoted, under which names, and what becomes of each one.
+
+    backup.tar.gz.gpg, uploaded 2026-11-23 02:10  ->  slot 2026-11-23.tar.gz.gpg
+
+Everything here is pure: no AWS, no clock, no environment. `decide` is the heart of the program.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from itertools import combinations
+from zoneinfo import ZoneInfo
+
+from chalicelib.naming import Pattern
+
+# S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
+LONGEST_KEY = 1024
+LONGEST_ACCEPTANCE = timedelta(days=365)
+# First path segments that rehearsals and reports use for themselves.
+RESERVED = frozenset({"drill", "contested"})
+STORAGE_CLASSES = ("STANDARD", "STANDARD_IA", "GLACIER_IR")
+# Storage classes and archive states whose bytes S3 cannot copy before they are restored.
+ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"})
+
+# S3's "safe characters" without `*`, which IAM reads as a wildcard: permissions name exact keys.
+_KEY = re.compile(r"[A-Za-z0-9!_.'()/-]+")
+_SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class PolicyError(ValueError):
+    """A policy that would not keep its promise. The message names the value and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One kind of backup: the key it is uploaded as, and the names it is stored under.
+
+    Sizes are in bytes; an upload outside `min_bytes` to `max_bytes` (None: no limit) is rejected.
+    """
+
+    upload: str
+    store_as: Pattern
+    timezone: ZoneInfo
+    min_bytes: int = 1
+    max_bytes: int | None = None
+    storage_class: str = "STANDARD"
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be uploaded, stored or measured."""
+        _check_key("upload", self.upload)
+        _check_key("store_as", self.store_as.text)
+        if self.min_bytes < 1:
+            raise PolicyError(
+                f"min_bytes = {self.min_bytes} must be 1 or more: an empty file is no backup"
+            )
+        if self.max_bytes is not None and self.max_bytes < self.min_bytes:
+            raise PolicyError(
+                f"max_bytes = {self.max_bytes} must not be less than min_bytes, {self.min_bytes}"
+            )
+        if self.storage_class not in STORAGE_CLASSES:
+            raise PolicyError(
+                f'storage_class = "{self.storage_class}" must be one of '
+                + ", ".join(STORAGE_CLASSES)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One period of a rule and the one vault name that belongs to it. Filled at most once, ever.
+
+    The period runs from `start` to `end` (excluded); both are aware, in UTC.
+    """
+
+    name: str
+    rule: Rule
+    server: str | None
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The rules of a vault. Without `servers`, keys are bare; with them, `web1/` comes first."""
+
+    rules: tuple[Rule, ...]
+    timezone: ZoneInfo
+    servers: tuple[str, ...] = ()
+    accept_within: timedelta = timedelta(hours=168)
+
+    def __post_init__(self) -> None:
+        """Refuse rules that could meet in one upload or one stored name."""
+        if not self.rules:
+            raise PolicyError("there is no [[rule]]: nothing would ever be promoted; add one")
+        if not timedelta(hours=1) <= self.accept_within <= LONGEST_ACCEPTANCE:
+            hours = self.accept_within // timedelta(hours=1)
+            raise PolicyError(f"accept_within_hours = {hours} must be from 1 to 8760 (a year)")
+        _check_servers(self.servers)
+        for one, other in combinations(self.rules, 2):
+            if one.upload == other.upload:
+                raise PolicyError(f'two rules claim the upload "{one.upload}"; keep one of them')
+            if one.store_as.overlaps(other.store_as):
+                raise PolicyError(
+                    f'the rules for "{one.upload}" and "{other.upload}" could store under the same '
+                    f'name ("{one.store_as}", "{other.store_as}"); give them different endings'
+                )
+        longest_prefix = max((len(f"{server}/") for server in self.servers), default=0)
+        for rule in self.rules:
+            if longest_prefix + max(len(rule.upload), rule.store_as.longest) > LONGEST_KEY:
+                raise PolicyError(
+                    f'the rule for "{rule.upload[:40]}" can make names longer than '
+                    f"{LONGEST_KEY:,} bytes, which S3 does not take; shorten them"
+                )
+
+    @cached_property
+    def claims(self) -> Mapping[str, tuple[Rule, str | None]]:
+        """Every key that may be uploaded, with its rule and its server (None: bare names)."""
+        return {
+            f"{server}/{rule.upload}" if server else rule.upload: (rule, server)
+            for server in self.servers or (None,)
+            for rule in self.rules
+        }
+
+    def slot_of(self, key: str, moment: datetime) -> Slot:
+        """The slot of an upload of `key` made at `moment` (aware).
+
+        Raises KeyError where no rule names `key`.
+        """
+        rule, server = self.claims[key]
+        slot = _slot(rule, server, rule.store_as.name(moment, rule.timezone))
+        if slot is None:
+            raise ValueError(f"{moment} has no slot of its own in {rule.timezone}")
+        return slot
+
+    def slot_named(self, name: str) -> Slot | None:
+        """The slot whose vault name is `name`; None if this policy never writes that name."""
+        for rule, server in self.claims.values():
+            prefix = f"{server}/" if server else ""
+            if name.startswith(prefix) and (slot := _slot(rule, server, name.removeprefix(prefix))):
+                return slot
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checksum:
+    """A checksum over a whole object, as S3 reports it: `CRC64NVME` and its base64 value."""
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One object in incoming, as HEAD describes it.
+
+    `version_id` is None where the bucket keeps no versions; `checksum` is None where S3 has none
+    over the whole object.
+    """
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+    version_id: str | None = None
+    storage_class: str = "STANDARD"
+    encryption: str | None = None
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """An upload that S3 does not even describe: it is encrypted with a key its sender kept."""
+
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a slot holds, as HEAD describes it; the source is what our own metadata says."""
+
+    size: int
+    source_key: str | None = None
+    source_etag: str | None = None
+    checksum: Checksum | None = None
+
+    def came_from(self, upload: Upload) -> bool:
+        """Whether this is a copy of that very upload: same key, same ETag, same size."""
+        return (self.source_key, self.source_etag, self.size) == (
+            upload.key,
+            upload.etag,
+            upload.size,
+        )
+
+
+@dataclass(frozen=True)
+class DeleteMarker:
+    """What lies on a slot whose backup somebody deleted. Never taken for a free slot."""
+
+
+class Outcome(StrEnum):
+    """What can become of an upload. Anything else is an exception, and is tried again."""
+
+    PROMOTED = "promoted"
+    ALREADY_PROMOTED = "already-promoted"
+    CONTESTED = "contested"
+    IGNORED = "ignored"
+    GONE = "gone"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """An outcome, the reason for it as a sentence, and the slot it is about (None: no slot)."""
+
+    outcome: Outcome
+    reason: str
+    slot: Slot | None = None
+
+
+def decide(
+    policy: Policy,
+    *,
+    key: str,
+    upload: Upload | Sealed | None,
+    stored: Stored | DeleteMarker | None,
+    now: datetime,
+) -> Decision:
+    """What to do with the upload `key`, given what is there: only `promoted` asks for a copy.
+
+    `upload` is None when incoming does not hold it, `stored` is None when its slot is free.
+    """
+    if key not in policy.claims:
+        return Decision(outcome=Outcome.IGNORED, reason="No rule of the policy names this key.")
+    if upload is None:
+        return Decision(outcome=Outcome.GONE, reason="The upload is not there any more.")
+    if isinstance(upload, Sealed):
+        return Decision(
+            outcome=Outcome.REJECTED,
+            reason="It is encrypted with a key that its sender kept (SSE-C), so it cannot be "
+            "copied; upload it without.",
+        )
+
+    slot = policy.slot_of(key, upload.last_modified)
+    if isinstance(stored, Stored) and stored.came_from(upload):
+        return Decision(
+            outcome=Outcome.ALREADY_PROMOTED,
+            reason=f"{slot.name} holds this very upload.",
+            slot=slot,
+        )
+    if objection := _objection(policy, slot.rule, upload, now):
+        return Decision(outcome=Outcome.REJECTED, reason=objection, slot=slot)
+    if isinstance(stored, DeleteMarker):
+        return Decision(
+            outcome=Outcome.CONTESTED,
+            reason=f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was "
+            "changed; find out who did it.",
+            slot=slot,
+        )
+    if stored is not None:
+        return Decision(
+            outcome=Outcome.CONTESTED,
+            reason=f"{slot.name} already holds a different upload. Nothing was changed.",
+            slot=slot,
+        )
+    return Decision(outcome=Outcome.PROMOTED, reason=f"{slot.name} was free.", slot=slot)
+
+
+def _objection(policy: Policy, rule: Rule, upload: Upload, now: datetime) -> str | None:
+    """Why this upload can never be promoted, as a sentence; None if it can."""
+    if now - upload.last_modified > policy.accept_within:
+        hours = policy.accept_within // timedelta(hours=1)
+        return f"It was uploaded more than {hours} hours ago, which is too late to name a slot."
+    if upload.size < rule.min_bytes:
+        return f"It has {upload.size:,} bytes, fewer than min_bytes, {rule.min_bytes:,}."
+    if rule.max_bytes is not None and upload.size > rule.max_bytes:
+        return f"It has {upload.size:,} bytes, more than max_bytes, {rule.max_bytes:,}."
+    if upload.storage_class in ARCHIVED:
+        return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
+    if upload.encryption is not None and upload.encryption.startswith("aws:kms"):
+        return f"It is encrypted with a KMS key ({upload.encryption}); upload it without."
+    return None
+
+
+def _slot(rule: Rule, server: str | None, name: str) -> Slot | None:
+    period = rule.store_as.period(name, rule.timezone)
+    if period is None:
+        return None
+    return Slot(
+        name=f"{server}/{name}" if server else name,
+        rule=rule,
+        server=server,
+        start=period.start,
+        end=period.end,
+    )
+
+
+def _check_key(setting: str, key: str) -> None:
+    """Refuse what S3, IAM or a shell would not take literally. (Directives count as digits.)"""
+    literal = re.sub("%[A-Za-z]", "0", key)
+    segments = literal.split("/")
+    shown = f'{setting} = "{key[:60]}"'
+    if {"", ".", ".."} & set(segments):
+        raise PolicyError(
+            f"{shown} must be a plain name such as backup.tar.gz.gpg: not empty, no / at either "
+            "end, nothing but names between slashes"
+        )
+    if not _KEY.fullmatch(literal):
+        raise PolicyError(
+            f"{shown} may only have letters, digits and / ! - _ . ' ( ), which S3 and IAM both "
+            "take literally; rename it"
+        )
+    if segments[0] in RESERVED:
+        raise PolicyError(f'{shown} begins with "{segments[0]}", which is reserved; rename it')
+
+
+def _check_servers(servers: tuple[str, ...]) -> None:
+    for server in servers:
+        if not _SERVER.fullmatch(server):
+            raise PolicyError(
+                f'servers has "{server}"; use letters, digits, - _ . and begin with a letter or '
+                "a digit"
+            )
+        if server in RESERVED:
+            raise PolicyError(f'servers has "{server}", which is reserved; choose another name')
+        if servers.count(server) > 1:
+            raise PolicyError(f'servers has "{server}" twice; name each server once')

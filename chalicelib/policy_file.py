@@ -1,0 +1,144 @@
+"""Reads `policy.toml`, and refuses whatever is wrong with it in one sentence."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chalicelib.naming import Pattern, PatternError
+from chalicelib.policy import Policy, PolicyError, Rule
+
+POLICY_FILE = Path(__file__).with_name("policy.toml")
+
+_POLICY_SETTINGS = {"timezone", "accept_within_hours", "servers", "rule"}
+_RULE_SETTINGS = {"upload", "store_as", "timezone", "min_bytes", "max_bytes", "storage_class"}
+
+
+def read_policy(path: Path = POLICY_FILE) -> Policy:
+    """The policy in the file `path`.
+
+    Raises PolicyError, one sentence that names file, rule, value and remedy.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PolicyError(f"{path} does not exist; write one like README.md shows") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(
+            f"{path.name} is not UTF-8 text (byte {error.start}); save it so"
+        ) from None
+    try:
+        return parse_policy(text)
+    except PolicyError as error:
+        raise PolicyError(f"{path.name}: {error}") from None
+
+
+def parse_policy(text: str) -> Policy:
+    """The policy that `text`, in TOML, describes. Raises PolicyError."""
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        last = f"at line {text.count(chr(10)) + 1}, the end of the file"
+        problem = str(error).replace("at end of document", last)
+        raise PolicyError(f"this is not TOML: {problem}") from None
+
+    _refuse_unknown(settings, _POLICY_SETTINGS)
+    timezone = _zone(_require(settings, "timezone", str, example='timezone = "Europe/London"'))
+    rules = _typed(settings, "rule", list, default=[])
+    return Policy(
+        timezone=timezone,
+        rules=tuple(_rule(rule, number, timezone) for number, rule in enumerate(rules, start=1)),
+        servers=tuple(_strings(settings, "servers")),
+        accept_within=_hours(settings),
+    )
+
+
+def _rule(settings: Any, number: int, timezone: ZoneInfo) -> Rule:
+    if not isinstance(settings, dict):
+        raise PolicyError("rule must be written as a [[rule]] section, with double brackets")
+    upload = settings.get("upload")
+    where = f"rule {number} ({upload})" if isinstance(upload, str) else f"rule {number}"
+    try:
+        _refuse_unknown(settings, _RULE_SETTINGS)
+        store_as = _require(settings, "store_as", str, example='store_as = "%Y-%m-%d.tar.gz.gpg"')
+        try:
+            pattern = Pattern(store_as)
+        except PatternError as error:
+            raise PolicyError(f'store_as = "{store_as}": {error}') from None
+        return Rule(
+            upload=_require(settings, "upload", str, example='upload = "backup.tar.gz.gpg"'),
+            store_as=pattern,
+            timezone=_zone(settings["timezone"]) if "timezone" in settings else timezone,
+            min_bytes=_typed(settings, "min_bytes", int, default=1),
+            max_bytes=_typed(settings, "max_bytes", int, default=None),
+            storage_class=_typed(settings, "storage_class", str, default="STANDARD"),
+        )
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
+
+
+def _zone(name: Any) -> ZoneInfo:
+    if not isinstance(name, str):
+        raise PolicyError(f'timezone = {name!r} must be a text such as "Europe/London"')
+    # The list that ships with us, not the files of this machine: what is accepted here must be
+    # known to Lambda too, and on macOS even `europe/london` would open a file.
+    known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    if name in known:
+        return ZoneInfo(name)
+    zones = {zone.casefold(): zone for zone in known}
+    near = [zone for zone in zones if zone.endswith("/" + name.casefold())]
+    near = near or difflib.get_close_matches(name.casefold(), zones, n=3, cutoff=0.5)
+    names = [zones[zone] for zone in near]
+    hint = (
+        f"did you mean {_listed(names)}?" if names else 'use an IANA name such as "Europe/London"'
+    )
+    raise PolicyError(f'timezone = "{name}" does not exist; {hint}')
+
+
+def _hours(settings: Mapping[str, Any]) -> timedelta:
+    hours = _typed(settings, "accept_within_hours", int, default=168)
+    try:
+        return timedelta(hours=hours)
+    except OverflowError:
+        return timedelta.max
+
+
+def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are {_listed(sorted(known))}"
+            raise PolicyError(f'"{name}" is not a setting; {hint}')
+
+
+_TYPE_NAMES = {str: "a text in quotes", int: "a whole number", list: "a list in brackets"}
+
+
+def _typed(settings: Mapping[str, Any], name: str, kind: type, *, default: Any) -> Any:
+    value = settings.get(name, default)
+    # bool is a subclass of int: `min_bytes = true` must not pass for 1.
+    if name in settings and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise PolicyError(f"{name} = {value!r} must be {_TYPE_NAMES[kind]}")
+    return value
+
+
+def _require(settings: Mapping[str, Any], name: str, kind: type, *, example: str) -> Any:
+    if name not in settings:
+        raise PolicyError(f"{name} is missing; write for example {example}")
+    return _typed(settings, name, kind, default=None)
+
+
+def _strings(settings: Mapping[str, Any], name: str) -> list[str]:
+    values: list[str] = _typed(settings, name, list, default=[])
+    for value in values:
+        if not isinstance(value, str):
+            raise PolicyError(f'{name} has {value!r}, which must be a text such as "web1"')
+    return values
+
+
+def _listed(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

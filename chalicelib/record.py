@@ -1,0 +1,97 @@
+"""What became of each upload: one line of JSON in the log, and its metrics.
+
+{"level": "INFO", "message": "2026-11-23.tar.gz.gpg was free.", "outcome": "promoted",
+ "upload": "backup.tar.gz.gpg", "slot": "2026-11-23.tar.gz.gpg", "size": 5368709120, ...}
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from chalicelib.policy import Outcome
+
+SERVICE = "immutable-backups"
+NAMESPACE = "ImmutableBackups"
+
+# Escaped to ASCII: no character of a key, line separators included, can begin a second line.
+logger = Logger(
+    service=SERVICE,
+    level="INFO",
+    location=None,
+    json_serializer=functools.partial(json.dumps, default=str),
+)
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+
+# Nothing is broken, but somebody should know.
+_ALARMING = frozenset({Outcome.CONTESTED, Outcome.REJECTED})
+_COUNTED = {
+    Outcome.PROMOTED: "Promoted",
+    Outcome.CONTESTED: "Contested",
+    Outcome.REJECTED: "Rejected",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What a notification of S3 says. Only `key` and `version_id` are ever acted upon.
+
+    `claimed_ip` and `claimed_principal` are who uploaded, if the event speaks the truth.
+    """
+
+    key: str
+    version_id: str | None = None
+    claimed_ip: str | None = None
+    claimed_principal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`."""
+
+    outcome: Outcome
+    reason: str
+    upload: str
+    slot: str | None = None
+    rule: str | None = None
+    server: str | None = None
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    uploaded_at: str | None = None
+    checksum: str | None = None
+    claimed_ip: str | None = None
+    claimed_principal: str | None = None
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as plain data, in the order of its fields."""
+        return {**self.__dict__, "outcome": self.outcome.value}
+
+
+def write(record: Record) -> None:
+    """Write the record's one line and count it."""
+    level = logger.warning if record.outcome in _ALARMING else logger.info
+    level(f"{record.outcome}: {record.upload}", **record.as_dict())
+    if name := _COUNTED.get(record.outcome):
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+    if record.outcome is Outcome.PROMOTED:
+        metrics.add_metric(name="BytesPromoted", unit=MetricUnit.Bytes, value=record.size or 0)
+        metrics.add_metric(name="PromotionSeconds", unit=MetricUnit.Seconds, value=record.seconds)
+
+
+def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
+    """Write one line about an upload that could not be settled, with what S3 said of it."""
+    logger.error(
+        "failed: %s: %s", type(error).__name__, error, notification=notification, exc_info=error
+    )
+
+
+def flush_metrics() -> None:
+    """Hand the counted metrics to CloudWatch (one line of embedded metric format)."""
+    if metrics.metric_set:
+        metrics.flush_metrics()

@@ -1,0 +1,55 @@
+"""The environment of the functions: which buckets they work on, and whose those are."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class SettingsError(ValueError):
+    """A variable of the environment that is missing or cannot be right; the message says which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked)."""
+
+    incoming_bucket: str
+    vault_bucket: str
+    incoming_owner: str | None = None
+    vault_owner: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER and VAULT_OWNER.
+
+        Raises SettingsError.
+        """
+        settings = cls(
+            incoming_bucket=_required(environment, "INCOMING_BUCKET"),
+            vault_bucket=_required(environment, "VAULT_BUCKET"),
+            incoming_owner=_account(environment, "INCOMING_OWNER"),
+            vault_owner=_account(environment, "VAULT_OWNER"),
+        )
+        if settings.incoming_bucket == settings.vault_bucket:
+            raise SettingsError(
+                f"INCOMING_BUCKET and VAULT_BUCKET are both {settings.vault_bucket}: servers would "
+                "write into the vault; name two buckets"
+            )
+        return settings
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise SettingsError(
+            f"{name} is not set; it belongs in the environment_variables of this stage in "
+            ".chalice/config.json"
+        )
+    return value
+
+
+def _account(environment: Mapping[str, str], name: str) -> str | None:
+    value = environment.get(name)
+    if value and not re.fullmatch("[0-9]{12}", value):
+        raise SettingsError(f"{name} is {value!r}; an account id has 12 digits")
+    return value or None

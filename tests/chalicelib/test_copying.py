@@ -1,0 +1,111 @@
+"""The plan of a copy, and the very requests that are sent."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.copying import GIB, MIB, Limits, Source, is_single, plan_parts
+from tests.wire import Wire
+from tests.world import PARTS, World
+
+LARGEST = 48_828_125 * MIB  # 10,000 parts of 5 GiB: what S3 calls 48.8 TiB
+
+
+@pytest.mark.parametrize(
+    "size",
+    [1, 4, 5, 64 * MIB, 64 * MIB + 1, 5 * GIB, 625 * GIB, 625 * GIB + 1, 20 * 1024 * GIB, LARGEST],
+)
+def test_parts_cover_every_byte_once_within_what_s3_allows(size: int) -> None:
+    parts = plan_parts(size, Limits())
+    assert [part.number for part in parts] == list(range(1, len(parts) + 1))
+    assert parts[0].first == 0
+    assert parts[-1].last == size - 1
+    assert all(a.last + 1 == b.first for a, b in zip(parts, parts[1:], strict=False))
+    assert len(parts) <= 10_000
+    assert all(5 * MIB <= part.last - part.first + 1 <= 5 * GIB for part in parts[:-1])
+
+
+@pytest.mark.parametrize(
+    ("size", "checksum", "single"),
+    [
+        pytest.param(256 * MIB, None, True, id="as large as one request is quick"),
+        pytest.param(256 * MIB + 1, None, False, id="a byte more"),
+        pytest.param(5 * GIB, ("SHA256", "x"), True, id="SHA cannot be kept in parts"),
+        pytest.param(5 * GIB, ("CRC64NVME", "x"), False, id="a CRC can"),
+    ],
+)
+def test_a_copy_is_made_at_once_or_in_parts(
+    size: int, checksum: tuple[str, str] | None, single: bool
+) -> None:
+    source = Source(bucket="b", key="k", etag="e", size=size, checksum=checksum)
+    assert is_single(source, Limits()) is single
+
+
+def pins(notice_version: str | None) -> dict[str, Any]:
+    source: dict[str, Any] = {"Bucket": "backups1", "Key": "backup.tar.gz.gpg"}
+    return source | ({"VersionId": notice_version} if notice_version else {})
+
+
+def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
+    settings = replace(
+        any_world.promoter.settings, incoming_owner="123456789012", vault_owner="123456789012"
+    )
+    world = replace(any_world, promoter=replace(any_world.promoter, settings=settings))
+    notice = world.upload(b"several parts")
+    wire.calls.clear()
+    record = world.promote(notice)
+
+    for name, sent in wire.calls:
+        assert sent["ExpectedBucketOwner"] == "123456789012", name
+        if name in {"CopyObject", "CompleteMultipartUpload"}:
+            assert sent["IfNoneMatch"] == "*"
+        if name in {"CopyObject", "UploadPartCopy"}:
+            assert sent["CopySource"] == pins(notice.version_id)
+            assert sent["CopySourceIfMatch"] == f'"{record.etag}"'
+            assert sent["ExpectedSourceBucketOwner"] == "123456789012"
+        if name == "CopyObject":
+            assert sent["MetadataDirective"] == "REPLACE"
+            assert sent["TaggingDirective"] == "REPLACE"
+            assert sent["AnnotationDirective"] == "EXCLUDE"
+            assert "Tagging" not in sent
+        if name == "CompleteMultipartUpload":
+            assert sent["MpuObjectSize"] == 13
+            assert sent["ChecksumType"] == "FULL_OBJECT"
+            assert f"CRC32:{sent['ChecksumCRC32']}" == record.checksum
+        if name == "DeleteObject":
+            assert sent["Bucket"] == "backups1"
+            pin = {"VersionId": notice.version_id} if notice.version_id else {"IfMatch"}
+            assert set(pin) <= set(sent)
+
+
+READS = {"HeadObject", "GetObject", "ListMultipartUploads"}
+
+
+def test_nothing_else_is_ever_written_to_the_vault(any_world: World, wire: Wire) -> None:
+    """Also not by contested, repeated and rejected uploads."""
+    for body in (b"first", b"first", b"second", b""):
+        any_world.promote(any_world.upload(body))
+    own = {"PutObject"}  # the test's uploads, into incoming
+    written = {(name, sent["Bucket"]) for name, sent in wire.calls if name not in READS | own}
+    copies = (
+        {"CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"}
+        if any_world.promoter.limits == PARTS
+        else {"CopyObject"}
+    )
+    assert written == {(name, "backups2") for name in copies} | {("DeleteObject", "backups1")}
+
+
+def test_a_small_promotion_takes_five_requests(world: World, wire: Wire) -> None:
+    notice = world.upload(b"files")
+    wire.sent.clear()
+    world.promote(notice)
+    assert wire.sent == ["HeadObject", "HeadObject", "CopyObject", "HeadObject", "DeleteObject"]
+
+
+def test_a_contested_upload_costs_two_looks(world: World, wire: Wire) -> None:
+    world.promote(world.upload(b"first"))
+    notice = world.upload(b"second")
+    wire.sent.clear()
+    world.promote(notice)
+    assert wire.sent == ["HeadObject", "HeadObject"]

@@ -1,0 +1,253 @@
+"""Whatever S3 answers: never taken for absence, never for success, and never the end of a backup."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.policy import Outcome
+from tests.wire import (
+    Fault,
+    Killed,
+    Wire,
+    answers,
+    does_it_and_answers,
+    does_it_and_is_silent,
+    never_answers,
+)
+from tests.world import DAILY, PARTS, World
+
+COPIES = {"copied at once": "CopyObject", "copied in parts": "CompleteMultipartUpload"}
+
+
+@pytest.fixture(params=list(COPIES))
+def path(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def here(path: str, world: World) -> World:
+    return world if path == "copied at once" else world.with_limits(PARTS)
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+@pytest.mark.parametrize("number", [1, 2], ids=["the upload", "the slot"])
+def test_an_error_of_a_look_is_never_absence(
+    here: World, wire: Wire, number: int, status: int
+) -> None:
+    """The original took every error for "does not exist", and copied over the old backup."""
+    first = here.upload(b"good")
+    here.promote(first)
+    vault = here.vault()
+    notice = here.upload(b"rubbish")
+    wire.sent.clear()
+    passes: list[Fault | None] = [None] * (number - 1)
+    wire.fail("HeadObject", *passes, *[answers(status, str(status))] * 3)
+    with pytest.raises(ClientError):
+        here.promote(notice)
+    assert here.vault() == vault
+    assert here.incoming() == [DAILY]
+    assert not {"CopyObject", "CreateMultipartUpload"} & set(wire.sent)
+
+
+def test_a_head_that_is_forbidden_or_bad_for_another_reason_raises(
+    world: World, wire: Wire
+) -> None:
+    notice = world.upload(b"files")
+    # botocore asks twice after a 400: the first may mean another region.
+    for status, times in ((400, 2), (403, 1)):
+        wire.fail("HeadObject", *[answers(status, str(status))] * times)
+        with pytest.raises(ClientError):
+            world.promote(notice)
+    assert world.bodies() == {}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(does_it_and_is_silent, id="no reply"),
+        pytest.param(does_it_and_answers(500), id="500"),
+        pytest.param(does_it_and_answers(503, "SlowDown"), id="503"),
+        pytest.param(does_it_and_answers(200), id="an error inside a 200"),
+    ],
+)
+def test_a_copy_whose_reply_is_lost_is_found_by_the_retry(
+    here: World, path: str, wire: Wire, lost: Fault
+) -> None:
+    """botocore sends it again and gets 412, for our own copy."""
+    notice = here.upload(b"files")
+    wire.fail(COPIES[path], lost)
+    assert here.promote(notice).outcome is Outcome.ALREADY_PROMOTED
+    assert list(here.bodies().values()) == [b"files"]
+    assert here.incoming() == []
+    assert here.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        pytest.param(never_answers, id="no reply"),
+        pytest.param(answers(500, "InternalError"), id="500"),
+        pytest.param(answers(503, "SlowDown"), id="503"),
+        pytest.param(answers(200, "InternalError"), id="an error inside a 200"),
+        pytest.param(answers(409, "ConditionalRequestConflict"), id="409"),
+    ],
+)
+def test_what_passes_is_tried_again(here: World, path: str, wire: Wire, passing: Fault) -> None:
+    notice = here.upload(b"files")
+    wire.fail(COPIES[path], passing)
+    assert here.promote(notice).outcome is Outcome.PROMOTED
+    assert list(here.bodies().values()) == [b"files"]
+    assert here.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [
+        pytest.param([never_answers] * 3, id="no reply"),
+        pytest.param([answers(500, "InternalError")] * 3, id="500"),
+        pytest.param([answers(403, "AccessDenied")], id="403"),
+        pytest.param([answers(409, "OperationAborted")], id="another 409"),
+        pytest.param([answers(404, "NoSuchUpload")], id="404 NoSuchUpload"),
+        pytest.param([answers(409, "ConditionalRequestConflict")] * 5, id="409"),
+        pytest.param([answers(412, "PreconditionFailed")], id="412 of nothing that we see"),
+    ],
+)
+def test_what_lasts_is_raised_as_it_was_and_a_later_run_completes_it(
+    here: World, path: str, wire: Wire, lasting: list[Fault]
+) -> None:
+    notice = here.upload(b"files")
+    wire.fail(COPIES[path], *lasting)
+    with pytest.raises((ClientError, BotoCoreError)):
+        here.promote(notice)
+    assert here.bodies() == {}
+    assert here.incoming() == [DAILY]
+    assert here.unfinished() == []
+
+    assert here.promote(notice).outcome is Outcome.PROMOTED
+    assert list(here.bodies().values()) == [b"files"]
+
+
+def test_a_part_that_fails_ends_the_copy_and_leaves_no_parts(world: World, wire: Wire) -> None:
+    here = world.with_limits(PARTS)
+    notice = here.upload(b"several parts of four")
+    wire.fail("UploadPartCopy", None, answers(403, "AccessDenied"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        here.promote(notice)
+    assert here.bodies() == {}
+    assert here.unfinished() == []
+
+
+def test_a_failed_abort_does_not_hide_why_the_copy_failed(world: World, wire: Wire) -> None:
+    here = world.with_limits(PARTS)
+    notice = here.upload(b"files")
+    wire.fail("CompleteMultipartUpload", answers(403, "AccessDenied"))
+    wire.fail("AbortMultipartUpload", answers(400, "BadRequest"))
+    with pytest.raises(ClientError, match="CompleteMultipartUpload") as failure:
+        here.promote(notice)
+    assert "could not be removed" in failure.value.__notes__[0]
+
+
+def test_parts_do_not_stay_when_another_run_aborted_them_first(world: World, wire: Wire) -> None:
+    here = world.with_limits(PARTS)
+    notice = here.upload(b"files")
+
+    def abort_all(operation: str) -> None:
+        if operation == "CompleteMultipartUpload":
+            wire.before_each = None
+            [upload] = here.s3.list_multipart_uploads(Bucket="backups2")["Uploads"]
+            here.s3.abort_multipart_upload(
+                Bucket="backups2", Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+
+    wire.before_each = abort_all
+    with pytest.raises(ClientError, match="NoSuchUpload"):
+        here.promote(notice)
+    assert here.promote(notice).outcome is Outcome.PROMOTED
+
+
+def test_a_conflict_of_the_removal_is_tried_again(here: World, wire: Wire) -> None:
+    notice = here.upload(b"files")
+    wire.fail("DeleteObject", answers(409, "ConditionalRequestConflict"))
+    assert here.promote(notice).outcome is Outcome.PROMOTED
+    assert here.incoming() == []
+
+
+def test_a_removal_that_fails_is_completed_by_the_next_run(here: World, wire: Wire) -> None:
+    notice = here.upload(b"files")
+    wire.fail("DeleteObject", *[answers(403, "AccessDenied")] * 2)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        here.promote(notice)
+    vault = here.vault()
+    assert here.promote(notice).outcome is Outcome.ALREADY_PROMOTED
+    assert here.vault() == vault
+    assert here.incoming() == []
+
+
+def test_another_owner_s_bucket_is_neither_read_nor_written(here: World, wire: Wire) -> None:
+    notice = here.upload(b"files")
+    for owner in ({"incoming_owner": "999999999999"}, {"vault_owner": "999999999999"}):
+        settings = replace(here.promoter.settings, **owner)
+        there = replace(here, promoter=replace(here.promoter, settings=settings))
+        with pytest.raises(ClientError):
+            there.promote(notice)
+    assert here.bodies() == {}
+
+
+@pytest.mark.parametrize("keeps_versions", [False, True], ids=["unversioned", "versioned"])
+def test_killed_between_any_two_requests_the_next_run_ends_in_the_same_state(
+    here: World, wire: Wire, keeps_versions: bool
+) -> None:
+    if keeps_versions:
+        here.keep_versions()
+
+    def end_state() -> tuple[Any, ...]:
+        [stored] = here.vault().values()
+        versions = here.s3.list_object_versions(Bucket="backups2")["Versions"]
+        untimed = {"Body", "ContentLength", "StorageClass", "ChecksumCRC32"}
+        return (
+            {key: value for key, value in stored.items() if key in untimed},
+            set(stored["Metadata"]),
+            len(versions),
+            here.incoming(),
+            here.unfinished(),
+        )
+
+    def fresh() -> None:
+        for version in here.s3.list_object_versions(Bucket="backups2").get("Versions", []):
+            here.s3.delete_object(
+                Bucket="backups2", Key=version["Key"], VersionId=version["VersionId"]
+            )
+
+    here.promote(here.upload(b"several parts"))
+    undisturbed = end_state()
+    requests = len([name for name in wire.sent if name in EVERY_REQUEST])
+    fresh()
+
+    cut_points = 0
+    for cut in range(1, requests + 1):
+        notice = here.upload(b"several parts")
+        wire.sent.clear()
+        wire.killed_at = cut
+        try:
+            here.promote(notice)
+        except Killed:
+            cut_points += 1
+        wire.killed_at = None
+        here.promote(notice)
+        assert end_state() == undisturbed, f"killed after request {cut}: {wire.sent[:cut]}"
+        fresh()
+    assert cut_points >= 4
+
+
+EVERY_REQUEST = {
+    "HeadObject",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "UploadPartCopy",
+    "CompleteMultipartUpload",
+    "ListMultipartUploads",
+    "AbortMultipartUpload",
+    "DeleteObject",
+}

@@ -1,0 +1,183 @@
+from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from chalicelib.policy import PolicyError
+from chalicelib.policy_file import parse_policy, read_policy
+
+TOP = 'timezone = "Europe/London"'
+RULE = """
+[[rule]]
+upload = "backup.tar.gz.gpg"
+store_as = "%Y-%m-%d.tar.gz.gpg"
+"""
+
+
+def test_the_policy_that_ships_says_what_the_description_says() -> None:
+    policy = read_policy()
+    assert policy.timezone.key == "Etc/UTC"
+    assert {key: rule.store_as.text for key, (rule, _) in policy.claims.items()} == {
+        "backup.tar.gz.gpg": "%Y-%m-%d.tar.gz.gpg",
+        "sql.gz.gpg": "%Y-%m-%d.%H.sql.gz.gpg",
+    }
+
+
+def test_what_is_not_said_has_a_sensible_default() -> None:
+    policy = parse_policy(TOP + RULE)
+    [rule] = policy.rules
+    assert policy.accept_within == timedelta(hours=168)
+    assert policy.servers == ()
+    assert rule.timezone == policy.timezone
+    assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1, None, "STANDARD")
+
+
+def test_every_setting_is_read() -> None:
+    policy = parse_policy(
+        dedent("""
+            timezone = "Europe/London"
+            accept_within_hours = 24
+            servers = ["web1", "db-1.example"]
+            [[rule]]
+            upload = "dumps/sql.gz.gpg"
+            store_as = "sql/%Y/%Y-%m-%d.%H.sql.gz.gpg"
+            timezone = "Asia/Kolkata"
+            min_bytes = 1000
+            max_bytes = 2000
+            storage_class = "GLACIER_IR"
+        """)
+    )
+    [rule] = policy.rules
+    assert policy.accept_within == timedelta(hours=24)
+    assert set(policy.claims) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
+    assert rule.timezone.key == "Asia/Kolkata"
+    assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1000, 2000, "GLACIER_IR")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("", "timezone is missing", id="empty"),
+        pytest.param(TOP, r"there is no \[\[rule\]\]", id="no rule"),
+        pytest.param(TOP + "\nrule", "not TOML.*line 2", id="not TOML"),
+        pytest.param('timezone = "Europe/Londn"' + RULE, "mean .*Europe/London", id="near zone"),
+        pytest.param('timezone = "london"' + RULE, "mean Europe/London", id="a city"),
+        pytest.param('timezone = "europe/london"' + RULE, "mean Europe/London", id="lower case"),
+        pytest.param('timezone = "../../etc/passwd"' + RULE, "does not exist", id="a path"),
+        pytest.param('timezone = ""' + RULE, "does not exist", id="no zone"),
+        pytest.param('timezone = "Qqqqqqqqq"' + RULE, 'such as "Europe/London"', id="no such zone"),
+        pytest.param("timezone = 1" + RULE, "must be a text", id="zone is a number"),
+        pytest.param('time_zone = "Etc/UTC"' + RULE, 'mean "timezone"', id="a typo above"),
+        pytest.param(TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo"),
+        pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown one"),
+        pytest.param(TOP + RULE + "min_bytes = 0", "1 or more", id="zero bytes"),
+        pytest.param(TOP + RULE + "min_bytes = -1", "1 or more", id="negative"),
+        pytest.param(TOP + RULE + "min_bytes = true", "a whole number", id="a truth value"),
+        pytest.param(TOP + RULE + "min_bytes = 1.5", "a whole number", id="a fraction"),
+        pytest.param(TOP + RULE + "max_bytes = -1", "not be less", id="negative max"),
+        pytest.param(
+            TOP + RULE + "min_bytes = 9\nmax_bytes = 8", "not be less than", id="max under min"
+        ),
+        pytest.param(TOP + RULE + 'storage_class = "GLACIER"', "must be one of", id="archive"),
+        pytest.param(TOP + RULE + "timezone = 3", "rule 1 .* a text", id="a rule's zone"),
+        pytest.param(TOP + "\naccept_within_hours = 0" + RULE, "1 to 8760", id="never accepted"),
+        pytest.param(TOP + "\naccept_within_hours = -3" + RULE, "1 to 8760", id="before upload"),
+        pytest.param(
+            TOP + "\naccept_within_hours = 99999999999999" + RULE, "1 to 8760", id="for ever"
+        ),
+        pytest.param(TOP + '\naccept_within_hours = "7d"' + RULE, "a whole number", id="7d"),
+        pytest.param(TOP + '\nservers = "web1"' + RULE, "a list in brackets", id="one server"),
+        pytest.param(TOP + "\nservers = [1]" + RULE, "must be a text", id="a number"),
+        pytest.param(TOP + '\nservers = ["a", "a"]' + RULE, "twice", id="a server twice"),
+        pytest.param(TOP + '\nservers = ["drill"]' + RULE, "reserved", id="reserved server"),
+        pytest.param(TOP + '\nservers = ["contested"]' + RULE, "reserved", id="the other one"),
+        pytest.param(TOP + '\nservers = ["a/b"]' + RULE, '"a/b"; use letters', id="a slash"),
+        pytest.param(TOP + '\nservers = [".."]' + RULE, "begin with a letter", id="dots"),
+        pytest.param(TOP + '\nservers = [""]' + RULE, "begin with a letter", id="no name"),
+        pytest.param(TOP + '\nservers = ["web 1"]' + RULE, "use letters", id="a space"),
+        pytest.param('rule = "x"\n' + TOP, "a list in brackets", id="rule is a text"),
+        pytest.param('rule = ["x"]\n' + TOP, r"as a \[\[rule\]\] section", id="rules of text"),
+        pytest.param(TOP + "\n[rule]\nupload = 'a'", "a list in brackets", id="single brackets"),
+        pytest.param(TOP + '\n[[rule]]\nupload = "a"', "store_as is missing", id="no store_as"),
+        pytest.param(TOP + '\n[[rule]]\nstore_as = "%Y"', "upload is missing", id="no upload"),
+        pytest.param(TOP + "\n[[rule]]\nupload = 3\nstore_as = '%Y'", "a text", id="a number"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(PolicyError, match=sentence) as refusal:
+        parse_policy(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("setting", ["upload", "store_as"])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        pytest.param("", "plain name", id="empty"),
+        pytest.param("/%Y.gpg", "plain name", id="absolute"),
+        pytest.param("%Y.gpg/", "plain name", id="a folder"),
+        pytest.param("a//%Y.gpg", "plain name", id="an empty folder"),
+        pytest.param("../%Y.gpg", "plain name", id="up"),
+        pytest.param("a/../%Y.gpg", "plain name", id="down and up"),
+        pytest.param("a/./%Y.gpg", "plain name", id="here"),
+        pytest.param("%Y*.gpg", "letters, digits", id="IAM's wildcard"),
+        pytest.param("%Y?.gpg", "letters, digits", id="IAM's other wildcard"),
+        pytest.param("${aws:username}%Y.gpg", "letters, digits", id="IAM's variable"),
+        pytest.param("%Y é.gpg", "letters, digits", id="an accent"),
+        pytest.param("%Y\\n.gpg", "letters, digits", id="a line break"),
+        pytest.param("drill/%Y.gpg", "reserved", id="drill"),
+        pytest.param("contested/%Y.gpg", "reserved", id="contested"),
+        pytest.param("a" * 1100 + "%Y", "longer than 1,024 bytes", id="too long"),
+    ],
+)
+def test_names_that_s3_or_iam_would_read_otherwise_are_refused(
+    setting: str, name: str, sentence: str
+) -> None:
+    rule = {"upload": "a.gpg", "store_as": "%Y.gpg"}
+    rule[setting] = name if setting == "store_as" else name.replace("%Y", "y")
+    text = "\n".join(f'{key} = "{value}"' for key, value in rule.items())
+    if (setting, name) == ("store_as", ""):
+        sentence = "does not name the year"
+    with pytest.raises(PolicyError, match=sentence):
+        parse_policy(f"{TOP}\n[[rule]]\n{text}")
+
+
+def test_an_unsuitable_pattern_is_named_with_its_rule_and_a_better_one() -> None:
+    with pytest.raises(PolicyError) as refusal:
+        parse_policy(TOP + '\n[[rule]]\nupload = "sql.gz.gpg"\nstore_as = "%H.sql.gz.gpg"')
+    assert str(refusal.value) == (
+        'rule 1 (sql.gz.gpg): store_as = "%H.sql.gz.gpg": it does not name the year (%Y, or %G '
+        "with %V), so its names would come round again and each slot would be filled once ever; "
+        "write for example %Y-%m-%d.%H"
+    )
+
+
+def test_two_rules_for_one_upload_are_refused() -> None:
+    with pytest.raises(PolicyError, match='two rules claim the upload "backup'):
+        parse_policy(TOP + RULE + RULE)
+
+
+def test_two_rules_that_could_meet_in_one_name_are_refused() -> None:
+    other = RULE.replace('"backup', '"other').replace("%m-%d.", "%m-01.")
+    with pytest.raises(PolicyError, match="could store under the same name"):
+        parse_policy(TOP + RULE + other.replace("%Y-%m-01", "%Y-%m-01"))
+
+
+def test_a_server_s_name_counts_towards_a_key_s_length() -> None:
+    rule = RULE.replace("%Y-%m-%d", "%Y-%m-%d" + "x" * 990)
+    parse_policy(TOP + rule)
+    with pytest.raises(PolicyError, match="1,024"):
+        parse_policy(f'{TOP}\nservers = ["a-very-long-server-name"]{rule}')
+
+
+def test_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    with pytest.raises(PolicyError, match=r"policy\.toml does not exist"):
+        read_policy(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(PolicyError, match=r"policy\.toml is not UTF-8"):
+        read_policy(path)
+    path.write_text("timezone = 3")
+    with pytest.raises(PolicyError, match=r"^policy\.toml: timezone"):
+        read_policy(path)

@@ -1,0 +1,89 @@
+"""Many promotions of one slot at once: one winner, and nobody harmed."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib.record import Notice, Record
+from tests.world import DAILY, World
+
+AT_ONCE = 16
+ROUNDS = 50
+
+
+def promote_at_once(world: World, notices: list[Notice]) -> list[Record]:
+    start = threading.Barrier(len(notices))
+
+    def promote(notice: Notice) -> Record:
+        start.wait()
+        return world.promote(notice)
+
+    with ThreadPoolExecutor(len(notices)) as pool:
+        return list(pool.map(promote, notices))
+
+
+def empty(world: World) -> None:
+    for bucket in ("backups1", "backups2"):
+        for version in world.s3.list_object_versions(Bucket=bucket).get("Versions", []):
+            world.s3.delete_object(
+                Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"]
+            )
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_of_many_uploads_for_one_slot_one_wins_and_stays_whole(versioned: World, turn: int) -> None:
+    for number in range(ROUNDS // 5):
+        bodies = [b"upload %d of round %d" % (one, number) for one in range(AT_ONCE)]
+        notices = [versioned.upload(body) for body in bodies]
+        records = promote_at_once(versioned, notices)
+
+        outcomes = Counter(record.outcome.value for record in records)
+        assert outcomes == {"promoted": 1, "contested": AT_ONCE - 1}
+        [winner] = [i for i, record in enumerate(records) if record.outcome == "promoted"]
+        [stored] = versioned.vault().values()
+        assert stored["Body"] == bodies[winner]
+        assert stored["Metadata"]["source-version-id"] == notices[winner].version_id
+        [history] = [versioned.s3.list_object_versions(Bucket="backups2")["Versions"]]
+        assert len(history) == 1
+        assert versioned.unfinished() == []
+        assert len(versioned.incoming()) == AT_ONCE - 1
+        empty(versioned)
+
+
+def test_one_upload_whose_event_comes_many_times_at_once_is_promoted_once(
+    any_world: World,
+) -> None:
+    for _ in range(5):
+        notice = any_world.upload(b"the one")
+        records = promote_at_once(any_world, [notice] * 8)
+        assert {record.outcome.value for record in records} <= {
+            "promoted",
+            "already-promoted",
+            "gone",
+        }
+        assert [record.outcome for record in records].count("promoted") == 1
+        assert list(any_world.bodies().values()) == [b"the one"]
+        assert any_world.incoming() == []
+        assert any_world.unfinished() == []
+        empty(any_world)
+
+
+def test_uploads_that_overwrite_each_other_while_events_arrive_leave_one_of_them_whole(
+    either_path: World,
+) -> None:
+    def upload_and_promote(number: int) -> Record:
+        return either_path.promote(either_path.upload(b"upload %d" % number))
+
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            records = list(pool.map(upload_and_promote, range(8)))
+        outcomes = Counter(record.outcome.value for record in records)
+        assert outcomes["promoted"] == 1
+        assert set(outcomes) <= {"promoted", "already-promoted", "contested", "gone"}
+        [body] = either_path.bodies().values()
+        assert body in {b"upload %d" % number for number in range(8)}
+        assert either_path.unfinished() == []
+        assert either_path.incoming() in ([], [DAILY])
+        empty(either_path)

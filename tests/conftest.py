@@ -1,0 +1,115 @@
+"""What every test stands on: an S3 with S3's own semantics, in this process, and nothing of yours.
+
+No test can reach AWS or use somebody's credentials: the environment is replaced before anything of
+ours, or of AWS's, is imported.
+"""
+
+import os
+
+# ruff: noqa: E402
+for name in [name for name in os.environ if name.startswith(("AWS_", "BACKUPS_"))]:
+    del os.environ[name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+    INCOMING_BUCKET="backups1",
+    VAULT_BUCKET="backups2",
+    # Parts of a few bytes take every path that parts of a few gigabytes would.
+    S3_UPLOAD_PART_MIN_SIZE="1",
+)
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from chalicelib import record
+from chalicelib.policy_file import read_policy
+from chalicelib.promotion import Promoter
+from chalicelib.settings import Settings
+from localcloud.s3 import corrected
+from tests.wire import Wire
+from tests.world import PARTS, SINGLE, World
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--endpoint",
+        help="run the S3 conformance tests against this endpoint, with the credentials that "
+        "CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY name",
+    )
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    """A client of an empty S3 in this process."""
+    with mock_aws(), corrected():
+        yield boto3.client(
+            "s3",
+            config=Config(
+                max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 3}
+            ),
+        )
+
+
+@pytest.fixture
+def world(s3: Any) -> World:
+    """An unversioned incoming bucket, a versioned vault, and the policy as it ships."""
+    s3.create_bucket(Bucket="backups1")
+    s3.create_bucket(Bucket="backups2")
+    s3.put_bucket_versioning(Bucket="backups2", VersioningConfiguration={"Status": "Enabled"})
+    return World(
+        s3,
+        Promoter(
+            s3=s3,
+            settings=Settings(incoming_bucket="backups1", vault_bucket="backups2"),
+            policy=read_policy(),
+            limits=SINGLE,
+        ),
+    )
+
+
+@pytest.fixture(params=["copied at once", "copied in parts"])
+def either_path(request: pytest.FixtureRequest, world: World) -> World:
+    """The same world by both ways of copying."""
+    return world if request.param == "copied at once" else world.with_limits(PARTS)
+
+
+@pytest.fixture(params=["unversioned", "versioned"])
+def any_world(request: pytest.FixtureRequest, either_path: World) -> World:
+    """The same world by both ways of copying, from both layouts of incoming."""
+    if request.param == "versioned":
+        either_path.keep_versions()
+    return either_path
+
+
+@pytest.fixture
+def versioned(either_path: World) -> World:
+    """By both ways of copying, from an incoming bucket that keeps versions."""
+    either_path.keep_versions()
+    return either_path
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the app writes to its log."""
+    handler = record.logger.registered_handler
+    before, stream = handler.stream, io.StringIO()
+    handler.setStream(stream)
+    yield stream
+    handler.setStream(before)
+
+
+@pytest.fixture
+def wire(world: World, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """What goes over the wire between the promoter and S3; retries of botocore do not wait."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    return Wire(world.s3)

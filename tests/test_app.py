@@ -1,0 +1,118 @@
+"""What the app does, through Chalice's own test client: read this file first."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chalice.test import Client
+
+import app
+from tests.world import World
+
+PROJECT = Path(app.__file__).parent
+AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setattr(app, "promoter", world.promoter)
+    with Client(app.app, project_dir=str(PROJECT)) as client:
+        yield client
+
+
+def promote(client: Client, key: str) -> dict[str, Any]:
+    event = client.events.generate_s3_event(bucket="backups1", key=key)
+    [outcome] = client.lambda_.invoke("promote", event).payload["outcomes"]
+    return outcome
+
+
+@pytest.fixture(autouse=True)
+def that_afternoon(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return AFTERNOON
+
+    monkeypatch.setattr(app, "datetime", Clock)
+
+
+def test_the_nightly_backup_is_stored_under_its_day(client: Client, world: World) -> None:
+    world.upload(b"all our files", key="backup.tar.gz.gpg", at=AFTERNOON)
+    outcome = promote(client, "backup.tar.gz.gpg")
+    assert (outcome["outcome"], outcome["slot"]) == ("promoted", "2026-11-23.tar.gz.gpg")
+    assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"all our files"}
+    assert world.incoming() == []
+
+
+def test_the_hourly_dump_is_stored_under_its_hour(client: Client, world: World) -> None:
+    world.upload(b"all our tables", key="sql.gz.gpg", at=AFTERNOON)
+    assert promote(client, "sql.gz.gpg")["slot"] == "2026-11-23.14.sql.gz.gpg"
+    assert world.bodies() == {"2026-11-23.14.sql.gz.gpg": b"all our tables"}
+
+
+def test_a_second_upload_of_the_day_changes_nothing(client: Client, world: World) -> None:
+    world.upload(b"good", at=AFTERNOON)
+    promote(client, "backup.tar.gz.gpg")
+    before = world.vault()
+
+    world.upload(b"an intruder's", at=AFTERNOON)
+    outcome = promote(client, "backup.tar.gz.gpg")
+
+    assert outcome["outcome"] == "contested"
+    assert "already holds a different upload" in outcome["reason"]
+    assert world.vault() == before
+    assert world.incoming() == ["backup.tar.gz.gpg"]
+
+
+def test_an_upload_that_no_rule_names_is_left_alone(client: Client, world: World) -> None:
+    world.upload(b"?", key="holiday.jpg")
+    assert promote(client, "holiday.jpg")["outcome"] == "ignored"
+    assert world.bodies() == {}
+    assert world.incoming() == ["holiday.jpg"]
+
+
+def test_only_key_and_version_of_an_event_are_believed(client: Client, world: World) -> None:
+    """Chalice's events are of 2018, of 0 bytes and with another ETag; the object is really here."""
+    event = client.events.generate_s3_event(bucket="backups1", key="backup.tar.gz.gpg")
+    [claimed] = event["Records"]
+    assert claimed["eventTime"].startswith("2018-")
+    assert claimed["s3"]["object"]["size"] == 0
+
+    world.upload(b"what is really there", at=AFTERNOON)
+    outcome = promote(client, "backup.tar.gz.gpg")
+
+    assert (outcome["slot"], outcome["size"]) == ("2026-11-23.tar.gz.gpg", 20)
+    assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"what is really there"}
+
+
+def test_every_record_of_an_event_is_processed(client: Client, world: World) -> None:
+    world.upload(b"files", key="backup.tar.gz.gpg", at=AFTERNOON)
+    world.upload(b"tables", key="sql.gz.gpg", at=AFTERNOON)
+    event = client.events.generate_s3_event(bucket="backups1", key="backup.tar.gz.gpg")
+    event["Records"] += client.events.generate_s3_event("backups1", "sql.gz.gpg")["Records"]
+
+    payload = client.lambda_.invoke("promote", event).payload
+
+    assert [one["outcome"] for one in payload["outcomes"]] == ["promoted", "promoted"]
+    assert set(world.bodies()) == {"2026-11-23.tar.gz.gpg", "2026-11-23.14.sql.gz.gpg"}
+
+
+def test_one_record_that_fails_hides_no_other_and_fails_the_invocation(
+    client: Client, world: World
+) -> None:
+    world.upload(b"tables", key="sql.gz.gpg", at=AFTERNOON)
+    event = client.events.generate_s3_event(bucket="somebody-elses", key="backup.tar.gz.gpg")
+    event["Records"] += [{"s3": "no such thing"}]
+    event["Records"] += client.events.generate_s3_event("backups1", "sql.gz.gpg")["Records"]
+
+    with pytest.raises(ExceptionGroup, match="2 of 3 uploads were not settled"):
+        client.lambda_.invoke("promote", event)
+
+    assert world.bodies() == {"2026-11-23.14.sql.gz.gpg": b"tables"}
+
+
+def test_there_are_no_routes_unless_asked_for() -> None:
+    """So `chalice deploy` makes no REST API."""
+    assert app.app.routes == {}

@@ -1,0 +1,75 @@
+"""Two buckets and a promoter between them, and what can be seen there."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.s3.models import s3_backends
+
+from chalicelib.copying import Limits
+from chalicelib.promotion import Promoter
+from chalicelib.record import Notice, Record
+
+DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
+SINGLE = Limits()
+PARTS = Limits(single=0, part=8, streams=2)
+
+
+@dataclass
+class World:
+    """Two buckets and a promoter. What it tells is what S3 says, never what we believe."""
+
+    s3: Any
+    promoter: Promoter
+
+    def upload(
+        self, body: bytes, *, key: str = DAILY, at: datetime | None = None, **more: Any
+    ) -> Notice:
+        """Upload as a server would, at the moment `at`; what S3's event will say of it."""
+        answer = self.s3.put_object(Bucket="backups1", Key=key, Body=body, **more)
+        if at is not None:
+            bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
+            bucket.keys[key].last_modified = at.astimezone(UTC).replace(tzinfo=None)
+        return Notice(key=key, version_id=answer.get("VersionId"))
+
+    def promote(self, notice: Notice, *, now: datetime | None = None) -> Record:
+        return self.promoter.promote(notice, now=now or datetime.now(UTC))
+
+    def vault(self) -> dict[str, dict[str, Any]]:
+        """Every object of the vault: its bytes and all that S3 says of it."""
+        return {
+            item["Key"]: self.look(item["Key"])
+            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket="backups2")
+            for item in page.get("Contents", [])
+        }
+
+    def look(self, name: str) -> dict[str, Any]:
+        answer = self.s3.get_object(Bucket="backups2", Key=name, ChecksumMode="ENABLED")
+        return {
+            "Body": answer["Body"].read(),
+            **{k: v for k, v in answer.items() if k not in {"Body", "ResponseMetadata"}},
+        }
+
+    def bodies(self) -> dict[str, bytes]:
+        return {name: stored["Body"] for name, stored in self.vault().items()}
+
+    def incoming(self) -> list[str]:
+        """The keys of incoming, a key once for each of its versions."""
+        versions = self.s3.list_object_versions(Bucket="backups1").get("Versions", [])
+        return [version["Key"] for version in versions]
+
+    def unfinished(self) -> list[str]:
+        uploads = self.s3.list_multipart_uploads(Bucket="backups2").get("Uploads", [])
+        return [upload["Key"] for upload in uploads]
+
+    def with_limits(self, limits: Limits) -> "World":
+        return replace(self, promoter=replace(self.promoter, limits=limits))
+
+    def with_policy(self, policy: Any) -> "World":
+        return replace(self, promoter=replace(self.promoter, policy=policy))
+
+    def keep_versions(self) -> None:
+        """Let incoming keep versions from now on."""
+        self.s3.put_bucket_versioning(
+            Bucket="backups1", VersioningConfiguration={"Status": "Enabled"}
+        )
