@@ -1,6 +1,7 @@
 """The plan of a copy, and the very requests that are sent."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def test_parts_cover_every_byte_once_within_what_s3_allows(size: int) -> None:
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
     assert parts[0].first == 0
     assert parts[-1].last == size - 1
-    assert all(a.last + 1 == b.first for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.last + 1 == b.first for a, b in pairwise(parts))
     assert len(parts) <= 10_000
     assert all(5 * MIB <= part.last - part.first + 1 <= 5 * GIB for part in parts[:-1])
 

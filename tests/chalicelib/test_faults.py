@@ -1,4 +1,4 @@
-"""Whatever S3 answers: never taken for absence, never for success, and never the end of a backup."""
+"""Whatever S3 answers is never taken for absence or for success, and ends no backup."""
 
 from dataclasses import replace
 from typing import Any

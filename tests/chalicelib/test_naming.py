@@ -163,7 +163,7 @@ def test_a_pattern_that_would_name_two_periods_alike_is_refused(pattern: str, wh
         pytest.param("%Y-%m-%d.%Hb", "%Y-%m-%d.%H", True, id="the b of a second hour"),
     ],
 )
-def test_patterns_that_could_write_one_name_overlap(one: str, other: str, overlap: bool) -> None:  # noqa: FBT001
+def test_patterns_that_could_write_one_name_overlap(one: str, other: str, overlap: bool) -> None:
     assert Pattern(one).overlaps(Pattern(other)) is overlap
     assert Pattern(other).overlaps(Pattern(one)) is overlap
 

@@ -35,7 +35,7 @@ def empty(world: World) -> None:
 @pytest.mark.parametrize("turn", range(5))
 def test_of_many_uploads_for_one_slot_one_wins_and_stays_whole(versioned: World, turn: int) -> None:
     for number in range(ROUNDS // 5):
-        bodies = [b"upload %d of round %d" % (one, number) for one in range(AT_ONCE)]
+        bodies = [b"upload %d.%d" % (one, number) for one in range(AT_ONCE)]
         notices = [versioned.upload(body) for body in bodies]
         records = promote_at_once(versioned, notices)
 

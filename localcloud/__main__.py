@@ -1,0 +1,117 @@
+"""`make local`: serves the local cloud until Ctrl-C and shows each promotion as it happens."""
+
+import json
+import signal
+import threading
+from datetime import datetime
+
+import click
+
+from chalicelib.policy_file import read_policy
+from localcloud.authorization import Credentials
+from localcloud.cloud import Cloud, PortTaken, running
+from localcloud.deployment import DeployError
+from localcloud.functions import REGION, Result
+
+
+@click.command()
+@click.option(
+    "--port", default=9000, show_default=True, help="The port on 127.0.0.1; 0: a free one."
+)
+@click.option(
+    "--without-function",
+    is_flag=True,
+    help="Buckets and users only: `chalice local` promotes what you post to it.",
+)
+def main(*, port: int, without_function: bool) -> None:
+    r"""Serve an AWS of your own on this machine, in memory, until Ctrl-C.
+
+    \b
+    Example:
+      python -m localcloud --port 9001
+      (paste the printed export lines into another terminal, and upload)
+
+    It has the buckets of the stage dev, a server that may upload and nothing else, and the app,
+    brought in by the real `chalice deploy`. Nothing reaches AWS; nothing is kept.
+    """
+    # A terminated cloud cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running(port=port, on_log=show_log_line, on_result=show_failure) as cloud:
+            cloud.prepare()
+            if not without_function:
+                click.echo("chalice deploy (some seconds) ...", err=True)
+                cloud.deploy()
+            show_ways_in(cloud, without_function=without_function)
+            threading.Event().wait()
+    except PortTaken as taken:
+        raise click.ClickException(str(taken)) from None
+    except DeployError as error:
+        click.echo(str(error), err=True)
+        raise click.ClickException("chalice deploy failed; what it said is above.") from None
+    except KeyboardInterrupt:
+        click.echo("\nThe local cloud is gone, and all that was in it.", err=True)
+
+
+def show_ways_in(cloud: Cloud, *, without_function: bool) -> None:
+    """Print the endpoint, and each user's environment as lines to paste."""
+    click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
+    click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
+    for server, credentials in cloud.servers.items():
+        click.echo(f"For the server{f' {server}' if server else ''}, which may only upload:\n")
+        show_exports(cloud, credentials)
+    address = cloud.endpoint.removeprefix("http://")
+    click.echo("With these, a first upload:\n")
+    click.echo(
+        f".venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address} --region={REGION}"
+        f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().claims))}\n"
+    )
+    click.echo("For the administrator, who may do everything:\n")
+    show_exports(cloud, cloud.administrator)
+    if without_function:
+        click.echo("With the administrator's: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
+    else:
+        click.echo("Promotions appear here:\n")
+
+
+def show_exports(cloud: Cloud, credentials: Credentials) -> None:
+    """Print what puts these credentials into a shell."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ENDPOINT_URL", cloud.endpoint),
+    ):
+        click.echo(f"export {name}={value}")
+    click.echo()
+
+
+def show_log_line(line: str) -> None:
+    """Print a line of a function's log: a promotion's as a sentence, any other to stderr."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        record = None
+    match record:
+        case {"outcome": outcome, "reason": reason, "upload": upload}:
+            time = datetime.now().astimezone().strftime("%H:%M:%S")
+            slot = f" -> {record['slot']}" if record.get("slot") else ""
+            size = f", {record['size']:,} bytes" if record.get("size") is not None else ""
+            click.echo(f"{time}  {outcome:16}  {upload}{slot}{size}: {reason}")
+        case {"_aws": _}:
+            pass
+        case _:
+            click.echo(line, err=True)
+
+
+def show_failure(result: Result) -> None:
+    """Print that an attempt failed; Lambda, and so the cloud, tries three times."""
+    if result.error:
+        click.echo(
+            f"{result.function} failed at attempt {result.attempt}: {result.error['errorMessage']}",
+            err=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""An AWS for one laptop: S3, IAM, STS and Lambda on one port of 127.0.0.1, its state in memory."""
+
+import errno
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.loaders import create_loader
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from admin.permissions import server_policy
+from chalicelib.policy_file import read_policy
+from localcloud.authorization import Authorization, Credentials
+from localcloud.deployment import deploy, read_config
+from localcloud.functions import (
+    LAMBDA_RETRY_DELAYS,
+    NEW_ACCOUNT_CONCURRENCY,
+    REGION,
+    Functions,
+    Result,
+    serving_invoke,
+)
+from localcloud.s3 import corrected
+
+HOST = "127.0.0.1"
+REPOSITORY = Path(__file__).parent.parent
+ADMINISTRATOR = Credentials(
+    access_key_id="AKIALOCALADMINISTRAT",
+    secret_access_key="administrator/of/the/local/cloud",
+)
+
+# Large files, which a loader reads once; and a client is made for every few requests.
+_SERVICE_DESCRIPTIONS = create_loader()
+
+
+class PortTaken(Exception):
+    """Another program listens on the port; the message says what to do."""
+
+
+@contextmanager
+def running(
+    *,
+    port: int = 0,
+    retry_delays: tuple[float, ...] = LAMBDA_RETRY_DELAYS,
+    concurrency: int = NEW_ACCOUNT_CONCURRENCY,
+    on_log: Callable[[str], None] | None = None,
+    on_result: Callable[[Result], None] | None = None,
+) -> Iterator["Cloud"]:
+    """A new, empty cloud, served until the block ends; port 0 takes a free one.
+
+    One at a time in a process (RuntimeError), as moto's state is global. `retry_delays` are the
+    seconds before the second, third... attempt of a failed event; at most `concurrency` events run
+    at a time; `on_log` gets each line that functions print, `on_result` what came of each attempt.
+    Raises PortTaken.
+    """
+    with _only_one(), _listening(port) as listener:
+        endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
+        administrator = Session(endpoint=endpoint, credentials=ADMINISTRATOR)
+        functions = Functions(
+            role_credentials=lambda role: _assume(role, administrator),
+            retry_delays=retry_delays,
+            concurrency=concurrency,
+            on_log=on_log,
+            on_result=on_result,
+        )
+        moto_api_backend.reset()
+        try:
+            with (
+                corrected(deliver=functions.deliver),
+                serving_invoke(functions),
+                _serving(listener),
+            ):
+                try:
+                    yield Cloud(endpoint=endpoint, functions=functions)
+                finally:
+                    # Before the server: what runs would otherwise wait for answers.
+                    functions.close()
+        finally:
+            moto_api_backend.reset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Makes boto3 clients of the cloud for one user, whatever this shell or ~/.aws says."""
+
+    endpoint: str
+    credentials: Credentials
+
+    def client(self, service: str, *, config: Config | None = None) -> Any:
+        """A boto3 client; `config` is merged over one that talks to the endpoint directly."""
+        nothing_of_this_user = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+        core = botocore.session.Session(session_vars=nothing_of_this_user)
+        core.register_component("data_loader", _SERVICE_DESCRIPTIONS)
+        session = boto3.Session(
+            aws_access_key_id=self.credentials.access_key_id,
+            aws_secret_access_key=self.credentials.secret_access_key,
+            aws_session_token=self.credentials.session_token,
+            region_name=REGION,
+            botocore_session=core,
+        )
+        direct = Config(proxies={})
+        return session.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.endpoint,
+            config=direct.merge(config) if config else direct,
+        )
+
+
+class Cloud:
+    """What `running` gives: the way in for its administrator, its servers and its roles."""
+
+    administrator = ADMINISTRATOR
+
+    def __init__(self, *, endpoint: str, functions: Functions) -> None:
+        self.endpoint = endpoint
+        self.functions = functions
+        self.incoming = ""
+        self.vault = ""
+        self.servers: dict[str | None, Credentials] = {}
+
+    def session(self, credentials: Credentials) -> Session:
+        """Clients that act as whoever holds these credentials."""
+        return Session(endpoint=self.endpoint, credentials=credentials)
+
+    @property
+    def server_credentials(self) -> Credentials:
+        """The keys of the policy's only server, or of its first; there after `prepare`."""
+        return next(iter(self.servers.values()))
+
+    def role_credentials(self, function: str, *, stage: str = "dev") -> Credentials:
+        """Credentials of the role that `chalice deploy` made for a function, such as promote."""
+        administrator = self.session(self.administrator)
+        deployed = administrator.client("lambda").get_function_configuration(
+            FunctionName=f"{read_config(REPOSITORY)['app_name']}-{stage}-{function}"
+        )
+        return _assume(deployed["Role"], administrator)
+
+    def prepare(
+        self,
+        *,
+        stage: str = "dev",
+        incoming_versioned: bool = False,
+        vault_versioned: bool = True,
+    ) -> None:
+        """Make the stage's two buckets, and for every server of the policy a user with a key."""
+        variables = read_config(REPOSITORY)["stages"][stage]["environment_variables"]
+        self.incoming, self.vault = variables["INCOMING_BUCKET"], variables["VAULT_BUCKET"]
+        session = self.session(self.administrator)
+        s3 = session.client("s3")
+        for bucket, versioned in (
+            (self.incoming, incoming_versioned),
+            (self.vault, vault_versioned),
+        ):
+            s3.create_bucket(Bucket=bucket)
+            if versioned:
+                s3.put_bucket_versioning(
+                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+                )
+        policy = read_policy()
+        iam = session.client("iam")
+        for server in policy.servers or (None,):
+            user = f"server-{server}" if server else "server"
+            iam.create_user(UserName=user)
+            iam.put_user_policy(
+                UserName=user,
+                PolicyName="uploads",
+                PolicyDocument=json.dumps(
+                    server_policy(policy, incoming=self.incoming, server=server)
+                ),
+            )
+            key = iam.create_access_key(UserName=user)["AccessKey"]
+            self.servers[server] = Credentials(
+                access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
+            )
+
+    def deploy(
+        self,
+        *,
+        project_dir: Path = REPOSITORY,
+        stage: str = "dev",
+        packages: Path | None = None,
+    ) -> None:
+        """Bring the app in with the real `chalice deploy`; see `deployment.deploy`.
+
+        Raises DeployError with what Chalice printed.
+        """
+        deploy(
+            project_dir,
+            stage=stage,
+            endpoint=self.endpoint,
+            region=REGION,
+            credentials=self.administrator,
+            packages=packages,
+        )
+
+
+def _assume(role: str, session: Session) -> Credentials:
+    answer = session.client("sts").assume_role(RoleArn=role, RoleSessionName="local")
+    return Credentials(
+        access_key_id=answer["Credentials"]["AccessKeyId"],
+        secret_access_key=answer["Credentials"]["SecretAccessKey"],
+        session_token=answer["Credentials"]["SessionToken"],
+    )
+
+
+_one_runs = threading.Lock()
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    if not _one_runs.acquire(blocking=False):
+        raise RuntimeError("A local cloud runs in this process already; end it first.")
+    try:
+        yield
+    finally:
+        _one_runs.release()
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    # werkzeug ends the whole program when a port is taken; so it gets a socket that is bound.
+    try:
+        listener = socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(f"Port {port} is taken; choose another one with --port.") from None
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _serving(listener: socket.socket) -> Iterator[None]:
+    application = Authorization(
+        DomainDispatcherApplication(create_backend_app), administrator=ADMINISTRATOR
+    )
+    host, port = listener.getsockname()
+    server = make_server(
+        host,
+        port,
+        application,
+        threaded=True,
+        request_handler=_RequestHandler,
+        fd=listener.fileno(),
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _RequestHandler(MotoRequestHandler):
+    # Answers are written in two pieces: with Nagle's algorithm the second one waits 40 ms.
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: what happens in the cloud is told by who did it."""

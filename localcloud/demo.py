@@ -1,0 +1,268 @@
+"""`make demo`: the whole way of a backup on this machine, from tar into the vault and back."""
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from chalicelib.policy_file import read_policy
+from localcloud.authorization import Credentials
+from localcloud.cloud import Cloud, running
+from localcloud.deployment import DeployError
+from localcloud.functions import REGION
+from localcloud.narration import (
+    NotAsPromisedError,
+    Shell,
+    console,
+    expect,
+    expect_refusal,
+    heading,
+    tell,
+)
+
+LONGEST_STORY = timedelta(minutes=1)
+
+
+def main() -> None:
+    """Tell the story. Exit status 1: something is not as promised; 130: interrupted."""
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="demo-") as directory:
+            story(Path(directory))
+    except NotAsPromisedError as broken:
+        console.print(f"\nNot as promised: {broken}", style="bold red")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; nothing is left behind.")
+        sys.exit(130)
+    console.print(
+        "\nAll as promised. A server's backup was moved into the vault under a name of the vault's"
+        " choosing;\nneither the server nor the function could change it there; it came back byte"
+        f" for byte.\nThat took {time.monotonic() - began:.0f} seconds, and nothing of it is left"
+        " on this machine.",
+        style="bold green",
+    )
+
+
+def story(directory: Path) -> None:
+    """The chapters, in order; each builds on what the one before has left in the cloud."""
+    with running(retry_delays=(1, 1)) as cloud:
+        deploy_the_app(cloud)
+        server = open_shell(directory, "server", cloud, cloud.server_credentials)
+        administrator = open_shell(directory, "administrator", cloud, cloud.administrator)
+        try:
+            upload = wait_for_a_young_slot()
+            make_data(server)
+            slot = back_up(server, cloud, upload)
+            stored = look(cloud, slot)
+            upload_something_else(server, cloud, upload)
+            expect(look(cloud, slot) == stored, f"{slot} changed when something else was uploaded")
+            break_in_as_the_server(cloud, upload, slot)
+            break_in_as_the_function(cloud, slot)
+            expect(look(cloud, slot) == stored, f"{slot} changed under the attacks")
+            restore(administrator, cloud, slot)
+        finally:
+            server.stop_gpg()
+
+
+def deploy_the_app(cloud: Cloud) -> None:
+    """Buckets, users, and the app; ends the demo if Chalice cannot deploy it."""
+    heading("An AWS of your own starts on this machine; Chalice deploys the app into it.")
+    cloud.prepare()
+    console.print("  $ chalice deploy --stage dev")
+    try:
+        cloud.deploy()
+    except DeployError as error:
+        raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
+    tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")
+    tell(f"{cloud.vault}, and the function promote, which moves uploads from one to the other.")
+
+
+def back_up(server: Shell, cloud: Cloud, upload: str) -> str:
+    """The pipeline of every night; returns the slot that the backup was promoted into."""
+    heading("A server makes its nightly backup and uploads it. It may upload, and nothing else.")
+    outcome = upload_as(server, cloud, "site", upload)
+    heading("S3 calls the function, which moves the upload into the vault, under the day's name.")
+    expect(outcome["outcome"] == "promoted", f"the upload was {outcome['outcome']}")
+    show_outcome(outcome)
+    show_buckets(cloud)
+    expect(keys(cloud, cloud.incoming) == [], f"{cloud.incoming} still holds the upload")
+    expect(keys(cloud, cloud.vault) == [outcome["slot"]], f"{cloud.vault} holds something else")
+    return str(outcome["slot"])
+
+
+def upload_something_else(server: Shell, cloud: Cloud, upload: str) -> None:
+    """A different upload for a slot that is taken: contested, and nothing is done to either."""
+    heading("Somebody breaks into the server, and uploads rubbish under the same name.")
+    server.run("mkdir rubbish && echo 'all your files are mine' >rubbish/ransom.txt")
+    outcome = upload_as(server, cloud, "rubbish", upload)
+    expect(outcome["outcome"] == "contested", f"the second upload was {outcome['outcome']}")
+    show_outcome(outcome)
+    show_buckets(cloud)
+
+
+def break_in_as_the_server(cloud: Cloud, upload: str, slot: str) -> None:
+    """All that the server's policy does not allow."""
+    heading("With the server's keys, the intruder turns to the vault itself. S3 answers:")
+    s3 = cloud.session(cloud.server_credentials).client("s3")
+    incoming, vault = cloud.incoming, cloud.vault
+    for attempt, call in {
+        f"list {vault}": lambda: s3.list_objects_v2(Bucket=vault),
+        f"read {vault}/{slot}": lambda: s3.get_object(Bucket=vault, Key=slot),
+        f"overwrite {vault}/{slot}": lambda: s3.put_object(Bucket=vault, Key=slot, Body=b"rubbish"),
+        f"delete {vault}/{slot}": lambda: s3.delete_object(Bucket=vault, Key=slot),
+        f"read {incoming}/{upload}": lambda: s3.get_object(Bucket=incoming, Key=upload),
+        f"upload {incoming}/{slot}": lambda: s3.put_object(
+            Bucket=incoming, Key=slot, Body=b"rubbish"
+        ),
+    }.items():
+        expect_refusal("the server", attempt, call, code="AccessDenied")
+
+
+def break_in_as_the_function(cloud: Cloud, slot: str) -> None:
+    """What the policy of the function's role does not allow, and what the condition prevents."""
+    heading("Even with the function's own role, what is in the vault stays as it is:")
+    s3 = cloud.session(cloud.role_credentials("promote")).client("s3")
+    vault = cloud.vault
+    for attempt, code, call in (
+        (
+            f"overwrite {vault}/{slot}",
+            "AccessDenied",
+            lambda: s3.put_object(Bucket=vault, Key=slot, Body=b"rubbish"),
+        ),
+        (
+            f"write {vault}/{slot} if it is free",
+            "PreconditionFailed",
+            lambda: s3.put_object(Bucket=vault, Key=slot, Body=b"rubbish", IfNoneMatch="*"),
+        ),
+        (
+            f"delete {vault}/{slot}",
+            "AccessDenied",
+            lambda: s3.delete_object(Bucket=vault, Key=slot),
+        ),
+    ):
+        expect_refusal("the function", attempt, call, code=code)
+
+
+def restore(administrator: Shell, cloud: Cloud, slot: str) -> None:
+    """From the vault to files, compared byte for byte with what was lost."""
+    heading("The server is lost. Its administrator takes the backup out of the vault.")
+    administrator.run(f"s3cmd get s3://{cloud.vault}/{slot} backup")
+    administrator.run(
+        "mkdir restored && gpg --batch --passphrase-file passphrase -d backup | tar xz -C restored"
+    )
+    administrator.run("diff -r site restored/site && echo 'no difference'")
+
+
+# What the story needs.
+
+
+def open_shell(directory: Path, user: str, cloud: Cloud, credentials: Credentials) -> Shell:
+    """A shell whose s3cmd talks to the cloud as the user, and whose gpg leaves yours alone."""
+    gpg = directory / "gpg"
+    gpg.mkdir(mode=0o700, exist_ok=True)
+    (gpg / "gpg.conf").write_text("pinentry-mode loopback\nno-symkey-cache\nquiet\n")
+    (directory / "passphrase").write_text("correct horse battery staple\n")
+    address = cloud.endpoint.removeprefix("http://")
+    configuration = directory / f"{user}.s3cfg"
+    configuration.write_text(
+        f"""[default]
+access_key = {credentials.access_key_id}
+secret_key = {credentials.secret_access_key}
+bucket_location = {REGION}
+host_base = {address}
+host_bucket = {address}
+use_https = False
+quiet = True
+"""
+    )
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return Shell(
+        directory=directory,
+        environment={
+            "PATH": tools,
+            "HOME": str(directory),
+            "GNUPGHOME": str(gpg),
+            "S3CMD_CONFIG": str(configuration),
+            "LC_ALL": "C.UTF-8",
+        },
+    )
+
+
+def make_data(server: Shell) -> None:
+    """Give the server something to lose: text, three million random bytes, an empty file."""
+    site = server.directory / "site"
+    (site / "photos").mkdir(parents=True)
+    (site / "index.html").write_text("<h1>Our village</h1>\n")
+    (site / "photos" / "Frühling.jpg").write_bytes(secrets.token_bytes(3_000_000))
+    (site / "photos" / "empty").touch()
+
+
+def wait_for_a_young_slot() -> str:
+    """The upload that the story is about, once its slot outlasts the story.
+
+    At five to midnight the second upload would be the next day's, and rightly promoted.
+    """
+    policy = read_policy()
+    upload = next(iter(policy.claims))
+    now = datetime.now(UTC)
+    left = policy.slot_of(upload, now).end - now
+    if left < LONGEST_STORY:
+        tell(f"The next period begins in {left.seconds} seconds; the story waits for it.")
+        time.sleep(left.total_seconds() + 1)
+    return upload
+
+
+def upload_as(server: Shell, cloud: Cloud, data: str, upload: str) -> dict[str, Any]:
+    """Run the server's backup of the directory `data`; the outcome of promoting it."""
+    before = len(cloud.functions.results)
+    server.run(
+        f"tar c {data} | gzip | gpg --batch --passphrase-file passphrase -c"
+        f" | s3cmd put - s3://{cloud.incoming}/{upload}"
+    )
+    cloud.functions.wait_until_quiet(timeout=60)
+    results = cloud.functions.results[before:]
+    for result in results:
+        expect(result.error is None, f"the function failed: {result.error}")
+    outcomes = [outcome for result in results for outcome in result.payload["outcomes"]]
+    expect(len(outcomes) == 1, f"one upload had {len(outcomes)} outcomes")
+    return dict(outcomes[0])
+
+
+def show_outcome(outcome: dict[str, Any]) -> None:
+    """Print what became of an upload, and why."""
+    tell(f"{outcome['outcome']}: {outcome['upload']} -> {outcome['slot']}")
+    tell(f"{outcome['reason']}")
+
+
+def show_buckets(cloud: Cloud) -> None:
+    """Print what is in each bucket."""
+    s3 = cloud.session(cloud.administrator).client("s3")
+    for bucket in (cloud.incoming, cloud.vault):
+        objects = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        for found in objects:
+            moment = found["LastModified"].strftime("%Y-%m-%d %H:%M:%S")
+            tell(f"s3://{bucket}/{found['Key']:26} {found['Size']:>10,} bytes  {moment} UTC")
+        if not objects:
+            tell(f"s3://{bucket}/ is empty")
+
+
+def keys(cloud: Cloud, bucket: str) -> list[str]:
+    """The keys in a bucket."""
+    s3 = cloud.session(cloud.administrator).client("s3")
+    return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+def look(cloud: Cloud, slot: str) -> dict[str, Any]:
+    """What tells one object in the vault from any other that might take its place."""
+    s3 = cloud.session(cloud.administrator).client("s3")
+    found = s3.head_object(Bucket=cloud.vault, Key=slot)
+    return {name: found[name] for name in ("VersionId", "ETag", "LastModified", "ContentLength")}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""S3's notifications: what a Lambda function is told about an object, and when."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+from urllib.parse import quote_plus
+
+from moto.core.utils import iso_8601_datetime_with_milliseconds
+from moto.s3 import notifications
+
+if TYPE_CHECKING:
+    from moto.s3.models import FakeBucket
+
+Deliver = Callable[[str, dict[str, Any]], None]
+"""Called with the function's ARN and the event."""
+
+CREATED = "s3:ObjectCreated:"
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who sends the request that is being answered, as S3's events name them."""
+
+    principal_id: str = "AWS:AIDALOCALADMINISTRATOR"
+    source_ip: str = "127.0.0.1"
+
+
+requester: ContextVar[Requester] = ContextVar("requester", default=Requester())  # noqa: B039
+"""Set by whoever identifies the sender of a request; read when an event is made."""
+
+_moments = itertools.count(time.time_ns())
+_waiting: ContextVar[list[Callable[[], None]] | None] = ContextVar("waiting", default=None)
+
+
+def next_moment() -> str:
+    """A string that sorts behind all that were given out before."""
+    return f"{next(_moments):016X}"
+
+
+@contextmanager
+def delivered_to(deliver: Deliver | None) -> Iterator[None]:
+    """For as long as the block runs, notifications for Lambda functions go to `deliver`."""
+
+    def invoke(_account: str, event: dict[str, Any], function_arn: str, _region: str) -> None:
+        if deliver is None:
+            return
+        waiting = _waiting.get()
+        if waiting is None:
+            deliver(function_arn, event)
+        else:
+            waiting.append(partial(deliver, function_arn, event))
+
+    with patch.multiple(notifications, _get_s3_event=_event, _invoke_awslambda=invoke):
+        yield
+
+
+@contextmanager
+def after_the_request() -> Iterator[None]:
+    """Hold events back until the request is done and its lock free: functions use the object."""
+    calls: list[Callable[[], None]] = []
+    token = _waiting.set(calls)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        for call in calls:
+            call()
+
+
+def _event(name: str, bucket: FakeBucket, key: Any, configuration: str) -> dict[str, Any]:
+    sender = requester.get()
+    described: dict[str, Any] = {"key": quote_plus(key.name, safe="/")}
+    if name.startswith(CREATED):
+        described |= {"size": key.size, "eTag": key.etag.strip('"')}
+    if bucket.versioning_status:
+        described["versionId"] = key.version_id
+    moment = next_moment()
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "awsRegion": bucket.region_name,
+                "eventTime": iso_8601_datetime_with_milliseconds(),
+                "eventName": name.removeprefix("s3:"),
+                "userIdentity": {"principalId": sender.principal_id},
+                "requestParameters": {"sourceIPAddress": sender.source_ip},
+                "responseElements": {"x-amz-request-id": moment, "x-amz-id-2": moment},
+                "s3": {
+                    "s3SchemaVersion": "1.0",
+                    "configurationId": configuration,
+                    "bucket": {
+                        "name": bucket.name,
+                        "ownerIdentity": {"principalId": bucket.account_id},
+                        "arn": bucket.arn,
+                    },
+                    "object": described | {"sequencer": moment},
+                },
+            }
+        ]
+    }

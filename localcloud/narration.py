@@ -1,0 +1,74 @@
+"""How the demo is told: headings, commands as they run, and promises as they are checked."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+from rich.console import Console
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+class NotAsPromisedError(Exception):
+    """Something in the story went otherwise; the message is a sentence that says what."""
+
+
+def heading(sentence: str) -> None:
+    """Begin a chapter."""
+    console.print(f"\n{sentence}", style="bold")
+
+
+def tell(line: str) -> None:
+    """Print a line below a heading or a command."""
+    console.print(f"    {line}")
+
+
+def expect(kept: bool, otherwise: str) -> None:  # noqa: FBT001 - a condition, as in assert
+    """End the demo with the sentence unless the promise is kept."""
+    if not kept:
+        raise NotAsPromisedError(otherwise)
+
+
+def expect_refusal(who: str, attempt: str, call: Callable[[], Any], *, code: str) -> None:
+    """Try it, and show S3's answer; anything but a refusal with this error code ends the demo."""
+    try:
+        call()
+    except ClientError as error:
+        answer = error.response["Error"]["Code"]
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        tell(f"{attempt:52} {status} {answer}")
+        expect(answer == code, f"{who} tried to {attempt}, and S3 answered {answer}, not {code}")
+    else:
+        expect(kept=False, otherwise=f"{who} could {attempt}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """Somebody's terminal: a directory, the tools of this virtual environment, somebody's keys."""
+
+    directory: Path
+    environment: dict[str, str]
+
+    def run(self, command: str) -> None:
+        """Show and run a command line and what it prints; a failure of any part ends the demo."""
+        console.print(f"  $ {command}")
+        finished = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        for line in finished.stdout.splitlines():
+            tell(line)
+        expect(finished.returncode == 0, f"{command} failed")
+
+    def stop_gpg(self) -> None:
+        """End the agent that gpg starts for a key directory."""
+        subprocess.run(["gpgconf", "--kill", "all"], env=self.environment, check=False)

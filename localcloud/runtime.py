@@ -1,0 +1,102 @@
+"""One Lambda container: runs one function of one bundle, invocation after invocation.
+
+Started as `python -I -S runtime.py BUNDLE_DIR HANDLER`: no site-packages and no PYTHON*
+variables, so that the bundle runs with nothing but itself and the standard library.
+
+Each line of stdin is one invocation, each line of stdout the reply to it:
+
+    {"request_id": "7f...", "event": {...}, "deadline": 1795000000.5,
+     "function": {"name": "promote", "arn": "arn:...", "memory_mb": 256}}
+    {"result": ...}  or  {"error": {"errorMessage": "...", "errorType": "...", "stackTrace": [...]}}
+
+The very first reply, `{"ready": true}`, says that the bundle has been imported.
+
+Whatever the function prints, to stdout or stderr, goes to the container's stderr: its log.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def main(bundle: str, handler_name: str) -> None:
+    """Answer invocations until stdin ends. A bundle that cannot be imported ends the process."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+    sys.path.insert(0, bundle)
+    module, _, name = handler_name.rpartition(".")
+    handler = getattr(importlib.import_module(module), name)
+    print(json.dumps({"ready": True}), file=replies, flush=True)
+
+    for line in sys.stdin:
+        invocation = json.loads(line)
+        reply = answer(handler, invocation)
+        sys.stdout.flush()
+        print(end_of_log(invocation["request_id"]), file=sys.stderr, flush=True)
+        print(reply, file=replies, flush=True)
+
+
+def answer(handler: Callable[[Any, "Context"], Any], invocation: dict[str, Any]) -> str:
+    """The reply to one invocation, as one line of JSON. Never raises."""
+    context = Context(
+        aws_request_id=invocation["request_id"],
+        function_name=invocation["function"]["name"],
+        invoked_function_arn=invocation["function"]["arn"],
+        memory_limit_in_mb=str(invocation["function"]["memory_mb"]),
+        deadline=invocation["deadline"],
+    )
+    try:
+        return json.dumps({"result": handler(invocation["event"], context)})
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+        traceback.print_exc()
+        return json.dumps(
+            {
+                "error": {
+                    "errorMessage": str(error),
+                    "errorType": type(error).__name__,
+                    "requestId": context.aws_request_id,
+                    "stackTrace": traceback.format_tb(error.__traceback__),
+                }
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What Lambda tells a handler about its invocation; names and types are Lambda's."""
+
+    aws_request_id: str
+    function_name: str
+    invoked_function_arn: str
+    memory_limit_in_mb: str
+    deadline: float
+    """Seconds since 1970: when the invocation is killed."""
+    function_version: str = "$LATEST"
+    log_stream_name: str = "local"
+    client_context: None = None
+    identity: None = None
+
+    @property
+    def log_group_name(self) -> str:
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the invocation is killed; never negative."""
+        return max(0, int((self.deadline - time.time()) * 1000))
+
+
+def end_of_log(request_id: str) -> str:
+    """The line after the last log line of an invocation, as Lambda writes it."""
+    return f"END RequestId: {request_id}"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,156 @@
+"""moto's S3, corrected where it is not S3."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult
+from moto.iam.access_control import PermissionResult
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import FakeBucket, FakeKey, S3Backend
+from moto.s3.responses import S3Response
+from moto.s3.utils import _VersionedKeyStore
+
+from localcloud import conditions, listings, objects, store, uploads
+from localcloud.events import Deliver, Requester, after_the_request, delivered_to, requester
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from moto.core.common_types import TYPE_RESPONSE
+
+__all__ = ["Requester", "corrected", "requester"]
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+_locks: dict[tuple[str, str], threading.RLock] = {}
+
+
+@contextmanager
+def corrected(*, deliver: Deliver | None = None) -> Iterator[None]:
+    """Give moto's S3 the semantics of S3, for as long as the block runs.
+
+    In process with mock_aws(), or under moto's server. `deliver(function_arn, event)` is called
+    for every notification whose target is a Lambda function, when the request that caused it is
+    done, in the thread that answered it; None delivers nothing. Blocks do not nest.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(delivered_to(deliver))
+        for owner, corrections in CORRECTIONS.items():
+            for name, correction in corrections.items():
+                stack.enter_context(patch.object(owner, name, correction))
+        for owner, name, around in WRAPPED:
+            stack.enter_context(patch.object(owner, name, _wrapped(getattr(owner, name), around)))
+        stack.callback(_locks.clear)
+        yield
+
+
+# Around every request
+
+
+def answer_key_request(
+    original: Callable[..., TYPE_RESPONSE], self: S3Response, request: Any, full_url: str
+) -> TYPE_RESPONSE:
+    """One writer per key at a time: nobody comes between the look at a condition and the write."""
+    try:
+        conditions.refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
+        if request.method in READING:
+            return original(self, request, full_url)
+        with after_the_request(), key_lock(self.bucket_name, self.parse_key_name()):
+            return original(self, request, full_url)
+    except S3ClientError as error:
+        status, headers, body = self.serialized(ActionResult(error))
+        headers.update(getattr(error, "headers", {}))
+        # An answer to HEAD has no body, not even in process: its error's code is the bare status.
+        return status, headers, b"" if request.method == "HEAD" else body
+
+
+def answer_bucket_request(
+    original: Callable[..., TYPE_RESPONSE], self: S3Response, request: Any, full_url: str
+) -> TYPE_RESPONSE:
+    if self.bucket_name:
+        conditions.refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
+    with after_the_request():
+        return original(self, request, full_url)
+
+
+def answer_put(
+    original: Callable[..., TYPE_RESPONSE], self: S3Response, query: dict[str, Any], key_name: str
+) -> TYPE_RESPONSE:
+    """A copy has no Content-MD5, which moto asks of every write into a bucket with a lock."""
+    if "x-amz-copy-source" not in self.headers or query.get("uploadId"):
+        return original(self, query, key_name)
+    self._set_action("KEY", "PUT", query)
+    self._authenticate_and_authorize_s3_action(bucket_name=self.bucket_name, key_name=key_name)
+    return self.copy_object()
+
+
+def key_lock(bucket_name: str, key_name: str) -> threading.RLock:
+    """Reentrant: a request for one key and a request for many keys remove in the same way."""
+    return _locks.setdefault((bucket_name, key_name), threading.RLock())
+
+
+def remove(
+    self: S3Backend,
+    bucket_name: str,
+    key_name: str,
+    version_id: str | None = None,
+    bypass: bool = False,  # noqa: FBT001, FBT002 - moto's signature
+) -> tuple[bool, dict[str, Any]]:
+    with key_lock(bucket_name, key_name):
+        return store.remove(self, bucket_name, key_name, version_id, bypass)
+
+
+# Small corrections
+
+
+def allow_all(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionResult:
+    """Bucket policies are enforced in front of moto, which ignores their conditions."""
+    return PermissionResult.NEUTRAL
+
+
+def keep_open(_key: FakeKey, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
+    """Somebody may still read the bytes of an object that was just overwritten."""
+
+
+def _wrapped(original: Callable[..., Any], around: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return around(original, self, *args, **kwargs)
+
+    return method
+
+
+WRAPPED: list[tuple[type, str, Callable[..., Any]]] = [
+    (S3Response, "_key_response", answer_key_request),
+    (S3Response, "_bucket_response", answer_bucket_request),
+    (S3Response, "_key_response_put", answer_put),
+    (S3Response, "_key_response_post", uploads.create_or_complete),
+    (S3Response, "_get_key", objects.get_key),
+    (S3Response, "get_object", objects.get_object),
+    (S3Response, "head_object", objects.head_object),
+]
+"""These call what they correct."""
+
+CORRECTIONS: dict[type, dict[str, Callable[..., Any]]] = {
+    S3Response: {
+        "put_object": objects.put_object,
+        "copy_object": objects.copy_object,
+        "delete_object": objects.delete_object,
+        "upload_part": uploads.upload_part,
+        "upload_part_copy": uploads.upload_part_copy,
+        "list_parts": listings.list_parts,
+        "list_multipart_uploads": listings.list_uploads,
+    },
+    S3Backend: {
+        "get_object": store.stored_object,
+        "delete_object": remove,
+        "list_object_versions": listings.list_versions,
+    },
+    FakeBucket: {"get_permission": allow_all},
+    FakeKey: {"dispose": keep_open},
+    _VersionedKeyStore: {"items": listings.list_keys, "values": listings.list_current},
+}
+"""These take the place of what they correct."""

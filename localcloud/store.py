@@ -1,0 +1,154 @@
+"""The versions of every object of the local S3: looked up, put and removed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.moto_api._internal import mock_random
+from moto.s3 import notifications
+from moto.s3.exceptions import AccessDeniedByLock
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
+from moto.s3.notifications import S3NotificationEvent
+
+if TYPE_CHECKING:
+    from moto.s3.responses import S3Response
+
+    from localcloud.attributes import Attributes, Checksum
+
+
+def current(
+    backend: S3Backend, bucket_name: str, key_name: str, version_id: str | None = None
+) -> FakeKey | FakeDeleteMarker | None:
+    versions = backend.get_bucket(bucket_name).keys.getlist(key_name)
+    if not versions:
+        return None
+    if version_id is None:
+        return versions[-1]  # type: ignore[no-any-return]
+    return next((one for one in versions if one.version_id == version_id), None)
+
+
+def stored_object(
+    self: S3Backend,
+    bucket_name: str,
+    key_name: str,
+    version_id: str | None = None,
+    part_number: int | None = None,
+    return_delete_marker: bool = False,  # noqa: FBT001, FBT002 - moto's signature
+) -> FakeKey | FakeDeleteMarker | None:
+    """Look up as moto does, but in one go: moto stumbles over a delete that comes between."""
+    key = current(self, bucket_name, key_name, version_id)
+    if isinstance(key, FakeDeleteMarker):
+        return key if return_delete_marker else None
+    if key is not None:
+        if part_number and key.multipart:
+            key = key.multipart.parts.get(part_number)
+        if key is not None:
+            key.advance()
+    return key
+
+
+def store(
+    response: S3Response,
+    key_name: str,
+    body: bytes,
+    attributes: Attributes,
+    *,
+    checksum: Checksum,
+    event: S3NotificationEvent,
+    etag: str | None = None,
+    upload: FakeMultipart | None = None,
+) -> FakeKey:
+    """Make the object, complete from its first moment on, the current version; tell who listens."""
+    backend = response.backend
+    bucket = backend.get_bucket(response.bucket_name)
+    key = FakeKey(
+        name=key_name,
+        bucket_name=bucket.name,
+        value=body,
+        account_id=backend.account_id,
+        region_name=backend.region_name,
+        storage=attributes.storage_class,
+        etag=etag or md5(body),
+        is_versioned=bucket.versioning_status is not None,
+        version_id=_new_version_id(bucket),
+        multipart=upload,
+        checksum_value=checksum.value,
+        checksum_type=checksum.type,
+        **attributes.encryption,
+        **attributes.lock,
+    )
+    key.checksum_algorithm = checksum.algorithm
+    key.customer_key = attributes.customer_key  # type: ignore[attr-defined]
+    key.website_redirect_location = attributes.redirect
+    key.set_metadata(dict(attributes.metadata))
+    key.set_acl(attributes.acl)
+    if upload is not None:
+        key.last_modified = upload.initiated  # type: ignore[attr-defined]
+    # Tags hang on the name and version id, which may have been another object's.
+    backend.tagger.delete_all_tags_for_resource(key.arn)
+    if attributes.tags:
+        tags = backend.tagger.convert_dict_to_tags_input(attributes.tags)
+        backend.tagger.tag_resource(key.arn, tags)
+    _put_version(bucket, key)
+    notifications.send_event(backend.account_id, event, bucket, key)
+    return key
+
+
+def remove(
+    self: S3Backend,
+    bucket_name: str,
+    key_name: str,
+    version_id: str | None = None,
+    bypass: bool = False,  # noqa: FBT001, FBT002 - moto's signature
+) -> tuple[bool, dict[str, Any]]:
+    """Delete as S3 does, whatever versioning is. The caller holds the key's lock."""
+    bucket = self.get_bucket(bucket_name)
+    if version_id is None and bucket.versioning_status is not None:
+        marker = FakeDeleteMarker(key=_NamedOnly(key_name))  # type: ignore[arg-type]
+        marker._version_id = _new_version_id(bucket)
+        _put_version(bucket, marker)
+        event = S3NotificationEvent.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT
+        notifications.send_event(self.account_id, event, bucket, marker)
+        return True, {"version-id": marker.version_id, "delete-marker": "true"}
+
+    meta = {} if version_id is None else {"version-id": version_id}
+    removed = current(self, bucket_name, key_name, version_id)
+    if removed is None:
+        return False, meta
+    if isinstance(removed, FakeDeleteMarker):
+        meta["delete-marker"] = "true"
+    elif removed.is_locked(governance_bypass=bypass):
+        raise AccessDeniedByLock
+    else:
+        self.tagger.delete_all_tags_for_resource(removed.arn)
+    left = [one for one in bucket.keys.getlist(key_name) if one is not removed]
+    if left:
+        bucket.keys.setlist(key_name, left)
+    else:
+        dict.pop(bucket.keys, key_name, None)  # moto's pop stumbles over delete markers
+    event = S3NotificationEvent.OBJECT_REMOVED_DELETE_EVENT
+    notifications.send_event(self.account_id, event, bucket, removed)
+    return True, meta
+
+
+@dataclass(frozen=True)
+class _NamedOnly:
+    """All that a delete marker knows of its key: it may have none."""
+
+    name: str
+
+
+def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker) -> None:
+    # A new "null" version takes the place of the old one, whatever versioning was before.
+    kept = [one for one in bucket.keys.getlist(new.name, []) if one.version_id != new.version_id]
+    bucket.keys.setlist(new.name, [*kept, new])
+
+
+def _new_version_id(bucket: FakeBucket) -> str:
+    return str(mock_random.uuid4()) if bucket.versioning_status == "Enabled" else "null"
+
+
+def md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -1,0 +1,113 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import admin.cli
+from admin.cli import cli
+from admin.policies import write_policies
+from admin.stage import StageError, read_stage
+from chalicelib.policy_file import parse_policy
+
+LONDON = """
+timezone = "Europe/London"
+servers = ["web1"]
+[[rule]]
+upload = "sql.gz.gpg"
+store_as = "%Y-%m-%d.%H.sql.gz.gpg"
+min_bytes = 1000
+max_bytes = 5000000
+"""
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, arguments)
+
+
+def test_the_policy_is_said_in_plain_english() -> None:
+    said = run("policy").stdout
+    assert "Uploads to backups1 are promoted into backups2" in said
+    assert "backup.tar.gz.gpg: stored once a day as %Y-%m-%d.tar.gz.gpg" in said
+    assert "sql.gz.gpg: stored once an hour" in said
+    assert "1 byte or more (no max_bytes); STANDARD; times in Etc/UTC" in said
+
+
+def test_a_moment_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON))
+    first, second = (run("policy", "--at", f"2026-10-25T0{hour}:30:00Z").stdout for hour in (0, 1))
+    assert "web1/sql.gz.gpg  ->  web1/2026-10-25.01.sql.gz.gpg" in first
+    assert "web1/sql.gz.gpg  ->  web1/2026-10-25.01b.sql.gz.gpg" in second
+    assert "1,000 to 5,000,000 bytes" in run("policy").stdout
+
+
+def test_a_program_gets_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON))
+    told = json.loads(run("policy", "--json", "--at", "2026-10-25T00:30:00+00:00").stdout)
+    assert (told["incoming"], told["vault"], told["timezone"]) == (
+        "backups1",
+        "backups2",
+        "Europe/London",
+    )
+    [upload] = told["uploads"]
+    assert upload["server"] == "web1"
+    assert [slot["name"] for slot in upload["slots"]] == [
+        "web1/2026-10-25.01.sql.gz.gpg",
+        "web1/2026-10-25.01b.sql.gz.gpg",
+        "web1/2026-10-25.02.sql.gz.gpg",
+    ]
+    assert upload["slots"][0]["start"] == "2026-10-25T01:00:00+01:00"
+    assert upload["slots"][0]["end"] == "2026-10-25T01:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["--at", "tonight"], "'tonight' is not a time; write it like", id="no time"),
+        pytest.param(["--at", "2026-10-25T00:30:00"], "does not say its time zone", id="naive"),
+        pytest.param(["--stage", "staging"], 'no stage "staging".*dev, prod', id="no stage"),
+        pytest.param(["--sage", "dev"], "No such option", id="a typo"),
+    ],
+)
+def test_wrong_use_is_refused_in_one_sentence(arguments: list[str], sentence: str) -> None:
+    result = run("policy", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert re.search(sentence, result.stderr), result.stderr
+
+
+def test_a_wrong_policy_is_a_sentence_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy("time = 1"))
+    result = run("policy")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        'Error: "time" is not a setting; did you mean "timezone"?\n',
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["policy"]])
+def test_help_starts_with_an_example(command: list[str]) -> None:
+    lines = run(*command, "--help").stdout.splitlines()
+    assert lines[2].strip().startswith("Example: backups policy")
+
+
+def test_a_stage_that_is_not_complete_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".chalice").mkdir()
+    config = tmp_path / ".chalice" / "config.json"
+    with pytest.raises(StageError, match="cannot be read"):
+        read_stage("dev", project=tmp_path)
+    config.write_text('{"stages": {"dev": {}}}')
+    with pytest.raises(StageError, match="stage dev: INCOMING_BUCKET is not set"):
+        read_stage("dev", project=tmp_path)
+
+
+def test_policies_are_written_once(tmp_path: Path) -> None:
+    said = CliRunner().invoke(write_policies, []).stdout
+    assert said == ".chalice/policy-dev-promote.json: as it was\n"
+    result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
+    assert result.exit_code == 2
+    assert "there are dev, prod" in result.stderr

@@ -1,0 +1,188 @@
+"""What each principal may do, evaluated from the very files that are deployed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from admin.permissions import promoter_policy, server_policy
+from admin.policies import policy_texts
+from admin.stage import PROJECT, read_stage
+from chalicelib.policy_file import read_policy
+from localcloud.iam import Effect, Request, evaluate
+
+PROMOTER = json.loads((PROJECT / ".chalice" / "policy-dev-promote.json").read_text())
+POLICY = read_policy()
+FLEET = replace(POLICY, servers=("web1", "db1"))
+INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
+UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
+LOGS = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/immutable-backups-"
+
+CREATES = {"s3:ObjectCreationOperation": "true"}
+ONLY_IF_FREE = CREATES | {"s3:if-none-match": "*"}
+STEP = {"s3:ObjectCreationOperation": "false"}
+
+NOBODY_ELSE_MAY = [
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteObject",
+    "s3:DeleteObjectTagging",
+    "s3:DeleteObjectVersion",
+    "s3:DeleteObjectVersionTagging",
+    "s3:GetObjectVersion",
+    "s3:PutBucketAcl",
+    "s3:PutBucketNotification",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutObjectAcl",
+    "s3:PutObjectAnnotation",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl",
+    "s3:PutObjectVersionTagging",
+    "s3:PutReplicationConfiguration",
+    "s3:ReplicateDelete",
+    "s3:ReplicateObject",
+    "s3:ReplicateTags",
+    "s3:RestoreObject",
+    "s3:UpdateObjectEncryption",
+]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        pytest.param("s3:GetObject", UPLOAD, {}, id="look at an upload"),
+        pytest.param("s3:GetObjectVersion", UPLOAD, {}, id="look at a version of it"),
+        pytest.param("s3:DeleteObject", UPLOAD, {}, id="remove an upload"),
+        pytest.param("s3:DeleteObjectVersion", UPLOAD, {}, id="remove a version of it"),
+        pytest.param("s3:ListBucket", INCOMING, {}, id="tell a missing upload"),
+        pytest.param("s3:ListBucket", VAULT, {}, id="tell a free slot"),
+        pytest.param("s3:GetObject", SLOT, {}, id="look at a slot"),
+        pytest.param("s3:PutObject", SLOT, ONLY_IF_FREE, id="fill a free slot"),
+        pytest.param("s3:PutObject", SLOT, STEP, id="copy a part"),
+        pytest.param("s3:AbortMultipartUpload", SLOT, {}, id="abort a copy"),
+        pytest.param("s3:ListBucketMultipartUploads", VAULT, {}, id="find unfinished copies"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:log-stream:x", {}, id="log"),
+    ],
+)
+def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -> None:
+    assert judge(PROMOTER, action, resource, context) is Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        pytest.param("s3:PutObject", SLOT, CREATES, id="write a slot unconditionally"),
+        pytest.param("s3:PutObject", SLOT, CREATES | {"s3:if-match": "x"}, id="replace a slot"),
+        pytest.param("s3:PutObject", SLOT, {}, id="write in an unknown way"),
+        pytest.param("s3:PutObject", UPLOAD, ONLY_IF_FREE, id="upload"),
+        pytest.param("s3:GetObject", f"{INCOMING}/holiday.jpg", {}, id="read other uploads"),
+        pytest.param("s3:DeleteObject", f"{INCOMING}/holiday.jpg", {}, id="remove other uploads"),
+        pytest.param("s3:DeleteObject", f"{UPLOAD}.old", {}, id="remove what begins alike"),
+        pytest.param("s3:ListBucketVersions", VAULT, {}, id="list versions"),
+        pytest.param("s3:ListAllMyBuckets", "*", {}, id="list buckets"),
+        pytest.param("s3:GetObject", "arn:aws:s3:::other/x", {}, id="read another bucket"),
+        pytest.param("s3:PutObject", "arn:aws:s3:::other/x", ONLY_IF_FREE, id="write elsewhere"),
+        pytest.param("s3:PutObject", f"{VAULT}x/y", ONLY_IF_FREE, id="a bucket that begins alike"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-audit:x", {}, id="write another's log"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}prod-promote:x", {}, id="another stage's log"),
+        pytest.param("logs:DeleteLogGroup", f"{LOGS}dev-promote", {}, id="remove its log"),
+        pytest.param("iam:PassRole", "arn:aws:iam::123456789012:role/x", {}, id="pass a role"),
+        pytest.param("kms:Decrypt", "*", {}, id="decrypt"),
+        *(
+            pytest.param(action, resource, ONLY_IF_FREE, id=f"{action} on the vault's {what}")
+            for action in NOBODY_ELSE_MAY
+            for what, resource in (("objects", SLOT), ("bucket", VAULT))
+        ),
+    ],
+)
+def test_the_promoter_may_not(action: str, resource: str, context: dict[str, str]) -> None:
+    assert judge(PROMOTER, action, resource, context) is Effect.IMPLICIT_DENY
+
+
+SERVER = server_policy(POLICY, incoming="backups1")
+WEB1 = server_policy(FLEET, incoming="backups1", server="web1")
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "resource"),
+    [
+        pytest.param(SERVER, "s3:PutObject", UPLOAD, id="upload its backup"),
+        pytest.param(SERVER, "s3:PutObject", f"{INCOMING}/sql.gz.gpg", id="upload its dump"),
+        pytest.param(SERVER, "s3:AbortMultipartUpload", UPLOAD, id="abort its upload"),
+        pytest.param(SERVER, "s3:ListMultipartUploadParts", UPLOAD, id="list its parts"),
+        pytest.param(WEB1, "s3:PutObject", f"{INCOMING}/web1/sql.gz.gpg", id="upload as web1"),
+    ],
+)
+def test_a_server_may(policy: dict[str, object], action: str, resource: str) -> None:
+    assert judge(policy, action, resource, CREATES) is Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "resource"),
+    [
+        pytest.param(SERVER, "s3:GetObject", UPLOAD, id="read its upload"),
+        pytest.param(SERVER, "s3:DeleteObject", UPLOAD, id="remove its upload"),
+        pytest.param(SERVER, "s3:PutObjectTagging", UPLOAD, id="tag its upload"),
+        pytest.param(SERVER, "s3:PutObject", f"{INCOMING}/x", id="upload something else"),
+        pytest.param(SERVER, "s3:PutObject", f"{UPLOAD}.2", id="upload more of it"),
+        pytest.param(SERVER, "s3:ListBucket", INCOMING, id="list incoming"),
+        pytest.param(SERVER, "s3:PutObject", SLOT, id="write the vault"),
+        pytest.param(SERVER, "s3:GetObject", SLOT, id="read the vault"),
+        pytest.param(SERVER, "s3:DeleteObject", SLOT, id="delete in the vault"),
+        pytest.param(SERVER, "s3:ListBucket", VAULT, id="list the vault"),
+        pytest.param(WEB1, "s3:PutObject", f"{INCOMING}/db1/sql.gz.gpg", id="upload as db1"),
+        pytest.param(WEB1, "s3:PutObject", f"{INCOMING}/sql.gz.gpg", id="upload bare names"),
+        pytest.param(
+            WEB1, "s3:AbortMultipartUpload", f"{INCOMING}/db1/sql.gz.gpg", id="abort another's"
+        ),
+    ],
+)
+def test_a_server_may_not(policy: dict[str, object], action: str, resource: str) -> None:
+    assert judge(policy, action, resource, ONLY_IF_FREE) is Effect.IMPLICIT_DENY
+
+
+def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
+    for policy in (PROMOTER, SERVER, WEB1):
+        for statement in policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert all("*" not in action for action in statement["Action"])
+            for resource in statement["Resource"]:
+                assert resource.startswith(f"{VAULT}/") or "*" not in resource.split(":", 5)[5][:-1]
+                assert resource != "*"
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_policy_files_are_what_the_policy_and_the_stage_ask_for(stage: str) -> None:
+    """If this fails: make policies STAGE=..."""
+    for path, text in policy_texts(stage).items():
+        assert path.read_text() == text, f"{path.name} is stale: make policies STAGE={stage}"
+
+
+def test_chalice_deploys_these_files_and_generates_none() -> None:
+    config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+    assert config["autogen_policy"] is False
+    for stage, settings in config["stages"].items():
+        files = {path.name for path in policy_texts(stage)}
+        functions = settings["lambda_functions"].values()
+        assert {function["iam_policy_file"] for function in functions} == files
+
+
+def test_the_promoter_s_uploads_are_those_of_the_policy() -> None:
+    policy = promoter_policy(FLEET, read_stage("dev"))
+    assert judge(policy, "s3:GetObject", f"{INCOMING}/web1/sql.gz.gpg") is Effect.ALLOW
+    assert judge(policy, "s3:GetObject", f"{INCOMING}/sql.gz.gpg") is Effect.IMPLICIT_DENY
+
+
+def judge(
+    policy: object, action: str, resource: str, context: dict[str, str] | None = None
+) -> Effect:
+    principal = "arn:aws:iam::123456789012:role/immutable-backups-dev-promote"
+    request = Request(principal=principal, action=action, resource=resource, context=context or {})
+    return evaluate(request, identity=[policy])

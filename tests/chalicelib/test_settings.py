@@ -1,0 +1,31 @@
+import pytest
+
+from chalicelib.settings import Settings, SettingsError
+
+BUCKETS = {"INCOMING_BUCKET": "in", "VAULT_BUCKET": "vault"}
+
+
+def test_owners_are_optional() -> None:
+    assert Settings.from_environment(BUCKETS) == Settings(
+        incoming_bucket="in", vault_bucket="vault", incoming_owner=None, vault_owner=None
+    )
+    settings = Settings.from_environment(
+        {**BUCKETS, "INCOMING_OWNER": "123456789012", "VAULT_OWNER": "210987654321"}
+    )
+    assert (settings.incoming_owner, settings.vault_owner) == ("123456789012", "210987654321")
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        pytest.param({}, r"INCOMING_BUCKET is not set; .*\.chalice/config\.json", id="nothing"),
+        pytest.param({"INCOMING_BUCKET": "in"}, "VAULT_BUCKET is not set", id="one bucket"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": ""}, "VAULT_BUCKET is not set", id="an empty one"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "in"}, "name two buckets", id="one for both"),
+        pytest.param(BUCKETS | {"VAULT_OWNER": "me"}, "has 12 digits", id="no account"),
+        pytest.param(BUCKETS | {"INCOMING_OWNER": "1" * 13}, "has 12 digits", id="13 digits"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(environment: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Settings.from_environment(environment)

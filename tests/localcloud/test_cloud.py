@@ -1,0 +1,175 @@
+"""The local cloud itself: its port, its users, its beginning and end, and `make local`."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from localcloud.__main__ import show_log_line
+from localcloud.cloud import REPOSITORY, PortTaken, running
+from localcloud.deployment import DeployError
+
+
+def test_a_deployment_that_fails_shows_what_chalice_said(cloud, tmp_path):
+    for directory in ("chalicelib", ".chalice"):
+        (tmp_path / directory).mkdir()
+    config = (REPOSITORY / ".chalice" / "config.json").read_text()
+    (tmp_path / ".chalice" / "config.json").write_text(config)
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "app.py").write_text("raise RuntimeError('half an app')")
+    with pytest.raises(DeployError, match="half an app"):
+        cloud.deploy(project_dir=tmp_path)
+
+
+def test_a_taken_port_is_one_clear_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(PortTaken, match=f"^Port {port} is taken; .* --port"),
+            running(port=port),
+        ):
+            pass
+
+
+def test_a_port_is_free_again_after_the_cloud():
+    with running() as first:
+        port = int(first.endpoint.rpartition(":")[2])
+    with running(port=port) as second:
+        assert second.endpoint == first.endpoint
+
+
+def test_there_is_one_cloud_at_a_time(cloud):
+    with pytest.raises(RuntimeError, match="runs in this process already"), running():
+        pass
+
+
+def test_nothing_of_one_cloud_is_in_the_next():
+    with running() as cloud:
+        cloud.prepare()
+    with running() as cloud:
+        administrator = cloud.session(cloud.administrator)
+        assert administrator.client("s3").list_buckets()["Buckets"] == []
+        assert administrator.client("iam").list_users()["Users"] == []
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+def test_both_layouts_of_the_buckets_can_be_had(cloud, versioned):
+    cloud.prepare(incoming_versioned=versioned, vault_versioned=not versioned)
+    s3 = cloud.session(cloud.administrator).client("s3")
+    status = {
+        bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status")
+        for bucket in (cloud.incoming, cloud.vault)
+    }
+    enabled, never = ("backups1", "backups2") if versioned else ("backups2", "backups1")
+    assert status == {enabled: "Enabled", never: None}
+
+
+def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert cloud.session(cloud.administrator).client("s3").list_buckets()["Buckets"] == []
+
+
+# make local
+
+PROGRAM = [sys.executable, "-m", "localcloud"]
+
+
+def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(tmp_path):
+    with subprocess.Popen(
+        [*PROGRAM, "--port", "0", "--without-function"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as local:
+        printed = []
+        for line in local.stdout:
+            printed.append(line)
+            if "chalice local" in line:
+                break
+        exports = re.findall(r"^export (\w+)=(\S+)$", "".join(printed), flags=re.MULTILINE)
+        server, administrator = dict(exports[:4]), dict(exports[4:])
+        for user, code in ((server, "AccessDenied"), (administrator, None)):
+            listing = subprocess.run(
+                [sys.executable, "-c", LIST],
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **user},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (code or "0 objects") in listing.stdout + listing.stderr
+        local.send_signal(signal.SIGINT)
+        _, chatter = local.communicate()
+    assert local.returncode == 0
+    assert "Traceback" not in chatter
+
+
+LIST = """
+import boto3
+s3 = boto3.client("s3")
+print(s3.list_objects_v2(Bucket="backups2")["KeyCount"], "objects")
+"""
+
+
+def test_make_local_says_that_its_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = subprocess.run(
+            [*PROGRAM, "--port", str(port)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"Error: Port {port} is taken; choose another one with --port.\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(
+            {
+                "level": "INFO",
+                "outcome": "promoted",
+                "reason": "It was free.",
+                "upload": "a.gpg",
+                "slot": "2026.gpg",
+                "size": 1234,
+            },
+            "promoted          a.gpg -> 2026.gpg, 1,234 bytes: It was free.",
+            id="promoted",
+        ),
+        pytest.param(
+            {"level": "INFO", "outcome": "gone", "reason": "It is gone.", "upload": "a.gpg"},
+            "gone              a.gpg: It is gone.",
+            id="gone, without slot or size",
+        ),
+    ],
+)
+def test_make_local_shows_a_promotion_as_one_line(capsys, line, shown):
+    show_log_line(json.dumps(line))
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  ", printed[:10])
+    assert printed[10:] == shown + "\n"
+
+
+def test_make_local_leaves_metrics_out_and_shows_every_other_line_as_it_is(capsys):
+    show_log_line('{"_aws": {}, "Promoted": [1.0]}')
+    show_log_line('{"level": "ERROR", "message": "no"}')
+    show_log_line("Traceback (most recent call last):")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        '{"level": "ERROR", "message": "no"}',
+        "Traceback (most recent call last):",
+    ]

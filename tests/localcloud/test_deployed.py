@@ -1,0 +1,78 @@
+"""The app as the real `chalice deploy` brings it into the local cloud, and what it may do there."""
+
+import io
+import json
+import zipfile
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.awslambda.models import lambda_backends
+
+from chalicelib.policy_file import read_policy
+
+UPLOAD = "backup.tar.gz.gpg"
+
+
+def test_a_servers_upload_is_promoted_by_the_deployed_app(deployed):
+    server = deployed.session(deployed.server_credentials).client("s3")
+    server.put_object(Bucket="backups1", Key=UPLOAD, Body=b"a night's work")
+    deployed.functions.wait_until_quiet(timeout=120)
+
+    administrator = deployed.session(deployed.administrator).client("s3")
+    slot = read_policy().slot_of(UPLOAD, datetime.now(UTC)).name
+    stored = administrator.get_object(Bucket="backups2", Key=slot)
+    assert stored["Body"].read() == b"a night's work"
+    assert stored["Metadata"]["source-key"] == UPLOAD
+    assert "Contents" not in administrator.list_objects_v2(Bucket="backups1")
+
+    [result] = deployed.functions.results
+    assert result.error is None
+    [outcome] = result.payload["outcomes"]
+    assert (outcome["outcome"], outcome["upload"], outcome["slot"]) == ("promoted", UPLOAD, slot)
+    records = [json.loads(line) for line in deployed.functions.logs]
+    [record] = [record for record in records if record.get("outcome")]
+    assert (record["outcome"], record["slot"]) == ("promoted", slot)
+
+
+def test_the_deployed_policies_keep_server_and_function_out_of_what_is_stored(deployed):
+    administrator = deployed.session(deployed.administrator).client("s3")
+    administrator.put_object(Bucket="backups2", Key="stored", Body=b"precious")
+    stored = {"Bucket": "backups2", "Key": "stored"}
+
+    server = deployed.session(deployed.server_credentials).client("s3")
+    assert refused(server.get_object, **stored) == "AccessDenied"
+    assert refused(server.put_object, **stored) == "AccessDenied"
+    assert refused(server.delete_object, **stored) == "AccessDenied"
+    assert refused(server.list_objects_v2, Bucket="backups2") == "AccessDenied"
+
+    promoter = deployed.session(deployed.role_credentials("promote")).client("s3")
+    assert promoter.get_object(**stored)["Body"].read() == b"precious"
+    assert refused(promoter.put_object, **stored) == "AccessDenied"
+    assert refused(promoter.put_object, **stored, IfNoneMatch="*") == "PreconditionFailed"
+    assert refused(promoter.delete_object, **stored) == "AccessDenied"
+
+
+def test_chalice_makes_a_function_and_no_rest_api(deployed):
+    administrator = deployed.session(deployed.administrator)
+    [function] = administrator.client("lambda").list_functions()["Functions"]
+    assert function["FunctionName"] == "immutable-backups-dev-promote"
+    assert function["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == deployed.endpoint
+    assert administrator.client("apigateway").get_rest_apis()["items"] == []
+
+
+def test_the_bundle_holds_the_app_and_what_it_requires_and_nothing_else(deployed):
+    functions = lambda_backends["123456789012"]["us-east-1"]
+    code = functions.get_function("immutable-backups-dev-promote").code_bytes
+    names = zipfile.ZipFile(io.BytesIO(code)).namelist()
+    assert {"app.py", "chalicelib/policy.toml"} <= set(names)
+    rooms = {name.partition("/")[0] for name in names}
+    assert rooms >= {"boto3", "aws_lambda_powertools", "tzdata"}
+    assert rooms & {"localcloud", "admin", "tests", "moto", ".chalice"} == set()
+
+
+def refused(call, **arguments):
+    """The code of the error that S3 answers."""
+    with pytest.raises(ClientError) as error:
+        call(**arguments)
+    return error.value.response["Error"]["Code"]

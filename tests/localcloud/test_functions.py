@@ -1,0 +1,377 @@
+"""Functions run as in Lambda: alone with their bundle, under their role, retried, and in time."""
+
+import io
+import json
+import os
+import sysconfig
+import time
+import zipfile
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from localcloud import functions
+from localcloud.cloud import running
+from localcloud.functions import FunctionError
+
+ROLE = "arn:aws:iam::123456789012:role/function"
+
+
+def bundle(source):
+    """A zip file with one module, `app`."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("app.py", source)
+    return archive.getvalue()
+
+
+def create(cloud, source, *, name="function", timeout=60, environment=None):
+    """Make a function of this source, whose handler is called `handler`; returns its ARN."""
+    administrator = cloud.session(cloud.administrator)
+    iam = administrator.client("iam")
+    if not iam.list_roles()["Roles"]:
+        iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
+    return administrator.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=ROLE,
+        Handler="app.handler",
+        Timeout=timeout,
+        MemorySize=256,
+        Code={"ZipFile": bundle(source)},
+        Environment={"Variables": environment or {}},
+    )["FunctionArn"]
+
+
+def has_ended(pid):
+    """Whether a process ends within five seconds: the system takes a moment after it is killed."""
+    status = Path(f"/proc/{pid}/status")
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if status.exists() and "State:\tZ" in status.read_text():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+PID = """
+import os
+def handler(event, context):
+    return os.getpid()
+"""
+
+
+def test_the_bundle_runs_with_nothing_but_itself_on_the_path(cloud):
+    create(
+        cloud,
+        """
+import importlib.util, os, sys
+def handler(event, context):
+    return {
+        "path": sys.path,
+        "bundle": os.environ["LAMBDA_TASK_ROOT"],
+        "found": [name for name in event if importlib.util.find_spec(name)],
+    }
+""",
+    )
+    seen = cloud.functions.invoke("function", ["moto", "boto3", "localcloud", "pip", "json"])
+    assert seen["found"] == ["json"]
+    assert seen["path"][0] == seen["bundle"]
+    library = Path(sysconfig.get_path("stdlib"))
+    assert all(
+        library.parent in Path(entry).parents and "site-packages" not in entry
+        for entry in seen["path"][1:]
+    )
+
+
+def test_the_environment_is_the_functions_own_and_nothing_of_this_shells(cloud, monkeypatch):
+    monkeypatch.setenv("SECRET_OF_THIS_SHELL", "x")
+    create(
+        cloud,
+        "import os\ndef handler(event, context): return dict(os.environ)",
+        environment={"COLOUR": "blue", "AWS_REGION": "mars"},
+    )
+    environment = cloud.functions.invoke("function", {})
+    root = Path(environment.pop("LAMBDA_TASK_ROOT"))
+    assert (root / "app.py").exists()
+    keys = {name: environment.pop(f"AWS_{name}") for name in ("ACCESS_KEY_ID", "SESSION_TOKEN")}
+    assert keys["ACCESS_KEY_ID"].startswith("ASIA"), "the role's, not a user's"
+    assert keys["SESSION_TOKEN"]
+    assert environment.pop("AWS_SECRET_ACCESS_KEY")
+    # macOS adds one to every process.
+    environment.pop("__CF_USER_TEXT_ENCODING", None)
+    assert environment == {
+        "COLOUR": "blue",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_NAME": "function",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "TZ": ":UTC",
+    }
+
+
+def test_the_context_is_lambdas(cloud):
+    arn = create(
+        cloud,
+        """
+def handler(event, context):
+    return [
+        context.function_name, context.invoked_function_arn, context.memory_limit_in_mb,
+        context.get_remaining_time_in_millis(), context.aws_request_id,
+    ]
+""",
+        timeout=60,
+    )
+    name, invoked, memory, left, first_id = cloud.functions.invoke("function", {})
+    assert (name, invoked, memory) == ("function", arn, "256")
+    assert 0 < left <= 60_000
+    assert cloud.functions.invoke("function", {})[-1] != first_id
+
+
+def test_what_a_function_prints_is_its_log_and_never_its_answer(cloud):
+    create(
+        cloud,
+        """
+import os, sys
+def handler(event, context):
+    print('{"result": "forged"}')
+    print("to stderr", file=sys.stderr)
+    os.write(1, b"from below\\n")
+    return "answer"
+""",
+    )
+    assert cloud.functions.invoke("function", {}) == "answer"
+    assert cloud.functions.logs == ['{"result": "forged"}', "to stderr", "from below"]
+
+
+def test_when_an_answer_is_there_all_of_its_log_is_there(cloud):
+    create(cloud, "def handler(event, context): print('x\\n' * event, end='')")
+    cloud.functions.invoke("function", 100_000)
+    assert len(cloud.functions.logs) == 100_000
+
+
+def test_a_container_is_reused_while_it_is_warm(cloud):
+    create(cloud, PID)
+    assert cloud.functions.invoke("function", {}) == cloud.functions.invoke("function", {})
+
+
+def test_a_container_is_not_reused_when_its_credentials_could_run_out(cloud, monkeypatch):
+    create(cloud, PID)
+    old = cloud.functions.invoke("function", {})
+    monkeypatch.setattr(functions, "WARM_FOR", 0)
+    assert cloud.functions.invoke("function", {}) != old
+    assert has_ended(old)
+
+
+@pytest.mark.parametrize("change", ["code", "environment"])
+def test_new_code_or_configuration_takes_new_containers_and_ends_the_old(cloud, change):
+    create(cloud, PID)
+    old = cloud.functions.invoke("function", {})
+    client = cloud.session(cloud.administrator).client("lambda")
+    if change == "code":
+        client.update_function_code(FunctionName="function", ZipFile=bundle(PID + "# new"))
+    else:
+        client.update_function_configuration(
+            FunctionName="function", Environment={"Variables": {"NEW": "1"}}
+        )
+    assert cloud.functions.invoke("function", {}) != old
+    assert has_ended(old)
+
+
+def test_a_failing_function_is_tried_three_times_and_its_event_then_dropped(cloud):
+    arn = create(cloud, "def handler(event, context): raise ValueError(event['why'])")
+    cloud.functions.deliver(arn, {"why": "no luck"})
+    cloud.functions.wait_until_quiet(timeout=60)
+    tried = [
+        (result.attempt, result.event, result.error["errorType"], result.error["errorMessage"])
+        for result in cloud.functions.results
+    ]
+    assert tried == [(n, {"why": "no luck"}, "ValueError", "no luck") for n in (1, 2, 3)]
+    assert cloud.functions.logs[-1] == "function: event dropped after 3 attempts"
+    assert cloud.functions.logs.count("ValueError: no luck") == 3
+
+
+def test_a_retry_that_succeeds_is_the_last(cloud):
+    arn = create(
+        cloud,
+        """
+attempts = []
+def handler(event, context):
+    attempts.append(event)
+    if len(attempts) == 1:
+        raise RuntimeError("once")
+    return len(attempts)
+""",
+    )
+    cloud.functions.deliver(arn, {})
+    cloud.functions.wait_until_quiet(timeout=60)
+    assert [result.payload for result in cloud.functions.results] == [None, 2]
+
+
+def test_a_retry_waits_as_long_as_it_is_told_to():
+    tried = Event()
+    with running(retry_delays=(3600, 7200), on_result=lambda _: tried.set()) as patient:
+        arn = create(patient, "def handler(event, context): raise ValueError")
+        patient.functions.deliver(arn, {})
+        assert tried.wait(timeout=60)
+        with pytest.raises(TimeoutError):
+            patient.functions.wait_until_quiet(timeout=0.2)
+        assert len(patient.functions.results) == 1
+
+
+def test_a_timeout_kills_the_function_and_all_it_started(cloud, tmp_path):
+    create(
+        cloud,
+        """
+import subprocess, time
+def handler(event, context):
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(child.pid)
+    time.sleep(60)
+""",
+        timeout=1,
+    )
+    with pytest.raises(FunctionError) as failure:
+        cloud.functions.invoke("function", {})
+    assert failure.value.args[0]["errorType"] == "Sandbox.Timedout"
+    assert failure.value.args[0]["errorMessage"].endswith("Task timed out after 1.00 seconds")
+    assert has_ended(int(cloud.functions.logs[0]))
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        pytest.param("import os\ndef handler(event, context): os._exit(3)", "3", id="exits"),
+        pytest.param("import nowhere", "1", id="cannot be imported"),
+        pytest.param("handle = None", "1", id="has no such handler"),
+    ],
+)
+def test_a_function_that_ends_its_process_has_failed(cloud, source, status):
+    create(cloud, source)
+    for _ in range(2):
+        with pytest.raises(FunctionError, match=f"Runtime exited with status {status}"):
+            cloud.functions.invoke("function", {})
+
+
+def test_the_reason_why_a_bundle_cannot_be_imported_is_in_the_log(cloud):
+    create(cloud, "import nowhere")
+    with pytest.raises(FunctionError):
+        cloud.functions.invoke("function", {})
+    assert "ModuleNotFoundError: No module named 'nowhere'" in cloud.functions.logs
+
+
+# Opening a FIFO waits for the other side: whoever runs alone waits for ever.
+MEET = """
+import os
+def handler(event, context):
+    os.close(os.open(event["fifo"], os.O_RDONLY if event["reads"] else os.O_WRONLY))
+    return "met"
+"""
+
+
+def test_events_run_at_the_same_time(cloud, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    arn = create(cloud, MEET)
+    for reads in (True, False):
+        cloud.functions.deliver(arn, {"fifo": str(tmp_path / "fifo"), "reads": reads})
+    cloud.functions.wait_until_quiet(timeout=60)
+    assert [result.payload for result in cloud.functions.results] == ["met", "met"]
+
+
+def test_no_more_events_run_at_the_same_time_than_the_account_allows(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with running(retry_delays=(), concurrency=1) as narrow:
+        arn = create(narrow, MEET, timeout=1)
+        for reads in (True, False):
+            narrow.functions.deliver(arn, {"fifo": str(tmp_path / "fifo"), "reads": reads})
+        narrow.functions.wait_until_quiet(timeout=60)
+        errors = [result.error["errorType"] for result in narrow.functions.results]
+        assert errors == ["Sandbox.Timedout", "Sandbox.Timedout"], "neither met the other"
+
+
+def test_waiting_for_quiet_says_what_it_waited_for(cloud, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    arn = create(cloud, MEET)
+    cloud.functions.deliver(arn, {"fifo": str(fifo), "reads": True})
+    with pytest.raises(TimeoutError, match=r"1 event\(s\) are not finished after 0.01 s"):
+        cloud.functions.wait_until_quiet(timeout=0.01)
+    fifo.open("w").close()
+    cloud.functions.wait_until_quiet(timeout=60)
+
+
+def test_an_event_for_a_function_that_is_not_there_is_dropped_and_said(cloud):
+    nowhere = "arn:aws:lambda:us-east-1:123456789012:function:nowhere"
+    cloud.functions.deliver(nowhere, {})
+    cloud.functions.wait_until_quiet(timeout=60)
+    assert cloud.functions.logs == [f"event dropped: Function not found: {nowhere}"]
+
+
+def test_the_end_of_the_cloud_ends_its_functions_whatever_they_do(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with running() as cloud:
+        create(cloud, PID, name="warm")
+        warm = cloud.functions.invoke("warm", {})
+        busy = create(
+            cloud,
+            """
+import os, time
+def handler(event, context):
+    with open(event, "w") as fifo:
+        fifo.write(f"{os.getpid()} {os.getcwd()}")
+    time.sleep(60)
+""",
+        )
+        cloud.functions.deliver(busy, str(tmp_path / "fifo"))
+        pid, bundle_dir = (tmp_path / "fifo").read_text().split()
+    assert has_ended(warm)
+    assert has_ended(int(pid))
+    assert not Path(bundle_dir).exists()
+
+
+def test_the_lambda_api_invokes(cloud):
+    create(cloud, "def handler(event, context): return {'got': event['n'] + 1}")
+    client = cloud.session(cloud.administrator).client("lambda")
+    answer = client.invoke(FunctionName="function", Payload=b'{"n": 1}')
+    assert (answer["StatusCode"], json.load(answer["Payload"])) == (200, {"got": 2})
+    assert "FunctionError" not in answer
+
+    failed = client.invoke(FunctionName="function", Payload=b"{}")
+    assert failed["FunctionError"] == "Unhandled"
+    assert json.load(failed["Payload"])["errorType"] == "KeyError"
+
+
+def test_the_lambda_api_takes_events(cloud):
+    create(cloud, "def handler(event, context): return event")
+    client = cloud.session(cloud.administrator).client("lambda")
+    taken = client.invoke(FunctionName="function", InvocationType="Event", Payload=b'{"n": 1}')
+    assert taken["StatusCode"] == 202
+    cloud.functions.wait_until_quiet(timeout=60)
+    assert [result.payload for result in cloud.functions.results] == [{"n": 1}]
+
+
+def test_the_lambda_api_can_be_asked_without_running_anything(cloud):
+    create(cloud, "def handler(event, context): return event")
+    client = cloud.session(cloud.administrator).client("lambda")
+    answer = client.invoke(FunctionName="function", InvocationType="DryRun", Payload=b"{}")
+    assert answer["StatusCode"] == 204
+    assert cloud.functions.results == []
+
+
+def test_observers_are_told_of_every_line_and_attempt():
+    lines, results = [], []
+    with running(retry_delays=(0,), on_log=lines.append, on_result=results.append) as cloud:
+        arn = create(cloud, "def handler(event, context): print(event); raise ValueError")
+        cloud.functions.deliver(arn, "hello")
+        cloud.functions.wait_until_quiet(timeout=60)
+    assert lines.count("hello") == 2
+    assert [result.attempt for result in results] == [1, 2]

@@ -1,0 +1,106 @@
+"""`chalice local`: how one iterates on the app, without deploying it."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from localcloud.cloud import REPOSITORY
+
+CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
+
+
+@pytest.fixture
+def project(cloud, tmp_path):
+    """A copy of this project whose stage dev is the test's cloud."""
+    for name in ("app.py", "chalicelib", "localcloud", ".chalice"):
+        source = REPOSITORY / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    path = tmp_path / ".chalice" / "config.json"
+    config = json.loads(path.read_text())
+    config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = cloud.endpoint
+    path.write_text(json.dumps(config))
+    cloud.prepare()
+    return tmp_path
+
+
+@contextlib.contextmanager
+def chalice_local(project, cloud, **environment):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    administrator = cloud.administrator
+    process = subprocess.Popen(
+        [*CHALICE, "local", "--port", str(port), "--no-autoreload"],
+        cwd=project,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        | {
+            "AWS_ACCESS_KEY_ID": administrator.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": administrator.secret_access_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        },
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stdout:
+            if "Serving on" in line:
+                break
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def post(url, body):
+    request = urllib.request.Request(
+        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_posted_notification_is_promoted(project, cloud):
+    server = cloud.session(cloud.server_credentials).client("s3")
+    server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
+    notification = {
+        "Records": [
+            {"s3": {"bucket": {"name": "backups1"}, "object": {"key": "backup.tar.gz.gpg"}}}
+        ]
+    }
+    with chalice_local(project, cloud, BACKUPS_DEV_ROUTES="1") as url:
+        status, answer = post(f"{url}/events", notification)
+        assert status == 200
+        [outcome] = answer["outcomes"]
+        assert (outcome["outcome"], outcome["upload"]) == ("promoted", "backup.tar.gz.gpg")
+
+        for nonsense in ([], {}, {"Records": "all"}):
+            status, answer = post(f"{url}/events", nonsense)
+            assert status == 400
+            assert "Post an S3 notification" in answer["Message"]
+
+    administrator = cloud.session(cloud.administrator).client("s3")
+    assert (
+        administrator.get_object(Bucket="backups2", Key=outcome["slot"])["Body"].read() == b"files"
+    )
+
+
+def test_without_the_variable_nothing_is_served(project, cloud):
+    with chalice_local(project, cloud) as url:
+        status, _ = post(f"{url}/events", {"Records": []})
+        assert status in {403, 404}
