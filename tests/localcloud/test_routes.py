@@ -35,33 +35,40 @@ def project(cloud, tmp_path):
 
 @contextlib.contextmanager
 def chalice_local(project, cloud, **environment):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    administrator = cloud.administrator
-    process = subprocess.Popen(
-        [*CHALICE, "local", "--port", str(port), "--no-autoreload"],
-        cwd=project,
-        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        | {
-            "AWS_ACCESS_KEY_ID": administrator.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": administrator.secret_access_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "PYTHONUNBUFFERED": "1",
-            **environment,
-        },
-        stderr=subprocess.STDOUT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+        "AWS_ACCESS_KEY_ID": cloud.administrator.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": cloud.administrator.secret_access_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    process, url = start(project, environment)
+    threading.Thread(target=process.stdout.read, daemon=True).start()
     try:
-        for line in process.stdout:
-            if "Serving on" in line:
-                break
-        threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield f"http://127.0.0.1:{port}"
+        yield url
     finally:
         process.terminate()
         process.wait()
+
+
+def start(project, environment):
+    """Chalice takes a port by number only, and a free one may be taken by somebody else."""
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        process = subprocess.Popen(
+            [*CHALICE, "local", "--port", str(port), "--no-autoreload"],
+            cwd=project,
+            env=environment,
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "Serving on" in line:
+                return process, f"http://127.0.0.1:{port}"
+    raise AssertionError("".join(said))
 
 
 def post(url, body):
