@@ -59,6 +59,7 @@ deploy: $(READY) ## deploy to your AWS account (STAGE=prod)
 		echo "The stage dev lives in the local cloud, where 'make local' deploys it; your own is 'make deploy STAGE=prod'." >&2; \
 		exit 2; \
 	fi
+	@$(VENV)/python -m admin.stage $(STAGE)
 	@unset BACKUPS_DEV_ROUTES; $(VENV)/chalice deploy --stage $(STAGE)
 
 conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on (ENDPOINT=http://...)
@@ -66,7 +67,7 @@ conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on
 		echo "Which S3? For example: make conformance ENDPOINT=http://127.0.0.1:9000" >&2; \
 		exit 2; \
 	fi
-	@$(VENV)/python -m pytest tests/localcloud/test_conformance.py --endpoint=$(ENDPOINT) $(ARGS)
+	@$(VENV)/python -m pytest tests/localcloud/test_s3_conformance.py --endpoint=$(ENDPOINT) $(ARGS)
 
 requirements: ## pin and hash the requirements anew, with uv (ARGS=--upgrade takes newer versions)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }

@@ -1,8 +1,13 @@
 """A stage of the app, as `.chalice/config.json` describes it."""
 
 import json
+import os
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chalicelib.settings import Settings, SettingsError
 
@@ -21,6 +26,7 @@ class Stage:
 
     name: str
     settings: Settings
+    environment: Mapping[str, str]
 
     def function_name(self, function: str) -> str:
         """The name that Chalice gives a function, and its role, in AWS."""
@@ -39,7 +45,42 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
             f'there is no stage "{name}" in .chalice/config.json; there are {", ".join(stages)}'
         )
     try:
-        settings = Settings.from_environment(stages[name].get("environment_variables", {}))
+        environment = stages[name].get("environment_variables", {})
+        settings = Settings.from_environment(environment)
     except SettingsError as error:
         raise StageError(f"stage {name}: {error}") from None
-    return Stage(name=name, settings=settings)
+    return Stage(name=name, settings=settings, environment=environment)
+
+
+def refuse_local_endpoint(stage: Stage, shell: Mapping[str, str]) -> None:
+    """Make sure that a stage other than dev is meant for AWS, whatever the shell was used for.
+
+    Raises StageError.
+    """
+    if stage.name == "dev":
+        return
+    for where, environment in (
+        ("this shell", shell),
+        (f"stage {stage.name} of .chalice/config.json", stage.environment),
+    ):
+        for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            if _is_local(environment.get(variable, "")):
+                raise StageError(
+                    f"{variable} of {where} is {environment[variable]}, a local cloud, where "
+                    f"only the stage dev belongs; unset it to reach AWS"
+                )
+
+
+def _is_local(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+if __name__ == "__main__":
+    try:
+        refuse_local_endpoint(read_stage(sys.argv[1]), os.environ)
+    except StageError as error:
+        sys.exit(str(error))

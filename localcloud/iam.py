@@ -13,7 +13,8 @@ from typing import Any
 
 Policy = Mapping[str, Any]
 
-# In lower case. What `authorization` fills in: any other key would read as "not in the request".
+# In lower case. What `authorization` and `s3_actions` fill in: any other key would read as "not in
+# the request".
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",

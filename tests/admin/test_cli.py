@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import admin.cli
 from admin.cli import cli
 from admin.policies import write_policies
-from admin.stage import StageError, read_stage
+from admin.stage import StageError, read_stage, refuse_local_endpoint
 from chalicelib.policy_file import parse_policy
 
 LONDON = """
@@ -111,3 +111,33 @@ def test_policies_are_written_once(tmp_path: Path) -> None:
     result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
     assert result.exit_code == 2
     assert "there are dev, prod" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000", "http://127.1.2.3"],
+)
+def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
+    shell = {"AWS_ENDPOINT_URL": endpoint}
+    refuse_local_endpoint(read_stage("dev"), shell)
+    with pytest.raises(StageError, match=r"AWS_ENDPOINT_URL of this shell is http.*unset it"):
+        refuse_local_endpoint(read_stage("prod"), shell)
+
+
+def test_a_stage_may_have_an_endpoint_that_is_not_local() -> None:
+    shell = {"AWS_ENDPOINT_URL": "https://s3.example.org"}
+    refuse_local_endpoint(read_stage("prod"), shell)
+
+
+def test_a_stage_that_was_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".chalice").mkdir()
+    variables = {
+        "INCOMING_BUCKET": "in",
+        "VAULT_BUCKET": "vault",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+    }
+    config = {"stages": {"prod": {"environment_variables": variables}}}
+    (tmp_path / ".chalice" / "config.json").write_text(json.dumps(config))
+    stage = read_stage("prod", project=tmp_path)
+    with pytest.raises(StageError, match=r"of stage prod of \.chalice/config"):
+        refuse_local_endpoint(stage, {})

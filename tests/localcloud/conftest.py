@@ -1,8 +1,10 @@
-"""The local cloud as its users meet it: served over HTTP, with the app deployed into it."""
+"""The local cloud as its users meet it, with the app deployed into it; and its gate alone."""
 
 import pytest
+from moto.moto_api._internal import moto_api_backend
 
 from localcloud.cloud import running
+from tests.localcloud.gate import Gate
 
 
 @pytest.fixture
@@ -30,3 +32,21 @@ def deployed(packages):
         cloud.prepare()
         cloud.deploy(packages=packages)
         yield cloud
+
+
+@pytest.fixture(scope="module")
+def served_gate():
+    with Gate().served() as gate:
+        yield gate
+
+
+@pytest.fixture
+def gate(served_gate):
+    """Two empty buckets behind the authorization, and nobody known there but the administrator."""
+    moto_api_backend.reset()
+    s3 = served_gate.client("s3")
+    for bucket in ("backups1", "backups2"):
+        s3.create_bucket(Bucket=bucket)
+    served_gate.senders.clear()
+    yield served_gate
+    moto_api_backend.reset()

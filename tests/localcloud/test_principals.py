@@ -1,0 +1,99 @@
+from datetime import timedelta
+
+import pytest
+from moto.sts.models import sts_backends
+
+from localcloud.principals import Credentials
+from localcloud.s3 import Requester, requester
+from tests.localcloud.gate import ADMINISTRATOR, allow, document, is_allowed, keys_of, refusal
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("s3", "list_buckets", "InvalidAccessKeyId"),
+        ("iam", "list_users", "InvalidClientTokenId"),
+    ],
+)
+def test_an_unknown_key_is_denied(gate, service, call, code):
+    nobody = Credentials(access_key_id="AKIA" + "Q" * 16, secret_access_key="secret")
+    assert refusal(getattr(gate.client(service, nobody), call)) == (403, code)
+
+
+def test_a_deactivated_key_is_unknown(gate):
+    web1 = gate.user(allow("s3:*"))
+    gate.client("iam").update_access_key(
+        UserName="web1", AccessKeyId=web1.access_key_id, Status="Inactive"
+    )
+    assert refusal(gate.client("s3", web1).list_buckets) == (403, "InvalidAccessKeyId")
+
+
+def test_a_role_is_known_by_its_session_token(gate):
+    promoter = gate.role(allow("s3:*"))
+    stolen = Credentials(
+        access_key_id=promoter.access_key_id, secret_access_key=promoter.secret_access_key
+    )
+    assert is_allowed(gate.client("s3", promoter).list_buckets)
+    assert refusal(gate.client("s3", stolen).list_buckets) == (400, "InvalidToken")
+
+
+def test_a_session_ends(gate):
+    promoter = gate.role(allow("s3:*"))
+    (session,) = sts_backends["123456789012"]["aws"].assumed_roles
+    session.expiration -= timedelta(days=1)
+    assert refusal(gate.client("s3", promoter).list_buckets) == (403, "InvalidAccessKeyId")
+
+
+def test_a_session_of_its_own_policy_is_not_understood(gate):
+    gate.role(allow("s3:*"))
+    session = gate.client("sts").assume_role(
+        RoleArn="arn:aws:iam::123456789012:role/promoter",
+        RoleSessionName="less",
+        Policy=document(allow("s3:GetObject")),
+    )
+    s3 = gate.client("s3", keys_of(session["Credentials"]))
+    assert refusal(s3.list_buckets) == (501, "NotImplemented")
+
+
+def test_policies_of_groups_and_attached_ones_count(gate):
+    iam, web1 = gate.client("iam"), gate.user()
+    s3 = gate.client("s3", web1)
+    assert not is_allowed(s3.put_object, Bucket="backups1", Key="a")
+    iam.create_group(GroupName="servers")
+    iam.put_group_policy(
+        GroupName="servers",
+        PolicyName="put",
+        PolicyDocument=document(allow("s3:PutObject", "backups1/*")),
+    )
+    iam.add_user_to_group(GroupName="servers", UserName="web1")
+    assert is_allowed(s3.put_object, Bucket="backups1", Key="a")
+    managed = iam.create_policy(PolicyName="get", PolicyDocument=document(allow("s3:GetObject")))
+    assert not is_allowed(s3.get_object, Bucket="backups1", Key="a")
+    iam.attach_user_policy(UserName="web1", PolicyArn=managed["Policy"]["Arn"])
+    assert is_allowed(s3.get_object, Bucket="backups1", Key="a")
+    iam.create_policy_version(
+        PolicyArn=managed["Policy"]["Arn"],
+        PolicyDocument=document(allow("s3:ListBucket")),
+        SetAsDefault=True,
+    )
+    assert not is_allowed(s3.get_object, Bucket="backups1", Key="a")
+
+
+def test_a_role_whose_policy_is_taken_away_may_do_nothing(gate):
+    promoter = gate.client("s3", gate.role(allow("s3:PutObject", "backups2/*")))
+    assert is_allowed(promoter.put_object, Bucket="backups2", Key="a")
+    gate.client("iam").delete_role_policy(RoleName="promoter", PolicyName="own")
+    assert not is_allowed(promoter.put_object, Bucket="backups2", Key="a")
+
+
+def test_events_can_say_who_sent_the_request(gate):
+    web1, promoter = gate.user(allow("s3:*")), gate.role(allow("s3:*"))
+    gate.senders.clear()
+    for who in (ADMINISTRATOR, web1, promoter):
+        gate.client("s3", who).list_buckets()
+    administrator, user, session = (sender.principal_id for sender in gate.senders)
+    assert administrator.startswith("AWS:AIDA")
+    assert (user.startswith("AWS:AIDA"), user.endswith(":web1")) == (True, True)
+    assert (session.startswith("AWS:AROA"), session.endswith(":run")) == (True, True)
+    assert {sender.source_ip for sender in gate.senders} == {"127.0.0.1"}
+    assert requester.get() == Requester()

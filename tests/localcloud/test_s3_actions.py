@@ -1,0 +1,203 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from localcloud.http_requests import Refused
+from localcloud.s3_actions import s3_checks
+from localcloud.s3_calls import S3Call
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def call(method, query="", bucket="backups1", key="a", body=b"", **headers):
+    names = [pair.partition("=") for pair in query.split("&") if pair]
+    return S3Call(
+        method=method,
+        bucket=bucket,
+        key=key,
+        query={name: value for name, _, value in names},
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        body=body,
+    )
+
+
+def asked(call, **more):
+    return {
+        (c.action.removeprefix("s3:"), c.resource[13:]) for c in s3_checks(call, now=NOW, **more)
+    }
+
+
+COPY = {"x_amz_copy_source": "backups1/u%20p?versionId=v1"}
+
+
+@pytest.mark.parametrize(
+    ("call", "rights"),
+    [
+        (call("GET"), {"GetObject"}),
+        (call("HEAD", "versionId=v"), {"GetObjectVersion"}),
+        (call("GET", "response-content-type=text/plain"), {"GetObject"}),
+        (call("GET", "attributes&versionId=v"), {"GetObjectVersion", "GetObjectVersionAttributes"}),
+        (call("GET", "tagging"), {"GetObjectTagging"}),
+        (call("GET", "retention"), {"GetObjectRetention"}),
+        (call("GET", "uploadId=u"), {"ListMultipartUploadParts"}),
+        (call("PUT"), {"PutObject"}),
+        (call("PUT", x_amz_tagging="a=b"), {"PutObject", "PutObjectTagging"}),
+        (call("PUT", x_amz_acl="private"), {"PutObject", "PutObjectAcl"}),
+        (call("PUT", x_amz_object_lock_mode="COMPLIANCE"), {"PutObject", "PutObjectRetention"}),
+        (call("PUT", x_amz_object_lock_legal_hold="ON"), {"PutObject", "PutObjectLegalHold"}),
+        (call("POST", "uploads"), {"PutObject"}),
+        (call("PUT", "partNumber=1&uploadId=u"), {"PutObject"}),
+        (call("POST", "uploadId=u"), {"PutObject"}),
+        (call("DELETE", "uploadId=u"), {"AbortMultipartUpload"}),
+        (call("DELETE"), {"DeleteObject"}),
+        (call("DELETE", "versionId=v"), {"DeleteObjectVersion"}),
+        (call("DELETE", if_match='"e"'), {"DeleteObject", "GetObject"}),
+        (
+            call("DELETE", "versionId=v", x_amz_bypass_governance_retention="true"),
+            {"DeleteObjectVersion", "BypassGovernanceRetention"},
+        ),
+        (call("PUT", "tagging&versionId=v"), {"PutObjectVersionTagging"}),
+        (call("DELETE", "tagging"), {"DeleteObjectTagging"}),
+        (call("PUT", "acl"), {"PutObjectAcl"}),
+        (call("PUT", "legal-hold"), {"PutObjectLegalHold"}),
+        (
+            call("PUT", "retention", body=b"<R/>", x_amz_bypass_governance_retention="true"),
+            {"PutObjectRetention", "BypassGovernanceRetention"},
+        ),
+    ],
+    ids=str,
+)
+def test_each_request_for_an_object_asks_for_its_rights(call, rights):
+    assert asked(call) == {(right, "backups1/a") for right in rights}
+
+
+def test_a_copy_asks_on_both_sides():
+    destination, source = ("PutObject", "backups1/a"), ("GetObjectVersion", "backups1/u p")
+    both_tags = {("PutObjectTagging", "backups1/a"), ("GetObjectVersionTagging", "backups1/u p")}
+    part = "partNumber=1&uploadId=u"
+    assert asked(call("PUT", **COPY)) == {destination, source}
+    assert asked(call("PUT", part, **COPY), source_is_tagged=True) == {destination, source}
+    assert asked(call("PUT", **COPY), source_is_tagged=True) == {destination, source} | both_tags
+    replacing = call("PUT", **COPY, x_amz_tagging_directive="REPLACE")
+    assert asked(replacing, source_is_tagged=True) == {destination, source}
+
+
+def test_a_delete_of_many_asks_for_each():
+    body = (
+        b"<Delete><Object><Key>a</Key></Object>"
+        b"<Object><Key>b</Key><VersionId>v</VersionId></Object></Delete>"
+    )
+    many = call("POST", "delete", key="", body=body)
+    assert asked(many) == {("DeleteObject", "backups1/a"), ("DeleteObjectVersion", "backups1/b")}
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "right"),
+    [
+        ("HEAD", "", "ListBucket"),
+        ("GET", "list-type=2&prefix=a", "ListBucket"),
+        ("GET", "versions", "ListBucketVersions"),
+        ("GET", "uploads", "ListBucketMultipartUploads"),
+        ("PUT", "", "CreateBucket"),
+        ("DELETE", "", "DeleteBucket"),
+        ("GET", "policy", "GetBucketPolicy"),
+        ("PUT", "policy", "PutBucketPolicy"),
+        ("DELETE", "policy", "DeleteBucketPolicy"),
+        ("PUT", "lifecycle", "PutLifecycleConfiguration"),
+        ("DELETE", "lifecycle", "PutLifecycleConfiguration"),
+        ("PUT", "versioning", "PutBucketVersioning"),
+        ("PUT", "object-lock", "PutBucketObjectLockConfiguration"),
+        ("PUT", "notification", "PutBucketNotification"),
+        ("PUT", "encryption", "PutEncryptionConfiguration"),
+        ("PUT", "publicAccessBlock", "PutBucketPublicAccessBlock"),
+        ("PUT", "ownershipControls", "PutBucketOwnershipControls"),
+        ("PUT", "tagging", "PutBucketTagging"),
+    ],
+)
+def test_each_request_for_a_bucket_asks_for_its_right(method, query, right):
+    assert asked(call(method, query, key="")) == {(right, "backups1")}
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        call("GET", "torrent"),
+        call("PUT", "renameObject"),
+        call("PUT", "uploadId=u"),
+        call("PUT", "partNumber=1"),
+        call("PUT", "tagging&retention"),
+        call("HEAD", "acl"),
+        call("POST"),
+        call("PATCH"),
+        call("POST", key=""),
+        call("PUT", "metadataTable", key=""),
+        call("POST", "delete", key="", body=b"<Delete/>"),
+        call("POST", "delete", key="", body=b"no xml"),
+        call("PUT", x_amz_copy_source="backups1"),
+        call("PUT", bucket="", key=""),
+    ],
+    ids=str,
+)
+def test_an_unknown_request_is_denied(unknown):
+    with pytest.raises(Refused):
+        s3_checks(unknown, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("call", "context"),
+    [
+        (
+            call("PUT", if_none_match="*", x_amz_storage_class="STANDARD_IA"),
+            {
+                "s3:ObjectCreationOperation": "true",
+                "s3:if-none-match": "*",
+                "s3:x-amz-storage-class": "STANDARD_IA",
+            },
+        ),
+        (
+            call("PUT", **COPY, if_match='"e"', x_amz_metadata_directive="REPLACE"),
+            {
+                "s3:ObjectCreationOperation": "true",
+                "s3:if-match": '"e"',
+                "s3:x-amz-copy-source": "backups1/u p?versionId=v1",
+                "s3:x-amz-metadata-directive": "REPLACE",
+            },
+        ),
+        (call("POST", "uploads", **COPY), {"s3:ObjectCreationOperation": "false"}),
+        (call("PUT", "partNumber=1&uploadId=u"), {"s3:ObjectCreationOperation": "false"}),
+        (
+            call("POST", "uploadId=u", **COPY, if_none_match="*"),
+            {"s3:ObjectCreationOperation": "true", "s3:if-none-match": "*"},
+        ),
+        (
+            call(
+                "PUT",
+                x_amz_object_lock_mode="COMPLIANCE",
+                x_amz_object_lock_retain_until_date="2026-11-30T12:00:00Z",
+            ),
+            {
+                "s3:ObjectCreationOperation": "true",
+                "s3:object-lock-mode": "COMPLIANCE",
+                "s3:object-lock-remaining-retention-days": "7",
+            },
+        ),
+        (
+            call(
+                "PUT",
+                "retention",
+                body=b'<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Mode>COMPLIANCE</Mode>'
+                b"<RetainUntilDate>2026-11-30T12:00:01Z</RetainUntilDate></Retention>",
+            ),
+            {
+                "s3:object-lock-mode": "COMPLIANCE",
+                "s3:object-lock-remaining-retention-days": "8",
+            },
+        ),
+        (call("GET", "prefix=2026", key=""), {"s3:prefix": "2026"}),
+        (call("GET", if_none_match='"e"'), {}),
+        (call("DELETE", if_match='"e"'), {"s3:if-match": '"e"'}),
+    ],
+    ids=str,
+)
+def test_a_request_carries_its_condition_keys(call, context):
+    assert s3_checks(call, now=NOW)[0].context == context
