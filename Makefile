@@ -52,7 +52,7 @@ bench: $(READY) ## measure, side by side with what one would use instead
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
-	@$(VENV)/python -m admin.policies --stage $(STAGE)
+	@$(VENV)/python -m admin.stage_files --stage $(STAGE)
 
 deploy: $(READY) ## deploy to your AWS account (STAGE=prod)
 	@if [ "$(STAGE)" = dev ]; then \

@@ -2,15 +2,25 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from admin import plain_english
+from admin.account import AccountError, one_sentence_each, open_account
+from admin.desired import Lock, Wishes
+from admin.setup_command import set_up
 from admin.stage import StageError, read_stage
 from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+USED_WRONGLY = 2
+COULD_NOT_FIND_OUT = 3
 
 
 class _Moment(click.ParamType[datetime]):
@@ -31,6 +41,35 @@ class _Moment(click.ParamType[datetime]):
         return moment
 
 
+def _of_a_stage(command: Command) -> Command:
+    return click.option(
+        "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
+    )(command)
+
+
+def _of_an_account(command: Command) -> Command:
+    for option in (
+        click.option("--profile", help="The profile of ~/.aws to use."),
+        click.option("--region", help="The region of AWS; else the profile's."),
+    ):
+        command = option(command)
+    return _of_a_stage(command)
+
+
+@contextmanager
+def _exit_statuses() -> Iterator[None]:
+    """What was used wrongly, and what could not be found out, as a sentence and a status."""
+    try:
+        with one_sentence_each():
+            yield
+    except (PolicyError, StageError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(USED_WRONGLY)
+    except AccountError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(COULD_NOT_FIND_OUT)
+
+
 @click.group()
 def cli() -> None:
     """Example: backups policy
@@ -43,23 +82,66 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
-)
+@_of_a_stage
 @click.option("--at", type=_Moment(), help="Show what uploads of that moment would be called.")
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
-def policy(stage: str, at: datetime | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """Example: backups policy --at 2026-10-25T00:30:00Z
 
     Say the policy in plain English, with the slots that are next.
     """
-    try:
+    with _exit_statuses():
         rules, place = read_policy(), read_stage(stage)
-    except (PolicyError, StageError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    told = plain_english.describe(rules, place.settings, moment=at or datetime.now(UTC))
+        told = plain_english.describe(rules, place.settings, moment=at or datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(told, indent=2))
     else:
         click.echo(plain_english.say(told, asked=at is not None))
+
+
+@cli.command()
+@_of_an_account
+@click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--lock",
+    type=click.Choice(["governance", "compliance", "none"]),
+    help="Who may remove what is stored before its time: a few, nobody, or no lock. "
+    "Default: governance, or what is stricter and there already.",
+)
+@click.option("--lock-days", type=click.IntRange(1, 36500), help="For how long. Default: 30.")
+@click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
+@click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
+def setup(
+    *,
+    stage: str,
+    region: str | None,
+    profile: str | None,
+    apply: bool,
+    yes: bool,
+    lock: str | None,
+    lock_days: int | None,
+    alert_email: str | None,
+    allow_shorter: bool,
+) -> None:
+    """Example: backups setup --stage prod --alert-email you@example.org --apply
+
+    Make the account ready: buckets, users, alerts. Shows what is missing; with --apply it is done.
+    A second run has nothing to do.
+    """
+    if lock == "none" and lock_days:
+        raise click.UsageError("--lock none has no days; leave out --lock-days")
+    default = Lock(mode=(lock or "governance").upper(), days=lock_days or 30)
+    wishes = Wishes(lock=None if lock == "none" else default, alert_email=alert_email)
+    with _exit_statuses():
+        place = read_stage(stage)
+        set_up(
+            open_account(place, region=region, profile=profile),
+            place,
+            read_policy(),
+            wishes,
+            lock_named=bool(lock or lock_days),
+            apply=apply,
+            yes=yes,
+            allow_shorter=allow_shorter,
+        )

@@ -23,7 +23,10 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
     incoming = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
     vault = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     uploads = [f"{incoming}/{key}" for key in policy.claims]
-    return _document(
+    topic = stage.environment.get("ALERT_TOPIC_ARN")
+    # Lambda tells of events that it gave up in the name of the function's own role.
+    alerts = [_allow("TellOfFailures", ["sns:Publish"], [topic])] if topic else []
+    return document(
         # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
         _allow("TellMissingFromForbidden", ["s3:ListBucket"], [incoming, vault]),
         _allow(
@@ -53,6 +56,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
         _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
         _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], [f"{vault}/*"]),
         _logs(stage, "promote"),
+        *alerts,
     )
 
 
@@ -66,7 +70,7 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
         for key, (_, owner) in policy.claims.items()
         if owner == server
     ]
-    return _document(
+    return document(
         _allow("Upload", ["s3:PutObject"], keys),
         _allow(
             "ManageOwnUnfinishedUploads",
@@ -85,7 +89,8 @@ def _logs(stage: Stage, function: str) -> Document:
     )
 
 
-def _document(*statements: Document) -> Document:
+def document(*statements: Document) -> Document:
+    """A policy document of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
+CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
 FUNCTIONS = ("promote",)
 
@@ -32,10 +33,19 @@ class Stage:
         """The name that Chalice gives a function, and its role, in AWS."""
         return f"{APP_NAME}-{self.name}-{function}"
 
+    @property
+    def topic(self) -> str:
+        """The name of the topic that alerts go to."""
+        return f"{APP_NAME}-{self.name}-alerts"
+
+    def server_user(self, server: str | None) -> str:
+        """The name of a server's IAM user (None: of the only server)."""
+        return f"{APP_NAME}-{self.name}-server" + (f"-{server}" if server else "")
+
 
 def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     """The stage `name` of the app in the folder `project`. Raises StageError."""
-    path = project / ".chalice" / "config.json"
+    path = project / CONFIG
     try:
         stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:

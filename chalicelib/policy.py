@@ -21,7 +21,12 @@ LONGEST_KEY = 1024
 LONGEST_ACCEPTANCE = timedelta(days=365)
 # First path segments that rehearsals and reports use for themselves.
 RESERVED = frozenset({"drill", "contested"})
-STORAGE_CLASSES = ("STANDARD", "STANDARD_IA", "GLACIER_IR")
+# From the readiest to the cheapest; S3 moves objects only downwards (S3 user guide, "Transitioning
+# objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
+COLDNESS = ("STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
+STORAGE_CLASSES = COLDNESS[:3]
+# S3 moves nothing into this class earlier (S3 user guide, ibid.).
+STANDARD_IA_AFTER_DAYS = 30
 # Storage classes and archive states whose bytes S3 cannot copy before they are restored.
 ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"})
 
@@ -68,6 +73,24 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archive:
+    """When stored backups move to a cheaper storage class (in days), and to which."""
+
+    after_days: int
+    to: str
+
+    def __post_init__(self) -> None:
+        """Refuse what S3's lifecycle would refuse."""
+        if self.to not in COLDNESS[1:]:
+            raise PolicyError(f'archive to = "{self.to}" must be one of ' + ", ".join(COLDNESS[1:]))
+        least = STANDARD_IA_AFTER_DAYS if self.to == "STANDARD_IA" else 1
+        if self.after_days < least:
+            raise PolicyError(
+                f"archive after_days = {self.after_days} must be {least} or more to {self.to}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slot:
     """One period of a rule and the one vault name that belongs to it. Filled at most once, ever.
 
@@ -83,12 +106,17 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The rules of a vault. Without `servers`, keys are bare; with them, `web1/` comes first."""
+    """The rules of a vault. Without `servers`, keys are bare; with them, `web1/` comes first.
+
+    `keep_days` is when stored backups expire (None: never), `archive` when they move (None: never).
+    """
 
     rules: tuple[Rule, ...]
     timezone: ZoneInfo
     servers: tuple[str, ...] = ()
     accept_within: timedelta = timedelta(hours=168)
+    keep_days: int | None = None
+    archive: Archive | None = None
 
     def __post_init__(self) -> None:
         """Refuse rules that could meet in one upload or one stored name."""
@@ -97,6 +125,7 @@ class Policy:
         if not timedelta(hours=1) <= self.accept_within <= LONGEST_ACCEPTANCE:
             hours = self.accept_within // timedelta(hours=1)
             raise PolicyError(f"accept_within_hours = {hours} must be from 1 to 8760 (a year)")
+        self._check_keeping()
         _check_servers(self.servers)
         for one, other in combinations(self.rules, 2):
             if one.upload == other.upload:
@@ -112,6 +141,26 @@ class Policy:
                 raise PolicyError(
                     f'the rule for "{rule.upload[:40]}" can make names longer than '
                     f"{LONGEST_KEY:,} bytes, which S3 does not take; shorten them"
+                )
+
+    def _check_keeping(self) -> None:
+        if self.keep_days is not None and timedelta(days=self.keep_days) <= self.accept_within:
+            raise PolicyError(
+                f"keep_days = {self.keep_days} must be longer than accept_within_hours, or an old "
+                "upload could take a name again that has just expired"
+            )
+        if self.archive is None:
+            return
+        if self.keep_days is not None and self.archive.after_days >= self.keep_days:
+            raise PolicyError(
+                f"archive after_days = {self.archive.after_days} must be less than keep_days, "
+                f"{self.keep_days}"
+            )
+        for rule in self.rules:
+            if COLDNESS.index(rule.storage_class) >= COLDNESS.index(self.archive.to):
+                raise PolicyError(
+                    f'archive to = "{self.archive.to}" must be colder than the storage_class of '
+                    f'the rule for "{rule.upload}", {rule.storage_class}'
                 )
 
     @cached_property

@@ -10,11 +10,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.naming import Pattern, PatternError
-from chalicelib.policy import Policy, PolicyError, Rule
+from chalicelib.policy import Archive, Policy, PolicyError, Rule
 
 POLICY_FILE = Path(__file__).with_name("policy.toml")
 
-_POLICY_SETTINGS = {"timezone", "accept_within_hours", "servers", "rule"}
+_POLICY_SETTINGS = {
+    "timezone",
+    "accept_within_hours",
+    "servers",
+    "keep_days",
+    "archive",
+    "rule",
+}
+_ARCHIVE_SETTINGS = {"after_days", "to"}
 _RULE_SETTINGS = {"upload", "store_as", "timezone", "min_bytes", "max_bytes", "storage_class"}
 
 
@@ -54,6 +62,8 @@ def parse_policy(text: str) -> Policy:
         rules=tuple(_rule(rule, number, timezone) for number, rule in enumerate(rules, start=1)),
         servers=tuple(_strings(settings, "servers")),
         accept_within=_hours(settings),
+        keep_days=_typed(settings, "keep_days", int, default=None),
+        archive=_archive(_typed(settings, "archive", dict, default=None)),
     )
 
 
@@ -99,6 +109,17 @@ def _zone(name: Any) -> ZoneInfo:
     raise PolicyError(f'timezone = "{name}" does not exist; {hint}')
 
 
+def _archive(settings: dict[str, Any] | None) -> Archive | None:
+    if settings is None:
+        return None
+    _refuse_unknown(settings, _ARCHIVE_SETTINGS)
+    example = 'archive = { after_days = 30, to = "GLACIER_IR" }'
+    return Archive(
+        after_days=_require(settings, "after_days", int, example=example),
+        to=_require(settings, "to", str, example=example),
+    )
+
+
 def _hours(settings: Mapping[str, Any]) -> timedelta:
     hours = _typed(settings, "accept_within_hours", int, default=168)
     try:
@@ -115,7 +136,12 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
             raise PolicyError(f'"{name}" is not a setting; {hint}')
 
 
-_TYPE_NAMES = {str: "a text in quotes", int: "a whole number", list: "a list in brackets"}
+_TYPE_NAMES = {
+    str: "a text in quotes",
+    int: "a whole number",
+    list: "a list in brackets",
+    dict: "a table in braces",
+}
 
 
 def _typed(settings: Mapping[str, Any], name: str, kind: type, *, default: Any) -> Any:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
-from moto.s3.exceptions import S3ClientError
+from moto.s3.exceptions import InvalidBucketState, S3ClientError
 from moto.s3.models import FakeBucket, FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
@@ -112,6 +112,24 @@ def allow_all(_bucket: FakeBucket, _action: str, _resource: str) -> PermissionRe
     return PermissionResult.NEUTRAL
 
 
+def lock_bucket(
+    self: S3Backend,
+    bucket_name: str,
+    lock_enabled: bool,  # noqa: FBT001 - moto's signature
+    mode: str | None = None,
+    days: int | None = None,
+    years: int | None = None,
+) -> None:
+    """Object Lock can be switched on for a bucket that has objects; it locks those that follow."""
+    bucket = self.get_bucket(bucket_name)
+    if not bucket.is_versioned:
+        raise InvalidBucketState("Versioning must be 'Enabled' to apply Object Lock")
+    bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
+    bucket.default_lock_mode = mode
+    bucket.default_lock_days = days
+    bucket.default_lock_years = years
+
+
 def keep_open(_key: FakeKey, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
     """Somebody may still read the bytes of an object that was just overwritten."""
 
@@ -147,6 +165,7 @@ CORRECTIONS: dict[type, dict[str, Callable[..., Any]]] = {
     S3Backend: {
         "get_object": store.stored_object,
         "delete_object": remove,
+        "put_object_lock_configuration": lock_bucket,
         "list_object_versions": listings.list_versions,
     },
     FakeBucket: {"get_permission": allow_all},

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 import admin.cli
 from admin.cli import cli
-from admin.policies import write_policies
 from admin.stage import StageError, read_stage, refuse_local_endpoint
+from admin.stage_files import write_policies
 from chalicelib.policy_file import parse_policy
 
 LONDON = """

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from admin.permissions import promoter_policy, server_policy
-from admin.policies import policy_texts
 from admin.stage import PROJECT, read_stage
+from admin.stage_files import stage_files
 from chalicelib.policy_file import read_policy
 from localcloud.iam import Effect, Request, evaluate
 
@@ -17,6 +17,8 @@ FLEET = replace(POLICY, servers=("web1", "db1"))
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
 LOGS = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/immutable-backups-"
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 
 CREATES = {"s3:ObjectCreationOperation": "true"}
 ONLY_IF_FREE = CREATES | {"s3:if-none-match": "*"}
@@ -69,6 +71,7 @@ NOBODY_ELSE_MAY = [
         pytest.param("s3:AbortMultipartUpload", SLOT, {}, id="abort a copy"),
         pytest.param("s3:ListBucketMultipartUploads", VAULT, {}, id="find unfinished copies"),
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:log-stream:x", {}, id="log"),
+        pytest.param("sns:Publish", TOPIC, {}, id="tell of a failure"),
     ],
 )
 def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -> None:
@@ -93,6 +96,7 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-audit:x", {}, id="write another's log"),
         pytest.param("logs:PutLogEvents", f"{LOGS}prod-promote:x", {}, id="another stage's log"),
         pytest.param("logs:DeleteLogGroup", f"{LOGS}dev-promote", {}, id="remove its log"),
+        pytest.param("sns:Publish", f"{TOPIC}2", {}, id="tell somebody else"),
         pytest.param("iam:PassRole", "arn:aws:iam::123456789012:role/x", {}, id="pass a role"),
         pytest.param("kms:Decrypt", "*", {}, id="decrypt"),
         *(
@@ -161,7 +165,7 @@ def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_the_policy_files_are_what_the_policy_and_the_stage_ask_for(stage: str) -> None:
     """If this fails: make policies STAGE=..."""
-    for path, text in policy_texts(stage).items():
+    for path, text in stage_files(POLICY, read_stage(stage)).items():
         assert path.read_text() == text, f"{path.name} is stale: make policies STAGE={stage}"
 
 
@@ -169,7 +173,7 @@ def test_chalice_deploys_these_files_and_generates_none() -> None:
     config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
     assert config["autogen_policy"] is False
     for stage, settings in config["stages"].items():
-        files = {path.name for path in policy_texts(stage)}
+        files = {path.name for path in stage_files(POLICY, read_stage(stage))}
         functions = settings["lambda_functions"].values()
         assert {function["iam_policy_file"] for function in functions} == files
 

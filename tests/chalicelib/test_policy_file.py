@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from chalicelib.policy import PolicyError
+from chalicelib.policy import Archive, PolicyError
 from chalicelib.policy_file import parse_policy, read_policy
 
 TOP = 'timezone = "Europe/London"'
@@ -29,6 +29,7 @@ def test_what_is_not_said_has_a_sensible_default() -> None:
     [rule] = policy.rules
     assert policy.accept_within == timedelta(hours=168)
     assert policy.servers == ()
+    assert (policy.keep_days, policy.archive) == (None, None)
     assert rule.timezone == policy.timezone
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1, None, "STANDARD")
 
@@ -38,6 +39,8 @@ def test_every_setting_is_read() -> None:
         dedent("""
             timezone = "Europe/London"
             accept_within_hours = 24
+            keep_days = 400
+            archive = { after_days = 30, to = "DEEP_ARCHIVE" }
             servers = ["web1", "db-1.example"]
             [[rule]]
             upload = "dumps/sql.gz.gpg"
@@ -50,6 +53,8 @@ def test_every_setting_is_read() -> None:
     )
     [rule] = policy.rules
     assert policy.accept_within == timedelta(hours=24)
+    assert policy.keep_days == 400
+    assert policy.archive == Archive(after_days=30, to="DEEP_ARCHIVE")
     assert set(policy.claims) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
     assert rule.timezone.key == "Asia/Kolkata"
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1000, 2000, "GLACIER_IR")
@@ -108,6 +113,42 @@ def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> N
     with pytest.raises(PolicyError, match=sentence) as refusal:
         parse_policy(text)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("keep_days = 7", "longer than accept_within_hours", id="a week is too short"),
+        pytest.param("keep_days = 0", "longer than accept_within_hours", id="no day"),
+        pytest.param('keep_days = "1y"', "a whole number", id="a year in words"),
+        pytest.param("archive = 30", "a table in braces", id="no table"),
+        pytest.param("archive = { after_days = 30 }", "to is missing", id="to where"),
+        pytest.param('archive = { to = "GLACIER" }', "after_days is missing", id="when"),
+        pytest.param('archive = { after = 3, to = "GLACIER" }', 'mean "after_days"', id="a typo"),
+        pytest.param(
+            'archive = { after_days = 30, to = "STANDARD" }', "must be one of", id="not colder"
+        ),
+        pytest.param(
+            'archive = { after_days = 29, to = "STANDARD_IA" }', "30 or more", id="too early for IA"
+        ),
+        pytest.param('archive = { after_days = 0, to = "GLACIER" }', "1 or more", id="at once"),
+        pytest.param(
+            'keep_days = 30\narchive = { after_days = 30, to = "GLACIER" }',
+            "less than keep_days",
+            id="never archived",
+        ),
+    ],
+)
+def test_keeping_that_s3_or_the_promise_forbids_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(PolicyError, match=sentence):
+        parse_policy(f"{TOP}\n{text}{RULE}")
+
+
+def test_backups_only_move_to_a_colder_class() -> None:
+    rule = f'{RULE}storage_class = "GLACIER_IR"\n'
+    parse_policy(f'{TOP}\narchive = {{ after_days = 90, to = "GLACIER" }}{rule}')
+    with pytest.raises(PolicyError, match="colder than the storage_class"):
+        parse_policy(f'{TOP}\narchive = {{ after_days = 90, to = "GLACIER_IR" }}{rule}')
 
 
 @pytest.mark.parametrize("setting", ["upload", "store_as"])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.s3.models import s3_backends
 
 from chalicelib.copying import Limits
 from chalicelib.policy import Outcome
@@ -116,21 +117,25 @@ def test_the_checksum_of_the_upload_is_the_checksum_of_the_copy(
     assert any_world.look(SLOT)[field] == sent
 
 
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"], ids=["CRC32", "composite SHA256"])
 def test_an_upload_in_parts_is_promoted_whole_and_belongs_to_the_time_it_was_begun(
-    any_world: World,
+    any_world: World, algorithm: Any
 ) -> None:
     s3, place = any_world.s3, {"Bucket": "backups1", "Key": DAILY}
-    upload = s3.create_multipart_upload(**place)["UploadId"]
-    parts = [
-        {
-            "PartNumber": number,
-            "ETag": s3.upload_part(**place, UploadId=upload, PartNumber=number, Body=body)["ETag"],
-        }
-        for number, body in ((1, b"first half, "), (7, b"second half"))
-    ]
+    upload = s3.create_multipart_upload(**place, ChecksumAlgorithm=algorithm)["UploadId"]
+    parts = []
+    for number, body in ((1, b"first half, "), (7, b"second half")):
+        part = s3.upload_part(
+            **place, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm
+        )
+        checksum = f"Checksum{algorithm}"
+        parts.append({"PartNumber": number, "ETag": part["ETag"], checksum: part[checksum]})
     s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload={"Parts": parts})
+    begun = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
+    bucket.keys[DAILY].last_modified = begun.replace(tzinfo=None)
     assert any_world.promote(Notice(key=DAILY)).outcome is Outcome.PROMOTED
-    assert list(any_world.bodies().values()) == [b"first half, second half"]
+    assert any_world.bodies() == {f"{begun:%Y-%m-%d}.tar.gz.gpg": b"first half, second half"}
 
 
 def test_servers_cannot_reach_each_other_s_slots(either_path: World) -> None:

@@ -1,0 +1,118 @@
+"""The AWS account that a stage lives in: clients, who asks, and errors as one sentence each."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
+from botocore.exceptions import (
+    ConnectionError as UnreachableError,
+)
+
+from admin.stage import Stage, refuse_local_endpoint
+
+# Whoever holds these may do everything in a local cloud, and nothing anywhere else.
+LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
+LOCAL_SECRET_ACCESS_KEY = "administrator/of/the/local/cloud"  # noqa: S105 - it opens nothing
+LOCAL_REGION = "us-east-1"
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+UNKNOWN_KEY = frozenset(
+    {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException"}
+)
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+
+
+class AccountError(Exception):
+    """AWS could not be asked, or refused; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A way into one account and region. `endpoint` is None for AWS itself."""
+
+    session: boto3.Session
+    endpoint: str | None = None
+
+    @property
+    def region(self) -> str:
+        """The region that everything of the stage lives in."""
+        return str(self.session.region_name)
+
+    @cached_property
+    def id(self) -> str:
+        """The account's 12-digit id."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @cache  # noqa: B019 - an account lives as long as the command
+    def client(self, service: str) -> Any:
+        """A boto3 client of the account."""
+        config = Config(retries={"mode": "standard"}, connect_timeout=5)
+        return self.session.client(service, endpoint_url=self.endpoint, config=config)  # type: ignore[call-overload]
+
+
+def open_account(stage: Stage, *, region: str | None = None, profile: str | None = None) -> Account:
+    """The account of `stage`: a local cloud's for dev, the AWS session's for any other.
+
+    Raises StageError for a stage that would end in the wrong place, AccountError for a profile or
+    region that is not there.
+    """
+    if stage.name == "dev":
+        return local_account(stage.environment["AWS_ENDPOINT_URL"])
+    refuse_local_endpoint(stage, os.environ)
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+    except ProfileNotFound as error:
+        raise AccountError(f"{error}; `aws configure list-profiles` lists them") from None
+    if session.region_name is None:
+        raise AccountError(
+            "No region is set; name it with --region, for example --region eu-west-1"
+        )
+    return Account(session=session)
+
+
+def local_account(endpoint: str) -> Account:
+    """The account of the local cloud at `endpoint`, whatever this shell or ~/.aws says."""
+    session = boto3.Session(
+        aws_access_key_id=LOCAL_ACCESS_KEY_ID,
+        aws_secret_access_key=LOCAL_SECRET_ACCESS_KEY,
+        region_name=LOCAL_REGION,
+    )
+    return Account(session=session, endpoint=endpoint)
+
+
+@contextmanager
+def one_sentence_each() -> Iterator[None]:
+    """Turn what AWS answers, or does not, into an AccountError that says what to do."""
+    try:
+        yield
+    except ClientError as error:
+        raise AccountError(_sentence(error)) from None
+    except (NoCredentialsError, NoRegionError) as error:
+        raise AccountError(f"{error}; `aws configure` sets them") from None
+    except UnreachableError as error:
+        raise AccountError(f"AWS cannot be reached: {error}") from None
+    except BotoCoreError as error:
+        raise AccountError(f"AWS could not be asked: {error}") from None
+
+
+def _sentence(error: ClientError) -> str:
+    code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
+    if code in EXPIRED:
+        return "Your credentials have expired; sign in again."
+    if code in UNKNOWN_KEY:
+        return "AWS does not know your credentials; check the profile, or sign in again."
+    if code in DENIED:
+        return f"You are not allowed to {error.operation_name}: {message}"
+    return f"AWS refused {error.operation_name}: {code}: {message}"

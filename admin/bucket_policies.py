@@ -1,0 +1,111 @@
+"""What S3 itself refuses, to anybody: the bucket policies of incoming and of the vault.
+
+They only deny. What is allowed, identity policies say; a mistake there stays harmless here.
+"""
+
+from admin.permissions import Document, document
+from admin.stage import Stage
+
+# Every way of changing or removing what is stored, apart from writing a new object. Nobody needs
+# any of them: what expires, S3's lifecycle removes, and it needs no permission.
+CHANGES_OF_WHAT_IS_STORED = (
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteObject",
+    "s3:DeleteObjectTagging",
+    "s3:DeleteObjectVersion",
+    "s3:DeleteObjectVersionTagging",
+    "s3:PutObjectAcl",
+    "s3:PutObjectAnnotation",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl",
+    "s3:PutObjectVersionTagging",
+    "s3:ReplicateDelete",
+    "s3:ReplicateObject",
+    "s3:ReplicateTags",
+    "s3:UpdateObjectEncryption",
+)
+
+
+def incoming_policy(stage: Stage) -> Document:
+    """Uploads in the clear, in an archive class or under a customer's key are refused by S3.
+
+    They could never be promoted: so the server hears of it, instead of nobody.
+    """
+    bucket = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
+    return document(
+        _tls_only(bucket),
+        _deny(
+            "OnlyStandard",
+            ["s3:PutObject"],
+            [f"{bucket}/*"],
+            _present_but_not("s3:x-amz-storage-class", "STANDARD"),
+        ),
+        _deny(
+            "NoKeysOfCustomers",
+            ["s3:PutObject"],
+            [f"{bucket}/*"],
+            {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
+        ),
+        _deny(
+            "NoKmsKeys",
+            ["s3:PutObject"],
+            [f"{bucket}/*"],
+            _present_but_not("s3:x-amz-server-side-encryption", "AES256"),
+        ),
+    )
+
+
+def vault_policy(stage: Stage, *, account: str) -> Document:
+    """Nobody changes or removes what is stored; only the promoter adds, and only what is new.
+
+    `account` is where the functions run. Roles are named by a condition: a principal that does not
+    exist yet would be refused, and a role that is made anew would no longer be meant.
+    """
+    bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
+    objects = [f"{bucket}/*"]
+
+    def only(sid: str, action: str, function: str) -> Document:
+        role = f"arn:aws:iam::{account}:role/{stage.function_name(function)}"
+        return _deny(sid, [action], objects, {"ArnNotEquals": {"aws:PrincipalArn": role}})
+
+    return document(
+        _tls_only(bucket),
+        _deny("NothingStoredIsChanged", list(CHANGES_OF_WHAT_IS_STORED), objects),
+        only("OnlyThePromoterAdds", "s3:PutObject", "promote"),
+        only("OnlyTheAuditLocks", "s3:PutObjectRetention", "audit"),
+        # Creating a multipart upload and its parts can carry no condition, and create no object.
+        _deny(
+            "OnlyWhatIsNew",
+            ["s3:PutObject"],
+            objects,
+            {
+                "Null": {"s3:if-none-match": "true"},
+                "Bool": {"s3:ObjectCreationOperation": "true"},
+            },
+        ),
+    )
+
+
+def _tls_only(bucket: str) -> Document:
+    return _deny(
+        "OnlyTls", ["s3:*"], [bucket, f"{bucket}/*"], {"Bool": {"aws:SecureTransport": "false"}}
+    )
+
+
+def _present_but_not(key: str, value: str) -> Document:
+    """A negated operator alone matches an absent key, and so every ordinary upload."""
+    return {"StringNotEquals": {key: value}, "Null": {key: "false"}}
+
+
+def _deny(
+    sid: str, actions: list[str], resources: list[str], condition: Document | None = None
+) -> Document:
+    statement = {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": resources,
+    }
+    return statement | ({"Condition": condition} if condition else {})

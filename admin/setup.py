@@ -1,0 +1,107 @@
+"""`backups setup`: what an account lacks, as a plan; and its execution, step by step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from admin import live
+from admin.account import Account
+from admin.desired import Kind, Setting
+
+MODES = ("GOVERNANCE", "COMPLIANCE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One setting to bring about, and what is there instead (None: nothing)."""
+
+    setting: Setting
+    actual: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to do, what has to wait for the deployment, and what is not ours and stays."""
+
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[Setting, ...] = ()
+    foreign: tuple[str, ...] = ()
+    # Why a step would make backups less safe than they are, as sentences: each needs a yes.
+    weakens: tuple[str, ...] = ()
+    # Buckets that do not exist yet.
+    missing: frozenset[str] = frozenset()
+
+
+def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bool) -> Plan:
+    """Compare the account with what it should be. `lock_named`: the lock was asked for by name."""
+    steps: list[Step] = []
+    waiting: list[Setting] = []
+    foreign: list[str] = []
+    weakens: list[str] = []
+    missing: set[str] = set()
+    for setting in settings:
+        if setting.waits and not live.function_exists(account, setting.target):
+            waiting.append(setting)
+            continue
+        actual = None if setting.target in missing else live.read(account, setting)
+        if setting.kind is Kind.BUCKET and actual is None:
+            missing.add(setting.target)
+        if setting.target not in missing:
+            others = live.foreign(account, setting)
+            foreign += [f"{setting.target}: {setting.kind} {name}" for name in others]
+        if actual == setting.want or (not lock_named and _is_stricter_lock(setting, actual)):
+            continue
+        steps.append(Step(setting=setting, actual=actual))
+        if setting.target not in missing:
+            weakens += _weakening(account, setting, actual)
+    return Plan(
+        steps=tuple(steps),
+        waiting=tuple(waiting),
+        foreign=tuple(foreign),
+        weakens=tuple(weakens),
+        missing=frozenset(missing),
+    )
+
+
+def execute(account: Account, plan: Plan) -> Iterator[Step]:
+    """Carry the plan out in its order; yields each step before it is taken.
+
+    Every step is complete in itself: wherever this ends, the next plan has what is left.
+    """
+    for step in plan.steps:
+        yield step
+        live.write(account, step.setting)
+
+
+def _is_stricter_lock(setting: Setting, actual: Any) -> bool:
+    """What was made stricter by hand stays so, unless somebody names what they want instead."""
+    return (
+        setting.kind is Kind.OBJECT_LOCK
+        and actual is not None
+        and MODES.index(actual["mode"]) >= MODES.index(setting.want["mode"])
+        and actual["days"] >= setting.want["days"]
+    )
+
+
+def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
+    """How many stored backups a shorter time to keep would let expire, as a sentence."""
+    if setting.kind is not Kind.LIFECYCLE:
+        return []
+    before, after = _expiry(actual), _expiry(setting.want)
+    if after is None or (before is not None and before <= after):
+        return []
+    oldest = datetime.now(UTC) - timedelta(days=after)
+    count = sum(
+        1 for item in live.each_object(account, setting.target) if item["LastModified"] < oldest
+    )
+    until = f"{before} days" if before else "for ever"
+    return [f"{setting.target} keeps backups {until}, and then {after} days: {count} would expire"]
+
+
+def _expiry(rules: Any) -> int | None:
+    """After how many days the lifecycle expires current objects; None: never."""
+    days = [
+        rule["Expiration"]["Days"] for rule in rules or [] if "Days" in rule.get("Expiration", {})
+    ]
+    return min(days, default=None)

@@ -1,0 +1,84 @@
+"""The generated files of a stage in `.chalice/`: its IAM policies, and its alert topic."""
+
+import difflib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from admin.permissions import function_policies
+from admin.stage import CONFIG, PROJECT, Stage, StageError, read_stage
+from chalicelib.policy import Policy, PolicyError
+from chalicelib.policy_file import read_policy
+
+TOPIC = "ALERT_TOPIC_ARN"
+
+
+def stage_files(
+    policy: Policy, stage: Stage, *, topic: str | None = None, project: Path = PROJECT
+) -> dict[Path, str]:
+    """The text of each generated file of `stage`, by its path.
+
+    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it.
+    """
+    files: dict[Path, str] = {}
+    if topic:
+        path = project / CONFIG
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["stages"][stage.name]["environment_variables"][TOPIC] = topic
+        files[path] = _text(config)
+        stage = replace(stage, environment={**stage.environment, TOPIC: topic})
+    for function, document in function_policies(policy, stage).items():
+        files[project / ".chalice" / f"policy-{stage.name}-{function}.json"] = _text(document)
+    return files
+
+
+def changes(files: dict[Path, str]) -> dict[Path, str]:
+    """What would change, as a unified diff; files that stay as they are are left out."""
+    found = {}
+    for path, text in files.items():
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before != text:
+            name = f".chalice/{path.name}"
+            lines = difflib.unified_diff(
+                before.splitlines(), text.splitlines(), name, name, lineterm=""
+            )
+            found[path] = "\n".join(lines)
+    return found
+
+
+def write_files(files: dict[Path, str]) -> None:
+    """Write the files; each is whole at any time."""
+    for path, text in files.items():
+        draft = path.with_suffix(".new")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+
+
+@click.command()
+@click.option(
+    "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
+)
+def write_policies(stage: str) -> None:
+    """Example: make policies STAGE=prod
+
+    Writes .chalice/policy-STAGE-FUNCTION.json for each function, from chalicelib/policy.toml.
+    """
+    try:
+        files = stage_files(read_policy(), read_stage(stage))
+    except (PolicyError, StageError) as error:
+        raise click.UsageError(str(error)) from None
+    changed = changes(files)
+    write_files(files)
+    for path in files:
+        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'as it was'}")
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    write_policies()

@@ -1,0 +1,62 @@
+"""The worst that an intruder on a server can do, in objects, bytes and dollars."""
+
+from admin.account import Account
+from admin.live import each_object
+from chalicelib.policy import Policy, Rule
+
+# us-east-1, indicative (aws.amazon.com/s3/pricing): dollars per GB and month.
+PRICES = {
+    "STANDARD": 0.023,
+    "STANDARD_IA": 0.0125,
+    "GLACIER_IR": 0.004,
+}
+# In autumn one day has 25 hours.
+SLOTS_A_DAY = {"minute": 25 * 60, "hour": 25, "day": 1, "week": 1, "month": 1, "year": 1}
+GB = 1024**3
+
+
+def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, int]:
+    """The largest backup of each rule in the vault, in bytes, by the rule's upload."""
+    largest: dict[str, int] = {}
+    for item in each_object(account, vault):
+        if slot := policy.slot_named(item["Key"]):
+            upload = slot.rule.upload
+            largest[upload] = max(largest.get(upload, 0), item["Size"])
+    return largest
+
+
+def worst_case(policy: Policy, stored: dict[str, int]) -> list[str]:
+    """What one server can add at most, as sentences.
+
+    `stored` is the largest size seen in the vault of each rule's backups, in bytes, by its upload:
+    it stands in where a rule has no max_bytes.
+    """
+    objects = sum(SLOTS_A_DAY[rule.store_as.unit] for rule in policy.rules)
+    lines = [f"Whoever breaks into a server adds at most {objects} objects a day to the vault"]
+    unknown = [
+        rule.upload
+        for rule in policy.rules
+        if rule.max_bytes is None and not stored.get(rule.upload)
+    ]
+    if unknown:
+        lines[0] += (
+            f", of any size: {', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'} no "
+            "max_bytes in the policy, and nothing is stored yet to go by."
+        )
+        return lines
+    sizes = {rule.upload: rule.max_bytes or stored[rule.upload] for rule in policy.rules}
+    each_day = sum(SLOTS_A_DAY[rule.store_as.unit] * sizes[rule.upload] for rule in policy.rules)
+    dollars = sum(_dollars(rule, sizes[rule.upload]) for rule in policy.rules)
+    by = "max_bytes" if all(rule.max_bytes for rule in policy.rules) else "the largest seen"
+    lines[0] += f": {each_day / GB:,.2f} GB (by {by})."
+    lines.append(f"Each such day costs ${dollars:,.2f} a month until it expires.")
+    lines.append(
+        f"Incoming holds {sum(sizes.values()) / GB:,.2f} GB of finished uploads of each server; "
+        "unfinished ones are not bounded until they are aborted, "
+        f"{policy.accept_within.days} days after they were begun: an alarm watches its size."
+    )
+    return lines
+
+
+def _dollars(rule: Rule, size: int) -> float:
+    return SLOTS_A_DAY[rule.store_as.unit] * size / GB * PRICES[rule.storage_class]

@@ -1,0 +1,313 @@
+"""From an empty account to one that keeps the promise; again; interrupted; and weakened."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from moto.s3.models import s3_backends
+
+import admin.cli
+from admin import live
+from admin.account import Account
+from admin.cli import cli
+from admin.desired import Kind, Lock, Setting, Wishes, desired_settings, vault_lifecycle
+from admin.setup import execute, make_plan
+from admin.stage import read_stage
+from chalicelib.policy import Archive
+from chalicelib.policy_file import read_policy
+
+POLICY, STAGE = read_policy(), read_stage("dev")
+KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
+WISHES = Wishes(alert_email="admin@example.org")
+
+
+def settings(
+    account: Account, policy: Any = POLICY, wishes: Wishes = WISHES
+) -> tuple[Setting, ...]:
+    return desired_settings(policy, STAGE, wishes, account=account.id, region=account.region)
+
+
+def set_up(account: Account, policy: Any = POLICY, wishes: Wishes = WISHES) -> list[str]:
+    plan = make_plan(account, settings(account, policy, wishes), lock_named=False)
+    return [step.setting.says for step in execute(account, plan)]
+
+
+def left(account: Account, policy: Any = POLICY, wishes: Wishes = WISHES) -> list[str]:
+    plan = make_plan(account, settings(account, policy, wishes), lock_named=False)
+    return [step.setting.says for step in plan.steps]
+
+
+def run(*arguments: str, typed: str = "") -> Any:
+    return CliRunner().invoke(cli, ["setup", *arguments], input=typed)
+
+
+@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
+def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> None:
+    done = set_up(account, policy)
+    assert done[0] == "backups1 exists"
+    assert "backups2 keeps every version" in done
+    assert left(account, policy) == []
+
+
+def test_what_waits_for_the_deployment_is_said_and_then_set(account: Account, cloud: Any) -> None:
+    set_up(account)
+    plan = make_plan(account, settings(account), lock_named=False)
+    assert [setting.target for setting in plan.waiting] == ["immutable-backups-dev-promote"]
+    cloud.deploy()
+    assert set_up(account) == ["promote is tried three times, and then somebody is told"]
+    assert make_plan(account, settings(account), lock_named=False).waiting == ()
+
+
+def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) -> None:
+    before = left(account)
+    while before:
+        plan = make_plan(account, settings(account), lock_named=False)
+        running = execute(account, plan)
+        next(running)
+        next(running, None)  # a step is taken when the next one is asked for
+        running.close()
+        after = left(account)
+        assert set(after) < set(before)
+        before = after
+    assert left(account) == []
+
+
+WIDE = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+}
+WEAKENED = {
+    Kind.PUBLIC_ACCESS: lambda s3, bucket: s3.delete_public_access_block(Bucket=bucket),
+    Kind.OWNERSHIP: lambda s3, bucket: s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    ),
+    Kind.ENCRYPTION: lambda s3, bucket: s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+        },
+    ),
+    Kind.LIFECYCLE: lambda s3, bucket: s3.delete_bucket_lifecycle(Bucket=bucket),
+    Kind.BUCKET_POLICY: lambda s3, bucket: s3.delete_bucket_policy(Bucket=bucket),
+}
+
+
+@pytest.mark.parametrize("bucket", ["backups1", "backups2"])
+@pytest.mark.parametrize("kind", WEAKENED)
+def test_what_was_weakened_is_found_and_mended(account: Account, kind: Kind, bucket: str) -> None:
+    set_up(account)
+    WEAKENED[kind](account.client("s3"), bucket)
+    plan = make_plan(account, settings(account), lock_named=False)
+    assert [(step.setting.kind, step.setting.target) for step in plan.steps] == [(kind, bucket)]
+    set_up(account)
+    assert left(account) == []
+
+
+def test_a_lock_that_was_shortened_is_found(account: Account) -> None:
+    set_up(account)
+    [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
+    live.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+    assert left(account) == ["backups2 locks what is stored for 30 days (governance)"]
+
+
+def test_a_stricter_lock_stays_unless_another_is_named(account: Account) -> None:
+    set_up(account, wishes=Wishes(lock=Lock(mode="COMPLIANCE", days=365)))
+    assert left(account, wishes=Wishes()) == []
+    plan = make_plan(account, settings(account, wishes=Wishes()), lock_named=True)
+    assert [step.setting.kind for step in plan.steps] == [Kind.OBJECT_LOCK]
+
+
+def test_a_server_s_policy_that_was_widened_is_found(account: Account) -> None:
+    set_up(account)
+    account.client("iam").put_user_policy(
+        UserName="immutable-backups-dev-server",
+        PolicyName="uploads",
+        PolicyDocument=json.dumps(WIDE),
+    )
+    assert left(account) == ["the server may upload its own keys, and nothing else"]
+
+
+def test_existing_buckets_are_adopted_with_what_is_in_them(account: Account) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="backups1")
+    s3.put_bucket_versioning(Bucket="backups1", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="backups1", Key="there", Body=b"before")
+    set_up(account)
+    assert s3.get_object(Bucket="backups1", Key="there")["Body"].read() == b"before"
+    assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
+
+
+def test_what_is_not_ours_is_left_alone_and_said(account: Account) -> None:
+    set_up(account)
+    s3 = account.client("s3")
+    rule = {
+        "ID": "theirs",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "logs/"},
+        "Expiration": {"Days": 9},
+    }
+    rules = s3.get_bucket_lifecycle_configuration(Bucket="backups1")["Rules"]
+    s3.put_bucket_lifecycle_configuration(
+        Bucket="backups1", LifecycleConfiguration={"Rules": [rules[0], rule]}
+    )
+    policy = json.loads(s3.get_bucket_policy(Bucket="backups1")["Policy"])
+    theirs = {
+        "Sid": "Theirs",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObjectAcl",
+        "Resource": "arn:aws:s3:::backups1/*",
+    }
+    policy["Statement"] = [theirs]
+    s3.put_bucket_policy(Bucket="backups1", Policy=json.dumps(policy))
+
+    said = run().stdout
+    assert "backups1: lifecycle theirs is not ours and stays" in said
+    assert "backups1: bucket policy Theirs is not ours and stays" in said
+    set_up(account)
+    kept = s3.get_bucket_lifecycle_configuration(Bucket="backups1")["Rules"]
+    assert "theirs" in {rule["ID"] for rule in kept}
+    statements = json.loads(s3.get_bucket_policy(Bucket="backups1")["Policy"])["Statement"]
+    assert theirs in statements
+    assert left(account) == []
+
+
+def test_keeping_for_a_shorter_time_is_said_in_words_and_needs_a_word(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="backups2", ObjectLockEnabledForBucket=True)
+    vault = s3_backends["123456789012"]["aws"].buckets["backups2"]
+    for number in range(3):
+        s3.put_object(Bucket="backups2", Key=f"{number}", Body=b"x")
+        vault.keys[f"{number}"].last_modified = datetime.now(UTC).replace(tzinfo=None) - (
+            timedelta(days=399 + number, hours=1)
+        )
+    set_up(account)
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
+
+    result = run("--apply", "--yes", "--alert-email", "admin@example.org")
+    assert result.exit_code == 1
+    assert "keeps backups for ever, and then 400 days: 2 would expire" in result.stdout
+    assert "add --allow-shorter" in result.stderr
+    assert left(account, KEEPING) != []
+
+    assert run("--apply", "--yes", "--allow-shorter").exit_code == 0
+    assert left(account, KEEPING) == []
+    # Longer again needs no word.
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(KEEPING, keep_days=500))
+    assert run("--apply", "--yes").exit_code == 0
+
+
+def test_the_archive_s_price_and_wait_are_explained(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = replace(POLICY, archive=Archive(after_days=90, to="DEEP_ARCHIVE"))
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: frozen)
+    said = run().stdout
+    assert "After 90 days backups are in DEEP_ARCHIVE: read 12 to 48 hours" in said
+    assert "at least 180 days" in said
+
+
+def test_without_apply_nothing_is_changed(account: Account) -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert "+ backups1 exists" in result.stdout
+    assert "--apply carries this out" in result.stderr
+    assert account.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_one_question_is_asked(account: Account) -> None:
+    assert run("--apply", typed="n\n").exit_code == 1
+    assert account.client("s3").list_buckets()["Buckets"] == []
+    assert run("--apply", typed="y\n").exit_code == 0
+    result = run("--apply")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (
+        0,
+        "Nothing to do: everything is as it should be.",
+    )
+
+
+def test_compliance_asks_for_the_bucket_s_name_whatever_was_said(account: Account) -> None:
+    arguments = ("--apply", "--yes", "--lock", "compliance", "--lock-days", "7")
+    result = run(*arguments, typed="backups1\n")
+    assert result.exit_code == 1
+    assert "cannot be undone" in result.stderr
+    assert account.client("s3").list_buckets()["Buckets"] == []
+    assert run(*arguments, typed="backups2\n").exit_code == 0
+    assert run(*arguments).stdout.endswith("everything is as it should be.\n")
+
+
+def test_the_lock_can_be_left_out(account: Account) -> None:
+    assert run("--apply", "--yes", "--lock", "none").exit_code == 0
+    assert run("--lock", "none", "--lock-days", "3").exit_code == 2
+    answer = account.client("s3").get_object_lock_configuration(Bucket="backups2")
+    assert "Rule" not in answer["ObjectLockConfiguration"]
+
+
+@pytest.mark.parametrize(
+    ("code", "operation", "sentence"),
+    [
+        pytest.param("ExpiredToken", "HeadBucket", "expired; sign in again", id="expired"),
+        pytest.param("InvalidClientTokenId", "X", "does not know your credentials", id="unknown"),
+        pytest.param(
+            "AccessDenied", "PutBucketPolicy", "not allowed to PutBucketPolicy", id="denied"
+        ),
+        pytest.param("Throttling", "X", "AWS refused X: Throttling", id="anything else"),
+    ],
+)
+def test_what_aws_refuses_is_one_sentence_and_status_3(
+    monkeypatch: pytest.MonkeyPatch, code: str, operation: str, sentence: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        error = {"Error": {"Code": code, "Message": "no"}}
+        raise admin.account.ClientError(error, operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(admin.cli, "set_up", refuse)
+    result = run()
+    assert result.exit_code == 3
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_endpoint_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = admin.account.local_account("http://127.0.0.1:1")
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
+    result = run()
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: AWS cannot be reached: ")
+
+
+def test_a_bucket_of_somebody_else_is_one_sentence(account: Account, cloud: Any) -> None:
+    cloud.prepare()
+    stranger = replace(account, session=cloud_session(cloud))
+    bucket = settings(account)[0]
+    with pytest.raises(admin.account.AccountError, match="belongs to somebody else"):
+        live.read(stranger, bucket)
+
+
+def cloud_session(cloud: Any) -> Any:
+    server = cloud.server_credentials
+    return admin.account.boto3.Session(
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        region_name="us-east-1",
+    )
+
+
+def test_the_lifecycle_never_expires_anything_unless_the_policy_says_so() -> None:
+    assert not any(
+        "Expiration" in rule or "Transitions" in rule for rule in vault_lifecycle(POLICY)
+    )
+    actions = {rule["ID"]: rule for rule in vault_lifecycle(KEEPING)}
+    assert actions["immutable-backups-expire"]["Expiration"] == {"Days": 400}
+    assert actions["immutable-backups-expired"]["NoncurrentVersionExpiration"] == {
+        "NoncurrentDays": 1
+    }
+    assert actions["immutable-backups-markers"]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert actions["immutable-backups-archive"]["Transitions"] == [
+        {"Days": 30, "StorageClass": "GLACIER_IR"}
+    ]
