@@ -54,13 +54,8 @@ bench: $(READY) ## measure, side by side with what one would use instead
 policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
 	@$(VENV)/python -m admin.stage_files --stage $(STAGE)
 
-deploy: $(READY) ## deploy to your AWS account (STAGE=prod)
-	@if [ "$(STAGE)" = dev ]; then \
-		echo "The stage dev lives in the local cloud, where 'make local' deploys it; your own is 'make deploy STAGE=prod'." >&2; \
-		exit 2; \
-	fi
-	@$(VENV)/python -m admin.stage $(STAGE)
-	@unset BACKUPS_DEV_ROUTES; $(VENV)/chalice deploy --stage $(STAGE)
+deploy: $(READY) ## make the account ready and deploy into it; safe to repeat (STAGE=prod)
+	@$(VENV)/python -m admin.deploy --stage $(STAGE) $(ARGS)
 
 conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on (ENDPOINT=http://...)
 	@if [ -z "$(ENDPOINT)" ]; then \

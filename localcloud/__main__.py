@@ -19,11 +19,14 @@ from localcloud.functions import REGION, Result
     "--port", default=9000, show_default=True, help="The port on 127.0.0.1; 0: a free one."
 )
 @click.option(
-    "--without-function",
+    "--by-hand",
     is_flag=True,
-    help="Buckets and users only: `chalice local` promotes what you post to it.",
+    help="Uploads wait: `chalice local` promotes what you post to it.",
 )
-def main(*, port: int, without_function: bool) -> None:
+@click.option(
+    "--empty", is_flag=True, help="An account with nothing in it: `make deploy STAGE=dev` fills it."
+)
+def main(*, port: int, by_hand: bool, empty: bool) -> None:
     r"""Serve an AWS of your own on this machine, in memory, until Ctrl-C.
 
     \b
@@ -37,12 +40,16 @@ def main(*, port: int, without_function: bool) -> None:
     # A terminated cloud cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running(port=port, on_log=show_log_line, on_result=show_failure) as cloud:
-            cloud.prepare()
-            if not without_function:
+        with running(
+            port=port, by_hand=by_hand, on_log=show_log_line, on_result=show_failure
+        ) as cloud:
+            if empty:
+                click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
+            else:
+                cloud.prepare()
                 click.echo("chalice deploy (some seconds) ...", err=True)
                 cloud.deploy()
-            show_ways_in(cloud, without_function=without_function)
+                show_ways_in(cloud, by_hand=by_hand)
             threading.Event().wait()
     except PortTaken as taken:
         raise click.ClickException(str(taken)) from None
@@ -53,7 +60,7 @@ def main(*, port: int, without_function: bool) -> None:
         click.echo("\nThe local cloud is gone, and all that was in it.", err=True)
 
 
-def show_ways_in(cloud: Cloud, *, without_function: bool) -> None:
+def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
     """Print the endpoint, and each user's environment as lines to paste."""
     click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
     click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
@@ -68,22 +75,24 @@ def show_ways_in(cloud: Cloud, *, without_function: bool) -> None:
     )
     click.echo("For the administrator, who may do everything:\n")
     show_exports(cloud, cloud.administrator)
-    if without_function:
-        click.echo("With the administrator's: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
+    if by_hand:
+        click.echo("For the function promote, for one hour, and so for chalice local:\n")
+        show_exports(cloud, cloud.role_credentials("promote"))
+        click.echo("With these: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
         click.echo("Promotions appear here:\n")
 
 
 def show_exports(cloud: Cloud, credentials: Credentials) -> None:
     """Print what puts these credentials into a shell."""
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
-        ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ENDPOINT_URL", cloud.endpoint),
-    ):
-        click.echo(f"export {name}={value}")
-    click.echo()
+    click.echo(f"export AWS_ACCESS_KEY_ID={credentials.access_key_id}")
+    click.echo(f"export AWS_SECRET_ACCESS_KEY={credentials.secret_access_key}")
+    if credentials.session_token:
+        click.echo(f"export AWS_SESSION_TOKEN={credentials.session_token}")
+    else:
+        click.echo("unset AWS_SESSION_TOKEN")
+    click.echo(f"export AWS_DEFAULT_REGION={REGION}")
+    click.echo(f"export AWS_ENDPOINT_URL={cloud.endpoint}\n")
 
 
 def show_log_line(line: str) -> None:
@@ -97,7 +106,9 @@ def show_log_line(line: str) -> None:
             time = datetime.now().astimezone().strftime("%H:%M:%S")
             slot = f" -> {record['slot']}" if record.get("slot") else ""
             size = f", {record['size']:,} bytes" if record.get("size") is not None else ""
-            click.echo(f"{time}  {outcome:16}  {upload}{slot}{size}: {reason}")
+            # As JSON writes it: a key may hold what would move the cursor, or begin a line.
+            key = json.dumps(upload)[1:-1]
+            click.echo(f"{time}  {outcome:16}  {key}{slot}{size}: {reason}")
         case {"_aws": _}:
             pass
         case _:

@@ -1,7 +1,6 @@
 """An AWS for one laptop: S3, IAM, STS and Lambda on one port of 127.0.0.1, its state in memory."""
 
 import errno
-import json
 import os
 import socket
 import threading
@@ -23,7 +22,10 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from admin.permissions import server_policy
+from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
+from admin.desired import Wishes, desired_settings
+from admin.setup import execute, make_plan
+from admin.stage import read_stage
 from chalicelib.policy_file import read_policy
 from localcloud.authorization import Authorization, Credentials
 from localcloud.deployment import deploy, read_config
@@ -40,8 +42,7 @@ from localcloud.s3 import corrected
 HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).parent.parent
 ADMINISTRATOR = Credentials(
-    access_key_id="AKIALOCALADMINISTRAT",
-    secret_access_key="administrator/of/the/local/cloud",
+    access_key_id=LOCAL_ACCESS_KEY_ID, secret_access_key=LOCAL_SECRET_ACCESS_KEY
 )
 
 # Large files, which a loader reads once; and a client is made for every few requests.
@@ -58,6 +59,7 @@ def running(
     port: int = 0,
     retry_delays: tuple[float, ...] = LAMBDA_RETRY_DELAYS,
     concurrency: int = NEW_ACCOUNT_CONCURRENCY,
+    by_hand: bool = False,
     on_log: Callable[[str], None] | None = None,
     on_result: Callable[[Result], None] | None = None,
 ) -> Iterator["Cloud"]:
@@ -65,7 +67,8 @@ def running(
 
     One at a time in a process (RuntimeError), as moto's state is global. `retry_delays` are the
     seconds before the second, third... attempt of a failed event; at most `concurrency` events run
-    at a time; `on_log` gets each line that functions print, `on_result` what came of each attempt.
+    at a time, and with `by_hand` none at all; `on_log` gets each line that functions print,
+    `on_result` what came of each attempt.
     Raises PortTaken.
     """
     with _only_one(), _listening(port) as listener:
@@ -81,7 +84,7 @@ def running(
         moto_api_backend.reset()
         try:
             with (
-                corrected(deliver=functions.deliver),
+                corrected(deliver=None if by_hand else functions.deliver),
                 serving_invoke(functions),
                 _serving(listener),
             ):
@@ -103,6 +106,15 @@ class Session:
 
     def client(self, service: str, *, config: Config | None = None) -> Any:
         """A boto3 client; `config` is merged over one that talks to the endpoint directly."""
+        direct = Config(proxies={})
+        return self.boto3_session().client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.endpoint,
+            config=direct.merge(config) if config else direct,
+        )
+
+    def boto3_session(self) -> boto3.Session:
+        """A session of this user's; its clients need to be told the endpoint."""
         nothing_of_this_user = {
             "profile": (None, None, None, None),
             "config_file": (None, None, os.devnull, None),
@@ -110,18 +122,12 @@ class Session:
         }
         core = botocore.session.Session(session_vars=nothing_of_this_user)
         core.register_component("data_loader", _SERVICE_DESCRIPTIONS)
-        session = boto3.Session(
+        return boto3.Session(
             aws_access_key_id=self.credentials.access_key_id,
             aws_secret_access_key=self.credentials.secret_access_key,
             aws_session_token=self.credentials.session_token,
             region_name=REGION,
             botocore_session=core,
-        )
-        direct = Config(proxies={})
-        return session.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.endpoint,
-            config=direct.merge(config) if config else direct,
         )
 
 
@@ -154,40 +160,15 @@ class Cloud:
         )
         return _assume(deployed["Role"], administrator)
 
-    def prepare(
-        self,
-        *,
-        stage: str = "dev",
-        incoming_versioned: bool = False,
-        vault_versioned: bool = True,
-    ) -> None:
-        """Make the stage's two buckets, and for every server of the policy a user with a key."""
-        variables = read_config(REPOSITORY)["stages"][stage]["environment_variables"]
-        self.incoming, self.vault = variables["INCOMING_BUCKET"], variables["VAULT_BUCKET"]
-        session = self.session(self.administrator)
-        s3 = session.client("s3")
-        for bucket, versioned in (
-            (self.incoming, incoming_versioned),
-            (self.vault, vault_versioned),
-        ):
-            s3.create_bucket(Bucket=bucket)
-            if versioned:
-                s3.put_bucket_versioning(
-                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-                )
-        policy = read_policy()
-        iam = session.client("iam")
-        for server in policy.servers or (None,):
-            user = f"server-{server}" if server else "server"
-            iam.create_user(UserName=user)
-            iam.put_user_policy(
-                UserName=user,
-                PolicyName="uploads",
-                PolicyDocument=json.dumps(
-                    server_policy(policy, incoming=self.incoming, server=server)
-                ),
-            )
-            key = iam.create_access_key(UserName=user)["AccessKey"]
+    def prepare(self, *, stage: str = "dev") -> None:
+        """What `backups setup --apply` makes, and for each server a key."""
+        place = read_stage(stage)
+        self.incoming = place.settings.incoming_bucket
+        self.vault = place.settings.vault_bucket
+        self._set_up(stage)
+        iam = self.session(self.administrator).client("iam")
+        for server in read_policy().servers or (None,):
+            key = iam.create_access_key(UserName=place.server_user(server))["AccessKey"]
             self.servers[server] = Credentials(
                 access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
             )
@@ -199,7 +180,7 @@ class Cloud:
         stage: str = "dev",
         packages: Path | None = None,
     ) -> None:
-        """Bring the app in with the real `chalice deploy`; see `deployment.deploy`.
+        """Bring the app in with the real `chalice deploy`, and set up what waited for it.
 
         Raises DeployError with what Chalice printed.
         """
@@ -211,6 +192,17 @@ class Cloud:
             credentials=self.administrator,
             packages=packages,
         )
+        self._set_up(stage)
+
+    def _set_up(self, stage: str) -> None:
+        account = Account(
+            session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
+        )
+        settings = desired_settings(
+            read_policy(), read_stage(stage), Wishes(), account=account.id, region=account.region
+        )
+        for _ in execute(account, make_plan(account, settings, lock_named=False)):
+            pass
 
 
 def _assume(role: str, session: Session) -> Credentials:

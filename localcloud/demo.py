@@ -41,8 +41,8 @@ def main() -> None:
         sys.exit(130)
     console.print(
         "\nAll as promised. A server's backup was moved into the vault under a name of the vault's"
-        " choosing;\nneither the server nor the function could change it there; it came back byte"
-        f" for byte.\nThat took {time.monotonic() - began:.0f} seconds, and nothing of it is left"
+        " choosing;\nneither the server, nor the function, nor the administrator could change"
+        f" it there; it came back byte for byte.\nThat took {time.monotonic() - began:.0f} seconds, and nothing of it is left"
         " on this machine.",
         style="bold green",
     )
@@ -63,6 +63,7 @@ def story(directory: Path) -> None:
             expect(look(cloud, slot) == stored, f"{slot} changed when something else was uploaded")
             break_in_as_the_server(cloud, upload, slot)
             break_in_as_the_function(cloud, slot)
+            break_in_as_the_administrator(cloud, slot)
             expect(look(cloud, slot) == stored, f"{slot} changed under the attacks")
             restore(administrator, cloud, slot)
         finally:
@@ -72,6 +73,7 @@ def story(directory: Path) -> None:
 def deploy_the_app(cloud: Cloud) -> None:
     """Buckets, users, and the app; ends the demo if Chalice cannot deploy it."""
     heading("An AWS of your own starts on this machine; Chalice deploys the app into it.")
+    console.print("  $ backups setup --stage dev --apply")
     cloud.prepare()
     console.print("  $ chalice deploy --stage dev")
     try:
@@ -146,6 +148,18 @@ def break_in_as_the_function(cloud: Cloud, slot: str) -> None:
         ),
     ):
         expect_refusal("the function", attempt, call, code=code)
+
+
+def break_in_as_the_administrator(cloud: Cloud, slot: str) -> None:
+    """What the vault's own policy denies to everybody, whatever their own policies allow."""
+    heading("The vault's own policy binds the account's administrator too:")
+    s3 = cloud.session(cloud.administrator).client("s3")
+    vault = cloud.vault
+    for attempt, call in {
+        f"overwrite {vault}/{slot}": lambda: s3.put_object(Bucket=vault, Key=slot, Body=b"rubbish"),
+        f"delete {vault}/{slot}": lambda: s3.delete_object(Bucket=vault, Key=slot),
+    }.items():
+        expect_refusal("the administrator", attempt, call, code="AccessDenied")
 
 
 def restore(administrator: Shell, cloud: Cloud, slot: str) -> None:

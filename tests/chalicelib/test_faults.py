@@ -1,6 +1,7 @@
 """Whatever S3 answers is never taken for absence or for success, and ends no backup."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -164,6 +165,15 @@ def test_parts_do_not_stay_when_another_run_aborted_them_first(world: World, wir
     wire.before_each = abort_all
     with pytest.raises(ClientError, match="NoSuchUpload"):
         here.promote(notice)
+    assert here.promote(notice).outcome is Outcome.PROMOTED
+
+
+def test_parts_that_somebody_else_removes_first_are_removed(world: World, wire: Wire) -> None:
+    here = world.with_limits(PARTS)
+    notice = here.upload(b"files")
+    slot = here.promoter.policy.slot_of(DAILY, datetime.now(UTC)).name
+    here.s3.create_multipart_upload(Bucket="backups2", Key=slot)
+    wire.fail("AbortMultipartUpload", answers(404, "NoSuchUpload"))
     assert here.promote(notice).outcome is Outcome.PROMOTED
 
 

@@ -57,18 +57,6 @@ def test_nothing_of_one_cloud_is_in_the_next():
         assert administrator.client("iam").list_users()["Users"] == []
 
 
-@pytest.mark.parametrize("versioned", [False, True])
-def test_both_layouts_of_the_buckets_can_be_had(cloud, versioned):
-    cloud.prepare(incoming_versioned=versioned, vault_versioned=not versioned)
-    s3 = cloud.session(cloud.administrator).client("s3")
-    status = {
-        bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status")
-        for bucket in (cloud.incoming, cloud.vault)
-    }
-    enabled, never = ("backups1", "backups2") if versioned else ("backups2", "backups1")
-    assert status == {enabled: "Enabled", never: None}
-
-
 def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -85,30 +73,38 @@ PROGRAM = [sys.executable, "-m", "localcloud"]
 
 def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(tmp_path):
     with subprocess.Popen(
-        [*PROGRAM, "--port", "0", "--without-function"],
+        [*PROGRAM, "--port", "0", "--by-hand"],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as local:
-        printed = []
-        for line in local.stdout:
-            printed.append(line)
-            if "chalice local" in line:
-                break
-        exports = re.findall(r"^export (\w+)=(\S+)$", "".join(printed), flags=re.MULTILINE)
-        server, administrator = dict(exports[:4]), dict(exports[4:])
-        for user, code in ((server, "AccessDenied"), (administrator, None)):
-            listing = subprocess.run(
-                [sys.executable, "-c", LIST],
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **user},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert (code or "0 objects") in listing.stdout + listing.stderr
-        local.send_signal(signal.SIGINT)
-        _, chatter = local.communicate()
+        try:
+            printed = []
+            for line in local.stdout:
+                printed.append(line)
+                if ".venv/bin/chalice local" in line:
+                    break
+            exports = re.findall(r"^export (\w+)=(\S+)$", "".join(printed), flags=re.MULTILINE)
+            server, administrator = dict(exports[:4]), dict(exports[4:8])
+            function = dict(exports[8:])
+            for user, said in (
+                (server, "AccessDenied"),
+                (administrator, "0 objects"),
+                (function, "0 objects"),
+            ):
+                listing = subprocess.run(
+                    [sys.executable, "-c", LIST],
+                    env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **user},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert said in listing.stdout + listing.stderr
+            local.send_signal(signal.SIGINT)
+            _, chatter = local.communicate()
+        finally:
+            local.kill()
     assert local.returncode == 0
     assert "Traceback" not in chatter
 

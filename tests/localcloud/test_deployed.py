@@ -36,8 +36,8 @@ def test_a_servers_upload_is_promoted_by_the_deployed_app(deployed):
 
 
 def test_the_deployed_policies_keep_server_and_function_out_of_what_is_stored(deployed):
-    administrator = deployed.session(deployed.administrator).client("s3")
-    administrator.put_object(Bucket="backups2", Key="stored", Body=b"precious")
+    promoter = deployed.session(deployed.role_credentials("promote")).client("s3")
+    promoter.put_object(Bucket="backups2", Key="stored", Body=b"precious", IfNoneMatch="*")
     stored = {"Bucket": "backups2", "Key": "stored"}
 
     server = deployed.session(deployed.server_credentials).client("s3")
@@ -46,11 +46,18 @@ def test_the_deployed_policies_keep_server_and_function_out_of_what_is_stored(de
     assert refused(server.delete_object, **stored) == "AccessDenied"
     assert refused(server.list_objects_v2, Bucket="backups2") == "AccessDenied"
 
-    promoter = deployed.session(deployed.role_credentials("promote")).client("s3")
     assert promoter.get_object(**stored)["Body"].read() == b"precious"
     assert refused(promoter.put_object, **stored) == "AccessDenied"
     assert refused(promoter.put_object, **stored, IfNoneMatch="*") == "PreconditionFailed"
     assert refused(promoter.delete_object, **stored) == "AccessDenied"
+
+    administrator = deployed.session(deployed.administrator).client("s3")
+    assert refused(administrator.put_object, **stored) == "AccessDenied"
+    assert refused(administrator.put_object, **stored, IfNoneMatch="*") == "AccessDenied"
+    assert refused(administrator.delete_object, **stored) == "AccessDenied"
+    [version] = administrator.list_object_versions(Bucket="backups2", Prefix="stored")["Versions"]
+    pinned = stored | {"VersionId": version["VersionId"], "BypassGovernanceRetention": True}
+    assert refused(administrator.delete_object, **pinned) == "AccessDenied"
 
 
 def test_chalice_makes_a_function_and_no_rest_api(deployed):

@@ -13,13 +13,20 @@ import urllib.request
 
 import pytest
 
-from localcloud.cloud import REPOSITORY
+from localcloud.cloud import REPOSITORY, running
 
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 
 
 @pytest.fixture
-def project(cloud, tmp_path):
+def cloud():
+    """A cloud whose uploads wait for somebody to tell of them."""
+    with running(by_hand=True) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def project(cloud, packages, tmp_path):
     """A copy of this project whose stage dev is the test's cloud."""
     for name in ("app.py", "chalicelib", "localcloud", ".chalice"):
         source = REPOSITORY / name
@@ -30,14 +37,17 @@ def project(cloud, tmp_path):
     config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = cloud.endpoint
     path.write_text(json.dumps(config))
     cloud.prepare()
+    cloud.deploy(packages=packages)
     return tmp_path
 
 
 @contextlib.contextmanager
 def chalice_local(project, cloud, **environment):
+    role = cloud.role_credentials("promote")
     environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
-        "AWS_ACCESS_KEY_ID": cloud.administrator.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": cloud.administrator.secret_access_key,
+        "AWS_ACCESS_KEY_ID": role.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": role.secret_access_key,
+        "AWS_SESSION_TOKEN": role.session_token,
         "AWS_DEFAULT_REGION": "us-east-1",
         "PYTHONUNBUFFERED": "1",
     }

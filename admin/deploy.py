@@ -1,0 +1,71 @@
+"""`make deploy`: makes the account ready, deploys the app, and sets what had to wait for it."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_REGION, LOCAL_SECRET_ACCESS_KEY
+from admin.cli import cli
+from admin.stage import PROJECT
+
+# Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+
+
+@click.command()
+@click.option(
+    "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
+)
+@click.option("--region", help="The region of AWS; else the profile's.")
+@click.option("--profile", help="The profile of ~/.aws to use.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def main(*, stage: str, region: str | None, profile: str | None, yes: bool) -> None:
+    """Example: make deploy STAGE=prod ARGS="--profile backups"
+
+    Runs backups setup --apply, chalice deploy, and backups setup --apply again. Safe to repeat.
+    """
+    where = [
+        *("--stage", stage),
+        *(("--region", region) if region else ()),
+        *(("--profile", profile) if profile else ()),
+    ]
+    setup = ["setup", *where, "--apply", *(["--yes"] if yes else [])]
+    cli(setup, standalone_mode=False)
+    click.echo(f"chalice deploy --stage {stage}")
+    deployed = subprocess.run(
+        [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
+        cwd=PROJECT,
+        env=_environment(stage, region, profile),
+        check=False,
+    )
+    if deployed.returncode != 0:
+        raise click.ClickException("chalice deploy failed; what it said is above.")
+    cli(setup, standalone_mode=False)
+
+
+def _environment(stage: str, region: str | None, profile: str | None) -> dict[str, str]:
+    """The shell's own variables, but those that would lead somewhere else."""
+    # With the routes of chalice local the app would get a REST API.
+    environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
+    if stage == "dev":
+        # What was deployed into an earlier local cloud is gone with its memory.
+        (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)
+        environment = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
+        return environment | {
+            "AWS_ACCESS_KEY_ID": LOCAL_ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": LOCAL_SECRET_ACCESS_KEY,
+            "AWS_DEFAULT_REGION": LOCAL_REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+    return (
+        environment
+        | ({"AWS_DEFAULT_REGION": region} if region else {})
+        | ({"AWS_PROFILE": profile} if profile else {})
+    )
+
+
+if __name__ == "__main__":
+    main()

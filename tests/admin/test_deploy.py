@@ -1,0 +1,75 @@
+"""`make deploy`: from an empty account to a protected server, and again."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admin.deploy import _environment
+from admin.stage import PROJECT
+
+
+@pytest.fixture
+def project(cloud: Any, tmp_path: Path) -> Path:
+    """A copy of this project whose stage dev is the test's cloud."""
+    for name in ("app.py", "chalicelib", "admin", "requirements.txt"):
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, tmp_path / name)
+    shutil.copytree(
+        PROJECT / ".chalice", tmp_path / ".chalice", ignore=shutil.ignore_patterns("deploy*")
+    )
+    path = tmp_path / ".chalice" / "config.json"
+    config = json.loads(path.read_text())
+    config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = cloud.endpoint
+    path.write_text(json.dumps(config, indent=2) + "\n")
+    return tmp_path
+
+
+def deploy(project: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "admin.deploy", "--yes"],
+        cwd=project,
+        env={**os.environ, "BACKUPS_DEV_ROUTES": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
+    project: Path, cloud: Any
+) -> None:
+    first = deploy(project)
+    assert "backups2 exists, made for object lock" in first
+    assert "promote is tried three times" in first
+    assert "REST API" not in first
+    assert deploy(project).count("Nothing to do: everything is as it should be.") == 2
+
+    iam = cloud.session(cloud.administrator).client("iam")
+    key = iam.create_access_key(UserName="immutable-backups-dev-server")["AccessKey"]
+    server = type(cloud.administrator)(
+        access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
+    )
+    uploads = cloud.session(server).client("s3")
+    uploads.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
+    cloud.functions.wait_until_quiet(timeout=60)
+    s3 = cloud.session(cloud.administrator).client("s3")
+    [stored] = s3.list_objects_v2(Bucket="backups2")["Contents"]
+    assert stored["Key"].endswith(".sql.gz.gpg")
+
+
+def test_other_stages_keep_the_shell_s_way_into_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("BACKUPS_DEV_ROUTES", "1")
+    environment = _environment("prod", "eu-west-1", None)
+    assert environment["AWS_PROFILE"] == "mine"
+    assert environment["AWS_DEFAULT_REGION"] == "eu-west-1"
+    assert "BACKUPS_DEV_ROUTES" not in environment
+    assert _environment("prod", None, "theirs")["AWS_PROFILE"] == "theirs"
