@@ -1,7 +1,7 @@
 """The AWS account that a stage lives in: clients, who asks, and errors as one sentence each."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -90,6 +90,16 @@ def local_account(endpoint: str) -> Account:
         region_name=LOCAL_REGION,
     )
     return Account(session=session, endpoint=endpoint)
+
+
+def absent_if(code: str, ask: Callable[[], Any]) -> Any:
+    """What `ask` answers; None if AWS answers with exactly this code."""
+    try:
+        return ask()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+        return None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 
 from admin import plain_english
 from admin.account import AccountError, one_sentence_each, open_account
+from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
 from admin.desired import Lock, Wishes
 from admin.setup_command import set_up
 from admin.stage import StageError, read_stage
@@ -62,7 +63,7 @@ def _exit_statuses() -> Iterator[None]:
     try:
         with one_sentence_each():
             yield
-    except (PolicyError, StageError) as error:
+    except (PolicyError, StageError, CredentialsError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(USED_WRONGLY)
     except AccountError as error:
@@ -145,3 +146,42 @@ def setup(
             yes=yes,
             allow_shorter=allow_shorter,
         )
+
+
+@cli.command()
+@_of_an_account
+@click.argument("server", required=False)
+@click.option("--rotate", is_flag=True, help="Make a second key; the first one works on.")
+@click.option("--remove", metavar="KEY_ID", help="Delete one of two keys: the end of a rotation.")
+@click.option("--revoke", is_flag=True, help="End the server's access at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
+def credentials(
+    *,
+    server: str | None,
+    stage: str,
+    region: str | None,
+    profile: str | None,
+    rotate: bool,
+    remove: str | None,
+    revoke: bool,
+    as_json: bool,
+) -> None:
+    """Example: backups credentials web1 --stage prod
+
+    Make the access key of a server and print it, once, in a crontab that makes its backups. Leave
+    out SERVER where the policy lists no servers.
+
+    To replace a key without a gap: --rotate, bring the new one to the server, see a backup arrive,
+    and --remove the old one. After a break-in: --revoke; later, a new key lifts that.
+    """
+    if rotate + revoke + (remove is not None) > 1:
+        raise click.UsageError("--rotate, --remove and --revoke are three things; do one")
+    with _exit_statuses():
+        place, rules = read_stage(stage), read_policy()
+        account = open_account(place, region=region, profile=profile)
+        if revoke:
+            end_access(account, place, rules, server, as_json=as_json)
+        elif remove is not None:
+            remove_old_key(account, place, rules, server, key=remove, as_json=as_json)
+        else:
+            show_new_key(account, place, rules, server, rotate=rotate, as_json=as_json)

@@ -5,17 +5,15 @@ whatever AWS refuses to tell raises.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from admin.account import Account, AccountError
+from admin import live_buckets as buckets
+from admin.account import Account, absent_if
 from admin.desired import Kind, Setting
 
 POLICY_NAME = "uploads"
-OUR_RULES = "immutable-backups-"
 
 Read = Callable[[Account, Setting], Any]
 Write = Callable[[Account, Setting], None]
@@ -39,19 +37,6 @@ def write(account: Account, setting: Setting) -> None:
     HANDLERS[setting.kind].write(account, setting)
 
 
-def foreign(account: Account, setting: Setting) -> list[str]:
-    """What stands beside the setting that is not ours, by name: it is left alone."""
-    if setting.kind is Kind.LIFECYCLE:
-        return [str(rule.get("ID")) for rule in _rules(account, setting) if not _is_ours(rule)]
-    if setting.kind is Kind.BUCKET_POLICY:
-        ours = {statement["Sid"] for statement in setting.want}
-        statements = _statements(account, setting)
-        return [
-            str(one.get("Sid", "a statement")) for one in statements if one.get("Sid") not in ours
-        ]
-    return []
-
-
 def function_exists(account: Account, name: str) -> bool:
     """Whether `chalice deploy` has made this function."""
     found = absent_if(
@@ -59,188 +44,6 @@ def function_exists(account: Account, name: str) -> bool:
         lambda: account.client("lambda").get_function_configuration(FunctionName=name),
     )
     return found is not None
-
-
-def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
-    """Every current object of a bucket, as S3 lists it."""
-    for page in account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        yield from page.get("Contents", [])
-
-
-def absent_if(code: str, ask: Callable[[], Any]) -> Any:
-    """What `ask` answers; None if AWS answers with exactly this code."""
-    try:
-        return ask()
-    except ClientError as error:
-        if error.response["Error"]["Code"] != code:
-            raise
-        return None
-
-
-def _read_bucket(account: Account, setting: Setting) -> Any:
-    try:
-        answer = account.client("s3").head_bucket(Bucket=setting.target)
-    except ClientError as error:
-        match error.response["Error"]["Code"]:
-            case "404":
-                return None
-            case "403":
-                raise AccountError(
-                    f"The name {setting.target} belongs to somebody else, or you may not look at "
-                    "it; choose another name in .chalice/config.json"
-                ) from None
-            case "301":
-                raise AccountError(
-                    f"{setting.target} is in another region than {account.region}; name the "
-                    "bucket's region with --region"
-                ) from None
-        raise
-    region = answer.get("BucketRegion") or account.region
-    if region != account.region:
-        raise AccountError(
-            f"{setting.target} is in {region}, not in {account.region}; name its region with "
-            "--region"
-        )
-    return setting.want
-
-
-def _make_bucket(account: Account, setting: Setting) -> None:
-    where: dict[str, Any] = {}
-    if account.region != "us-east-1":  # which S3 does not let itself be told
-        where = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
-    account.client("s3").create_bucket(
-        Bucket=setting.target,
-        ObjectLockEnabledForBucket=setting.want.get("object_lock", False),
-        **where,
-    )
-
-
-def _read_public_access(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
-        "NoSuchPublicAccessBlockConfiguration",
-        lambda: account.client("s3").get_public_access_block(Bucket=setting.target),
-    )
-    return answer and answer["PublicAccessBlockConfiguration"]
-
-
-def _write_public_access(account: Account, setting: Setting) -> None:
-    account.client("s3").put_public_access_block(
-        Bucket=setting.target, PublicAccessBlockConfiguration=setting.want
-    )
-
-
-def _read_ownership(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
-        "OwnershipControlsNotFoundError",
-        lambda: account.client("s3").get_bucket_ownership_controls(Bucket=setting.target),
-    )
-    return answer and answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
-
-
-def _write_ownership(account: Account, setting: Setting) -> None:
-    account.client("s3").put_bucket_ownership_controls(
-        Bucket=setting.target, OwnershipControls={"Rules": [{"ObjectOwnership": setting.want}]}
-    )
-
-
-def _read_encryption(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
-        "ServerSideEncryptionConfigurationNotFoundError",
-        lambda: account.client("s3").get_bucket_encryption(Bucket=setting.target),
-    )
-    if answer is None:
-        return None
-    [rule] = answer["ServerSideEncryptionConfiguration"]["Rules"]
-    return rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
-
-
-def _write_encryption(account: Account, setting: Setting) -> None:
-    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": setting.want}}
-    account.client("s3").put_bucket_encryption(
-        Bucket=setting.target, ServerSideEncryptionConfiguration={"Rules": [default]}
-    )
-
-
-def _read_versioning(account: Account, setting: Setting) -> Any:
-    return account.client("s3").get_bucket_versioning(Bucket=setting.target).get("Status")
-
-
-def _write_versioning(account: Account, setting: Setting) -> None:
-    account.client("s3").put_bucket_versioning(
-        Bucket=setting.target, VersioningConfiguration={"Status": setting.want}
-    )
-
-
-def _read_lock(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
-        "ObjectLockConfigurationNotFoundError",
-        lambda: account.client("s3").get_object_lock_configuration(Bucket=setting.target),
-    )
-    rule = answer and answer["ObjectLockConfiguration"].get("Rule")
-    if not rule:
-        return None
-    default = rule["DefaultRetention"]
-    return {"mode": default["Mode"], "days": default.get("Days") or 365 * default["Years"]}
-
-
-def _write_lock(account: Account, setting: Setting) -> None:
-    retention = {"Mode": setting.want["mode"], "Days": setting.want["days"]}
-    account.client("s3").put_object_lock_configuration(
-        Bucket=setting.target,
-        ObjectLockConfiguration={
-            "ObjectLockEnabled": "Enabled",
-            "Rule": {"DefaultRetention": retention},
-        },
-    )
-
-
-def _rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
-    answer = absent_if(
-        "NoSuchLifecycleConfiguration",
-        lambda: account.client("s3").get_bucket_lifecycle_configuration(Bucket=setting.target),
-    )
-    return answer["Rules"] if answer else []
-
-
-def _is_ours(rule: dict[str, Any]) -> bool:
-    return str(rule.get("ID", "")).startswith(OUR_RULES)
-
-
-def _read_lifecycle(account: Account, setting: Setting) -> Any:
-    ours = [rule for rule in _rules(account, setting) if _is_ours(rule)]
-    order = [rule["ID"] for rule in setting.want]
-    return sorted(ours, key=lambda r: order.index(r["ID"]) if r["ID"] in order else -1) or None
-
-
-def _write_lifecycle(account: Account, setting: Setting) -> None:
-    others = [rule for rule in _rules(account, setting) if not _is_ours(rule)]
-    account.client("s3").put_bucket_lifecycle_configuration(
-        Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
-    )
-
-
-def _statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
-    answer = absent_if(
-        "NoSuchBucketPolicy",
-        lambda: account.client("s3").get_bucket_policy(Bucket=setting.target),
-    )
-    statements = json.loads(answer["Policy"])["Statement"] if answer else []
-    return statements if isinstance(statements, list) else [statements]
-
-
-def _read_policy(account: Account, setting: Setting) -> Any:
-    ours = [statement["Sid"] for statement in setting.want]
-    live = {one.get("Sid"): one for one in _statements(account, setting)}
-    return [live[sid] for sid in ours if sid in live] or None
-
-
-def _write_policy(account: Account, setting: Setting) -> None:
-    ours = {statement["Sid"] for statement in setting.want}
-    others = [one for one in _statements(account, setting) if one.get("Sid") not in ours]
-    account.client("s3").put_bucket_policy(
-        Bucket=setting.target,
-        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
-    )
 
 
 def _read_user(account: Account, setting: Setting) -> Any:
@@ -324,14 +127,14 @@ def _write_alarm(account: Account, setting: Setting) -> None:
 
 
 HANDLERS = {
-    Kind.BUCKET: Handler(_read_bucket, _make_bucket),
-    Kind.PUBLIC_ACCESS: Handler(_read_public_access, _write_public_access),
-    Kind.OWNERSHIP: Handler(_read_ownership, _write_ownership),
-    Kind.ENCRYPTION: Handler(_read_encryption, _write_encryption),
-    Kind.VERSIONING: Handler(_read_versioning, _write_versioning),
-    Kind.OBJECT_LOCK: Handler(_read_lock, _write_lock),
-    Kind.LIFECYCLE: Handler(_read_lifecycle, _write_lifecycle),
-    Kind.BUCKET_POLICY: Handler(_read_policy, _write_policy),
+    Kind.BUCKET: Handler(buckets.read_bucket, buckets.make_bucket),
+    Kind.PUBLIC_ACCESS: Handler(buckets.read_public_access, buckets.write_public_access),
+    Kind.OWNERSHIP: Handler(buckets.read_ownership, buckets.write_ownership),
+    Kind.ENCRYPTION: Handler(buckets.read_encryption, buckets.write_encryption),
+    Kind.VERSIONING: Handler(buckets.read_versioning, buckets.write_versioning),
+    Kind.OBJECT_LOCK: Handler(buckets.read_lock, buckets.write_lock),
+    Kind.LIFECYCLE: Handler(buckets.read_lifecycle, buckets.write_lifecycle),
+    Kind.BUCKET_POLICY: Handler(buckets.read_policy, buckets.write_policy),
     Kind.USER: Handler(_read_user, _write_user),
     Kind.TOPIC: Handler(_read_topic, _make_topic),
     Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),

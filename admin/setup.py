@@ -8,6 +8,7 @@ from typing import Any
 from admin import live
 from admin.account import Account
 from admin.desired import Kind, Setting
+from admin.live_buckets import each_object, foreign
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 
@@ -37,7 +38,7 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
     """Compare the account with what it should be. `lock_named`: the lock was asked for by name."""
     steps: list[Step] = []
     waiting: list[Setting] = []
-    foreign: list[str] = []
+    others: list[str] = []
     weakens: list[str] = []
     missing: set[str] = set()
     for setting in settings:
@@ -48,8 +49,8 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
         if setting.kind is Kind.BUCKET and actual is None:
             missing.add(setting.target)
         if setting.target not in missing:
-            others = live.foreign(account, setting)
-            foreign += [f"{setting.target}: {setting.kind} {name}" for name in others]
+            names = foreign(account, setting)
+            others += [f"{setting.target}: {setting.kind} {name}" for name in names]
         if actual == setting.want or (not lock_named and _is_stricter_lock(setting, actual)):
             continue
         steps.append(Step(setting=setting, actual=actual))
@@ -58,7 +59,7 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
     return Plan(
         steps=tuple(steps),
         waiting=tuple(waiting),
-        foreign=tuple(foreign),
+        foreign=tuple(others),
         weakens=tuple(weakens),
         missing=frozenset(missing),
     )
@@ -92,9 +93,7 @@ def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
     if after is None or (before is not None and before <= after):
         return []
     oldest = datetime.now(UTC) - timedelta(days=after)
-    count = sum(
-        1 for item in live.each_object(account, setting.target) if item["LastModified"] < oldest
-    )
+    count = sum(1 for item in each_object(account, setting.target) if item["LastModified"] < oldest)
     until = f"{before} days" if before else "for ever"
     return [f"{setting.target} keeps backups {until}, and then {after} days: {count} would expire"]
 

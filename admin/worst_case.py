@@ -1,7 +1,7 @@
 """The worst that an intruder on a server can do, in objects, bytes and dollars."""
 
 from admin.account import Account
-from admin.live import each_object
+from admin.live_buckets import each_object
 from chalicelib.policy import Policy, Rule
 
 # us-east-1, indicative (aws.amazon.com/s3/pricing): dollars per GB and month.

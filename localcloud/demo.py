@@ -39,11 +39,12 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("\nInterrupted; nothing is left behind.")
         sys.exit(130)
+    seconds = time.monotonic() - began
     console.print(
         "\nAll as promised. A server's backup was moved into the vault under a name of the vault's"
-        " choosing;\nneither the server, nor the function, nor the administrator could change"
-        f" it there; it came back byte for byte.\nThat took {time.monotonic() - began:.0f} seconds, and nothing of it is left"
-        " on this machine.",
+        " choosing;\nneither the server, nor the function, nor the administrator could change it"
+        " there; it came back byte for byte."
+        f"\nThat took {seconds:.0f} seconds, and nothing of it is left on this machine.",
         style="bold green",
     )
 
