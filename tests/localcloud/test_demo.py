@@ -1,5 +1,6 @@
 """`make demo` tells its story to the end, and fails when a promise is not kept."""
 
+import re
 import subprocess
 import sys
 
@@ -45,9 +46,17 @@ def test_the_story_has_every_chapter(told, claim):
     assert claim in told.stdout
 
 
+def test_the_readme_tells_the_same_story(told):
+    """Every heading and command; keys, sizes and times differ from run to run."""
+    shown = (REPOSITORY / "README.md").read_text().splitlines()
+    for line in told.stdout.splitlines():
+        if re.fullmatch(r"[A-Z][^0-9]*[.:]|  \$ [^0-9]*", line):
+            assert line in shown
+
+
 def test_every_attack_is_shown_with_what_s3_answered(told):
     answers = [line.split()[-2:] for line in told.stdout.splitlines() if " 4" in line[-24:]]
-    assert answers.count(["403", "AccessDenied"]) == 8
+    assert answers.count(["403", "AccessDenied"]) == 10
     assert answers.count(["412", "PreconditionFailed"]) == 1
 
 

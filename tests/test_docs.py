@@ -1,0 +1,65 @@
+"""What the documents say is compared with what there is."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from admin.cli import cli
+from admin.stage import PROJECT
+from chalicelib.policy_file import _POLICY_SETTINGS, _RULE_SETTINGS, POLICY_FILE
+
+README = (PROJECT / "README.md").read_text()
+DOCUMENTS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text()):
+        assert f"def {name}(" in (PROJECT / path).read_text(), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_policy_of_the_readme_is_the_policy_that_ships() -> None:
+    [shown] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert tomllib.loads(shown) == tomllib.loads(POLICY_FILE.read_text())
+
+
+def test_every_setting_of_the_policy_is_in_the_readme() -> None:
+    for setting in (_POLICY_SETTINGS | _RULE_SETTINGS) - {"rule"}:
+        assert f"`{setting}`" in README, setting
+
+
+def test_every_command_is_in_the_readme_s_table_and_none_else() -> None:
+    listed = re.findall(r"^\| `backups (\w+)`", README, re.MULTILINE)
+    assert sorted(listed) == sorted(cli.commands)
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) - {"it"} <= set(targets)
+
+
+def test_every_file_of_the_layout_is_there() -> None:
+    [layout] = re.findall(r"## The layout\n\n```\n(.*?)```", README, re.DOTALL)
+    folder = PROJECT
+    for line in layout.splitlines():
+        for name in line.split("  ")[0 if line[0] != " " else 1].split(", "):
+            if line[0] != " ":
+                folder = PROJECT / name
+                assert folder.exists(), name
+            else:
+                assert (folder / name.strip()).exists(), name
+
+
+@pytest.mark.parametrize("command", [None, *cli.commands])
+def test_help_starts_with_an_example(command: str | None) -> None:
+    subject = cli.commands[command] if command else cli
+    assert subject.help is not None
+    assert subject.help.startswith("Example: backups ")
