@@ -1,0 +1,255 @@
+"""`backups credentials`: a server's access key, made, shown once, replaced, and ended at once."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError
+
+from admin.account import Account, absent_if
+from admin.cron_lines import Place, crontab
+from admin.permissions import Document, document
+from admin.stage import Stage
+from chalicelib.policy import Policy
+
+# The inline policy of a server whose access was ended. `setup` leaves it alone.
+REVOKED = "revoked"
+# It has no condition, and so it binds the temporary credentials, too, that somebody took with a key
+# (sts:GetSessionToken, which no policy can deny): those live on for hours when the key is deleted.
+NOTHING: Document = document({"Effect": "Deny", "Action": ["*"], "Resource": ["*"]})
+# IAM allows a user no more.
+MOST_KEYS = 2
+
+
+class CredentialsError(Exception):
+    """What cannot be done with a server's keys; the message says why, and what to do instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessKey:
+    """A new access key. Its secret can be read now and never again."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+def show_new_key(
+    account: Account,
+    stage: Stage,
+    policy: Policy,
+    server: str | None,
+    *,
+    rotate: bool,
+    as_json: bool,
+) -> None:
+    """Make a key of `server` (None: of the only one) and print it, with its crontab.
+
+    `rotate`: a second one, beside one that keeps working. Raises CredentialsError.
+    """
+    _check_server(policy, server)
+    keys = ServerKeys(account, stage, server)
+    if rotate:
+        key, replaced = keys.rotate()
+        advice = (
+            f"{replaced} still works. When a backup made with the new key has arrived, end it:\n"
+            f"  {keys.command} --remove {replaced}"
+        )
+    elif keys.are_revoked():
+        key = keys.make_again()
+        advice = (
+            "Its access had been revoked; that is lifted. Temporary credentials that somebody took "
+            "with an old key work again until 36 hours after they were taken."
+        )
+    else:
+        key, advice = keys.make(), ""
+    place = Place(
+        incoming=stage.settings.incoming_bucket,
+        region=account.region,
+        access_key_id=key.id,
+        secret_access_key=key.secret,
+        endpoint=account.endpoint,
+    )
+    if as_json:
+        _print_json(
+            server=server,
+            user=keys.user,
+            access_key_id=key.id,
+            secret_access_key=key.secret,
+            region=place.region,
+            endpoint=place.endpoint,
+            incoming=place.incoming,
+            uploads=[upload for upload, (_, owner) in policy.claims.items() if owner == server],
+        )
+    else:
+        click.echo(crontab(policy, server, place), nl=False)
+    click.echo(f"This is the only time that the secret of {key.id} is shown.", err=True)
+    if advice:
+        click.echo(advice, err=True)
+
+
+def remove_old_key(
+    account: Account, stage: Stage, policy: Policy, server: str | None, *, key: str, as_json: bool
+) -> None:
+    """Delete one of a server's two keys. Raises CredentialsError."""
+    _check_server(policy, server)
+    keys = ServerKeys(account, stage, server)
+    left = keys.remove(key)
+    if as_json:
+        _print_json(server=server, user=keys.user, removed=[key], access_key_id=left)
+    click.echo(f"{key} is removed; {left} is the only key now.", err=True)
+
+
+def end_access(
+    account: Account, stage: Stage, policy: Policy, server: str | None, *, as_json: bool
+) -> None:
+    """Revoke a server's access, though it may have left the policy. Raises CredentialsError."""
+    keys = ServerKeys(account, stage, server)
+    if not server or not keys.user_exists():
+        _check_server(policy, server)
+    removed = keys.revoke()
+    if as_json:
+        _print_json(server=server, user=keys.user, removed=removed)
+    click.echo(
+        f"{keys.user} may do nothing any more, and its keys are deleted: "
+        f"{', '.join(removed) or 'it had none'}.\n"
+        "IAM takes some seconds to say so everywhere. Nothing lifts this, and `backups setup` does "
+        f"not; a new key does: {keys.command}",
+        err=True,
+    )
+
+
+class ServerKeys:
+    """The access keys of one server's IAM user, which `backups setup` makes."""
+
+    def __init__(self, account: Account, stage: Stage, server: str | None) -> None:
+        self._iam = account.client("iam")
+        self.user = stage.server_user(server)
+        self.command = " ".join(
+            ["backups credentials", *([server] if server else []), f"--stage {stage.name}"]
+        )
+
+    def user_exists(self) -> bool:
+        """Whether `setup` has made the server's user."""
+        user = absent_if("NoSuchEntity", lambda: self._iam.get_user(UserName=self.user))
+        return user is not None
+
+    def are_revoked(self) -> bool:
+        """Whether the server's access was ended."""
+        with self._needing_the_user():
+            return REVOKED in self._iam.list_user_policies(UserName=self.user)["PolicyNames"]
+
+    def make(self) -> AccessKey:
+        """The server's first key. Raises CredentialsError where it has one."""
+        if keys := self._ids():
+            raise CredentialsError(
+                f"{self.user} has a key, {self._described(keys)}, and its secret cannot be shown "
+                f"again. To replace it: {self.command} --rotate"
+            )
+        return self._create()
+
+    def make_again(self) -> AccessKey:
+        """Lift the revocation, and make a key. Raises CredentialsError where a key is left."""
+        if keys := self._ids():
+            raise CredentialsError(
+                f"The revocation is not complete: {', '.join(keys)} is left. To complete it: "
+                f"{self.command} --revoke"
+            )
+        # Before the key is made: whoever is interrupted here can just run it again.
+        self._iam.delete_user_policy(UserName=self.user, PolicyName=REVOKED)
+        return self._create()
+
+    def rotate(self) -> tuple[AccessKey, str]:
+        """A second key, and the id of the first, which works until it is removed.
+
+        Raises CredentialsError where there is none, or two.
+        """
+        keys = self._ids()
+        if not keys or self.are_revoked():
+            raise CredentialsError(
+                f"{self.user} has no key that works. To make one: {self.command}"
+            )
+        if len(keys) == MOST_KEYS:
+            raise CredentialsError(
+                f"{self.user} has two keys, as many as IAM allows: {self._described(keys)}. Remove "
+                f"the one that the server does not use: {self.command} --remove KEY_ID"
+            )
+        return self._create(), keys[0]
+
+    def remove(self, key: str) -> str:
+        """Delete one of two keys; the id of the other. Raises CredentialsError."""
+        keys = self._ids()
+        if key not in keys:
+            raise CredentialsError(
+                f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}"
+            )
+        left = [other for other in keys if other != key]
+        if not left:
+            raise CredentialsError(
+                f"{key} is the only key of {self.user}: its backups would stop. To replace it: "
+                f"{self.command} --rotate; to end its access: {self.command} --revoke"
+            )
+        self._iam.delete_access_key(UserName=self.user, AccessKeyId=key)
+        return left[0]
+
+    def revoke(self) -> list[str]:
+        """Deny the server everything, then delete its keys; their ids."""
+        with self._needing_the_user():
+            self._iam.put_user_policy(
+                UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(NOTHING)
+            )
+        keys = self._ids()
+        for key in keys:
+            self._iam.delete_access_key(UserName=self.user, AccessKeyId=key)
+        return keys
+
+    def _create(self) -> AccessKey:
+        made = self._iam.create_access_key(UserName=self.user)["AccessKey"]
+        return AccessKey(id=made["AccessKeyId"], secret=made["SecretAccessKey"])
+
+    def _ids(self) -> list[str]:
+        with self._needing_the_user():
+            keys = self._iam.list_access_keys(UserName=self.user)["AccessKeyMetadata"]
+        return [key["AccessKeyId"] for key in sorted(keys, key=lambda key: key["CreateDate"])]
+
+    def _described(self, keys: list[str]) -> str:
+        """The keys with when each was last used, which IAM knows with some delay."""
+
+        def used(key: str) -> str:
+            answer = self._iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]
+            moment = answer.get("LastUsedDate")
+            return f"last used {moment:%Y-%m-%d %H:%M} UTC" if moment else "not used yet"
+
+        return " and ".join(f"{key} ({used(key)})" for key in keys)
+
+    @contextmanager
+    def _needing_the_user(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchEntity":
+                raise
+            raise CredentialsError(
+                f"There is no user {self.user} in IAM; run `backups setup --apply` first"
+            ) from None
+
+
+def _check_server(policy: Policy, server: str | None) -> None:
+    """Refuse a server that the policy does not list. Raises CredentialsError."""
+    if server in (policy.servers or (None,)):
+        return
+    if not policy.servers:
+        raise CredentialsError(f'The policy lists no servers; leave out "{server}"')
+    servers = ", ".join(policy.servers)
+    if not server:
+        raise CredentialsError(f"The policy lists servers; name one: {servers}")
+    near = difflib.get_close_matches(server, policy.servers, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"there are {servers}"
+    raise CredentialsError(f'The policy lists no server "{server}"; {hint}')
+
+
+def _print_json(**told: Any) -> None:
+    click.echo(json.dumps(told, indent=2))
