@@ -12,7 +12,7 @@ import click
 from admin import plain_english
 from admin.account import AccountError, one_sentence_each, open_account
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
-from admin.desired import Lock, Wishes
+from admin.setting import Lock, Wishes
 from admin.setup_command import set_up
 from admin.stage import StageError, read_stage
 from chalicelib.policy import PolicyError

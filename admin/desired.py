@@ -5,72 +5,18 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from datetime import timedelta
 from typing import Any
 
 from admin.bucket_policies import incoming_policy, vault_policy
+from admin.desired_alerts import alerts, functions
 from admin.permissions import server_policy
-from admin.stage import FUNCTIONS, Stage
+from admin.setting import Kind, Setting, Wishes
+from admin.stage import Stage
 from chalicelib.policy import Policy
-from chalicelib.record import NAMESPACE, SERVICE
 
 # Uploads outlive the time in which they can be promoted by this much, for somebody to look at them.
 DAYS_TO_LOOK = 2
-# S3 counts a bucket's bytes once a day (S3 user guide, "Amazon S3 daily storage metrics").
-A_DAY = 86_400
-# More than this in incoming, in bytes, and somebody should look: it is emptied as it fills.
-INCOMING_ALARM_BYTES = 1024**4
-
-
-class Kind(StrEnum):
-    """What can be set, and so read and written; `admin/live.py` knows how."""
-
-    BUCKET = "bucket"
-    PUBLIC_ACCESS = "public access"
-    OWNERSHIP = "ownership"
-    ENCRYPTION = "encryption"
-    VERSIONING = "versioning"
-    OBJECT_LOCK = "object lock"
-    LIFECYCLE = "lifecycle"
-    BUCKET_POLICY = "bucket policy"
-    USER = "user"
-    TOPIC = "topic"
-    SUBSCRIPTION = "subscription"
-    ASYNCHRONOUS = "asynchronous invocation"
-    ALARM = "alarm"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """One property of the account: what it is about, what it must be, and what would be lost.
-
-    `says` is the property as a sentence, `why` what it is for. What `waits` cannot be set before
-    `chalice deploy` has made the functions.
-    """
-
-    kind: Kind
-    target: str
-    want: Any
-    says: str
-    why: str
-    waits: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """For how many days nobody may remove what is stored: GOVERNANCE or COMPLIANCE."""
-
-    mode: str
-    days: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What the administrator decides beyond the policy: the lock (None: none) and who is told."""
-
-    lock: Lock | None = Lock(mode="GOVERNANCE", days=30)
-    alert_email: str | None = None
 
 
 def desired_settings(
@@ -82,8 +28,8 @@ def desired_settings(
         *_incoming(policy, stage, region),
         *_vault(policy, stage, wishes, account=account, region=region),
         *_servers(policy, stage),
-        *_alerts(stage, wishes, topic),
-        *_functions(stage, topic),
+        *alerts(stage, wishes, topic),
+        *functions(stage, topic),
     )
 
 
@@ -215,96 +161,6 @@ def _servers(policy: Policy, stage: Stage) -> Iterator[Setting]:
         )
 
 
-def _alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
-    yield Setting(
-        kind=Kind.TOPIC,
-        target=topic,
-        want={},
-        says=f"alerts go to the topic {stage.topic}",
-        why="Whatever is wrong must reach a person.",
-    )
-    if wishes.alert_email:
-        yield Setting(
-            kind=Kind.SUBSCRIPTION,
-            target=topic,
-            want=wishes.alert_email,
-            says=f"{wishes.alert_email} gets the alerts",
-            why="A topic that nobody reads tells nobody.",
-        )
-    for outcome, why in (
-        ("Contested", "An upload for a slot that is taken: a mistake, or somebody else's."),
-        ("Rejected", "An upload that can never be promoted is a backup that is missing."),
-    ):
-        yield _alarm(
-            stage,
-            topic,
-            name=outcome.lower(),
-            says=f"an alarm rings when uploads are {outcome.lower()}",
-            why=why,
-            Namespace=NAMESPACE,
-            MetricName=outcome,
-            Dimensions=[{"Name": "service", "Value": SERVICE}],
-        )
-    for function in FUNCTIONS:
-        yield _alarm(
-            stage,
-            topic,
-            name=f"{function}-errors",
-            says=f"an alarm rings when {function} fails",
-            why="Lambda tries three times and then forgets.",
-            Namespace="AWS/Lambda",
-            MetricName="Errors",
-            Dimensions=[{"Name": "FunctionName", "Value": stage.function_name(function)}],
-        )
-    yield _alarm(
-        stage,
-        topic,
-        name="incoming-size",
-        says="an alarm rings when incoming holds more than 1 TiB",
-        why="What fills incoming is not promoted, or should not be there.",
-        Namespace="AWS/S3",
-        MetricName="BucketSizeBytes",
-        Dimensions=[
-            {"Name": "BucketName", "Value": stage.settings.incoming_bucket},
-            {"Name": "StorageType", "Value": "StandardStorage"},
-        ],
-        Statistic="Maximum",
-        Period=A_DAY,
-        Threshold=float(INCOMING_ALARM_BYTES),
-    )
-
-
-def _functions(stage: Stage, topic: str) -> Iterator[Setting]:
-    for function in FUNCTIONS:
-        yield Setting(
-            kind=Kind.ASYNCHRONOUS,
-            target=stage.function_name(function),
-            want={"retries": 2, "on_failure": topic},
-            says=f"{function} is tried three times, and then somebody is told",
-            why="An event that is given up in silence is a backup that stays behind.",
-            waits=True,
-        )
-
-
-def _alarm(stage: Stage, topic: str, *, name: str, says: str, why: str, **metric: Any) -> Setting:
-    return Setting(
-        kind=Kind.ALARM,
-        target=f"{stage.topic}-{name}",
-        want={
-            "Statistic": "Sum",
-            "Period": 300,
-            "EvaluationPeriods": 1,
-            "Threshold": 0.0,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": [topic],
-            **metric,
-        },
-        says=says,
-        why=why,
-    )
-
-
 def _rule(name: str, **action: Any) -> dict[str, Any]:
     return {
         "ID": f"immutable-backups-{name}",
@@ -316,7 +172,7 @@ def _rule(name: str, **action: Any) -> dict[str, Any]:
 
 def _days(policy: Policy) -> int:
     """For how long uploads are accepted, in S3's unit: whole days, and rather one more."""
-    return math.ceil(policy.accept_within.total_seconds() / A_DAY)
+    return math.ceil(policy.accept_within / timedelta(days=1))
 
 
 def _keeping(policy: Policy) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from admin import live_buckets as buckets
 from admin.account import Account, absent_if
-from admin.desired import Kind, Setting
+from admin.setting import Kind, Setting
 
 POLICY_NAME = "uploads"
 

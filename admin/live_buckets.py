@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
-from admin.desired import Kind, Setting
+from admin.setting import Kind, Setting
 
 OUR_RULES = "immutable-backups-"
 

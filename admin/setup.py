@@ -7,8 +7,8 @@ from typing import Any
 
 from admin import live
 from admin.account import Account
-from admin.desired import Kind, Setting
 from admin.live_buckets import each_object, foreign
+from admin.setting import Kind, Setting
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 

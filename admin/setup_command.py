@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import click
 
 from admin.account import Account
-from admin.desired import Kind, Lock, Setting, Wishes, desired_settings
+from admin.desired import desired_settings
+from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import Plan, execute, make_plan
 from admin.stage import Stage
 from admin.stage_files import changes, stage_files, write_files

@@ -23,7 +23,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
-from admin.desired import Wishes, desired_settings
+from admin.desired import desired_settings
+from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.stage import read_stage
 from chalicelib.policy_file import read_policy

@@ -417,6 +417,13 @@ def test_each_rule_has_its_own_time_zone() -> None:
     ]
 
 
+@pytest.mark.parametrize("tool", ["aws", "s3cmd", "rclone"])
+def test_a_server_uploads_its_own_backups_only(tool: str) -> None:
+    commands = [command for _, command, _ in jobs(crontab(FLEET, "db1", AWS), tool)]
+    assert len(commands) == len(POLICY.rules)
+    assert all("in/db1/" in command for command in commands)
+
+
 def test_only_a_local_cloud_has_an_endpoint() -> None:
     aws = text()
     assert "ENDPOINT" not in aws

@@ -13,7 +13,8 @@ import admin.cli
 from admin import live
 from admin.account import Account
 from admin.cli import cli
-from admin.desired import Kind, Lock, Setting, Wishes, desired_settings, vault_lifecycle
+from admin.desired import desired_settings, vault_lifecycle
+from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
 from admin.stage import read_stage
 from chalicelib.policy import Archive

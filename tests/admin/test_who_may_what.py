@@ -1,0 +1,615 @@
+"""Who may do what: one table, judged from the generated documents, and tried request by request.
+
+Every attempt says who may make it; everybody else must be refused. First IAM's rules judge it, from
+the documents that `setup` and `chalice deploy` install. Then each principal really makes it, with
+credentials of its own, in a local cloud that was made ready by `setup`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
+
+from admin.account import Account
+from admin.bucket_policies import incoming_policy, vault_policy
+from admin.desired import desired_settings, vault_lifecycle
+from admin.permissions import Document, document, function_policies, promoter_policy, server_policy
+from admin.setting import Wishes
+from admin.setup import execute, make_plan
+from admin.stage import PROJECT, read_stage
+from chalicelib.policy_file import read_policy
+from localcloud.authorization import Credentials
+from localcloud.cloud import Cloud, running
+from localcloud.iam import Effect, Request, evaluate
+
+STAGE = read_stage("dev")
+FLEET = replace(read_policy(), servers=("web1", "db1"))
+OURS, THEIRS = "123456789012", "999999999999"
+IN, VAULT = STAGE.settings.incoming_bucket, STAGE.settings.vault_bucket
+BUCKET_POLICIES = {IN: incoming_policy(STAGE), VAULT: vault_policy(STAGE, account=OURS)}
+
+
+# Who
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Somebody with credentials: the ARN, and what their own policy says (None: they have none)."""
+
+    arn: str
+    policy: Document | None = None
+
+    @property
+    def account(self) -> str:
+        return self.arn.split(":")[4]
+
+    @property
+    def name(self) -> str:
+        return self.arn.rpartition("/")[2]
+
+
+def user(name: str, policy: Document | None = None, *, account: str = OURS) -> Principal:
+    return Principal(arn=f"arn:aws:iam::{account}:user/{name}", policy=policy)
+
+
+def server(name: str) -> Principal:
+    return user(STAGE.server_user(name), server_policy(FLEET, incoming=IN, server=name))
+
+
+def role(function: str, policy: Document | None = None) -> Principal:
+    arn = f"arn:aws:iam::{OURS}:role/{STAGE.function_name(function)}"
+    return Principal(arn=arn, policy=policy)
+
+
+def allowing(*actions: str, on: tuple[str, ...] = ("*",)) -> Document:
+    return document({"Effect": "Allow", "Action": [*actions], "Resource": [*on]})
+
+
+WHOLE_VAULT = (f"arn:aws:s3:::{VAULT}", f"arn:aws:s3:::{VAULT}/*")
+PRINCIPALS = {
+    "web1": server("web1"),
+    "db1": server("db1"),
+    "promoter": role("promote", promoter_policy(FLEET, STAGE)),
+    "sweep": role("sweep"),
+    # Far more than it needs: the vault's own policy must hold against it.
+    "audit": role("audit", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
+    "administrator": user("administrator-of-s3", allowing("s3:*")),
+    # A user, though it has the name of the promoter's role.
+    "careless administrator": user(STAGE.function_name("promote"), allowing("*")),
+    "stranger": user("stranger"),
+    "other account": user(STAGE.function_name("promote"), allowing("*"), account=THEIRS),
+}
+# Whom nothing holds back but the buckets' own policies.
+ADMINS = frozenset({"administrator", "careless administrator"})
+NOBODY: frozenset[str] = frozenset()
+WEB1, DB1 = ADMINS | {"web1"}, ADMINS | {"db1"}
+TAKER = ADMINS | {"promoter"}
+READERS = ADMINS | {"promoter", "audit"}
+KEEPERS = ADMINS | {"audit"}
+PROMOTER, AUDIT = {"promoter"}, {"audit"}
+
+
+# What
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """One thing that S3 wants to see allowed; `place` is a bucket, or bucket/key."""
+
+    action: str
+    place: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def resource(self) -> str:
+        return f"arn:aws:s3:::{self.place}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One request: who may make it, the rights it needs (all), and boto3's method for it.
+
+    Without a method it is only judged: the local cloud knows no such request.
+    """
+
+    may: AbstractSet[str]
+    rights: tuple[Right, ...]
+    method: str | None
+    arguments: Mapping[str, Any]
+
+    def make(self, s3: Any) -> None:
+        bucket, _, key = self.rights[0].place.partition("/")
+        place = {"Bucket": bucket, "Key": key} if key else {"Bucket": bucket}
+        arguments = {
+            name: current_version() if value is CURRENT else value
+            for name, value in self.arguments.items()
+        }
+        getattr(s3, str(self.method))(**place, **arguments)
+
+
+# The condition keys that boto3's arguments fill.
+CONDITION_KEYS = {
+    "IfNoneMatch": "s3:if-none-match",
+    "IfMatch": "s3:if-match",
+    "StorageClass": "s3:x-amz-storage-class",
+    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+    "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
+}
+COPY, COMPLETE = "copy_object", "complete_multipart_upload"
+BEGIN, PART, COPY_PART = "create_multipart_upload", "upload_part", "upload_part_copy"
+
+
+def row(
+    may: AbstractSet[str],
+    place: str,
+    actions: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    by: str | None = None,
+    lists: str | None = None,
+) -> Attempt:
+    """`actions` are those on `place`, the first of which names boto3's method if `by` does not.
+
+    `lists` is the bucket that must be listed too.
+    """
+    arguments = arguments or {}
+    first, *_ = actions.split()
+    method = by or re.sub("(?<!^)(?=[A-Z])", "_", first.replace("ObjectVersion", "Object")).lower()
+    writing = {key: arguments[name] for name, key in CONDITION_KEYS.items() if name in arguments}
+    writing["s3:ObjectCreationOperation"] = str(method not in (BEGIN, PART, COPY_PART)).lower()
+    rights = [
+        Right(action=f"s3:{name}", place=place, context=writing if name == "PutObject" else {})
+        for name in actions.split()
+    ]
+    if "CopySource" in arguments:
+        rights.append(Right(action="s3:GetObject", place=arguments["CopySource"]))
+    if lists:
+        rights.append(Right(action="s3:ListBucket", place=lists))
+    return Attempt(may=may, rights=tuple(rights), method=method, arguments=arguments)
+
+
+OWN, OTHERS = f"{IN}/web1/sql.gz.gpg", f"{IN}/db1/sql.gz.gpg"
+ABSENT, UNKNOWN = f"{IN}/web1/backup.tar.gz.gpg", f"{IN}/web1/holiday.jpg"
+STORED = f"{VAULT}/web1/2026-11-23.02.sql.gz.gpg"
+FREE, MISSING = f"{VAULT}/web1/2026-11-24.tar.gz.gpg", f"{VAULT}/web1/2026-11-25.tar.gz.gpg"
+
+NEW, SEEN = {"IfNoneMatch": "*"}, {"IfMatch": '"x"'}
+NOT_BEGUN = {"UploadId": "not-begun"}
+NUMBER = {**NOT_BEGUN, "PartNumber": 1}
+PARTS = {**NOT_BEGUN, "MultipartUpload": {"Parts": [{"ETag": "x", "PartNumber": 1}]}}
+BARE = {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+OF_OWN, OF_STORED = {**BARE, "CopySource": OWN}, {**BARE, "CopySource": STORED}
+SSE_C = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+UNTIL = datetime(2099, 1, 1, tzinfo=UTC)
+LOCKED = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": UNTIL}
+LOCK = {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": UNTIL}}
+HELD, HOLD = {"ObjectLockLegalHoldStatus": "ON"}, {"LegalHold": {"Status": "ON"}}
+TAGGED, TAGS = {"Tagging": "tier=x"}, {"Tagging": {"TagSet": [{"Key": "tier", "Value": "x"}]}}
+PRIVATE, BYPASS = {"ACL": "private"}, {"BypassGovernanceRetention": True}
+CURRENT = object()
+AT_VERSION, AT_NULL = {"VersionId": CURRENT}, {"VersionId": "null"}
+
+UPLOADS = {
+    "upload web1's": row(WEB1, OWN, "PutObject"),
+    "upload db1's": row(DB1, OTHERS, "PutObject"),
+    "upload a bare name": row(ADMINS, f"{IN}/sql.gz.gpg", "PutObject"),
+    "upload an unknown key": row(ADMINS, UNKNOWN, "PutObject"),
+    "upload what begins alike": row(ADMINS, f"{OWN}.2", "PutObject"),
+    "upload if nothing is there": row(WEB1, OWN, "PutObject", NEW),
+    "upload with tags": row(ADMINS, OWN, "PutObject PutObjectTagging", TAGGED),
+    "upload with an ACL": row(ADMINS, OWN, "PutObject PutObjectAcl", PRIVATE),
+    "upload a part": row(WEB1, OWN, "PutObject", NUMBER, by=PART),
+    "upload a part under SSE-C": row(NOBODY, OWN, "PutObject", NUMBER | SSE_C, by=PART),
+    "complete web1's": row(WEB1, OWN, "PutObject", PARTS, by=COMPLETE),
+    "begin db1's": row(DB1, OTHERS, "PutObject", by=BEGIN),
+    "abort web1's": row(WEB1, OWN, "AbortMultipartUpload", NOT_BEGUN),
+    "abort db1's": row(DB1, OTHERS, "AbortMultipartUpload", NOT_BEGUN),
+    "abort an unknown one": row(ADMINS, UNKNOWN, "AbortMultipartUpload", NOT_BEGUN),
+    "list web1's parts": row(WEB1, OWN, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"),
+    "copy a backup into incoming": row(ADMINS, OWN, "PutObject", OF_STORED, by=COPY),
+    "read an upload": row(TAKER, OWN, "GetObject"),
+    "look at an upload": row(TAKER, OWN, "GetObject", by="head_object"),
+    "read an upload's version": row(TAKER, OWN, "GetObjectVersion", AT_NULL),
+    "tell a missing upload": row(TAKER, ABSENT, "GetObject", by="head_object", lists=IN),
+    "read an unknown key": row(ADMINS, UNKNOWN, "GetObject"),
+    "remove an upload": row(TAKER, ABSENT, "DeleteObject"),
+    "remove an upload that was seen": row(TAKER, OWN, "DeleteObject GetObject", SEEN),
+    "remove an upload's version": row(TAKER, ABSENT, "DeleteObjectVersion", AT_NULL),
+    "remove an unknown key": row(ADMINS, f"{UNKNOWN}.2", "DeleteObject"),
+    "tag an upload": row(ADMINS, OWN, "PutObjectTagging", TAGS),
+    "read an upload's tags": row(ADMINS, OWN, "GetObjectTagging"),
+    "untag an upload": row(ADMINS, OWN, "DeleteObjectTagging"),
+    "share an upload": row(ADMINS, OWN, "PutObjectAcl", PRIVATE),
+    **{
+        f"{verb} {how}": row(may, OWN, "PutObject", arguments, by=method)
+        for verb, method in (("upload", "put_object"), ("begin", BEGIN))
+        for how, may, arguments in (
+            ("as STANDARD", WEB1, {"StorageClass": "STANDARD"}),
+            ("as STANDARD_IA", NOBODY, {"StorageClass": "STANDARD_IA"}),
+            ("as GLACIER", NOBODY, {"StorageClass": "GLACIER"}),
+            ("under AES256", WEB1, {"ServerSideEncryption": "AES256"}),
+            ("under aws:kms", NOBODY, {"ServerSideEncryption": "aws:kms"}),
+            ("under aws:kms:dsse", NOBODY, {"ServerSideEncryption": "aws:kms:dsse"}),
+            ("under SSE-C", NOBODY, SSE_C),
+        )
+    },
+}
+
+BACKUPS = {
+    "read a backup": row(READERS, STORED, "GetObject"),
+    "look at a backup": row(READERS, STORED, "GetObject", by="head_object"),
+    "tell a free slot": row(READERS, MISSING, "GetObject", by="head_object", lists=VAULT),
+    "read a backup's version": row(KEEPERS, STORED, "GetObjectVersion", AT_VERSION),
+    "read a backup's lock": row(KEEPERS, STORED, "GetObjectRetention"),
+    "read a backup's tags": row(KEEPERS, STORED, "GetObjectTagging"),
+    # Adding: only the promoter, and only what is new.
+    "fill a slot": row(PROMOTER, FREE, "PutObject", NEW),
+    "fill a slot that is taken": row(PROMOTER, STORED, "PutObject", NEW),
+    "fill a slot unconditionally": row(NOBODY, FREE, "PutObject"),
+    "overwrite a backup": row(NOBODY, STORED, "PutObject"),
+    "overwrite a backup that was seen": row(NOBODY, STORED, "PutObject", SEEN),
+    "fill a slot with tags": row(NOBODY, FREE, "PutObject PutObjectTagging", NEW | TAGGED),
+    "fill a slot under a lock": row(NOBODY, FREE, "PutObject PutObjectRetention", NEW | LOCKED),
+    "fill a slot under a hold": row(NOBODY, FREE, "PutObject PutObjectLegalHold", NEW | HELD),
+    "fill a slot with an ACL": row(NOBODY, FREE, "PutObject PutObjectAcl", NEW | PRIVATE),
+    "copy into a slot": row(PROMOTER, FREE, "PutObject", OF_OWN | NEW, by=COPY),
+    "copy an unknown key into a slot": row(
+        NOBODY, FREE, "PutObject", {"CopySource": UNKNOWN} | NEW, by=COPY
+    ),
+    "copy over a backup": row(NOBODY, STORED, "PutObject", OF_OWN, by=COPY),
+    "copy a backup onto itself": row(NOBODY, STORED, "PutObject", OF_STORED, by=COPY),
+    "begin a copy": row(PROMOTER, FREE, "PutObject", by=BEGIN),
+    "begin a copy with tags": row(NOBODY, FREE, "PutObject PutObjectTagging", TAGGED, by=BEGIN),
+    "begin a copy under a lock": row(
+        NOBODY, FREE, "PutObject PutObjectRetention", LOCKED, by=BEGIN
+    ),
+    "write a part": row(PROMOTER, FREE, "PutObject", NUMBER, by=PART),
+    "copy a part": row(PROMOTER, FREE, "PutObject", {**NUMBER, "CopySource": OWN}, by=COPY_PART),
+    "complete a new copy": row(PROMOTER, FREE, "PutObject", PARTS | NEW, by=COMPLETE),
+    "complete over a backup": row(NOBODY, STORED, "PutObject", PARTS, by=COMPLETE),
+    "abort a copy": row(READERS, FREE, "AbortMultipartUpload", NOT_BEGUN),
+    "list a copy's parts": row(
+        KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
+    ),
+    # Removing and changing: nobody, whatever else they may. Only the audit touches locks.
+    "delete a backup": row(NOBODY, STORED, "DeleteObject"),
+    "delete a backup that was seen": row(NOBODY, STORED, "DeleteObject GetObject", SEEN),
+    "delete where nothing is": row(NOBODY, MISSING, "DeleteObject"),
+    "delete a backup's version": row(NOBODY, STORED, "DeleteObjectVersion", AT_VERSION),
+    "delete a version past its lock": row(
+        NOBODY, STORED, "DeleteObjectVersion BypassGovernanceRetention", AT_VERSION | BYPASS
+    ),
+    "lock a backup": row(AUDIT, STORED, "PutObjectRetention", LOCK),
+    "change a lock past it": row(
+        NOBODY, STORED, "PutObjectRetention BypassGovernanceRetention", LOCK | BYPASS
+    ),
+    "hold a backup": row(NOBODY, STORED, "PutObjectLegalHold", HOLD),
+    "tag a backup": row(NOBODY, STORED, "PutObjectTagging", TAGS),
+    "tag a backup's version": row(NOBODY, STORED, "PutObjectVersionTagging", TAGS | AT_VERSION),
+    "untag a backup": row(NOBODY, STORED, "DeleteObjectTagging"),
+    "untag a backup's version": row(NOBODY, STORED, "DeleteObjectVersionTagging", AT_VERSION),
+    "share a backup": row(NOBODY, STORED, "PutObjectAcl", PRIVATE),
+    "share a backup's version": row(NOBODY, STORED, "PutObjectVersionAcl", PRIVATE | AT_VERSION),
+}
+
+# What may be changed is written as `setup` leaves it, so that rows do not depend on each other.
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+BLOCKED = {"PublicAccessBlockConfiguration": dict.fromkeys(BLOCKS, True)}
+AES256 = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+ENCRYPTED = {"ServerSideEncryptionConfiguration": {"Rules": [AES256]}}
+THIRTY_DAYS = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
+LOCKING = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", "Rule": THIRTY_DAYS}}
+KEEPING = {"LifecycleConfiguration": {"Rules": vault_lifecycle(FLEET)}}
+VERSIONED = {"VersioningConfiguration": {"Status": "Enabled"}}
+BUCKETS = {
+    f"{bucket}: {action}": row(may, bucket, action, arguments, by=method)
+    for bucket, may, action, method, arguments in (
+        (IN, TAKER, "ListBucket", "list_objects_v2", {}),
+        (IN, ADMINS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
+        (VAULT, READERS, "ListBucket", "list_objects_v2", {}),
+        (VAULT, READERS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
+        (VAULT, KEEPERS, "PutBucketVersioning", None, VERSIONED),
+        (
+            VAULT,
+            KEEPERS,
+            "PutBucketObjectLockConfiguration",
+            "put_object_lock_configuration",
+            LOCKING,
+        ),
+        (
+            VAULT,
+            KEEPERS,
+            "PutLifecycleConfiguration",
+            "put_bucket_lifecycle_configuration",
+            KEEPING,
+        ),
+        *(
+            (bucket, may, *call)
+            for bucket, may in ((IN, ADMINS), (VAULT, KEEPERS))
+            for call in (
+                ("ListBucketVersions", "list_object_versions", {}),
+                ("GetBucketPolicy", None, {}),
+                ("PutBucketPolicy", None, {"Policy": json.dumps(BUCKET_POLICIES[bucket])}),
+                ("DeleteBucketPolicy", None, {}),
+                ("PutBucketPublicAccessBlock", "put_public_access_block", BLOCKED),
+                ("PutEncryptionConfiguration", "put_bucket_encryption", ENCRYPTED),
+                ("DeleteBucket", None, {}),
+            )
+        ),
+    )
+}
+
+# S3 itself does these, or the local cloud knows no such request.
+UNKNOWN_HERE = {
+    f"{action} in the vault": replace(row(NOBODY, STORED, action), method=None)
+    for action in (
+        "DeleteObjectAnnotation",
+        "DeleteObjectVersionAnnotation",
+        "PutObjectAnnotation",
+        "PutObjectVersionAnnotation",
+        "ReplicateDelete",
+        "ReplicateObject",
+        "ReplicateObjectAnnotation",
+        "ReplicateTags",
+        "UpdateObjectEncryption",
+    )
+}
+# The local cloud takes every request for one over TLS.
+PLAIN = {"aws:SecureTransport": "false"}
+IN_THE_CLEAR = {
+    f"{what} over plain http": replace(
+        tried,
+        may=NOBODY,
+        method=None,
+        rights=tuple(replace(one, context={**one.context, **PLAIN}) for one in tried.rights),
+    )
+    for what, tried in (UPLOADS | BACKUPS | BUCKETS).items()
+    if what in ("upload web1's", "read an upload", "fill a slot", "read a backup")
+}
+
+ATTEMPTS = UPLOADS | BACKUPS | BUCKETS | UNKNOWN_HERE | IN_THE_CLEAR
+ROWS, SENT = (
+    [
+        pytest.param(who, tried, id=f"{who}, {what}: {'allow' if who in tried.may else 'deny'}")
+        for what, tried in ATTEMPTS.items()
+        for who in PRINCIPALS
+        if tried.method or not really
+    ]
+    for really in (False, True)
+)
+
+
+# From the documents
+
+
+@pytest.mark.parametrize(("who", "tried"), ROWS)
+def test_the_generated_documents_say_who_may_what(who: str, tried: Attempt) -> None:
+    assert (refused_rights(PRINCIPALS[who], tried) == []) is (who in tried.may)
+
+
+def refused_rights(principal: Principal, tried: Attempt) -> list[Right]:
+    caller = {
+        "aws:PrincipalArn": principal.arn,
+        "aws:PrincipalAccount": principal.account,
+        "aws:SecureTransport": "true",
+    }
+    return [
+        right
+        for right in tried.rights
+        if Effect.ALLOW
+        is not evaluate(
+            Request(
+                principal=principal.arn,
+                action=right.action,
+                resource=right.resource,
+                context=caller | dict(right.context),
+            ),
+            identity=[principal.policy] if principal.policy else [],
+            resource=BUCKET_POLICIES[right.place.partition("/")[0]],
+            owner=OURS,
+        )
+    ]
+
+
+def generated_documents() -> Iterator[tuple[str, Document]]:
+    for stage in (read_stage("dev"), read_stage("prod")):
+        incoming = stage.settings.incoming_bucket
+        for policy in (read_policy(), FLEET):
+            for function, generated in function_policies(policy, stage).items():
+                yield f"{stage.name}, {function}", generated
+            for name in policy.servers or (None,):
+                generated = server_policy(policy, incoming=incoming, server=name)
+                yield f"{stage.name}, {name}", generated
+        yield f"{stage.name}, incoming", incoming_policy(stage)
+        yield f"{stage.name}, vault", vault_policy(stage, account=OURS)
+    for path in sorted((PROJECT / ".chalice").glob("policy-*.json")):
+        yield path.name, json.loads(path.read_text())
+
+
+def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() -> None:
+    incomings = {read_stage(name).settings.incoming_bucket for name in ("dev", "prod")}
+    exact = tuple(f"arn:aws:s3:::{bucket}/" for bucket in incomings)
+    for name, generated in generated_documents():
+        for statement in generated["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
+            assert {"Sid", "Effect", "Action", "Resource"} <= statement.keys(), name
+            assert not statement.keys() & {"NotAction", "NotResource", "NotPrincipal"}, name
+            for action in statement["Action"]:
+                assert not set("*?") & set(action), (name, action)
+                if action.lower().startswith(("s3:delete", "s3:bypass", "s3:replicate")):
+                    resources = statement["Resource"]
+                    assert all(one.startswith(exact) for one in resources), (name, statement)
+                    assert not any(set("*?") & set(one) for one in resources), (name, statement)
+            assert "*" not in statement["Resource"], name
+
+
+# Request by request
+
+
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Cloud]:
+    """A local cloud that `setup` made ready, with uploads in incoming and a backup in the vault."""
+    with running(by_hand=True) as cloud:
+        set_up(cloud)
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def clients(ready: Cloud) -> dict[str, Any]:
+    """Each principal's own S3 client."""
+    once = Config(retries={"total_max_attempts": 1})
+    clients = {
+        who: ready.session(credentials(ready, principal)).client("s3", config=once)
+        for who, principal in PRINCIPALS.items()
+    }
+    for place in (OWN, OTHERS, UNKNOWN):
+        row(ADMINS, place, "PutObject").make(clients["administrator"])
+    BACKUPS["fill a slot that is taken"].make(clients["promoter"])
+    return clients
+
+
+def test_the_documents_judged_are_those_in_the_account(ready: Cloud) -> None:
+    administrator = ready.session(ready.administrator)
+    for name in ("web1", "db1"):
+        principal = PRINCIPALS[name]
+        live = administrator.client("iam").get_user_policy(
+            UserName=principal.name, PolicyName="uploads"
+        )
+        assert live["PolicyDocument"] == principal.policy
+    for bucket, policy in BUCKET_POLICIES.items():
+        live = administrator.client("s3").get_bucket_policy(Bucket=bucket)
+        assert json.loads(live["Policy"]) == policy
+
+
+@pytest.mark.parametrize(("who", "tried"), SENT)
+def test_each_request_is_answered_accordingly(
+    ready: Cloud, clients: dict[str, Any], who: str, tried: Attempt
+) -> None:
+    before = backup()
+    denied = refusal(tried, clients[who])
+    if denied is None and tried.method == "delete_bucket_policy":
+        set_up(ready)
+    assert (denied is None) is (who in tried.may), denied
+    if denied:
+        # What the request was refused for is what the table says it needs.
+        refused = refused_rights(PRINCIPALS[who], tried)
+        named = [f'perform: {one.action} on resource: "{one.resource}"' for one in refused]
+        assert denied == "HEAD" or any(one in denied for one in named)
+    assert backup() == before
+
+
+def test_the_buckets_own_policies_hold_a_promoter_whose_role_was_widened(
+    ready: Cloud, clients: dict[str, Any]
+) -> None:
+    wide = replace(PRINCIPALS["promoter"], policy=allowing("*"))
+    sent = {
+        what: tried
+        for what, tried in ATTEMPTS.items()
+        if tried.method and tried.method != "delete_bucket_policy"
+    }
+    expected = {what for what, tried in sent.items() if tried.may & {"promoter", "administrator"}}
+    # This is refused to everybody else here by one policy or the other.
+    expected.add("copy an unknown key into a slot")
+    assert {what for what, tried in sent.items() if not refused_rights(wide, tried)} == expected
+
+    iam, before = ready.session(ready.administrator).client("iam"), backup()
+    widening = {"RoleName": wide.name, "PolicyName": "wide"}
+    iam.put_role_policy(**widening, PolicyDocument=json.dumps(wide.policy))
+    try:
+        answers = {what: refusal(tried, clients["promoter"]) for what, tried in sent.items()}
+    finally:
+        iam.delete_role_policy(**widening)
+    assert {what for what, denied in answers.items() if denied is None} == expected
+    assert backup() == before
+
+
+def refusal(tried: Attempt, s3: Any) -> str | None:
+    """Why it is not allowed; None if it is, whatever else may be wrong with it."""
+    try:
+        tried.make(s3)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        code, message = (error.response["Error"].get(part) for part in ("Code", "Message"))
+        if status >= 500:
+            raise
+        if code == "AccessDenied":
+            return str(message)
+        return "HEAD" if code == "403" else None  # an answer to HEAD has no body
+    return None
+
+
+def backup() -> list[tuple[Any, ...]]:
+    """The versions of the stored backup: what must be the same, whatever anybody tries."""
+    bucket = s3_backends[OURS]["aws"].buckets[VAULT]
+    versions = bucket.keys.getlist(STORED.partition("/")[2])
+    tags = s3_backends[OURS]["aws"].tagger
+    return [
+        (
+            one.version_id,
+            one.value,
+            one.metadata,
+            one.lock_mode,
+            one.lock_legal_status,
+            tags.get_tag_dict_for_resource(one.arn),
+        )
+        for one in versions
+    ]
+
+
+def current_version() -> str:
+    return str(backup()[-1][0])
+
+
+def set_up(cloud: Cloud) -> None:
+    account = Account(
+        session=cloud.session(cloud.administrator).boto3_session(), endpoint=cloud.endpoint
+    )
+    settings = desired_settings(FLEET, STAGE, Wishes(), account=account.id, region=account.region)
+    for _ in execute(account, make_plan(account, settings, lock_named=False)):
+        pass
+
+
+def credentials(cloud: Cloud, principal: Principal) -> Credentials:
+    """Credentials of a principal, who is made first where `setup` makes no such user."""
+    policy = json.dumps(principal.policy) if principal.policy else ""
+    if principal.account == THEIRS:
+        # Made behind the endpoint: this account's administrator has no way into another one.
+        backend = iam_backends[THEIRS]["aws"]
+        backend.create_user("us-east-1", principal.name)
+        backend.put_user_policy(principal.name, "own", policy)
+        key = backend.create_access_key(principal.name)
+        return Credentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
+    administrator = cloud.session(cloud.administrator)
+    iam = administrator.client("iam")
+    if ":role/" in principal.arn:
+        trust = json.dumps(document())
+        iam.create_role(RoleName=principal.name, AssumeRolePolicyDocument=trust)
+        if policy:
+            iam.put_role_policy(RoleName=principal.name, PolicyName="own", PolicyDocument=policy)
+        session = administrator.client("sts").assume_role(
+            RoleArn=principal.arn, RoleSessionName="run"
+        )
+        return held(session["Credentials"])
+    if principal not in (PRINCIPALS["web1"], PRINCIPALS["db1"]):
+        iam.create_user(UserName=principal.name)
+        if policy:
+            iam.put_user_policy(UserName=principal.name, PolicyName="own", PolicyDocument=policy)
+    return held(iam.create_access_key(UserName=principal.name)["AccessKey"])
+
+
+def held(answer: Mapping[str, Any]) -> Credentials:
+    return Credentials(
+        access_key_id=answer["AccessKeyId"],
+        secret_access_key=answer["SecretAccessKey"],
+        session_token=answer.get("SessionToken"),
+    )
