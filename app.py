@@ -19,8 +19,9 @@ promoter = Promoter(
     s3=boto3.client(
         "s3",
         config=Config(
-            # A copy of 5 GiB by one request answers after a minute and a half.
-            read_timeout=300,
+            # A copy of 5 GiB by one request answers after a minute and a half; three of these
+            # must fit into the run.
+            read_timeout=150,
             connect_timeout=10,
             max_pool_connections=limits.streams,
             retries={"mode": "standard", "total_max_attempts": 3},

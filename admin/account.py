@@ -20,7 +20,7 @@ from botocore.exceptions import (
     ConnectionError as UnreachableError,
 )
 
-from admin.stage import Stage, refuse_local_endpoint
+from admin.stage import Stage, refuse_unfinished
 
 # Whoever holds these may do everything in a local cloud, and nothing anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
@@ -70,7 +70,7 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     """
     if stage.name == "dev":
         return local_account(stage.environment["AWS_ENDPOINT_URL"])
-    refuse_local_endpoint(stage, os.environ)
+    refuse_unfinished(stage, os.environ)
     try:
         session = boto3.Session(profile_name=profile, region_name=region)
     except ProfileNotFound as error:

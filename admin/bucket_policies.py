@@ -9,13 +9,14 @@ from admin.stage import Stage
 # Every way of changing or removing what is stored, apart from writing a new object. Nobody needs
 # any of them: what expires, S3's lifecycle removes, and it needs no permission.
 CHANGES_OF_WHAT_IS_STORED = (
+    # All of them, on objects and on versions: they are new, and more may come.
+    "s3:*Annotation",
     "s3:BypassGovernanceRetention",
     "s3:DeleteObject",
     "s3:DeleteObjectTagging",
     "s3:DeleteObjectVersion",
     "s3:DeleteObjectVersionTagging",
     "s3:PutObjectAcl",
-    "s3:PutObjectAnnotation",
     "s3:PutObjectLegalHold",
     "s3:PutObjectTagging",
     "s3:PutObjectVersionAcl",

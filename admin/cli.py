@@ -22,6 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 USED_WRONGLY = 2
 COULD_NOT_FIND_OUT = 3
+CALENDAR = (1970, 9000)
 
 
 class _Moment(click.ParamType[datetime]):
@@ -35,6 +36,8 @@ class _Moment(click.ParamType[datetime]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a time; write it like 2026-10-25T00:30:00Z", param, ctx)
+        if not CALENDAR[0] <= moment.year <= CALENDAR[1]:
+            self.fail(f"{value!r} is in no year that backups are made in", param, ctx)
         if moment.tzinfo is None:
             self.fail(
                 f"{value!r} does not say its time zone; end it with Z (UTC) or +01:00", param, ctx

@@ -4,18 +4,34 @@ Chalice's own generator is off: it reads only `app.py`, knows no permission for 
 `Resource: "*"`. These are what `chalice deploy` attaches instead.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from admin.stage import Stage
+from admin.stage import Stage, StageError
 from chalicelib.policy import Policy
 
 Document = dict[str, Any]
 
+# Of all inline policies of a role together, white space not counted (IAM user guide, "IAM quotas").
+LARGEST_INLINE_POLICY = 10_240
+
 
 def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
-    """The policy of each function's role, by the function's name in `app.py`."""
-    return {"promote": promoter_policy(policy, stage)}
+    """The policy of each function's role, by the function's name in `app.py`.
+
+    Raises StageError where IAM would refuse one for its size.
+    """
+    policies = {"promote": promoter_policy(policy, stage)}
+    for function, its_policy in policies.items():
+        size = len(json.dumps(its_policy, separators=(",", ":")))
+        if size > LARGEST_INLINE_POLICY:
+            raise StageError(
+                f"the IAM policy of {function} would have {size:,} characters, and IAM takes "
+                f"{LARGEST_INLINE_POLICY:,}: the policy has too many servers and rules for one "
+                "stage; divide them among two"
+            )
+    return policies
 
 
 def promoter_policy(policy: Policy, stage: Stage) -> Document:
@@ -61,15 +77,17 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
 
 
 def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -> Document:
-    """Upload this server's own keys to the bucket `incoming`, and nothing else.
+    """Upload this server's own keys to the bucket `incoming`, begin again, and nothing else.
 
-    `server` is None where the policy lists no servers.
+    `server` is None where the policy lists no servers. Raises ValueError for an unknown one.
     """
     keys = [
         f"arn:aws:s3:::{incoming}/{key}"
         for key, (_, owner) in policy.claims.items()
         if owner == server
     ]
+    if not keys:
+        raise ValueError(f"the policy has no server {server!r}")
     return document(
         _allow("Upload", ["s3:PutObject"], keys),
         _allow(

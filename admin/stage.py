@@ -1,8 +1,6 @@
 """A stage of the app, as `.chalice/config.json` describes it."""
 
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -62,13 +60,19 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     return Stage(name=name, settings=settings, environment=environment)
 
 
-def refuse_local_endpoint(stage: Stage, shell: Mapping[str, str]) -> None:
+def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
     """Make sure that a stage other than dev is meant for AWS, whatever the shell was used for.
 
     Raises StageError.
     """
     if stage.name == "dev":
         return
+    for bucket in (stage.settings.incoming_bucket, stage.settings.vault_bucket):
+        if bucket.startswith("change-me"):
+            raise StageError(
+                f"{bucket} is only an example; name two buckets of your own in stage {stage.name} "
+                f"of {CONFIG}"
+            )
     for where, environment in (
         ("this shell", shell),
         (f"stage {stage.name} of .chalice/config.json", stage.environment),
@@ -87,10 +91,3 @@ def _is_local(endpoint: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-if __name__ == "__main__":
-    try:
-        refuse_local_endpoint(read_stage(sys.argv[1]), os.environ)
-    except StageError as error:
-        sys.exit(str(error))

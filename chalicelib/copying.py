@@ -29,12 +29,14 @@ CONFLICT_ATTEMPTS = 5
 class Limits:
     """When a copy is made in parts, how large those are (bytes), and how many are copied at once.
 
-    One stream moves about 57 MB/s, so parts are what makes a large copy fast.
+    One stream moves about 57 MB/s, so parts are what makes a large copy fast. `pause` is how many
+    seconds to wait, times the attempt, while another request is at work on the same slot.
     """
 
     single: int = 256 * MIB
     part: int = 64 * MIB
     streams: int = 32
+    pause: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,19 @@ from chalicelib.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# The checksums that can stand for a whole object, and that a copy can be made to carry.
-CHECKSUMS = ("CRC64NVME", "CRC32", "CRC32C", "SHA256", "SHA1")
+# Every checksum that S3 knows: the sender chooses one, and must not choose one that we overlook.
+CHECKSUMS = (
+    "CRC64NVME",
+    "CRC32",
+    "CRC32C",
+    "SHA256",
+    "SHA1",
+    "SHA512",
+    "MD5",
+    "XXHASH64",
+    "XXHASH3",
+    "XXHASH128",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +124,7 @@ def _checksum(head: Mapping[str, Any]) -> Checksum | None:
     """The checksum over the whole object. (One over its parts, `...-N`, compares with nothing.)"""
     for algorithm in CHECKSUMS:
         value = head.get(f"Checksum{algorithm}")
-        if value and head.get("ChecksumType") != "COMPOSITE" and "-" not in value:
+        if value and head.get("ChecksumType") != "COMPOSITE":
             return Checksum(algorithm=algorithm, value=value)
     return None
 

@@ -109,8 +109,7 @@ class Pattern:
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
         return any(
-            len(mine) == len(theirs)
-            and all(a == b or {a, b} <= _DIGIT_CLASS for a, b in zip(mine, theirs, strict=True))
+            len(mine) == len(theirs) and all(map(_can_be_equal, mine, theirs))
             for mine in self.shapes
             for theirs in other.shapes
         )
@@ -195,7 +194,11 @@ class Pattern:
         return day.replace(hour=number.get("H", 0), minute=number.get("M", 0))
 
 
-_DIGIT_CLASS = set("%0123456789")
+def _can_be_equal(one: str, other: str) -> bool:
+    """Whether two characters of shapes can stand for the same; `%` stands for any digit."""
+    if one == "%":
+        return other == "%" or other.isdigit()
+    return one == other or (other == "%" and one.isdigit())
 
 
 def _instant(local: datetime, zone: ZoneInfo, *, fold: int = 0) -> datetime:

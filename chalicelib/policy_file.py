@@ -56,6 +56,8 @@ def parse_policy(text: str) -> Policy:
 
     _refuse_unknown(settings, _POLICY_SETTINGS)
     timezone = _zone(_require(settings, "timezone", str, example='timezone = "Europe/London"'))
+    if isinstance(settings.get("rule"), dict):
+        raise PolicyError("rule must be written as [[rule]], with double brackets")
     rules = _typed(settings, "rule", list, default=[])
     return Policy(
         timezone=timezone,
@@ -99,7 +101,8 @@ def _zone(name: Any) -> ZoneInfo:
     known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     if name in known:
         return ZoneInfo(name)
-    zones = {zone.casefold(): zone for zone in known}
+    # Etc/GMT+1 is west of Greenwich, which is hardly what somebody means who writes +1.
+    zones = {zone.casefold(): zone for zone in known if not zone.startswith("Etc/GMT")}
     near = [zone for zone in zones if zone.endswith("/" + name.casefold())]
     near = near or difflib.get_close_matches(name.casefold(), zones, n=3, cutoff=0.5)
     names = [zones[zone] for zone in near]
@@ -160,6 +163,8 @@ def _require(settings: Mapping[str, Any], name: str, kind: type, *, example: str
 
 def _strings(settings: Mapping[str, Any], name: str) -> list[str]:
     values: list[str] = _typed(settings, name, list, default=[])
+    if name in settings and not values:
+        raise PolicyError(f"{name} is empty; name one, or leave the line out for bare names")
     for value in values:
         if not isinstance(value, str):
             raise PolicyError(f'{name} has {value!r}, which must be a text such as "web1"')

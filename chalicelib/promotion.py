@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -76,7 +77,7 @@ class Promoter:
         """
         started = time.monotonic()
         found = self._gather(notice)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in count(1):
             decision = self._decide(notice, found, now)
             try:
                 self._act(decision, found)
@@ -84,9 +85,13 @@ class Promoter:
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
                 before, found = found, self._gather(notice)
-                may_help = found != before or copying.error_code(error) == copying.CONFLICT
-                if attempt == ATTEMPTS or not may_help:
+                conflict = copying.error_code(error) == copying.CONFLICT
+                if found.stored == before.stored and (
+                    attempt >= ATTEMPTS or not (conflict or found.upload != before.upload)
+                ):
                     raise
+                if conflict:
+                    time.sleep(self.limits.pause * attempt)
         return self._record(notice, decision, found, seconds=time.monotonic() - started)
 
     def _gather(self, notice: Notice) -> Found:
@@ -116,18 +121,29 @@ class Promoter:
                 limits=self.limits,
             )
             stored = look_at_slot(self.s3, self.settings, slot)
+        settled = decision.outcome in {Outcome.PROMOTED, Outcome.ALREADY_PROMOTED}
+        if settled:
+            _verify(slot, upload=upload, stored=stored)
         if stored is not None and not copying.is_single(source, self.limits):
-            # The slot is taken for good: whatever was begun for it, here or by a run that was
-            # killed, can never be finished and would only be billed.
+            self._tidy(slot)
+        if settled:
+            copying.remove(self.s3, source)
+
+    def _tidy(self, slot: Slot) -> None:
+        """Abort what was begun for a slot that is taken, here or by a run that was killed.
+
+        It can never be finished, and would only be billed, until S3's lifecycle aborts it: so this
+        fails nothing.
+        """
+        try:
             copying.abort_unfinished(
                 self.s3,
                 bucket=self.settings.vault_bucket,
                 key=slot.name,
                 owner=self.settings.vault_owner,
             )
-        if decision.outcome in {Outcome.PROMOTED, Outcome.ALREADY_PROMOTED}:
-            _verify(slot, upload=upload, stored=stored)
-            copying.remove(self.s3, source)
+        except (ClientError, BotoCoreError) as error:
+            record.write_untidy(slot.name, error)
 
     def _record(
         self, notice: Notice, decision: Decision, found: Found, *, seconds: float
@@ -165,8 +181,8 @@ class Promoter:
         return Notice(
             key=unquote_plus(thing["key"]),
             version_id=real_version(thing.get("versionId")),
-            claimed_ip=entry.get("requestParameters", {}).get("sourceIPAddress"),
-            claimed_principal=entry.get("userIdentity", {}).get("principalId"),
+            claimed_ip=(entry.get("requestParameters") or {}).get("sourceIPAddress"),
+            claimed_principal=(entry.get("userIdentity") or {}).get("principalId"),
         )
 
     def _source(self, upload: Upload) -> Source:

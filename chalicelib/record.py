@@ -1,7 +1,8 @@
 """What became of each upload: one line of JSON in the log, and its metrics.
 
-{"level": "INFO", "message": "2026-11-23.tar.gz.gpg was free.", "outcome": "promoted",
- "upload": "backup.tar.gz.gpg", "slot": "2026-11-23.tar.gz.gpg", "size": 5368709120, ...}
+{"level": "INFO", "message": "promoted: backup.tar.gz.gpg", "outcome": "promoted",
+ "reason": "2026-11-23.tar.gz.gpg was free.", "upload": "backup.tar.gz.gpg",
+ "slot": "2026-11-23.tar.gz.gpg", "size": 5368709120, "seconds": 12.4, ...}
 """
 
 import functools
@@ -89,6 +90,11 @@ def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
     logger.error(
         "failed: %s: %s", type(error).__name__, error, notification=notification, exc_info=error
     )
+
+
+def write_untidy(slot: str, error: Exception) -> None:
+    """Write one line about unfinished copies that could not be removed."""
+    logger.warning("untidy: %s: %s", type(error).__name__, error, slot=slot)
 
 
 def flush_metrics() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class SettingsError(ValueError):
@@ -25,8 +26,8 @@ class Settings:
         Raises SettingsError.
         """
         settings = cls(
-            incoming_bucket=_required(environment, "INCOMING_BUCKET"),
-            vault_bucket=_required(environment, "VAULT_BUCKET"),
+            incoming_bucket=_bucket(environment, "INCOMING_BUCKET"),
+            vault_bucket=_bucket(environment, "VAULT_BUCKET"),
             incoming_owner=_account(environment, "INCOMING_OWNER"),
             vault_owner=_account(environment, "VAULT_OWNER"),
         )
@@ -38,18 +39,24 @@ class Settings:
         return settings
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
+def _bucket(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name)
     if not value:
         raise SettingsError(
             f"{name} is not set; it belongs in the environment_variables of this stage in "
             ".chalice/config.json"
         )
+    # Permissions name the buckets: what IAM would read as a pattern must not get there.
+    if not re.fullmatch("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise SettingsError(
+            f"{name} is {value!r}; a bucket's name has 3 to 63 small letters, digits, dots and "
+            "hyphens"
+        )
     return value
 
 
-def _account(environment: Mapping[str, str], name: str) -> str | None:
+def _account(environment: Mapping[str, Any], name: str) -> str | None:
     value = environment.get(name)
-    if value and not re.fullmatch("[0-9]{12}", value):
-        raise SettingsError(f"{name} is {value!r}; an account id has 12 digits")
-    return value or None
+    if value and not (isinstance(value, str) and re.fullmatch("[0-9]{12}", value)):
+        raise SettingsError(f"{name} is {value!r}; an account id has 12 digits, in quotes")
+    return str(value) if value else None

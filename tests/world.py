@@ -11,8 +11,8 @@ from chalicelib.promotion import Promoter
 from chalicelib.record import Notice, Record
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
-SINGLE = Limits()
-PARTS = Limits(single=0, part=8, streams=2)
+SINGLE = Limits(pause=0)
+PARTS = Limits(single=0, part=8, streams=2, pause=0)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 import admin.cli
 from admin.cli import cli
-from admin.stage import StageError, read_stage, refuse_local_endpoint
+from admin.stage import StageError, read_stage, refuse_unfinished
 from admin.stage_files import write_policies
 from chalicelib.policy_file import parse_policy
 
@@ -67,6 +68,7 @@ def test_a_program_gets_data(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(["--at", "tonight"], "'tonight' is not a time; write it like", id="no time"),
         pytest.param(["--at", "2026-10-25T00:30:00"], "does not say its time zone", id="naive"),
+        pytest.param(["--at", "9999-12-31T00:00:00Z"], "in no year that", id="the last year"),
         pytest.param(["--stage", "staging"], 'no stage "staging".*dev, prod', id="no stage"),
         pytest.param(["--sage", "dev"], "No such option", id="a typo"),
     ],
@@ -119,20 +121,26 @@ def test_policies_are_written_once(tmp_path: Path) -> None:
 )
 def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
     shell = {"AWS_ENDPOINT_URL": endpoint}
-    refuse_local_endpoint(read_stage("dev"), shell)
+    refuse_unfinished(read_stage("dev"), shell)
+    prod = replace(read_stage("dev"), name="prod")
     with pytest.raises(StageError, match=r"AWS_ENDPOINT_URL of this shell is http.*unset it"):
-        refuse_local_endpoint(read_stage("prod"), shell)
+        refuse_unfinished(prod, shell)
+
+
+def test_the_example_s_buckets_are_not_made() -> None:
+    with pytest.raises(StageError, match="change-me-backups1 is only an example"):
+        refuse_unfinished(read_stage("prod"), {})
 
 
 def test_a_stage_may_have_an_endpoint_that_is_not_local() -> None:
-    shell = {"AWS_ENDPOINT_URL": "https://s3.example.org"}
-    refuse_local_endpoint(read_stage("prod"), shell)
+    prod = replace(read_stage("dev"), name="prod", environment={})
+    refuse_unfinished(prod, {"AWS_ENDPOINT_URL": "https://s3.example.org"})
 
 
 def test_a_stage_that_was_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".chalice").mkdir()
     variables = {
-        "INCOMING_BUCKET": "in",
+        "INCOMING_BUCKET": "incoming",
         "VAULT_BUCKET": "vault",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     }
@@ -140,4 +148,4 @@ def test_a_stage_that_was_configured_for_a_local_cloud_is_refused(tmp_path: Path
     (tmp_path / ".chalice" / "config.json").write_text(json.dumps(config))
     stage = read_stage("prod", project=tmp_path)
     with pytest.raises(StageError, match=r"of stage prod of \.chalice/config"):
-        refuse_local_endpoint(stage, {})
+        refuse_unfinished(stage, {})

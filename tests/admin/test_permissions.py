@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from admin.permissions import promoter_policy, server_policy
-from admin.stage import PROJECT, read_stage
+from admin.permissions import function_policies, promoter_policy, server_policy
+from admin.stage import PROJECT, StageError, read_stage
 from admin.stage_files import stage_files
 from chalicelib.policy_file import read_policy
 from localcloud.iam import Effect, Request, evaluate
@@ -190,3 +190,14 @@ def judge(
     principal = "arn:aws:iam::123456789012:role/immutable-backups-dev-promote"
     request = Request(principal=principal, action=action, resource=resource, context=context or {})
     return evaluate(request, identity=[policy])
+
+
+def test_a_policy_too_large_for_iam_is_refused() -> None:
+    servers = tuple(f"web{number:03}" for number in range(100))
+    with pytest.raises(StageError, match="too many servers"):
+        function_policies(replace(POLICY, servers=servers), read_stage("dev"))
+
+
+def test_an_unknown_server_has_no_policy() -> None:
+    with pytest.raises(ValueError, match="no server None"):
+        server_policy(FLEET, incoming="backups1")

@@ -1,12 +1,14 @@
 """The plan of a copy, and the very requests that are sent."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from chalicelib.copying import GIB, MIB, Limits, Source, is_single, plan_parts
+from chalicelib.gathering import CHECKSUMS
 from tests.wire import Wire
 from tests.world import PARTS, World
 
@@ -54,6 +56,8 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
     )
     world = replace(any_world, promoter=replace(any_world.promoter, settings=settings))
     notice = world.upload(b"several parts")
+    slot = world.promoter.policy.slot_of(notice.key, datetime.now(UTC)).name
+    world.s3.create_multipart_upload(Bucket="backups2", Key=slot)
     wire.calls.clear()
     record = world.promote(notice)
 
@@ -66,6 +70,7 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
             assert sent["CopySourceIfMatch"] == f'"{record.etag}"'
             assert sent["ExpectedSourceBucketOwner"] == "123456789012"
         if name == "CopyObject":
+            assert sent["ChecksumAlgorithm"] == "CRC32"
             assert sent["MetadataDirective"] == "REPLACE"
             assert sent["TaggingDirective"] == "REPLACE"
             assert sent["AnnotationDirective"] == "EXCLUDE"
@@ -78,6 +83,12 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
             assert sent["Bucket"] == "backups1"
             pin = {"VersionId": notice.version_id} if notice.version_id else {"IfMatch"}
             assert set(pin) <= set(sent)
+
+
+def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
+    copy = world.s3.meta.service_model.operation_model("CopyObject")
+    known = copy.input_shape.members["ChecksumAlgorithm"].enum
+    assert set(CHECKSUMS) == set(known)
 
 
 READS = {"HeadObject", "GetObject", "ListMultipartUploads"}

@@ -168,6 +168,38 @@ def test_parts_do_not_stay_when_another_run_aborted_them_first(world: World, wir
     assert here.promote(notice).outcome is Outcome.PROMOTED
 
 
+@pytest.mark.parametrize("outcome", ["promoted", "contested"])
+def test_what_cannot_be_tidied_fails_nothing(world: World, wire: Wire, outcome: str) -> None:
+    here = world.with_limits(PARTS)
+    if outcome == "contested":
+        here.promote(here.upload(b"first"))
+    notice = here.upload(b"files")
+    wire.fail("ListMultipartUploads", answers(403, "AccessDenied"))
+    assert here.promote(notice).outcome == outcome
+
+
+def test_a_slot_that_is_taken_before_the_last_attempt_is_contested(
+    world: World, wire: Wire
+) -> None:
+    notice = world.upload(b"files")
+    slot = world.promoter.policy.slot_of(DAILY, datetime.now(UTC)).name
+
+    def somebody_wins(request: Any, _: Any) -> Any:
+        world.s3.put_object(Bucket="backups2", Key=slot, Body=b"theirs")
+        return answers(409, "ConditionalRequestConflict")(request, _)
+
+    wire.fail("CopyObject", *[answers(409, "ConditionalRequestConflict")] * 4, somebody_wins)
+    assert world.promote(notice).outcome is Outcome.CONTESTED
+
+
+def test_a_400_that_is_not_about_the_sender_s_key_raises(world: World, wire: Wire) -> None:
+    notice = world.upload(b"files")
+    wire.fail("HeadObject", *[answers(400, "400")] * 2)
+    wire.fail("GetObject", *[answers(400, "ExpiredToken")] * 2)
+    with pytest.raises(ClientError, match="HeadObject"):
+        world.promote(notice)
+
+
 def test_parts_that_somebody_else_removes_first_are_removed(world: World, wire: Wire) -> None:
     here = world.with_limits(PARTS)
     notice = here.upload(b"files")

@@ -158,6 +158,7 @@ def test_a_pattern_that_would_name_two_periods_alike_is_refused(pattern: str, wh
         pytest.param("%Y-%m-%d.a", "%Y-%m-%d.b", False, id="other endings"),
         pytest.param("%Y-%m", "%G-%V", True, id="a month and a week"),
         pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.1234", False, id="other lengths"),
+        pytest.param("db1-%Y", "db2-%Y", False, id="other literal digits"),
         pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.12", True, id="a literal hour"),
         pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.12b", True, id="a literal second hour"),
         pytest.param("%Y-%m-%d.%Hb", "%Y-%m-%d.%H", True, id="the b of a second hour"),

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from moto.s3.models import s3_backends
 
-from chalicelib.copying import Limits
 from chalicelib.policy import Outcome
 from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import ForeignEventError, UnverifiedCopyError
 from chalicelib.record import Notice
 from localcloud.checksums import digest, encoded
 from tests.wire import Wire, answers
-from tests.world import DAILY, HOURLY, World
+from tests.world import DAILY, HOURLY, SINGLE, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
@@ -245,6 +244,16 @@ def test_an_upload_under_a_foreign_kms_key_whose_head_is_forbidden_is_rejected_t
     assert world.promote(notice).outcome is Outcome.REJECTED
 
 
+def test_an_upload_that_intelligent_tiering_has_archived_is_rejected(world: World) -> None:
+    notice = world.upload(b"files")
+
+    def archived(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["ArchiveStatus"] = "DEEP_ARCHIVE_ACCESS"
+
+    world.s3.meta.events.register("after-call.s3.HeadObject", archived)
+    assert world.promote(notice).outcome is Outcome.REJECTED
+
+
 def test_a_size_outside_the_rule_is_rejected(either_path: World) -> None:
     world = either_path.with_policy(
         parse_policy(
@@ -311,7 +320,7 @@ def test_parts_left_by_a_run_that_was_killed_are_removed_once_the_slot_is_taken(
     for name in (SLOT, SLOT + ".of-somebody-else"):
         s3.create_multipart_upload(Bucket="backups2", Key=name)
     any_world.promote(any_world.upload(b"files", at=EVENING))
-    left = [SLOT] if any_world.promoter.limits == Limits() else []
+    left = [SLOT] if any_world.promoter.limits == SINGLE else []
     assert sorted(any_world.unfinished()) == [*left, SLOT + ".of-somebody-else"]
 
 
@@ -354,6 +363,14 @@ def test_a_key_is_decoded_before_it_is_compared(world: World) -> None:
             {"s3": {"bucket": {"name": "backups1"}, "object": {"key": "backup%2Etar.gz.gpg"}}}
         ]
     }
+    [record] = world.promoter.promote_all(event, now=datetime.now(UTC))
+    assert record.outcome is Outcome.PROMOTED
+
+
+def test_what_only_informs_cannot_fail_a_promotion(world: World) -> None:
+    world.upload(b"files")
+    thing = {"bucket": {"name": "backups1"}, "object": {"key": DAILY}}
+    event = {"Records": [{"s3": thing, "requestParameters": None, "userIdentity": None}]}
     [record] = world.promoter.promote_all(event, now=datetime.now(UTC))
     assert record.outcome is Outcome.PROMOTED
 

@@ -1,13 +1,15 @@
+from typing import Any
+
 import pytest
 
 from chalicelib.settings import Settings, SettingsError
 
-BUCKETS = {"INCOMING_BUCKET": "in", "VAULT_BUCKET": "vault"}
+BUCKETS = {"INCOMING_BUCKET": "incoming", "VAULT_BUCKET": "vault"}
 
 
 def test_owners_are_optional() -> None:
     assert Settings.from_environment(BUCKETS) == Settings(
-        incoming_bucket="in", vault_bucket="vault", incoming_owner=None, vault_owner=None
+        incoming_bucket="incoming", vault_bucket="vault", incoming_owner=None, vault_owner=None
     )
     settings = Settings.from_environment(
         {**BUCKETS, "INCOMING_OWNER": "123456789012", "VAULT_OWNER": "210987654321"}
@@ -19,13 +21,17 @@ def test_owners_are_optional() -> None:
     ("environment", "sentence"),
     [
         pytest.param({}, r"INCOMING_BUCKET is not set; .*\.chalice/config\.json", id="nothing"),
-        pytest.param({"INCOMING_BUCKET": "in"}, "VAULT_BUCKET is not set", id="one bucket"),
+        pytest.param({"INCOMING_BUCKET": "incoming"}, "VAULT_BUCKET is not set", id="one bucket"),
         pytest.param(BUCKETS | {"VAULT_BUCKET": ""}, "VAULT_BUCKET is not set", id="an empty one"),
-        pytest.param(BUCKETS | {"VAULT_BUCKET": "in"}, "name two buckets", id="one for both"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "incoming"}, "name two buckets", id="one for both"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "*"}, "3 to 63 small letters", id="a pattern"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "va${x}"}, "3 to 63 small", id="a variable"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "Vault"}, "3 to 63 small", id="a capital"),
+        pytest.param(BUCKETS | {"VAULT_OWNER": 123456789012}, "in quotes", id="a number"),
         pytest.param(BUCKETS | {"VAULT_OWNER": "me"}, "has 12 digits", id="no account"),
         pytest.param(BUCKETS | {"INCOMING_OWNER": "1" * 13}, "has 12 digits", id="13 digits"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(environment: dict[str, str], sentence: str) -> None:
+def test_what_is_missing_or_wrong_is_said(environment: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         Settings.from_environment(environment)
