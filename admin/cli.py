@@ -11,6 +11,7 @@ import click
 
 from admin import plain_english
 from admin.account import AccountError, one_sentence_each, open_account
+from admin.check_command import COULD_NOT_FIND_OUT, show_check
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
 from admin.setting import Lock, Wishes
 from admin.setup_command import set_up
@@ -21,7 +22,6 @@ from chalicelib.policy_file import read_policy
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 USED_WRONGLY = 2
-COULD_NOT_FIND_OUT = 3
 CALENDAR = (1970, 9000)
 
 
@@ -58,6 +58,31 @@ def _of_an_account(command: Command) -> Command:
     ):
         command = option(command)
     return _of_a_stage(command)
+
+
+def _of_a_lock(command: Command) -> Command:
+    for option in (
+        click.option(
+            "--lock-days", type=click.IntRange(1, 36500), help="For how long. Default: 30."
+        ),
+        click.option(
+            "--lock",
+            type=click.Choice(["governance", "compliance", "none"]),
+            help="Who may remove what is stored before its time: a few, nobody, or no lock. "
+            "Default: governance, or what is stricter and there already.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _wishes(lock: str | None, lock_days: int | None, alert_email: str | None = None) -> Wishes:
+    if lock == "none":
+        if lock_days:
+            raise click.UsageError("--lock none has no days; leave out --lock-days")
+        return Wishes(lock=None, alert_email=alert_email)
+    default = Lock(mode=(lock or "governance").upper(), days=lock_days or 30)
+    return Wishes(lock=default, alert_email=alert_email)
 
 
 @contextmanager
@@ -107,13 +132,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @_of_an_account
 @click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--lock",
-    type=click.Choice(["governance", "compliance", "none"]),
-    help="Who may remove what is stored before its time: a few, nobody, or no lock. "
-    "Default: governance, or what is stricter and there already.",
-)
-@click.option("--lock-days", type=click.IntRange(1, 36500), help="For how long. Default: 30.")
+@_of_a_lock
 @click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
 @click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
 def setup(
@@ -133,10 +152,7 @@ def setup(
     Make the account ready: buckets, users, alerts. Shows what is missing; with --apply it is done.
     A second run has nothing to do.
     """
-    if lock == "none" and lock_days:
-        raise click.UsageError("--lock none has no days; leave out --lock-days")
-    default = Lock(mode=(lock or "governance").upper(), days=lock_days or 30)
-    wishes = Wishes(lock=None if lock == "none" else default, alert_email=alert_email)
+    wishes = _wishes(lock, lock_days, alert_email)
     with _exit_statuses():
         place = read_stage(stage)
         set_up(
@@ -148,6 +164,37 @@ def setup(
             apply=apply,
             yes=yes,
             allow_shorter=allow_shorter,
+        )
+
+
+@cli.command()
+@_of_an_account
+@_of_a_lock
+@click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
+def check(
+    *,
+    stage: str,
+    region: str | None,
+    profile: str | None,
+    lock: str | None,
+    lock_days: int | None,
+    as_json: bool,
+) -> None:
+    """Example: backups check --stage prod
+
+    Who can destroy my backups? Compares the account with what it should be: every setting, what is
+    deployed, who has rights on the vault. Each finding says what mends it. Changes nothing.
+    """
+    wishes = _wishes(lock, lock_days)
+    with _exit_statuses():
+        place = read_stage(stage)
+        show_check(
+            open_account(place, region=region, profile=profile),
+            place,
+            read_policy(),
+            wishes,
+            lock_named=bool(lock or lock_days),
+            as_json=as_json,
         )
 
 

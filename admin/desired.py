@@ -11,7 +11,7 @@ from typing import Any
 from admin.bucket_policies import incoming_policy, vault_policy
 from admin.desired_alerts import alerts, functions
 from admin.permissions import server_policy
-from admin.setting import Kind, Setting, Wishes
+from admin.setting import Kind, Lock, Setting, Wishes
 from admin.stage import Stage
 from chalicelib.policy import Policy
 
@@ -85,14 +85,7 @@ def _vault(
         why="Without versions a delete removes; with them it only hides.",
     )
     if wishes.lock:
-        yield Setting(
-            kind=Kind.OBJECT_LOCK,
-            target=bucket,
-            want={"mode": wishes.lock.mode, "days": wishes.lock.days},
-            says=f"{bucket} locks what is stored for {wishes.lock.days} days "
-            f"({wishes.lock.mode.lower()})",
-            why="A lock binds administrators too, and S3's own lifecycle.",
-        )
+        yield lock_setting(bucket, wishes.lock)
     yield Setting(
         kind=Kind.LIFECYCLE,
         target=bucket,
@@ -106,6 +99,17 @@ def _vault(
         want=vault_policy(stage, account=account)["Statement"],
         says=f"{bucket} lets nobody change what is stored, and only the promoter add what is new",
         why="Identity policies are written by people in a hurry; this one binds them all.",
+    )
+
+
+def lock_setting(bucket: str, lock: Lock) -> Setting:
+    """The default lock of whatever is stored in the bucket."""
+    return Setting(
+        kind=Kind.OBJECT_LOCK,
+        target=bucket,
+        want={"mode": lock.mode, "days": lock.days},
+        says=f"{bucket} locks what is stored for {lock.days} days ({lock.mode.lower()})",
+        why="A lock binds administrators too, and S3's own lifecycle.",
     )
 
 

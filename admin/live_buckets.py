@@ -21,14 +21,21 @@ def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
 def foreign(account: Account, setting: Setting) -> list[str]:
     """What stands beside the setting that is not ours, by name: it is left alone."""
     if setting.kind is Kind.LIFECYCLE:
-        return [str(rule.get("ID")) for rule in _rules(account, setting) if not _is_ours(rule)]
+        return [str(rule.get("ID")) for rule in foreign_rules(account, setting)]
     if setting.kind is Kind.BUCKET_POLICY:
-        ours = {statement["Sid"] for statement in setting.want}
-        statements = _statements(account, setting)
-        return [
-            str(one.get("Sid", "a statement")) for one in statements if one.get("Sid") not in ours
-        ]
+        return [str(one.get("Sid", "a statement")) for one in foreign_statements(account, setting)]
     return []
+
+
+def foreign_rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
+    """The rules of a bucket's lifecycle that are not ours."""
+    return [rule for rule in _rules(account, setting) if not _is_ours(rule)]
+
+
+def foreign_statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
+    """The statements of a bucket's policy that are not ours, by their Sid."""
+    ours = {statement["Sid"] for statement in setting.want}
+    return [one for one in _statements(account, setting) if one.get("Sid") not in ours]
 
 
 def read_bucket(account: Account, setting: Setting) -> Any:
@@ -167,7 +174,7 @@ def read_lifecycle(account: Account, setting: Setting) -> Any:
 
 
 def write_lifecycle(account: Account, setting: Setting) -> None:
-    others = [rule for rule in _rules(account, setting) if not _is_ours(rule)]
+    others = foreign_rules(account, setting)
     account.client("s3").put_bucket_lifecycle_configuration(
         Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
     )
@@ -189,8 +196,7 @@ def read_policy(account: Account, setting: Setting) -> Any:
 
 
 def write_policy(account: Account, setting: Setting) -> None:
-    ours = {statement["Sid"] for statement in setting.want}
-    others = [one for one in _statements(account, setting) if one.get("Sid") not in ours]
+    others = foreign_statements(account, setting)
     account.client("s3").put_bucket_policy(
         Bucket=setting.target,
         Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),

@@ -7,8 +7,9 @@ from typing import Any
 
 from admin import live
 from admin.account import Account
+from admin.desired import lock_setting
 from admin.live_buckets import each_object, foreign
-from admin.setting import Kind, Setting
+from admin.setting import Kind, Lock, Setting
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 
@@ -51,7 +52,9 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
         if setting.target not in missing:
             names = foreign(account, setting)
             others += [f"{setting.target}: {setting.kind} {name}" for name in names]
-        if actual == setting.want or (not lock_named and _is_stricter_lock(setting, actual)):
+        if setting.kind is Kind.OBJECT_LOCK and actual and not lock_named:
+            setting = _at_least(actual, setting)  # noqa: PLW2901 - from here on it is this one
+        if actual == setting.want:
             continue
         steps.append(Step(setting=setting, actual=actual))
         if setting.target not in missing:
@@ -75,14 +78,10 @@ def execute(account: Account, plan: Plan) -> Iterator[Step]:
         live.write(account, step.setting)
 
 
-def _is_stricter_lock(setting: Setting, actual: Any) -> bool:
+def _at_least(actual: dict[str, Any], lock: Setting) -> Setting:
     """What was made stricter by hand stays so, unless somebody names what they want instead."""
-    return (
-        setting.kind is Kind.OBJECT_LOCK
-        and actual is not None
-        and MODES.index(actual["mode"]) >= MODES.index(setting.want["mode"])
-        and actual["days"] >= setting.want["days"]
-    )
+    mode = max(actual["mode"], lock.want["mode"], key=MODES.index)
+    return lock_setting(lock.target, Lock(mode=mode, days=max(actual["days"], lock.want["days"])))
 
 
 def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:

@@ -6,7 +6,7 @@ import click
 
 from admin.account import Account
 from admin.desired import desired_settings
-from admin.setting import Kind, Lock, Setting, Wishes
+from admin.setting import Kind, Setting, Wishes
 from admin.setup import Plan, execute, make_plan
 from admin.stage import Stage
 from admin.stage_files import changes, stage_files, write_files
@@ -59,7 +59,7 @@ def set_up(
             "Not carried out: backups would be kept for a shorter time (above). If that is meant, "
             "add --allow-shorter."
         )
-    _ask(stage, wishes, plan, yes=yes)
+    _ask(stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
     for step in execute(account, plan):
         click.echo(f"  {step.setting.says}")
@@ -86,18 +86,18 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
         )
 
 
-def _ask(stage: Stage, wishes: Wishes, plan: Plan, *, yes: bool) -> None:
+def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
     lock = next((s.setting for s in plan.steps if s.setting.kind is Kind.OBJECT_LOCK), None)
-    if lock is not None and wishes.lock is not None and wishes.lock.mode == "COMPLIANCE":
-        _ask_for_the_name(lock, wishes.lock)
+    if lock is not None and lock.want["mode"] == "COMPLIANCE":
+        _ask_for_the_name(lock)
     if not yes and not click.confirm(f"Change {stage.name} so?", err=True):
         raise click.Abort
 
 
-def _ask_for_the_name(setting: Setting, lock: Lock) -> None:
+def _ask_for_the_name(setting: Setting) -> None:
     click.echo(
-        f"Compliance cannot be undone: for {lock.days} days nobody, not even AWS's support, can "
-        f"remove what is stored in {setting.target}, and you pay for it.",
+        f"Compliance cannot be undone: for {setting.want['days']} days nobody, not even AWS's "
+        f"support, can remove what is stored in {setting.target}, and you pay for it.",
         err=True,
     )
     if click.prompt("Type the bucket's name to go on", err=True) != setting.target:

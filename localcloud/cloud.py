@@ -29,6 +29,7 @@ from admin.setup import execute, make_plan
 from admin.stage import read_stage
 from chalicelib.policy_file import read_policy
 from localcloud.authorization import Authorization, Credentials
+from localcloud.bundles import Bundles, naming_bundles
 from localcloud.deployment import deploy, read_config
 from localcloud.functions import (
     LAMBDA_RETRY_DELAYS,
@@ -87,6 +88,7 @@ def running(
             with (
                 corrected(deliver=None if by_hand else functions.deliver),
                 serving_invoke(functions),
+                naming_bundles(endpoint),
                 _serving(listener),
             ):
                 try:
@@ -243,9 +245,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _serving(listener: socket.socket) -> Iterator[None]:
-    application = Authorization(
-        DomainDispatcherApplication(create_backend_app), administrator=ADMINISTRATOR
-    )
+    moto = DomainDispatcherApplication(create_backend_app)
+    application = Bundles(Authorization(moto, administrator=ADMINISTRATOR))
     host, port = listener.getsockname()
     server = make_server(
         host,

@@ -24,6 +24,7 @@ os.environ.update(
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -46,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the S3 conformance tests against this endpoint, with the credentials that "
         "CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY name",
     )
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Chalice has built of the app, once for all modules."""
+    return tmp_path_factory.mktemp("packages")
 
 
 @pytest.fixture

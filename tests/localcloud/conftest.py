@@ -14,12 +14,6 @@ def cloud():
         yield cloud
 
 
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """What Chalice has built of the app, once for all modules."""
-    return tmp_path_factory.mktemp("packages")
-
-
 @pytest.fixture(scope="module")
 def deployed(packages):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.

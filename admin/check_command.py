@@ -1,0 +1,79 @@
+"""`backups check` as people and programs read it."""
+
+import json
+import sys
+
+import click
+
+from admin.account import Account
+from admin.check import check
+from admin.finding import Report
+from admin.setting import Wishes
+from admin.stage import Stage
+from admin.worst_case import largest_stored, worst_case
+from chalicelib.policy import Policy
+
+SOMETHING_IS_WRONG = 1
+COULD_NOT_FIND_OUT = 3
+
+
+def show_check(
+    account: Account,
+    stage: Stage,
+    policy: Policy,
+    wishes: Wishes,
+    *,
+    lock_named: bool,
+    as_json: bool,
+) -> None:
+    """Print what `check` found; exits 1 if something is wrong, else 3 if not all could be seen."""
+    click.echo(f"Stage {stage.name}, account {account.id}, region {account.region}", err=True)
+    report = check(
+        account,
+        stage,
+        policy,
+        wishes,
+        lock_named=lock_named,
+        tell=lambda line: click.echo(line, err=True),
+    )
+    worst: list[str] = []
+    with report.seeing("the sizes of what is stored"):
+        stored = largest_stored(account, stage.settings.vault_bucket, policy)
+        worst = worst_case(policy, stored)
+    if as_json:
+        click.echo(json.dumps(_as_data(report, worst), indent=2))
+    else:
+        click.echo(_as_text(report, worst, vault=stage.settings.vault_bucket))
+    if report.findings:
+        sys.exit(SOMETHING_IS_WRONG)
+    if report.unseen:
+        sys.exit(COULD_NOT_FIND_OUT)
+
+
+def _as_data(report: Report, worst: list[str]) -> dict[str, object]:
+    return {
+        "findings": [vars(finding) for finding in report.findings],
+        "unseen": report.unseen,
+        "administrators": report.administrators,
+        "worst_case": worst,
+    }
+
+
+def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
+    lines: list[str] = []
+    for finding in report.findings:
+        lines += [f"! {finding.what}", f"    {finding.why}", f"    {finding.remedy}", ""]
+    for sentence in report.unseen:
+        lines += [f"? It could not be seen {sentence}", ""]
+    if not report.findings and not report.unseen:
+        lines.append(
+            f"Nobody can change or delete what is stored in {vault}: its policy denies it to all, "
+            "and everything is as it should be."
+        )
+    lines += [
+        "Whoever may do everything in the account could take that down first: its root user"
+        + "".join(f", {name}" for name in report.administrators)
+        + ". Against these: --lock compliance, or a vault in an account of its own.",
+        *worst,
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,725 @@
+"""Everything that keeps the promise is weakened in turn: found, named, and mended by its remedy."""
+
+import gzip
+import io
+import json
+import shlex
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from click.testing import CliRunner
+
+import admin.cli
+from admin import live
+from admin.account import Account, local_account
+from admin.check import check
+from admin.cli import cli
+from admin.desired import desired_settings
+from admin.finding import Report
+from admin.rights import grants, grants_below
+from admin.setting import Kind, Wishes
+from admin.stage import Stage, read_stage
+from chalicelib.policy_file import read_policy
+from localcloud.cloud import Cloud, running
+
+POLICY = read_policy()
+FUNCTION = "immutable-backups-dev-promote"
+USER = "immutable-backups-dev-server"
+EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
+class Live:
+    """A stage that was set up and deployed, and the account it lives in."""
+
+    def __init__(self, cloud: Cloud, packages: Path) -> None:
+        self.cloud = cloud
+        self.packages = packages
+        self.account = local_account(cloud.endpoint)
+        stage = read_stage("dev")
+        self.stage: Stage = replace(
+            stage, environment={**stage.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
+        )
+
+    def client(self, service: str) -> Any:
+        return self.account.client(service)
+
+    def check(self, *arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["check", *arguments])
+
+    def mend(self, remedy: str) -> None:
+        """Do what the command line says that a finding names."""
+        match shlex.split(remedy):
+            case ["backups", *arguments]:
+                done = CliRunner().invoke(cli, [*arguments, "--yes"])
+                assert done.exit_code == 0, done.output
+            case ["make", "deploy", "STAGE=dev"]:
+                self.cloud.deploy(packages=self.packages)
+            case ["aws", service, operation, *arguments]:
+                client = self.client("s3" if service == "s3api" else service)
+                method = operation.replace("-", "_")
+                model = client.meta.service_model.operation_model(
+                    client.meta.method_to_api_mapping[method]
+                ).input_shape
+                members = {
+                    f"--{xform_name(name, '-')}": (name, shape.type_name)
+                    for name, shape in model.members.items()
+                }
+                given = {}
+                for option, value in zip(arguments[::2], arguments[1::2], strict=True):
+                    name, kind = members[option]
+                    given[name] = json.loads(value) if kind == "structure" else value
+                getattr(client, method)(**given)
+            case _:
+                pytest.fail(f"nobody can run {remedy!r}")
+
+
+@pytest.fixture(scope="module")
+def everything(packages: Path) -> Iterator[Live]:
+    with running(retry_delays=(0, 0)) as cloud:
+        cloud.prepare()
+        cloud.deploy(packages=packages)
+        yield Live(cloud, packages)
+
+
+@pytest.fixture
+def living(everything: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """The stage, in order, with the `backups` command working on it."""
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: everything.account)
+    monkeypatch.setattr(admin.cli, "read_stage", lambda name: everything.stage)
+    return everything
+
+
+def test_what_was_just_deployed_is_clean(living: Live) -> None:
+    result = living.check()
+    assert result.exit_code == 0, result.output
+    assert "Nobody can change or delete what is stored in backups2" in result.stdout
+    assert "adds at most 26 objects a day" in result.stdout
+
+
+Weaken = Callable[[Live], object]
+WEAKENED: dict[str, tuple[Weaken, str]] = {}
+
+
+def weakened(sentence: str) -> Callable[[Weaken], Weaken]:
+    """One way to weaken the stage, and what is found then."""
+
+    def note(weaken: Weaken) -> Weaken:
+        WEAKENED[weaken.__name__.removeprefix("_").replace("_", " ")] = (weaken, sentence)
+        return weaken
+
+    return note
+
+
+def settings_of(living: Live) -> list[Any]:
+    account = living.account
+    every = desired_settings(
+        POLICY, living.stage, Wishes(), account=account.id, region=account.region
+    )
+    return list(every)
+
+
+# Buckets
+
+
+for bucket in ("backups1", "backups2"):
+    s3_changes: dict[str, tuple[Callable[..., object], str]] = {
+        "public access": (
+            lambda s3, bucket: s3.delete_public_access_block(Bucket=bucket),
+            "cannot be made public",
+        ),
+        "ownership": (
+            lambda s3, bucket: s3.put_bucket_ownership_controls(
+                Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+            ),
+            "knows no access control lists: it is ObjectWriter",
+        ),
+        "encryption": (
+            lambda s3, bucket: s3.put_bucket_encryption(
+                Bucket=bucket,
+                ServerSideEncryptionConfiguration={
+                    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+                },
+            ),
+            "is encrypted with S3's own keys: it is aws:kms",
+        ),
+        "lifecycle": (
+            lambda s3, bucket: s3.delete_bucket_lifecycle(Bucket=bucket),
+            "drops unfinished",
+        ),
+        "policy": (lambda s3, bucket: s3.delete_bucket_policy(Bucket=bucket), "there is nothing"),
+    }
+    for change, (weaken, sentence) in s3_changes.items():
+        WEAKENED[f"{change} of {bucket}"] = (
+            lambda living, weaken=weaken, bucket=bucket: weaken(living.client("s3"), bucket),  # type: ignore[misc]
+            sentence,
+        )
+
+
+def without_statement(living: Live, bucket: str, sid: str) -> None:
+    s3 = living.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != sid]
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+for bucket, sids in {
+    "backups1": ("OnlyTls", "OnlyStandard", "NoKeysOfCustomers", "NoKmsKeys"),
+    "backups2": (
+        "OnlyTls",
+        "NothingStoredIsChanged",
+        "OnlyThePromoterAdds",
+        "OnlyTheAuditLocks",
+        "OnlyWhatIsNew",
+    ),
+}.items():
+    for sid in sids:
+        WEAKENED[f"{bucket} without {sid}"] = (
+            lambda living, bucket=bucket, sid=sid: without_statement(living, bucket, sid),  # type: ignore[misc]
+            f"{sid} is missing",
+        )
+
+
+@weakened("backups2 keeps every version: it is Suspended")
+def _versioning_suspended(living: Live) -> None:
+    living.client("s3").put_bucket_versioning(
+        Bucket="backups2", VersioningConfiguration={"Status": "Suspended"}
+    )
+
+
+@weakened("locks what is stored for 30 days (governance): days is 1")
+def _the_lock_shortened(living: Live) -> None:
+    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    live.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+
+
+@weakened("locks what is stored for 30 days (governance): there is nothing")
+def _the_lock_removed(living: Live) -> None:
+    living.client("s3").put_object_lock_configuration(
+        Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+    )
+
+
+def other_rule(living: Live, rule: dict[str, Any]) -> None:
+    s3 = living.client("s3")
+    rules = s3.get_bucket_lifecycle_configuration(Bucket="backups2")["Rules"]
+    added = {"ID": "tidy up", "Status": "Enabled", "Filter": {"Prefix": ""}, **rule}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket="backups2", LifecycleConfiguration={"Rules": [*rules, added]}
+    )
+
+
+@weakened("has the rule tidy up, which lets objects expire")
+def _somebody_else_s_expiry(living: Live) -> None:
+    other_rule(living, {"Expiration": {"Days": 1}})
+
+
+@weakened("has the rule tidy up, which lets objects expire")
+def _somebody_else_s_expiry_of_versions(living: Live) -> None:
+    other_rule(living, {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
+
+
+@weakened("The policy of backups2 allows s3:GetObject to")
+def _somebody_else_s_access(living: Live) -> None:
+    s3 = living.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
+    policy["Statement"].append(
+        {
+            "Sid": "Partner",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::210987654321:root"},
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::backups2/*",
+        }
+    )
+    s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+
+
+# Servers and alerts
+
+
+@weakened("the server may upload its own keys, and nothing else: there is nothing")
+def _a_server_without_its_policy(living: Live) -> None:
+    living.client("iam").delete_user_policy(UserName=USER, PolicyName="uploads")
+
+
+@weakened("the server may upload its own keys, and nothing else: Statement is")
+def _a_server_s_policy_widened(living: Live) -> None:
+    wide = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::backups2/*"}
+    living.client("iam").put_user_policy(
+        UserName=USER,
+        PolicyName="uploads",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [wide]}),
+    )
+
+
+HARMLESS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}],
+    }
+)
+
+
+@weakened(f"{USER} has the policy more, which is not ours")
+def _another_policy_of_a_server(living: Live) -> None:
+    living.client("iam").put_user_policy(UserName=USER, PolicyName="more", PolicyDocument=HARMLESS)
+
+
+@weakened(f"{USER} has the policy arn:aws:iam::123456789012:policy/for-users, which is not ours")
+def _a_policy_attached_to_a_server(living: Live) -> None:
+    iam = living.client("iam")
+    made = iam.create_policy(PolicyName="for-users", PolicyDocument=HARMLESS)["Policy"]
+    iam.attach_user_policy(UserName=USER, PolicyArn=made["Arn"])
+
+
+@weakened(f"{USER} has what the group everybody may do, which is not ours")
+def _a_server_in_a_group(living: Live) -> None:
+    iam = living.client("iam")
+    iam.create_group(GroupName="everybody")
+    iam.add_user_to_group(GroupName="everybody", UserName=USER)
+
+
+@weakened("alerts go to the topic immutable-backups-dev-alerts: there is nothing")
+def _no_topic(living: Live) -> None:
+    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    living.client("sns").delete_topic(TopicArn=topic)
+
+
+for name, sentence in {
+    "contested": "rings when uploads are contested",
+    "rejected": "rings when uploads are rejected",
+    "promote-errors": "rings when promote fails",
+    "incoming-size": "rings when incoming holds more than 1 TiB",
+}.items():
+    WEAKENED[f"no alarm {name}"] = (
+        lambda living, name=name: living.client("cloudwatch").delete_alarms(  # type: ignore[misc]
+            AlarmNames=[f"immutable-backups-dev-alerts-{name}"]
+        ),
+        sentence,
+    )
+
+
+@weakened("rings when uploads are contested: AlarmActions is []")
+def _an_alarm_that_tells_nobody(living: Live) -> None:
+    [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
+    living.client("cloudwatch").put_metric_alarm(
+        AlarmName=alarm.target, **{**alarm.want, "AlarmActions": []}
+    )
+
+
+@weakened("promote is tried three times, and then somebody is told")
+def _failures_dropped_in_silence(living: Live) -> None:
+    living.client("lambda").delete_function_event_invoke_config(FunctionName=FUNCTION)
+
+
+# What is deployed
+
+
+@weakened(f"{FUNCTION} is not deployed")
+def _no_function(living: Live) -> None:
+    living.client("lambda").delete_function(FunctionName=FUNCTION)
+
+
+@weakened("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
+def _another_environment(living: Live) -> None:
+    living.client("lambda").update_function_configuration(
+        FunctionName=FUNCTION,
+        Environment={"Variables": {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}},
+    )
+
+
+def change_bundle(living: Live, member: str, change: Callable[[bytes], bytes | None]) -> None:
+    [zipped] = living.packages.glob("*-python*.zip")
+    out = io.BytesIO()
+    with zipfile.ZipFile(zipped) as before, zipfile.ZipFile(out, "w") as after:
+        for name in before.namelist():
+            content: bytes | None = before.read(name)
+            if name == member:
+                content = change(content or b"")
+            if content is not None:
+                after.writestr(name, content)
+    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
+
+
+@weakened("is not that of this clone: chalicelib/policy.toml")
+def _a_bundle_of_an_older_policy(living: Live) -> None:
+    change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
+
+
+@weakened("is not that of this clone: chalicelib/copying.py")
+def _a_bundle_without_a_module(living: Live) -> None:
+    change_bundle(living, "chalicelib/copying.py", lambda _: None)
+
+
+def _forget(argument: str) -> Callable[[bytes], bytes]:
+    def change(zipped: bytes) -> bytes:
+        model = json.loads(gzip.decompress(zipped))
+        del model["shapes"]["CopyObjectRequest"]["members"][argument]
+        return gzip.compress(json.dumps(model).encode(), 1)
+
+    return change
+
+
+@weakened(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
+def _a_bundle_with_an_old_boto3(living: Live) -> None:
+    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", _forget("IfNoneMatch"))
+
+
+@weakened("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
+def _a_bundle_without_boto3(living: Live) -> None:
+    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", lambda _: None)
+
+
+@weakened(f"{FUNCTION} has not the policy that your policy says")
+def _a_role_s_policy_widened(living: Live) -> None:
+    living.client("iam").put_role_policy(
+        RoleName=FUNCTION, PolicyName=FUNCTION, PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{FUNCTION} has the policy more, which is not ours")
+def _another_policy_of_the_role(living: Live) -> None:
+    living.client("iam").put_role_policy(
+        RoleName=FUNCTION, PolicyName="more", PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{FUNCTION} has the policy arn:aws:iam::123456789012:policy/for-roles, which is not")
+def _a_policy_attached_to_the_role(living: Live) -> None:
+    iam = living.client("iam")
+    made = iam.create_policy(PolicyName="for-roles", PolicyDocument=HARMLESS)["Policy"]
+    iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
+
+
+@weakened(f"Others than Lambda may become {FUNCTION}")
+def _a_role_for_others(living: Live) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
+    living.client("iam").update_assume_role_policy(
+        RoleName=FUNCTION,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+
+
+@weakened(f"S3 may not invoke {FUNCTION} for backups1")
+def _s3_may_not_invoke(living: Live) -> None:
+    client = living.client("lambda")
+    [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
+
+
+@weakened("210987654321")
+def _a_stranger_may_invoke(living: Live) -> None:
+    living.client("lambda").add_permission(
+        FunctionName=FUNCTION,
+        StatementId="stranger",
+        Action="lambda:InvokeFunction",
+        Principal="210987654321",
+    )
+
+
+@weakened("backups1 does not tell the function of uploads")
+def _no_notification(living: Live) -> None:
+    living.client("s3").put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={}
+    )
+
+
+@weakened("backups1 does not tell the function of uploads")
+def _a_notification_of_some_keys_only(living: Live) -> None:
+    s3 = living.client("s3")
+    answer = s3.get_bucket_notification_configuration(Bucket="backups1")
+    [one] = answer["LambdaFunctionConfigurations"]
+    one["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "web1/"}]}}
+    s3.put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={"LambdaFunctionConfigurations": [one]}
+    )
+
+
+# People
+
+
+def someone(
+    living: Live, name: str, action: str | list[str], resource: str = "*", **more: Any
+) -> None:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+    iam = living.client("iam")
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="rights",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statement}),
+    )
+
+
+@weakened("user deleter may s3:DeleteObject on backups2")
+def _somebody_may_delete(living: Live) -> None:
+    someone(living, "deleter", "s3:DeleteObject", "arn:aws:s3:::backups2/web1/*")
+
+
+@weakened("user locker may s3:PutObjectRetention on backups2")
+def _somebody_may_lock(living: Live) -> None:
+    someone(living, "locker", "s3:PutObjectRetention", "arn:aws:s3:::backups*")
+
+
+@weakened("user tagger may s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
+def _somebody_may_tag(living: Live) -> None:
+    someone(living, "tagger", "s3:*ObjectTagging", "arn:aws:s3:::*/*")
+
+
+@weakened("user bypasser may s3:BypassGovernanceRetention on backups2")
+def _somebody_may_bypass_with_a_second_factor(living: Live) -> None:
+    condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    someone(living, "bypasser", "s3:BypassGovernanceRetention", Condition=condition)
+
+
+@weakened("user expirer may s3:PutLifecycleConfiguration on backups2")
+def _somebody_may_let_expire(living: Live) -> None:
+    someone(living, "expirer", "s3:PutLifecycleConfiguration", "arn:aws:s3:::backups2")
+
+
+@weakened("role ci may s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
+def _a_role_may_change_the_policy(living: Live) -> None:
+    iam = living.client("iam")
+    iam.create_role(RoleName="ci", AssumeRolePolicyDocument=HARMLESS)
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:*BucketPolicy", "Resource": "arn:aws:s3:::backups2"}
+        ],
+    }
+    iam.put_role_policy(RoleName="ci", PolicyName="x", PolicyDocument=json.dumps(document))
+
+
+@weakened("user member may s3:PutBucketVersioning on backups2")
+def _a_group_may(living: Live) -> None:
+    iam = living.client("iam")
+    iam.create_group(GroupName="storage")
+    iam.put_group_policy(
+        GroupName="storage",
+        PolicyName="x",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Action": "s3:PutBucketVersioning", "Resource": "*"}
+                ],
+            }
+        ),
+    )
+    iam.create_user(UserName="member")
+    iam.add_user_to_group(GroupName="storage", UserName="member")
+
+
+@pytest.mark.parametrize("name", WEAKENED)
+def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
+    living: Live, name: str
+) -> None:
+    weaken, sentence = WEAKENED[name]
+    weaken(living)
+    result = living.check("--json")
+    assert result.exit_code == 1, result.output
+    [found] = json.loads(result.stdout)["findings"]
+    assert sentence in found["what"]
+    assert found["why"].endswith(".")
+    living.mend(found["remedy"])
+    mended = living.check()
+    assert mended.exit_code == 0, mended.output
+
+
+def test_administrators_are_listed_and_not_found(living: Live) -> None:
+    living.client("iam").create_user(UserName="may-nothing")
+    someone(living, "root-like", "*")
+    try:
+        result = living.check()
+        assert result.exit_code == 0
+        assert "its root user, user root-like" in result.stdout
+    finally:
+        living.client("iam").delete_user_policy(UserName="root-like", PolicyName="rights")
+
+
+def test_what_may_not_be_seen_is_said_and_is_no_success(living: Live) -> None:
+    iam = living.client("iam")
+    someone(living, "auditor", ["s3:Get*", "s3:List*", "sns:Get*", "cloudwatch:Describe*"])
+    key = iam.create_access_key(UserName="auditor")["AccessKey"]
+    session = boto3.Session(
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+        region_name="us-east-1",
+    )
+    everything, living.account = (
+        living.account,
+        Account(session=session, endpoint=living.cloud.endpoint),
+    )
+    try:
+        report = look(living)
+    finally:
+        living.account = everything
+    assert report.findings == []
+    unseen = " ".join(report.unseen)
+    for what in (
+        "whether the server may upload its own keys",
+        f"the function {FUNCTION}",
+        f"the policies of {USER}",
+        "who has rights on backups2",
+    ):
+        assert what in unseen
+    assert "whether backups2 keeps every version" not in unseen
+
+
+def look(living: Live, **more: Any) -> Report:
+    return check(
+        living.account,
+        more.get("stage", living.stage),
+        more.get("policy", POLICY),
+        Wishes(),
+        lock_named=False,
+        tell=lambda _: None,
+    )
+
+
+def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
+    living: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Report(unseen=["the sky"])
+    monkeypatch.setattr("admin.check_command.check", lambda *_, **__: report)
+    result = living.check()
+    assert result.exit_code == 3
+    assert "? It could not be seen the sky" in result.stdout
+    report.find("x", why="y", remedy="z")
+    assert living.check().exit_code == 1
+
+
+def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None:
+    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    live.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
+    try:
+        assert living.check().exit_code == 1
+        assert living.check("--lock-days", "7").exit_code == 0
+    finally:
+        live.write(living.account, lock)
+
+
+def test_files_of_an_earlier_policy_are_found(living: Live) -> None:
+    more = replace(POLICY, servers=("web1",))
+    found = [one.what for one in look(living, policy=more).findings]
+    assert ".chalice/policy-dev-promote.json is not what your policy says" in found
+
+
+def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(living: Live) -> None:
+    nobody = "Nobody gets the alerts"
+    assert not any(one.what.startswith(nobody) for one in look(living).findings)
+    stage = replace(living.stage, name="prod")
+    sns = living.client("sns")
+    topic = sns.create_topic(Name=stage.topic)["TopicArn"]
+    assert any(one.what.startswith(nobody) for one in look(living, stage=stage).findings)
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="you@example.org")
+    assert not any(one.what.startswith(nobody) for one in look(living, stage=stage).findings)
+    sns.delete_topic(TopicArn=topic)
+
+
+def test_of_a_bucket_that_is_not_there_nothing_else_is_said(living: Live) -> None:
+    nowhere = replace(living.stage.settings, vault_bucket="backups3")
+    found = [
+        one.what for one in look(living, stage=replace(living.stage, settings=nowhere)).findings
+    ]
+    assert "It is not so that backups3 exists, made for object lock: there is nothing" in found
+    assert not any("backups3 keeps" in one for one in found)
+
+
+def test_a_stricter_mode_for_fewer_days_becomes_neither_laxer_nor_shorter(
+    living: Live,
+) -> None:
+    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    live.write(living.account, replace(lock, want={"mode": "COMPLIANCE", "days": 7}))
+    try:
+        [found] = look(living).findings
+        assert "locks what is stored for 30 days (compliance): days is 7" in found.what
+    finally:
+        live.write(living.account, lock)
+
+
+def allow(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def deny(action: str, resource: str, **more: Any) -> dict[str, Any]:
+    statement = {"Effect": "Deny", "Action": action, "Resource": resource, **more}
+    return {"Version": "2012-10-17", "Statement": statement}
+
+
+VAULT = "arn:aws:s3:::backups2"
+ALL, ONE = allow("*", "*"), allow("s3:DeleteObject", f"{VAULT}/web1/2026*")
+BUT_READING = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "NotAction": "s3:Get*", "Resource": "*"},
+}
+
+
+def not_resource(resource: str) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": "s3:*", "NotResource": resource}
+    return {"Version": "2012-10-17", "Statement": statement}
+
+
+@pytest.mark.parametrize(
+    ("policies", "dangerous"),
+    [
+        pytest.param([], False, id="nothing"),
+        pytest.param([ALL], True, id="everything"),
+        pytest.param([ONE], True, id="a part of the vault"),
+        pytest.param([allow("s3:DeleteObject", f"{VAULT}")], False, id="the bucket alone"),
+        pytest.param([allow("s3:DeleteObject", f"{VAULT}-x/*")], False, id="another bucket"),
+        pytest.param([allow("s3:DeleteObject", "arn:aws:s3:::*")], True, id="every bucket"),
+        pytest.param([allow("s3:DeleteObject", "arn:aws:s3:::b?ckups2/*")], True, id="a ?"),
+        pytest.param([allow("S3:deleteobject", "*")], True, id="small letters"),
+        pytest.param([allow("s3:Get*", "*")], False, id="reading"),
+        pytest.param([allow(["s3:Get*", "s3:Delete*"], [VAULT, f"{VAULT}/*"])], True, id="lists"),
+        pytest.param([BUT_READING], True, id="all but reading"),
+        pytest.param([not_resource(f"{VAULT}/*")], False, id="all but the vault"),
+        pytest.param([not_resource(f"{VAULT}/web1/*")], True, id="all but a part of the vault"),
+        pytest.param([allow("*", f"{VAULT}/${{aws:username}}/*")], True, id="a variable"),
+        pytest.param([ALL, deny("s3:Delete*", "*")], False, id="denied"),
+        pytest.param([ALL, deny("s3:*", f"{VAULT}/*")], False, id="denied for the vault"),
+        pytest.param([ALL, deny("s3:*", f"{VAULT}/web1/*")], True, id="denied for a part"),
+        pytest.param(
+            [ALL, deny("s3:*", "*", Condition={"Bool": {"aws:MultiFactorAuthPresent": "false"}})],
+            True,
+            id="denied without a second factor",
+        ),
+    ],
+)
+def test_what_policies_grant_at_the_most(policies: list[Any], dangerous: bool) -> None:
+    assert grants_below(policies, "s3:DeleteObject", f"{VAULT}/") is dangerous
+
+
+def test_a_right_on_the_bucket_itself() -> None:
+    assert grants([allow("s3:Put*", VAULT)], "s3:PutBucketPolicy", VAULT)
+    assert not grants([allow("s3:Put*", f"{VAULT}/*")], "s3:PutBucketPolicy", VAULT)
+
+
+def test_a_boundary_takes_away_what_a_policy_grants(living: Live) -> None:
+    iam = living.client("iam")
+    boundary = iam.create_policy(PolicyName="reading", PolicyDocument=HARMLESS)["Policy"]["Arn"]
+    iam.create_role(
+        RoleName="bounded", AssumeRolePolicyDocument=HARMLESS, PermissionsBoundary=boundary
+    )
+    iam.put_role_policy(
+        RoleName="bounded", PolicyName="rights", PolicyDocument=json.dumps(EVERYTHING)
+    )
+    try:
+        assert look(living) == Report()
+    finally:
+        iam.delete_role_policy(RoleName="bounded", PolicyName="rights")
