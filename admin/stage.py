@@ -21,11 +21,12 @@ class StageError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage: its name and what its functions find in their environment."""
+    """One stage: its name, what its functions find in their environment, and the app's folder."""
 
     name: str
     settings: Settings
     environment: Mapping[str, str]
+    project: Path = PROJECT
 
     def function_name(self, function: str) -> str:
         """The name that Chalice gives a function, and its role, in AWS."""
@@ -57,7 +58,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         settings = Settings.from_environment(environment)
     except SettingsError as error:
         raise StageError(f"stage {name}: {error}") from None
-    return Stage(name=name, settings=settings, environment=environment)
+    return Stage(name=name, settings=settings, environment=environment, project=project)
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:

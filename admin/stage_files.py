@@ -9,29 +9,27 @@ from typing import Any
 import click
 
 from admin.permissions import function_policies
-from admin.stage import CONFIG, PROJECT, Stage, StageError, read_stage
+from admin.stage import CONFIG, Stage, StageError, read_stage
 from chalicelib.policy import Policy, PolicyError
 from chalicelib.policy_file import read_policy
 
 TOPIC = "ALERT_TOPIC_ARN"
 
 
-def stage_files(
-    policy: Policy, stage: Stage, *, topic: str | None = None, project: Path = PROJECT
-) -> dict[Path, str]:
+def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
     `topic` is the ARN that alerts go to; None leaves it as `config.json` has it.
     """
     files: dict[Path, str] = {}
     if topic:
-        path = project / CONFIG
+        path = stage.project / CONFIG
         config = json.loads(path.read_text(encoding="utf-8"))
         config["stages"][stage.name]["environment_variables"][TOPIC] = topic
         files[path] = _text(config)
         stage = replace(stage, environment={**stage.environment, TOPIC: topic})
     for function, document in function_policies(policy, stage).items():
-        files[project / ".chalice" / f"policy-{stage.name}-{function}.json"] = _text(document)
+        files[stage.project / ".chalice" / f"policy-{stage.name}-{function}.json"] = _text(document)
     return files
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 import click
 
+from admin.stage import StageError
+from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, PortTaken, running
@@ -51,8 +53,8 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
                 cloud.deploy()
                 show_ways_in(cloud, by_hand=by_hand)
             threading.Event().wait()
-    except PortTaken as taken:
-        raise click.ClickException(str(taken)) from None
+    except (PortTaken, PolicyError, StageError) as error:
+        raise click.ClickException(str(error)) from None
     except DeployError as error:
         click.echo(str(error), err=True)
         raise click.ClickException("chalice deploy failed; what it said is above.") from None

@@ -27,10 +27,9 @@ from admin.desired import desired_settings
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.stage import read_stage
-from chalicelib.policy_file import read_policy
 from localcloud.authorization import Authorization, Credentials
 from localcloud.bundles import Bundles, naming_bundles
-from localcloud.deployment import deploy, read_config
+from localcloud.deployment import deploy, read_config, read_policy_of
 from localcloud.functions import (
     LAMBDA_RETRY_DELAYS,
     NEW_ACCOUNT_CONCURRENCY,
@@ -163,14 +162,14 @@ class Cloud:
         )
         return _assume(deployed["Role"], administrator)
 
-    def prepare(self, *, stage: str = "dev") -> None:
+    def prepare(self, *, project_dir: Path = REPOSITORY, stage: str = "dev") -> None:
         """What `backups setup --apply` makes, and for each server a key."""
-        place = read_stage(stage)
+        place = read_stage(stage, project=project_dir)
         self.incoming = place.settings.incoming_bucket
         self.vault = place.settings.vault_bucket
-        self._set_up(stage)
+        self._set_up(project_dir, stage)
         iam = self.session(self.administrator).client("iam")
-        for server in read_policy().servers or (None,):
+        for server in read_policy_of(project_dir).servers or (None,):
             key = iam.create_access_key(UserName=place.server_user(server))["AccessKey"]
             self.servers[server] = Credentials(
                 access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
@@ -195,14 +194,18 @@ class Cloud:
             credentials=self.administrator,
             packages=packages,
         )
-        self._set_up(stage)
+        self._set_up(project_dir, stage)
 
-    def _set_up(self, stage: str) -> None:
+    def _set_up(self, project_dir: Path, stage: str) -> None:
         account = Account(
             session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
         )
         settings = desired_settings(
-            read_policy(), read_stage(stage), Wishes(), account=account.id, region=account.region
+            read_policy_of(project_dir),
+            read_stage(stage, project=project_dir),
+            Wishes(),
+            account=account.id,
+            region=account.region,
         )
         for _ in execute(account, make_plan(account, settings, lock_named=False)):
             pass

@@ -9,6 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from admin.stage import read_stage
+from admin.stage_files import stage_files, write_files
+from chalicelib.policy import Policy
+from chalicelib.policy_file import POLICY_FILE, read_policy
 from localcloud.authorization import Credentials
 
 # Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
@@ -30,6 +34,7 @@ def deploy(
 ) -> None:
     """Deploy a copy of the project, whose stage's functions use `endpoint` instead of AWS.
 
+    The policies of its functions are generated anew: what is tried here need not be the last word.
     pip fetches what is pinned in requirements.txt, from its own cache the second time. What is
     built is kept in the directory `packages`, for the next deployment of the very same code.
     Raises DeployError.
@@ -69,6 +74,11 @@ def read_config(project_dir: Path) -> dict[str, Any]:
     return dict(json.loads((project_dir / ".chalice" / "config.json").read_text(encoding="utf-8")))
 
 
+def read_policy_of(project_dir: Path) -> Policy:
+    """The project's chalicelib/policy.toml. Raises PolicyError."""
+    return read_policy(project_dir / "chalicelib" / POLICY_FILE.name)
+
+
 def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
     for file in ("app.py", "requirements.txt"):
         shutil.copy(project_dir / file, copy)
@@ -81,6 +91,7 @@ def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
     config = read_config(project_dir)
     config["stages"][stage]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
     (copy / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
 
 
 def _shell_without_aws() -> dict[str, str]:

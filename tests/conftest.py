@@ -33,10 +33,10 @@ from botocore.config import Config
 from moto import mock_aws
 
 from chalicelib import record
-from chalicelib.policy_file import read_policy
 from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
 from localcloud.s3 import corrected
+from tests.project import POLICY, copy_project
 from tests.wire import Wire
 from tests.world import PARTS, SINGLE, World
 
@@ -53,6 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Chalice has built of the app, once for all modules."""
     return tmp_path_factory.mktemp("packages")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project with the tests' own policy and stages: to deploy, and to run."""
+    return copy_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def world(s3: Any) -> World:
         Promoter(
             s3=s3,
             settings=Settings(incoming_bucket="backups1", vault_bucket="backups2"),
-            policy=read_policy(),
+            policy=POLICY,
             limits=SINGLE,
         ),
     )

@@ -1,11 +1,26 @@
+from functools import partial
+
 import pytest
 from botocore.loaders import create_loader
 
 import admin.cli
+import admin.stage_files
 from admin.account import Account, local_account
+from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
+from tests.project import POLICY, write_stages
 
 DESCRIPTIONS = create_loader()
+
+
+@pytest.fixture(autouse=True)
+def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+    folder = tmp_path_factory.mktemp("stages")
+    write_stages(folder)
+    for door in (admin.cli, admin.stage_files):
+        monkeypatch.setattr(door, "read_policy", lambda: POLICY)
+        monkeypatch.setattr(door, "read_stage", partial(read_stage, project=folder))
 
 
 @pytest.fixture

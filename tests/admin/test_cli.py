@@ -12,6 +12,7 @@ from admin.cli import cli
 from admin.stage import StageError, read_stage, refuse_unfinished
 from admin.stage_files import write_policies
 from chalicelib.policy_file import parse_policy
+from tests.project import STAGE, stage_named
 
 LONDON = """
 timezone = "Europe/London"
@@ -107,7 +108,7 @@ def test_a_stage_that_is_not_complete_is_refused(tmp_path: Path) -> None:
         read_stage("dev", project=tmp_path)
 
 
-def test_policies_are_written_once(tmp_path: Path) -> None:
+def test_policies_are_written_once() -> None:
     said = CliRunner().invoke(write_policies, []).stdout
     assert said == ".chalice/policy-dev-promote.json: as it was\n"
     result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
@@ -121,19 +122,19 @@ def test_policies_are_written_once(tmp_path: Path) -> None:
 )
 def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
     shell = {"AWS_ENDPOINT_URL": endpoint}
-    refuse_unfinished(read_stage("dev"), shell)
-    prod = replace(read_stage("dev"), name="prod")
+    refuse_unfinished(STAGE, shell)
+    prod = replace(STAGE, name="prod")
     with pytest.raises(StageError, match=r"AWS_ENDPOINT_URL of this shell is http.*unset it"):
         refuse_unfinished(prod, shell)
 
 
 def test_the_example_s_buckets_are_not_made() -> None:
     with pytest.raises(StageError, match="change-me-backups1 is only an example"):
-        refuse_unfinished(read_stage("prod"), {})
+        refuse_unfinished(stage_named("prod"), {})
 
 
 def test_a_stage_may_have_an_endpoint_that_is_not_local() -> None:
-    prod = replace(read_stage("dev"), name="prod", environment={})
+    prod = replace(STAGE, name="prod", environment={})
     refuse_unfinished(prod, {"AWS_ENDPOINT_URL": "https://s3.example.org"})
 
 

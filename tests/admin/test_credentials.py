@@ -21,13 +21,12 @@ from admin.cli import cli
 from admin.credentials import REVOKED, AccessKey
 from admin.cron_lines import Place, crontab, part_mib
 from admin.permissions import server_policy
-from admin.stage import read_stage
 from chalicelib.naming import Pattern
-from chalicelib.policy_file import parse_policy, read_policy
+from chalicelib.policy_file import parse_policy
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud
+from tests.project import POLICY, STAGE
 
-POLICY, STAGE = read_policy(), read_stage("dev")
 FLEET = replace(POLICY, servers=("web1", "db1"))
 UPLOAD = "backup.tar.gz.gpg"
 

@@ -1,8 +1,6 @@
 """`make deploy`: from an empty account to a protected server, and again."""
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,23 +9,13 @@ from typing import Any
 import pytest
 
 from admin.deploy import _environment
-from admin.stage import PROJECT
+from tests.project import copy_project
 
 
 @pytest.fixture
 def project(cloud: Any, tmp_path: Path) -> Path:
     """A copy of this project whose stage dev is the test's cloud."""
-    for name in ("app.py", "chalicelib", "admin", "requirements.txt"):
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, tmp_path / name)
-    shutil.copytree(
-        PROJECT / ".chalice", tmp_path / ".chalice", ignore=shutil.ignore_patterns("deploy*")
-    )
-    path = tmp_path / ".chalice" / "config.json"
-    config = json.loads(path.read_text())
-    config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = cloud.endpoint
-    path.write_text(json.dumps(config, indent=2) + "\n")
-    return tmp_path
+    return copy_project(tmp_path, endpoint=cloud.endpoint)
 
 
 def deploy(project: Path) -> str:

@@ -1,4 +1,4 @@
-"""What each principal may do, evaluated from the very files that are deployed."""
+"""What each principal may do, evaluated from what is generated; and that the files say the same."""
 
 import json
 from dataclasses import replace
@@ -10,9 +10,9 @@ from admin.stage import PROJECT, StageError, read_stage
 from admin.stage_files import stage_files
 from chalicelib.policy_file import read_policy
 from localcloud.iam import Effect, Request, evaluate
+from tests.project import POLICY, STAGE
 
-PROMOTER = json.loads((PROJECT / ".chalice" / "policy-dev-promote.json").read_text())
-POLICY = read_policy()
+PROMOTER = promoter_policy(POLICY, STAGE)
 FLEET = replace(POLICY, servers=("web1", "db1"))
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
@@ -165,7 +165,7 @@ def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_the_policy_files_are_what_the_policy_and_the_stage_ask_for(stage: str) -> None:
     """If this fails: make policies STAGE=..."""
-    for path, text in stage_files(POLICY, read_stage(stage)).items():
+    for path, text in stage_files(read_policy(), read_stage(stage)).items():
         assert path.read_text() == text, f"{path.name} is stale: make policies STAGE={stage}"
 
 
@@ -173,13 +173,13 @@ def test_chalice_deploys_these_files_and_generates_none() -> None:
     config = json.loads((PROJECT / ".chalice" / "config.json").read_text())
     assert config["autogen_policy"] is False
     for stage, settings in config["stages"].items():
-        files = {path.name for path in stage_files(POLICY, read_stage(stage))}
+        files = {path.name for path in stage_files(read_policy(), read_stage(stage))}
         functions = settings["lambda_functions"].values()
         assert {function["iam_policy_file"] for function in functions} == files
 
 
 def test_the_promoter_s_uploads_are_those_of_the_policy() -> None:
-    policy = promoter_policy(FLEET, read_stage("dev"))
+    policy = promoter_policy(FLEET, STAGE)
     assert judge(policy, "s3:GetObject", f"{INCOMING}/web1/sql.gz.gpg") is Effect.ALLOW
     assert judge(policy, "s3:GetObject", f"{INCOMING}/sql.gz.gpg") is Effect.IMPLICIT_DENY
 
@@ -195,7 +195,7 @@ def judge(
 def test_a_policy_too_large_for_iam_is_refused() -> None:
     servers = tuple(f"web{number:03}" for number in range(100))
     with pytest.raises(StageError, match="too many servers"):
-        function_policies(replace(POLICY, servers=servers), read_stage("dev"))
+        function_policies(replace(POLICY, servers=servers), STAGE)
 
 
 def test_an_unknown_server_has_no_policy() -> None:

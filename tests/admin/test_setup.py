@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,9 @@ from admin.cli import cli
 from admin.desired import desired_settings, vault_lifecycle
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
-from admin.stage import read_stage
 from chalicelib.policy import Archive
-from chalicelib.policy_file import read_policy
+from tests.project import POLICY, STAGE
 
-POLICY, STAGE = read_policy(), read_stage("dev")
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 WISHES = Wishes(alert_email="admin@example.org")
 
@@ -53,11 +52,13 @@ def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> N
     assert left(account, policy) == []
 
 
-def test_what_waits_for_the_deployment_is_said_and_then_set(account: Account, cloud: Any) -> None:
+def test_what_waits_for_the_deployment_is_said_and_then_set(
+    account: Account, cloud: Any, project: Path
+) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
     assert [setting.target for setting in plan.waiting] == ["immutable-backups-dev-promote"]
-    cloud.deploy()  # which ends with another setup
+    cloud.deploy(project_dir=project)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
     assert (plan.steps, plan.waiting) == ((), ())
     account.client("lambda").delete_function_event_invoke_config(
@@ -286,8 +287,10 @@ def test_an_endpoint_that_is_not_there_is_one_sentence(monkeypatch: pytest.Monke
     assert result.stderr.startswith("Error: AWS cannot be reached: ")
 
 
-def test_a_bucket_of_somebody_else_is_one_sentence(account: Account, cloud: Any) -> None:
-    cloud.prepare()
+def test_a_bucket_of_somebody_else_is_one_sentence(
+    account: Account, cloud: Any, project: Path
+) -> None:
+    cloud.prepare(project_dir=project)
     stranger = replace(account, session=cloud_session(cloud))
     bucket = settings(account)[0]
     with pytest.raises(admin.account.AccountError, match="belongs to somebody else"):

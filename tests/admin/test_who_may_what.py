@@ -25,14 +25,12 @@ from admin.desired import desired_settings, vault_lifecycle
 from admin.permissions import Document, document, function_policies, promoter_policy, server_policy
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
-from admin.stage import PROJECT, read_stage
-from chalicelib.policy_file import read_policy
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
 from localcloud.iam import Effect, Request, evaluate
+from tests.project import ENVIRONMENTS, POLICY, STAGE, stage_named
 
-STAGE = read_stage("dev")
-FLEET = replace(read_policy(), servers=("web1", "db1"))
+FLEET = replace(POLICY, servers=("web1", "db1"))
 OURS, THEIRS = "123456789012", "999999999999"
 IN, VAULT = STAGE.settings.incoming_bucket, STAGE.settings.vault_bucket
 BUCKET_POLICIES = {IN: incoming_policy(STAGE), VAULT: vault_policy(STAGE, account=OURS)}
@@ -421,9 +419,9 @@ def refused_rights(principal: Principal, tried: Attempt) -> list[Right]:
 
 
 def generated_documents() -> Iterator[tuple[str, Document]]:
-    for stage in (read_stage("dev"), read_stage("prod")):
+    for stage in map(stage_named, ENVIRONMENTS):
         incoming = stage.settings.incoming_bucket
-        for policy in (read_policy(), FLEET):
+        for policy in (POLICY, FLEET):
             for function, generated in function_policies(policy, stage).items():
                 yield f"{stage.name}, {function}", generated
             for name in policy.servers or (None,):
@@ -431,12 +429,10 @@ def generated_documents() -> Iterator[tuple[str, Document]]:
                 yield f"{stage.name}, {name}", generated
         yield f"{stage.name}, incoming", incoming_policy(stage)
         yield f"{stage.name}, vault", vault_policy(stage, account=OURS)
-    for path in sorted((PROJECT / ".chalice").glob("policy-*.json")):
-        yield path.name, json.loads(path.read_text())
 
 
 def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() -> None:
-    incomings = {read_stage(name).settings.incoming_bucket for name in ("dev", "prod")}
+    incomings = {stage_named(name).settings.incoming_bucket for name in ENVIRONMENTS}
     exact = tuple(f"arn:aws:s3:::{bucket}/" for bucket in incomings)
     for name, generated in generated_documents():
         for statement in generated["Statement"]:

@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.policy import Archive, PolicyError
 from chalicelib.policy_file import parse_policy, read_policy
+from tests.project import POLICY_TOML
 
 TOP = 'timezone = "Europe/London"'
 RULE = """
@@ -15,8 +16,12 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 """
 
 
-def test_the_policy_that_ships_says_what_the_description_says() -> None:
-    policy = read_policy()
+def test_the_policy_that_ships_reads_well() -> None:
+    assert read_policy().claims
+
+
+def test_a_policy_says_what_the_description_says() -> None:
+    policy = parse_policy(POLICY_TOML)
     assert policy.timezone.key == "Etc/UTC"
     assert {key: rule.store_as.text for key, (rule, _) in policy.claims.items()} == {
         "backup.tar.gz.gpg": "%Y-%m-%d.tar.gz.gpg",

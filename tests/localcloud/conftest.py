@@ -15,7 +15,7 @@ def cloud():
 
 
 @pytest.fixture(scope="module")
-def deployed(packages):
+def deployed(project, packages):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
     For one module: moto's state is one per process, and other modules use it without a server.
@@ -23,8 +23,8 @@ def deployed(packages):
     """
     with pytest.MonkeyPatch.context() as shell, running(retry_delays=(0, 0)) as cloud:
         shell.setenv("BACKUPS_DEV_ROUTES", "1")
-        cloud.prepare()
-        cloud.deploy(packages=packages)
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
         yield cloud
 
 

@@ -11,16 +11,13 @@ import sys
 import pytest
 
 from localcloud.__main__ import show_log_line
-from localcloud.cloud import REPOSITORY, PortTaken, running
+from localcloud.cloud import PortTaken, running
 from localcloud.deployment import DeployError
+from tests.project import copy_project
 
 
 def test_a_deployment_that_fails_shows_what_chalice_said(cloud, tmp_path):
-    for directory in ("chalicelib", ".chalice"):
-        (tmp_path / directory).mkdir()
-    config = (REPOSITORY / ".chalice" / "config.json").read_text()
-    (tmp_path / ".chalice" / "config.json").write_text(config)
-    (tmp_path / "requirements.txt").touch()
+    copy_project(tmp_path)
     (tmp_path / "app.py").write_text("raise RuntimeError('half an app')")
     with pytest.raises(DeployError, match="half an app"):
         cloud.deploy(project_dir=tmp_path)
@@ -48,9 +45,9 @@ def test_there_is_one_cloud_at_a_time(cloud):
         pass
 
 
-def test_nothing_of_one_cloud_is_in_the_next():
+def test_nothing_of_one_cloud_is_in_the_next(project):
     with running() as cloud:
-        cloud.prepare()
+        cloud.prepare(project_dir=project)
     with running() as cloud:
         administrator = cloud.session(cloud.administrator)
         assert administrator.client("s3").list_buckets()["Buckets"] == []
@@ -71,10 +68,10 @@ def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkey
 PROGRAM = [sys.executable, "-m", "localcloud"]
 
 
-def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(tmp_path):
+def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(project):
     with subprocess.Popen(
         [*PROGRAM, "--port", "0", "--by-hand"],
-        cwd=REPOSITORY,
+        cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -116,12 +113,12 @@ print(s3.list_objects_v2(Bucket="backups2")["KeyCount"], "objects")
 """
 
 
-def test_make_local_says_that_its_port_is_taken():
+def test_make_local_says_that_its_port_is_taken(project):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         ended = subprocess.run(
             [*PROGRAM, "--port", str(port)],
-            cwd=REPOSITORY,
+            cwd=project,
             capture_output=True,
             text=True,
             check=False,

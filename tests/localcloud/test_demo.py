@@ -13,11 +13,11 @@ from localcloud.narration import NotAsPromisedError, Shell, expect, expect_refus
 
 
 @pytest.fixture(scope="module")
-def told():
+def told(project):
     """What `make demo` prints into a pipe."""
     return subprocess.run(
         [sys.executable, "-m", "localcloud.demo"],
-        cwd=REPOSITORY,
+        cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.awslambda.models import lambda_backends
 
-from chalicelib.policy_file import read_policy
+from tests.project import POLICY
 
 UPLOAD = "backup.tar.gz.gpg"
 
@@ -20,7 +20,7 @@ def test_a_servers_upload_is_promoted_by_the_deployed_app(deployed):
     deployed.functions.wait_until_quiet(timeout=120)
 
     administrator = deployed.session(deployed.administrator).client("s3")
-    slot = read_policy().slot_of(UPLOAD, datetime.now(UTC)).name
+    slot = POLICY.slot_of(UPLOAD, datetime.now(UTC)).name
     stored = administrator.get_object(Bucket="backups2", Key=slot)
     assert stored["Body"].read() == b"a night's work"
     assert stored["Metadata"]["source-key"] == UPLOAD

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +12,8 @@ import urllib.request
 
 import pytest
 
-from localcloud.cloud import REPOSITORY, running
+from localcloud.cloud import running
+from tests.project import copy_project
 
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 
@@ -28,16 +28,9 @@ def cloud():
 @pytest.fixture
 def project(cloud, packages, tmp_path):
     """A copy of this project whose stage dev is the test's cloud."""
-    for name in ("app.py", "chalicelib", "localcloud", ".chalice"):
-        source = REPOSITORY / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
-    path = tmp_path / ".chalice" / "config.json"
-    config = json.loads(path.read_text())
-    config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = cloud.endpoint
-    path.write_text(json.dumps(config))
-    cloud.prepare()
-    cloud.deploy(packages=packages)
+    copy_project(tmp_path, endpoint=cloud.endpoint)
+    cloud.prepare(project_dir=tmp_path)
+    cloud.deploy(project_dir=tmp_path, packages=packages)
     return tmp_path
 
 

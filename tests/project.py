@@ -1,0 +1,83 @@
+"""A project of the tests' own: this one's code with a policy and stages that nobody edits.
+
+Whoever runs the tests has made `chalicelib/policy.toml` and `.chalice/config.json` theirs.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from admin.stage import APP_NAME, CONFIG, FUNCTIONS, PROJECT, Stage, read_stage
+from admin.stage_files import stage_files, write_files
+from chalicelib.policy_file import parse_policy
+from chalicelib.settings import Settings
+
+# As this project ships it.
+POLICY_TOML = """
+timezone = "Etc/UTC"
+
+[[rule]]
+upload   = "backup.tar.gz.gpg"
+store_as = "%Y-%m-%d.tar.gz.gpg"
+
+[[rule]]
+upload   = "sql.gz.gpg"
+store_as = "%Y-%m-%d.%H.sql.gz.gpg"
+"""
+ENVIRONMENTS = {
+    "dev": {
+        "INCOMING_BUCKET": "backups1",
+        "VAULT_BUCKET": "backups2",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "ALERT_TOPIC_ARN": f"arn:aws:sns:us-east-1:123456789012:{APP_NAME}-dev-alerts",
+    },
+    "prod": {"INCOMING_BUCKET": "change-me-backups1", "VAULT_BUCKET": "change-me-backups2"},
+}
+
+
+def stage_named(name: str, *, project: Path = PROJECT) -> Stage:
+    """A stage of the tests' own, whatever the project's configuration says."""
+    environment = ENVIRONMENTS[name]
+    return Stage(
+        name=name,
+        settings=Settings.from_environment(environment),
+        environment=environment,
+        project=project,
+    )
+
+
+POLICY, STAGE = parse_policy(POLICY_TOML), stage_named("dev")
+
+
+def write_stages(project: Path, *, endpoint: str | None = None) -> None:
+    """Write `.chalice/` with the tests' stages; dev is the local cloud at `endpoint`."""
+    # How functions are run is deployed as it ships; which and where, the tests say.
+    config: dict[str, Any] = json.loads((PROJECT / CONFIG).read_text())
+    config["stages"] = {
+        name: {
+            "environment_variables": dict(environment),
+            "lambda_functions": {
+                function: {"iam_policy_file": f"policy-{name}-{function}.json"}
+                for function in FUNCTIONS
+            },
+        }
+        for name, environment in ENVIRONMENTS.items()
+    }
+    if endpoint:
+        config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
+    (project / CONFIG).parent.mkdir()
+    (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    for name in ENVIRONMENTS:
+        write_files(stage_files(POLICY, read_stage(name, project=project)))
+
+
+def copy_project(folder: Path, *, endpoint: str | None = None) -> Path:
+    """Copy what runs and what is deployed into `folder`, with the tests' policy and stages."""
+    for name in ("app.py", "requirements.txt"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("admin", "chalicelib", "localcloud"):
+        shutil.copytree(PROJECT / name, folder / name)
+    (folder / "chalicelib" / "policy.toml").write_text(POLICY_TOML)
+    write_stages(folder, endpoint=endpoint)
+    return folder
