@@ -11,6 +11,8 @@ from chalicelib.record import NAMESPACE, SERVICE
 A_DAY = 86_400
 # More than this in incoming, in bytes, and somebody should look: it is emptied as it fills.
 INCOMING_ALARM_BYTES = 1024**4
+# They invoke themselves, until all is copied.
+END_THEIR_OWN_CHAIN = ("promote",)
 
 
 def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
@@ -80,6 +82,15 @@ def functions(stage: Stage, topic: str) -> Iterator[Setting]:
             want={"retries": 2, "on_failure": topic},
             says=f"{function} is tried three times, and then somebody is told",
             why="An event that is given up in silence is a backup that stays behind.",
+            waits=True,
+        )
+    for function in END_THEIR_OWN_CHAIN:
+        yield Setting(
+            kind=Kind.RECURSION,
+            target=stage.function_name(function),
+            want="Allow",
+            says=f"{function} may go on in a run of its own as often as it takes",
+            why="Lambda would stop the copy of a large backup after 16 runs.",
             waits=True,
         )
 

@@ -115,6 +115,17 @@ def _write_asynchronous(account: Account, setting: Setting) -> None:
     )
 
 
+def _read_recursion(account: Account, setting: Setting) -> Any:
+    answer = account.client("lambda").get_function_recursion_config(FunctionName=setting.target)
+    return answer["RecursiveLoop"]
+
+
+def _write_recursion(account: Account, setting: Setting) -> None:
+    account.client("lambda").put_function_recursion_config(
+        FunctionName=setting.target, RecursiveLoop=setting.want
+    )
+
+
 def _read_alarm(account: Account, setting: Setting) -> Any:
     answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
     for alarm in answer["MetricAlarms"]:
@@ -139,5 +150,6 @@ HANDLERS = {
     Kind.TOPIC: Handler(_read_topic, _make_topic),
     Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
     Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _write_asynchronous),
+    Kind.RECURSION: Handler(_read_recursion, _write_recursion),
     Kind.ALARM: Handler(_read_alarm, _write_alarm),
 }

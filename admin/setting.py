@@ -20,6 +20,7 @@ class Kind(StrEnum):
     TOPIC = "topic"
     SUBSCRIPTION = "subscription"
     ASYNCHRONOUS = "asynchronous invocation"
+    RECURSION = "recursion"
     ALARM = "alarm"
 
 

@@ -30,6 +30,7 @@ from admin.stage import read_stage
 from localcloud.authorization import Authorization, Credentials
 from localcloud.bundles import Bundles, naming_bundles
 from localcloud.deployment import deploy, read_config, read_policy_of
+from localcloud.function_settings import serving_settings
 from localcloud.functions import (
     LAMBDA_RETRY_DELAYS,
     NEW_ACCOUNT_CONCURRENCY,
@@ -88,6 +89,7 @@ def running(
                 corrected(deliver=None if by_hand else functions.deliver),
                 serving_invoke(functions),
                 naming_bundles(endpoint),
+                serving_settings(concurrency=concurrency),
                 _serving(listener),
             ):
                 try:

@@ -57,14 +57,16 @@ def test_what_waits_for_the_deployment_is_said_and_then_set(
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert [setting.target for setting in plan.waiting] == ["immutable-backups-dev-promote"]
+    assert {setting.target for setting in plan.waiting} == {"immutable-backups-dev-promote"}
     cloud.deploy(project_dir=project)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
     assert (plan.steps, plan.waiting) == ((), ())
-    account.client("lambda").delete_function_event_invoke_config(
-        FunctionName="immutable-backups-dev-promote"
-    )
+    functions, promote = account.client("lambda"), "immutable-backups-dev-promote"
+    functions.delete_function_event_invoke_config(FunctionName=promote)
     assert set_up(account) == ["promote is tried three times, and then somebody is told"]
+    functions.put_function_recursion_config(FunctionName=promote, RecursiveLoop="Terminate")
+    assert set_up(account) == ["promote may go on in a run of its own as often as it takes"]
+    assert left(account) == []
 
 
 def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) -> None:

@@ -375,3 +375,26 @@ def test_observers_are_told_of_every_line_and_attempt():
         cloud.functions.wait_until_quiet(timeout=60)
     assert lines.count("hello") == 2
     assert [result.attempt for result in results] == [1, 2]
+
+
+def test_a_function_is_stopped_when_it_invokes_itself_unless_that_is_allowed(cloud):
+    create(cloud, PID)
+    client = cloud.session(cloud.administrator).client("lambda")
+    answer = client.get_function_recursion_config(FunctionName="function")
+    assert answer["RecursiveLoop"] == "Terminate"
+    client.put_function_recursion_config(FunctionName="function", RecursiveLoop="Allow")
+    answer = client.get_function_recursion_config(FunctionName="function")
+    assert answer["RecursiveLoop"] == "Allow"
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_function_recursion_config(FunctionName="nowhere")
+
+
+def test_the_account_says_how_many_functions_may_run_at_a_time():
+    with running(concurrency=1000) as cloud:
+        create(cloud, PID)
+        client = cloud.session(cloud.administrator).client("lambda")
+        client.put_function_concurrency(FunctionName="function", ReservedConcurrentExecutions=10)
+        assert client.get_account_settings()["AccountLimit"] == {
+            "ConcurrentExecutions": 1000,
+            "UnreservedConcurrentExecutions": 990,
+        }
