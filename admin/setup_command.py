@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import click
 
 from admin.account import Account
+from admin.concurrency import suggestion
 from admin.desired import desired_settings
 from admin.setting import Kind, Setting, Wishes
 from admin.setup import Plan, execute, make_plan
@@ -48,6 +49,8 @@ def set_up(
     vault = stage.settings.vault_bucket
     stored = {} if vault in plan.missing else largest_stored(account, vault, policy)
     click.echo("\n".join(worst_case(policy, stored)), err=True)
+    if advice := suggestion(account, stage):
+        click.echo(advice, err=True)
     if not plan.steps and not changed:
         click.echo("Nothing to do: everything is as it should be.")
         return

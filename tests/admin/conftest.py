@@ -1,4 +1,5 @@
 from functools import partial
+from pathlib import Path
 
 import pytest
 from botocore.loaders import create_loader
@@ -14,13 +15,14 @@ DESCRIPTIONS = create_loader()
 
 
 @pytest.fixture(autouse=True)
-def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
     for door in (admin.cli, admin.stage_files):
         monkeypatch.setattr(door, "read_policy", lambda: POLICY)
         monkeypatch.setattr(door, "read_stage", partial(read_stage, project=folder))
+    return folder
 
 
 @pytest.fixture

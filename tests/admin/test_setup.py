@@ -14,10 +14,13 @@ import admin.cli
 from admin import live
 from admin.account import Account
 from admin.cli import cli
+from admin.concurrency import suggestion
 from admin.desired import desired_settings, vault_lifecycle
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
+from admin.stage import CONFIG
 from chalicelib.policy import Archive
+from localcloud.cloud import running
 from tests.project import POLICY, STAGE
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
@@ -321,3 +324,49 @@ def test_the_lifecycle_never_expires_anything_unless_the_policy_says_so() -> Non
     assert actions["immutable-backups-archive"]["Transitions"] == [
         {"Days": 30, "StorageClass": "GLACIER_IR"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_suggested"),
+    [
+        pytest.param(10, False, id="a new account, where Lambda would refuse"),
+        pytest.param(109, False, id="one too few"),
+        pytest.param(110, True, id="just enough"),
+        pytest.param(1000, True, id="an ordinary account"),
+    ],
+)
+def test_a_bound_for_floods_is_suggested_where_the_account_allows_it(
+    own_project: Path, runs: int, *, is_suggested: bool
+) -> None:
+    with running(concurrency=runs) as cloud:
+        account = admin.account.local_account(cloud.endpoint)
+        assert bool(suggestion(account, replace(STAGE, project=own_project))) is is_suggested
+
+
+def test_the_bound_for_floods_is_only_a_suggestion_and_made_once(
+    monkeypatch: pytest.MonkeyPatch, own_project: Path
+) -> None:
+    suggested = '"reserved_concurrency": 10 under lambda_functions.promote of stage dev'
+    with running(concurrency=1000) as cloud:
+        account = admin.account.local_account(cloud.endpoint)
+        monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
+        assert suggested in run("--apply", "--yes").stderr
+        again = run()
+        assert suggested in again.stderr
+        assert again.stdout.endswith("everything is as it should be.\n")
+
+        config = json.loads((own_project / CONFIG).read_text())
+        config["stages"]["dev"]["lambda_functions"]["promote"]["reserved_concurrency"] = 10
+        (own_project / CONFIG).write_text(json.dumps(config))
+        assert suggested not in run().stderr
+
+
+def test_who_may_not_see_the_account_s_limits_gets_no_suggestion(
+    account: Account, own_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        error = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+        raise admin.account.ClientError(error, "GetAccountSettings")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(account.client("lambda"), "get_account_settings", refuse)
+    assert suggestion(account, replace(STAGE, project=own_project)) is None
