@@ -1,5 +1,7 @@
 """The policy as a person would say it, and the slots that are next."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,12 @@ _ADVERBS = {
     "month": "once a month",
     "year": "once a year",
 }
+RETRIEVAL = {
+    "STANDARD_IA": "read at once, for a fee",
+    "GLACIER_IR": "read at once, for a larger fee",
+    "GLACIER": "read 3 to 5 hours after somebody asks for it",
+    "DEEP_ARCHIVE": "read 12 to 48 hours after somebody asks for it",
+}
 
 
 def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[str, Any]:
@@ -26,6 +34,8 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
         "vault": settings.vault_bucket,
         "timezone": policy.timezone.key,
         "accept_within_hours": int(policy.accept_within.total_seconds() // 3600),
+        "keep_days": policy.keep_days,
+        "archive": asdict(policy.archive) if policy.archive else None,
         "at": moment.isoformat(),
         "uploads": [
             {
@@ -58,6 +68,7 @@ def say(told: dict[str, Any], *, asked: bool) -> str:
     lines = [
         f"Uploads to {told['incoming']} are promoted into {told['vault']}, each into its own slot,",
         f"until {told['accept_within_hours']} hours after they were made. No slot is filled twice.",
+        " ".join(_keeping(told)),
     ]
     for upload in told["uploads"]:
         lines += [
@@ -70,6 +81,16 @@ def say(told: dict[str, Any], *, asked: bool) -> str:
             ),
         ]
     return "\n".join(lines)
+
+
+def _keeping(told: dict[str, Any]) -> Iterator[str]:
+    if days := told["keep_days"]:
+        yield f"What is stored expires after {days} days."
+    else:
+        yield "Nothing ever expires."
+    if archive := told["archive"]:
+        to = archive["to"]
+        yield f"After {archive['after_days']} days it is in {to}: {RETRIEVAL[to]}."
 
 
 _WHEN = ("now", "next", "then")

@@ -7,6 +7,7 @@ import click
 from admin.account import Account
 from admin.concurrency import suggestion
 from admin.desired import desired_settings
+from admin.plain_english import RETRIEVAL
 from admin.setting import Kind, Setting, Wishes
 from admin.setup import Plan, execute, make_plan
 from admin.stage import Stage
@@ -15,12 +16,6 @@ from admin.worst_case import largest_stored, worst_case
 from chalicelib.policy import Policy
 
 MINIMUM_DAYS = {"STANDARD_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
-RETRIEVAL = {
-    "STANDARD_IA": "read at once, for a fee",
-    "GLACIER_IR": "read at once, for a larger fee",
-    "GLACIER": "read 3 to 5 hours after somebody asks for it",
-    "DEEP_ARCHIVE": "read 12 to 48 hours after somebody asks for it",
-}
 
 
 def set_up(

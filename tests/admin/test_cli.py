@@ -11,8 +11,9 @@ import admin.cli
 from admin.cli import cli
 from admin.stage import StageError, read_stage, refuse_unfinished
 from admin.stage_files import write_policies
+from chalicelib.policy import Archive
 from chalicelib.policy_file import parse_policy
-from tests.project import STAGE, stage_named
+from tests.project import POLICY, STAGE, stage_named
 
 LONDON = """
 timezone = "Europe/London"
@@ -35,6 +36,42 @@ def test_the_policy_is_said_in_plain_english() -> None:
     assert "backup.tar.gz.gpg: stored once a day as %Y-%m-%d.tar.gz.gpg" in said
     assert "sql.gz.gpg: stored once an hour" in said
     assert "1 byte or more (no max_bytes); STANDARD; times in Etc/UTC" in said
+    assert "Nothing ever expires.\n" in said
+
+
+@pytest.mark.parametrize(
+    ("keeping", "said", "data"),
+    [
+        pytest.param({}, "Nothing ever expires.\n", (None, None), id="for ever"),
+        pytest.param(
+            {"keep_days": 400},
+            "What is stored expires after 400 days.\n",
+            (400, None),
+            id="for a while",
+        ),
+        pytest.param(
+            {"archive": Archive(after_days=90, to="DEEP_ARCHIVE")},
+            "Nothing ever expires. After 90 days it is in DEEP_ARCHIVE: read 12 to 48 hours after "
+            "somebody asks for it.\n",
+            (None, {"after_days": 90, "to": "DEEP_ARCHIVE"}),
+            id="for ever, in an archive",
+        ),
+        pytest.param(
+            {"keep_days": 400, "archive": Archive(after_days=30, to="GLACIER_IR")},
+            "What is stored expires after 400 days. After 30 days it is in GLACIER_IR: read at "
+            "once, for a larger fee.\n",
+            (400, {"after_days": 30, "to": "GLACIER_IR"}),
+            id="for a while, in an archive",
+        ),
+    ],
+)
+def test_how_long_backups_are_kept_is_said(
+    keeping: dict[str, Any], said: str, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(POLICY, **keeping))
+    assert said in run("policy").stdout
+    told = json.loads(run("policy", "--json").stdout)
+    assert (told["keep_days"], told["archive"]) == data
 
 
 def test_a_moment_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
