@@ -13,7 +13,7 @@ from admin.account import Account, absent_if
 from admin.finding import Report, aws
 from admin.permissions import document, function_policies
 from admin.principals import DENIAL
-from admin.stage import PROJECT, Stage
+from admin.stage import Stage
 from chalicelib.policy import Policy
 
 # What CopyObject has to know: an older boto3 refuses the call, in the function, every time.
@@ -48,7 +48,7 @@ def check_function(
             return
         configuration = found["Configuration"]
         _check_environment(report, stage, configuration, deploy=deploy)
-        _check_bundle(report, found["Code"]["Location"], name=name, deploy=deploy)
+        _check_bundle(report, stage, found["Code"]["Location"], name=name, deploy=deploy)
         role = configuration["Role"].rsplit("/", 1)[1]
         with report.seeing(f"the role {role}"):
             wanted = function_policies(policy, stage)[function]
@@ -76,11 +76,11 @@ def _check_environment(
             )
 
 
-def _check_bundle(report: Report, location: str, *, name: str, deploy: str) -> None:
+def _check_bundle(report: Report, stage: Stage, location: str, *, name: str, deploy: str) -> None:
     with urlopen(location, timeout=60) as answer:  # noqa: S310 - the address is AWS's answer
         bundle = zipfile.ZipFile(io.BytesIO(answer.read()))
     there = {member: bundle.read(member) for member in bundle.namelist() if _is_ours(member)}
-    here = dict(_sources(PROJECT))
+    here = dict(_sources(stage.project))
     if different := sorted(
         member for member in set(here) | set(there) if here.get(member) != there.get(member)
     ):

@@ -24,11 +24,10 @@ from admin.desired import desired_settings
 from admin.finding import Report
 from admin.rights import grants, grants_below
 from admin.setting import Kind, Wishes
-from admin.stage import Stage, read_stage
-from chalicelib.policy_file import read_policy
+from admin.stage import Stage
 from localcloud.cloud import Cloud, running
+from tests.project import POLICY, stage_named
 
-POLICY = read_policy()
 FUNCTION = "immutable-backups-dev-promote"
 USER = "immutable-backups-dev-server"
 EVERYTHING = {
@@ -40,11 +39,12 @@ EVERYTHING = {
 class Live:
     """A stage that was set up and deployed, and the account it lives in."""
 
-    def __init__(self, cloud: Cloud, packages: Path) -> None:
+    def __init__(self, cloud: Cloud, project: Path, packages: Path) -> None:
         self.cloud = cloud
+        self.project = project
         self.packages = packages
         self.account = local_account(cloud.endpoint)
-        stage = read_stage("dev")
+        stage = stage_named("dev", project=project)
         self.stage: Stage = replace(
             stage, environment={**stage.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
         )
@@ -62,7 +62,7 @@ class Live:
                 done = CliRunner().invoke(cli, [*arguments, "--yes"])
                 assert done.exit_code == 0, done.output
             case ["make", "deploy", "STAGE=dev"]:
-                self.cloud.deploy(packages=self.packages)
+                self.cloud.deploy(project_dir=self.project, packages=self.packages)
             case ["aws", service, operation, *arguments]:
                 client = self.client("s3" if service == "s3api" else service)
                 method = operation.replace("-", "_")
@@ -83,11 +83,11 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def everything(packages: Path) -> Iterator[Live]:
+def everything(project: Path, packages: Path) -> Iterator[Live]:
     with running(retry_delays=(0, 0)) as cloud:
-        cloud.prepare()
-        cloud.deploy(packages=packages)
-        yield Live(cloud, packages)
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
+        yield Live(cloud, project, packages)
 
 
 @pytest.fixture
@@ -313,6 +313,13 @@ def _an_alarm_that_tells_nobody(living: Live) -> None:
     [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
     living.client("cloudwatch").put_metric_alarm(
         AlarmName=alarm.target, **{**alarm.want, "AlarmActions": []}
+    )
+
+
+@weakened("promote may go on in a run of its own as often as it takes: it is Terminate")
+def _a_chain_that_lambda_would_stop(living: Live) -> None:
+    living.client("lambda").put_function_recursion_config(
+        FunctionName=FUNCTION, RecursiveLoop="Terminate"
     )
 
 
