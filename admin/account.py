@@ -1,9 +1,9 @@
 """The AWS account that a stage lives in: clients, who asks, and errors as one sentence each."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from botocore.exceptions import (
     ConnectionError as UnreachableError,
 )
 
-from admin.stage import Stage, refuse_unfinished
+from admin.stage import Stage, StageError, refuse_unfinished
 
 # Whoever holds these may do everything in a local cloud, and nothing anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
@@ -40,10 +40,14 @@ class AccountError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A way into one account and region. `endpoint` is None for AWS itself."""
+    """A way into one account and region. `endpoint` is None for AWS itself.
+
+    `elsewhere` are the ways into the accounts of buckets that are not in this one, by their names.
+    """
 
     session: boto3.Session
     endpoint: str | None = None
+    elsewhere: Mapping[str, "Account"] = field(default_factory=dict, hash=False)
 
     @property
     def region(self) -> str:
@@ -54,6 +58,10 @@ class Account:
     def id(self) -> str:
         """The account's 12-digit id."""
         return str(self.client("sts").get_caller_identity()["Account"])
+
+    def holding(self, bucket: str) -> "Account":
+        """The account that a bucket is in."""
+        return self.elsewhere.get(bucket, self)
 
     @cache  # noqa: B019 - an account lives as long as the command
     def client(self, service: str) -> Any:
@@ -71,15 +79,31 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     if stage.name == "dev":
         return local_account(stage.environment["AWS_ENDPOINT_URL"])
     refuse_unfinished(stage, os.environ)
-    try:
-        session = boto3.Session(profile_name=profile, region_name=region)
-    except ProfileNotFound as error:
-        raise AccountError(f"{error}; `aws configure list-profiles` lists them") from None
-    if session.region_name is None:
-        raise AccountError(
-            "No region is set; name it with --region, for example --region eu-west-1"
+    return _signed_in(profile, region=region)
+
+
+def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Account:
+    """`account` with a way to the vault, if that is in an account of its own (VAULT_OWNER).
+
+    `profile` leads there. Raises StageError where profile and VAULT_OWNER contradict each other,
+    AccountError for a profile that is not there.
+    """
+    owner = stage.settings.vault_owner
+    if profile is None:
+        if owner is None or owner == account.id:
+            return account
+        raise StageError(
+            f"the vault is in the account {owner} (VAULT_OWNER), and your credentials are of "
+            f"{account.id}: name a profile of the vault's account with --vault-profile"
         )
-    return Account(session=session)
+    holder = _signed_in(profile, region=account.region)
+    if owner != holder.id:
+        raise StageError(
+            f"the profile {profile} is of the account {holder.id}, and VAULT_OWNER of stage "
+            f"{stage.name} in .chalice/config.json is {owner or 'not set'}: make it "
+            f'"{holder.id}", or name another profile'
+        )
+    return replace(account, elsewhere={stage.settings.vault_bucket: holder})
 
 
 def local_account(endpoint: str) -> Account:
@@ -90,6 +114,18 @@ def local_account(endpoint: str) -> Account:
         region_name=LOCAL_REGION,
     )
     return Account(session=session, endpoint=endpoint)
+
+
+def _signed_in(profile: str | None, *, region: str | None) -> Account:
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+    except ProfileNotFound as error:
+        raise AccountError(f"{error}; `aws configure list-profiles` lists them") from None
+    if session.region_name is None:
+        raise AccountError(
+            "No region is set; name it with --region, for example --region eu-west-1"
+        )
+    return Account(session=session)
 
 
 def absent_if(code: str, ask: Callable[[], Any]) -> Any:

@@ -1,9 +1,10 @@
 """What S3 itself refuses, to anybody: the bucket policies of incoming and of the vault.
 
-They only deny. What is allowed, identity policies say; a mistake there stays harmless here.
+They deny. What is allowed, identity policies say; a mistake there stays harmless here. Only a vault
+in an account of its own has to let the promoter in.
 """
 
-from admin.permissions import Document, document
+from admin.permissions import Document, document, promoter_on_vault
 from admin.stage import Stage
 
 # Every way of changing or removing what is stored, apart from writing a new object. Nobody needs
@@ -60,15 +61,26 @@ def incoming_policy(stage: Stage) -> Document:
 def vault_policy(stage: Stage, *, account: str) -> Document:
     """Nobody changes or removes what is stored; only the promoter adds, and only what is new.
 
-    `account` is where the functions run. Roles are named by a condition: a principal that does not
-    exist yet would be refused, and a role that is made anew would no longer be meant.
+    `account` is where the functions run; a vault in another one lets the promoter in. Roles are
+    named by a condition: a principal that does not exist yet would be refused, and a role that is
+    made anew would no longer be meant.
     """
     bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     objects = [f"{bucket}/*"]
 
+    def role(function: str) -> dict[str, str]:
+        arn = f"arn:aws:iam::{account}:role/{stage.function_name(function)}"
+        return {"aws:PrincipalArn": arn}
+
     def only(sid: str, action: str, function: str) -> Document:
-        role = f"arn:aws:iam::{account}:role/{stage.function_name(function)}"
-        return _deny(sid, [action], objects, {"ArnNotEquals": {"aws:PrincipalArn": role}})
+        return _deny(sid, [action], objects, {"ArnNotEquals": role(function)})
+
+    def let_in(statement: Document) -> Document:
+        condition = {**statement.get("Condition", {}), "ArnEquals": role("promote")}
+        its_account = {"AWS": f"arn:aws:iam::{account}:root"}
+        return {**statement, "Principal": its_account, "Condition": condition}
+
+    is_elsewhere = stage.settings.vault_owner not in {None, account}
 
     return document(
         _tls_only(bucket),
@@ -85,6 +97,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
                 "Bool": {"s3:ObjectCreationOperation": "true"},
             },
         ),
+        *(let_in(statement) for statement in promoter_on_vault(stage) if is_elsewhere),
     )
 
 

@@ -43,7 +43,8 @@ def check(
         check_function(report, account, stage, policy, function=function)
     tell("Reading the rights of all users and roles ...")
     check_server_users(report, account, stage, policy)
-    check_principals(report, account, vault=stage.settings.vault_bucket)
+    vault = stage.settings.vault_bucket
+    check_principals(report, account.holding(vault), vault=vault)
     return report
 
 

@@ -9,6 +9,7 @@ from admin.account import Account
 from admin.check import check
 from admin.finding import Report
 from admin.setting import Wishes
+from admin.setup_command import place_of
 from admin.stage import Stage
 from admin.worst_case import largest_stored, worst_case
 from chalicelib.policy import Policy
@@ -27,7 +28,7 @@ def show_check(
     as_json: bool,
 ) -> None:
     """Print what `check` found; exits 1 if something is wrong, else 3 if not all could be seen."""
-    click.echo(f"Stage {stage.name}, account {account.id}, region {account.region}", err=True)
+    click.echo(place_of(stage, account), err=True)
     report = check(
         account,
         stage,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from admin import plain_english
-from admin.account import AccountError, one_sentence_each, open_account
+from admin.account import AccountError, one_sentence_each, open_account, with_vault
 from admin.check_command import COULD_NOT_FIND_OUT, show_check
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
 from admin.setting import Lock, Wishes
@@ -58,6 +58,12 @@ def _of_an_account(command: Command) -> Command:
     ):
         command = option(command)
     return _of_a_stage(command)
+
+
+def _of_a_vault(command: Command) -> Command:
+    return click.option(
+        "--vault-profile", help="The profile of the vault's account, if that is another one."
+    )(command)
 
 
 def _of_a_lock(command: Command) -> Command:
@@ -132,6 +138,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @_of_an_account
 @click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@_of_a_vault
 @_of_a_lock
 @click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
 @click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
@@ -140,6 +147,7 @@ def setup(
     stage: str,
     region: str | None,
     profile: str | None,
+    vault_profile: str | None,
     apply: bool,
     yes: bool,
     lock: str | None,
@@ -155,8 +163,9 @@ def setup(
     wishes = _wishes(lock, lock_days, alert_email)
     with _exit_statuses():
         place = read_stage(stage)
+        account = open_account(place, region=region, profile=profile)
         set_up(
-            open_account(place, region=region, profile=profile),
+            with_vault(account, place, profile=vault_profile),
             place,
             read_policy(),
             wishes,
@@ -169,6 +178,7 @@ def setup(
 
 @cli.command()
 @_of_an_account
+@_of_a_vault
 @_of_a_lock
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
 def check(
@@ -176,6 +186,7 @@ def check(
     stage: str,
     region: str | None,
     profile: str | None,
+    vault_profile: str | None,
     lock: str | None,
     lock_days: int | None,
     as_json: bool,
@@ -188,8 +199,9 @@ def check(
     wishes = _wishes(lock, lock_days)
     with _exit_statuses():
         place = read_stage(stage)
+        account = open_account(place, region=region, profile=profile)
         show_check(
-            open_account(place, region=region, profile=profile),
+            with_vault(account, place, profile=vault_profile),
             place,
             read_policy(),
             wishes,

@@ -20,8 +20,11 @@ CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 )
 @click.option("--region", help="The region of AWS; else the profile's.")
 @click.option("--profile", help="The profile of ~/.aws to use.")
+@click.option("--vault-profile", help="The profile of the vault's account, if that is another one.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def main(*, stage: str, region: str | None, profile: str | None, yes: bool) -> None:
+def main(
+    *, stage: str, region: str | None, profile: str | None, vault_profile: str | None, yes: bool
+) -> None:
     """Example: make deploy STAGE=prod ARGS="--profile backups"
 
     Runs backups setup --apply, chalice deploy, and backups setup --apply again. Safe to repeat.
@@ -31,7 +34,8 @@ def main(*, stage: str, region: str | None, profile: str | None, yes: bool) -> N
         *(("--region", region) if region else ()),
         *(("--profile", profile) if profile else ()),
     ]
-    setup = ["setup", *where, "--apply", *(["--yes"] if yes else [])]
+    vault = ["--vault-profile", vault_profile] if vault_profile else []
+    setup = ["setup", *where, *vault, "--apply", *(["--yes"] if yes else [])]
     cli(setup, standalone_mode=False)
     click.echo(f"chalice deploy --stage {stage}")
     deployed = subprocess.run(

@@ -14,7 +14,7 @@ OUR_RULES = "immutable-backups-"
 
 def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
     """Every current object of a bucket, as S3 lists it."""
-    for page in account.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket):
+    for page in _s3(account, bucket).get_paginator("list_objects_v2").paginate(Bucket=bucket):
         yield from page.get("Contents", [])
 
 
@@ -40,7 +40,7 @@ def foreign_statements(account: Account, setting: Setting) -> list[dict[str, Any
 
 def read_bucket(account: Account, setting: Setting) -> Any:
     try:
-        answer = account.client("s3").head_bucket(Bucket=setting.target)
+        answer = _s3(account, setting.target).head_bucket(Bucket=setting.target)
     except ClientError as error:
         match error.response["Error"]["Code"]:
             case "404":
@@ -69,7 +69,7 @@ def make_bucket(account: Account, setting: Setting) -> None:
     where: dict[str, Any] = {}
     if account.region != "us-east-1":  # which S3 does not let itself be told
         where = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
-    account.client("s3").create_bucket(
+    _s3(account, setting.target).create_bucket(
         Bucket=setting.target,
         ObjectLockEnabledForBucket=setting.want.get("object_lock", False),
         **where,
@@ -79,13 +79,13 @@ def make_bucket(account: Account, setting: Setting) -> None:
 def read_public_access(account: Account, setting: Setting) -> Any:
     answer = absent_if(
         "NoSuchPublicAccessBlockConfiguration",
-        lambda: account.client("s3").get_public_access_block(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_public_access_block(Bucket=setting.target),
     )
     return answer and answer["PublicAccessBlockConfiguration"]
 
 
 def write_public_access(account: Account, setting: Setting) -> None:
-    account.client("s3").put_public_access_block(
+    _s3(account, setting.target).put_public_access_block(
         Bucket=setting.target, PublicAccessBlockConfiguration=setting.want
     )
 
@@ -93,13 +93,13 @@ def write_public_access(account: Account, setting: Setting) -> None:
 def read_ownership(account: Account, setting: Setting) -> Any:
     answer = absent_if(
         "OwnershipControlsNotFoundError",
-        lambda: account.client("s3").get_bucket_ownership_controls(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_bucket_ownership_controls(Bucket=setting.target),
     )
     return answer and answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
 
 
 def write_ownership(account: Account, setting: Setting) -> None:
-    account.client("s3").put_bucket_ownership_controls(
+    _s3(account, setting.target).put_bucket_ownership_controls(
         Bucket=setting.target, OwnershipControls={"Rules": [{"ObjectOwnership": setting.want}]}
     )
 
@@ -107,7 +107,7 @@ def write_ownership(account: Account, setting: Setting) -> None:
 def read_encryption(account: Account, setting: Setting) -> Any:
     answer = absent_if(
         "ServerSideEncryptionConfigurationNotFoundError",
-        lambda: account.client("s3").get_bucket_encryption(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_bucket_encryption(Bucket=setting.target),
     )
     if answer is None:
         return None
@@ -117,17 +117,17 @@ def read_encryption(account: Account, setting: Setting) -> Any:
 
 def write_encryption(account: Account, setting: Setting) -> None:
     default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": setting.want}}
-    account.client("s3").put_bucket_encryption(
+    _s3(account, setting.target).put_bucket_encryption(
         Bucket=setting.target, ServerSideEncryptionConfiguration={"Rules": [default]}
     )
 
 
 def read_versioning(account: Account, setting: Setting) -> Any:
-    return account.client("s3").get_bucket_versioning(Bucket=setting.target).get("Status")
+    return _s3(account, setting.target).get_bucket_versioning(Bucket=setting.target).get("Status")
 
 
 def write_versioning(account: Account, setting: Setting) -> None:
-    account.client("s3").put_bucket_versioning(
+    _s3(account, setting.target).put_bucket_versioning(
         Bucket=setting.target, VersioningConfiguration={"Status": setting.want}
     )
 
@@ -135,7 +135,7 @@ def write_versioning(account: Account, setting: Setting) -> None:
 def read_lock(account: Account, setting: Setting) -> Any:
     answer = absent_if(
         "ObjectLockConfigurationNotFoundError",
-        lambda: account.client("s3").get_object_lock_configuration(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_object_lock_configuration(Bucket=setting.target),
     )
     rule = answer and answer["ObjectLockConfiguration"].get("Rule")
     if not rule:
@@ -146,7 +146,7 @@ def read_lock(account: Account, setting: Setting) -> Any:
 
 def write_lock(account: Account, setting: Setting) -> None:
     retention = {"Mode": setting.want["mode"], "Days": setting.want["days"]}
-    account.client("s3").put_object_lock_configuration(
+    _s3(account, setting.target).put_object_lock_configuration(
         Bucket=setting.target,
         ObjectLockConfiguration={
             "ObjectLockEnabled": "Enabled",
@@ -158,7 +158,9 @@ def write_lock(account: Account, setting: Setting) -> None:
 def _rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
     answer = absent_if(
         "NoSuchLifecycleConfiguration",
-        lambda: account.client("s3").get_bucket_lifecycle_configuration(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_bucket_lifecycle_configuration(
+            Bucket=setting.target
+        ),
     )
     return answer["Rules"] if answer else []
 
@@ -175,7 +177,7 @@ def read_lifecycle(account: Account, setting: Setting) -> Any:
 
 def write_lifecycle(account: Account, setting: Setting) -> None:
     others = foreign_rules(account, setting)
-    account.client("s3").put_bucket_lifecycle_configuration(
+    _s3(account, setting.target).put_bucket_lifecycle_configuration(
         Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
     )
 
@@ -183,7 +185,7 @@ def write_lifecycle(account: Account, setting: Setting) -> None:
 def _statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
     answer = absent_if(
         "NoSuchBucketPolicy",
-        lambda: account.client("s3").get_bucket_policy(Bucket=setting.target),
+        lambda: _s3(account, setting.target).get_bucket_policy(Bucket=setting.target),
     )
     statements = json.loads(answer["Policy"])["Statement"] if answer else []
     return statements if isinstance(statements, list) else [statements]
@@ -197,7 +199,12 @@ def read_policy(account: Account, setting: Setting) -> Any:
 
 def write_policy(account: Account, setting: Setting) -> None:
     others = foreign_statements(account, setting)
-    account.client("s3").put_bucket_policy(
+    _s3(account, setting.target).put_bucket_policy(
         Bucket=setting.target,
         Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
     )
+
+
+def _s3(account: Account, bucket: str) -> Any:
+    """A client that acts in the account that the bucket is in."""
+    return account.holding(bucket).client("s3")

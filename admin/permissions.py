@@ -37,14 +37,13 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
 def promoter_policy(policy: Policy, stage: Stage) -> Document:
     """Move the policy's uploads into free slots. Never delete or overwrite in the vault."""
     incoming = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
-    vault = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     uploads = [f"{incoming}/{key}" for key in policy.claims]
     topic = stage.environment.get("ALERT_TOPIC_ARN")
     # Lambda tells of events that it gave up in the name of the function's own role.
     alerts = [_allow("TellOfFailures", ["sns:Publish"], [topic])] if topic else []
     return document(
         # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
-        _allow("TellMissingFromForbidden", ["s3:ListBucket"], [incoming, vault]),
+        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [incoming]),
         _allow(
             "TakeUploads",
             [
@@ -55,6 +54,17 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
             ],
             uploads,
         ),
+        *promoter_on_vault(stage),
+        _logs(stage, "promote"),
+        *alerts,
+    )
+
+
+def promoter_on_vault(stage: Stage) -> list[Document]:
+    """What the promoter may do in the vault, as statements: look, and add what is new."""
+    vault = f"arn:aws:s3:::{stage.settings.vault_bucket}"
+    return [
+        _allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
         _allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
         _allow(
             "FillFreeSlots",
@@ -71,9 +81,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
         ),
         _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
         _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], [f"{vault}/*"]),
-        _logs(stage, "promote"),
-        *alerts,
-    )
+    ]
 
 
 def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -> Document:

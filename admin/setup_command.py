@@ -39,7 +39,7 @@ def set_up(
     changed = changes(files)
     plan = make_plan(account, settings, lock_named=lock_named)
 
-    click.echo(f"Stage {stage.name}, account {account.id}, region {account.region}", err=True)
+    click.echo(place_of(stage, account), err=True)
     _show(plan, changed.values(), policy)
     vault = stage.settings.vault_bucket
     stored = {} if vault in plan.missing else largest_stored(account, vault, policy)
@@ -62,6 +62,13 @@ def set_up(
     for step in execute(account, plan):
         click.echo(f"  {step.setting.says}")
     click.echo(f"Done: {len(plan.steps)} settings, {len(changed)} files.")
+
+
+def place_of(stage: Stage, account: Account) -> str:
+    """Where the stage lives, so that nobody changes, or trusts, another one."""
+    holder = account.holding(stage.settings.vault_bucket)
+    vault = f", the vault in account {holder.id}" if holder is not account else ""
+    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
 
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:

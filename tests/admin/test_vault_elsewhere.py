@@ -1,0 +1,160 @@
+"""A vault in an account of its own: made, deployed to, promoted into, checked, weakened, mended."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
+
+import admin.account
+from admin.account import Account, local_account, with_vault
+from admin.check import check
+from admin.desired import desired_settings
+from admin.finding import Report
+from admin.setting import Wishes
+from admin.setup import execute, make_plan
+from admin.stage import CONFIG, Stage, StageError, read_stage
+from localcloud.authorization import Credentials
+from localcloud.cloud import Cloud
+from localcloud.deployment import deploy
+from tests.project import POLICY, STAGE
+
+HOLDER = "210987654321"
+
+
+def sign_in(cloud: Cloud, owner: str) -> Account:
+    """The administrator of another account in the same cloud."""
+    iam = iam_backends[owner]["aws"]
+    iam.create_user(region_name="us-east-1", user_name="holder")
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.put_user_policy(
+        "holder", "all", json.dumps({"Version": "2012-10-17", "Statement": everything})
+    )
+    key = iam.create_access_key("holder")
+    session = boto3.Session(
+        aws_access_key_id=key.access_key_id,
+        aws_secret_access_key=key.secret_access_key,
+        region_name="us-east-1",
+    )
+    return Account(session=session, endpoint=cloud.endpoint)
+
+
+@pytest.fixture
+def stage(project: Path, cloud: Cloud, tmp_path: Path) -> Stage:
+    """The tests' stage dev, in a project of its own, with a vault in another account."""
+    own = shutil.copytree(project, tmp_path / "own")
+    config = json.loads((own / CONFIG).read_text())
+    config["stages"]["dev"]["environment_variables"] |= {
+        "VAULT_OWNER": HOLDER,
+        "AWS_ENDPOINT_URL": cloud.endpoint,
+    }
+    (own / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    return read_stage("dev", project=own)
+
+
+@pytest.fixture
+def account(cloud: Cloud, stage: Stage) -> Account:
+    return replace(
+        local_account(cloud.endpoint),
+        elsewhere={stage.settings.vault_bucket: sign_in(cloud, HOLDER)},
+    )
+
+
+def set_up(account: Account, stage: Stage) -> list[str]:
+    settings = desired_settings(POLICY, stage, Wishes(), account=account.id, region=account.region)
+    plan = make_plan(account, settings, lock_named=False)
+    return [step.setting.says for step in execute(account, plan)]
+
+
+def look(account: Account, stage: Stage) -> Report:
+    return check(account, stage, POLICY, Wishes(), lock_named=False, tell=lambda _: None)
+
+
+def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: Path) -> None:
+    set_up(account, stage)
+    deploy(
+        stage.project,
+        stage="dev",
+        endpoint=cloud.endpoint,
+        region="us-east-1",
+        credentials=cloud.administrator,
+        packages=packages,
+    )
+    set_up(account, stage)
+    assert set_up(account, stage) == []
+    assert look(account, stage) == Report(administrators=["user holder"])
+    holder = account.holding("backups2").client("s3")
+    assert [bucket["Name"] for bucket in holder.list_buckets()["Buckets"]] == ["backups2"]
+
+    key = account.client("iam").create_access_key(UserName=stage.server_user(None))["AccessKey"]
+    server = Credentials(access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
+    cloud.session(server).client("s3").put_object(
+        Bucket="backups1", Key="sql.gz.gpg", Body=b"tables"
+    )
+    cloud.functions.wait_until_quiet(timeout=60)
+    [stored] = holder.list_objects_v2(Bucket="backups2")["Contents"]
+    assert stored["Key"].endswith(".sql.gz.gpg")
+
+    refused(account.client("s3"), "get_object", stored["Key"])
+    refused(account.client("s3"), "delete_object", stored["Key"])
+    refused(holder, "delete_object", stored["Key"])
+
+    policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "FillFreeSlots"]
+    holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+    [found] = look(account, stage).findings
+    assert "FillFreeSlots is missing" in found.what
+    set_up(account, stage)
+    assert look(account, stage) == Report(administrators=["user holder"])
+
+
+def refused(s3: Any, operation: str, key: str) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(s3, operation)(Bucket="backups2", Key=key)
+
+
+def test_a_vault_in_the_same_account_needs_no_profile(cloud: Cloud) -> None:
+    here = local_account(cloud.endpoint)
+    own = replace(STAGE, settings=replace(STAGE.settings, vault_owner=here.id))
+    for stage in (STAGE, own):
+        assert with_vault(here, stage, profile=None) is here
+
+
+@pytest.mark.parametrize(
+    ("owner", "profile", "sentence"),
+    [
+        pytest.param(HOLDER, None, "name a profile of the vault's account", id="no profile"),
+        pytest.param(
+            None, "vault", 'VAULT_OWNER .* is not set: make it "210987654321"', id="unset"
+        ),
+        pytest.param("1" * 12, "vault", "is 111111111111: make it", id="another one"),
+    ],
+)
+def test_profile_and_configuration_must_agree(
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: str | None,
+    profile: str | None,
+    sentence: str,
+) -> None:
+    holder = sign_in(cloud, HOLDER)
+    monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
+    stage = replace(STAGE, settings=replace(STAGE.settings, vault_owner=owner))
+    with pytest.raises(StageError, match=sentence):
+        with_vault(local_account(cloud.endpoint), stage, profile=profile)
+
+
+def test_the_profile_of_the_vault_s_account_leads_there(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = sign_in(cloud, HOLDER)
+    monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
+    stage = replace(STAGE, settings=replace(STAGE.settings, vault_owner=HOLDER))
+    account = with_vault(local_account(cloud.endpoint), stage, profile="vault")
+    assert account.holding("backups2") is holder
+    assert account.holding("backups1") is account
