@@ -394,7 +394,35 @@ def test_the_generated_documents_say_who_may_what(who: str, tried: Attempt) -> N
     assert (refused_rights(PRINCIPALS[who], tried) == []) is (who in tried.may)
 
 
-def refused_rights(principal: Principal, tried: Attempt) -> list[Right]:
+HOLDER = "210987654321"
+ELSEWHERE = replace(STAGE, settings=replace(STAGE.settings, vault_owner=HOLDER))
+
+
+@pytest.mark.parametrize(("who", "tried"), ROWS)
+def test_into_a_vault_in_an_account_of_its_own_comes_the_promoter_alone(
+    who: str, tried: Attempt
+) -> None:
+    """With exactly the rights that it has in a vault of its own account."""
+    in_vault = [one for one in tried.rights if one.place.partition("/")[0] == VAULT]
+    policies = {**BUCKET_POLICIES, VAULT: vault_policy(ELSEWHERE, account=OURS)}
+    refused = refused_rights(
+        PRINCIPALS[who], tried, policies=policies, owners={IN: OURS, VAULT: HOLDER}
+    )
+    if who == "promoter":
+        assert refused == refused_rights(PRINCIPALS[who], tried)
+    elif in_vault:
+        assert [one for one in refused if one in in_vault] == in_vault
+    else:
+        assert (not refused) is (who in tried.may)
+
+
+def refused_rights(
+    principal: Principal,
+    tried: Attempt,
+    *,
+    policies: Mapping[str, Document] = BUCKET_POLICIES,
+    owners: Mapping[str, str] = {IN: OURS, VAULT: OURS},
+) -> list[Right]:
     caller = {
         "aws:PrincipalArn": principal.arn,
         "aws:PrincipalAccount": principal.account,
@@ -412,8 +440,8 @@ def refused_rights(principal: Principal, tried: Attempt) -> list[Right]:
                 context=caller | dict(right.context),
             ),
             identity=[principal.policy] if principal.policy else [],
-            resource=BUCKET_POLICIES[right.place.partition("/")[0]],
-            owner=OURS,
+            resource=policies[right.place.partition("/")[0]],
+            owner=owners[right.place.partition("/")[0]],
         )
     ]
 
