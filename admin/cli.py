@@ -2,6 +2,7 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from admin.account import AccountError, one_sentence_each, open_account, with_va
 from admin.check_command import COULD_NOT_FIND_OUT, show_check
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
 from admin.setting import Lock, Wishes
-from admin.setup_command import set_up
+from admin.setup_command import SetupRefused, set_up
 from admin.stage import StageError, read_stage
 from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
@@ -97,7 +98,7 @@ def _exit_statuses() -> Iterator[None]:
     try:
         with one_sentence_each():
             yield
-    except (PolicyError, StageError, CredentialsError) as error:
+    except (PolicyError, StageError, CredentialsError, SetupRefused) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(USED_WRONGLY)
     except AccountError as error:
@@ -105,7 +106,20 @@ def _exit_statuses() -> Iterator[None]:
         sys.exit(COULD_NOT_FIND_OUT)
 
 
-@click.group()
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """A crash found nothing out; that something is wrong with the backups has a status, too."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        # The door's last resort: Python's own status of a crash is 1.
+        except Exception:  # noqa: BLE001
+            traceback.print_exc()
+            sys.exit(COULD_NOT_FIND_OUT)
+
+
+@click.group(cls=_Group)
 def cli() -> None:
     """Example: backups policy
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from admin.account import Account, absent_if
+from admin.account import Account, AccountError, absent_if
 from admin.finding import Report, aws
 from admin.permissions import document, function_policies
 from admin.principals import DENIAL
@@ -77,8 +77,11 @@ def _check_environment(
 
 
 def _check_bundle(report: Report, stage: Stage, location: str, *, name: str, deploy: str) -> None:
-    with urlopen(location, timeout=60) as answer:  # noqa: S310 - the address is AWS's answer
-        bundle = zipfile.ZipFile(io.BytesIO(answer.read()))
+    try:
+        with urlopen(location, timeout=60) as answer:  # noqa: S310 - the address is AWS's answer
+            bundle = zipfile.ZipFile(io.BytesIO(answer.read()))
+    except OSError as error:
+        raise AccountError(f"the code of {name} cannot be fetched: {error}") from None
     there = {member: bundle.read(member) for member in bundle.namelist() if _is_ours(member)}
     here = dict(_sources(stage.project))
     if different := sorted(
@@ -146,10 +149,10 @@ def _check_role(
                 "iam", "detach-role-policy", role_name=role, policy_arn=attached["PolicyArn"]
             ),
         )
-    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
-    if not all(_is_for_lambda(statement) for statement in trust["Statement"]):
+    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    if not all(_is_for_lambda(one) for one in (trust if isinstance(trust, list) else [trust])):
         report.find(
-            f"Others than Lambda may become {role}: {json.dumps(trust['Statement'])}",
+            f"Others than Lambda may become {role}: {json.dumps(trust)}",
             why="Whoever is the promoter can fill slots that are still free, with anything.",
             remedy=aws("iam", "update-assume-role-policy", role_name=role, policy_document=TRUST),
         )

@@ -18,6 +18,10 @@ from chalicelib.policy import Policy
 MINIMUM_DAYS = {"STANDARD_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
 
 
+class SetupRefused(Exception):
+    """A plan that is not carried out as it was asked for; the message says why."""
+
+
 def set_up(
     account: Account,
     stage: Stage,
@@ -31,7 +35,7 @@ def set_up(
 ) -> None:
     """Show what is missing and, with `apply`, bring it about after one question.
 
-    Raises click.ClickException where a plan may not be carried out as it was asked for.
+    Raises SetupRefused where a plan may not be carried out as it was asked for.
     """
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
@@ -53,7 +57,7 @@ def set_up(
         click.echo("Nothing was changed; --apply carries this out.", err=True)
         return
     if plan.weakens and not allow_shorter:
-        raise click.ClickException(
+        raise SetupRefused(
             "Not carried out: backups would be kept for a shorter time (above). If that is meant, "
             "add --allow-shorter."
         )
@@ -96,7 +100,7 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
     if lock is not None and lock.want["mode"] == "COMPLIANCE":
         _ask_for_the_name(lock)
     if not yes and not click.confirm(f"Change {stage.name} so?", err=True):
-        raise click.Abort
+        raise SetupRefused("Nothing was changed.")
 
 
 def _ask_for_the_name(setting: Setting) -> None:
@@ -106,4 +110,4 @@ def _ask_for_the_name(setting: Setting) -> None:
         err=True,
     )
     if click.prompt("Type the bucket's name to go on", err=True) != setting.target:
-        raise click.ClickException("That is not its name; nothing was changed.")
+        raise SetupRefused("That is not its name; nothing was changed.")

@@ -201,7 +201,7 @@ def test_keeping_for_a_shorter_time_is_said_in_words_and_needs_a_word(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
 
     result = run("--apply", "--yes", "--alert-email", "admin@example.org")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "keeps backups for ever, and then 400 days: 2 would expire" in result.stdout
     assert "add --allow-shorter" in result.stderr
     assert left(account, KEEPING) != []
@@ -232,7 +232,7 @@ def test_without_apply_nothing_is_changed(account: Account) -> None:
 
 
 def test_one_question_is_asked(account: Account) -> None:
-    assert run("--apply", typed="n\n").exit_code == 1
+    assert run("--apply", typed="n\n").exit_code == 2
     assert account.client("s3").list_buckets()["Buckets"] == []
     assert run("--apply", typed="y\n").exit_code == 0
     result = run("--apply")
@@ -245,7 +245,7 @@ def test_one_question_is_asked(account: Account) -> None:
 def test_compliance_asks_for_the_bucket_s_name_whatever_was_said(account: Account) -> None:
     arguments = ("--apply", "--yes", "--lock", "compliance", "--lock-days", "7")
     result = run(*arguments, typed="backups1\n")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "cannot be undone" in result.stderr
     assert account.client("s3").list_buckets()["Buckets"] == []
     assert run(*arguments, typed="backups2\n").exit_code == 0
@@ -282,6 +282,16 @@ def test_what_aws_refuses_is_one_sentence_and_status_3(
     assert result.exit_code == 3
     assert sentence in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_crash_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(admin.cli, "set_up", crash)
+    result = run()
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == "ZeroDivisionError"
 
 
 def test_an_endpoint_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
