@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Barrier
 from typing import Any
@@ -890,6 +891,44 @@ def test_every_way_of_writing_gets_the_default_retention(store: Store) -> None:
         assert "ObjectLockRetainUntilDate" in head
         with refused(403, "AccessDenied"):
             locked.delete_object(Key=key, VersionId=head["VersionId"])
+
+
+@pytest.mark.usefixtures("double_only")  # it stays locked for a day
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_a_lock_can_be_lengthened_and_is_shortened_only_by_a_bypass(
+    store: Store, mode: str
+) -> None:
+    locked = Store(store.s3, f"locked-{uuid.uuid4()}", part_bytes=store.part_bytes)
+    locked.create_bucket(ObjectLockEnabledForBucket=True)
+    locked.put("key")
+    first = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    longer = first + timedelta(days=1)
+
+    def until() -> datetime:
+        head = locked.head_object(Key="key")
+        assert head["ObjectLockMode"] == mode
+        return head["ObjectLockRetainUntilDate"]
+
+    def lock(moment: datetime, **more: Any) -> None:
+        retention = {"Mode": mode, "RetainUntilDate": moment}
+        locked.put_object_retention(Key="key", Retention=retention, **more)
+
+    lock(first)
+    lock(longer)
+    assert until() == longer
+    with refused(403, "AccessDenied"):
+        lock(first)
+    assert until() == longer
+    if mode == "COMPLIANCE":
+        with refused(403, "AccessDenied"):
+            lock(first, BypassGovernanceRetention=True)
+        weaker = {"Mode": "GOVERNANCE", "RetainUntilDate": longer}
+        with refused(403, "AccessDenied"):
+            locked.put_object_retention(Key="key", Retention=weaker)
+        assert until() == longer
+    else:
+        lock(first, BypassGovernanceRetention=True)
+        assert until() == first
 
 
 # Owners
