@@ -1,0 +1,89 @@
+"""What docs/break-in.md promises of the moment in which an administrator lengthens locks."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from admin.account import Account
+from admin.desired import desired_settings
+from admin.setting import Wishes
+from admin.setup import execute, make_plan
+from admin.stage import PROJECT
+from localcloud.authorization import Credentials
+from localcloud.cloud import Cloud
+from tests.project import POLICY, STAGE
+
+STATEMENT = "OnlyTheAuditLocks"
+STORED = {"Bucket": "backups2", "Key": "2026-11-23.tar.gz.gpg"}
+
+
+def set_up(account: Account) -> list[str]:
+    settings = desired_settings(POLICY, STAGE, Wishes(), account=account.id, region=account.region)
+    plan = make_plan(account, settings, lock_named=False)
+    return [step.setting.says for step in execute(account, plan)]
+
+
+def store(account: Account, cloud: Cloud) -> None:
+    """Put a backup into the vault, as only the promoter may."""
+    role = account.client("iam").create_role(
+        RoleName=STAGE.function_name("promote"), AssumeRolePolicyDocument="{}"
+    )["Role"]
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    account.client("iam").put_role_policy(
+        RoleName=role["RoleName"],
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    session = account.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="run")
+    keys = session["Credentials"]
+    promoter = Credentials(
+        access_key_id=keys["AccessKeyId"],
+        secret_access_key=keys["SecretAccessKey"],
+        session_token=keys["SessionToken"],
+    )
+    cloud.session(promoter).client("s3").put_object(
+        **STORED, Body=b"all our files", IfNoneMatch="*"
+    )
+
+
+def test_locks_are_lengthened_in_a_moment_that_weakens_nothing_else(
+    account: Account, cloud: Cloud
+) -> None:
+    assert STATEMENT in (PROJECT / "docs" / "break-in.md").read_text()
+    set_up(account)
+    store(account, cloud)
+    s3 = account.client("s3")
+    version = s3.head_object(**STORED)["VersionId"]
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=300)
+
+    def lock(moment: datetime, **more: Any) -> str:
+        retention = {"Mode": "GOVERNANCE", "RetainUntilDate": moment}
+        return answer(s3.put_object_retention, **STORED, Retention=retention, **more)
+
+    assert lock(until) == "AccessDenied"
+
+    policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != STATEMENT]
+    s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+    assert lock(until) == "done"
+    assert lock(until - timedelta(days=1)) == "AccessDenied"
+    assert lock(until - timedelta(days=1), BypassGovernanceRetention=True) == "AccessDenied"
+    assert answer(s3.delete_object, **STORED) == "AccessDenied"
+    assert answer(s3.delete_object, **STORED, VersionId=version) == "AccessDenied"
+    assert answer(s3.put_object, **STORED, Body=b"rubbish") == "AccessDenied"
+    assert s3.head_object(**STORED)["ObjectLockRetainUntilDate"] == until
+
+    assert set_up(account) == [
+        "backups2 lets nobody change what is stored, and only the promoter add what is new"
+    ]
+    assert lock(until + timedelta(days=1)) == "AccessDenied"
+
+
+def answer(call: Any, **arguments: Any) -> str:
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "done"
