@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 from chalice.app import Chalice, S3Event
 
-from chalicelib.copying import Limits
+from chalicelib.part_plan import Limits
 from chalicelib.policy_file import read_policy
 from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
@@ -19,12 +19,12 @@ promoter = Promoter(
     s3=boto3.client(
         "s3",
         config=Config(
-            # A copy of 5 GiB by one request answers after a minute and a half; three of these
-            # must fit into the run.
+            # A copy of 5 GiB by one request answers after a minute and a half; five of these
+            # must fit into the run. Five attempts wait for some 15 seconds between them.
             read_timeout=150,
             connect_timeout=10,
             max_pool_connections=limits.streams,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 5},
         ),
     ),
     settings=settings,

@@ -1,6 +1,5 @@
 """The conditional copy: one source, pinned; one destination, never overwritten; all or nothing."""
 
-import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,35 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.part_plan import LARGEST_PART, Limits, Part, plan_parts
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-MIB = 1024**2
-GIB = 1024**3
-# What S3 allows (S3 user guide, "Amazon S3 multipart upload limits").
-LARGEST_SINGLE_COPY = 5 * GIB
-MOST_PARTS = 10_000
 # Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
 FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
 
 CONFLICT = "ConditionalRequestConflict"
 # A conflict means that another request is at work on the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """When a copy is made in parts, how large those are (bytes), and how many are copied at once.
-
-    One stream moves about 57 MB/s, so parts are what makes a large copy fast. `pause` is how many
-    seconds to wait, times the attempt, while another request is at work on the same slot.
-    """
-
-    single: int = 256 * MIB
-    part: int = 64 * MIB
-    streams: int = 32
-    pause: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +48,6 @@ class Destination:
     owner: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One part of a copy: its number, from 1, and its first and last byte."""
-
-    number: int
-    first: int
-    last: int
-
-
 def copy(s3: "S3Client", *, source: Source, destination: Destination, limits: Limits) -> None:
     """Copy exactly `source` to `destination`, which must not exist, with nothing but its bytes.
 
@@ -89,17 +62,8 @@ def copy(s3: "S3Client", *, source: Source, destination: Destination, limits: Li
 def is_single(source: Source, limits: Limits) -> bool:
     """Whether one request copies `source`: it is small, or only so can its checksum be kept."""
     if source.checksum and source.checksum[0] not in FULL_OBJECT_IN_PARTS:
-        return source.size <= LARGEST_SINGLE_COPY
+        return source.size <= LARGEST_PART
     return source.size <= limits.single
-
-
-def plan_parts(size: int, limits: Limits) -> list[Part]:
-    """The parts of a copy of `size` bytes: equal but for the last, at most 10,000."""
-    length = max(limits.part, math.ceil(size / MOST_PARTS))
-    return [
-        Part(number=number, first=first, last=min(first + length, size) - 1)
-        for number, first in enumerate(range(0, size, length), start=1)
-    ]
 
 
 def abort_unfinished(s3: "S3Client", *, bucket: str, key: str, owner: str | None) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
-from chalicelib.copying import Destination, Limits, Source
+from chalicelib.copying import Destination, Source
 from chalicelib.gathering import Found, gather, look_at_slot, real_version
+from chalicelib.part_plan import Limits
 from chalicelib.policy import (
     Decision,
     DeleteMarker,

@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.s3.models import s3_backends
 
-from chalicelib.copying import Limits
+from chalicelib.part_plan import Limits
 from chalicelib.promotion import Promoter
 from chalicelib.record import Notice, Record
 

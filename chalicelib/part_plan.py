@@ -1,0 +1,84 @@
+"""How a copy is divided into parts: pure, from its size and named limits alone.
+
+At 57 MB/s a stream and 30 ms a request:
+
+    size     parts  MiB each  requests  seconds
+    10 MB        1        10         5      0.3
+    250 MB      14        17        20      0.5
+    5 GiB      129        40       135      0.9
+    100 GiB    500       205       506      7.7
+    20 TiB   8,250     2,542     8,256  1,544.3
+"""
+
+import math
+from dataclasses import dataclass
+
+MIB = 1024**2
+GIB = 1024**3
+# What S3 allows (S3 user guide, "Amazon S3 multipart upload limits").
+LARGEST_PART = 5 * GIB
+MOST_PARTS = 10_000
+# One copy stream moves about this many bytes a second: a CopyObject of 5 GiB takes 94 s.
+STREAM_BYTES_PER_SECOND = 57_000_000
+# A request also costs some 6 ms of the function's share of a CPU: 1/56 of what the shortest part
+# takes. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
+PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When a copy is made in parts, how large those are (bytes), and how many are copied at once.
+
+    `single`: up to here one request copies all, in some 0.6 s.
+    `part`: no part is smaller: it takes ten times as long as the latency of its request.
+    `streams`: parts at once. S3 takes 3,500 copies a second, a container of Lambda 1,024 threads
+    and files; it divides 10,000, so that even the largest copy has no wave that is not full.
+    `reserve`: the seconds of a run that are kept for ending it: completing, or handing over.
+    `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
+    request is at work on the same slot.
+    """
+
+    single: int = 34 * MIB
+    part: int = 17 * MIB
+    streams: int = 250
+    reserve: float = 60.0
+    pause: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a copy: its number, from 1, and its first and last byte."""
+
+    number: int
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """Its number of bytes."""
+        return self.last - self.first + 1
+
+
+def plan_parts(size: int, limits: Limits) -> list[Part]:
+    """The parts of a copy of `size` bytes (1 or more): equal to a byte, and no wave half empty."""
+    number = _number_of_parts(size, limits)
+    return [
+        Part(number=one, first=size * (one - 1) // number, last=size * one // number - 1)
+        for one in range(1, number + 1)
+    ]
+
+
+def seconds_to_end(part_size: int, limits: Limits) -> float:
+    """How long before its end a run must not start a part of `part_size` bytes any more.
+
+    By then each part that it has started has ended, even at half the speed that is usual.
+    """
+    return 2 * part_size / STREAM_BYTES_PER_SECOND + limits.reserve
+
+
+def _number_of_parts(size: int, limits: Limits) -> int:
+    most = max(1, size // limits.part)
+    number = min(most, math.isqrt(PARTS_FOR_THE_PRICE_OF_A_REQUEST * most), MOST_PARTS)
+    if number > limits.streams:
+        number -= number % limits.streams
+    return max(number, math.ceil(size / LARGEST_PART))
