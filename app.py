@@ -1,6 +1,8 @@
 """The door for events: what AWS invokes. The work is in `chalicelib`."""
 
+import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +10,7 @@ import boto3
 from botocore.config import Config
 from chalice.app import Chalice, S3Event
 
+from chalicelib.handover import Run
 from chalicelib.part_plan import Limits
 from chalicelib.policy_file import read_policy
 from chalicelib.promotion import Promoter
@@ -37,9 +40,27 @@ app = Chalice(app_name="immutable-backups")
 
 @app.on_s3_event(bucket=settings.incoming_bucket, events=["s3:ObjectCreated:*"])
 def promote(event: S3Event) -> dict[str, Any]:
-    """Promote every upload that the event names."""
-    records = promoter.promote_all(event.to_dict(), now=datetime.now(UTC))
+    """Promote every upload that the event names, or go on where a run handed over."""
+    run = this_run(event.context)
+    records = promoter.promote_all(event.to_dict(), now=datetime.now(UTC), run=run)
     return {"outcomes": [record.as_dict() for record in records]}
+
+
+def this_run(context: Any) -> Run:
+    """What Lambda says of this invocation, and how it invokes the next one of this function."""
+
+    def invoke_next(event: Mapping[str, Any]) -> None:
+        # Made only here: next to no run needs it, and each start would have to wait for it.
+        boto3.client("lambda").invoke(
+            FunctionName=context.function_name,
+            InvocationType="Event",
+            Payload=json.dumps(event).encode(),
+        )
+
+    return Run(
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+        invoke_next=invoke_next,
+    )
 
 
 if os.environ.get("BACKUPS_DEV_ROUTES") == "1":

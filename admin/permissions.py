@@ -55,6 +55,8 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
             uploads,
         ),
         *promoter_on_vault(stage),
+        # A copy that takes longer than one run goes on in a next run of the same function.
+        _allow("GoOn", ["lambda:InvokeFunction"], [_arn(stage, "promote")]),
         _logs(stage, "promote"),
         *alerts,
     )
@@ -81,6 +83,7 @@ def promoter_on_vault(stage: Stage) -> list[Document]:
         ),
         _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
         _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], [f"{vault}/*"]),
+        _allow("SeeWhatIsCopied", ["s3:ListMultipartUploadParts"], [f"{vault}/*"]),
     ]
 
 
@@ -104,6 +107,10 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
             keys,
         ),
     )
+
+
+def _arn(stage: Stage, function: str) -> str:
+    return f"arn:aws:lambda:*:*:function:{stage.function_name(function)}"
 
 
 def _logs(stage: Stage, function: str) -> Document:

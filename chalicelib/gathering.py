@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.copying import error_code
+from chalicelib.copy_ends import error_code
 from chalicelib.policy import Checksum, DeleteMarker, Policy, Sealed, Slot, Stored, Upload
 from chalicelib.settings import Settings
 

@@ -252,6 +252,7 @@ class Outcome(StrEnum):
     """What can become of an upload. Anything else is an exception, and is tried again."""
 
     PROMOTED = "promoted"
+    CONTINUED = "continued"
     ALREADY_PROMOTED = "already-promoted"
     CONTESTED = "contested"
     IGNORED = "ignored"

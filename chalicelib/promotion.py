@@ -1,8 +1,9 @@
 """Promotes uploads: gather what is there, decide, act on it, record what became of it."""
 
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
-from chalicelib.copying import Destination, Source
+from chalicelib.copy_ends import Destination, Source, error_code
+from chalicelib.copying_in_parts import Interrupted
 from chalicelib.gathering import Found, gather, look_at_slot, real_version
+from chalicelib.handover import MOST_IDLE_RUNS, Handover, Run, StalledCopyError
 from chalicelib.part_plan import Limits
 from chalicelib.policy import (
     Decision,
@@ -26,12 +29,18 @@ from chalicelib.policy import (
 )
 from chalicelib.record import Notice, Record
 from chalicelib.settings import Settings
+from chalicelib.tidying import Tidying
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # How often one run tries to copy while uploads keep changing under it, or others are at work.
 ATTEMPTS = 5
+
+
+def _no_hurry() -> float:
+    """The seconds that are left where nothing ends a run: outside of Lambda."""
+    return math.inf
 
 
 class ForeignEventError(ValueError):
@@ -51,16 +60,26 @@ class Promoter:
     policy: Policy
     limits: Limits
 
-    def promote_all(self, event: Mapping[str, Any], *, now: datetime) -> list[Record]:
+    def promote_all(
+        self, event: Mapping[str, Any], *, now: datetime, run: Run | None = None
+    ) -> list[Record]:
         """Promote every upload that an S3 notification names; one that fails stops no other.
 
+        What `run` has no time for goes on in a next run. Without `run` there is no hurry.
         Raises ExceptionGroup of what failed, after all were tried, so that Lambda tries again.
         """
         records: list[Record] = []
         failures: list[Exception] = []
+        seconds_left = run.seconds_left if run else _no_hurry
+        handed = Handover.of_event(event)
         for entry in event["Records"]:
             try:
-                records.append(self.promote(self._notice(entry), now=now))
+                done = self.promote(
+                    self._notice(entry), now=now, seconds_left=seconds_left, handed=handed
+                )
+                if run and done.handover:
+                    run.invoke_next({"Records": [entry], "handover": asdict(done.handover)})
+                records.append(done)
             # The door's last resort: whatever goes wrong with one upload must not hide the others.
             except Exception as error:  # noqa: BLE001
                 record.write_failure(entry, error)
@@ -71,29 +90,48 @@ class Promoter:
             raise ExceptionGroup(f"{len(failures)} of {total} uploads were not settled", failures)
         return records
 
-    def promote(self, notice: Notice, *, now: datetime) -> Record:
+    def promote(
+        self,
+        notice: Notice,
+        *,
+        now: datetime,
+        seconds_left: Callable[[], float] = _no_hurry,
+        handed: Handover | None = None,
+    ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        Raises ClientError, BotoCoreError or UnverifiedCopyError when it could not be settled.
+        A large copy goes on where the run before this one `handed` it over; if the time is up
+        again, the record has the handover for the next one.
+        Raises ClientError, BotoCoreError, UnverifiedCopyError or StalledCopyError when it could not
+        be settled.
         """
         started = time.monotonic()
         found = self._gather(notice)
         for attempt in count(1):
             decision = self._decide(notice, found, now)
             try:
-                self._act(decision, found)
+                handover = self._act(decision, found, seconds_left, handed)
                 break
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
                 before, found = found, self._gather(notice)
-                conflict = copying.error_code(error) == copying.CONFLICT
+                conflict = error_code(error) == copying.CONFLICT
                 if found.stored == before.stored and (
                     attempt >= ATTEMPTS or not (conflict or found.upload != before.upload)
                 ):
                     raise
                 if conflict:
                     time.sleep(self.limits.pause * attempt)
-        return self._record(notice, decision, found, seconds=time.monotonic() - started)
+        if handover:
+            decision = replace(
+                decision,
+                outcome=Outcome.CONTINUED,
+                reason=f"{handover.slot} is copied in part; run {handover.run} goes on.",
+            )
+        seconds = time.monotonic() - started
+        entry = Record.of(notice, decision, found.upload, handover=handover, seconds=seconds)
+        record.write(entry)
+        return entry
 
     def _gather(self, notice: Notice) -> Found:
         return gather(
@@ -109,67 +147,69 @@ class Promoter:
             self.policy, key=notice.key, upload=found.upload, stored=found.stored, now=now
         )
 
-    def _act(self, decision: Decision, found: Found) -> None:
-        slot, upload, stored = decision.slot, found.upload, found.stored
+    def _act(
+        self,
+        decision: Decision,
+        found: Found,
+        seconds_left: Callable[[], float],
+        handed: Handover | None,
+    ) -> Handover | None:
+        """Do what was decided; what to hand over of a copy that this run had no time to finish."""
+        slot, upload, tidying = decision.slot, found.upload, self._tidying
+        if handed and not handed.is_about(decision, upload):
+            tidying.abort(handed.copy)
+            handed = None
+        if decision.outcome is Outcome.GONE:
+            tidying.tidy_vault()
         if slot is None or not isinstance(upload, Upload):
-            return
-        source = self._source(upload)
+            return None
         if decision.outcome is Outcome.PROMOTED:
-            copying.copy(
-                self.s3,
-                source=source,
-                destination=self._destination(slot, upload),
-                limits=self.limits,
-            )
-            stored = look_at_slot(self.s3, self.settings, slot)
-        settled = decision.outcome in {Outcome.PROMOTED, Outcome.ALREADY_PROMOTED}
-        if settled:
-            _verify(slot, upload=upload, stored=stored)
-        if stored is not None and not copying.is_single(source, self.limits):
-            self._tidy(slot)
-        if settled:
+            return self._fill(slot, upload, seconds_left, handed)
+        source, again = self._source(upload), decision.outcome is Outcome.ALREADY_PROMOTED
+        if again:
+            _verify(slot, source, upload=upload, stored=found.stored)
+        if found.stored is not None and (again or not copying.is_single(source, self.limits)):
+            tidying.tidy_slot(slot)
+        if again:
             copying.remove(self.s3, source)
+        return None
 
-    def _tidy(self, slot: Slot) -> None:
-        """Abort what was begun for a slot that is taken, here or by a run that was killed.
-
-        It can never be finished, and would only be billed, until S3's lifecycle aborts it: so this
-        fails nothing.
-        """
-        try:
-            copying.abort_unfinished(
-                self.s3,
-                bucket=self.settings.vault_bucket,
-                key=slot.name,
-                owner=self.settings.vault_owner,
-            )
-        except (ClientError, BotoCoreError) as error:
-            record.write_untidy(slot.name, error)
-
-    def _record(
-        self, notice: Notice, decision: Decision, found: Found, *, seconds: float
-    ) -> Record:
-        slot = decision.slot
-        upload = found.upload if isinstance(found.upload, Upload) else None
-        checksum = upload.checksum if upload else None
-        entry = Record(
-            outcome=decision.outcome,
-            reason=decision.reason,
-            upload=notice.key,
-            slot=slot.name if slot else None,
-            rule=slot.rule.upload if slot else None,
-            server=slot.server if slot else None,
-            size=upload.size if upload else None,
-            etag=upload.etag if upload else None,
-            version_id=upload.version_id if upload else notice.version_id,
-            uploaded_at=upload.last_modified.isoformat() if upload else None,
-            checksum=f"{checksum.algorithm}:{checksum.value}" if checksum else None,
-            claimed_ip=notice.claimed_ip,
-            claimed_principal=notice.claimed_principal,
-            seconds=round(seconds, 3),
+    def _fill(
+        self,
+        slot: Slot,
+        upload: Upload,
+        seconds_left: Callable[[], float],
+        handed: Handover | None,
+    ) -> Handover | None:
+        """Move the upload into its slot, which was free when it was looked at."""
+        source = self._source(upload)
+        copied = copying.copy(
+            self.s3,
+            source=source,
+            destination=self._destination(slot, upload),
+            limits=self.limits,
+            seconds_left=seconds_left,
+            upload_id=handed.upload_id if handed else None,
         )
-        record.write(entry)
-        return entry
+        if isinstance(copied, Interrupted):
+            handover = Handover.of_copy(copied, slot, upload, handed)
+            if handover.idle == MOST_IDLE_RUNS:
+                self._tidying.abort(handover.copy)
+                raise StalledCopyError(
+                    f"{slot.name}: {copied.missing} parts are missing, and {MOST_IDLE_RUNS} runs "
+                    "had no time to copy one; raise lambda_timeout in .chalice/config.json"
+                )
+            return handover
+        if not copied.proven:
+            stored = look_at_slot(self.s3, self.settings, slot)
+            _verify(slot, source, upload=upload, stored=stored)
+        self._tidying.abort_all(copied.others)
+        copying.remove(self.s3, source)
+        return None
+
+    @property
+    def _tidying(self) -> Tidying:
+        return Tidying(s3=self.s3, settings=self.settings, policy=self.policy)
 
     def _notice(self, entry: Mapping[str, Any]) -> Notice:
         """What one record of an event says about a bucket of ours; all of it may be a lie."""
@@ -215,11 +255,13 @@ class Promoter:
         )
 
 
-def _verify(slot: Slot, *, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
+def _verify(
+    slot: Slot, source: Source, *, upload: Upload, stored: Stored | DeleteMarker | None
+) -> None:
     """Make sure, before the only other copy is removed, that the slot holds the upload's bytes."""
     if not isinstance(stored, Stored) or not stored.came_from(upload):
         raise UnverifiedCopyError(f"{slot.name} does not hold {upload.key}: {stored}")
-    if upload.checksum is not None and stored.checksum != upload.checksum:
+    if source.kept_checksum is not None and stored.checksum != upload.checksum:
         raise UnverifiedCopyError(
             f"{slot.name} has the checksum {stored.checksum}, {upload.key} has {upload.checksum}"
         )

@@ -8,13 +8,14 @@
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.policy import Outcome
+from chalicelib.handover import Handover
+from chalicelib.policy import Decision, Outcome, Sealed, Upload
 
 SERVICE = "immutable-backups"
 NAMESPACE = "ImmutableBackups"
@@ -52,7 +53,10 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`."""
+    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`.
+
+    `handover` is there when it was copied in part, and says how to go on.
+    """
 
     outcome: Outcome
     reason: str
@@ -67,11 +71,44 @@ class Record:
     checksum: str | None = None
     claimed_ip: str | None = None
     claimed_principal: str | None = None
+    handover: Handover | None = None
     seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        notice: Notice,
+        decision: Decision,
+        upload: Upload | Sealed | None,
+        *,
+        handover: Handover | None,
+        seconds: float,
+    ) -> "Record":
+        """The record of what was decided about an upload, and done within as many seconds."""
+        slot, seen = decision.slot, upload if isinstance(upload, Upload) else None
+        checksum = seen.checksum if seen else None
+        return cls(
+            outcome=decision.outcome,
+            reason=decision.reason,
+            upload=notice.key,
+            slot=slot.name if slot else None,
+            rule=slot.rule.upload if slot else None,
+            server=slot.server if slot else None,
+            size=seen.size if seen else None,
+            etag=seen.etag if seen else None,
+            version_id=seen.version_id if seen else notice.version_id,
+            uploaded_at=seen.last_modified.isoformat() if seen else None,
+            checksum=f"{checksum.algorithm}:{checksum.value}" if checksum else None,
+            claimed_ip=notice.claimed_ip,
+            claimed_principal=notice.claimed_principal,
+            handover=handover,
+            seconds=round(seconds, 3),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain data, in the order of its fields."""
-        return {**self.__dict__, "outcome": self.outcome.value}
+        handover = asdict(self.handover) if self.handover else None
+        return {**self.__dict__, "outcome": self.outcome.value, "handover": handover}
 
 
 def write(record: Record) -> None:
@@ -92,9 +129,9 @@ def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
     )
 
 
-def write_untidy(slot: str, error: Exception) -> None:
+def write_untidy(error: Exception) -> None:
     """Write one line about unfinished copies that could not be removed."""
-    logger.warning("untidy: %s: %s", type(error).__name__, error, slot=slot)
+    logger.warning("untidy: %s: %s", type(error).__name__, error)
 
 
 def flush_metrics() -> None:

@@ -18,4 +18,4 @@ def events() -> Any:
     notification = routes.current_request.json_body
     if not isinstance(notification, dict) or not isinstance(notification.get("Records"), list):
         raise BadRequestError('Post an S3 notification: {"Records": [{"s3": ...}]}')
-    return promote(notification, None)
+    return promote(notification, routes.lambda_context)

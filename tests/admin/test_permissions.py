@@ -18,6 +18,7 @@ INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
 LOGS = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/immutable-backups-"
 
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:immutable-backups-dev-"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 
 CREATES = {"s3:ObjectCreationOperation": "true"}
@@ -70,6 +71,8 @@ NOBODY_ELSE_MAY = [
         pytest.param("s3:PutObject", SLOT, STEP, id="copy a part"),
         pytest.param("s3:AbortMultipartUpload", SLOT, {}, id="abort a copy"),
         pytest.param("s3:ListBucketMultipartUploads", VAULT, {}, id="find unfinished copies"),
+        pytest.param("s3:ListMultipartUploadParts", SLOT, {}, id="see what is copied"),
+        pytest.param("lambda:InvokeFunction", f"{FUNCTION}promote", {}, id="go on in a next run"),
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:log-stream:x", {}, id="log"),
         pytest.param("sns:Publish", TOPIC, {}, id="tell of a failure"),
     ],
@@ -97,6 +100,15 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
         pytest.param("logs:PutLogEvents", f"{LOGS}prod-promote:x", {}, id="another stage's log"),
         pytest.param("logs:DeleteLogGroup", f"{LOGS}dev-promote", {}, id="remove its log"),
         pytest.param("sns:Publish", f"{TOPIC}2", {}, id="tell somebody else"),
+        pytest.param("s3:ListMultipartUploadParts", UPLOAD, {}, id="see what is uploaded"),
+        pytest.param("lambda:InvokeFunction", f"{FUNCTION}audit", {}, id="invoke another function"),
+        pytest.param(
+            "lambda:InvokeFunction", f"{FUNCTION}promote2", {}, id="one that begins alike"
+        ),
+        pytest.param(
+            "lambda:InvokeFunction", f"{FUNCTION}promote:v1", {}, id="an old version of itself"
+        ),
+        pytest.param("lambda:UpdateFunctionCode", f"{FUNCTION}promote", {}, id="change itself"),
         pytest.param("iam:PassRole", "arn:aws:iam::123456789012:role/x", {}, id="pass a role"),
         pytest.param("kms:Decrypt", "*", {}, id="decrypt"),
         *(

@@ -276,7 +276,7 @@ BACKUPS = {
     "complete over a backup": row(NOBODY, STORED, "PutObject", PARTS, by=COMPLETE),
     "abort a copy": row(READERS, FREE, "AbortMultipartUpload", NOT_BEGUN),
     "list a copy's parts": row(
-        KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
+        READERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
     # Removing and changing: nobody, whatever else they may. Only the audit touches locks.
     "delete a backup": row(NOBODY, STORED, "DeleteObject"),
@@ -414,6 +414,23 @@ def test_into_a_vault_in_an_account_of_its_own_comes_the_promoter_alone(
         assert [one for one in refused if one in in_vault] == in_vault
     else:
         assert (not refused) is (who in tried.may)
+
+
+@pytest.mark.parametrize(("function", "may"), [("promote", {"promoter"}), ("audit", NOBODY)])
+def test_functions_are_invoked_by_themselves_at_most(function: str, may: AbstractSet[str]) -> None:
+    """And by whoever may do everything: an intruder on a server may not make up a handover."""
+    arn = f"arn:aws:lambda:us-east-1:{OURS}:function:{STAGE.function_name(function)}"
+    allowed = {
+        who
+        for who, principal in PRINCIPALS.items()
+        if evaluate(
+            Request(principal=principal.arn, action="lambda:InvokeFunction", resource=arn),
+            identity=[principal.policy] if principal.policy else [],
+            owner=OURS,
+        )
+        is Effect.ALLOW
+    }
+    assert allowed == may | {"careless administrator"}
 
 
 def refused_rights(

@@ -1,0 +1,81 @@
+"""The two ends of a copy: exactly one source, and one name that must be free."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.part_plan import LARGEST_PART
+
+# Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
+FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Exactly one object: its key, and the ETag and version that it had when it was looked at.
+
+    `checksum` is (algorithm, base64 value) over the whole object, where S3 has one.
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    version_id: str | None = None
+    checksum: tuple[str, str] | None = None
+    owner: str | None = None
+
+    @property
+    def kept_checksum(self) -> tuple[str, str] | None:
+        """The checksum that a copy has too.
+
+        None if S3 knows none over the whole source, or cannot compute it over so large a copy.
+        """
+        if self.checksum and self.checksum[0] not in FULL_OBJECT_IN_PARTS:
+            return self.checksum if self.size <= LARGEST_PART else None
+        return self.checksum
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What every request that reads it says, so that no two read different uploads."""
+        version = {"VersionId": self.version_id} if self.version_id else {}
+        return {
+            "CopySource": {"Bucket": self.bucket, "Key": self.key, **version},
+            "CopySourceIfMatch": f'"{self.etag}"',
+            **expected_owner(self.owner, of="Source"),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A name that must be free, and what the object will carry besides the source's bytes."""
+
+    bucket: str
+    key: str
+    metadata: Mapping[str, str]
+    storage_class: str = "STANDARD"
+    owner: str | None = None
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What every request that writes it says."""
+        return {"Bucket": self.bucket, "Key": self.key, **expected_owner(self.owner)}
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """What the object will carry besides its bytes: said once, when it is created."""
+        return {"Metadata": dict(self.metadata), "StorageClass": self.storage_class}
+
+
+def expected_owner(owner: str | None, *, of: str = "") -> dict[str, Any]:
+    """Let S3 refuse a request if the bucket (`of="Source"`: the source's) is somebody else's."""
+    return {f"Expected{of}BucketOwner": owner} if owner else {}
+
+
+def error_code(error: Exception) -> str:
+    """AWS's own code for an error (`NoSuchKey`); empty where AWS did not answer."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""

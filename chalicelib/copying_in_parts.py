@@ -1,0 +1,208 @@
+"""A copy in many parts at once: it can be interrupted and continued, and leaves nothing behind."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.copy_ends import Destination, Source, error_code, expected_owner
+from chalicelib.part_plan import Limits, Part, plan_parts, seconds_to_end
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# While S3 makes room for more requests it refuses some. botocore tries each again, but all of a
+# client's together some hundred times: too few for many streams. With `pause` it lasts two minutes.
+SLOW_DOWN = frozenset({"SlowDown", "ServiceUnavailable"})
+SLOW_DOWN_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A multipart upload that was neither completed nor aborted: parts without an object."""
+
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """The copy is made. `proven`: S3 itself has compared its size and checksum to the source's.
+
+    `others` tells what was left unfinished under the same name; raises what S3 answered to that.
+    """
+
+    proven: bool
+    others: Callable[[], list[Unfinished]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted:
+    """The time was up: `added` parts were copied, `missing` are. `upload_id` goes on with it."""
+
+    upload_id: str
+    added: int
+    missing: int
+
+
+def copy_in_parts(
+    s3: "S3Client",
+    *,
+    source: Source,
+    destination: Destination,
+    limits: Limits,
+    seconds_left: Callable[[], float],
+    upload_id: str | None,
+) -> Copied | Interrupted:
+    """Copy as `copying.copy` promises. What fails is aborted; what is interrupted is not."""
+    plan = plan_parts(source.size, limits)
+    resumed = _resume(s3, source, destination, upload_id, plan) if upload_id else None
+    upload, there = resumed or (_begin(s3, source, destination), {})
+    missing = [part for part in plan if part.number not in there]
+
+    def copy_part(part: Part) -> str | None:
+        return upload.copy_part(part, limits, seconds_left)
+
+    try:
+        # Leaving the pool waits for the parts under way: what is aborted before they end stays.
+        with ThreadPoolExecutor(max_workers=limits.streams) as pool:
+            # Beside the parts this look takes no time of its own.
+            listing = pool.submit(upload.look_for_all)
+            etags = pool.map(copy_part, missing)
+            there |= {part.number: etag for part, etag in zip(missing, etags, strict=True) if etag}
+        if lacking := len(plan) - len(there):
+            return Interrupted(upload_id=upload.id, added=len(missing) - lacking, missing=lacking)
+        checked = upload.complete(there)
+    except BaseException as error:
+        upload.abandon(error)
+        raise
+    return Copied(
+        # What the object carries was said when the upload was begun: not by this run, if resumed.
+        proven=checked and not resumed,
+        others=lambda: [one for one in listing.result() if one.upload_id != upload.id],
+    )
+
+
+def unfinished(
+    s3: "S3Client", *, bucket: str, owner: str | None, key: str | None = None
+) -> list[Unfinished]:
+    """Every multipart upload to `bucket` that is not finished, of exactly `key` (None: of all)."""
+    pages = s3.get_paginator("list_multipart_uploads").paginate(
+        Bucket=bucket, Prefix=key or "", **expected_owner(owner)
+    )
+    return [
+        Unfinished(key=upload["Key"], upload_id=upload["UploadId"])
+        for page in pages
+        for upload in page.get("Uploads", [])
+        if key in {None, upload["Key"]}
+    ]
+
+
+def abort(s3: "S3Client", what: Unfinished, *, bucket: str, owner: str | None) -> None:
+    """Abort it, and with it its parts. That it is finished or aborted already is success."""
+    try:
+        s3.abort_multipart_upload(
+            Bucket=bucket, Key=what.key, UploadId=what.upload_id, **expected_owner(owner)
+        )
+    except ClientError as error:
+        if error_code(error) != "NoSuchUpload":
+            raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Upload:
+    """The multipart upload of one copy."""
+
+    s3: "S3Client"
+    source: Source
+    destination: Destination
+    id: str
+
+    def copy_part(
+        self, part: Part, limits: Limits, seconds_left: Callable[[], float]
+    ) -> str | None:
+        """The ETag of the part; None if it could not be copied in the time that is left."""
+        for attempt in count(1):
+            if seconds_left() < seconds_to_end(part.size, limits):
+                break
+            try:
+                return self.s3.upload_part_copy(
+                    **self.destination.place,
+                    UploadId=self.id,
+                    PartNumber=part.number,
+                    CopySourceRange=f"bytes={part.first}-{part.last}",
+                    **self.source.pinned,
+                )["CopyPartResult"]["ETag"]
+            except ClientError as error:
+                if error_code(error) not in SLOW_DOWN or attempt == SLOW_DOWN_ATTEMPTS:
+                    raise
+            # Not all streams at the same moment again.
+            time.sleep(limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
+        return None
+
+    def complete(self, etags: Mapping[int, str]) -> bool:
+        """Let S3 make the object if size and checksum are right; whether its answer says so."""
+        checksum = self.source.kept_checksum
+        expected: dict[str, Any] = {f"Checksum{checksum[0]}": checksum[1]} if checksum else {}
+        answer: Mapping[str, Any] = self.s3.complete_multipart_upload(
+            **self.destination.place,
+            UploadId=self.id,
+            IfNoneMatch="*",
+            MultipartUpload={
+                "Parts": [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
+            },
+            MpuObjectSize=self.source.size,
+            ChecksumType="FULL_OBJECT",
+            **expected,
+        )
+        return all(answer.get(name) == value for name, value in expected.items())
+
+    def look_for_all(self) -> list[Unfinished]:
+        """Every unfinished upload under the same name: this one, and what others left behind."""
+        to = self.destination
+        return unfinished(self.s3, bucket=to.bucket, owner=to.owner, key=to.key)
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave no parts behind; if they stay, `error` says so too."""
+        this, to = Unfinished(key=self.destination.key, upload_id=self.id), self.destination
+        try:
+            abort(self.s3, this, bucket=to.bucket, owner=to.owner)
+        except (ClientError, BotoCoreError) as second:
+            error.add_note(f"Its parts could not be removed either: {second}")
+
+
+def _begin(s3: "S3Client", source: Source, destination: Destination) -> _Upload:
+    """A multipart copy carries nothing of the source's but bytes; S3 computes its checksum."""
+    algorithm: Any = (source.kept_checksum or ("CRC64NVME", ""))[0]
+    begun = s3.create_multipart_upload(
+        **destination.place,
+        **destination.carried,
+        ChecksumAlgorithm=algorithm,
+        ChecksumType="FULL_OBJECT",
+    )
+    return _Upload(s3=s3, source=source, destination=destination, id=begun["UploadId"])
+
+
+def _resume(
+    s3: "S3Client", source: Source, destination: Destination, upload_id: str, plan: list[Part]
+) -> tuple[_Upload, dict[int, str]] | None:
+    """The upload and the ETags of its parts that are as planned; None if there is none any more."""
+    sizes = {part.number: part.size for part in plan}
+    pages = s3.get_paginator("list_parts").paginate(**destination.place, UploadId=upload_id)
+    try:
+        there = {
+            part["PartNumber"]: part["ETag"]
+            for page in pages
+            for part in page.get("Parts", [])
+            if part["Size"] == sizes.get(part["PartNumber"])
+        }
+    except ClientError as error:
+        if error_code(error) != "NoSuchUpload":
+            raise
+        return None
+    return _Upload(s3=s3, source=source, destination=destination, id=upload_id), there
