@@ -91,11 +91,15 @@ def never_answers(request: Any, _: Callable[[], AWSResponse]) -> AWSResponse:
     raise ReadTimeoutError(endpoint_url=request.url)
 
 
+def respond(request: Any, status: int, body: str) -> AWSResponse:
+    """An answer that S3 never gave."""
+    return AWSResponse(request.url, status, {}, _Raw(body.encode()))
+
+
 def _error(request: Any, status: int, code: str) -> AWSResponse:
     # The answer to a HEAD has no body, whatever went wrong.
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
-    raw = b"" if request.method == "HEAD" else body.encode()
-    return AWSResponse(request.url, status, {}, _Raw(raw))
+    return respond(request, status, "" if request.method == "HEAD" else body)
 
 
 class _Raw(BytesIO):

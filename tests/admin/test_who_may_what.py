@@ -424,7 +424,9 @@ def test_functions_are_invoked_by_themselves_at_most(function: str, may: Abstrac
         who
         for who, principal in PRINCIPALS.items()
         if evaluate(
-            Request(principal=principal.arn, action="lambda:InvokeFunction", resource=arn),
+            Request(
+                principal=principal.arn, action="lambda:InvokeFunction", resource=arn, context={}
+            ),
             identity=[principal.policy] if principal.policy else [],
             owner=OURS,
         )
