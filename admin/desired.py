@@ -13,10 +13,12 @@ from admin.desired_alerts import alerts, functions
 from admin.permissions import server_policy
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.stage import Stage
-from chalicelib.policy import Policy
+from chalicelib.policy import DRILL, Policy
 
 # Uploads outlive the time in which they can be promoted by this much, for somebody to look at them.
 DAYS_TO_LOOK = 2
+EVERYTHING = {"Prefix": ""}
+REHEARSALS = {"Prefix": f"{DRILL}/"}
 
 
 def desired_settings(
@@ -114,18 +116,20 @@ def lock_setting(bucket: str, lock: Lock) -> Setting:
 
 
 def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
-    """The vault's lifecycle rules, as S3 takes them. Without `keep_days` nothing ever expires."""
+    """The vault's lifecycle rules, as S3 takes them. Without `keep_days` no backup ever expires.
+
+    Rehearsals do, when no upload can claim their slots any more, and as soon as their lock ends.
+    """
     days = _days(policy)
-    rules = [_rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days})]
+    rules = [
+        _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
+        *_expiring("drill", days=days + DAYS_TO_LOOK, which=REHEARSALS),
+    ]
     if policy.archive:
         transition = {"Days": policy.archive.after_days, "StorageClass": policy.archive.to}
         rules.append(_rule("archive", Transitions=[transition]))
     if policy.keep_days:
-        rules.append(_rule("expire", Expiration={"Days": policy.keep_days}))
-        # Expiring a version of a versioned bucket lays a delete marker on it; the day after, the
-        # version goes, and then the marker that covers nothing.
-        rules.append(_rule("expired", NoncurrentVersionExpiration={"NoncurrentDays": 1}))
-        rules.append(_rule("markers", Expiration={"ExpiredObjectDeleteMarker": True}))
+        rules += _expiring("expire", days=policy.keep_days, which=EVERYTHING)
     return rules
 
 
@@ -165,11 +169,23 @@ def _servers(policy: Policy, stage: Stage) -> Iterator[Setting]:
         )
 
 
-def _rule(name: str, **action: Any) -> dict[str, Any]:
+def _expiring(name: str, *, days: int, which: dict[str, str]) -> list[dict[str, Any]]:
+    """Expiring a version of a versioned bucket lays a delete marker on it; the day after, the
+    version goes, and then the marker that covers nothing.
+    """
+    noncurrent = {"NoncurrentDays": 1}
+    return [
+        _rule(name, which, Expiration={"Days": days}),
+        _rule(f"{name}-versions", which, NoncurrentVersionExpiration=noncurrent),
+        _rule(f"{name}-markers", which, Expiration={"ExpiredObjectDeleteMarker": True}),
+    ]
+
+
+def _rule(name: str, which: dict[str, str] = EVERYTHING, **action: Any) -> dict[str, Any]:
     return {
         "ID": f"immutable-backups-{name}",
         "Status": "Enabled",
-        "Filter": {"Prefix": ""},
+        "Filter": which,
         **action,
     }
 
@@ -186,4 +202,4 @@ def _keeping(policy: Policy) -> str:
         else ""
     )
     ends = f"expires them after {policy.keep_days} days" if policy.keep_days else "expires none"
-    return moves + ends
+    return f"{moves}{ends}; rehearsals go after {_days(policy) + DAYS_TO_LOOK} days"

@@ -49,7 +49,7 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
                 "storage_class": rule.storage_class,
                 "slots": [_slot(slot) for slot in _slots(policy, key, moment)],
             }
-            for key, (rule, server) in policy.claims.items()
+            for key, (rule, server) in policy.uploads.items()
         ],
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from admin import live
 from admin.account import Account
-from admin.desired import lock_setting
+from admin.desired import REHEARSALS, lock_setting
 from admin.live_buckets import each_object, foreign
 from admin.setting import Kind, Lock, Setting
 
@@ -98,8 +98,10 @@ def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
 
 
 def _expiry(rules: Any) -> int | None:
-    """After how many days the lifecycle expires current objects; None: never."""
+    """After how many days the lifecycle expires backups; None: never. (Rehearsals are none.)"""
     days = [
-        rule["Expiration"]["Days"] for rule in rules or [] if "Days" in rule.get("Expiration", {})
+        rule["Expiration"]["Days"]
+        for rule in rules or []
+        if "Days" in rule.get("Expiration", {}) and rule["Filter"] != REHEARSALS
     ]
     return min(days, default=None)

@@ -19,7 +19,8 @@ def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, in
     """The largest backup of each rule in the vault, in bytes, by the rule's upload."""
     largest: dict[str, int] = {}
     for item in each_object(account, vault):
-        if slot := policy.slot_named(item["Key"]):
+        slot = policy.slot_named(item["Key"])
+        if slot and slot.rule in policy.rules:
             upload = slot.rule.upload
             largest[upload] = max(largest.get(upload, 0), item["Size"])
     return largest

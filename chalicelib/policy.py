@@ -19,8 +19,10 @@ from chalicelib.naming import Pattern
 # S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024
 LONGEST_ACCEPTANCE = timedelta(days=365)
+# The server that `backups drill` plays, in every policy: no other may have its name.
+DRILL = "drill"
 # First path segments that rehearsals and reports use for themselves.
-RESERVED = frozenset({"drill", "contested"})
+RESERVED = frozenset({DRILL, "contested"})
 # From the readiest to the cheapest; S3 moves objects only downwards (S3 user guide, "Transitioning
 # objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
 COLDNESS = ("STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
@@ -165,7 +167,12 @@ class Policy:
 
     @cached_property
     def claims(self) -> Mapping[str, tuple[Rule, str | None]]:
-        """Every key that may be uploaded, with its rule and its server (None: bare names)."""
+        """Every key that is promoted, with its rule and its server: `uploads`, and the drill's."""
+        return {**self.uploads, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
+
+    @cached_property
+    def uploads(self) -> Mapping[str, tuple[Rule, str | None]]:
+        """Every key that servers upload, with its rule and its server (None: bare names)."""
         return {
             f"{server}/{rule.upload}" if server else rule.upload: (rule, server)
             for server in self.servers or (None,)
@@ -376,3 +383,12 @@ def _check_servers(servers: tuple[str, ...]) -> None:
             raise PolicyError(f'servers has "{server}", which is reserved; choose another name')
         if servers.count(server) > 1:
             raise PolicyError(f'servers has "{server}" twice; name each server once')
+
+
+# What a rehearsal uploads. It can be repeated every minute, and costs next to nothing.
+REHEARSAL = Rule(
+    upload="rehearsal",
+    store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),
+    timezone=ZoneInfo("Etc/UTC"),
+    max_bytes=64 * 1024,
+)

@@ -73,7 +73,7 @@ def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
     click.echo("With these, a first upload:\n")
     click.echo(
         f".venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address} --region={REGION}"
-        f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().claims))}\n"
+        f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().uploads))}\n"
     )
     click.echo("For the administrator, who may do everything:\n")
     show_exports(cloud, cloud.administrator)

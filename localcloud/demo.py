@@ -223,7 +223,7 @@ def wait_for_a_young_slot() -> str:
     At five to midnight the second upload would be the next day's, and rightly promoted.
     """
     policy = read_policy()
-    upload = next(iter(policy.claims))
+    upload = next(iter(policy.uploads))
     now = datetime.now(UTC)
     left = policy.slot_of(upload, now).end - now
     if left < LONGEST_STORY:

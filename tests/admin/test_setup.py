@@ -15,7 +15,7 @@ from admin import live
 from admin.account import Account
 from admin.cli import cli
 from admin.concurrency import suggestion
-from admin.desired import desired_settings, vault_lifecycle
+from admin.desired import REHEARSALS, desired_settings, vault_lifecycle
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
 from admin.stage import CONFIG
@@ -323,14 +323,18 @@ def cloud_session(cloud: Any) -> Any:
 
 def test_the_lifecycle_never_expires_anything_unless_the_policy_says_so() -> None:
     assert not any(
-        "Expiration" in rule or "Transitions" in rule for rule in vault_lifecycle(POLICY)
+        "Expiration" in rule or "Transitions" in rule
+        for rule in vault_lifecycle(POLICY)
+        if rule["Filter"] != REHEARSALS
     )
     actions = {rule["ID"]: rule for rule in vault_lifecycle(KEEPING)}
     assert actions["immutable-backups-expire"]["Expiration"] == {"Days": 400}
-    assert actions["immutable-backups-expired"]["NoncurrentVersionExpiration"] == {
+    assert actions["immutable-backups-expire-versions"]["NoncurrentVersionExpiration"] == {
         "NoncurrentDays": 1
     }
-    assert actions["immutable-backups-markers"]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert actions["immutable-backups-expire-markers"]["Expiration"] == {
+        "ExpiredObjectDeleteMarker": True
+    }
     assert actions["immutable-backups-archive"]["Transitions"] == [
         {"Days": 30, "StorageClass": "GLACIER_IR"}
     ]
@@ -380,3 +384,12 @@ def test_who_may_not_see_the_account_s_limits_gets_no_suggestion(
 
     monkeypatch.setattr(account.client("lambda"), "get_account_settings", refuse)
     assert suggestion(account, replace(STAGE, project=own_project)) is None
+
+
+@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
+def test_rehearsals_go_when_no_upload_can_claim_their_slots_any_more(policy: Any) -> None:
+    rules = [rule for rule in vault_lifecycle(policy) if rule["Filter"] == {"Prefix": "drill/"}]
+    days, versions, markers = rules
+    assert timedelta(days=days["Expiration"]["Days"]) > policy.accept_within
+    assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert markers["Expiration"] == {"ExpiredObjectDeleteMarker": True}

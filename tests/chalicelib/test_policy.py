@@ -147,7 +147,7 @@ def test_a_rule_may_have_its_own_time_zone() -> None:
 
 
 def test_servers_have_their_own_keys_and_slots() -> None:
-    assert set(FLEET.claims) == {
+    assert set(FLEET.uploads) == {
         f"{server}/{rule.upload}" for server in ("web1", "db1") for rule in (DAILY, HOURLY)
     }
     slot = FLEET.slot_of("db1/backup.tar.gz.gpg", NOW)
@@ -161,6 +161,15 @@ def test_a_slot_is_found_by_its_name(policy: Policy) -> None:
         assert policy.slot_named(slot.name) == slot
     assert policy.slot_named("web9/2026-11-23.tar.gz.gpg") is None
     assert policy.slot_named("2026-11-31.tar.gz.gpg") is None
+
+
+def test_every_policy_has_the_drill_s_rehearsal_beside_what_servers_upload() -> None:
+    for policy in (POLICY, FLEET):
+        assert set(policy.claims) - set(policy.uploads) == {"drill/rehearsal"}
+        slot = policy.slot_of("drill/rehearsal", NOW)
+        assert (slot.name, slot.server) == (f"drill/{NOW:%Y-%m-%d.%H.%M}.rehearsal", "drill")
+        assert slot.end - slot.start == timedelta(minutes=1)
+        assert slot.rule.max_bytes == 65_536
 
 
 def test_copies_are_told_apart_by_key_etag_and_size_only() -> None:

@@ -23,7 +23,7 @@ def test_the_policy_that_ships_reads_well() -> None:
 def test_a_policy_says_what_the_description_says() -> None:
     policy = parse_policy(POLICY_TOML)
     assert policy.timezone.key == "Etc/UTC"
-    assert {key: rule.store_as.text for key, (rule, _) in policy.claims.items()} == {
+    assert {key: rule.store_as.text for key, (rule, _) in policy.uploads.items()} == {
         "backup.tar.gz.gpg": "%Y-%m-%d.tar.gz.gpg",
         "sql.gz.gpg": "%Y-%m-%d.%H.sql.gz.gpg",
     }
@@ -60,7 +60,7 @@ def test_every_setting_is_read() -> None:
     assert policy.accept_within == timedelta(hours=24)
     assert policy.keep_days == 400
     assert policy.archive == Archive(after_days=30, to="DEEP_ARCHIVE")
-    assert set(policy.claims) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
+    assert set(policy.uploads) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
     assert rule.timezone.key == "Asia/Kolkata"
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1000, 2000, "GLACIER_IR")
 
