@@ -12,7 +12,7 @@ from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from localcloud import iam
 from localcloud.events import Requester, requester
 from localcloud.http_requests import HttpRequest, Refused, denied, read_request, refuse
-from localcloud.principals import Caller, Credentials, find_caller
+from localcloud.principals import Caller, Credentials, find_caller, find_role
 from localcloud.s3_actions import S3Check, s3_checks
 from localcloud.s3_calls import copy_source, read_s3_call
 from localcloud.service_actions import service_action
@@ -43,7 +43,7 @@ class Authorization:
             caller = self._authenticate(request)
             if request.service == "s3":
                 _authorize_s3(request, caller)
-            elif not caller.is_administrator:
+            elif request.service == "sts" or not caller.is_administrator:
                 _authorize_other(request, caller)
         except Refused as refused:
             return refuse(request, refused, start_response)
@@ -112,12 +112,34 @@ def _authorize_other(request: HttpRequest, caller: Caller) -> None:
     action, resource = service_action(request, account=caller.principal.split(":")[4])
     if action == "sts:GetCallerIdentity":
         return
-    if action.startswith("sts:AssumeRole"):
-        raise denied(f"User: {caller.arn} is not trusted: the local cloud reads no trust policies")
     context = _context(caller, source_ip=request.source_ip)
+    if action.startswith("sts:AssumeRole"):
+        _require_trust(request.parameters.get("RoleArn", ""), action, caller, context)
+        return
     _judge(
         iam.Request(principal=caller.principal, action=action, resource=resource, context=context),
         caller,
+    )
+
+
+def _require_trust(role_arn: str, action: str, caller: Caller, context: dict[str, str]) -> None:
+    """A role must trust its user by name, or trust the account, which then must allow its user."""
+    asked = iam.Request(
+        principal=caller.principal, action=action, resource=role_arn, context=context
+    )
+    role = find_role(role_arn)
+    if role is not None:
+        # A trust policy names no resource: it is about its own role.
+        statements = [{**one, "Resource": "*"} for one in iam.listed(role.trust["Statement"])]
+        trust = {**role.trust, "Statement": statements}
+        both = iam.evaluate(asked, identity=caller.policies, resource=trust, owner="the role's")
+        by_name = iam.evaluate(asked, identity=[], resource=trust)
+        if both is iam.Effect.ALLOW or (
+            both is iam.Effect.IMPLICIT_DENY and by_name is iam.Effect.ALLOW
+        ):
+            return
+    raise denied(
+        f"User: {caller.arn} is not authorized to perform: {action} on resource: {role_arn}"
     )
 
 

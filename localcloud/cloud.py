@@ -14,12 +14,14 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.loaders import create_loader
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.sts.models import sts_backends
 from werkzeug.serving import make_server
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
@@ -39,6 +41,7 @@ from localcloud.functions import (
     Result,
     serving_invoke,
 )
+from localcloud.identities import corrected_identities
 from localcloud.s3 import corrected
 
 HOST = "127.0.0.1"
@@ -75,9 +78,8 @@ def running(
     """
     with _only_one(), _listening(port) as listener:
         endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
-        administrator = Session(endpoint=endpoint, credentials=ADMINISTRATOR)
         functions = Functions(
-            role_credentials=lambda role: _assume(role, administrator),
+            role_credentials=_assume,
             retry_delays=retry_delays,
             concurrency=concurrency,
             on_log=on_log,
@@ -87,6 +89,7 @@ def running(
         try:
             with (
                 corrected(deliver=None if by_hand else functions.deliver),
+                corrected_identities(administrator=ADMINISTRATOR),
                 serving_invoke(functions),
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
@@ -162,7 +165,7 @@ class Cloud:
         deployed = administrator.client("lambda").get_function_configuration(
             FunctionName=f"{read_config(REPOSITORY)['app_name']}-{stage}-{function}"
         )
-        return _assume(deployed["Role"], administrator)
+        return _assume(deployed["Role"])
 
     def prepare(self, *, project_dir: Path = REPOSITORY, stage: str = "dev") -> None:
         """What `backups setup --apply` makes, and for each server a key."""
@@ -213,12 +216,20 @@ class Cloud:
             pass
 
 
-def _assume(role: str, session: Session) -> Credentials:
-    answer = session.client("sts").assume_role(RoleArn=role, RoleSessionName="local")
+def _assume(role: str) -> Credentials:
+    """As Lambda itself, which is whom the roles of functions trust."""
+    session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
+        region_name=REGION,
+        role_session_name="local",
+        role_arn=role,
+        policy="",
+        duration=3600,
+        external_id="",
+    )
     return Credentials(
-        access_key_id=answer["Credentials"]["AccessKeyId"],
-        secret_access_key=answer["Credentials"]["SecretAccessKey"],
-        session_token=answer["Credentials"]["SessionToken"],
+        access_key_id=session.access_key_id,
+        secret_access_key=session.secret_access_key,
+        session_token=session.session_token,
     )
 
 

@@ -108,8 +108,8 @@ def _applies(statement: Policy, request: Request) -> bool:
 
 def _selects(statement: Policy, element: str, value: str, spelled: Callable[[str], str]) -> bool:
     if element in statement:
-        return any(_like(spelled(pattern), value) for pattern in _listed(statement[element]))
-    return not any(_like(spelled(p), value) for p in _listed(statement[f"Not{element}"]))
+        return any(_like(spelled(pattern), value) for pattern in listed(statement[element]))
+    return not any(_like(spelled(p), value) for p in listed(statement[f"Not{element}"]))
 
 
 def _holds(operator: str, values: list[str], value: str | None) -> bool:
@@ -124,7 +124,7 @@ def _holds(operator: str, values: list[str], value: str | None) -> bool:
 
 def _asks(statement: Policy) -> list[tuple[str, str, list[str]]]:
     return [
-        (operator, key.lower(), [_text(value) for value in _listed(values)])
+        (operator, key.lower(), [_text(value) for value in listed(values)])
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     ]
@@ -139,7 +139,7 @@ def _statements(policy: Policy, *, of_resource: bool = False) -> list[Policy]:
     known = {"Version", "Statement"} <= set(policy) <= {"Version", "Id", "Statement"}
     if not known or policy["Version"] != "2012-10-17":
         raise UnsupportedPolicy(f"Not a policy of Version 2012-10-17: {dict(policy)}")
-    statements: list[Policy] = _listed(policy["Statement"])
+    statements: list[Policy] = listed(policy["Statement"])
     for statement in statements:
         elements = set(statement) - {"Sid", "Condition"}
         shape = {"Effect", "Principal"} if of_resource else {"Effect"}
@@ -147,7 +147,7 @@ def _statements(policy: Policy, *, of_resource: bool = False) -> list[Policy]:
         if not known or statement["Effect"] not in ("Allow", "Deny"):
             raise UnsupportedPolicy(f"This statement is not understood: {dict(statement)}")
         for element in elements & {*_ACTIONS, *_RESOURCES}:
-            for pattern in _listed(statement[element]):
+            for pattern in listed(statement[element]):
                 _tokens(pattern)
         if of_resource:
             _principals(statement)
@@ -166,7 +166,7 @@ def _principals(statement: Policy) -> set[str]:
     # A service is never the principal of a request here: S3 itself is not asked for permission.
     if not isinstance(principal, Mapping) or not set(principal) <= {"AWS", "Service"}:
         raise UnsupportedPolicy(f"This principal is not understood: {principal}")
-    names = _listed(principal["AWS"]) if "AWS" in principal else []
+    names = listed(principal["AWS"]) if "AWS" in principal else []
     names = [re.sub(r"^(\d{12})$", r"arn:aws:iam::\1:root", name) for name in names]
     for name in names:
         if not re.fullmatch(r"\*|arn:aws:iam::\d{12}:(root|(user|role)/[^*?]+)", name):
@@ -265,7 +265,7 @@ def _tokens(text: str) -> list[tuple[str, bool]]:
     return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in tokens]
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
         raise UnsupportedPolicy("An empty list allows nothing and denies nothing")

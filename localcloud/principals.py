@@ -1,6 +1,7 @@
 """Whose access key it is, and which policies are its owner's: users and roles in moto."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,31 @@ class Caller:
     credentials: Credentials
     policies: list[iam.Policy]
     is_administrator: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role: whom it trusts, and what it may do."""
+
+    arn: str
+    trust: iam.Policy
+    policies: list[iam.Policy]
+
+
+def find_role(arn: str) -> Role | None:
+    """The role of that ARN; None if there is none.
+
+    Raises `iam.UnsupportedPolicy` for one with a permissions boundary.
+    """
+    if not re.match(r"arn:aws:iam::\d{12}:role/", arn):
+        return None
+    for role in list(iam_backends[arn.split(":")[4]]["aws"].roles.values()):
+        if role.arn == arn:
+            if role.permissions_boundary:
+                raise iam.UnsupportedPolicy(f"{arn} has a permissions boundary")
+            trust = json.loads(role.assume_role_policy_document)
+            return Role(arn=arn, trust=trust, policies=_policies(role))
+    return None
 
 
 def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
@@ -79,12 +105,9 @@ def _assumed_role(key: str) -> Caller | None:
     for account in list(sts_backends):
         for session in list(sts_backends[account]["aws"].assumed_roles):
             if session.access_key_id == key and session.expiration > utcnow():
-                roles = list(iam_backends[account]["aws"].roles.values())
-                role = next((role for role in roles if role.arn == session.role_arn), None)
-                if session.policy or (role and role.permissions_boundary):
-                    raise iam.UnsupportedPolicy(
-                        f"{session.arn} has a session policy or a permissions boundary"
-                    )
+                if session.policy:
+                    raise iam.UnsupportedPolicy(f"{session.arn} has a session policy")
+                role = find_role(session.role_arn)
                 return Caller(
                     arn=session.arn,
                     principal=session.role_arn,
@@ -94,7 +117,7 @@ def _assumed_role(key: str) -> Caller | None:
                         secret_access_key=session.secret_access_key,
                         session_token=session.session_token,
                     ),
-                    policies=_policies(role) if role else [],
+                    policies=role.policies if role else [],
                 )
     return None
 

@@ -635,7 +635,8 @@ def credentials(cloud: Cloud, principal: Principal) -> Credentials:
     administrator = cloud.session(cloud.administrator)
     iam = administrator.client("iam")
     if ":role/" in principal.arn:
-        trust = json.dumps(document())
+        anybody = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
+        trust = json.dumps(document(anybody))
         iam.create_role(RoleName=principal.name, AssumeRolePolicyDocument=trust)
         if policy:
             iam.put_role_policy(RoleName=principal.name, PolicyName="own", PolicyDocument=policy)

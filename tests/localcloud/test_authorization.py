@@ -268,14 +268,44 @@ def test_everybody_may_ask_who_they_are(gate):
 
 def test_nobody_else_does_what_is_not_allowed(gate):
     web1 = gate.user(allow("s3:*"), allow("sts:*"))
-    role = "arn:aws:iam::123456789012:role/promoter"
-    gate.role(allow("s3:*"))
-    sts, iam = gate.client("sts", web1), gate.client("iam", web1)
-    assert not is_allowed(sts.assume_role, RoleArn=role, RoleSessionName="mine")
+    iam = gate.client("iam", web1)
     assert not is_allowed(iam.create_access_key, UserName="web1")
     logs, functions = gate.client("logs", web1), gate.client("lambda", web1)
     assert refusal(logs.describe_log_groups) == (403, "AccessDeniedException")
     assert refusal(functions.list_functions) == (403, "AccessDeniedException")
+
+
+WEB1, ACCOUNT = "arn:aws:iam::123456789012:user/web1", "arn:aws:iam::123456789012:root"
+ASSUME = allow("sts:AssumeRole")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "own", "assumed"),
+    [
+        pytest.param({"AWS": WEB1}, [], True, id="by name"),
+        pytest.param({"AWS": ACCOUNT}, [ASSUME], True, id="the account, which allows it"),
+        pytest.param({"AWS": ACCOUNT}, [], False, id="the account, which does not"),
+        pytest.param({"AWS": WEB1}, [deny("sts:*")], False, id="by name, and it is denied"),
+        pytest.param({"AWS": f"{WEB1}2"}, [ASSUME], False, id="somebody else"),
+        pytest.param({"Service": "lambda.amazonaws.com"}, [ASSUME], False, id="Lambda"),
+    ],
+)
+def test_a_role_is_assumed_by_whom_it_trusts(gate, trusted, own, assumed):
+    trust = document({"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"})
+    web1 = gate.client("sts", gate.user(*own))
+    role = gate.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]
+    arguments = {"RoleArn": role["Arn"], "RoleSessionName": "mine"}
+    assert is_allowed(web1.assume_role, **arguments) is assumed
+    other = {**arguments, "RoleArn": f"{role['Arn']}2"}
+    assert not is_allowed(web1.assume_role, **other)
+
+
+def test_the_administrator_too_is_nobody_to_a_role_that_trusts_only_lambda(gate):
+    lambdas = {"Service": "lambda.amazonaws.com"}
+    trust = document({"Effect": "Allow", "Principal": lambdas, "Action": "sts:AssumeRole"})
+    role = gate.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]
+    sts = gate.client("sts")
+    assert not is_allowed(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="mine")
 
 
 # Real clients
