@@ -14,6 +14,7 @@ from admin import plain_english
 from admin.account import AccountError, one_sentence_each, open_account, with_vault
 from admin.check_command import COULD_NOT_FIND_OUT, show_check
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
+from admin.drill_command import rehearse
 from admin.setting import Lock, Wishes
 from admin.setup_command import SetupRefused, set_up
 from admin.stage import StageError, read_stage
@@ -261,3 +262,25 @@ def credentials(
             remove_old_key(account, place, rules, server, key=remove, as_json=as_json)
         else:
             show_new_key(account, place, rules, server, rotate=rotate, as_json=as_json)
+
+
+@cli.command()
+@_of_an_account
+@click.option(
+    "--assume",
+    is_flag=True,
+    help="Attack as the function, too: for a moment its role trusts you.",
+)
+def drill(*, stage: str, region: str | None, profile: str | None, assume: bool) -> None:
+    """Example: backups drill --stage prod
+
+    Prove in the account itself that the promise holds: upload as a server would, see it promoted
+    and a second upload contested, try to read, overwrite and delete as everybody, and restore.
+
+    It removes what it makes, an interrupted drill's too; a tiny object stays in the vault until its
+    lock ends. Backups are not touched. The alarm for contested uploads may ring.
+    """
+    with _exit_statuses():
+        place = read_stage(stage)
+        account = open_account(place, region=region, profile=profile)
+        rehearse(account, place, read_policy(), assume=assume)

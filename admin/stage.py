@@ -37,6 +37,11 @@ class Stage:
         """The name of the topic that alerts go to."""
         return f"{APP_NAME}-{self.name}-alerts"
 
+    @property
+    def drill_user(self) -> str:
+        """The name of the IAM user that a drill makes for as long as it runs."""
+        return f"{APP_NAME}-{self.name}-drill"
+
     def server_user(self, server: str | None) -> str:
         """The name of a server's IAM user (None: of the only server)."""
         return f"{APP_NAME}-{self.name}-server" + (f"-{server}" if server else "")

@@ -1,0 +1,247 @@
+"""`backups drill`: every promise tried in the account itself, on an object of the drill's own."""
+
+import json
+import secrets
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if
+from admin.attempts import DENIED, NOT_FREE, NotAsPromisedError, Place, refused, to_change, to_look
+from admin.patience import Patience
+from admin.permissions import Document, server_policy
+from admin.rehearsal import UPLOAD, Rehearsals
+from admin.simulation import ALLOWED, DENIALS, EXPLICIT_DENY, simulate
+from admin.stage import Stage
+from admin.store_probe import conditions_hold
+from admin.temporary import Temporary
+from chalicelib.policy import DRILL, Outcome, Policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BYTES = 1024
+# A minute may begin between two uploads, and then they have two slots; hardly so three times.
+MOST_MINUTES = 3
+
+OVERWRITTEN = "Whoever can do that destroys backups, the oldest too"
+READ = "A server that can do more than upload shares its backups with whoever breaks into it"
+
+# What the promoter must never do to what is stored.
+NEVER = (
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:BypassGovernanceRetention",
+    "s3:PutObjectRetention",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectTagging",
+    "s3:DeleteObjectTagging",
+    "s3:PutObjectAcl",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A promise that was kept, as a sentence, and the seconds that it took to see it."""
+
+    says: str
+    seconds: float
+
+
+def drill(
+    account: Account, stage: Stage, policy: Policy, *, assume: bool, patience: Patience
+) -> Generator[Step]:
+    """Rehearse a backup and every attack on it; yields each promise when it was seen to be kept.
+
+    Whatever ends it, what it has made is removed: when it is closed, or by the next drill. Only a
+    slot of the vault's stays filled. With `assume` the promoter's role trusts the caller meanwhile.
+
+    Raises NotAsPromisedError at the first promise that is broken; AccountError, ClientError or
+    BotoCoreError for what could not be found out.
+    """
+    steps = _Drill(account, stage, policy, patience).steps(assume=assume)
+    try:
+        began = time.monotonic()
+        for says in steps:
+            yield Step(says=says, seconds=time.monotonic() - began)
+            began = time.monotonic()
+    finally:
+        steps.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What was uploaded, and where the promoter has put it."""
+
+    body: bytes = field(repr=False)
+    place: Place
+
+
+class _Drill:
+    def __init__(self, account: Account, stage: Stage, policy: Policy, patience: Patience) -> None:
+        self._account = account
+        self._policy = policy
+        self._patience = patience
+        self._incoming = stage.settings.incoming_bucket
+        self._role = _role_of_the_promoter(account, stage)
+        self._temporary = Temporary(account=account, stage=stage, role=self._role)
+        self._rehearsals = Rehearsals(
+            account=account, stage=stage, policy=policy, patience=patience
+        )
+
+    def steps(self, *, assume: bool) -> Generator[str]:
+        """The story, one sentence for each promise that was kept."""
+        found = self._temporary.remove()
+        yield f"of an interrupted drill removed: {', '.join(found)}" if found else "a clean start"
+        try:
+            you: S3Client = self._account.client("s3")
+            yield from conditions_hold(you, bucket=self._incoming, prefix=DRILL)
+            server = yield from self._make_a_server()
+            stored = yield from self._promote(server)
+            stored = yield from self._contest(server, stored)
+            yield from _look("the server", server, stored.place)
+            yield from _attack("the server", server, stored.place, if_free=DENIED)
+            yield from _attack("the administrator", you, stored.place, if_free=DENIED)
+            yield from self._simulate(stored.place)
+            if assume:
+                promoter = yield from self._become_the_promoter()
+                yield from _attack("the promoter", promoter, stored.place, if_free=NOT_FREE)
+            yield self._restore(stored)
+        finally:
+            self._temporary.remove()
+        yield "what the drill has made is removed, but for that object"
+
+    def _make_a_server(self) -> Generator[str, None, "S3Client"]:
+        own_keys = server_policy(self._policy, incoming=self._incoming, server=DRILL)
+        server: S3Client = self._temporary.make_user(own_keys).client("s3")
+        yield f"a temporary user is a server, which may upload {self._incoming}/{UPLOAD}"
+        return server
+
+    def _promote(self, server: "S3Client") -> Generator[str, None, _Stored]:
+        self._rehearsals.wait_for_a_free_slot()
+        body = secrets.token_bytes(BYTES)
+        etag = self._patience.outlast(
+            "IAM to know the new user everywhere",
+            lambda: self._rehearsals.upload(server, body),
+            codes=UNKNOWN_KEY | {DENIED},
+        )
+        if etag is None:
+            raise NotAsPromisedError(
+                "a server may upload its own keys",
+                happened=f"it is refused for {self._patience.seconds:.0f} seconds now",
+                why="Servers could not upload either",
+            )
+        yield f"the server uploads {BYTES:,} bytes"
+        place = self._rehearsals.wait_for_promotion(etag)
+        yield f"they are promoted to {place.vault}/{place.slot}, by a conditional copy"
+        return _Stored(body=body, place=place)
+
+    def _contest(self, server: "S3Client", first: _Stored) -> Generator[str, None, _Stored]:
+        """Upload once more for the same slot; the slot is another one if a minute has begun."""
+        promise = "a second upload for a slot is contested"
+        for _ in range(MOST_MINUTES):
+            body = secrets.token_bytes(BYTES)
+            etag = self._rehearsals.upload(server, body)
+            outcome = self._rehearsals.outcome()
+            if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.place.slot:
+                yield f"{promise}: {outcome['reason']}"
+                return first
+            # S3's own event may have come before, so that it is gone by now.
+            if outcome["outcome"] not in {Outcome.PROMOTED, Outcome.GONE}:
+                happened = f"it was {outcome['outcome']}: {outcome['reason']}"
+                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
+            place = self._rehearsals.wait_for_promotion(etag)
+            if place.slot == first.place.slot:
+                happened = f"it has replaced {place.slot}"
+                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
+            first = _Stored(body=body, place=place)
+        raise AccountError(
+            f"Each of {MOST_MINUTES} uploads came in a minute of its own; run the drill again"
+        )
+
+    def _simulate(self, place: Place) -> Iterator[str]:
+        """Ask IAM about the promoter: by either lock alone it may only add what is new."""
+        answer = absent_if(
+            "NoSuchBucketPolicy",
+            lambda: self._rehearsals.keeper.get_bucket_policy(Bucket=place.vault),
+        )
+        live: Document | None = json.loads(answer["Policy"]) if answer else None
+        for whose, bucket_policy, kept in (
+            ("its own policies", None, DENIALS),
+            # Denied by its own policies would do; but this lock must hold without that one.
+            ("the vault's policy", live, {EXPLICIT_DENY}),
+        ):
+            promise = f"by {whose} the promoter may only add what is new, says IAM's simulation"
+            decisions = self._decisions(NEVER, place, bucket_policy, {})
+            if may := [action for action, decision in decisions.items() if decision not in kept]:
+                happened = f"nothing there keeps it from {', '.join(may)}"
+                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
+            [new] = self._decisions(
+                NEVER[:1], place, bucket_policy, {"s3:if-none-match": "*"}
+            ).values()
+            if new != ALLOWED:
+                happened = f"{NEVER[0]} with If-None-Match is {new}"
+                why = "Nothing would be promoted any more"
+                raise NotAsPromisedError(promise, happened=happened, why=why)
+            yield promise
+
+    def _decisions(
+        self,
+        actions: Iterable[str],
+        place: Place,
+        bucket_policy: Document | None,
+        context: Mapping[str, str],
+    ) -> dict[str, str]:
+        return simulate(
+            self._account,
+            role=self._role,
+            actions=actions,
+            resource=f"arn:aws:s3:::{place.vault}/{place.slot}",
+            context={"s3:ObjectCreationOperation": "true", **context},
+            bucket_policy=bucket_policy,
+        )
+
+    def _become_the_promoter(self) -> Generator[str, None, "S3Client"]:
+        self._temporary.trust_caller()
+        promoter = self._patience.outlast(
+            "the promoter's role to trust you", self._temporary.assume, codes={DENIED}
+        )
+        if promoter is None:
+            raise AccountError(
+                "The promoter's role trusts you now, and still you may not assume it: you need "
+                "sts:AssumeRole; the drill without --assume does not"
+            )
+        yield f"the role {self._role.rpartition('/')[2]} trusts you for now"
+        client: S3Client = promoter.client("s3")
+        return client
+
+    def _restore(self, stored: _Stored) -> str:
+        place = stored.place
+        promise = f"{place.vault}/{place.slot} comes back byte for byte"
+        if self._rehearsals.restore(place) != stored.body:
+            happened = "it has other bytes than were uploaded"
+            raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
+        return promise
+
+
+def _look(who: str, s3: "S3Client", place: Place) -> Iterator[str]:
+    for attempt in to_look(s3, place):
+        yield refused(who, attempt, why=READ)
+
+
+def _attack(who: str, s3: "S3Client", place: Place, *, if_free: str) -> Iterator[str]:
+    for attempt in to_change(s3, place, if_free=if_free):
+        yield refused(who, attempt, why=OVERWRITTEN)
+
+
+def _role_of_the_promoter(account: Account, stage: Stage) -> str:
+    name = stage.function_name("promote")
+    found = absent_if(
+        "ResourceNotFoundException",
+        lambda: account.client("lambda").get_function_configuration(FunctionName=name),
+    )
+    if found is None:
+        raise AccountError(f"There is no function {name}; run make deploy STAGE={stage.name} first")
+    return str(found["Role"])

@@ -1,0 +1,42 @@
+"""`backups drill` as people meet it: a line for each promise, and what stays behind."""
+
+import sys
+import time
+from contextlib import closing
+
+import click
+
+from admin.account import Account
+from admin.attempts import NotAsPromisedError
+from admin.drill import drill
+from admin.patience import Patience
+from admin.stage import Stage
+from chalicelib.policy import Policy
+
+BROKEN = 1
+# Seconds: a promotion takes a few, a cold start included; what is new in IAM, some ten.
+PATIENCE = 120.0
+
+
+def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) -> None:
+    """Run the drill and print each step with its seconds; exit status 1: a promise is broken."""
+    click.echo(f"Stage {stage.name}, account {account.id}, region {account.region}", err=True)
+    began = time.monotonic()
+    try:
+        patience = Patience(seconds=PATIENCE, tell=_tell)
+        with closing(drill(account, stage, policy, assume=assume, patience=patience)) as steps:
+            for step in steps:
+                click.echo(f"{step.seconds:6.1f} s  {step.says}")
+    except NotAsPromisedError as broken:
+        click.echo(f"Not as promised: {broken}.", err=True)
+        sys.exit(BROKEN)
+    click.echo(
+        f"All as promised, in {time.monotonic() - began:.0f} seconds. What stays in "
+        f"{stage.settings.vault_bucket} is a tiny object, which S3 removes when its lock ends. The "
+        "alarm for contested uploads may ring: that was this drill.",
+        err=True,
+    )
+
+
+def _tell(line: str) -> None:
+    click.echo(f"          ... {line}", err=True)

@@ -1,0 +1,129 @@
+"""What a drill makes in an account and takes away again, an interrupted one's too."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from admin.account import Account, AccountError, absent_if
+from admin.permissions import Document
+from admin.stage import Stage
+from chalicelib.copying import abort_unfinished
+from chalicelib.policy import DRILL
+
+POLICY_NAME = "uploads"
+TRUST = "ImmutableBackupsDrill"
+# As short as AWS allows: whoever held them could do no more than the function, and not for long.
+SESSION_SECONDS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Temporary:
+    """A user, a statement in the promoter's trust, and objects below `drill/` in incoming."""
+
+    account: Account
+    stage: Stage
+    role: str
+
+    def make_user(self, policy: Document) -> Account:
+        """A user with this policy: its way into the account, as soon as IAM has told everybody."""
+        iam, user = self.account.client("iam"), self.stage.drill_user
+        iam.create_user(UserName=user)
+        iam.put_user_policy(
+            UserName=user, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(policy)
+        )
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        return self._as(key)
+
+    def trust_caller(self) -> None:
+        """Let the role be assumed by whoever runs this. Raises AccountError for who cannot."""
+        statement = {
+            "Sid": TRUST,
+            "Effect": "Allow",
+            "Principal": {"AWS": self._caller()},
+            "Action": "sts:AssumeRole",
+        }
+        self._write_trust([*self._trust(), statement])
+
+    def assume(self) -> Account:
+        """The promoter's own way into the account."""
+        session = self.account.client("sts").assume_role(
+            RoleArn=self.role, RoleSessionName=DRILL, DurationSeconds=SESSION_SECONDS
+        )
+        return self._as(session["Credentials"])
+
+    def remove(self) -> list[str]:
+        """Take everything away, whoever left it there; what there was, in words."""
+        return [*self._remove_user(), *self._remove_trust(), *self._remove_uploads()]
+
+    def _remove_user(self) -> list[str]:
+        iam, user = self.account.client("iam"), {"UserName": self.stage.drill_user}
+        if absent_if("NoSuchEntity", lambda: iam.get_user(**user)) is None:
+            return []
+        for key in iam.list_access_keys(**user)["AccessKeyMetadata"]:
+            iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
+        for name in iam.list_user_policies(**user)["PolicyNames"]:
+            iam.delete_user_policy(**user, PolicyName=name)
+        iam.delete_user(**user)
+        return [f"the user {self.stage.drill_user}"]
+
+    def _remove_trust(self) -> list[str]:
+        trust = self._trust()
+        others = [statement for statement in trust if statement.get("Sid") != TRUST]
+        if others == trust:
+            return []
+        self._write_trust(others)
+        return ["a trust of the promoter's role"]
+
+    def _remove_uploads(self) -> list[str]:
+        s3, bucket = self.account.client("s3"), self.stage.settings.incoming_bucket
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{DRILL}/")
+        found = [
+            (one["Key"], one["VersionId"])
+            for page in pages
+            for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        ]
+        for key, version in found:
+            s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        unfinished = s3.list_multipart_uploads(Bucket=bucket, Prefix=f"{DRILL}/").get("Uploads", [])
+        for upload in unfinished:
+            abort_unfinished(s3, bucket=bucket, key=upload["Key"], owner=None)
+        return [f"{bucket}/{key}" for key, _ in found]
+
+    def _caller(self) -> str:
+        """The ARN that a trust policy can name: of an assumed role, the role's own."""
+        arn = str(self.account.client("sts").get_caller_identity()["Arn"])
+        kind, _, name = arn.split(":", 5)[5].partition("/")
+        if kind == "assumed-role":
+            role = name.partition("/")[0]
+            return str(self.account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+        if kind != "user":
+            raise AccountError(
+                f"{arn} cannot assume a role; run --assume as an IAM user or with a role"
+            )
+        return arn
+
+    def _role(self) -> dict[str, Any]:
+        name = self.role.rpartition("/")[2]
+        found: dict[str, Any] = self.account.client("iam").get_role(RoleName=name)["Role"]
+        return found
+
+    def _trust(self) -> list[dict[str, Any]]:
+        statements = self._role()["AssumeRolePolicyDocument"]["Statement"]
+        return statements if isinstance(statements, list) else [statements]
+
+    def _write_trust(self, statements: list[dict[str, Any]]) -> None:
+        trust = {**self._role()["AssumeRolePolicyDocument"], "Statement": statements}
+        self.account.client("iam").update_assume_role_policy(
+            RoleName=self.role.rpartition("/")[2], PolicyDocument=json.dumps(trust)
+        )
+
+    def _as(self, credentials: dict[str, Any]) -> Account:
+        session = boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials.get("SessionToken"),
+            region_name=self.account.region,
+        )
+        return Account(session=session, endpoint=self.account.endpoint)
