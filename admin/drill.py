@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BYTES = 1024
 # A minute may begin between two uploads, and then they have two slots; hardly so three times.
 MOST_MINUTES = 3
+# Of an upload that is promoted. S3 tells the promoter of it too, perhaps before the drill does.
+SETTLED = frozenset({Outcome.PROMOTED, Outcome.ALREADY_PROMOTED, Outcome.GONE})
 
 OVERWRITTEN = "Whoever can do that destroys backups, the oldest too"
 READ = "A server that can do more than upload shares its backups with whoever breaks into it"
@@ -148,9 +150,8 @@ class _Drill:
             if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.place.slot:
                 yield f"{promise}: {outcome['reason']}"
                 return first
-            # S3's own event may have come before, so that it is gone by now.
-            if outcome["outcome"] not in {Outcome.PROMOTED, Outcome.GONE}:
-                happened = f"it was {outcome['outcome']}: {outcome['reason']}"
+            if outcome["outcome"] not in SETTLED:
+                happened = f"it was {outcome['outcome']}: {outcome['reason'].rstrip('.')}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
             place = self._rehearsals.wait_for_promotion(etag)
             if place.slot == first.place.slot:

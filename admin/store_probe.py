@@ -86,6 +86,11 @@ def _answer(error: ClientError) -> tuple[int, str]:
 def _write_in_parts(s3: "S3Client", *, bucket: str, key: str) -> None:
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
     place: Any = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
-    part = s3.upload_part(**place, PartNumber=1, Body=b"second")
-    parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-    s3.complete_multipart_upload(**place, MultipartUpload=parts, IfNoneMatch="*")
+    try:
+        part = s3.upload_part(**place, PartNumber=1, Body=b"second")
+        parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        s3.complete_multipart_upload(**place, MultipartUpload=parts, IfNoneMatch="*")
+    except ClientError:
+        # What is refused stays open, and its parts are paid for.
+        s3.abort_multipart_upload(**place)
+        raise

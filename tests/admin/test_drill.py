@@ -1,0 +1,431 @@
+"""The drill, in a local cloud that the app was deployed into: it passes, or says what is broken."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from moto.core.utils import utcnow
+from moto.s3.exceptions import PreconditionFailed
+from moto.s3.models import s3_backends
+from moto.s3.responses import S3Response
+
+import admin.cli
+import admin.drill
+import admin.drill_command
+from admin.account import Account, AccountError, local_account
+from admin.cli import cli
+from admin.desired import desired_settings
+from admin.drill import drill
+from admin.patience import Patience
+from admin.permissions import document
+from admin.rehearsal import Rehearsals
+from admin.setting import Wishes
+from admin.setup import execute, make_plan
+from admin.stage import read_stage
+from admin.temporary import TRUST, Temporary
+from chalicelib.policy_file import read_policy
+from localcloud.cloud import Cloud, running
+
+POLICY, STAGE = read_policy(), read_stage("dev")
+PROMOTER = STAGE.function_name("promote")
+ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
+# moto's own, taken before anything corrects it.
+UNCORRECTED_COPY = S3Response.copy_object
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The account of a local cloud, as `make deploy` leaves it, and ways to look behind it."""
+
+    account: Account
+    cloud: Cloud
+
+    def forget_rehearsals(self) -> None:
+        """Empty the slots: there is one a minute, and waiting for the next takes that long."""
+        self.cloud.functions.wait_until_quiet(timeout=60)
+        keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
+        for name in [name for name in keys if name.startswith("drill/")]:
+            dict.pop(keys, name)
+
+    def trust(self) -> list[dict[str, Any]]:
+        role = self.account.client("iam").get_role(RoleName=PROMOTER)["Role"]
+        return list(role["AssumeRolePolicyDocument"]["Statement"])
+
+    def left_behind(self) -> set[str]:
+        """What a drill makes and removes, if it is there."""
+        s3 = self.account.client("s3")
+        uploads = s3.list_object_versions(Bucket="backups1", Prefix="drill/")
+        unfinished = s3.list_multipart_uploads(Bucket="backups1", Prefix="drill/")
+        users = self.account.client("iam").list_users()["Users"]
+        found = {
+            "user": any(user["UserName"] == STAGE.drill_user for user in users),
+            "trust": any(statement.get("Sid") == TRUST for statement in self.trust()),
+            "uploads": "Versions" in uploads or "DeleteMarkers" in uploads,
+            "unfinished uploads": "Uploads" in unfinished,
+        }
+        return {what for what, is_there in found.items() if is_there}
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    # One container is enough, and several at once start slowly.
+    with running(retry_delays=(0, 0), concurrency=1) as cloud:
+        cloud.prepare()
+        cloud.deploy(packages=tmp_path_factory.mktemp("packages"))
+        yield Deployed(local_account(cloud.endpoint), cloud)
+
+
+@pytest.fixture
+def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    """Whatever a test weakens is as before for the next one."""
+    account = deployment.account
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
+    s3, iam = account.client("s3"), account.client("iam")
+    notification = s3.get_bucket_notification_configuration(Bucket="backups1")
+    own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
+    yield deployment
+    monkeypatch.undo()
+    s3.put_bucket_notification_configuration(
+        Bucket="backups1",
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": notification["LambdaFunctionConfigurations"]
+        },
+    )
+    iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
+    settings = desired_settings(POLICY, STAGE, Wishes(), account=account.id, region=account.region)
+    for bucket in ("backups1", "backups2"):
+        s3.delete_bucket_policy(Bucket=bucket)
+    for _ in execute(account, make_plan(account, settings, lock_named=False)):
+        pass
+    deployment.forget_rehearsals()
+
+
+def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
+    patience = Patience(seconds=seconds, tell=lambda _: None)
+    return drill(deployed.account, STAGE, POLICY, assume=assume, patience=patience)
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["drill", *arguments])
+
+
+def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Deployed) -> None:
+    before = deployed.trust()
+    result = run("--assume")
+    assert result.exit_code == 0, result.stderr
+    assert "All as promised" in result.stderr
+    for promise in (
+        "the store refuses CopyObject with If-None-Match where something is",
+        "they are promoted to backups2/drill/",
+        "a second upload for a slot is contested",
+        "the server may not delete drill/",
+        "the administrator may not overwrite drill/",
+        "by the vault's policy the promoter may only add what is new, says IAM's simulation",
+        "the promoter may not delete its version past the lock: 403 AccessDenied",
+        "comes back byte for byte",
+    ):
+        assert promise in result.stdout
+    assert result.stdout.count("412 PreconditionFailed") == 2
+    assert all(line[6:9] == " s " for line in result.stdout.splitlines())
+
+    assert deployed.left_behind() == set()
+    assert deployed.trust() == before
+    s3 = deployed.account.client("s3")
+    kept = s3.list_objects_v2(Bucket="backups2", Prefix="drill/")["Contents"]
+    assert {one["Size"] for one in kept} == {1024}
+
+
+def test_without_assume_nobody_is_trusted(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Temporary, "trust_caller")
+    steps = [step.says for step in start(deployed, assume=False)]
+    assert not any(says.startswith("the promoter may not") for says in steps)
+    assert steps[-2].endswith("comes back byte for byte")
+
+
+def test_killed_after_any_step_the_next_drill_cleans_up_and_passes(deployed: Deployed) -> None:
+    before = deployed.trust()
+    taken, seen = 1, set()
+    while True:
+        killed = start(deployed)  # which is not closed before the next one is through
+        if len([step for _, step in zip(range(taken), killed, strict=False)]) < taken:
+            break
+        seen |= deployed.left_behind()
+        following = start(deployed, assume=False)
+        next(following)
+        assert deployed.left_behind() == set()
+        assert deployed.trust() == before
+        following.close()
+        deployed.forget_rehearsals()
+        # Of the attacks, which change nothing, every ninth stands for the others.
+        taken += 1 if taken < 9 else 9
+    assert seen == {"user", "trust", "uploads"}
+    deployed.forget_rehearsals()
+    assert run("--assume").exit_code == 0
+
+
+def test_killed_amid_parts_the_next_drill_aborts_them(deployed: Deployed) -> None:
+    s3 = deployed.account.client("s3")
+    s3.create_multipart_upload(Bucket="backups1", Key="drill/taken")
+    assert deployed.left_behind() == {"unfinished uploads"}
+    next(following := start(deployed))
+    assert deployed.left_behind() == set()
+    following.close()
+
+
+def test_interrupted_it_cleans_up_itself(deployed: Deployed) -> None:
+    steps = start(deployed)
+    for step in steps:
+        if "trusts you" in step.says:
+            break
+    assert deployed.left_behind() == {"user", "trust", "uploads"}
+    steps.close()
+    assert deployed.left_behind() == set()
+
+
+# Each promise, broken.
+
+
+def without(*sids: str) -> Callable[[Deployed, Any], None]:
+    """The vault's policy without some of its statements; without any, there is none."""
+
+    def weaken(deployed: Deployed, _: Any) -> None:
+        s3 = deployed.account.client("s3")
+        policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
+        policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] not in sids]
+        if sids:
+            s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+        else:
+            s3.delete_bucket_policy(Bucket="backups2")
+
+    return weaken
+
+
+def readable(bucket: str) -> Callable[[Deployed, Any], None]:
+    """Everybody may read the bucket."""
+
+    def weaken(deployed: Deployed, _: Any) -> None:
+        s3 = deployed.account.client("s3")
+        policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+        policy["Statement"].append(
+            {
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": "s3:GetObject",
+                "Resource": f"arn:aws:s3:::{bucket}/*",
+            }
+        )
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+    return weaken
+
+
+def promoter(*actions: str) -> Callable[[Deployed, Any], None]:
+    """The promoter may do this, by its own policies, and nothing else."""
+
+    def weaken(deployed: Deployed, _: Any) -> None:
+        own = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
+        deployed.account.client("iam").put_role_policy(
+            RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(document(own))
+        )
+
+    return weaken
+
+
+def notify_nobody(deployed: Deployed, _: Any) -> None:
+    deployed.account.client("s3").put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={}
+    )
+
+
+def copies(how: Callable[..., Any]) -> Callable[[Deployed, Any], None]:
+    def weaken(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(S3Response, "copy_object", how)
+
+    return weaken
+
+
+def overwrite_and_refuse(self: S3Response) -> Any:
+    UNCORRECTED_COPY(self)
+    raise PreconditionFailed("If-None-Match")
+
+
+def refuse(self: S3Response) -> Any:
+    raise PreconditionFailed("If-None-Match")
+
+
+def change_what_comes_back(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rehearsals, "restore", lambda self, place: b"rubbish")
+
+
+def forbid_uploads(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"})
+    monkeypatch.setattr(admin.drill, "server_policy", lambda *_, **__: nothing)
+
+
+BROKEN = {
+    "no bucket policy": (without(), "the administrator may not overwrite .*: it could"),
+    "nobody adds but the promoter": (
+        without("OnlyThePromoterAdds"),
+        "the administrator may not write .* if it is free: S3 answered 412 PreconditionFailed",
+    ),
+    "nothing is changed": (
+        without("NothingStoredIsChanged"),
+        "the administrator may not delete drill/.*: it could",
+    ),
+    "nobody locks but the audit": (
+        without("OnlyTheAuditLocks"),
+        "the administrator may not change its lock: it could",
+    ),
+    "only what is new": (
+        without("OnlyWhatIsNew"),
+        "by the vault's policy the promoter .*nothing there keeps it from s3:PutObject\\.",
+    ),
+    "a promoter with more rights": (
+        promoter("s3:*"),
+        "by its own policies the promoter .*nothing there keeps it from s3:PutObject, s3:Delete",
+    ),
+    "a promoter with fewer rights": (
+        promoter("s3:GetObject", "s3:ListBucket"),
+        "an upload is promoted: nothing was promoted within 3 seconds",
+    ),
+    "no notification": (notify_nobody, "nothing was promoted within 3 .*backups1 notifies"),
+    "uploads that are read": (readable("backups1"), "the server may not read its own upload: it"),
+    "backups that are read": (readable("backups2"), "the server may not read drill/.*: it could"),
+    "a store without conditions": (
+        copies(UNCORRECTED_COPY),
+        "CopyObject .*overwrites nothing: the store ignores conditions.* store is not safe",
+    ),
+    "a store that refuses too late": (copies(overwrite_and_refuse), "overwrote all the same"),
+    "a store that always refuses": (copies(refuse), "the store answered 412 PreconditionFailed"),
+    "other bytes": (change_what_comes_back, "comes back byte for byte: it has other bytes"),
+    "a server that may not upload": (forbid_uploads, "a server may upload its own keys: it is ref"),
+}
+
+
+WAITED_FOR = ("a promoter with fewer rights", "no notification", "a server that may not upload")
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    weaken, said = BROKEN[broken]
+    if broken in WAITED_FOR:
+        monkeypatch.setattr(admin.drill_command, "PATIENCE", 3.0)
+    weaken(deployed, monkeypatch)
+    result = run()
+    assert result.exit_code == 1, result.stdout + result.stderr
+    assert "All as promised" not in result.stderr
+    [sentence] = [line for line in result.stderr.splitlines() if line.startswith("Not as promised")]
+    assert re.search(said, sentence), sentence
+    assert deployed.left_behind() == set()
+
+
+# A minute that begins in between.
+
+
+def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int]) -> None:
+    """S3's clock says, from the n-th upload on, `uploads(n)` minutes more."""
+    upload, count = Rehearsals.upload, iter(range(100))
+
+    def shifted(self: Rehearsals, server: Any, body: bytes) -> str:
+        minutes = timedelta(minutes=uploads(next(count)))
+        monkeypatch.setattr("moto.s3.models.utcnow", lambda: utcnow() + minutes)
+        return upload(self, server, body)
+
+    monkeypatch.setattr(Rehearsals, "upload", shifted)
+
+
+def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift_clock(monkeypatch, uploads=lambda number: min(number, 1) * 2)
+    says = [step.says for step in start(deployed)]
+    [first] = [line for line in says if "they are promoted to" in line]
+    [restored] = [line for line in says if "comes back" in line]
+    assert first.split()[4].rstrip(",") != restored.split()[0]
+
+
+def test_if_every_upload_has_a_minute_of_its_own_nothing_is_found_out(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift_clock(monkeypatch, uploads=lambda number: 2 * number)
+    with pytest.raises(AccountError, match="run the drill again"):
+        list(start(deployed))
+    assert deployed.left_behind() == set()
+
+
+def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    slept: list[float] = []
+    now = datetime(2026, 11, 23, 2, 10, 40, tzinfo=UTC)
+    filled = "drill/2026-11-23.02.10.rehearsal"
+    answers = iter([([filled], now), ([filled], now + timedelta(seconds=21))])
+    monkeypatch.setattr(Rehearsals, "_stored", lambda _: next(answers))
+    monkeypatch.setattr("admin.rehearsal.time.sleep", slept.append)
+    Rehearsals(
+        account=deployed.account,
+        stage=STAGE,
+        policy=POLICY,
+        patience=Patience(seconds=1, tell=told.append),
+    ).wait_for_a_free_slot()
+    assert slept == [20]
+    assert told == [f"waiting for the next minute: {filled} is filled already"]
+
+
+# Who runs it.
+
+
+def test_a_stage_that_was_never_deployed_is_a_sentence(deployed: Deployed) -> None:
+    patience = Patience(seconds=1, tell=lambda _: None)
+    steps = drill(deployed.account, read_stage("prod"), POLICY, assume=False, patience=patience)
+    with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
+        next(steps)
+
+
+def test_an_administrator_by_a_role_is_trusted_by_that_role_s_name(deployed: Deployed) -> None:
+    iam, trust = deployed.account.client("iam"), deployed.trust()
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
+    role = iam.create_role(
+        RoleName="admins",
+        Path="/sso/",
+        AssumeRolePolicyDocument=json.dumps(document(anybody)),
+    )["Role"]
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName="admins", PolicyName="own", PolicyDocument=json.dumps(document(everything))
+    )
+    key = deployed.account.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="ann")
+    session = boto3.Session(
+        aws_access_key_id=key["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=key["Credentials"]["SecretAccessKey"],
+        aws_session_token=key["Credentials"]["SessionToken"],
+        region_name="us-east-1",
+    )
+    account = Account(session=session, endpoint=deployed.account.endpoint)
+    temporary = Temporary(account=account, stage=STAGE, role=ROLE)
+    temporary.trust_caller()
+    assert deployed.trust()[-1]["Principal"] == {"AWS": role["Arn"]}
+    assert temporary.assume().client("sts").get_caller_identity()["Arn"].endswith("promote/drill")
+    assert temporary.remove() == ["a trust of the promoter's role"]
+    assert deployed.trust() == trust
+
+
+def test_what_aws_does_not_answer_is_no_promise_kept_nor_broken(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = local_account("http://127.0.0.1:1")
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
+    result = run()
+    assert result.exit_code == 3
+    assert "AWS cannot be reached" in result.stderr
