@@ -78,7 +78,7 @@ def refused(who: str, attempt: Attempt, *, why: str) -> str:
             ) from None
         whose = _WHOSE_POLICY.search(error.response["Error"].get("Message", ""))
         return f"{promise}: {status} {code}" + (f" by {whose[1]} policy" if whose else "")
-    raise NotAsPromisedError(promise, happened="it could", why=why)
+    raise NotAsPromisedError(promise, happened="that went through", why=why)
 
 
 def to_change(s3: "S3Client", place: Place, *, if_free: str) -> list[Attempt]:
@@ -91,21 +91,22 @@ def to_change(s3: "S3Client", place: Place, *, if_free: str) -> list[Attempt]:
     source: Any = {"Bucket": place.incoming, "Key": place.upload}
     # Longer than it is locked: a lock itself would refuse a shorter time.
     later: Any = {"Mode": "GOVERNANCE", "RetainUntilDate": place.locked_until + timedelta(days=1)}
-    name = place.slot
     return [
-        Attempt(does=f"overwrite {name}", call=lambda: s3.put_object(**slot, Body=RUBBISH)),
+        Attempt(does="overwrite what is stored", call=lambda: s3.put_object(**slot, Body=RUBBISH)),
         Attempt(
-            does=f"write {name} if it is free",
+            does="write there if it is free",
             call=lambda: s3.put_object(**slot, Body=RUBBISH, IfNoneMatch="*"),
             code=if_free,
         ),
-        Attempt(does=f"copy over {name}", call=lambda: s3.copy_object(**slot, CopySource=source)),
         Attempt(
-            does=f"copy to {name} if it is free",
+            does="copy over what is stored", call=lambda: s3.copy_object(**slot, CopySource=source)
+        ),
+        Attempt(
+            does="copy there if it is free",
             call=lambda: s3.copy_object(**slot, CopySource=source, IfNoneMatch="*"),
             code=if_free,
         ),
-        Attempt(does=f"delete {name}", call=lambda: s3.delete_object(**slot)),
+        Attempt(does="delete what is stored", call=lambda: s3.delete_object(**slot)),
         Attempt(does="delete its version", call=lambda: s3.delete_object(**version)),
         Attempt(
             does="delete its version past the lock",
@@ -130,14 +131,14 @@ def to_look(s3: "S3Client", place: Place) -> list[Attempt]:
     other: dict[str, Any] = {**upload, "Key": f"{place.upload}.other"}
     return [
         Attempt(does=f"list {place.vault}", call=lambda: s3.list_objects_v2(Bucket=place.vault)),
-        Attempt(does=f"read {place.slot} there", call=lambda: s3.get_object(**slot)),
+        Attempt(does="read what is stored", call=lambda: s3.get_object(**slot)),
         Attempt(
             does=f"list {place.incoming}", call=lambda: s3.list_objects_v2(Bucket=place.incoming)
         ),
         Attempt(does="read its own upload", call=lambda: s3.get_object(**upload)),
         Attempt(does="delete its own upload", call=lambda: s3.delete_object(**upload)),
         Attempt(
-            does=f"upload {other['Key']}",
+            does="upload another name",
             call=lambda: s3.put_object(**other, Body=RUBBISH),
         ),
     ]

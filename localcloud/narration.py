@@ -1,12 +1,9 @@
 """How the demo is told: headings, commands as they run, and promises as they are checked."""
 
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from botocore.exceptions import ClientError
 from rich.console import Console
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -30,19 +27,6 @@ def expect(kept: bool, otherwise: str) -> None:  # noqa: FBT001 - a condition, a
     """End the demo with the sentence unless the promise is kept."""
     if not kept:
         raise NotAsPromisedError(otherwise)
-
-
-def expect_refusal(who: str, attempt: str, call: Callable[[], Any], *, code: str) -> None:
-    """Try it, and show S3's answer; anything but a refusal with this error code ends the demo."""
-    try:
-        call()
-    except ClientError as error:
-        answer = error.response["Error"]["Code"]
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        tell(f"{attempt:52} {status} {answer}")
-        expect(answer == code, f"{who} tried to {attempt}, and S3 answered {answer}, not {code}")
-    else:
-        expect(kept=False, otherwise=f"{who} could {attempt}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from botocore.exceptions import ClientError
 
+from admin.attempts import NotAsPromisedError as BrokenPromise
 from localcloud import demo
 from localcloud.cloud import REPOSITORY
-from localcloud.narration import NotAsPromisedError, Shell, expect, expect_refusal
+from localcloud.narration import NotAsPromisedError, Shell, expect
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,10 @@ def test_the_readme_tells_the_same_story(told):
 
 
 def test_every_attack_is_shown_with_what_s3_answered(told):
-    answers = [line.split()[-2:] for line in told.stdout.splitlines() if " 4" in line[-24:]]
-    assert answers.count(["403", "AccessDenied"]) == 10
-    assert answers.count(["412", "PreconditionFailed"]) == 1
+    answers = re.findall(r"the (\w+) may not .*: (\d{3} \w+)", told.stdout)
+    assert {who for who, _ in answers} == {"server", "administrator", "promoter"}
+    assert [answer for _, answer in answers].count("412 PreconditionFailed") == 2
+    assert {answer for _, answer in answers} == {"403 AccessDenied", "412 PreconditionFailed"}
 
 
 def test_a_pipe_gets_no_colour_codes(told):
@@ -86,20 +88,15 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
     assert "Interrupted" in capsys.readouterr().out
 
 
-def test_an_attack_that_succeeds_breaks_the_promise():
-    with pytest.raises(NotAsPromisedError, match="the server could delete it"):
-        expect_refusal("the server", "delete it", lambda: None, code="AccessDenied")
+def test_a_drill_that_finds_something_breaks_the_promise(monkeypatch):
+    def find_something(*_, **__):
+        yield from ()
+        raise BrokenPromise("the server may not delete it", happened="that went through", why="So.")
 
-
-def test_an_attack_that_fails_for_another_reason_breaks_the_promise():
-    def call():
-        raise ClientError(
-            {"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}},
-            "DeleteObject",
-        )
-
-    with pytest.raises(NotAsPromisedError, match="answered NoSuchKey, not AccessDenied"):
-        expect_refusal("the server", "delete it", call, code="AccessDenied")
+    monkeypatch.setattr(demo, "drill", find_something)
+    cloud = SimpleNamespace(endpoint="http://127.0.0.1:1")
+    with pytest.raises(NotAsPromisedError, match="the server may not delete it: that went"):
+        demo.break_in(cloud)
 
 
 def test_a_command_that_fails_anywhere_in_its_pipe_breaks_the_promise(tmp_path):

@@ -1,0 +1,50 @@
+"""What of a bucket policy is about a role, said as if it were the role's own."""
+
+from typing import Any
+
+import pytest
+
+from admin.account import AccountError
+from admin.bucket_policies import vault_policy
+from admin.simulation import binding
+from admin.stage import read_stage
+
+ROLE = "arn:aws:iam::123456789012:role/promoter"
+ACCOUNT = "arn:aws:iam::123456789012:root"
+
+
+@pytest.mark.parametrize(
+    ("effect", "principal", "meant"),
+    [
+        pytest.param("Deny", "*", True, id="everybody is denied"),
+        pytest.param("Allow", "*", True, id="everybody is allowed"),
+        pytest.param("Deny", {"AWS": "*"}, True, id="everybody, written longer"),
+        pytest.param("Deny", {"AWS": [f"{ROLE}2", ROLE]}, True, id="the role among others"),
+        pytest.param("Deny", {"AWS": f"{ROLE}2"}, False, id="another role"),
+        pytest.param("Deny", {"Service": "s3.amazonaws.com"}, False, id="a service"),
+        pytest.param("Deny", {"AWS": ACCOUNT}, True, id="the whole account is denied"),
+        pytest.param("Deny", {"AWS": "123456789012"}, True, id="the account by its number"),
+        # It leaves it to the account's own policies whom of its people to allow.
+        pytest.param("Allow", {"AWS": ACCOUNT}, False, id="the account as such is allowed"),
+        pytest.param("Deny", {"AWS": "999999999999"}, False, id="another account"),
+    ],
+)
+def test_a_statement_binds_whom_it_names(effect: str, principal: Any, *, meant: bool) -> None:
+    said = {"Effect": effect, "Action": "s3:*", "Resource": "*"}
+    statement = {"Sid": "With spaces", "Principal": principal, **said}
+    for statements in ([statement], statement):
+        policy = {"Version": "2012-10-17", "Id": "x", "Statement": statements}
+        assert binding(policy, ROLE) == ([said] if meant else [])
+
+
+def test_the_vault_s_whole_policy_binds_the_promoter() -> None:
+    policy = vault_policy(read_stage("dev"), account="123456789012")
+    assert [one["Action"] for one in binding(policy, ROLE)] == [
+        one["Action"] for one in policy["Statement"]
+    ]
+
+
+def test_what_names_everybody_but_some_is_not_judged() -> None:
+    statement = {"Effect": "Deny", "NotPrincipal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
+    with pytest.raises(AccountError, match=r"cannot be simulated; write it with a condition"):
+        binding({"Statement": [statement]}, ROLE)
