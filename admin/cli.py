@@ -266,12 +266,20 @@ def credentials(
 
 @cli.command()
 @_of_an_account
+@_of_a_vault
 @click.option(
     "--assume",
     is_flag=True,
     help="Attack as the function, too: for a moment its role trusts you.",
 )
-def drill(*, stage: str, region: str | None, profile: str | None, assume: bool) -> None:
+def drill(
+    *,
+    stage: str,
+    region: str | None,
+    profile: str | None,
+    vault_profile: str | None,
+    assume: bool,
+) -> None:
     """Example: backups drill --stage prod
 
     Prove in the account itself that the promise holds: upload as a server would, see it promoted
@@ -283,4 +291,5 @@ def drill(*, stage: str, region: str | None, profile: str | None, assume: bool) 
     with _exit_statuses():
         place = read_stage(stage)
         account = open_account(place, region=region, profile=profile)
+        account = with_vault(account, place, profile=vault_profile)
         rehearse(account, place, read_policy(), assume=assume)

@@ -106,6 +106,10 @@ class _Drill:
             yield from _look("the server", server, stored.place)
             yield from _attack("the server", server, stored.place, if_free=DENIED)
             yield from _attack("the administrator", you, stored.place, if_free=DENIED)
+            if (keeper := self._rehearsals.keeper) is not you:
+                yield from _attack(
+                    "the vault's administrator", keeper, stored.place, if_free=DENIED
+                )
             yield from self._simulate(stored.place)
             if assume:
                 promoter = yield from self._become_the_promoter()

@@ -10,6 +10,7 @@ from admin.account import Account
 from admin.attempts import NotAsPromisedError
 from admin.drill import drill
 from admin.patience import Patience
+from admin.setup_command import place_of
 from admin.stage import Stage
 from chalicelib.policy import Policy
 
@@ -20,7 +21,7 @@ PATIENCE = 120.0
 
 def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) -> None:
     """Run the drill and print each step with its seconds; exit status 1: a promise is broken."""
-    click.echo(f"Stage {stage.name}, account {account.id}, region {account.region}", err=True)
+    click.echo(place_of(stage, account), err=True)
     began = time.monotonic()
     try:
         patience = Patience(seconds=PATIENCE, tell=_tell)

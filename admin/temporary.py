@@ -9,7 +9,6 @@ import boto3
 from admin.account import Account, AccountError, absent_if
 from admin.permissions import Document
 from admin.stage import Stage
-from chalicelib.copying import abort_unfinished
 from chalicelib.policy import DRILL
 
 POLICY_NAME = "uploads"
@@ -87,8 +86,8 @@ class Temporary:
         for key, version in found:
             s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
         unfinished = s3.list_multipart_uploads(Bucket=bucket, Prefix=f"{DRILL}/").get("Uploads", [])
-        for upload in unfinished:
-            abort_unfinished(s3, bucket=bucket, key=upload["Key"], owner=None)
+        for one in unfinished:
+            s3.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
         return [f"{bucket}/{key}" for key, _ in found]
 
     def _caller(self) -> str:

@@ -15,7 +15,9 @@ import admin.account
 from admin.account import Account, local_account, with_vault
 from admin.check import check
 from admin.desired import desired_settings
+from admin.drill import drill
 from admin.finding import Report
+from admin.patience import Patience
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
@@ -99,6 +101,11 @@ def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: P
     cloud.functions.wait_until_quiet(timeout=60)
     [stored] = holder.list_objects_v2(Bucket="backups2")["Contents"]
     assert stored["Key"].endswith(".sql.gz.gpg")
+
+    patience = Patience(seconds=60, tell=print)
+    steps = [step.says for step in drill(account, stage, POLICY, assume=True, patience=patience)]
+    for who in ("the administrator", "the vault's administrator", "the promoter"):
+        assert any(says.startswith(f"{who} may not") for says in steps), steps
 
     refused(account.client("s3"), "get_object", stored["Key"])
     refused(account.client("s3"), "delete_object", stored["Key"])
