@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -27,12 +28,10 @@ from admin.permissions import document
 from admin.rehearsal import Rehearsals
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
-from admin.stage import read_stage
 from admin.temporary import TRUST, Temporary
-from chalicelib.policy_file import read_policy
 from localcloud.cloud import Cloud, running
+from tests.project import POLICY, STAGE, stage_named
 
-POLICY, STAGE = read_policy(), read_stage("dev")
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
 # moto's own, taken before anything corrects it.
@@ -73,11 +72,11 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
     # One container is enough, and several at once start slowly.
     with running(retry_delays=(0, 0), concurrency=1) as cloud:
-        cloud.prepare()
-        cloud.deploy(packages=tmp_path_factory.mktemp("packages"))
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
         yield Deployed(local_account(cloud.endpoint), cloud)
 
 
@@ -391,7 +390,7 @@ def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
 
 def test_a_stage_that_was_never_deployed_is_a_sentence(deployed: Deployed) -> None:
     patience = Patience(seconds=1, tell=lambda _: None)
-    steps = drill(deployed.account, read_stage("prod"), POLICY, assume=False, patience=patience)
+    steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, patience=patience)
     with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
         next(steps)
 

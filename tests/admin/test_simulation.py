@@ -7,7 +7,7 @@ import pytest
 from admin.account import AccountError
 from admin.bucket_policies import vault_policy
 from admin.simulation import binding
-from admin.stage import read_stage
+from tests.project import STAGE
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"
 ACCOUNT = "arn:aws:iam::123456789012:root"
@@ -38,7 +38,7 @@ def test_a_statement_binds_whom_it_names(effect: str, principal: Any, *, meant: 
 
 
 def test_the_vault_s_whole_policy_binds_the_promoter() -> None:
-    policy = vault_policy(read_stage("dev"), account="123456789012")
+    policy = vault_policy(STAGE, account="123456789012")
     assert [one["Action"] for one in binding(policy, ROLE)] == [
         one["Action"] for one in policy["Statement"]
     ]

@@ -14,7 +14,7 @@ TOO_SHORT, LONG_ENOUGH = 60, 900
 
 
 @pytest.fixture
-def cloud(packages):
+def cloud(project, packages):
     """Runs come one after the other; the first is too short, and the next ones are not."""
 
     def set_timeout(seconds):
@@ -24,8 +24,8 @@ def cloud(packages):
     with running(
         retry_delays=(0, 0), concurrency=1, on_result=lambda _: set_timeout(LONG_ENOUGH)
     ) as cloud:
-        cloud.prepare()
-        cloud.deploy(packages=packages)
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
         set_timeout(TOO_SHORT)
         yield cloud
 
