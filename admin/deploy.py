@@ -14,28 +14,27 @@ from admin.stage import PROJECT
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
 )
 @click.option("--region", help="The region of AWS; else the profile's.")
 @click.option("--profile", help="The profile of ~/.aws to use.")
-@click.option("--vault-profile", help="The profile of the vault's account, if that is another one.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("setup_options", nargs=-1, type=click.UNPROCESSED)
 def main(
-    *, stage: str, region: str | None, profile: str | None, vault_profile: str | None, yes: bool
+    *, stage: str, region: str | None, profile: str | None, setup_options: tuple[str, ...]
 ) -> None:
     """Example: make deploy STAGE=prod ARGS="--profile backups"
 
     Runs backups setup --apply, chalice deploy, and backups setup --apply again. Safe to repeat.
+    All other options are those of backups setup, such as --yes, --vault-profile or --lock.
     """
     where = [
         *("--stage", stage),
         *(("--region", region) if region else ()),
         *(("--profile", profile) if profile else ()),
     ]
-    vault = ["--vault-profile", vault_profile] if vault_profile else []
-    setup = ["setup", *where, *vault, "--apply", *(["--yes"] if yes else [])]
+    setup = ["setup", *where, "--apply", *setup_options]
     cli(setup, standalone_mode=False)
     click.echo(f"chalice deploy --stage {stage}")
     deployed = subprocess.run(
