@@ -1,0 +1,364 @@
+"""A model of S3 that moves no bytes: objects have a size, and every request takes its time.
+
+    CopyObject of 5 GiB  ->  LATENCY + 5 GiB / BANDWIDTH = 94.2 s
+
+Only time and requests are modelled. The numbers are indicative: S3 promises none of them.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import NoReturn
+from xml.sax.saxutils import escape
+
+# Seconds until S3 answers a request that moves nothing, from within the region: AWS says "tens of
+# milliseconds" for small objects (S3 user guide, "Best practices design patterns").
+LATENCY = 0.030
+# Bytes per second of one copy, by CopyObject or UploadPartCopy. 5 GiB by one CopyObject take about
+# 94 seconds (reported on AWS re:Post and by users of the AWS CLI, most between 80 and 100).
+BANDWIDTH = 57_000_000
+# What S3 allows (S3 user guide, "Amazon S3 multipart upload limits").
+LARGEST_COPY = 5 * 1024**3
+SMALLEST_PART = 5 * 1024**2
+MOST_PARTS = 10_000
+
+# Any value: no client can compute one without bytes. That it is passed on is what is checked.
+CHECKSUM = "AAAAAAAAAAA="
+CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
+PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request by path style; names of headers in lower case."""
+
+    method: str
+    bucket: str
+    key: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the client gets, after `copied` bytes have been copied (None: this was no copy)."""
+
+    operation: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    copied: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long S3 takes for it."""
+        return LATENCY + (self.copied or 0) / BANDWIDTH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """An object; of its bytes nothing but how many they are."""
+
+    size: int
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+
+@dataclass(kw_only=True)
+class Unfinished:
+    """A multipart upload: of each part its (first byte, last byte) in the source."""
+
+    bucket: str
+    key: str
+    metadata: Mapping[str, str]
+    parts: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """S3's own code of an error."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+class Model:
+    """The objects and unfinished uploads of one account; `answer` is all that happens to them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Thing] = {}
+        self.unfinished: dict[str, Unfinished] = {}
+        self.ranges_copied: Counter[tuple[int, int]] = Counter()
+        """How often each range of bytes was copied as a part."""
+        self._begun = 0
+
+    def add(self, bucket: str, key: str, size: int) -> None:
+        """Put an object there."""
+        self.objects[bucket, key] = Thing(size=size, etag=_etag(f"{bucket}/{key}/{size}"))
+
+    def answer(self, request: Request) -> Answer:
+        """S3's answer; errors are answers too."""
+        operation = _operation(request)
+        try:
+            answer = getattr(self, f"_{operation}")(request)
+        except Refused as refused:
+            return Answer(
+                operation=operation,
+                status=refused.status,
+                body=f"<Error><Code>{refused.code}</Code><Message>the model refuses</Message></Error>",
+            )
+        return Answer(operation=operation, **answer)
+
+    def _HeadObject(self, request: Request) -> dict:
+        thing = self._thing(request)
+        headers = {
+            "Content-Length": str(thing.size),
+            "Content-Type": "binary/octet-stream",
+            "Accept-Ranges": "bytes",
+            "ETag": f'"{thing.etag}"',
+            "Last-Modified": format_datetime(thing.modified, usegmt=True),
+            **{f"x-amz-meta-{name}": value for name, value in thing.metadata.items()},
+        }
+        if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+            headers |= {CHECKSUM_HEADER: CHECKSUM, "x-amz-checksum-type": "FULL_OBJECT"}
+        return {"headers": headers}
+
+    def _CopyObject(self, request: Request) -> dict:
+        source = self._source(request)
+        if source.size > LARGEST_COPY:
+            raise Refused(400, "InvalidRequest")
+        self._only_if_free(request)
+        thing = Thing(size=source.size, etag=source.etag, metadata=_metadata(request))
+        self.objects[request.bucket, request.key] = thing
+        return {"body": _copied("CopyObjectResult", thing), "copied": source.size}
+
+    def _CreateMultipartUpload(self, request: Request) -> dict:
+        self._begun += 1
+        upload_id = f"upload-{self._begun}"
+        self.unfinished[upload_id] = Unfinished(
+            bucket=request.bucket, key=request.key, metadata=_metadata(request)
+        )
+        return {
+            "body": f"<InitiateMultipartUploadResult><Bucket>{request.bucket}</Bucket>"
+            f"<Key>{escape(request.key)}</Key><UploadId>{upload_id}</UploadId>"
+            "</InitiateMultipartUploadResult>"
+        }
+
+    def _UploadPartCopy(self, request: Request) -> dict:
+        upload, source = self._upload(request), self._source(request)
+        number = int(request.query["partNumber"])
+        wanted = request.headers.get("x-amz-copy-source-range", f"bytes=0-{source.size - 1}")
+        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        length = last + 1 - first
+        if not (1 <= number <= MOST_PARTS and last < source.size and length <= LARGEST_COPY):
+            raise Refused(400, "InvalidArgument")
+        self.ranges_copied[first, last] += 1
+        upload.parts[number] = (first, last)
+        thing = Thing(size=length, etag=_part_etag(first, last))
+        return {"body": _copied("CopyPartResult", thing), "copied": length}
+
+    def _CompleteMultipartUpload(self, request: Request) -> dict:
+        upload, body = self._upload(request), request.body.decode()
+        numbers = [int(number) for number in re.findall("<PartNumber>([0-9]+)</PartNumber>", body)]
+        etags = re.findall("<ETag>(?:&quot;|\")?([0-9a-f]+)(?:&quot;|\")?</ETag>", body)
+        if numbers != sorted(set(numbers)):
+            raise Refused(400, "InvalidPartOrder")
+        if etags != [_part_etag(*upload.parts[n]) for n in numbers if n in upload.parts]:
+            raise Refused(400, "InvalidPart")
+        ranges = [upload.parts[number] for number in numbers]
+        if any(last + 1 - first < SMALLEST_PART for first, last in ranges[:-1]):
+            raise Refused(400, "EntityTooSmall")
+        # A client that copies other than the whole source, in order, is wrong: S3 cannot know that.
+        ends = [-1, *(last for _, last in ranges)]
+        if [first for first, _ in ranges] != [end + 1 for end in ends[:-1]]:
+            raise Refused(400, "InvalidPart")
+        size = ends[-1] + 1
+        if int(request.headers.get("x-amz-mp-object-size", size)) != size:
+            raise Refused(400, "InvalidRequest")
+        if request.headers.get(CHECKSUM_HEADER, CHECKSUM) != CHECKSUM:
+            raise Refused(400, "BadDigest")
+        self._only_if_free(request)
+        thing = Thing(
+            size=size,
+            etag=f"{_etag(str(ranges))}-{len(ranges)}",
+            metadata=upload.metadata,
+        )
+        self.objects[request.bucket, request.key] = thing
+        del self.unfinished[request.query["uploadId"]]
+        return {
+            "body": f"<CompleteMultipartUploadResult><Bucket>{request.bucket}</Bucket>"
+            f"<Key>{escape(request.key)}</Key><ETag>&quot;{thing.etag}&quot;</ETag>"
+            "</CompleteMultipartUploadResult>"
+        }
+
+    def _AbortMultipartUpload(self, request: Request) -> dict:
+        self._upload(request)
+        del self.unfinished[request.query["uploadId"]]
+        return {"status": 204}
+
+    def _ListParts(self, request: Request) -> dict:
+        upload = self._upload(request)
+        after = int(request.query.get("part-number-marker", 0))
+        numbers = sorted(number for number in upload.parts if number > after)
+        page = numbers[: min(PAGE, int(request.query.get("max-parts", PAGE)))]
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber>"
+            f"<ETag>&quot;{_part_etag(*upload.parts[number])}&quot;</ETag>"
+            f"<Size>{upload.parts[number][1] + 1 - upload.parts[number][0]}</Size></Part>"
+            for number in page
+        )
+        more = f"<NextPartNumberMarker>{page[-1]}</NextPartNumberMarker>" if page else ""
+        return {
+            "body": f"<ListPartsResult><IsTruncated>{_flag(len(page) < len(numbers))}"
+            f"</IsTruncated>{more}{parts}</ListPartsResult>"
+        }
+
+    def _ListMultipartUploads(self, request: Request) -> dict:
+        prefix = request.query.get("prefix", "")
+        uploads = "".join(
+            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{upload_id}</UploadId></Upload>"
+            for upload_id, upload in self.unfinished.items()
+            if upload.bucket == request.bucket and upload.key.startswith(prefix)
+        )
+        return {
+            "body": "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
+            f"{uploads}</ListMultipartUploadsResult>"
+        }
+
+    def _DeleteObject(self, request: Request) -> dict:
+        thing = self.objects.get((request.bucket, request.key))
+        expected = request.headers.get("if-match", "*").strip('"')
+        if thing and expected not in {"*", thing.etag}:
+            raise Refused(412, "PreconditionFailed")
+        self.objects.pop((request.bucket, request.key), None)
+        return {"status": 204}
+
+    def _ListObjects(self, request: Request) -> dict:
+        prefix = request.query.get("prefix", "")
+        found = [
+            f"<Contents><Key>{escape(key)}</Key><Size>{thing.size}</Size>"
+            f"<LastModified>{thing.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
+            f"<ETag>&quot;{thing.etag}&quot;</ETag><StorageClass>STANDARD</StorageClass></Contents>"
+            for (bucket, key), thing in self.objects.items()
+            if bucket == request.bucket and key.startswith(prefix)
+        ]
+        return {
+            "body": f"<ListBucketResult><Name>{request.bucket}</Name><Prefix>{escape(prefix)}"
+            f"</Prefix><KeyCount>{len(found)}</KeyCount><MaxKeys>1000</MaxKeys>"
+            f"<IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>"
+        }
+
+    def _HeadBucket(self, _request: Request) -> dict:
+        return {}
+
+    def _CreateBucket(self, _request: Request) -> dict:
+        raise Refused(409, "BucketAlreadyOwnedByYou")
+
+    def _GetBucketLocation(self, _request: Request) -> dict:
+        return {"body": "<LocationConstraint></LocationConstraint>"}
+
+    def _GetObjectTagging(self, request: Request) -> dict:
+        self._thing(request)
+        return {"body": "<Tagging><TagSet></TagSet></Tagging>"}
+
+    def _GetObjectAcl(self, request: Request) -> dict:
+        self._thing(request)
+        return {
+            "body": "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList>"
+            "</AccessControlList></AccessControlPolicy>"
+        }
+
+    def _PutObjectAcl(self, request: Request) -> dict:
+        self._thing(request)
+        return {}
+
+    def _Unknown(self, _request: Request) -> NoReturn:
+        raise Refused(501, "NotImplemented")
+
+    def _thing(self, request: Request) -> Thing:
+        try:
+            return self.objects[request.bucket, request.key]
+        except KeyError:
+            raise Refused(404, "NoSuchKey") from None
+
+    def _upload(self, request: Request) -> Unfinished:
+        try:
+            return self.unfinished[request.query["uploadId"]]
+        except KeyError:
+            raise Refused(404, "NoSuchUpload") from None
+
+    def _source(self, request: Request) -> Thing:
+        path = request.headers["x-amz-copy-source"].lstrip("/").partition("?")[0]
+        bucket, _, key = path.partition("/")
+        thing = self._thing(Request(method="", bucket=bucket, key=key, query={}, headers={}))
+        expected = request.headers.get("x-amz-copy-source-if-match", thing.etag).strip('"')
+        if expected != thing.etag:
+            raise Refused(412, "PreconditionFailed")
+        return thing
+
+    def _only_if_free(self, request: Request) -> None:
+        if "if-none-match" in request.headers and (request.bucket, request.key) in self.objects:
+            raise Refused(412, "PreconditionFailed")
+
+
+def _operation(request: Request) -> str:
+    """What S3 calls this request."""
+    query = request.query.keys()
+    copies = "x-amz-copy-source" in request.headers
+    match request.method:
+        case "HEAD":
+            return "HeadObject" if request.key else "HeadBucket"
+        case "GET" if request.key:
+            by_query = {"uploadId": "ListParts", "tagging": "GetObjectTagging", "acl": "GetObjectAcl"}
+        case "GET":
+            by_query = {"uploads": "ListMultipartUploads", "location": "GetBucketLocation"}
+            if not query & by_query.keys():
+                return "ListObjects"
+        case "PUT" if not request.key:
+            return "CreateBucket"
+        case "PUT":
+            by_query = {"acl": "PutObjectAcl"} | ({"uploadId": "UploadPartCopy"} if copies else {})
+            if copies and not query & by_query.keys():
+                return "CopyObject"
+        case "POST":
+            by_query = {"uploads": "CreateMultipartUpload", "uploadId": "CompleteMultipartUpload"}
+        case "DELETE" if request.key:
+            return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
+        case _:
+            by_query = {}
+    return next((name for given, name in by_query.items() if given in query), "Unknown")
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    prefix = "x-amz-meta-"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in request.headers.items()
+        if name.startswith(prefix)
+    }
+
+
+def _copied(element: str, thing: Thing) -> str:
+    return (
+        f"<{element}><LastModified>{thing.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
+        f"<ETag>&quot;{thing.etag}&quot;</ETag></{element}>"
+    )
+
+
+def _etag(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _part_etag(first: int, last: int) -> str:
+    return _etag(f"{first}-{last}")
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001
+    return "true" if value else "false"
