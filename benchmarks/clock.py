@@ -1,8 +1,7 @@
-"""The model's clocks: one that really waits, one that jumps when every client waits, one that adds."""
+"""The model's clocks: one really waits, one jumps while the client waits, one only adds."""
 
 import asyncio
 import heapq
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,11 +111,11 @@ def is_busy(process_id: int) -> bool:
     while processes:
         tasks = _PROC / processes.pop() / "task"
         try:
-            for task in os.listdir(tasks):
-                state = (tasks / task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in tasks.iterdir():
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
                 if state in {"R", "D"}:
                     return True
-                children = tasks / task / "children"
+                children = task / "children"
                 if children.exists():
                     processes += children.read_text().split()
         except (FileNotFoundError, ProcessLookupError):

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import NoReturn
+from html import unescape
+from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
 # Seconds until S3 answers a request that moves nothing, from within the region: AWS says "tens of
@@ -29,6 +30,9 @@ MOST_PARTS = 10_000
 # Any value: no client can compute one without bytes. That it is passed on is what is checked.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
+CHECKSUM_ELEMENTS = (
+    f"<ChecksumCRC64NVME>{CHECKSUM}</ChecksumCRC64NVME><ChecksumType>FULL_OBJECT</ChecksumType>"
+)
 PAGE = 1000
 
 
@@ -112,11 +116,11 @@ class Model:
             return Answer(
                 operation=operation,
                 status=refused.status,
-                body=f"<Error><Code>{refused.code}</Code><Message>the model refuses</Message></Error>",
+                body=f"<Error><Code>{refused.code}</Code><Message>refused</Message></Error>",
             )
         return Answer(operation=operation, **answer)
 
-    def _HeadObject(self, request: Request) -> dict:
+    def _head_object(self, request: Request) -> dict[str, Any]:
         thing = self._thing(request)
         headers = {
             "Content-Length": str(thing.size),
@@ -130,7 +134,7 @@ class Model:
             headers |= {CHECKSUM_HEADER: CHECKSUM, "x-amz-checksum-type": "FULL_OBJECT"}
         return {"headers": headers}
 
-    def _CopyObject(self, request: Request) -> dict:
+    def _copy_object(self, request: Request) -> dict[str, Any]:
         source = self._source(request)
         if source.size > LARGEST_COPY:
             raise Refused(400, "InvalidRequest")
@@ -139,7 +143,7 @@ class Model:
         self.objects[request.bucket, request.key] = thing
         return {"body": _copied("CopyObjectResult", thing), "copied": source.size}
 
-    def _CreateMultipartUpload(self, request: Request) -> dict:
+    def _create_multipart_upload(self, request: Request) -> dict[str, Any]:
         self._begun += 1
         upload_id = f"upload-{self._begun}"
         self.unfinished[upload_id] = Unfinished(
@@ -151,7 +155,7 @@ class Model:
             "</InitiateMultipartUploadResult>"
         }
 
-    def _UploadPartCopy(self, request: Request) -> dict:
+    def _upload_part_copy(self, request: Request) -> dict[str, Any]:
         upload, source = self._upload(request), self._source(request)
         number = int(request.query["partNumber"])
         wanted = request.headers.get("x-amz-copy-source-range", f"bytes=0-{source.size - 1}")
@@ -164,10 +168,10 @@ class Model:
         thing = Thing(size=length, etag=_part_etag(first, last))
         return {"body": _copied("CopyPartResult", thing), "copied": length}
 
-    def _CompleteMultipartUpload(self, request: Request) -> dict:
-        upload, body = self._upload(request), request.body.decode()
+    def _complete_multipart_upload(self, request: Request) -> dict[str, Any]:
+        upload, body = self._upload(request), unescape(request.body.decode())
         numbers = [int(number) for number in re.findall("<PartNumber>([0-9]+)</PartNumber>", body)]
-        etags = re.findall("<ETag>(?:&quot;|\")?([0-9a-f]+)(?:&quot;|\")?</ETag>", body)
+        etags = re.findall('<ETag>"?([0-9a-f]+)"?</ETag>', body)
         if numbers != sorted(set(numbers)):
             raise Refused(400, "InvalidPartOrder")
         if etags != [_part_etag(*upload.parts[n]) for n in numbers if n in upload.parts]:
@@ -195,15 +199,15 @@ class Model:
         return {
             "body": f"<CompleteMultipartUploadResult><Bucket>{request.bucket}</Bucket>"
             f"<Key>{escape(request.key)}</Key><ETag>&quot;{thing.etag}&quot;</ETag>"
-            "</CompleteMultipartUploadResult>"
+            f"{CHECKSUM_ELEMENTS}</CompleteMultipartUploadResult>"
         }
 
-    def _AbortMultipartUpload(self, request: Request) -> dict:
+    def _abort_multipart_upload(self, request: Request) -> dict[str, Any]:
         self._upload(request)
         del self.unfinished[request.query["uploadId"]]
         return {"status": 204}
 
-    def _ListParts(self, request: Request) -> dict:
+    def _list_parts(self, request: Request) -> dict[str, Any]:
         upload = self._upload(request)
         after = int(request.query.get("part-number-marker", 0))
         numbers = sorted(number for number in upload.parts if number > after)
@@ -220,7 +224,7 @@ class Model:
             f"</IsTruncated>{more}{parts}</ListPartsResult>"
         }
 
-    def _ListMultipartUploads(self, request: Request) -> dict:
+    def _list_multipart_uploads(self, request: Request) -> dict[str, Any]:
         prefix = request.query.get("prefix", "")
         uploads = "".join(
             f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{upload_id}</UploadId></Upload>"
@@ -232,7 +236,7 @@ class Model:
             f"{uploads}</ListMultipartUploadsResult>"
         }
 
-    def _DeleteObject(self, request: Request) -> dict:
+    def _delete_object(self, request: Request) -> dict[str, Any]:
         thing = self.objects.get((request.bucket, request.key))
         expected = request.headers.get("if-match", "*").strip('"')
         if thing and expected not in {"*", thing.etag}:
@@ -240,7 +244,7 @@ class Model:
         self.objects.pop((request.bucket, request.key), None)
         return {"status": 204}
 
-    def _ListObjects(self, request: Request) -> dict:
+    def _list_objects(self, request: Request) -> dict[str, Any]:
         prefix = request.query.get("prefix", "")
         found = [
             f"<Contents><Key>{escape(key)}</Key><Size>{thing.size}</Size>"
@@ -255,31 +259,31 @@ class Model:
             f"<IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>"
         }
 
-    def _HeadBucket(self, _request: Request) -> dict:
+    def _head_bucket(self, _request: Request) -> dict[str, Any]:
         return {}
 
-    def _CreateBucket(self, _request: Request) -> dict:
+    def _create_bucket(self, _request: Request) -> dict[str, Any]:
         raise Refused(409, "BucketAlreadyOwnedByYou")
 
-    def _GetBucketLocation(self, _request: Request) -> dict:
+    def _get_bucket_location(self, _request: Request) -> dict[str, Any]:
         return {"body": "<LocationConstraint></LocationConstraint>"}
 
-    def _GetObjectTagging(self, request: Request) -> dict:
+    def _get_object_tagging(self, request: Request) -> dict[str, Any]:
         self._thing(request)
         return {"body": "<Tagging><TagSet></TagSet></Tagging>"}
 
-    def _GetObjectAcl(self, request: Request) -> dict:
+    def _get_object_acl(self, request: Request) -> dict[str, Any]:
         self._thing(request)
         return {
             "body": "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList>"
             "</AccessControlList></AccessControlPolicy>"
         }
 
-    def _PutObjectAcl(self, request: Request) -> dict:
+    def _put_object_acl(self, request: Request) -> dict[str, Any]:
         self._thing(request)
         return {}
 
-    def _Unknown(self, _request: Request) -> NoReturn:
+    def _unknown(self, _request: Request) -> NoReturn:
         raise Refused(501, "NotImplemented")
 
     def _thing(self, request: Request) -> Thing:
@@ -309,31 +313,40 @@ class Model:
 
 
 def _operation(request: Request) -> str:
-    """What S3 calls this request."""
+    """What boto3 calls this request."""
     query = request.query.keys()
     copies = "x-amz-copy-source" in request.headers
     match request.method:
         case "HEAD":
-            return "HeadObject" if request.key else "HeadBucket"
+            return "head_object" if request.key else "head_bucket"
         case "GET" if request.key:
-            by_query = {"uploadId": "ListParts", "tagging": "GetObjectTagging", "acl": "GetObjectAcl"}
+            by_query = {
+                "uploadId": "list_parts",
+                "tagging": "get_object_tagging",
+                "acl": "get_object_acl",
+            }
         case "GET":
-            by_query = {"uploads": "ListMultipartUploads", "location": "GetBucketLocation"}
+            by_query = {"uploads": "list_multipart_uploads", "location": "get_bucket_location"}
             if not query & by_query.keys():
-                return "ListObjects"
+                return "list_objects"
         case "PUT" if not request.key:
-            return "CreateBucket"
+            return "create_bucket"
         case "PUT":
-            by_query = {"acl": "PutObjectAcl"} | ({"uploadId": "UploadPartCopy"} if copies else {})
+            by_query = {"acl": "put_object_acl"} | (
+                {"uploadId": "upload_part_copy"} if copies else {}
+            )
             if copies and not query & by_query.keys():
-                return "CopyObject"
+                return "copy_object"
         case "POST":
-            by_query = {"uploads": "CreateMultipartUpload", "uploadId": "CompleteMultipartUpload"}
+            by_query = {
+                "uploads": "create_multipart_upload",
+                "uploadId": "complete_multipart_upload",
+            }
         case "DELETE" if request.key:
-            return "AbortMultipartUpload" if "uploadId" in query else "DeleteObject"
+            return "abort_multipart_upload" if "uploadId" in query else "delete_object"
         case _:
             by_query = {}
-    return next((name for given, name in by_query.items() if given in query), "Unknown")
+    return next((name for given, name in by_query.items() if given in query), "unknown")
 
 
 def _metadata(request: Request) -> dict[str, str]:
@@ -348,7 +361,7 @@ def _metadata(request: Request) -> dict[str, str]:
 def _copied(element: str, thing: Thing) -> str:
     return (
         f"<{element}><LastModified>{thing.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
-        f"<ETag>&quot;{thing.etag}&quot;</ETag></{element}>"
+        f"<ETag>&quot;{thing.etag}&quot;</ETag>{CHECKSUM_ELEMENTS}</{element}>"
     )
 
 

@@ -10,12 +10,11 @@ def main() -> None:
     how, source, destination = sys.argv[1:]
     (from_bucket, from_key), (to_bucket, to_key) = source.split("/", 1), destination.split("/", 1)
     s3 = boto3.client("s3")
-    what = {"Bucket": from_bucket, "Key": from_key}
     if how == "managed":
-        s3.copy(what, to_bucket, to_key)
+        s3.copy({"Bucket": from_bucket, "Key": from_key}, to_bucket, to_key)
     else:
-        s3.copy_object(CopySource=what, Bucket=to_bucket, Key=to_key)
-    s3.delete_object(**what)
+        s3.copy_object(CopySource=source, Bucket=to_bucket, Key=to_key)
+    s3.delete_object(Bucket=from_bucket, Key=from_key)
 
 
 if __name__ == "__main__":

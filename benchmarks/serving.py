@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -25,6 +26,8 @@ HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
 # Lambda gives a function its share of a CPU in periods of this many seconds.
 PERIOD = 0.02
+# Seconds by the wall's clock after which a program is taken for stuck; the slowest needs a minute.
+TIMEOUT = 120.0
 
 
 @dataclass(kw_only=True)
@@ -99,11 +102,11 @@ class Server:
 
 
 async def _write(writer: asyncio.StreamWriter, method: str, answer: Answer) -> None:
-    body = "" if method == "HEAD" or answer.status == 204 else answer.body
-    headers = {"Content-Length": str(len(body.encode())), "Content-Type": "application/xml"}
-    if answer.status == 204:
-        headers = {}
-    headers |= {"x-amz-request-id": "0", **answer.headers}
+    body = "" if method == "HEAD" else answer.body
+    headers = {"x-amz-request-id": "0", **answer.headers}
+    if answer.status != HTTPStatus.NO_CONTENT:
+        length = str(len(body.encode()))
+        headers = {"Content-Length": length, "Content-Type": "application/xml", **headers}
     text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"HTTP/1.1 {answer.status} Model\r\n{text}\r\n{body}".encode())
     await writer.drain()
@@ -138,6 +141,7 @@ async def serve(arguments: argparse.Namespace) -> Seen:
         env={**os.environ, "AWS_ENDPOINT_URL": endpoint},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     client.append(process.pid)
     tasks: list[asyncio.Task[Any]] = []
@@ -145,7 +149,12 @@ async def serve(arguments: argparse.Namespace) -> Seen:
         tasks.append(asyncio.create_task(clock.run()))
     if arguments.cpu_share:
         tasks.append(asyncio.create_task(_share(process.pid, arguments.cpu_share)))
-    output, _ = await process.communicate()
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        output = f"not done after {TIMEOUT:.0f} s by the wall's clock".encode()
+        await process.wait()
     for task in tasks:
         task.cancel()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

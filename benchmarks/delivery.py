@@ -1,0 +1,63 @@
+"""From a server's PutObject to the object in the vault, on the local cloud."""
+
+import statistics
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+from rich.console import Console
+
+from benchmarks.tables import table
+from chalicelib.policy_file import read_policy
+from localcloud.cloud import Cloud
+
+UPLOAD = "backup.tar.gz.gpg"
+WARM_ROUNDS = 20
+TIMEOUT = 60.0
+LOOK_EVERY = 0.005
+
+
+def report(console: Console, cloud: Cloud) -> None:
+    """Print the seconds of a first upload, which starts a function, and of those after it."""
+    cold, *warm = [_deliver(cloud) for _ in range(1 + WARM_ROUNDS)]
+    table(
+        console,
+        "From PutObject's answer to the object in the vault (the local cloud, the deployed bundle)",
+        ["", "seconds"],
+        [
+            ["the first, which starts the function", f"{cold:.2f}"],
+            [f"median of the next {WARM_ROUNDS}", f"{statistics.median(warm):.3f}"],
+            ["slowest of these", f"{max(warm):.3f}"],
+        ],
+    )
+
+
+def _deliver(cloud: Cloud) -> float:
+    server = cloud.session(cloud.server_credentials).client("s3")
+    administrator = cloud.session(cloud.administrator).client("s3")
+    server.put_object(Bucket=cloud.incoming, Key=UPLOAD, Body=b"a night's work")
+    slot = read_policy().slot_of(UPLOAD, datetime.now(UTC)).name
+    began = time.monotonic()
+    while not _is_there(administrator, cloud.vault, slot):
+        if time.monotonic() - began > TIMEOUT:
+            raise TimeoutError(f"{slot} is not in the vault after {TIMEOUT:.0f} s")
+        # The cloud is served by this very process: asking without a pause would hold it up.
+        time.sleep(LOOK_EVERY)
+    seconds = time.monotonic() - began
+    cloud.functions.wait_until_quiet(timeout=TIMEOUT)
+    # Nobody may delete from the vault: a free slot for the next round is made behind S3's back.
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[cloud.vault].keys.pop(slot)
+    return seconds
+
+
+def _is_there(s3: Any, bucket: str, key: str) -> bool:
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        return False
+    return True

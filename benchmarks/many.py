@@ -1,0 +1,56 @@
+"""Many small promotions, one after the other."""
+
+import sys
+
+from rich.console import Console
+
+from benchmarks.measuring import measure, request_dollars
+from benchmarks.tables import Target, table
+
+PROMOTIONS = 1000
+SIZE = 1_000_000
+MOST_REQUESTS = 5
+
+
+def report(console: Console) -> list[Target]:
+    """Print what each takes; the target is its number of requests."""
+    command = [sys.executable, "-m", "benchmarks.ours", "--servers"]
+    one, all_ = (
+        measure(
+            [*command, str(number)],
+            uploads={f"backups1/server{n}/sql.gz.gpg": SIZE for n in range(number)},
+            clock="summing",
+        )
+        for number in (1, PROMOTIONS)
+    )
+    requests = sum(all_.requests.values()) / PROMOTIONS
+    in_vault = sum(path.startswith("backups2/") for path in all_.stored)
+    if all_.status or in_vault != PROMOTIONS:
+        raise AssertionError(f"{in_vault} of {PROMOTIONS} promoted: {all_.output}")
+    table(
+        console,
+        f"{PROMOTIONS:,} promotions of 1 MB in one process, one after the other",
+        ["", "all", "each"],
+        [
+            ["requests", f"{requests * PROMOTIONS:,.0f}", f"{requests:g}"],
+            ["seconds of S3 (model)", f"{all_.seconds:,.0f}", f"{all_.seconds / PROMOTIONS:.3f}"],
+            [
+                "seconds of CPU, start excluded",
+                f"{all_.cpu - one.cpu:.1f}",
+                f"{(all_.cpu - one.cpu) / (PROMOTIONS - 1):.4f}",
+            ],
+            [
+                "dollars of requests",
+                f"{request_dollars(all_):.4f}",
+                f"{request_dollars(all_) / PROMOTIONS:.7f}",
+            ],
+            [f"peak MB (of one: {one.megabytes:.0f})", f"{all_.megabytes:.0f}", ""],
+        ],
+    )
+    return [
+        Target(
+            f"1MB: at most {MOST_REQUESTS} requests",
+            met=requests <= MOST_REQUESTS,
+            measured=f"{requests:g}",
+        )
+    ]

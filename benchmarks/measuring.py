@@ -1,0 +1,106 @@
+"""Runs one program against the model of S3, in a fresh process with nothing of this user's."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.model import LATENCY
+from benchmarks.serving import Seen
+
+REPOSITORY = Path(__file__).parent.parent
+# Lambda gives "1 vCPU at 1,769 MB" (developer guide, "Configure Lambda function memory").
+FULL_CPU_MB = 1769
+
+# us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), indicative.
+PER_WRITE = 0.005 / 1000
+PER_READ = 0.0004 / 1000
+PER_GB_SECOND = 0.0000133334
+FREE = frozenset({"delete_object", "abort_multipart_upload"})
+READS = frozenset(
+    {"head_object", "head_bucket", "list_parts", "get_object_tagging", "get_object_acl"}
+)
+
+
+def configured_memory() -> int:
+    """The memory of the function, in MB, as `.chalice/config.json` sets it."""
+    config = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())
+    return int(config["lambda_memory_size"])
+
+
+def measure(
+    command: Sequence[str],
+    *,
+    uploads: Mapping[str, int],
+    clock: Literal["wall", "jumping", "summing"] = "jumping",
+    memory: int | None = None,
+    certificate: Path | None = None,
+) -> Seen:
+    """What the command did to a new S3 that holds these uploads (bucket/key: bytes).
+
+    `{address}` in it becomes the model's. `memory` (MB, Linux only) gives it the share of a CPU
+    that Lambda would; `certificate` makes the model speak TLS.
+    """
+    options = [word for path, size in uploads.items() for word in ("--upload", f"{path}={size}")]
+    if memory:
+        options += ["--cpu-share", str(min(1, memory / FULL_CPU_MB))]
+    if certificate:
+        options += ["--certificate", str(certificate)]
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.serving",
+                "--clock",
+                clock,
+                *options,
+                "--",
+                *command,
+            ],
+            cwd=REPOSITORY,
+            env=_environment(home, certificate),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return Seen(**json.loads(result.stdout))
+
+
+def request_dollars(seen: Seen) -> float:
+    """What S3 charges for the requests."""
+    return sum(
+        number * (PER_READ if operation in READS else PER_WRITE)
+        for operation, number in seen.requests.items()
+        if operation not in FREE
+    )
+
+
+def lambda_dollars(seconds: float, memory: int) -> float:
+    """What Lambda charges for so many seconds with so many MB."""
+    return seconds * PER_GB_SECOND * memory / 1024
+
+
+def fixed_seconds(seen: Seen) -> float:
+    """What the requests took in the model that copied nothing."""
+    copies = seen.requests.get("copy_object", 0) + seen.requests.get("upload_part_copy", 0)
+    return LATENCY * (sum(seen.requests.values()) - copies)
+
+
+def _environment(home: str, certificate: Path | None) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": home,
+        "PYTHONPATH": str(REPOSITORY),
+        "NO_PROXY": "*",
+        "AWS_ACCESS_KEY_ID": "model",
+        "AWS_SECRET_ACCESS_KEY": "model",  # the model checks no signature
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "INCOMING_BUCKET": "backups1",
+        "VAULT_BUCKET": "backups2",
+        **({"AWS_CA_BUNDLE": str(certificate)} if certificate else {}),
+    }

@@ -1,0 +1,224 @@
+"""One object moved from bucket to bucket: ours beside what one would use instead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from rich.console import Console
+
+from benchmarks.contestants import Contestant, contestants
+from benchmarks.measuring import (
+    configured_memory,
+    fixed_seconds,
+    lambda_dollars,
+    measure,
+    request_dollars,
+)
+from benchmarks.model import BANDWIDTH, LATENCY
+from benchmarks.serving import Seen
+from benchmarks.tables import Target, table
+
+GIB = 1024**3
+SIZES = {
+    "10MB": 10_000_000,
+    "250MB": 250_000_000,
+    "5GiB": 5 * GIB,
+    "100GiB": 100 * GIB,
+    "1TiB": 1024 * GIB,
+    "20TiB": 20 * 1024 * GIB,
+}
+# Those that are run a second time by the wall's clock: by the model they take seconds.
+ALSO_BY_THE_WALL = set(product(("ours", "boto3 copy()"), ("10MB", "250MB", "5GiB")))
+UPLOAD = "backups1/sql.gz.gpg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One contestant, one size; `seen` is None where it could not do it, and `why` says why."""
+
+    contestant: str
+    size: str
+    seen: Seen | None
+    why: str = ""
+
+    @property
+    def bound(self) -> float:
+        """Seconds that the bytes take by themselves over the streams that were used."""
+        assert self.seen
+        return SIZES[self.size] / (BANDWIDTH * self.seen.streams)
+
+
+def report(console: Console, sizes: Sequence[str]) -> tuple[list[Run], list[Target]]:
+    """Run every contestant with every size, print the tables; the targets that these can judge."""
+    memory = configured_memory()
+    console.print(
+        f"A model of S3: {LATENCY * 1000:.0f} ms per request, {BANDWIDTH / 1e6:.0f} MB/s per copy; "
+        f"no bytes move. Seconds are simulated: a program's own work takes none (see CPU s). "
+        f"Dollars are the requests and Lambda's time with {memory} MB, as if each ran there.\n"
+    )
+    present = contestants()
+    for contestant in present:
+        console.print(f"{contestant.name} {contestant.version}".strip(), end="")
+        console.print(f": {contestant.lacks}" if contestant.lacks else "")
+    runs = []
+    for size in sizes:
+        of_this_size = [_run(contestant, size) for contestant in present]
+        runs += of_this_size
+        _print(console, size, of_this_size, memory)
+    walls = [
+        _by_the_wall(contestant, run)
+        for run in runs
+        for contestant in present
+        if contestant.name == run.contestant
+        and run.seen
+        and (run.contestant, run.size) in ALSO_BY_THE_WALL
+    ]
+    if walls:
+        table(
+            console,
+            "The same by the wall's clock, the program's own work included",
+            ["", "", "simulated s", "measured s", "difference"],
+            walls,
+        )
+    return runs, _targets(runs)
+
+
+def _run(contestant: Contestant, size: str) -> Run:
+    if not contestant.command:
+        return Run(contestant=contestant.name, size=size, seen=None, why="not installed")
+    seen = measure(contestant.command, uploads={UPLOAD: SIZES[size]})
+    if seen.status:
+        why = seen.output.strip().rpartition("\n")[2]
+        return Run(contestant=contestant.name, size=size, seen=None, why=why)
+    # A move: one object, whole, in the other bucket, and nothing else anywhere.
+    places = [path.partition("/")[0] for path in seen.stored]
+    if places != ["backups2"] or list(seen.stored.values()) != [SIZES[size]] or seen.unfinished:
+        raise AssertionError(f"{contestant.name} did not move {size}: {seen}")
+    return Run(contestant=contestant.name, size=size, seen=seen)
+
+
+def _print(console: Console, size: str, runs: Sequence[Run], memory: int) -> None:
+    ours = next(run.seen for run in runs if run.contestant == "ours")
+    rows, notes = [], []
+    for run in runs:
+        seen = run.seen
+        if seen is None:
+            rows.append([run.contestant, "-"])
+            notes.append(f"{run.contestant}, {size}: {run.why}")
+            continue
+        dollars = request_dollars(seen) + lambda_dollars(seen.seconds, memory)
+        rows.append(
+            [
+                run.contestant,
+                _rounded(seen.seconds),
+                f"{seen.seconds / ours.seconds:.2f}" if ours else "",
+                f"{sum(seen.requests.values()):,}",
+                f"{seen.streams}",
+                _rounded(run.bound),
+                f"{dollars:.6f}",
+                f"{seen.cpu:.1f}",
+                f"{seen.megabytes:.0f}",
+            ]
+        )
+    columns = ["", "seconds", "/ ours", "requests", "streams", "bound s", "dollars", "CPU s", "MB"]
+    table(console, size, columns, rows)
+    for note in notes:
+        console.print(note, markup=False)
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:,.2f}" if seconds < 100 else f"{seconds:,.0f}"  # noqa: PLR2004
+
+
+def _by_the_wall(contestant: Contestant, run: Run) -> list[str]:
+    assert run.seen
+    seen = measure(contestant.command, uploads={UPLOAD: SIZES[run.size]}, clock="wall")
+    return [
+        run.contestant,
+        run.size,
+        f"{run.seen.seconds:.2f}",
+        f"{seen.seconds:.2f}",
+        f"{seen.seconds / run.seen.seconds - 1:+.0%}",
+    ]
+
+
+def _targets(runs: Sequence[Run]) -> list[Target]:
+    """What must be reached, as far as it was run."""
+    found = {(run.contestant, run.size): run for run in runs if run.seen}
+    targets = []
+
+    def times(size: str, other: str, least: float) -> None:
+        ours, theirs = found.get(("ours", size)), found.get((other, size))
+        if ours and theirs and ours.seen and theirs.seen:
+            ratio = theirs.seen.seconds / ours.seen.seconds
+            targets.append(
+                Target(
+                    f"{size}: at least {least:g} times faster than {other}",
+                    met=ratio >= least,
+                    measured=f"{ratio:.2f}",
+                )
+            )
+
+    def requests(size: str, most: int) -> None:
+        ours = found.get(("ours", size))
+        if ours and ours.seen:
+            number = sum(ours.seen.requests.values())
+            targets.append(
+                Target(f"{size}: at most {most} requests", met=number <= most, measured=f"{number}")
+            )
+
+    def bound(size: str, most: float) -> None:
+        ours = found.get(("ours", size))
+        if ours and ours.seen:
+            ratio = ours.seen.seconds / ours.bound
+            targets.append(
+                Target(
+                    f"{size}: at most {most:g} times the bound of {ours.seen.streams} streams",
+                    met=ratio <= most,
+                    measured=f"{ratio:.2f} ({fixed_seconds(ours.seen):.2f} s are requests that "
+                    "copy nothing)",
+                )
+            )
+
+    times("5GiB", "boto3 copy()", 8)
+    times("5GiB", "aws s3 mv", 8)
+    times("5GiB", "CopyObject", 60)
+    times("5GiB", "s3cmd mv", 60)
+    requests("5GiB", 140)
+    bound("5GiB", 1.5)
+    times("100GiB", "boto3 copy()", 20)
+    bound("100GiB", 1.5)
+    times("250MB", "boto3 copy()", 1.2)
+    requests("250MB", 20)
+    requests("10MB", 5)
+    targets += _memory_targets(found)
+    if ("ours", "20TiB") in found:
+        seen = found["ours", "20TiB"].seen
+        assert seen
+        targets.append(
+            Target(
+                "20TiB: no part copied twice",
+                met=seen.copied_twice == 0 and seen.copied == SIZES["20TiB"],
+                measured=f"{seen.copied_twice} twice",
+            )
+        )
+    return targets
+
+
+def _memory_targets(found: dict[tuple[str, str], Run]) -> list[Target]:
+    small = found.get(("ours", "10MB"))
+    if not small or not small.seen:
+        return []
+    targets = []
+    for size in SIZES:
+        run = found.get(("ours", size))
+        if run and run.seen and run is not small:
+            most = 1.3 * small.seen.megabytes + 2 * run.seen.streams
+            targets.append(
+                Target(
+                    f"{size}: peak at most {most:.0f} MB (1.3 x that of 10MB + 2 per stream)",
+                    met=run.seen.megabytes <= most,
+                    measured=f"{run.seen.megabytes:.0f} MB",
+                )
+            )
+    return targets
