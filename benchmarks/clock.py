@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -106,18 +107,29 @@ def can_see_threads() -> bool:
 
 
 def is_busy(process_id: int) -> bool:
-    """Whether any thread of the process, or of a process it started, runs or wants to run."""
-    processes = [str(process_id)]
-    while processes:
-        tasks = _PROC / processes.pop() / "task"
+    """Whether any thread of the process, or of one that it started, runs or wants to run."""
+    family, ready = [process_id], False
+    before = _cpu(family)
+    for one in family:
         try:
-            for task in tasks.iterdir():
-                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
-                if state in {"R", "D"}:
-                    return True
+            for task in (_PROC / str(one) / "task").iterdir():
+                ready = ready or (task / "stat").read_text().rpartition(")")[2].split()[0] in "RD"
                 children = task / "children"
                 if children.exists():
-                    processes += children.read_text().split()
+                    started = list(map(int, children.read_text().split()))
+                    before += _cpu(started)
+                    family += started
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return False
+    # While we looked at one thread after the other, one may have handed its turn to another:
+    # only if none has run meanwhile did we see all of them at one moment.
+    return ready or _cpu(family) != before
+
+
+def _cpu(processes: Sequence[int]) -> list[int]:
+    """The nanoseconds that each has run so far, by its own clock (clock_getcpuclockid(3))."""
+    spent = []
+    for process_id in processes:
+        with suppress(OSError):
+            spent.append(time.clock_gettime_ns(~process_id << 3 | 2))
+    return spent

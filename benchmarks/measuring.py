@@ -19,6 +19,7 @@ FULL_CPU_MB = 1769
 # us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), indicative.
 PER_WRITE = 0.005 / 1000
 PER_READ = 0.0004 / 1000
+PER_INVOCATION = 0.20 / 1_000_000
 PER_GB_SECOND = 0.0000133334
 FREE = frozenset({"delete_object", "abort_multipart_upload"})
 READS = frozenset(
@@ -72,12 +73,9 @@ def measure(
 
 
 def request_dollars(seen: Seen) -> float:
-    """What S3 charges for the requests."""
-    return sum(
-        number * (PER_READ if operation in READS else PER_WRITE)
-        for operation, number in seen.requests.items()
-        if operation not in FREE
-    )
+    """What is charged for the requests."""
+    prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0) | {"invoke": PER_INVOCATION}
+    return sum(prices.get(name, PER_WRITE) * number for name, number in seen.requests.items())
 
 
 def lambda_dollars(seconds: float, memory: int) -> float:

@@ -195,11 +195,12 @@ def _targets(runs: Sequence[Run]) -> list[Target]:
     if ("ours", "20TiB") in found:
         seen = found["ours", "20TiB"].seen
         assert seen
+        runs_used = 1 + seen.requests.get("invoke", 0)
         targets.append(
             Target(
-                "20TiB: no part copied twice",
-                met=seen.copied_twice == 0 and seen.copied == SIZES["20TiB"],
-                measured=f"{seen.copied_twice} twice",
+                "20TiB: over several runs, no part copied twice",
+                met=runs_used > 1 and seen.copied == SIZES["20TiB"] and not seen.copied_twice,
+                measured=f"{runs_used} runs, {seen.copied_twice} parts twice",
             )
         )
     return targets

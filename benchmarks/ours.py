@@ -1,11 +1,40 @@
-"""The door of the app, driven as Lambda would drive it: promotes the uploads it is told."""
+"""The door of the app, driven as Lambda would drive it, until no run hands over to a next one."""
 
 import argparse
 import dataclasses
+import json
+import os
 import sys
-from datetime import UTC, datetime
+import urllib.request
+from typing import Any
 
 import app
+
+# Seconds that Lambda gives a run (`lambda_timeout` in .chalice/config.json), in the model's time.
+TIMEOUT = 900.0
+
+
+class Context:
+    """What Lambda tells of a run; the time is the model's, which each of its answers says."""
+
+    function_name = "promote"
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ends = TIMEOUT
+        app.promoter.s3.meta.events.register("after-call.s3", self._look_at_the_clock)
+
+    def begin_run(self) -> None:
+        """From here on there is a whole run's time."""
+        self.ends = self.now + TIMEOUT
+
+    def get_remaining_time_in_millis(self) -> float:
+        """Under the name that Lambda gave it."""
+        return 1000 * (self.ends - self.now)
+
+    def _look_at_the_clock(self, parsed: dict[str, Any], **_: object) -> None:
+        headers = parsed["ResponseMetadata"]["HTTPHeaders"]
+        self.now = max(self.now, float(headers["x-model-now"]))
 
 
 def main() -> None:
@@ -14,17 +43,27 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=0, help="of a policy with server0 and so on")
     parser.add_argument("keys", nargs="*")
     arguments = parser.parse_args()
-    promoter, keys = app.promoter, arguments.keys
+    keys = arguments.keys
+    context = Context()
     if arguments.servers:
         servers = tuple(f"server{number}" for number in range(arguments.servers))
-        policy = dataclasses.replace(promoter.policy, servers=servers)
-        promoter = dataclasses.replace(promoter, policy=policy)
+        policy = dataclasses.replace(app.promoter.policy, servers=servers)
+        app.promoter = dataclasses.replace(app.promoter, policy=policy)
         keys = [f"{server}/sql.gz.gpg" for server in servers]
     for key in keys:
         event = {"Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": key}}}]}
-        [record] = promoter.promote_all(event, now=datetime.now(UTC))
-        if record.outcome != "promoted":
-            sys.exit(f"{record.outcome}: {record.reason}")
+        while event:
+            context.begin_run()
+            [outcome] = app.promote(event, context)["outcomes"]
+            event = _handed_over()
+        if outcome["outcome"] != "promoted":
+            sys.exit(f"{outcome['outcome']}: {outcome['reason']}")
+
+
+def _handed_over() -> Any:
+    """The event that a run has invoked the function with; None if it has not."""
+    with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/-/invocation") as answer:
+        return json.loads(answer.read() or b"null")
 
 
 if __name__ == "__main__":

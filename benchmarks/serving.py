@@ -24,6 +24,8 @@ from benchmarks.model import Answer, Model, Request
 
 HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
+# How the path of a Lambda function's invocation begins.
+INVOKE = "2015-03-31"
 # Lambda gives a function its share of a CPU in periods of this many seconds.
 PERIOD = 0.02
 # Seconds by the wall's clock after which a program is taken for stuck; the slowest needs a minute.
@@ -59,6 +61,7 @@ class Server:
         self.clock = clock
         self.seen = Seen()
         self._copying = 0
+        self._invocations: list[str] = []
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request after the other until the client hangs up."""
@@ -77,14 +80,25 @@ class Server:
                 bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 if bucket == "-":
-                    # Not S3's: the model's own time, for a client that asks how much is left.
-                    await _write(writer, method, Answer(operation="", body=repr(self.clock.now)))
+                    # Not S3's: what Lambda would run next.
+                    event = self._invocations.pop(0) if self._invocations else ""
+                    await self._write(writer, method, Answer(operation="", body=event))
                     continue
-                request = Request(
-                    method=method, bucket=bucket, key=key, query=query, headers=headers, body=body
-                )
-                await self._take_time(answer := self.model.answer(request))
-                await _write(writer, method, answer)
+                if bucket == INVOKE:
+                    self._invocations.append(body.decode())
+                    answer = Answer(operation="invoke", status=HTTPStatus.ACCEPTED)
+                else:
+                    request = Request(
+                        method=method,
+                        bucket=bucket,
+                        key=key,
+                        query=query,
+                        headers=headers,
+                        body=body,
+                    )
+                    answer = self.model.answer(request)
+                await self._take_time(answer)
+                await self._write(writer, method, answer)
         writer.close()
 
     async def _take_time(self, answer: Answer) -> None:
@@ -100,16 +114,19 @@ class Server:
             self._copying -= 1
         self.seen.seconds = self.clock.now
 
-
-async def _write(writer: asyncio.StreamWriter, method: str, answer: Answer) -> None:
-    body = "" if method == "HEAD" else answer.body
-    headers = {"x-amz-request-id": "0", **answer.headers}
-    if answer.status != HTTPStatus.NO_CONTENT:
-        length = str(len(body.encode()))
-        headers = {"Content-Length": length, "Content-Type": "application/xml", **headers}
-    text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    writer.write(f"HTTP/1.1 {answer.status} Model\r\n{text}\r\n{body}".encode())
-    await writer.drain()
+    async def _write(self, writer: asyncio.StreamWriter, method: str, answer: Answer) -> None:
+        body = "" if method == "HEAD" else answer.body
+        headers = {
+            "x-amz-request-id": "0",
+            "x-model-now": f"{self.clock.now:.6f}",
+            **answer.headers,
+        }
+        if answer.status != HTTPStatus.NO_CONTENT:
+            length = str(len(body.encode()))
+            headers = {"Content-Length": length, "Content-Type": "application/xml", **headers}
+        text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"HTTP/1.1 {answer.status} Model\r\n{text}\r\n{body}".encode())
+        await writer.drain()
 
 
 async def serve(arguments: argparse.Namespace) -> Seen:
