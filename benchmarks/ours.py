@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
-import urllib.request
 from typing import Any
+
+import urllib3
 
 import app
 
@@ -52,18 +52,21 @@ def main() -> None:
         keys = [f"{server}/sql.gz.gpg" for server in servers]
     for key in keys:
         event = {"Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": key}}}]}
-        while event:
-            context.begin_run()
-            [outcome] = app.promote(event, context)["outcomes"]
+        while (outcome := _run(event, context))["outcome"] == "continued":
             event = _handed_over()
         if outcome["outcome"] != "promoted":
             sys.exit(f"{outcome['outcome']}: {outcome['reason']}")
 
 
+def _run(event: Any, context: Context) -> Any:
+    context.begin_run()
+    [outcome] = app.promote(event, context)["outcomes"]
+    return outcome
+
+
 def _handed_over() -> Any:
-    """The event that a run has invoked the function with; None if it has not."""
-    with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/-/invocation") as answer:
-        return json.loads(answer.read() or b"null")
+    """The event that the last run has invoked the function with."""
+    return urllib3.request("GET", f"{os.environ['AWS_ENDPOINT_URL']}/-/invocation").json()
 
 
 if __name__ == "__main__":
