@@ -22,6 +22,8 @@ class Contestant:
     command: Sequence[str]
     lacks: str = ""
     version: str = ""
+    largest: int | None = None
+    """Where it would fail in the end, after hours of the model's time: the largest that works."""
 
 
 def contestants() -> list[Contestant]:
@@ -53,7 +55,8 @@ def contestants() -> list[Contestant]:
                 *("--host={address}", "--host-bucket={address}", "--region=us-east-1"),
                 *("mv", f"s3://{UPLOAD}", f"s3://{ELSEWHERE}"),
             ),
-            lacks=f"{unguarded}; one part at a time",
+            lacks=f"{unguarded}; one part at a time, at most 10,000 of 1 GiB",
+            largest=10_000 * 1024**3,
             version=_version([_path("s3cmd"), "--version"]).removeprefix("s3cmd version "),
         ),
         Contestant(

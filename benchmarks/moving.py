@@ -86,6 +86,8 @@ def report(console: Console, sizes: Sequence[str]) -> tuple[list[Run], list[Targ
 def _run(contestant: Contestant, size: str) -> Run:
     if not contestant.command:
         return Run(contestant=contestant.name, size=size, seen=None, why="not installed")
+    if contestant.largest and SIZES[size] > contestant.largest:
+        return Run(contestant=contestant.name, size=size, seen=None, why="too large for it")
     seen = measure(contestant.command, uploads={UPLOAD: SIZES[size]})
     if seen.status:
         why = seen.output.strip().rpartition("\n")[2]

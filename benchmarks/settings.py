@@ -43,9 +43,9 @@ def report(console: Console, bundle: Path) -> None:
 def _print_cpu(console: Console, bundle: Path, certificate: Path) -> None:
     rows = []
     for how, given in (("plain HTTP", None), ("TLS", certificate)):
-        start, *others = (_promote(bundle, size, certificate=given) for size in SIZES.values())
+        start, *larger = (_promote(bundle, size, certificate=given) for size in SIZES.values())
         row = [how, f"{start.cpu:.2f}"]
-        for seen in others:
+        for seen in larger:
             each = 1000 * (seen.cpu - start.cpu) / seen.requests["upload_part_copy"]
             row += [f"{seen.cpu:.2f}", f"{each:.1f}", f"{seen.megabytes:.0f}"]
         rows.append(row)
