@@ -13,7 +13,7 @@ from localcloud.cloud import running
 
 SECTIONS = ("moving", "many", "settings", "starting", "delivery")
 # A table torn into lines could be neither read nor pasted.
-WIDTH = 140
+WIDTH = 200
 
 
 @click.command()
