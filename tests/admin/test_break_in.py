@@ -25,16 +25,20 @@ def set_up(account: Account) -> list[str]:
     return [step.setting.says for step in execute(account, plan)]
 
 
+def document_of(allowed: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **allowed}]})
+
+
 def store(account: Account, cloud: Cloud) -> None:
     """Put a backup into the vault, as only the promoter may."""
     role = account.client("iam").create_role(
-        RoleName=STAGE.function_name("promote"), AssumeRolePolicyDocument="{}"
+        RoleName=STAGE.function_name("promote"),
+        AssumeRolePolicyDocument=document_of({"Principal": {"AWS": account.id}, "Action": "sts:*"}),
     )["Role"]
-    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     account.client("iam").put_role_policy(
         RoleName=role["RoleName"],
         PolicyName="own",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+        PolicyDocument=document_of({"Action": "s3:*", "Resource": "*"}),
     )
     session = account.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="run")
     keys = session["Credentials"]
