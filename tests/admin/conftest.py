@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import admin.stage_files
 from admin.account import Account, local_account
 from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
+from tests.admin.living import Live
 from tests.project import POLICY, write_stages
 
 DESCRIPTIONS = create_loader()
@@ -40,3 +42,19 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     account.session._session.register_component("data_loader", DESCRIPTIONS)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     return account
+
+
+@pytest.fixture(scope="module")
+def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
+    with running(retry_delays=(0, 0)) as cloud:
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
+        yield Live(cloud, project, packages)
+
+
+@pytest.fixture
+def living(deployed_stage: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """The stage, in order, with the `backups` command working on it."""
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: deployed_stage.account)
+    monkeypatch.setattr(admin.cli, "read_stage", lambda name: deployed_stage.stage)
+    return deployed_stage

@@ -3,30 +3,23 @@
 import gzip
 import io
 import json
-import shlex
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
-from click.testing import CliRunner
 
-import admin.cli
 from admin import live
-from admin.account import Account, local_account
+from admin.account import Account
 from admin.check import check
-from admin.cli import cli
 from admin.desired import desired_settings
 from admin.finding import Report
 from admin.rights import grants, grants_below
 from admin.setting import Kind, Wishes
-from admin.stage import Stage
-from localcloud.cloud import Cloud, running
-from tests.project import POLICY, stage_named
+from tests.admin.living import Live
+from tests.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
 USER = "immutable-backups-dev-server"
@@ -34,68 +27,6 @@ EVERYTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
-
-
-class Live:
-    """A stage that was set up and deployed, and the account it lives in."""
-
-    def __init__(self, cloud: Cloud, project: Path, packages: Path) -> None:
-        self.cloud = cloud
-        self.project = project
-        self.packages = packages
-        self.account = local_account(cloud.endpoint)
-        stage = stage_named("dev", project=project)
-        self.stage: Stage = replace(
-            stage, environment={**stage.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
-        )
-
-    def client(self, service: str) -> Any:
-        return self.account.client(service)
-
-    def check(self, *arguments: str) -> Any:
-        return CliRunner().invoke(cli, ["check", *arguments])
-
-    def mend(self, remedy: str) -> None:
-        """Do what the command line says that a finding names."""
-        match shlex.split(remedy):
-            case ["backups", *arguments]:
-                done = CliRunner().invoke(cli, [*arguments, "--yes"])
-                assert done.exit_code == 0, done.output
-            case ["make", "deploy", "STAGE=dev"]:
-                self.cloud.deploy(project_dir=self.project, packages=self.packages)
-            case ["aws", service, operation, *arguments]:
-                client = self.client("s3" if service == "s3api" else service)
-                method = operation.replace("-", "_")
-                model = client.meta.service_model.operation_model(
-                    client.meta.method_to_api_mapping[method]
-                ).input_shape
-                members = {
-                    f"--{xform_name(name, '-')}": (name, shape.type_name)
-                    for name, shape in model.members.items()
-                }
-                given = {}
-                for option, value in zip(arguments[::2], arguments[1::2], strict=True):
-                    name, kind = members[option]
-                    given[name] = json.loads(value) if kind == "structure" else value
-                getattr(client, method)(**given)
-            case _:
-                pytest.fail(f"nobody can run {remedy!r}")
-
-
-@pytest.fixture(scope="module")
-def everything(project: Path, packages: Path) -> Iterator[Live]:
-    with running(retry_delays=(0, 0)) as cloud:
-        cloud.prepare(project_dir=project)
-        cloud.deploy(project_dir=project, packages=packages)
-        yield Live(cloud, project, packages)
-
-
-@pytest.fixture
-def living(everything: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
-    """The stage, in order, with the `backups` command working on it."""
-    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: everything.account)
-    monkeypatch.setattr(admin.cli, "read_stage", lambda name: everything.stage)
-    return everything
 
 
 def test_what_was_just_deployed_is_clean(living: Live) -> None:

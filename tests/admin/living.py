@@ -1,0 +1,63 @@
+"""A stage that was set up and deployed: what `backups check` says of it, and how it is mended."""
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from click.testing import CliRunner
+
+from admin.account import local_account
+from admin.cli import cli
+from admin.stage import Stage
+from localcloud.cloud import Cloud
+from tests.project import stage_named
+
+
+class Live:
+    """A stage that was set up and deployed, and the account it lives in."""
+
+    def __init__(self, cloud: Cloud, project: Path, packages: Path) -> None:
+        self.cloud = cloud
+        self.project = project
+        self.packages = packages
+        self.account = local_account(cloud.endpoint)
+        stage = stage_named("dev", project=project)
+        self.stage: Stage = replace(
+            stage, environment={**stage.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
+        )
+
+    def client(self, service: str) -> Any:
+        return self.account.client(service)
+
+    def check(self, *arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["check", *arguments])
+
+    def mend(self, remedy: str) -> None:
+        """Do what the command line says that a finding names."""
+        match shlex.split(remedy):
+            case ["backups", *arguments]:
+                done = CliRunner().invoke(cli, [*arguments, "--yes"])
+                assert done.exit_code == 0, done.output
+            case ["make", "deploy", "STAGE=dev"]:
+                self.cloud.deploy(project_dir=self.project, packages=self.packages)
+            case ["aws", service, operation, *arguments]:
+                client = self.client("s3" if service == "s3api" else service)
+                method = operation.replace("-", "_")
+                model = client.meta.service_model.operation_model(
+                    client.meta.method_to_api_mapping[method]
+                ).input_shape
+                members = {
+                    f"--{xform_name(name, '-')}": (name, shape.type_name)
+                    for name, shape in model.members.items()
+                }
+                given = {}
+                for option, value in zip(arguments[::2], arguments[1::2], strict=True):
+                    name, kind = members[option]
+                    given[name] = json.loads(value) if kind == "structure" else value
+                getattr(client, method)(**given)
+            case _:
+                pytest.fail(f"nobody can run {remedy!r}")
