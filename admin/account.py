@@ -42,11 +42,13 @@ class AccountError(Exception):
 class Account:
     """A way into one account and region. `endpoint` is None for AWS itself.
 
+    `named` are the options that led here: the words after a command that lead there again.
     `elsewhere` are the ways into the accounts of buckets that are not in this one, by their names.
     """
 
     session: boto3.Session
     endpoint: str | None = None
+    named: Mapping[str, str] = field(default_factory=dict, hash=False)
     elsewhere: Mapping[str, "Account"] = field(default_factory=dict, hash=False)
 
     @property
@@ -125,7 +127,8 @@ def _signed_in(profile: str | None, *, region: str | None) -> Account:
         raise AccountError(
             "No region is set; name it with --region, for example --region eu-west-1"
         )
-    return Account(session=session)
+    named = {"profile": profile, "region": region}
+    return Account(session=session, named={name: one for name, one in named.items() if one})
 
 
 def absent_if(code: str, ask: Callable[[], Any]) -> Any:

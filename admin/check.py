@@ -1,14 +1,16 @@
 """`backups check`: who can destroy the backups, judged by what is live, not by what was meant."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from admin.account import Account, absent_if
 from admin.deployed import check_function
 from admin.desired import desired_settings
-from admin.finding import Report, aws
+from admin.finding import Remedies, Report
 from admin.live_buckets import foreign_rules, foreign_statements
-from admin.principals import check_principals, check_server_users
+from admin.principals import check_principals
+from admin.server_users import check_server_users
 from admin.setting import Kind, Setting, Wishes
 from admin.setup import Step, make_plan
 from admin.stage import FUNCTIONS, Stage
@@ -32,37 +34,27 @@ def check(
     """
     report = Report()
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
-    setup = f"backups setup --stage {stage.name} --apply{_words(wishes, lock_named=lock_named)}"
+    remedies = Remedies(account=account, stage=stage, wishes=wishes, lock_named=lock_named)
     tell(f"Comparing {len(settings)} settings ...")
-    _check_settings(report, account, settings, lock_named=lock_named, setup=setup)
-    _check_files(report, policy, stage, settings, setup=setup)
+    _check_settings(report, account, stage, settings, remedies)
+    _check_files(report, policy, stage, settings, remedies)
     if stage.name != "dev":  # from a local cloud no mail ever goes out
-        _check_readers(report, account, settings, setup=setup)
+        _check_readers(report, account, settings, remedies)
     for function in FUNCTIONS:
         tell(f"Comparing what is deployed as {stage.function_name(function)} ...")
-        check_function(report, account, stage, policy, function=function)
+        check_function(report, account, stage, policy, remedies, function=function)
     tell("Reading the rights of all users and roles ...")
-    check_server_users(report, account, stage, policy)
-    vault = stage.settings.vault_bucket
-    check_principals(report, account.holding(vault), vault=vault)
+    check_server_users(report, account, stage, policy, remedies)
+    check_principals(report, account.holding(stage.settings.vault_bucket), stage, remedies)
     return report
-
-
-def _words(wishes: Wishes, *, lock_named: bool) -> str:
-    if not lock_named:
-        return ""
-    if wishes.lock is None:
-        return " --lock none"
-    return f" --lock {wishes.lock.mode.lower()} --lock-days {wishes.lock.days}"
 
 
 def _check_settings(
     report: Report,
     account: Account,
+    stage: Stage,
     settings: tuple[Setting, ...],
-    *,
-    lock_named: bool,
-    setup: str,
+    remedies: Remedies,
 ) -> None:
     """Every property that `setup` establishes, and what others have added to it."""
     absent: set[str] = set()
@@ -71,15 +63,16 @@ def _check_settings(
             continue
         unseen = len(report.unseen)
         with report.seeing(f"whether {setting.says}"):
-            plan = make_plan(account, (setting,), lock_named=lock_named)
+            plan = make_plan(account, (setting,), lock_named=remedies.lock_named)
             for step in plan.steps:
+                shorter = ["--allow-shorter"] if plan.weakens else []
                 report.find(
                     f"It is not so that {step.setting.says}: {_difference(step)}",
                     why=setting.why,
-                    remedy=f"{setup} --allow-shorter" if plan.weakens else setup,
+                    remedy=remedies.setup(*shorter),
                 )
             if not plan.missing:
-                _check_additions(report, account, setting)
+                _check_additions(report, account, stage, setting, remedies)
             absent |= plan.missing
         if setting.kind is Kind.BUCKET and len(report.unseen) > unseen:
             absent.add(setting.target)
@@ -102,62 +95,72 @@ def _difference(step: Step) -> str:
             return "; ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
 
 
-def _check_additions(report: Report, account: Account, setting: Setting) -> None:
+def _check_additions(
+    report: Report, account: Account, stage: Stage, setting: Setting, remedies: Remedies
+) -> None:
     """What is beside our own rules and statements, and takes from what they keep."""
     bucket = setting.target
     if setting.kind is Kind.LIFECYCLE:
         rules = foreign_rules(account, setting)
-        expiring = [rule for rule in rules if _expires(rule)]
-        kept = [*(rule for rule in rules if not _expires(rule)), *setting.want]
-        for rule in expiring:
+        kept: Any = {
+            "Rules": [*(rule for rule in rules if not _moves_or_expires(rule)), *setting.want]
+        }
+        for rule in filter(_moves_or_expires, rules):
             report.find(
-                f"The lifecycle of {bucket} has the rule {rule.get('ID')}, which lets objects "
-                "expire and is not ours",
-                why="What a rule expires, nobody has to delete.",
-                remedy=aws(
+                f"The lifecycle of {bucket} has the rule {rule.get('ID', 'without a name')}, which "
+                "moves objects or lets them expire and is not ours",
+                why="What a rule expires, nobody has to delete; what it freezes is read in days.",
+                remedy=remedies.aws(
                     "s3api",
                     "put-bucket-lifecycle-configuration",
                     bucket=bucket,
-                    lifecycle_configuration={"Rules": kept},
+                    lifecycle_configuration=kept,
                 ),
             )
     if setting.kind is Kind.BUCKET_POLICY:
         statements = foreign_statements(account, setting)
-        kept = [*setting.want, *(one for one in statements if one["Effect"] == "Deny")]
+        # A Deny of somebody else's may lock out whoever has to restore.
+        is_vault = bucket == stage.settings.vault_bucket
+        harmless = [one for one in statements if one["Effect"] == "Deny" and not is_vault]
+        kept = {"Version": "2012-10-17", "Statement": [*setting.want, *harmless]}
         for statement in statements:
-            if statement["Effect"] == "Allow":
+            if statement not in harmless:
                 report.find(
-                    f"The policy of {bucket} allows {statement.get('Action')} to "
-                    f"{statement.get('Principal')} (statement {statement.get('Sid', 'unnamed')})",
+                    f"The policy of {bucket} has a statement that is not ours: "
+                    f"{json.dumps(statement)}",
                     why="Who may do what is said in identity policies; here it is easily missed.",
-                    remedy=aws(
-                        "s3api",
-                        "put-bucket-policy",
-                        bucket=bucket,
-                        policy={"Version": "2012-10-17", "Statement": kept},
-                    ),
+                    remedy=remedies.aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
                 )
 
 
-def _expires(rule: dict[str, Any]) -> bool:
+def _moves_or_expires(rule: dict[str, Any]) -> bool:
     expiration = rule.get("Expiration", {})
-    return bool({"Days", "Date"} & set(expiration)) or "NoncurrentVersionExpiration" in rule
+    does = {"Days", "Date"} & set(expiration) or {
+        "NoncurrentVersionExpiration",
+        "NoncurrentVersionTransitions",
+        "Transitions",
+    } & set(rule)
+    return rule.get("Status") == "Enabled" and bool(does)
 
 
 def _check_files(
-    report: Report, policy: Policy, stage: Stage, settings: tuple[Setting, ...], *, setup: str
+    report: Report,
+    policy: Policy,
+    stage: Stage,
+    settings: tuple[Setting, ...],
+    remedies: Remedies,
 ) -> None:
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
     for path in changes(stage_files(policy, stage, topic=topic)):
         report.find(
             f".chalice/{path.name} is not what your policy says",
             why="chalice deploy would bring permissions of an earlier policy.",
-            remedy=setup,
+            remedy=remedies.setup(),
         )
 
 
 def _check_readers(
-    report: Report, account: Account, settings: tuple[Setting, ...], *, setup: str
+    report: Report, account: Account, settings: tuple[Setting, ...], remedies: Remedies
 ) -> None:
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
     pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
@@ -171,5 +174,5 @@ def _check_readers(
                 "Nobody gets the alerts"
                 + "".join(f"; {one['Endpoint']} has not confirmed yet" for one in readers),
                 why="An alarm that nobody hears is none.",
-                remedy=f"{setup} --alert-email you@example.org",
+                remedy=remedies.setup("--alert-email", "you@example.org"),
             )

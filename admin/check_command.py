@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from admin.account import Account
+from admin.account import Account, absent_if
 from admin.check import check
 from admin.finding import Report
 from admin.setting import Wishes
@@ -39,8 +39,9 @@ def show_check(
     )
     worst: list[str] = []
     with report.seeing("the sizes of what is stored"):
-        stored = largest_stored(account, stage.settings.vault_bucket, policy)
-        worst = worst_case(policy, stored)
+        vault = stage.settings.vault_bucket
+        stored = absent_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
+        worst = worst_case(policy, stored or {})
     if as_json:
         click.echo(json.dumps(_as_data(report, worst), indent=2))
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from admin.account import Account, AccountError, absent_if
-from admin.finding import Report, aws
+from admin.finding import Remedies, Report
 from admin.permissions import document, function_policies
 from admin.principals import DENIAL
 from admin.stage import Stage
@@ -30,10 +30,16 @@ TRUST = document(
 
 
 def check_function(
-    report: Report, account: Account, stage: Stage, policy: Policy, *, function: str
+    report: Report,
+    account: Account,
+    stage: Stage,
+    policy: Policy,
+    remedies: Remedies,
+    *,
+    function: str,
 ) -> None:
     """Everything about one function: its code, its environment, its rights, what calls it."""
-    name, deploy = stage.function_name(function), f"make deploy STAGE={stage.name}"
+    name = stage.function_name(function)
     with report.seeing(f"the function {name}"):
         found = absent_if(
             "ResourceNotFoundException",
@@ -43,26 +49,26 @@ def check_function(
             report.find(
                 f"{name} is not deployed",
                 why="Uploads stay in incoming, where the server can overwrite them.",
-                remedy=deploy,
+                remedy=remedies.deploy(),
             )
             return
         configuration = found["Configuration"]
-        _check_environment(report, stage, configuration, deploy=deploy)
-        _check_bundle(report, stage, found["Code"]["Location"], name=name, deploy=deploy)
+        _check_environment(report, stage, configuration, remedies=remedies)
+        _check_bundle(report, stage, found["Code"]["Location"], name=name, remedies=remedies)
         role = configuration["Role"].rsplit("/", 1)[1]
         with report.seeing(f"the role {role}"):
             wanted = function_policies(policy, stage)[function]
-            _check_role(report, account, role=role, wanted=wanted, deploy=deploy)
+            _check_role(report, account, role=role, wanted=wanted, remedies=remedies)
         with report.seeing(f"who may invoke {name}"):
-            _check_callers(report, account, stage, name=name, deploy=deploy)
+            _check_callers(report, account, stage, name=name, remedies=remedies)
         if function == "promote":
             with report.seeing(f"the notifications of {stage.settings.incoming_bucket}"):
                 arn = configuration["FunctionArn"]
-                _check_notification(report, account, stage, arn=arn, deploy=deploy)
+                _check_notification(report, account, stage, arn=arn, remedies=remedies)
 
 
 def _check_environment(
-    report: Report, stage: Stage, configuration: dict[str, Any], *, deploy: str
+    report: Report, stage: Stage, configuration: dict[str, Any], *, remedies: Remedies
 ) -> None:
     live = configuration.get("Environment", {}).get("Variables", {})
     for variable in sorted(set(stage.environment) | set(live)):
@@ -72,11 +78,13 @@ def _check_environment(
                 f"{live.get(variable, '')}, and .chalice/config.json says "
                 f"{stage.environment.get(variable, 'nothing')}",
                 why="It works on what it was deployed with.",
-                remedy=deploy,
+                remedy=remedies.deploy(),
             )
 
 
-def _check_bundle(report: Report, stage: Stage, location: str, *, name: str, deploy: str) -> None:
+def _check_bundle(
+    report: Report, stage: Stage, location: str, *, name: str, remedies: Remedies
+) -> None:
     try:
         with urlopen(location, timeout=60) as answer:  # noqa: S310 - the address is AWS's answer
             bundle = zipfile.ZipFile(io.BytesIO(answer.read()))
@@ -90,14 +98,14 @@ def _check_bundle(report: Report, stage: Stage, location: str, *, name: str, dep
         report.find(
             f"The code of {name} is not that of this clone: {', '.join(different)}",
             why="What you read and test here is not what runs there.",
-            remedy=deploy,
+            remedy=remedies.deploy(),
         )
     missing = [argument for argument in NEEDED if argument not in _copy_arguments(bundle)]
     if missing:
         report.find(
             f"The boto3 in the bundle of {name} does not know {', '.join(missing)} of CopyObject",
             why="It refuses the conditional copy, and no upload is promoted.",
-            remedy=deploy,
+            remedy=remedies.deploy(),
         )
 
 
@@ -123,7 +131,7 @@ def _copy_arguments(bundle: zipfile.ZipFile) -> set[str]:
 
 
 def _check_role(
-    report: Report, account: Account, *, role: str, wanted: dict[str, Any], deploy: str
+    report: Report, account: Account, *, role: str, wanted: dict[str, Any], remedies: Remedies
 ) -> None:
     iam = account.client("iam")
     why = "What the function may do is said in .chalice/, and nowhere else."
@@ -134,18 +142,20 @@ def _check_role(
     }
     # Chalice names the policy after the role; what else is there, it leaves there.
     if inline.pop(role, None) != wanted:
-        report.find(f"{role} has not the policy that your policy says", why=why, remedy=deploy)
+        report.find(
+            f"{role} has not the policy that your policy says", why=why, remedy=remedies.deploy()
+        )
     for name in inline.keys() - {DENIAL}:
         report.find(
             f"{role} has the policy {name}, which is not ours",
             why=why,
-            remedy=aws("iam", "delete-role-policy", role_name=role, policy_name=name),
+            remedy=remedies.aws("iam", "delete-role-policy", role_name=role, policy_name=name),
         )
     for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         report.find(
             f"{role} has the policy {attached['PolicyArn']}, which is not ours",
             why=why,
-            remedy=aws(
+            remedy=remedies.aws(
                 "iam", "detach-role-policy", role_name=role, policy_arn=attached["PolicyArn"]
             ),
         )
@@ -154,7 +164,9 @@ def _check_role(
         report.find(
             f"Others than Lambda may become {role}: {json.dumps(trust)}",
             why="Whoever is the promoter can fill slots that are still free, with anything.",
-            remedy=aws("iam", "update-assume-role-policy", role_name=role, policy_document=TRUST),
+            remedy=remedies.aws(
+                "iam", "update-assume-role-policy", role_name=role, policy_document=TRUST
+            ),
         )
 
 
@@ -163,7 +175,7 @@ def _is_for_lambda(statement: dict[str, Any]) -> bool:
 
 
 def _check_callers(
-    report: Report, account: Account, stage: Stage, *, name: str, deploy: str
+    report: Report, account: Account, stage: Stage, *, name: str, remedies: Remedies
 ) -> None:
     answer = absent_if(
         "ResourceNotFoundException",
@@ -175,14 +187,14 @@ def _check_callers(
         report.find(
             f"S3 may not invoke {name} for {stage.settings.incoming_bucket}",
             why="Uploads stay in incoming, where the server can overwrite them.",
-            remedy=deploy,
+            remedy=remedies.deploy(),
         )
     for statement in statements:
         if statement not in ours:
             report.find(
                 f"{json.dumps(statement.get('Principal'))} may invoke {name}",
                 why="It is for S3 alone to say what was uploaded.",
-                remedy=aws(
+                remedy=remedies.aws(
                     "lambda",
                     "remove-permission",
                     function_name=name,
@@ -200,7 +212,7 @@ def _is_for_incoming(statement: dict[str, Any], stage: Stage) -> bool:
 
 
 def _check_notification(
-    report: Report, account: Account, stage: Stage, *, arn: str, deploy: str
+    report: Report, account: Account, stage: Stage, *, arn: str, remedies: Remedies
 ) -> None:
     bucket = stage.settings.incoming_bucket
     answer = absent_if(
@@ -216,5 +228,5 @@ def _check_notification(
         report.find(
             f"{bucket} does not tell the function of uploads",
             why="Uploads stay in incoming, where the server can overwrite them.",
-            remedy=deploy,
+            remedy=remedies.deploy(),
         )

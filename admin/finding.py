@@ -1,15 +1,18 @@
-"""What a look at the account brings up: findings, and what could not be seen."""
+"""What a look at the account brings up: findings with their remedies, and what was not seen."""
 
 import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from admin.account import DENIED, AccountError
+from admin.account import EXPIRED, UNKNOWN_KEY, Account, AccountError
+from admin.setting import Wishes
+from admin.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +38,89 @@ class Report:
 
     @contextmanager
     def seeing(self, what: str) -> Iterator[None]:
-        """Look at something; what AWS does not let the caller see is noted, and nothing raised."""
+        """Look at something; what AWS does not let be seen is noted, and the rest is looked at.
+
+        Raises ClientError for credentials that nothing at all can be seen with.
+        """
         try:
             yield
         except ClientError as error:
             code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
-            if code not in DENIED:
+            if code in EXPIRED | UNKNOWN_KEY:
                 raise
-            self.unseen.append(f"{what}: {error.operation_name} was refused: {message}")
+            self.unseen.append(f"{what}: {error.operation_name} answered {code}: {message}")
         except AccountError as error:
             self.unseen.append(f"{what}: {error}")
 
 
-def aws(service: str, operation: str, **arguments: Any) -> str:
-    """A command line of AWS's own tool; arguments that are no strings are written as JSON."""
+@dataclass(frozen=True, kw_only=True)
+class Remedies:
+    """Command lines that mend, and lead to the very stage and account that was looked at."""
+
+    account: Account
+    stage: Stage
+    wishes: Wishes
+    lock_named: bool = False
+
+    def setup(self, *more: str) -> str:
+        """`backups setup`, as it was asked for."""
+        return self._backups("setup", "--apply", *self._lock(), *self._vault(), *more)
+
+    def deploy(self) -> str:
+        """`make deploy`, with what setup was asked for."""
+        options = [*_options(self.account), *self._lock(), *self._vault()]
+        words = ["make", "deploy", f"STAGE={self.stage.name}"]
+        return shlex.join(words) + (f' ARGS="{shlex.join(options)}"' if options else "")
+
+    def drill(self) -> str:
+        """`backups drill`."""
+        return self._backups("drill", *self._vault())
+
+    def aws(self, service: str, operation: str, **arguments: Any) -> str:
+        """AWS's own tool, in the account that a `bucket` is in, or else in the stage's own.
+
+        Arguments that are no strings are written as JSON.
+        """
+        account = self.account.holding(arguments.get("bucket", ""))
+        return _aws(account, service, operation, **arguments)
+
+    def aws_of_the_vault(self, service: str, operation: str, **arguments: Any) -> str:
+        """AWS's own tool, in the account that the vault is in."""
+        account = self.account.holding(self.stage.settings.vault_bucket)
+        return _aws(account, service, operation, **arguments)
+
+    def _backups(self, command: str, *words: str) -> str:
+        where = ["--stage", self.stage.name, *_options(self.account)]
+        return shlex.join(["backups", command, *where, *words])
+
+    def _vault(self) -> list[str]:
+        profile = self.account.holding(self.stage.settings.vault_bucket).named.get("profile")
+        elsewhere = self.stage.settings.vault_bucket in self.account.elsewhere
+        return ["--vault-profile", profile] if elsewhere and profile else []
+
+    def _lock(self) -> list[str]:
+        if not self.lock_named:
+            return []
+        if self.wishes.lock is None:
+            return ["--lock", "none"]
+        return [
+            *("--lock", self.wishes.lock.mode.lower()),
+            *("--lock-days", str(self.wishes.lock.days)),
+        ]
+
+
+def _aws(account: Account, service: str, operation: str, **arguments: Any) -> str:
     words = ["aws", service, operation]
     for name, value in arguments.items():
-        text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        words += [f"--{name.replace('_', '-')}", text]
-    return shlex.join(words)
+        words += [f"--{name.replace('_', '-')}", value if isinstance(value, str) else _json(value)]
+    endpoint = ["--endpoint-url", account.endpoint] if account.endpoint else []
+    return shlex.join([*words, *_options(account), *endpoint])
+
+
+def _options(account: Account) -> list[str]:
+    return [word for name, value in account.named.items() for word in (f"--{name}", value)]
+
+
+def _json(value: Any) -> str:
+    """What boto3 answered, as the command line takes it: dates are in some lifecycle rules."""
+    return json.dumps(value, separators=(",", ":"), default=datetime.isoformat)

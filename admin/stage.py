@@ -27,6 +27,8 @@ class Stage:
     settings: Settings
     environment: Mapping[str, str]
     project: Path = PROJECT
+    # The ARNs of those who may be administrators of the vault's account, as its owner knows them.
+    administrators: tuple[str, ...] = ()
 
     def function_name(self, function: str) -> str:
         """The name that Chalice gives a function, and its role, in AWS."""
@@ -63,7 +65,13 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         settings = Settings.from_environment(environment)
     except SettingsError as error:
         raise StageError(f"stage {name}: {error}") from None
-    return Stage(name=name, settings=settings, environment=environment, project=project)
+    return Stage(
+        name=name,
+        settings=settings,
+        environment=environment,
+        project=project,
+        administrators=tuple(stages[name].get("administrators", ())),
+    )
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:

@@ -55,6 +55,8 @@ class Live:
                     for name, shape in model.members.items()
                 }
                 given = {}
+                *arguments, where, endpoint = arguments
+                assert (where, endpoint) == ("--endpoint-url", self.cloud.endpoint)
                 for option, value in zip(arguments[::2], arguments[1::2], strict=True):
                     name, kind = members[option]
                     given[name] = json.loads(value) if kind == "structure" else value

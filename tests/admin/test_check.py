@@ -6,18 +6,21 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+import admin.cli
 from admin import live
 from admin.account import Account
 from admin.check import check
 from admin.desired import desired_settings
-from admin.finding import Report
+from admin.finding import Remedies, Report
 from admin.rights import grants, grants_below
-from admin.setting import Kind, Wishes
+from admin.setting import Kind, Lock, Wishes
 from tests.admin.living import Live
 from tests.project import POLICY
 
@@ -139,39 +142,63 @@ def _the_lock_removed(living: Live) -> None:
     )
 
 
-def other_rule(living: Live, rule: dict[str, Any]) -> None:
+def other_rule(living: Live, rule: dict[str, Any], *, name: str | None = "tidy up") -> None:
     s3 = living.client("s3")
     rules = s3.get_bucket_lifecycle_configuration(Bucket="backups2")["Rules"]
-    added = {"ID": "tidy up", "Status": "Enabled", "Filter": {"Prefix": ""}, **rule}
+    named = {"ID": name} if name else {}
+    added = {**named, "Status": "Enabled", "Filter": {"Prefix": ""}, **rule}
     s3.put_bucket_lifecycle_configuration(
         Bucket="backups2", LifecycleConfiguration={"Rules": [*rules, added]}
     )
 
 
-@weakened("has the rule tidy up, which lets objects expire")
+@weakened("has the rule tidy up, which moves objects or lets them expire")
+def _somebody_else_s_archive(living: Live) -> None:
+    other_rule(living, {"Transitions": [{"Days": 0, "StorageClass": "DEEP_ARCHIVE"}]})
+
+
+@weakened("has the rule without a name")
+def _somebody_else_s_expiry_on_a_date(living: Live) -> None:
+    date = datetime(2027, 1, 1, tzinfo=UTC)
+    other_rule(living, {"Expiration": {"Date": date}}, name=None)
+
+
+@weakened("has the rule tidy up, which moves objects or lets them expire")
 def _somebody_else_s_expiry(living: Live) -> None:
     other_rule(living, {"Expiration": {"Days": 1}})
 
 
-@weakened("has the rule tidy up, which lets objects expire")
+@weakened("has the rule tidy up, which moves objects or lets them expire")
 def _somebody_else_s_expiry_of_versions(living: Live) -> None:
     other_rule(living, {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
 
 
-@weakened("The policy of backups2 allows s3:GetObject to")
-def _somebody_else_s_access(living: Live) -> None:
+def other_statement(living: Live, bucket: str, **statement: Any) -> None:
     s3 = living.client("s3")
-    policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"].append(
-        {
-            "Sid": "Partner",
-            "Effect": "Allow",
-            "Principal": {"AWS": "arn:aws:iam::210987654321:root"},
-            "Action": "s3:GetObject",
-            "Resource": "arn:aws:s3:::backups2/*",
-        }
-    )
-    s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy["Statement"].append({**statement, "Resource": f"arn:aws:s3:::{bucket}/*"})
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+PARTNER = {"AWS": "arn:aws:iam::210987654321:root"}
+
+
+@weakened("The policy of backups2 has a statement that is not ours: ")
+def _somebody_else_s_access(living: Live) -> None:
+    allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:GetObject"}
+    other_statement(living, "backups2", Sid="Partner", **allowed)
+
+
+@weakened("The policy of backups1 has a statement that is not ours: ")
+def _somebody_else_s_uploads(living: Live) -> None:
+    allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:PutObject"}
+    other_statement(living, "backups1", Sid="Partner", **allowed)
+
+
+@weakened("The policy of backups2 has a statement that is not ours: ")
+def _everybody_locked_out(living: Live) -> None:
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
+    other_statement(living, "backups2", Sid="Ransom", **denied)
 
 
 # Servers and alerts
@@ -217,6 +244,30 @@ def _a_server_in_a_group(living: Live) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="everybody")
     iam.add_user_to_group(GroupName="everybody", UserName=USER)
+
+
+@weakened(f"{USER} has the policy revoked, which is not ours")
+def _a_revocation_that_allows(living: Live) -> None:
+    living.client("iam").put_user_policy(
+        UserName=USER, PolicyName="revoked", PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{USER} has the policy no-power-over-the-vault, which is not ours")
+def _a_denial_of_power_that_allows(living: Live) -> None:
+    living.client("iam").put_user_policy(
+        UserName=USER, PolicyName="no-power-over-the-vault", PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{USER} has a password, which is not ours")
+def _a_server_with_a_password(living: Live) -> None:
+    living.client("iam").create_login_profile(UserName=USER, Password="correct horse")
+
+
+@weakened(f"{USER}-old is of no server that the policy names, and is not revoked")
+def _a_server_that_left_the_policy(living: Live) -> None:
+    living.client("iam").create_user(UserName=f"{USER}-old")
 
 
 @weakened("alerts go to the topic immutable-backups-dev-alerts: there is nothing")
@@ -477,15 +528,124 @@ def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     assert mended.exit_code == 0, mended.output
 
 
-def test_administrators_are_listed_and_not_found(living: Live) -> None:
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        pytest.param("*", "*", id="everything"),
+        pytest.param("iam:PutUserPolicy", "arn:aws:iam::*:user/${aws:username}", id="on itself"),
+        pytest.param("iam:CreatePolicyVersion", "arn:aws:iam::*:policy/mine", id="a policy"),
+        pytest.param("iam:AddUserToGroup", "*", id="groups"),
+        pytest.param("iam:CreateAccessKey", "*", id="keys of everybody"),
+        pytest.param("iam:PassRole", "*", id="every role"),
+        pytest.param("sts:AssumeRole", "*", id="becoming everybody"),
+    ],
+)
+def test_an_administrator_must_be_known(living: Live, action: str, resource: str) -> None:
     living.client("iam").create_user(UserName="may-nothing")
-    someone(living, "root-like", "*")
+    someone(living, "chief", action, resource)
+    arn = "arn:aws:iam::123456789012:user/chief"
     try:
-        result = living.check()
-        assert result.exit_code == 0
-        assert "its root user, user root-like" in result.stdout
+        [found] = look(living).findings
+        assert found.what.startswith("user chief is an administrator")
+        assert f"add {arn} to the list" in found.remedy
+        known = replace(living.stage, administrators=(arn,))
+        assert look(living, stage=known) == Report(administrators=["user chief"])
     finally:
-        living.client("iam").delete_user_policy(UserName="root-like", PolicyName="rights")
+        living.client("iam").delete_user_policy(UserName="chief", PolicyName="rights")
+        living.client("iam").delete_user(UserName="chief")
+        living.client("iam").delete_user(UserName="may-nothing")
+
+
+def test_who_may_become_an_administrator_must_be_known_too(living: Live) -> None:
+    iam = living.client("iam")
+    trust = {"Effect": "Allow", "Principal": PARTNER, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName="admin",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    iam.put_role_policy(RoleName="admin", PolicyName="x", PolicyDocument=json.dumps(EVERYTHING))
+    arn = "arn:aws:iam::123456789012:role/admin"
+    known = replace(living.stage, administrators=(arn,))
+    try:
+        [found] = look(living, stage=known).findings
+        assert "role admin, or whoever is arn:aws:iam::210987654321:root, is an admin" in found.what
+        known = replace(known, administrators=(arn, "arn:aws:iam::210987654321:root"))
+        assert look(living, stage=known) == Report(administrators=["role admin"])
+    finally:
+        iam.delete_role_policy(RoleName="admin", PolicyName="x")
+
+
+@pytest.mark.parametrize(
+    "action", ["iam:CreateAccessKey", "iam:UpdateLoginProfile", "iam:Get*", "iam:ChangePassword"]
+)
+def test_who_may_look_after_their_own_keys_is_no_administrator(living: Live, action: str) -> None:
+    someone(living, "anna", action, "arn:aws:iam::*:user/${aws:username}")
+    try:
+        assert look(living) == Report()
+    finally:
+        living.client("iam").delete_user_policy(UserName="anna", PolicyName="rights")
+        living.client("iam").delete_user(UserName="anna")
+
+
+def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        error = {"Error": {"Code": "AuthorizationError", "Message": "no"}}
+        raise ClientError(error, "GetTopicAttributes")  # type: ignore[arg-type]
+
+    living.client("s3").delete_public_access_block(Bucket="backups2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(living.client("sns"), "get_topic_attributes", refuse)
+        report = look(living)
+    assert ["cannot be made public" in one.what for one in report.findings] == [True]
+    assert ["GetTopicAttributes answered AuthorizationError" in one for one in report.unseen] == [
+        True
+    ]
+    living.mend(report.findings[0].remedy)
+
+
+def test_nothing_at_all_is_seen_with_credentials_that_are_no_longer_good(
+    living: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ClientError({"Error": {"Code": "ExpiredToken"}}, "HeadBucket")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(living.client("s3"), "head_bucket", refuse)
+    result = living.check()
+    assert result.exit_code == 3
+    assert "expired; sign in again" in result.stderr
+
+
+def test_an_account_that_was_never_set_up_is_told_so(living: Live) -> None:
+    nowhere = replace(
+        living.stage,
+        settings=replace(living.stage.settings, incoming_bucket="nope1", vault_bucket="nope2"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admin.cli, "read_stage", lambda name: nowhere)
+        result = living.check()
+    assert result.exit_code == 1
+    assert "It is not so that nope2 exists" in result.stdout
+
+
+def test_remedies_lead_where_the_check_looked(living: Live) -> None:
+    holder = Account(session=living.account.session, named={"profile": "vault"})
+    account = Account(
+        session=living.account.session,
+        named={"profile": "work", "region": "eu-west-1"},
+        elsewhere={"backups2": holder},
+    )
+    lock = Wishes(lock=Lock(mode="GOVERNANCE", days=7))
+    remedies = Remedies(account=account, stage=living.stage, wishes=lock, lock_named=True)
+    where = "--profile work --region eu-west-1"
+    named = "--lock governance --lock-days 7 --vault-profile vault"
+    assert remedies.setup() == f"backups setup --stage dev {where} --apply {named}"
+    assert remedies.deploy() == f'make deploy STAGE=dev ARGS="{where} {named}"'
+    assert remedies.drill() == f"backups drill --stage dev {where} --vault-profile vault"
+    of_incoming = remedies.aws("s3api", "delete-bucket-policy", bucket="backups1")
+    assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
+    of_vault = remedies.aws("s3api", "delete-bucket-policy", bucket="backups2")
+    assert of_vault == "aws s3api delete-bucket-policy --bucket backups2 --profile vault"
+    assert remedies.aws_of_the_vault("iam", "x") == "aws iam x --profile vault"
 
 
 def test_what_may_not_be_seen_is_said_and_is_no_success(living: Live) -> None:
@@ -510,7 +670,7 @@ def test_what_may_not_be_seen_is_said_and_is_no_success(living: Live) -> None:
     for what in (
         "whether the server may upload its own keys",
         f"the function {FUNCTION}",
-        f"the policies of {USER}",
+        "the users of servers",
         "who has rights on backups2",
     ):
         assert what in unseen

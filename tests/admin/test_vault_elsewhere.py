@@ -51,6 +51,7 @@ def stage(project: Path, cloud: Cloud, tmp_path: Path) -> Stage:
     """The tests' stage dev, in a project of its own, with a vault in another account."""
     own = shutil.copytree(project, tmp_path / "own")
     config = json.loads((own / CONFIG).read_text())
+    config["stages"]["dev"]["administrators"] = [f"arn:aws:iam::{HOLDER}:user/holder"]
     config["stages"]["dev"]["environment_variables"] |= {
         "VAULT_OWNER": HOLDER,
         "AWS_ENDPOINT_URL": cloud.endpoint,
