@@ -35,9 +35,9 @@ from moto import mock_aws
 from chalicelib import record
 from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
+from localcloud.faults import Wire, retries_at_once
 from localcloud.s3 import corrected
 from tests.project import POLICY, copy_project
-from tests.wire import Wire
 from tests.world import PARTS, SINGLE, World
 
 
@@ -122,7 +122,7 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def wire(world: World, monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(world: World) -> Iterator[Wire]:
     """What goes over the wire between the promoter and S3; retries of botocore do not wait."""
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
-    return Wire(world.s3)
+    with retries_at_once():
+        yield Wire(world.s3)

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy import Outcome
-from tests.wire import (
+from localcloud.faults import (
     Fault,
     Killed,
     Wire,

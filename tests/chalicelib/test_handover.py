@@ -16,7 +16,7 @@ from chalicelib.part_plan import Limits
 from chalicelib.policy import Outcome
 from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice, Record
-from tests.wire import Killed, Wire, answers, does_it_and_is_silent
+from localcloud.faults import Killed, Wire, answers, does_it_and_is_silent
 from tests.world import DAILY, World
 
 # Ten parts of eight bytes, one after the other.

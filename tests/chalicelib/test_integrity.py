@@ -13,7 +13,7 @@ from chalicelib.policy import Outcome
 from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
 from localcloud.checksums import digest, encoded
-from tests.wire import Fault, Wire, respond
+from localcloud.faults import Fault, Wire, respond
 from tests.world import DAILY, HOURLY, PARTS, World
 
 # At once up to 16 bytes, then in parts of 8 and more.

@@ -14,7 +14,7 @@ from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import ForeignEventError, UnverifiedCopyError
 from chalicelib.record import Notice
 from localcloud.checksums import digest, encoded
-from tests.wire import Wire, answers
+from localcloud.faults import Wire, answers
 from tests.world import DAILY, HOURLY, SINGLE, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)

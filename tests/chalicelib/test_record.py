@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.wire import Wire, answers
+from localcloud.faults import Wire, answers
 from tests.world import DAILY, World
 
 CLAIMS = {

@@ -1,0 +1,125 @@
+"""Faults come when they are asked for, and end when they are told to."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ReadTimeoutError,
+)
+
+from localcloud.faults import (
+    EVERY_FAULT,
+    Killed,
+    Wire,
+    answers,
+    by_chance,
+    for_a_while,
+    retries_at_once,
+    slow_down,
+)
+
+ATTEMPTS = 3  # of botocore, for one call
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    s3.create_bucket(Bucket="backups1")
+    return "backups1"
+
+
+@pytest.fixture
+def wire(s3: Any, bucket: str) -> Any:
+    with retries_at_once():
+        yield Wire(s3)
+
+
+def put(wire: Wire, key: str = "a") -> None:
+    wire.client.put_object(Bucket="backups1", Key=key, Body=b"files")
+
+
+def keys(wire: Wire) -> list[str]:
+    listed = wire.client.list_objects_v2(Bucket="backups1").get("Contents", [])
+    return [item["Key"] for item in listed]
+
+
+# The error that the caller sees, its code where S3 answered, and whether S3 has done it.
+TABLE = {
+    "500": (ClientError, "InternalError", False),
+    "503": (ClientError, "SlowDown", False),
+    "409": (ClientError, "ConditionalRequestConflict", False),
+    "an error inside a 200": (ClientError, "InternalError", False),
+    "no answer": (ReadTimeoutError, None, False),
+    "a slow answer": (ReadTimeoutError, None, True),
+    "dropped before the commit": (ConnectionClosedError, None, False),
+    "dropped after the commit": (ConnectionClosedError, None, True),
+    "500 after the commit": (ClientError, "InternalError", True),
+    "503 after the commit": (ClientError, "SlowDown", True),
+    "an error inside a 200 after the commit": (ClientError, "InternalError", True),
+}
+
+
+@pytest.mark.parametrize("fault", EVERY_FAULT)
+def test_each_fault_is_what_it_is_called(wire: Wire, fault: str) -> None:
+    error, code, done = TABLE[fault]
+    wire.fail("PutObject", *[EVERY_FAULT[fault]] * ATTEMPTS)
+    with pytest.raises(error) as caught:
+        put(wire)
+    if isinstance(caught.value, ClientError):
+        assert caught.value.response["Error"]["Code"] == code
+    assert keys(wire) == (["a"] if done else [])
+
+
+def test_an_error_inside_a_200_needs_a_body_to_be_in(wire: Wire) -> None:
+    put(wire)
+    wire.fail("HeadObject", answers(200, "InternalError"))
+    assert wire.client.head_object(Bucket="backups1", Key="a")["ContentLength"] == 5
+
+
+def test_a_fault_is_for_its_operation_and_for_as_often_as_it_was_asked(wire: Wire) -> None:
+    wire.fail("PutObject", None, answers(403, "AccessDenied"))
+    put(wire, "a")
+    keys(wire)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        put(wire, "b")
+    put(wire, "c")
+    assert keys(wire) == ["a", "c"]
+
+
+def test_throttling_ends_after_a_while(wire: Wire) -> None:
+    wire.plan(for_a_while(4, slow_down))
+    with pytest.raises(ClientError, match="SlowDown"):
+        put(wire)
+    put(wire)
+    assert wire.sent == ["PutObject"] * 5
+
+
+def test_chance_is_the_same_for_the_same_seed(s3: Any, wire: Wire) -> None:
+    def history(seed: int) -> list[str]:
+        wire.mend()
+        wire.plan(by_chance(Random(seed), 0.5, [answers(403, "No")]))
+        story = []
+        for _ in range(20):
+            try:
+                put(wire)
+                story.append("done")
+            except (ClientError, BotoCoreError) as error:
+                story.append(str(error))
+        return story
+
+    assert history(1) == history(1) != history(2)
+    assert {"done"} < set(history(1))
+
+
+def test_who_is_killed_sends_nothing_more_until_it_starts_anew(wire: Wire) -> None:
+    wire.kill_after(1)
+    put(wire, "a")
+    for _ in range(2):
+        with pytest.raises(Killed):
+            put(wire, "b")
+    wire.mend()
+    put(wire, "c")
+    assert keys(wire) == ["a", "c"]

@@ -1,0 +1,129 @@
+"""What is promised, as checks of what S3 holds before and after whatever happens."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
+
+from chalicelib.policy import Policy
+from localcloud.store import md5
+
+INCOMING, VAULT = "backups1", "backups2"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One version of an object: its bytes, and all that S3 knows of it."""
+
+    name: str
+    version_id: str
+    body: bytes | None
+    facts: tuple[Any, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """All that S3 holds at one moment; unfinished uploads are (key, id), oldest first."""
+
+    incoming: tuple[Held, ...]
+    vault: dict[str, tuple[Held, ...]]
+    unfinished: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """One upload that a server made."""
+
+    key: str
+    body: bytes
+    at: datetime
+    version_id: str | None = None
+
+
+def look() -> Holdings:
+    """What there is, from S3's own store: asking by requests would take as long as a promotion."""
+    vault = bucket(VAULT)
+    return Holdings(
+        incoming=tuple(one for held in _versions(bucket(INCOMING)).values() for one in held),
+        vault=_versions(vault),
+        unfinished=tuple((vault.multiparts[id_].key_name, id_) for id_ in sorted(vault.multiparts)),
+    )
+
+
+def check(
+    before: Holdings, after: Holdings, *, uploads: Iterable[Uploaded], policy: Policy
+) -> None:
+    """Whatever ran in between: the vault keeps what it had, and what is new there is an upload.
+
+    What is gone from incoming is in the vault. (Uploads themselves are no such thing: a server may
+    overwrite what it has not been promised yet.)
+    """
+    for name, held in before.vault.items():
+        assert after.vault.get(name) == held, f"{name} was {held}, is {after.vault.get(name)}"
+    for name in after.vault.keys() - before.vault.keys():
+        [stored] = after.vault[name]
+        assert any(_is_copy(stored, upload, policy) for upload in uploads), stored
+    stored_bodies = {(_said(one, "source-key"), one.body) for [one] in after.vault.values()}
+    # A version that is there twice, or once more than before, would be a change too.
+    for lost in Counter(before.incoming) - Counter(after.incoming):
+        assert (lost.name, lost.body) in stored_bodies, f"lost: {lost}"
+    assert not Counter(after.incoming) - Counter(before.incoming)
+
+
+def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
+    """Whether a slot holds exactly this upload: its bytes, and where they came from."""
+    said = {
+        "source-key": upload.key,
+        "source-etag": md5(upload.body),
+        "source-last-modified": upload.at.astimezone(UTC).replace(microsecond=0).isoformat(),
+    }
+    if upload.version_id:
+        said["source-version-id"] = upload.version_id
+    return (
+        stored.name == policy.slot_of(upload.key, upload.at).name
+        and stored.body == upload.body
+        and {name: text for name, text in stored.metadata if name.startswith("x-amz-meta-")}
+        == {f"x-amz-meta-{name}": text for name, text in said.items()}
+    )
+
+
+def _said(stored: Held, name: str) -> str | None:
+    return dict(stored.metadata).get(f"x-amz-meta-{name}")
+
+
+def backend() -> S3Backend:
+    return s3_backends["123456789012"]["aws"]
+
+
+def bucket(name: str) -> FakeBucket:
+    return backend().buckets[name]
+
+
+def _versions(of: FakeBucket) -> dict[str, tuple[Held, ...]]:
+    return {name: tuple(map(_held, versions)) for name, versions in dict.items(of.keys)}
+
+
+def _held(version: FakeKey | FakeDeleteMarker) -> Held:
+    if isinstance(version, FakeDeleteMarker):
+        return Held(name=version.name, version_id=version.version_id, body=None)
+    return Held(
+        name=version.name,
+        version_id=version.version_id,
+        body=version.value,
+        facts=(
+            version.etag,
+            version.last_modified,
+            version.storage_class,
+            version.checksum_algorithm,
+            version.checksum_value,
+            version.lock_mode,
+            version.lock_until,
+            version.encryption,
+            tuple(sorted(backend().tagger.get_tag_dict_for_resource(version.arn).items())),
+        ),
+        metadata=tuple(sorted(version.metadata.items())),
+    )
