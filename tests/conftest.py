@@ -47,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the S3 conformance tests against this endpoint, with the credentials that "
         "CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY name",
     )
+    parser.addoption("--soak", action="store_true", help="walk the largest scenes too: minutes")
 
 
 @pytest.fixture(scope="session")

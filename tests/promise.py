@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
+from moto.s3.models import (
+    FakeBucket,
+    FakeDeleteMarker,
+    FakeKey,
+    FakeMultipart,
+    S3Backend,
+    s3_backends,
+)
 
 from chalicelib.policy import Policy
 from localcloud.store import md5
@@ -23,15 +30,20 @@ class Held:
     body: bytes | None
     facts: tuple[Any, ...] = ()
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def says(self, name: str) -> str | None:
+        """Its user metadata of this name."""
+        return dict(self.metadata).get(f"x-amz-meta-{name}")
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """All that S3 holds at one moment; unfinished uploads are (key, id), oldest first."""
+    """All that S3 holds at one moment; unfinished uploads are (key, id, parts), oldest first."""
 
     incoming: tuple[Held, ...]
     vault: dict[str, tuple[Held, ...]]
-    unfinished: tuple[tuple[str, str], ...]
+    unfinished: tuple[tuple[str, str, tuple[tuple[int, str], ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,14 @@ def look() -> Holdings:
     return Holdings(
         incoming=tuple(one for held in _versions(bucket(INCOMING)).values() for one in held),
         vault=_versions(vault),
-        unfinished=tuple((vault.multiparts[id_].key_name, id_) for id_ in sorted(vault.multiparts)),
+        unfinished=tuple(
+            (
+                upload.key_name,
+                id_,
+                tuple((n, part.etag) for n, part in sorted(upload.parts.items())),
+            )
+            for id_, upload in sorted(vault.multiparts.items())
+        ),
     )
 
 
@@ -67,7 +86,9 @@ def check(
     for name in after.vault.keys() - before.vault.keys():
         [stored] = after.vault[name]
         assert any(_is_copy(stored, upload, policy) for upload in uploads), stored
-    stored_bodies = {(_said(one, "source-key"), one.body) for [one] in after.vault.values()}
+    stored_bodies = {
+        (one.says("source-key"), one.body) for held in after.vault.values() for one in held
+    }
     # A version that is there twice, or once more than before, would be a change too.
     for lost in Counter(before.incoming) - Counter(after.incoming):
         assert (lost.name, lost.body) in stored_bodies, f"lost: {lost}"
@@ -86,13 +107,10 @@ def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
     return (
         stored.name == policy.slot_of(upload.key, upload.at).name
         and stored.body == upload.body
+        and not stored.tags
         and {name: text for name, text in stored.metadata if name.startswith("x-amz-meta-")}
         == {f"x-amz-meta-{name}": text for name, text in said.items()}
     )
-
-
-def _said(stored: Held, name: str) -> str | None:
-    return dict(stored.metadata).get(f"x-amz-meta-{name}")
 
 
 def backend() -> S3Backend:
@@ -105,6 +123,10 @@ def bucket(name: str) -> FakeBucket:
 
 def _versions(of: FakeBucket) -> dict[str, tuple[Held, ...]]:
     return {name: tuple(map(_held, versions)) for name, versions in dict.items(of.keys)}
+
+
+def _parts(upload: FakeMultipart) -> tuple[tuple[int, str], ...]:
+    return tuple((number, part.etag) for number, part in sorted(upload.parts.items()))
 
 
 def _held(version: FakeKey | FakeDeleteMarker) -> Held:
@@ -123,7 +145,7 @@ def _held(version: FakeKey | FakeDeleteMarker) -> Held:
             version.lock_mode,
             version.lock_until,
             version.encryption,
-            tuple(sorted(backend().tagger.get_tag_dict_for_resource(version.arn).items())),
         ),
         metadata=tuple(sorted(version.metadata.items())),
+        tags=tuple(sorted(backend().tagger.get_tag_dict_for_resource(version.arn).items())),
     )

@@ -1,0 +1,179 @@
+"""Every interleaving of the requests of two promotions of one slot: none breaks the promise.
+
+Each also with a newer upload that arrives at every point, and with one of the two dying at every
+point. In parts, the copy has two of them and one stream, so that the order of a run's requests is
+its own. `docs/faults.md` has the numbers.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chalicelib.record import Notice
+from tests.interleaving import Scene, Walk
+from tests.promise import Uploaded
+from tests.world import DAILY, PARTS, SINGLE, World
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FIRST, SECOND, NEWER = b"the first one", b"the second one", b"the newer one"
+DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
+LIMITS = {"at once": SINGLE, "in parts": replace(PARTS, streams=1)}
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """How many there are: of two runs alone, with an upload, with a death, with both."""
+
+    alone: int
+    upload: int
+    death: int
+    both: int
+
+    @classmethod
+    def of(cls, counted: Counter[tuple[int, bool]]) -> "Schedules":
+        fewest = min(arrived for arrived, _ in counted)
+        return cls(
+            alone=counted[fewest, False],
+            upload=counted[fewest + 1, False],
+            death=counted[fewest, True],
+            both=counted[fewest + 1, True],
+        )
+
+
+def put(world: World, body: bytes, minute: int) -> Uploaded:
+    at = NOW - timedelta(minutes=60 - minute)
+    notice = world.upload(body, at=at)
+    return Uploaded(key=DAILY, body=body, at=at, version_id=notice.version_id)
+
+
+def of_one_upload(world: World, newer: bytes) -> Scene:
+    """Its event comes twice; what runs after the newer upload has come finds that one."""
+    upload = put(world, FIRST, 0)
+    notice = Notice(key=DAILY, version_id=upload.version_id)
+    return Scene(
+        world=world,
+        uploads=(upload,),
+        arrivals=((newer, NOW - timedelta(minutes=10)),),
+        notices=(notice, notice),
+        after=(0, 0),
+        now=NOW,
+    )
+
+
+def of_two_uploads(world: World, newer: bytes) -> Scene:
+    """Where no versions are kept, the second takes the first one's place, at any point."""
+    arrival = (newer, NOW - timedelta(minutes=10))
+    first = put(world, FIRST, 0)
+    if first.version_id is None:
+        return Scene(
+            world=world,
+            uploads=(first,),
+            arrivals=((SECOND, NOW - timedelta(minutes=30)), arrival),
+            notices=(Notice(key=DAILY), Notice(key=DAILY)),
+            after=(0, 1),
+            now=NOW,
+        )
+    second = put(world, SECOND, 30)
+    return Scene(
+        world=world,
+        uploads=(first, second),
+        arrivals=(arrival,),
+        notices=tuple(Notice(key=DAILY, version_id=one.version_id) for one in (first, second)),
+        after=(0, 0),
+        now=NOW,
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scene, and what comes of it. `left_behind`: see Walk. A large one takes minutes."""
+
+    path: str
+    incoming: str
+    scene: Callable[[World, bytes], Scene]
+    newer: bytes
+    schedules: Schedules
+    left_behind: int = 0
+    large: bool = False
+
+    def __str__(self) -> str:
+        scene = self.scene.__name__.replace("_", " ")
+        newer = "other bytes" if self.newer == NEWER else "the same bytes"
+        return f"{self.path}, {self.incoming}, {scene}, {newer}"
+
+
+ONE, TWO = of_one_upload, of_two_uploads
+AT_ONCE, IN_PARTS = LIMITS
+BARE, VERSIONED = "unversioned", "versioned"
+TABLE = [
+    Row(AT_ONCE, BARE, ONE, NEWER, Schedules(236, 23_572, 784, 78_272)),
+    Row(AT_ONCE, BARE, ONE, FIRST, Schedules(236, 2_588, 784, 8_398)),
+    Row(AT_ONCE, BARE, TWO, NEWER, Schedules(1_319, 131_821, 4_386, 437_765)),
+    Row(AT_ONCE, BARE, TWO, FIRST, Schedules(1_319, 119_159, 4_386, 395_601)),
+    Row(AT_ONCE, VERSIONED, ONE, NEWER, Schedules(236, 2_588, 784, 8_298)),
+    Row(AT_ONCE, VERSIONED, TWO, NEWER, Schedules(150, 1_560, 518, 5_130)),
+    Row(
+        *(IN_PARTS, BARE, ONE, NEWER),
+        Schedules(191_606, 2_827_310_550, 688_554, 10_164_897_686),
+        left_behind=30,
+        large=True,
+    ),
+    Row(
+        *(IN_PARTS, BARE, ONE, FIRST),
+        Schedules(191_606, 4_053_302, 688_554, 14_339_002),
+        left_behind=6,
+    ),
+    Row(
+        *(IN_PARTS, BARE, TWO, NEWER),
+        Schedules(6_148_913, 70_231_715_652, 22_117_311, 252_504_600_383),
+        left_behind=48,
+        large=True,
+    ),
+    Row(
+        *(IN_PARTS, BARE, TWO, FIRST),
+        Schedules(6_148_913, 68_736_666_219, 22_117_311, 247_129_513_175),
+        left_behind=50,
+        large=True,
+    ),
+    Row(
+        *(IN_PARTS, VERSIONED, ONE, NEWER),
+        Schedules(191_606, 4_053_302, 688_554, 14_207_956),
+        left_behind=6,
+    ),
+    Row(IN_PARTS, VERSIONED, TWO, NEWER, Schedules(133_958, 2_762_880, 510_410, 10_121_896)),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_no_interleaving_breaks_a_promise(
+    world: World, log: io.StringIO, row: Row, request: pytest.FixtureRequest
+) -> None:
+    if row.large and not request.config.getoption("--soak"):
+        pytest.skip("takes minutes: make soak")
+    if row.incoming == VERSIONED:
+        world.keep_versions()
+    walk = Walk(row.scene(world.with_limits(LIMITS[row.path]), row.newer))
+    counted = walk.every_schedule()
+    print(  # noqa: T201 - what -s shows
+        f"{row}: {counted.total():,} schedules of {len(walk.schedules):,} moments, "
+        f"{walk.steps:,} requests sent"
+    )
+    assert Schedules.of(counted) == row.schedules
+    assert walk.left_behind == row.left_behind
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_the_numbers_are_in_the_docs(row: Row) -> None:
+    counts = (
+        row.schedules.alone,
+        row.schedules.upload,
+        row.schedules.death,
+        row.schedules.both,
+    )
+    cells = [*str(row).split(", "), *(f"{count:,}" for count in counts)]
+    assert f"| {' | '.join(cells)} |" in DOCS.read_text()

@@ -1,0 +1,364 @@
+"""Walks every interleaving of the requests of several runs of the real `promote()`.
+
+A run is stepped without threads: it is executed again from its start, its first requests are
+answered as they were answered before, one more goes to S3, and the next one stops it. So a run is
+its answers so far, a moment is that of each run and what S3 holds, and a moment can be returned to.
+
+Two schedules that lead to an equal moment have the same future, because a run depends on nothing
+but the answers it was given: `now` is given, and it waits for nothing. Each moment is therefore
+walked on from once, and the schedules are counted by adding up. An equal moment is one in which S3
+holds the same, and every run that still goes on was answered the same, where ids that S3 made up
+(versions, unfinished uploads) are called after the step that made them. What a run that has ended
+or died was answered before is nobody's concern any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+
+from chalicelib.gathering import real_version
+from chalicelib.policy import Outcome
+from chalicelib.record import Notice
+from tests.promise import INCOMING, VAULT, Holdings, Uploaded, bucket, check, look
+from tests.world import World
+
+# What differs between two answers that say the same.
+MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
+
+
+class Stopped(BaseException):
+    """A run has come to a request that is not its turn."""
+
+
+class InTurn(Executor):
+    """In a thread pool's place: does each thing when it is submitted, so in an order of its own."""
+
+    def __init__(self, max_workers: int) -> None:
+        assert max_workers == 1
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - as the pool does
+            future.set_exception(error)
+        return future
+
+
+class Steps:
+    """In a client's place: gives the answers that are known, sends one request more, then stops."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._paginators: dict[str, Any] = {}
+        self._asked = 0
+        self._allowed = 0
+        self._answers: list[tuple[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._ask, name)
+
+    def get_paginator(self, name: str) -> Any:
+        if name not in self._paginators:
+            self._paginators[name] = self._client.get_paginator(name)
+            self._paginators[name]._method = partial(self._ask, name)
+        return self._paginators[name]
+
+    def run(
+        self, promote: Callable[[], Outcome], answers: tuple[tuple[str, Any], ...]
+    ) -> tuple[tuple[str, Any], Outcome | None]:
+        """One step of a run: the request with its answer, and the outcome (None: it goes on)."""
+        self._answers = list(answers)
+        self._asked, self._allowed = 0, len(answers) + 1
+        try:
+            outcome = promote()
+        except Stopped:
+            outcome = None
+        assert len(self._answers) == self._allowed
+        return self._answers[-1], outcome
+
+    def _ask(self, name: str, **parameters: Any) -> Any:
+        number, self._asked = self._asked, self._asked + 1
+        if number >= self._allowed:
+            raise Stopped
+        if number == len(self._answers):
+            try:
+                self._answers.append((name, getattr(self._client, name)(**parameters)))
+            except ClientError as error:
+                self._answers.append((name, error))
+        asked, answer = self._answers[number]
+        assert asked == name, "a run depends on something else than its answers"
+        if isinstance(answer, ClientError):
+            raise ClientError(answer.response, answer.operation_name)
+        return answer
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, as far as it has come: it has ended when it has an outcome, or is dead."""
+
+    answers: tuple[tuple[str, Any], ...] = ()
+    said: tuple[str, ...] = ()
+    outcome: Outcome | None = None
+    dead: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        return self.outcome is None and not self.dead
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two buckets as they are at first, and what then happens in any order.
+
+    `arrivals` are uploads that come one after the other; `notices` are what the runs are told, and
+    `after` how many arrivals each has to wait for.
+    """
+
+    world: World
+    uploads: tuple[Uploaded, ...]
+    arrivals: tuple[tuple[bytes, datetime], ...]
+    notices: tuple[Notice, ...]
+    after: tuple[int, ...]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far everybody has come, and what S3 holds; `path` is one schedule that leads here."""
+
+    runs: tuple[Run, ...]
+    uploads: tuple[Uploaded, ...]
+    arrived: int
+    holdings: Holdings
+    store: Any
+    names: dict[str, str]
+    path: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        return not any(run.goes_on for run in self.runs)
+
+    @property
+    def died(self) -> bool:
+        return any(run.dead for run in self.runs)
+
+    def same(self) -> Any:
+        """Equal for moments that have the same future."""
+        runs = tuple(
+            run.said if run.goes_on else (run.outcome, self.died if run.dead else None)
+            for run in self.runs
+        )
+        return runs, self.arrived, self.called(repr(self.holdings))
+
+    def called(self, text: str) -> str:
+        """The text, with ids that S3 made up called after the step that made them."""
+        for id_, name in self.names.items():
+            text = text.replace(id_, name)
+        return text
+
+
+@dataclass
+class Walk:
+    """Walks from the first moment of a scene to every last one, and checks each step.
+
+    `left_behind` counts the last moments, of those that differ in what S3 holds, after which the
+    parts of a run that died stay, because nothing is left to promote.
+    """
+
+    scene: Scene
+    schedules: dict[Any, Counter[tuple[int, bool]]] = field(default_factory=dict)
+    steps: int = 0
+    left_behind: int = 0
+    _settled: set[str] = field(default_factory=set)
+    _clients: list[Steps] = field(default_factory=list)
+
+    def every_schedule(self) -> Counter[tuple[int, bool]]:
+        """How many there are, by how many uploads arrived and whether one of the runs died."""
+        with still_clock(self.scene.now), patch("chalicelib.copying.ThreadPoolExecutor", InTurn):
+            self._clients = [Steps(self.scene.world.s3) for _ in self.scene.notices]
+            first = Moment(
+                runs=tuple(Run() for _ in self.scene.notices),
+                uploads=self.scene.uploads,
+                arrived=0,
+                holdings=look(),
+                store=keep(),
+                names={},
+            )
+            return self._walk(first)
+
+    def _walk(self, moment: Moment) -> Counter[tuple[int, bool]]:
+        same = moment.same()
+        if same not in self.schedules:
+            total: Counter[tuple[int, bool]] = Counter()
+            try:
+                if moment.over:
+                    total[moment.arrived, moment.died] += 1
+                    self._settle(moment)
+                for following in self._following(moment):
+                    total += self._walk(following)
+            except BaseException as error:
+                if not hasattr(error, "__notes__"):
+                    error.add_note("schedule: " + ", ".join(moment.path))
+                raise
+            self.schedules[same] = total
+        return self.schedules[same]
+
+    def _following(self, moment: Moment) -> Iterator[Moment]:
+        if moment.arrived < len(self.scene.arrivals):
+            yield self._arrive(moment)
+        for number, run in enumerate(moment.runs):
+            if not run.goes_on or moment.arrived < self.scene.after[number]:
+                continue
+            yield self._step(moment, number)
+            if not moment.died:
+                yield replace(
+                    moment,
+                    runs=_with(moment.runs, number, replace(run, dead=True)),
+                    path=(*moment.path, f"{number} dies"),
+                )
+
+    def _step(self, moment: Moment, number: int) -> Moment:
+        restore(moment.store)
+        run, scene = moment.runs[number], self.scene
+        promoter = replace(scene.world.promoter, s3=self._clients[number])
+
+        def promote() -> Outcome:
+            return promoter.promote(scene.notices[number], now=scene.now).outcome
+
+        path = (*moment.path, f"{number} goes on")
+        try:
+            answered, outcome = self._clients[number].run(promote, run.answers)
+        except BaseException as error:
+            error.add_note("schedule: " + ", ".join(path))
+            raise
+        self.steps += 1
+        holdings = look()
+        check(moment.holdings, holdings, uploads=moment.uploads, policy=scene.world.promoter.policy)
+        label = f"<{number}.{len(run.answers)}>"
+        reached = replace(
+            moment,
+            holdings=holdings,
+            store=keep(),
+            names=moment.names | dict.fromkeys(_ids(holdings) - _ids(moment.holdings), label),
+            path=(*moment.path, f"{number}: {answered[0]}"),
+        )
+        run = Run(
+            answers=(*run.answers, answered),
+            said=(*run.said, reached.called(_meaning(answered))),
+            outcome=outcome,
+        )
+        return replace(reached, runs=_with(moment.runs, number, run))
+
+    def _arrive(self, moment: Moment) -> Moment:
+        restore(moment.store)
+        body, at = self.scene.arrivals[moment.arrived]
+        notice = self.scene.world.upload(body, at=at)
+        upload = Uploaded(key=notice.key, body=body, at=at, version_id=notice.version_id)
+        holdings = look()
+        made = dict.fromkeys(_ids(holdings) - _ids(moment.holdings), f"<arrival {moment.arrived}>")
+        return replace(
+            moment,
+            uploads=(*moment.uploads, upload),
+            arrived=moment.arrived + 1,
+            holdings=holdings,
+            store=keep(),
+            names=moment.names | made,
+            path=(*moment.path, "an upload arrives"),
+        )
+
+    def _settle(self, moment: Moment) -> None:
+        """Nobody is at work any more; events come once more, and then nothing is left to do."""
+        if not moment.died:
+            assert moment.holdings.unfinished == ()
+        state = moment.called(repr(moment.holdings))
+        if state in self._settled:
+            return
+        self._settled.add(state)
+        restore(moment.store)
+        world, policy = self.scene.world, self.scene.world.promoter.policy
+        lying = [
+            Notice(key=one.name, version_id=real_version(one.version_id))
+            for one in moment.holdings.incoming
+        ]
+        for notice in {*self.scene.notices, *lying}:
+            before = look()
+            world.promote(notice, now=self.scene.now)
+            check(before, look(), uploads=moment.uploads, policy=policy)
+        held = look()
+        [[stored]] = held.vault.values()
+        assert stored.body not in {upload.body for upload in held.incoming}
+        if held.unfinished:
+            assert moment.died
+            assert held.incoming == ()
+            self.left_behind += 1
+
+
+def _with(runs: tuple[Run, ...], number: int, run: Run) -> tuple[Run, ...]:
+    return (*runs[:number], run, *runs[number + 1 :])
+
+
+def _ids(holdings: Holdings) -> set[str]:
+    versions = {one.version_id for held in holdings.vault.values() for one in held}
+    versions |= {one.version_id for one in holdings.incoming}
+    return (versions | {id_ for _, id_, _ in holdings.unfinished}) - {"null"}
+
+
+def _meaning(answered: tuple[str, Any]) -> str:
+    name, answer = answered
+    failed = isinstance(answer, ClientError)
+    said = dict(answer.response if failed else answer)
+    about = dict(said.pop("ResponseMetadata"))
+    headers = about["HTTPHeaders"].items()
+    about = {
+        "status": about["HTTPStatusCode"],
+        "headers": sorted((key, value) for key, value in headers if key not in MEANINGLESS),
+    }
+    return repr((name, failed, sorted(said.items(), key=str), about))
+
+
+# S3's store, and its clock
+
+
+def keep() -> Any:
+    """What S3 holds, to return to."""
+    return {
+        name: (
+            {key: list(versions) for key, versions in dict.items(bucket(name).keys)},
+            {id_: (one, dict(one.parts)) for id_, one in bucket(name).multiparts.items()},
+        )
+        for name in (INCOMING, VAULT)
+    }
+
+
+def restore(store: Any) -> None:
+    """Return to what S3 held. (moto changes no version in place: only which there are.)"""
+    for name, (versions, uploads) in store.items():
+        bucket(name).keys.clear()
+        for key, held in versions.items():
+            bucket(name).keys.setlist(key, list(held))
+        bucket(name).multiparts.clear()
+        for id_, (upload, parts) in uploads.items():
+            upload.parts = dict(parts)
+            bucket(name).multiparts[id_] = upload
+
+
+@contextmanager
+def still_clock(now: datetime) -> Iterator[None]:
+    """S3's clock stands: when something was written says nothing about the order."""
+
+    def naive() -> datetime:
+        return now.replace(tzinfo=None)
+
+    with patch("moto.s3.models.utcnow", naive), patch("localcloud.uploads.utcnow", naive):
+        yield
