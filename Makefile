@@ -11,7 +11,7 @@ READY := .venv/.ready
 # pip's chatter about its own next version is not ours.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo local test lint format bench policies deploy conformance requirements FORCE
+.PHONY: help setup demo local test lint format bench policies deploy conformance soak requirements FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,14 @@ conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on
 		exit 2; \
 	fi
 	@$(VENV)/python -m pytest tests/localcloud/test_s3_conformance.py --endpoint=$(ENDPOINT) $(ARGS)
+
+SOAK_MINUTES ?= 10
+
+soak: $(READY) ## every interleaving, then random histories with faults (SOAK_MINUTES=10; ARGS="--seed 7" repeats one)
+ifndef ARGS
+	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_interleavings.py
+endif
+	@$(VENV)/python -m tests.soak --minutes $(SOAK_MINUTES) $(ARGS)
 
 requirements: ## pin and hash the requirements anew, with uv (ARGS=--upgrade takes newer versions)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }
