@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
 from admin.setting import Kind, Setting
+from admin.statements import canonical
 
 OUR_RULES = "immutable-backups-"
 
@@ -28,7 +29,7 @@ def foreign(account: Account, setting: Setting) -> list[str]:
 
 
 def foreign_rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
-    """The rules of a bucket's lifecycle that are not ours."""
+    """The rules of a bucket's lifecycle that are not ours, as S3 takes them beside ours."""
     return [rule for rule in _rules(account, setting) if not _is_ours(rule)]
 
 
@@ -162,7 +163,13 @@ def _rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
             Bucket=setting.target
         ),
     )
-    return answer["Rules"] if answer else []
+    return [_with_filter(rule) for rule in answer["Rules"]] if answer else []
+
+
+def _with_filter(rule: dict[str, Any]) -> dict[str, Any]:
+    """The rule without a Prefix of its own: S3 refuses to mix the older kind with the newer one."""
+    others = {name: value for name, value in rule.items() if name not in {"Prefix", "Filter"}}
+    return {**others, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}}
 
 
 def _is_ours(rule: dict[str, Any]) -> bool:
@@ -192,9 +199,16 @@ def _statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
 
 
 def read_policy(account: Account, setting: Setting) -> Any:
-    ours = [statement["Sid"] for statement in setting.want]
-    live = {one.get("Sid"): one for one in _statements(account, setting)}
-    return [live[sid] for sid in ours if sid in live] or None
+    """Every statement under one of our Sids: what means the same as ours, as we spell it."""
+    order = [statement["Sid"] for statement in setting.want]
+    ours = {statement["Sid"]: statement for statement in setting.want}
+    live = [one for one in _statements(account, setting) if one.get("Sid") in ours]
+    spelled = [_as_spelled(one, ours[one["Sid"]]) for one in live]
+    return sorted(spelled, key=lambda one: order.index(one["Sid"])) or None
+
+
+def _as_spelled(live: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    return ours if canonical(live) == canonical(ours) else live
 
 
 def write_policy(account: Account, setting: Setting) -> None:

@@ -15,7 +15,7 @@ from moto.s3.models import FakeBucket, FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
-from localcloud import conditions, listings, objects, retention, store, uploads
+from localcloud import conditions, configurations, listings, objects, retention, store, uploads
 from localcloud.events import Deliver, Requester, after_the_request, delivered_to, requester
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ WRAPPED: list[tuple[type, str, Callable[..., Any]]] = [
     (S3Response, "get_object", objects.get_object),
     (S3Response, "head_object", objects.head_object),
     (S3Response, "put_object_retention", retention.put_retention),
+    (S3Response, "get_bucket_policy", configurations.show_policy),
+    (S3Backend, "put_bucket_lifecycle", configurations.take_lifecycle),
 ]
 """These call what they correct."""
 

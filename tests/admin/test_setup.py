@@ -19,6 +19,7 @@ from admin.desired import REHEARSALS, desired_settings, vault_lifecycle
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
 from admin.stage import CONFIG
+from admin.statements import canonical
 from chalicelib.policy import Archive
 from localcloud.cloud import running
 from tests.project import POLICY, STAGE
@@ -183,6 +184,80 @@ def test_what_is_not_ours_is_left_alone_and_said(account: Account) -> None:
     assert "theirs" in {rule["ID"] for rule in kept}
     statements = json.loads(s3.get_bucket_policy(Bucket="backups1")["Policy"])["Statement"]
     assert theirs in statements
+    assert left(account) == []
+
+
+@pytest.mark.parametrize("bucket", ["backups1", "backups2"])
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param({}, id="the same again"),
+        pytest.param({"Action": "s3:GetObjectAcl"}, id="weaker, behind ours"),
+    ],
+)
+def test_a_second_statement_of_our_name_is_found_and_goes(
+    account: Account, bucket: str, second: dict[str, str]
+) -> None:
+    set_up(account)
+    s3 = account.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    before = list(policy["Statement"])
+    theirs = {**before[0], "Sid": "Theirs"}
+    policy["Statement"] += [{**before[0], **second}, theirs]
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+    [step] = make_plan(account, settings(account), lock_named=False).steps
+    assert (step.setting.kind, step.setting.target) == (Kind.BUCKET_POLICY, bucket)
+    set_up(account)
+    after = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert after == [*before, theirs]
+    assert left(account) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_alike"),
+    [
+        pytest.param({"Action": ["s3:*"]}, {"Action": "s3:*"}, True, id="a list of one"),
+        pytest.param({"Action": ["a", "b"]}, {"Action": ["b", "a"]}, True, id="another order"),
+        pytest.param({"Action": ["a", "b"]}, {"Action": "a"}, False, id="one fewer"),
+        pytest.param({"Action": "a"}, {"NotAction": "a"}, False, id="the opposite"),
+        pytest.param(
+            {"Principal": {"AWS": ["x"]}}, {"Principal": {"AWS": "x"}}, True, id="a principal"
+        ),
+        pytest.param({"Principal": "*"}, {"Principal": {"AWS": "x"}}, False, id="another one"),
+        pytest.param(
+            {"Condition": {"Bool": {"k": [True]}}},
+            {"Condition": {"Bool": {"k": "true"}}},
+            True,
+            id="a boolean",
+        ),
+        pytest.param(
+            {"Condition": {"Bool": {"k": "true"}}},
+            {"Condition": {"BoolIfExists": {"k": "true"}}},
+            False,
+            id="another operator",
+        ),
+        pytest.param({}, {"Condition": {"Bool": {"k": "true"}}}, False, id="a condition more"),
+    ],
+)
+def test_statements_are_alike_however_they_are_spelled(
+    one: dict[str, Any], other: dict[str, Any], *, are_alike: bool
+) -> None:
+    assert (canonical(one) == canonical(other)) is are_alike
+
+
+def test_rules_of_the_older_kind_are_adopted_beside_ours(account: Account) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="backups1")
+    old = {"ID": "theirs", "Status": "Enabled", "Prefix": "logs/", "Expiration": {"Days": 9}}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket="backups1", LifecycleConfiguration={"Rules": [old]}
+    )
+    set_up(account)
+    rules = s3.get_bucket_lifecycle_configuration(Bucket="backups1")["Rules"]
+    [kept] = [rule for rule in rules if rule["ID"] == "theirs"]
+    assert kept["Filter"] == {"Prefix": "logs/"}
+    assert kept["Expiration"] == {"Days": 9}
     assert left(account) == []
 
 
