@@ -11,6 +11,8 @@ from chalicelib.record import NAMESPACE, SERVICE
 A_DAY = 86_400
 # More than this in incoming, in bytes, and somebody should look: it is emptied as it fills.
 INCOMING_ALARM_BYTES = 1024**4
+# Seconds. Lambda keeps no event longer, and no shorter unless it is told to.
+LONGEST_EVENT_AGE = 21_600
 # They invoke themselves, until all is copied.
 END_THEIR_OWN_CHAIN = ("promote",)
 
@@ -79,7 +81,11 @@ def functions(stage: Stage, topic: str) -> Iterator[Setting]:
         yield Setting(
             kind=Kind.ASYNCHRONOUS,
             target=stage.function_name(function),
-            want={"retries": 2, "on_failure": topic},
+            want={
+                "retries": 2,
+                "on_failure": topic,
+                "give_up_after_seconds": LONGEST_EVENT_AGE,
+            },
             says=f"{function} is tried three times, and then somebody is told",
             why="An event that is given up in silence is a backup that stays behind.",
             waits=True,
@@ -107,6 +113,7 @@ def _alarm(stage: Stage, topic: str, *, name: str, says: str, why: str, **metric
             "ComparisonOperator": "GreaterThanThreshold",
             "TreatMissingData": "notBreaching",
             "AlarmActions": [topic],
+            "ActionsEnabled": True,
             **metric,
         },
         says=says,

@@ -9,11 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import click
+from botocore.exceptions import ClientError
+
 from admin import live_buckets as buckets
 from admin.account import Account, absent_if
+from admin.desired_alerts import LONGEST_EVENT_AGE
+from admin.patience import Patience
 from admin.setting import Kind, Setting
 
 POLICY_NAME = "uploads"
+# Seconds. What a new role may do is known everywhere in IAM after some of them.
+IAM_PATIENCE = 60.0
 
 Read = Callable[[Account, Setting], Any]
 Write = Callable[[Account, Setting], None]
@@ -104,14 +111,39 @@ def _read_asynchronous(account: Account, setting: Setting) -> Any:
     return {
         "retries": answer.get("MaximumRetryAttempts", 2),
         "on_failure": failure.get("Destination"),
+        "give_up_after_seconds": answer.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
     }
 
 
 def _write_asynchronous(account: Account, setting: Setting) -> None:
-    account.client("lambda").put_function_event_invoke_config(
-        FunctionName=setting.target,
-        MaximumRetryAttempts=setting.want["retries"],
-        DestinationConfig={"OnFailure": {"Destination": setting.want["on_failure"]}},
+    """Lambda asks whether the function's role may reach the destination, and IAM is slow to say."""
+
+    def put() -> None:
+        account.client("lambda").put_function_event_invoke_config(
+            FunctionName=setting.target,
+            MaximumRetryAttempts=setting.want["retries"],
+            MaximumEventAgeInSeconds=setting.want["give_up_after_seconds"],
+            DestinationConfig={"OnFailure": {"Destination": setting.want["on_failure"]}},
+        )
+
+    patience = Patience(seconds=IAM_PATIENCE, tell=lambda line: click.echo(line, err=True))
+    for _ in patience.tries(f"IAM to let the role of {setting.target} publish alerts"):
+        try:
+            put()
+        except ClientError as error:
+            if not _may_not_publish_yet(error):
+                raise
+        else:
+            return
+    put()  # the last word is Lambda's
+
+
+def _may_not_publish_yet(error: ClientError) -> bool:
+    """Whether this is Lambda's answer to a destination that the role may not publish to."""
+    told = error.response["Error"]
+    return (
+        told["Code"] == "InvalidParameterValueException"
+        and "execution role does not have permissions to call Publish" in told["Message"]
     )
 
 

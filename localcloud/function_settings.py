@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 from urllib.parse import unquote
 
 from moto.awslambda import urls
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 
 _PATHS = (
@@ -20,8 +21,16 @@ _PATHS = (
 def serving_settings(*, concurrency: int) -> Iterator[None]:
     """Let the Lambda API answer GetAccountSettings, and Get- and PutFunctionRecursionConfig.
 
-    `concurrency` is how many functions of the account run at a time.
+    PutFunctionEventInvokeConfig replaces what there was. `concurrency` is how many functions of
+    the account run at a time.
     """
+    put_invoke_config = LambdaBackend.put_function_event_invoke_config
+
+    def replace_invoke_config(
+        self: LambdaBackend, function_name: str, config: dict[str, Any]
+    ) -> dict[str, Any]:
+        self.get_function(function_name).event_invoke_config.clear()
+        return put_invoke_config(self, function_name, config)
 
     def get_account_settings(self: LambdaResponse) -> str:
         reserved = sum(
@@ -42,6 +51,7 @@ def serving_settings(*, concurrency: int) -> Iterator[None]:
             get_function_recursion_config=_get_recursion,
             put_function_recursion_config=_put_recursion,
         ),
+        mock.patch.object(LambdaBackend, "put_function_event_invoke_config", replace_invoke_config),
     ):
         yield
 

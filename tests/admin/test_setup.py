@@ -44,6 +44,11 @@ def left(account: Account, policy: Any = POLICY, wishes: Wishes = WISHES) -> lis
     return [step.setting.says for step in plan.steps]
 
 
+def topic_of(account: Account) -> str:
+    [topic] = [setting.target for setting in settings(account) if setting.kind is Kind.TOPIC]
+    return topic
+
+
 def run(*arguments: str, typed: str = "") -> Any:
     return CliRunner().invoke(cli, ["setup", *arguments], input=typed)
 
@@ -68,8 +73,87 @@ def test_what_waits_for_the_deployment_is_said_and_then_set(
     functions, promote = account.client("lambda"), "immutable-backups-dev-promote"
     functions.delete_function_event_invoke_config(FunctionName=promote)
     assert set_up(account) == ["promote is tried three times, and then somebody is told"]
+    given_up_soon = {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 60,
+        "DestinationConfig": {"OnFailure": {"Destination": topic_of(account)}},
+    }
+    functions.put_function_event_invoke_config(FunctionName=promote, **given_up_soon)
+    assert set_up(account) == ["promote is tried three times, and then somebody is told"]
     functions.put_function_recursion_config(FunctionName=promote, RecursiveLoop="Terminate")
     assert set_up(account) == ["promote may go on in a run of its own as often as it takes"]
+    assert left(account) == []
+
+
+NOT_YET = (
+    "The function's execution role does not have permissions to call Publish on "
+    "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
+)
+
+
+def refused_by_lambda(
+    account: Account, monkeypatch: pytest.MonkeyPatch, *, times: float, message: str = NOT_YET
+) -> list[float]:
+    """Let Lambda refuse the destination so many times; the pauses that are made meanwhile."""
+    now = [0.0]
+    pauses: list[float] = []
+    calls: list[Any] = []
+
+    def pause(seconds: float) -> None:
+        now[0] += seconds
+        pauses.append(seconds)
+
+    def put(**given: Any) -> None:
+        calls.append(given)
+        if len(calls) <= times:
+            error = {"Error": {"Code": "InvalidParameterValueException", "Message": message}}
+            raise admin.account.ClientError(error, "PutX")  # type: ignore[arg-type]
+
+    monkeypatch.setattr("admin.patience.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("admin.patience.time.sleep", pause)
+    monkeypatch.setattr(account.client("lambda"), "put_function_event_invoke_config", put)
+    return pauses
+
+
+def destination(account: Account) -> Setting:
+    [setting] = [one for one in settings(account) if one.kind is Kind.ASYNCHRONOUS]
+    return setting
+
+
+def test_a_role_that_iam_does_not_know_everywhere_yet_is_waited_for(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = refused_by_lambda(account, monkeypatch, times=2)
+    live.write(account, destination(account))
+    assert len(pauses) == 2
+
+
+def test_a_role_that_may_never_publish_is_not_waited_for_for_ever(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses = refused_by_lambda(account, monkeypatch, times=float("inf"))
+    with pytest.raises(admin.account.ClientError, match="call Publish"):
+        live.write(account, destination(account))
+    assert 60 <= sum(pauses) < 65
+    told = capsys.readouterr()
+    assert "waiting for IAM to let the role of immutable-backups-dev-promote" in told.err
+    assert told.out == ""
+
+
+def test_another_refusal_of_lambda_is_not_waited_for(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = refused_by_lambda(account, monkeypatch, times=1, message="The topic does not exist")
+    with pytest.raises(admin.account.ClientError, match="does not exist"):
+        live.write(account, destination(account))
+    assert pauses == []
+
+
+def test_alarms_that_were_silenced_are_found(account: Account) -> None:
+    set_up(account)
+    name = f"{STAGE.topic}-contested"
+    account.client("cloudwatch").disable_alarm_actions(AlarmNames=[name])
+    assert set_up(account) == ["an alarm rings when uploads are contested"]
     assert left(account) == []
 
 
