@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if
+from admin.account import Account, AccountError, absent_if
 from admin.attempts import DENIED, NOT_FREE, NotAsPromisedError, Place, refused, to_change, to_look
 from admin.patience import Patience
 from admin.permissions import Document, server_policy
@@ -88,7 +88,9 @@ class _Drill:
         self._patience = patience
         self._incoming = stage.settings.incoming_bucket
         self._role = _role_of_the_promoter(account, stage)
-        self._temporary = Temporary(account=account, stage=stage, role=self._role)
+        self._temporary = Temporary(
+            account=account, stage=stage, role=self._role, patience=patience
+        )
         self._rehearsals = Rehearsals(
             account=account, stage=stage, policy=policy, patience=patience
         )
@@ -128,17 +130,7 @@ class _Drill:
     def _promote(self, server: "S3Client") -> Generator[str, None, _Stored]:
         self._rehearsals.wait_for_a_free_slot()
         body = secrets.token_bytes(BYTES)
-        etag = self._patience.outlast(
-            "IAM to know the new user everywhere",
-            lambda: self._rehearsals.upload(server, body),
-            codes=UNKNOWN_KEY | {DENIED},
-        )
-        if etag is None:
-            raise NotAsPromisedError(
-                "a server may upload its own keys",
-                happened=f"it is refused for {self._patience.seconds:.0f} seconds now",
-                why="Servers could not upload either",
-            )
+        etag = self._upload(server, body)
         yield f"the server uploads {BYTES:,} bytes"
         place = self._rehearsals.wait_for_promotion(etag)
         yield f"they are promoted to {place.vault}/{place.slot}, by a conditional copy"
@@ -149,7 +141,7 @@ class _Drill:
         promise = "a second upload for a slot is contested"
         for _ in range(MOST_MINUTES):
             body = secrets.token_bytes(BYTES)
-            etag = self._rehearsals.upload(server, body)
+            etag = self._upload(server, body)
             outcome = self._rehearsals.outcome()
             if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.place.slot:
                 yield f"{promise}: {outcome['reason']}"
@@ -165,6 +157,20 @@ class _Drill:
         raise AccountError(
             f"Each of {MOST_MINUTES} uploads came in a minute of its own; run the drill again"
         )
+
+    def _upload(self, server: "S3Client", body: bytes) -> str:
+        etag = self._patience.outlast(
+            "IAM to know the new user's rights everywhere",
+            lambda: self._rehearsals.upload(server, body),
+            codes={DENIED},
+        )
+        if etag is None:
+            raise NotAsPromisedError(
+                "a server may upload its own keys",
+                happened=f"it is refused for {self._patience.seconds:.0f} seconds now",
+                why="Servers could not upload either",
+            )
+        return etag
 
     def _simulate(self, place: Place) -> Iterator[str]:
         """Ask IAM about the promoter: by either lock alone it may only add what is new."""

@@ -1,12 +1,14 @@
 """What a drill makes in an account and takes away again, an interrupted one's too."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 
-from admin.account import Account, AccountError, absent_if
+from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if
+from admin.patience import Patience
 from admin.permissions import Document
 from admin.stage import Stage
 from chalicelib.policy import DRILL
@@ -24,9 +26,10 @@ class Temporary:
     account: Account
     stage: Stage
     role: str
+    patience: Patience
 
     def make_user(self, policy: Document) -> Account:
-        """A user with this policy: its way into the account, as soon as IAM has told everybody."""
+        """A user with this policy: its way into the account, and each request waits for IAM."""
         iam, user = self.account.client("iam"), self.stage.drill_user
         iam.create_user(UserName=user)
         iam.put_user_policy(
@@ -119,10 +122,33 @@ class Temporary:
         )
 
     def _as(self, credentials: dict[str, Any]) -> Account:
+        """A way into the account with credentials so new that not every node knows them yet."""
         session = boto3.Session(
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials.get("SessionToken"),
             region_name=self.account.region,
         )
+        session.events.register("needs-retry", self._outlast_unknown_key)
         return Account(session=session, endpoint=self.account.endpoint)
+
+    def _outlast_unknown_key(
+        self, response: Any, request_dict: dict[str, Any], **_: Any
+    ) -> int | None:
+        """botocore's hook after each try of a request: None, or in how many seconds to try again.
+
+        One node may have answered requests before when another one does not know the key yet.
+        """
+        if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY:
+            return None
+        context = request_dict["context"]
+        if "tries" not in context:
+            context["tries"] = self.patience.tries("IAM to know the new key everywhere")
+            next(context["tries"])
+        tries: Iterator[None] = context["tries"]
+        for _try in tries:
+            return 0
+        raise AccountError(
+            f"AWS does not know the drill's own key everywhere, {self.patience.seconds:.0f} seconds "
+            "after it was made; run the drill again later"
+        )

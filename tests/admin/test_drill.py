@@ -1,5 +1,7 @@
 """The drill, in a local cloud that the app was deployed into: it passes, or says what is broken."""
 
+import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -10,11 +12,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner
 from moto.core.utils import utcnow
 from moto.s3.exceptions import PreconditionFailed
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
+from urllib3 import HTTPResponse
 
 import admin.cli
 import admin.drill
@@ -108,6 +112,11 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
     patience = Patience(seconds=seconds, tell=lambda _: None)
     return drill(deployed.account, STAGE, POLICY, assume=assume, patience=patience)
+
+
+def temporary_in(account: Account) -> Temporary:
+    patience = Patience(seconds=3, tell=lambda _: None)
+    return Temporary(account=account, stage=STAGE, role=ROLE, patience=patience)
 
 
 def run(*arguments: str) -> Any:
@@ -385,6 +394,48 @@ def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
     assert told == [f"waiting for the next minute: {filled} is filled already"]
 
 
+# IAM, which tells one node after the other.
+
+
+def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
+    """The next node that a request with a new key meets does not know that key, if `refused`."""
+    make = Temporary._as
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        if not next(refused):
+            return None
+        body = b"<Error><Code>InvalidAccessKeyId</Code><Message>Which key?</Message></Error>"
+        raw = HTTPResponse(body=io.BytesIO(body), preload_content=False)
+        return AWSResponse(request.url, 403, {}, raw)
+
+    def lagging(self: Temporary, credentials: dict[str, Any]) -> Account:
+        account = make(self, credentials)
+        account.session.events.register("before-send.s3", answer)
+        return account
+
+    monkeypatch.setattr(Temporary, "_as", lagging)
+
+
+def test_a_node_that_does_not_know_a_new_key_yet_is_asked_again(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lag(monkeypatch, refused=itertools.cycle([False, True]))
+    says = [step.says for step in start(deployed)]
+    assert "the server may not read what is stored: 403 AccessDenied" in says
+    assert any(line.startswith("the promoter may not tag it: 403 AccessDenied") for line in says)
+
+
+def test_a_key_that_never_becomes_known_breaks_no_promise(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lag(monkeypatch, refused=itertools.repeat(True))
+    monkeypatch.setattr(admin.drill_command, "PATIENCE", 2.0)
+    result = run()
+    assert result.exit_code == 3
+    assert "AWS does not know the drill's own key everywhere, 2 seconds after" in result.stderr
+    assert deployed.left_behind() == set()
+
+
 # Who runs it.
 
 
@@ -415,7 +466,7 @@ def test_an_administrator_by_a_role_is_trusted_by_that_role_s_name(deployed: Dep
         region_name="us-east-1",
     )
     account = Account(session=session, endpoint=deployed.account.endpoint)
-    temporary = Temporary(account=account, stage=STAGE, role=ROLE)
+    temporary = temporary_in(account)
     temporary.trust_caller()
     assert deployed.trust()[-1]["Principal"] == {"AWS": role["Arn"]}
     assert temporary.assume().client("sts").get_caller_identity()["Arn"].endswith("promote/drill")
