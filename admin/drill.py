@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from admin.account import Account, AccountError, absent_if
 from admin.attempts import DENIED, NOT_FREE, NotAsPromisedError, Place, refused, to_change, to_look
 from admin.patience import Patience
@@ -99,6 +101,7 @@ class _Drill:
         """The story, one sentence for each promise that was kept."""
         found = self._temporary.remove()
         yield f"of an interrupted drill removed: {', '.join(found)}" if found else "a clean start"
+        ended: Exception | None = None
         try:
             you: S3Client = self._account.client("s3")
             yield from conditions_hold(you, bucket=self._incoming, prefix=DRILL)
@@ -117,9 +120,21 @@ class _Drill:
                 promoter = yield from self._become_the_promoter()
                 yield from _attack("the promoter", promoter, stored.place, if_free=NOT_FREE)
             yield self._restore(stored)
+        except (NotAsPromisedError, AccountError, ClientError, BotoCoreError) as error:
+            ended = error
+            raise
         finally:
-            self._temporary.remove()
+            self._remove(ended)
         yield "what the drill has made is removed, but for that object"
+
+    def _remove(self, ended: Exception | None) -> None:
+        """Remove what was made. What ended the drill is said first, with what stays as a note."""
+        try:
+            self._temporary.remove()
+        except AccountError as stays:
+            if ended is None:
+                raise
+            ended.add_note(str(stays))
 
     def _make_a_server(self) -> Generator[str, None, "S3Client"]:
         own_keys = server_policy(self._policy, incoming=self._incoming, server=DRILL)

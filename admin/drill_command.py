@@ -5,8 +5,9 @@ import time
 from contextlib import closing
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account
+from admin.account import Account, AccountError
 from admin.attempts import NotAsPromisedError
 from admin.drill import drill
 from admin.patience import Patience
@@ -30,13 +31,22 @@ def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) ->
                 click.echo(f"{step.seconds:6.1f} s  {step.says}")
     except NotAsPromisedError as broken:
         click.echo(f"Not as promised: {broken}.", err=True)
+        _show_notes(broken)
         sys.exit(BROKEN)
+    except (AccountError, ClientError, BotoCoreError) as error:
+        _show_notes(error)
+        raise
     click.echo(
         f"All as promised, in {time.monotonic() - began:.0f} seconds. What stays in "
         f"{stage.settings.vault_bucket} is a tiny object, which S3 removes when its lock ends. The "
         "alarm for contested uploads may ring: that was this drill.",
         err=True,
     )
+
+
+def _show_notes(error: Exception) -> None:
+    for note in getattr(error, "__notes__", []):
+        click.echo(f"{note}.", err=True)
 
 
 def _tell(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 
-from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if
+from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if, one_sentence_each
 from admin.patience import Patience
 from admin.permissions import Document
 from admin.stage import Stage
@@ -56,19 +56,47 @@ class Temporary:
         return self._as(session["Credentials"])
 
     def remove(self) -> list[str]:
-        """Take everything away, whoever left it there; what there was, in words."""
-        return [*self._remove_user(), *self._remove_trust(), *self._remove_uploads()]
+        """Take everything away, whoever left it there; what there was, in words.
+
+        What cannot be removed keeps nothing else from being removed. Raises AccountError for it.
+        """
+        removed: list[str] = []
+        stays: list[str] = []
+        # The trust first: it opens the vault, the others only what is the drill's.
+        for what, remove in (
+            ("its trust in the promoter's role", self._remove_trust),
+            (f"the user {self.stage.drill_user}", self._remove_user),
+            (f"its uploads below {DRILL}/", self._remove_uploads),
+        ):
+            try:
+                with one_sentence_each():
+                    removed += remove()
+            except AccountError as error:
+                stays.append(f"{what} ({str(error).rstrip('.')})")
+        if stays:
+            raise AccountError(
+                f"The drill could not remove {', nor '.join(stays)}; run it again, it begins with "
+                "that"
+            )
+        return removed
 
     def _remove_user(self) -> list[str]:
+        def remove() -> list[str]:
+            # Just after it was made, IAM may not show it yet, and delete it all the same.
+            keys = absent_if("NoSuchEntity", lambda: iam.list_access_keys(**user))
+            for key in keys["AccessKeyMetadata"] if keys else []:
+                iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
+            absent_if(
+                "NoSuchEntity", lambda: iam.delete_user_policy(**user, PolicyName=POLICY_NAME)
+            )
+            found = absent_if("NoSuchEntity", lambda: iam.delete_user(**user))
+            return [user["UserName"]] if found else []
+
         iam, user = self.account.client("iam"), {"UserName": self.stage.drill_user}
-        if absent_if("NoSuchEntity", lambda: iam.get_user(**user)) is None:
-            return []
-        for key in iam.list_access_keys(**user)["AccessKeyMetadata"]:
-            iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
-        for name in iam.list_user_policies(**user)["PolicyNames"]:
-            iam.delete_user_policy(**user, PolicyName=name)
-        iam.delete_user(**user)
-        return [f"the user {self.stage.drill_user}"]
+        names = self.patience.outlast("IAM to let the user go", remove, codes={"DeleteConflict"})
+        if names is None:
+            raise AccountError("IAM says that it still has keys or policies")
+        return [f"the user {name}" for name in names]
 
     def _remove_trust(self) -> list[str]:
         trust = self._trust()
@@ -129,7 +157,9 @@ class Temporary:
             aws_session_token=credentials.get("SessionToken"),
             region_name=self.account.region,
         )
-        session.events.register("needs-retry", self._outlast_unknown_key)
+        # By its types a hook answers nothing; this one is asked for a pause.
+        hook: Any = self._outlast_unknown_key
+        session.events.register("needs-retry", hook)
         return Account(session=session, endpoint=self.account.endpoint)
 
     def _outlast_unknown_key(
@@ -149,6 +179,6 @@ class Temporary:
         for _try in tries:
             return 0
         raise AccountError(
-            f"AWS does not know the drill's own key everywhere, {self.patience.seconds:.0f} seconds "
-            "after it was made; run the drill again later"
+            "AWS does not know the drill's own key everywhere, "
+            f"{self.patience.seconds:.0f} seconds after it was made; run the drill again later"
         )

@@ -15,6 +15,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner
 from moto.core.utils import utcnow
+from moto.iam.exceptions import DeleteConflictException, NoSuchEntity
+from moto.iam.models import IAMBackend
+from moto.iam.responses import IamResponse
 from moto.s3.exceptions import PreconditionFailed
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
@@ -428,12 +431,92 @@ def test_a_node_that_does_not_know_a_new_key_yet_is_asked_again(
 def test_a_key_that_never_becomes_known_breaks_no_promise(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lag(monkeypatch, refused=itertools.repeat(True))
+    lag(monkeypatch, refused=itertools.cycle([True]))
     monkeypatch.setattr(admin.drill_command, "PATIENCE", 2.0)
     result = run()
     assert result.exit_code == 3
     assert "AWS does not know the drill's own key everywhere, 2 seconds after" in result.stderr
     assert deployed.left_behind() == set()
+
+
+# What cannot be removed.
+
+
+def refuse_deletion(monkeypatch: pytest.MonkeyPatch, *, times: Iterator[bool]) -> None:
+    delete = IAMBackend.delete_user
+
+    def conflicting(self: IAMBackend, user_name: str) -> None:
+        if next(times):
+            raise DeleteConflictException("Cannot delete entity")
+        delete(self, user_name)
+
+    monkeypatch.setattr(IAMBackend, "delete_user", conflicting)
+
+
+def interrupt(deployed: Deployed) -> None:
+    """Leave behind what a drill does at its richest."""
+    server = temporary_in(deployed.account)
+    server.make_user(document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}))
+    server.trust_caller()
+    deployed.account.client("s3").put_object(Bucket="backups1", Key="drill/taken", Body=b"")
+
+
+def test_a_user_that_iam_does_not_let_go_at_once_is_removed(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(deployed)
+    refuse_deletion(monkeypatch, times=iter([True, True, False]))
+    removed = temporary_in(deployed.account).remove()
+    assert f"the user {STAGE.drill_user}" in removed
+    assert deployed.left_behind() == set()
+
+
+def test_a_user_that_iam_does_not_show_yet_is_removed(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(deployed)
+
+    list_keys, times = IamResponse.list_access_keys, iter([True, False])
+
+    def unseen(_: IamResponse) -> None:
+        raise NoSuchEntity("The user cannot be found")
+
+    def first_unseen(self: IamResponse) -> Any:
+        return unseen(self) if next(times) else list_keys(self)
+
+    monkeypatch.setattr(IamResponse, "get_user", unseen)
+    monkeypatch.setattr(IamResponse, "list_access_keys", first_unseen)
+    temporary_in(deployed.account).remove()
+    assert deployed.left_behind() == set()
+
+
+def test_what_cannot_be_removed_keeps_nothing_else_from_being_removed(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(deployed)
+    with monkeypatch.context() as conflict:
+        refuse_deletion(conflict, times=itertools.cycle([True]))
+        stays = rf"could not remove the user {STAGE.drill_user} \(IAM says .*\); run it again"
+        with pytest.raises(AccountError, match=stays):
+            temporary_in(deployed.account).remove()
+    assert deployed.left_behind() == {"user"}
+    temporary_in(deployed.account).remove()
+    assert deployed.left_behind() == set()
+
+
+def test_a_broken_promise_is_said_though_something_cannot_be_removed(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without()(deployed, None)
+    monkeypatch.setattr(admin.drill_command, "PATIENCE", 3.0)
+    with monkeypatch.context() as conflict:
+        refuse_deletion(conflict, times=itertools.chain([False], itertools.cycle([True])))
+        result = run()
+    assert result.exit_code == 1, result.stderr
+    broken, stays = result.stderr.splitlines()[-2:]
+    assert broken.startswith("Not as promised: the administrator may not overwrite"), broken
+    assert f"could not remove the user {STAGE.drill_user}" in stays
+    temporary_in(deployed.account).remove()
 
 
 # Who runs it.
