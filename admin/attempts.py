@@ -26,6 +26,7 @@ UNDECIDED = frozenset(
     }
 )
 RUBBISH = b"rubbish"
+OVERWRITTEN = "Whoever can do that destroys backups, the oldest too"
 # AWS says whose policy refused a request, in most of its answers.
 _WHOSE_POLICY = re.compile(r"with an explicit deny in an? (\S+)-based policy")
 
@@ -46,6 +47,8 @@ class Place:
     vault: str
     slot: str
     version_id: str
+    # GOVERNANCE or COMPLIANCE; None: it is not locked.
+    lock_mode: str | None
     # Until when it is locked; where it is not, when it was stored.
     locked_until: datetime
 

@@ -1,20 +1,29 @@
 """`backups drill`: every promise tried in the account itself, on an object of the drill's own."""
 
-import json
 import secrets
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from admin.account import Account, AccountError, absent_if
-from admin.attempts import DENIED, NOT_FREE, NotAsPromisedError, Place, refused, to_change, to_look
+from admin.attempts import (
+    DENIED,
+    NOT_FREE,
+    OVERWRITTEN,
+    NotAsPromisedError,
+    Place,
+    refused,
+    to_change,
+    to_look,
+)
+from admin.drill_lock import lock_holds
+from admin.drill_simulation import may_only_add
 from admin.patience import Patience
-from admin.permissions import Document, server_policy
+from admin.permissions import server_policy
 from admin.rehearsal import UPLOAD, Rehearsals
-from admin.simulation import ALLOWED, DENIALS, EXPLICIT_DENY, simulate
 from admin.stage import Stage
 from admin.store_probe import conditions_hold
 from admin.temporary import Temporary
@@ -29,21 +38,7 @@ MOST_MINUTES = 3
 # Of an upload that is promoted. S3 tells the promoter of it too, perhaps before the drill does.
 SETTLED = frozenset({Outcome.PROMOTED, Outcome.ALREADY_PROMOTED, Outcome.GONE})
 
-OVERWRITTEN = "Whoever can do that destroys backups, the oldest too"
 READ = "A server that can do more than upload shares its backups with whoever breaks into it"
-
-# What the promoter must never do to what is stored.
-NEVER = (
-    "s3:PutObject",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:BypassGovernanceRetention",
-    "s3:PutObjectRetention",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectTagging",
-    "s3:DeleteObjectTagging",
-    "s3:PutObjectAcl",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +103,7 @@ class _Drill:
             server = yield from self._make_a_server()
             stored = yield from self._promote(server)
             stored = yield from self._contest(server, stored)
+            yield lock_holds(self._rehearsals.keeper, stored.place)
             yield from _look("the server", server, stored.place)
             yield from _attack("the server", server, stored.place, if_free=DENIED)
             yield from _attack("the administrator", you, stored.place, if_free=DENIED)
@@ -115,7 +111,7 @@ class _Drill:
                 yield from _attack(
                     "the vault's administrator", keeper, stored.place, if_free=DENIED
                 )
-            yield from self._simulate(stored.place)
+            yield from may_only_add(self._account, keeper, role=self._role, place=stored.place)
             if assume:
                 promoter = yield from self._become_the_promoter()
                 yield from _attack("the promoter", promoter, stored.place, if_free=NOT_FREE)
@@ -186,48 +182,6 @@ class _Drill:
                 why="Servers could not upload either",
             )
         return etag
-
-    def _simulate(self, place: Place) -> Iterator[str]:
-        """Ask IAM about the promoter: by either lock alone it may only add what is new."""
-        answer = absent_if(
-            "NoSuchBucketPolicy",
-            lambda: self._rehearsals.keeper.get_bucket_policy(Bucket=place.vault),
-        )
-        live: Document | None = json.loads(answer["Policy"]) if answer else None
-        for whose, bucket_policy, kept in (
-            ("its own policies", None, DENIALS),
-            # Denied by its own policies would do; but this lock must hold without that one.
-            ("the vault's policy", live, {EXPLICIT_DENY}),
-        ):
-            promise = f"by {whose} the promoter may only add what is new, says IAM's simulation"
-            decisions = self._decisions(NEVER, place, bucket_policy, {})
-            if may := [action for action, decision in decisions.items() if decision not in kept]:
-                happened = f"nothing there keeps it from {', '.join(may)}"
-                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-            [new] = self._decisions(
-                NEVER[:1], place, bucket_policy, {"s3:if-none-match": "*"}
-            ).values()
-            if new != ALLOWED:
-                happened = f"{NEVER[0]} with If-None-Match is {new}"
-                why = "Nothing would be promoted any more"
-                raise NotAsPromisedError(promise, happened=happened, why=why)
-            yield promise
-
-    def _decisions(
-        self,
-        actions: Iterable[str],
-        place: Place,
-        bucket_policy: Document | None,
-        context: Mapping[str, str],
-    ) -> dict[str, str]:
-        return simulate(
-            self._account,
-            role=self._role,
-            actions=actions,
-            resource=f"arn:aws:s3:::{place.vault}/{place.slot}",
-            context={"s3:ObjectCreationOperation": "true", **context},
-            bucket_policy=bucket_policy,
-        )
 
     def _become_the_promoter(self) -> Generator[str, None, "S3Client"]:
         self._temporary.trust_caller()

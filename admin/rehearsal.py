@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from admin.account import Account
 from admin.attempts import NotAsPromisedError, Place
+from admin.drill_lock import UNVERSIONED
 from admin.patience import Patience
 from admin.stage import Stage
 from chalicelib.policy import DRILL, REHEARSAL, Policy
@@ -65,7 +66,8 @@ class Rehearsals:
                         upload=UPLOAD,
                         vault=settings.vault_bucket,
                         slot=slot,
-                        version_id=head["VersionId"],
+                        version_id=head.get("VersionId", UNVERSIONED),
+                        lock_mode=head.get("ObjectLockMode"),
                         locked_until=head.get("ObjectLockRetainUntilDate", head["LastModified"]),
                     )
         raise NotAsPromisedError(

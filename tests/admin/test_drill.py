@@ -19,7 +19,7 @@ from moto.iam.exceptions import DeleteConflictException, NoSuchEntity
 from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.s3.exceptions import PreconditionFailed
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeBucket, s3_backends
 from moto.s3.responses import S3Response
 from urllib3 import HTTPResponse
 
@@ -135,6 +135,7 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
         "the store refuses CopyObject with If-None-Match where something is",
         "they are promoted to backups2/drill/",
         "a second upload for a slot is contested",
+        "(governance)",
         "the server may not delete what is stored: 403 AccessDenied",
         "the administrator may not overwrite what is stored: 403 AccessDenied",
         "by the vault's policy the promoter may only add what is new, says IAM's simulation",
@@ -150,6 +151,16 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     s3 = deployed.account.client("s3")
     kept = s3.list_objects_v2(Bucket="backups2", Prefix="drill/")["Contents"]
     assert {one["Size"] for one in kept} == {1024}
+
+
+def test_a_vault_that_locks_nothing_is_said_to(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = s3_backends["123456789012"]["aws"].buckets["backups2"]
+    for part in ("mode", "days", "years"):
+        monkeypatch.setattr(vault, f"default_lock_{part}", None)
+    says = [step.says for step in start(deployed, assume=False)]
+    assert "nothing is locked: the vault has no default lock" in says
 
 
 def test_without_assume_nobody_is_trusted(
@@ -276,6 +287,17 @@ def change_what_comes_back(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Rehearsals, "restore", lambda self, place: b"rubbish")
 
 
+def forget_locks(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vault says that it locks, and does not."""
+    monkeypatch.setattr(FakeBucket, "has_default_lock", False)
+
+
+def forget_versions(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = s3_backends["123456789012"]["aws"].buckets["backups2"]
+    monkeypatch.setattr(vault, "versioning_status", None)
+    monkeypatch.setattr(vault, "object_lock_enabled", False)
+
+
 def forbid_uploads(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"})
     monkeypatch.setattr(admin.drill, "server_policy", lambda *_, **__: nothing)
@@ -310,6 +332,11 @@ BROKEN = {
         promoter("s3:GetObject", "s3:ListBucket"),
         "an upload is promoted: nothing was promoted within 3 seconds",
     ),
+    "a default lock that does not lock": (
+        forget_locks,
+        "what is stored is locked: it is not, though the vault's default lock is governance",
+    ),
+    "a vault without versions": (forget_versions, "keeps every version .*: it has no versions"),
     "no notification": (notify_nobody, "nothing was promoted within 3 .*backups1 notifies"),
     "uploads that are read": (readable("backups1"), "the server may not read its own upload: that"),
     "backups that are read": (readable("backups2"), "the server may not read what is stored: that"),
