@@ -1,6 +1,7 @@
 """`make deploy`: makes the account ready, deploys the app, and sets what had to wait for it."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -37,6 +38,9 @@ def main(
     setup = ["setup", *where, "--apply", *setup_options]
     cli(setup, standalone_mode=False)
     click.echo(f"chalice deploy --stage {stage}")
+    # Chalice would ship it, and nobody could tell it from something else (`backups check`).
+    for compiled in (PROJECT / "chalicelib").rglob("__pycache__"):
+        shutil.rmtree(compiled)
     deployed = subprocess.run(
         [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
         cwd=PROJECT,
@@ -52,6 +56,7 @@ def _environment(stage: str, region: str | None, profile: str | None) -> dict[st
     """The shell's own variables, but those that would lead somewhere else."""
     # With the routes of chalice local the app would get a REST API.
     environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
         # What was deployed into an earlier local cloud is gone with its memory.
         (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)

@@ -56,6 +56,8 @@ def deploy(
                 "AWS_ENDPOINT_URL": endpoint,
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                # Chalice would ship what Python writes beside the sources while it runs.
+                "PYTHONDONTWRITEBYTECODE": "1",
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,15 @@ from admin.cli import cli
 from admin.stage import Stage
 from localcloud.cloud import Cloud
 from tests.project import stage_named
+
+Weaken = Callable[["Live"], object]
+Table = dict[str, tuple[Weaken, str]]
+HARMLESS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}],
+    }
+)
 
 
 class Live:
@@ -38,7 +48,23 @@ class Live:
 
     def mend(self, remedy: str) -> None:
         """Do what the command line says that a finding names."""
-        match shlex.split(remedy):
+        for command in remedy.split(" && "):
+            self._run(shlex.split(command))
+
+    def weaken_and_mend(self, weaken: Weaken, sentence: str) -> None:
+        """Weaken the stage: exactly that is found, and its own remedy mends it."""
+        weaken(self)
+        result = self.check("--json")
+        assert result.exit_code == 1, result.output
+        [found] = json.loads(result.stdout)["findings"]
+        assert sentence in found["what"]
+        assert found["why"].endswith(".")
+        self.mend(found["remedy"])
+        mended = self.check()
+        assert mended.exit_code == 0, mended.output
+
+    def _run(self, command: list[str]) -> None:
+        match command:
             case ["backups", *arguments]:
                 done = CliRunner().invoke(cli, [*arguments, "--yes"])
                 assert done.exit_code == 0, done.output
@@ -59,7 +85,20 @@ class Live:
                 assert (where, endpoint) == ("--endpoint-url", self.cloud.endpoint)
                 for option, value in zip(arguments[::2], arguments[1::2], strict=True):
                     name, kind = members[option]
-                    given[name] = json.loads(value) if kind == "structure" else value
+                    given[name] = value if kind == "string" else json.loads(value)
                 getattr(client, method)(**given)
             case _:
-                pytest.fail(f"nobody can run {remedy!r}")
+                pytest.fail(f"nobody can run {shlex.join(command)}")
+
+
+def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
+    """Says of a function, by the sentence that is found then, that it weakens the stage."""
+
+    def weakened(sentence: str) -> Callable[[Weaken], Weaken]:
+        def note(weaken: Weaken) -> Weaken:
+            rows[weaken.__name__.removeprefix("_").replace("_", " ")] = (weaken, sentence)
+            return weaken
+
+        return note
+
+    return weakened

@@ -1,9 +1,6 @@
 """Everything that keeps the promise is weakened in turn: found, named, and mended by its remedy."""
 
-import gzip
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +18,7 @@ from admin.desired import desired_settings
 from admin.finding import Remedies, Report
 from admin.rights import grants, grants_below
 from admin.setting import Kind, Lock, Wishes
-from tests.admin.living import Live
+from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
@@ -39,18 +36,8 @@ def test_what_was_just_deployed_is_clean(living: Live) -> None:
     assert "adds at most 26 objects a day" in result.stdout
 
 
-Weaken = Callable[[Live], object]
-WEAKENED: dict[str, tuple[Weaken, str]] = {}
-
-
-def weakened(sentence: str) -> Callable[[Weaken], Weaken]:
-    """One way to weaken the stage, and what is found then."""
-
-    def note(weaken: Weaken) -> Weaken:
-        WEAKENED[weaken.__name__.removeprefix("_").replace("_", " ")] = (weaken, sentence)
-        return weaken
-
-    return note
+WEAKENED: Table = {}
+weakened = table_of(WEAKENED)
 
 
 def settings_of(living: Live) -> list[Any]:
@@ -219,14 +206,6 @@ def _a_server_s_policy_widened(living: Live) -> None:
     )
 
 
-HARMLESS = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}],
-    }
-)
-
-
 @weakened(f"{USER} has the policy more, which is not ours")
 def _another_policy_of_a_server(living: Live) -> None:
     living.client("iam").put_user_policy(UserName=USER, PolicyName="more", PolicyDocument=HARMLESS)
@@ -310,133 +289,6 @@ def _failures_dropped_in_silence(living: Live) -> None:
     living.client("lambda").delete_function_event_invoke_config(FunctionName=FUNCTION)
 
 
-# What is deployed
-
-
-@weakened(f"{FUNCTION} is not deployed")
-def _no_function(living: Live) -> None:
-    living.client("lambda").delete_function(FunctionName=FUNCTION)
-
-
-@weakened("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
-def _another_environment(living: Live) -> None:
-    living.client("lambda").update_function_configuration(
-        FunctionName=FUNCTION,
-        Environment={"Variables": {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}},
-    )
-
-
-def change_bundle(living: Live, member: str, change: Callable[[bytes], bytes | None]) -> None:
-    [zipped] = living.packages.glob("*-python*.zip")
-    out = io.BytesIO()
-    with zipfile.ZipFile(zipped) as before, zipfile.ZipFile(out, "w") as after:
-        for name in before.namelist():
-            content: bytes | None = before.read(name)
-            if name == member:
-                content = change(content or b"")
-            if content is not None:
-                after.writestr(name, content)
-    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
-
-
-@weakened("is not that of this clone: chalicelib/policy.toml")
-def _a_bundle_of_an_older_policy(living: Live) -> None:
-    change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
-
-
-@weakened("is not that of this clone: chalicelib/copying.py")
-def _a_bundle_without_a_module(living: Live) -> None:
-    change_bundle(living, "chalicelib/copying.py", lambda _: None)
-
-
-def _forget(argument: str) -> Callable[[bytes], bytes]:
-    def change(zipped: bytes) -> bytes:
-        model = json.loads(gzip.decompress(zipped))
-        del model["shapes"]["CopyObjectRequest"]["members"][argument]
-        return gzip.compress(json.dumps(model).encode(), 1)
-
-    return change
-
-
-@weakened(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
-def _a_bundle_with_an_old_boto3(living: Live) -> None:
-    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", _forget("IfNoneMatch"))
-
-
-@weakened("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
-def _a_bundle_without_boto3(living: Live) -> None:
-    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", lambda _: None)
-
-
-@weakened(f"{FUNCTION} has not the policy that your policy says")
-def _a_role_s_policy_widened(living: Live) -> None:
-    living.client("iam").put_role_policy(
-        RoleName=FUNCTION, PolicyName=FUNCTION, PolicyDocument=HARMLESS
-    )
-
-
-@weakened(f"{FUNCTION} has the policy more, which is not ours")
-def _another_policy_of_the_role(living: Live) -> None:
-    living.client("iam").put_role_policy(
-        RoleName=FUNCTION, PolicyName="more", PolicyDocument=HARMLESS
-    )
-
-
-@weakened(f"{FUNCTION} has the policy arn:aws:iam::123456789012:policy/for-roles, which is not")
-def _a_policy_attached_to_the_role(living: Live) -> None:
-    iam = living.client("iam")
-    made = iam.create_policy(PolicyName="for-roles", PolicyDocument=HARMLESS)["Policy"]
-    iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
-
-
-@weakened(f"Others than Lambda may become {FUNCTION}")
-def _a_role_for_others(living: Live) -> None:
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
-        "Action": "sts:AssumeRole",
-    }
-    living.client("iam").update_assume_role_policy(
-        RoleName=FUNCTION,
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-    )
-
-
-@weakened(f"S3 may not invoke {FUNCTION} for backups1")
-def _s3_may_not_invoke(living: Live) -> None:
-    client = living.client("lambda")
-    [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
-    client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
-
-
-@weakened("210987654321")
-def _a_stranger_may_invoke(living: Live) -> None:
-    living.client("lambda").add_permission(
-        FunctionName=FUNCTION,
-        StatementId="stranger",
-        Action="lambda:InvokeFunction",
-        Principal="210987654321",
-    )
-
-
-@weakened("backups1 does not tell the function of uploads")
-def _no_notification(living: Live) -> None:
-    living.client("s3").put_bucket_notification_configuration(
-        Bucket="backups1", NotificationConfiguration={}
-    )
-
-
-@weakened("backups1 does not tell the function of uploads")
-def _a_notification_of_some_keys_only(living: Live) -> None:
-    s3 = living.client("s3")
-    answer = s3.get_bucket_notification_configuration(Bucket="backups1")
-    [one] = answer["LambdaFunctionConfigurations"]
-    one["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "web1/"}]}}
-    s3.put_bucket_notification_configuration(
-        Bucket="backups1", NotificationConfiguration={"LambdaFunctionConfigurations": [one]}
-    )
-
-
 # People
 
 
@@ -516,16 +368,7 @@ def _a_group_may(living: Live) -> None:
 def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
 ) -> None:
-    weaken, sentence = WEAKENED[name]
-    weaken(living)
-    result = living.check("--json")
-    assert result.exit_code == 1, result.output
-    [found] = json.loads(result.stdout)["findings"]
-    assert sentence in found["what"]
-    assert found["why"].endswith(".")
-    living.mend(found["remedy"])
-    mended = living.check()
-    assert mended.exit_code == 0, mended.output
+    living.weaken_and_mend(*WEAKENED[name])
 
 
 @pytest.mark.parametrize(

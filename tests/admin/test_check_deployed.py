@@ -1,0 +1,354 @@
+"""What is deployed is weakened in every way: found, named, and mended by its own remedy."""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.admin.living import HARMLESS, Live, Table, table_of
+
+FUNCTION = "immutable-backups-dev-promote"
+Change = Callable[[bytes], bytes | None]
+WEAKENED: Table = {}
+weakened = table_of(WEAKENED)
+
+
+@weakened(f"{FUNCTION} is not deployed")
+def _no_function(living: Live) -> None:
+    living.client("lambda").delete_function(FunctionName=FUNCTION)
+
+
+@weakened("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
+def _another_environment(living: Live) -> None:
+    living.client("lambda").update_function_configuration(
+        FunctionName=FUNCTION,
+        Environment={"Variables": {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}},
+    )
+
+
+def change_bundle(living: Live, member: str, change: Change) -> None:
+    change_bundle_members(living, {member: change})
+
+
+def change_bundle_members(living: Live, changes: dict[str, Change]) -> None:
+    out = io.BytesIO()
+    before = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
+    with zipfile.ZipFile(out, "w") as after:
+        for name in before.namelist():
+            content = changes.get(name, bytes)(before.read(name))
+            if content is not None:
+                after.writestr(name, content)
+    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
+
+
+@weakened("is not that of this clone: chalicelib/policy.toml")
+def _a_bundle_of_an_older_policy(living: Live) -> None:
+    change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
+
+
+@weakened("is not that of this clone: chalicelib/copying.py")
+def _a_bundle_without_a_module(living: Live) -> None:
+    change_bundle(living, "chalicelib/copying.py", lambda _: None)
+
+
+def _forget(argument: str) -> Callable[[bytes], bytes]:
+    def change(zipped: bytes) -> bytes:
+        model = json.loads(gzip.decompress(zipped))
+        del model["shapes"]["CopyObjectRequest"]["members"][argument]
+        return gzip.compress(json.dumps(model).encode(), 1)
+
+    return change
+
+
+@weakened(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
+def _a_bundle_with_an_old_boto3(living: Live) -> None:
+    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", _forget("IfNoneMatch"))
+
+
+@weakened("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
+def _a_bundle_without_boto3(living: Live) -> None:
+    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", lambda _: None)
+
+
+@weakened(f"{FUNCTION} has not the policy that your policy says")
+def _a_role_s_policy_widened(living: Live) -> None:
+    living.client("iam").put_role_policy(
+        RoleName=FUNCTION, PolicyName=FUNCTION, PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{FUNCTION} has the policy more, which is not ours")
+def _another_policy_of_the_role(living: Live) -> None:
+    living.client("iam").put_role_policy(
+        RoleName=FUNCTION, PolicyName="more", PolicyDocument=HARMLESS
+    )
+
+
+@weakened(f"{FUNCTION} has the policy arn:aws:iam::123456789012:policy/for-roles, which is not")
+def _a_policy_attached_to_the_role(living: Live) -> None:
+    iam = living.client("iam")
+    made = iam.create_policy(PolicyName="for-roles", PolicyDocument=HARMLESS)["Policy"]
+    iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
+
+
+@weakened(f"Others than Lambda may become {FUNCTION}")
+def _a_role_for_others(living: Live) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
+    living.client("iam").update_assume_role_policy(
+        RoleName=FUNCTION,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+
+
+@weakened(f"S3 may not invoke {FUNCTION} for backups1")
+def _s3_may_not_invoke(living: Live) -> None:
+    client = living.client("lambda")
+    [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
+
+
+@weakened("210987654321")
+def _a_stranger_may_invoke(living: Live) -> None:
+    allow_stranger(living)
+
+
+@weakened("backups1 does not tell the function of uploads")
+def _no_notification(living: Live) -> None:
+    living.client("s3").put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={}
+    )
+
+
+@weakened("backups1 does not tell the function of uploads")
+def _a_notification_of_some_keys_only(living: Live) -> None:
+    s3 = living.client("s3")
+    answer = s3.get_bucket_notification_configuration(Bucket="backups1")
+    [one] = answer["LambdaFunctionConfigurations"]
+    one["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "web1/"}]}}
+    s3.put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={"LambdaFunctionConfigurations": [one]}
+    )
+
+
+def configure(living: Live, **changes: Any) -> None:
+    living.client("lambda").update_function_configuration(FunctionName=FUNCTION, **changes)
+
+
+OTHER_KEY = "arn:aws:kms:us-east-1:210987654321:key/1234"
+OTHER_LOG = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL", "LogGroup": "/elsewhere"}
+OTHER_FILES = {
+    "Arn": "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-1",
+    "LocalMountPath": "/mnt/x",
+}
+CONFIGURATIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "handler": (
+        {"Handler": "sitecustomize.promote"},
+        'is "sitecustomize.promote", and should be "app.promote"',
+    ),
+    "runtime": ({"Runtime": "python3.9"}, "The Runtime of"),
+    "timeout": ({"Timeout": 3}, f"The Timeout of {FUNCTION} is 3, and 900 would be deployed"),
+    "memory": ({"MemorySize": 128}, f"The MemorySize of {FUNCTION} is 128, and 1024 would"),
+    "role": ({"Role": "arn:aws:iam::123456789012:role/other"}, "role/other, and arn:aws:iam::"),
+    "network": ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}}, "SubnetIds"),
+    "firewall": ({"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": ["sg-1"]}}, "SecurityGroup"),
+    "key": ({"KMSKeyArn": OTHER_KEY}, f'The KMSKeyArn of {FUNCTION} is "{OTHER_KEY}"'),
+    "dead letters": (
+        {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:210987654321:x"}},
+        "The DeadLetterConfig of",
+    ),
+    "files": ({"FileSystemConfigs": [OTHER_FILES]}, "The FileSystemConfigs of"),
+    "log": ({"LoggingConfig": OTHER_LOG}, "The LoggingConfig of"),
+}
+for what, (changes, sentence) in CONFIGURATIONS.items():
+    WEAKENED[f"another {what}"] = (
+        lambda living, changes=changes: configure(living, **changes),  # type: ignore[misc]
+        sentence,
+    )
+
+
+@weakened("The Layers of")
+def _a_layer(living: Live) -> None:
+    layer = living.client("lambda").publish_layer_version(
+        LayerName="more", Content={"ZipFile": bundle_of(living)}
+    )
+    configure(living, Layers=[layer["LayerVersionArn"]])
+
+
+@weakened(f"The reserved concurrency of {FUNCTION} is 0, and none in .chalice/config.json")
+def _stopped_after_a_break_in(living: Live) -> None:
+    living.client("lambda").put_function_concurrency(
+        FunctionName=FUNCTION, ReservedConcurrentExecutions=0
+    )
+
+
+@weakened(f"The reserved concurrency of {FUNCTION} is 7, and none")
+def _another_concurrency(living: Live) -> None:
+    living.client("lambda").put_function_concurrency(
+        FunctionName=FUNCTION, ReservedConcurrentExecutions=7
+    )
+
+
+@weakened(f"The role {FUNCTION} is gone")
+def _no_role(living: Live) -> None:
+    iam = living.client("iam")
+    for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=FUNCTION, PolicyName=name)
+    iam.delete_role(RoleName=FUNCTION)
+
+
+def bundle_of(living: Live) -> bytes:
+    [zipped] = living.packages.glob("*-python*.zip")
+    return zipped.read_bytes()
+
+
+def add_to_bundle(living: Live, name: str, content: bytes) -> None:
+    out = io.BytesIO(bundle_of(living))
+    with zipfile.ZipFile(out, "a") as bundle, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a second member of the name
+        bundle.writestr(name, content)
+    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
+
+
+for member in (
+    "sitecustomize.py",
+    "app.py",
+    "chalicelib/__pycache__/policy.cpython-313.pyc",
+    "botocore/__pycache__/__init__.cpython-313.pyc",
+    "botocore/more.py",
+    "evil-1.0.dist-info/RECORD",
+    "../../../opt/python/x.py",
+):
+    WEAKENED[f"{member} added to the bundle"] = (
+        lambda living, member=member: add_to_bundle(living, member, b"import os"),  # type: ignore[misc]
+        f"is not that of this clone: {member}",
+    )
+
+
+@weakened("is not that of this clone: botocore/__init__.py")
+def _a_package_that_was_tampered_with(living: Live) -> None:
+    change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
+
+
+@weakened("is not that of this clone: chalice/app.py")
+def _a_chalice_that_was_tampered_with(living: Live) -> None:
+    change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
+
+
+@weakened("is not that of this clone: botocore/__init__.py")
+def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> None:
+    [zipped] = living.packages.glob("*-python*.zip")
+    [record] = [
+        one
+        for one in zipfile.ZipFile(zipped).namelist()
+        if one.startswith("botocore-") and one.endswith("/RECORD")
+    ]
+    new = b"import os"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(new).digest()).rstrip(b"=")
+    line = b"botocore/__init__.py,sha256=%s,%d" % (digest, len(new))
+    change_bundle_members(
+        living,
+        {
+            "botocore/__init__.py": lambda _: new,
+            record: lambda text: re.sub(rb"botocore/__init__\.py,.*", line, text),
+        },
+    )
+
+
+@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+def _s3_may_invoke_for_anybody_s_bucket(living: Live) -> None:
+    _s3_may_not_invoke(living)
+    allow_s3(living)
+
+
+@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+def _s3_may_invoke_for_anybody_s_bucket_too(living: Live) -> None:
+    allow_s3(living)
+
+
+@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+def _s3_may_invoke_for_a_stranger_s_bucket(living: Live) -> None:
+    allow_s3(living, SourceAccount="210987654321")
+
+
+def allow_s3(living: Live, **more: str) -> None:
+    living.client("lambda").add_permission(
+        FunctionName=FUNCTION,
+        StatementId="loose",
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn="arn:aws:s3:::backups1",
+        **more,
+    )
+
+
+@weakened(f'"210987654321" may invoke {FUNCTION}:1')
+def _a_stranger_may_invoke_a_version(living: Live) -> None:
+    client = living.client("lambda")
+    version = client.publish_version(FunctionName=FUNCTION)["Version"]
+    assert version == "1"
+    allow_stranger(living, Qualifier=version)
+
+
+@weakened(f'"210987654321" may invoke {FUNCTION}:now')
+def _a_stranger_may_invoke_an_alias(living: Live) -> None:
+    living.client("lambda").create_alias(
+        FunctionName=FUNCTION, Name="now", FunctionVersion="$LATEST"
+    )
+    allow_stranger(living, Qualifier="now")
+
+
+def allow_stranger(living: Live, **more: str) -> None:
+    living.client("lambda").add_permission(
+        FunctionName=FUNCTION,
+        StatementId="stranger",
+        Action="lambda:InvokeFunction",
+        Principal="210987654321",
+        **more,
+    )
+
+
+@weakened(f"{FUNCTION} can be invoked at https://")
+def _an_address_for_everybody(living: Live) -> None:
+    living.client("lambda").create_function_url_config(FunctionName=FUNCTION, AuthType="NONE")
+
+
+@weakened(f"{FUNCTION} gets events from arn:aws:sqs:us-east-1:123456789012:more")
+def _a_queue_that_is_read(living: Live) -> None:
+    sqs = living.client("sqs")
+    queue = sqs.create_queue(QueueName="more")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    living.client("lambda").create_event_source_mapping(
+        FunctionName=FUNCTION, EventSourceArn=attributes["Attributes"]["QueueArn"]
+    )
+
+
+@weakened(f"{FUNCTION} runs a container image")
+def _an_image_instead_of_a_bundle(living: Live) -> None:
+    client = living.client("lambda")
+    role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
+    client.delete_function(FunctionName=FUNCTION)
+    client.create_function(
+        FunctionName=FUNCTION,
+        Role=role,
+        PackageType="Image",
+        Code={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:latest"},
+    )
+
+
+@pytest.mark.parametrize("name", WEAKENED)
+def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
+    living: Live, name: str
+) -> None:
+    living.weaken_and_mend(*WEAKENED[name])
