@@ -185,7 +185,10 @@ class Walk:
 
     def every_schedule(self) -> Counter[tuple[int, bool]]:
         """How many there are, by how many uploads arrived and whether one of the runs died."""
-        with still_clock(self.scene.now), patch("chalicelib.copying.ThreadPoolExecutor", InTurn):
+        with (
+            still_clock(self.scene.now),
+            patch("chalicelib.copying_in_parts.ThreadPoolExecutor", InTurn),
+        ):
             self._clients = [Steps(self.scene.world.s3) for _ in self.scene.notices]
             first = Moment(
                 runs=tuple(Run() for _ in self.scene.notices),
