@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, unquote_plus
 import boto3
 from botocore.config import Config
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from moto import mock_aws
 
 from chalicelib import record
@@ -28,6 +28,7 @@ from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
 from localcloud.faults import EVERY_FAULT, Killed, Wire, at, retries_at_once
 from localcloud.s3 import corrected
+from tests.in_turn import parts_in_turn
 from tests.promise import INCOMING, VAULT, Held, Uploaded, bucket, check, look
 from tests.world import DAILY, HOURLY, PARTS, World
 
@@ -84,6 +85,7 @@ def stage() -> Iterator[Stage]:
         mock_aws(),
         corrected(deliver=lambda _, event: events.append(event)),
         retries_at_once(),
+        parts_in_turn(),
         _silent(),
     ):
         clients = [
@@ -102,7 +104,7 @@ def stage() -> Iterator[Stage]:
             s3=clients[1],
             settings=Settings(incoming_bucket=INCOMING, vault_bucket=VAULT),
             policy=parse_policy(POLICY),
-            limits=replace(PARTS, single=SMALL),
+            limits=replace(PARTS, single=SMALL, streams=1),
         )
         stages.append(Stage(World(clients[0], promoter), Wire(clients[1]), events))
         try:
@@ -153,6 +155,8 @@ moments = st.sampled_from([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10])
 class History(RuleBasedStateMachine):
     """Everything that may happen, and what must be true whatever did."""
 
+    versioning: str | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.stage = stages[-1]
@@ -166,6 +170,7 @@ class History(RuleBasedStateMachine):
         for name in (INCOMING, VAULT):
             bucket(name).keys.clear()
             bucket(name).multiparts.clear()
+        bucket(INCOMING).versioning_status = self.versioning
         self.stage.events.clear()
         self.wire.mend()
         self.wire.calls.clear()
@@ -173,10 +178,6 @@ class History(RuleBasedStateMachine):
         self.held = look()
 
     # What may happen
-
-    @initialize(keeps_versions=st.booleans())
-    def begin(self, keeps_versions: bool) -> None:
-        bucket(INCOMING).versioning_status = "Enabled" if keeps_versions else None
 
     @rule(
         key=st.sampled_from([DAILY, HOURLY]),
@@ -213,24 +214,39 @@ class History(RuleBasedStateMachine):
         self.stage.steps += 1
         self._deliver(self._take(data), faults=faults, kill_after=after)
 
-    @precondition(lambda self: self.queue)
     @rule(
         data=st.data(),
         number=moments,
-        body=st.sampled_from(BODIES),
+        bodies=st.tuples(st.sampled_from(BODIES), st.sampled_from(BODIES)),
+        fresh=st.booleans(),
         promoted=st.booleans(),
         kill_after=st.none() | st.integers(0, 12),
     )
     def a_server_uploads_during_a_run(
-        self, data: st.DataObject, number: int, body: bytes, promoted: bool, kill_after: int | None
+        self,
+        *,
+        data: st.DataObject,
+        number: int,
+        bodies: tuple[bytes, bytes],
+        fresh: bool,
+        promoted: bool,
+        kill_after: int | None,
     ) -> None:
-        """Under the same key; perhaps the new upload is promoted even before the run goes on."""
+        """Under the same key; perhaps the new upload is promoted even before the run goes on.
+
+        `fresh`: the run is of the first upload of a day.
+        """
         self.stage.steps += 1
-        waiting = self._take(data)
+        if fresh or not self.queue:
+            self.now += timedelta(days=1)
+            self._upload(DAILY, bodies[0], 0)
+            waiting = self.queue.pop()
+        else:
+            waiting = self._take(data)
         key, _ = _thing(waiting.event)
 
         def rival() -> None:
-            self._upload(key, body, 0)
+            self._upload(key, bodies[1], 0)
             if promoted:
                 self._run(self.queue[-1].event, self.world.s3)
 
@@ -391,6 +407,15 @@ class History(RuleBasedStateMachine):
             for one in reversed(self.uploads)
             if (one.key, one.version_id or "null") == (held.name, held.version_id)
         )
+
+
+class VersionedHistory(History):
+    """The same, where incoming keeps versions."""
+
+    versioning = "Enabled"
+
+
+LAYOUTS = {"unversioned": History, "versioned": VersionedHistory}
 
 
 def _thing(event: dict[str, Any]) -> tuple[str, str]:

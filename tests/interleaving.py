@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,6 +28,7 @@ from botocore.exceptions import ClientError
 from chalicelib.gathering import real_version
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
+from tests.in_turn import parts_in_turn
 from tests.promise import INCOMING, VAULT, Holdings, Uploaded, bucket, check, look
 from tests.world import World
 
@@ -38,21 +38,6 @@ MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
 
 class Stopped(BaseException):
     """A run has come to a request that is not its turn."""
-
-
-class InTurn(Executor):
-    """In a thread pool's place: does each thing when it is submitted, so in an order of its own."""
-
-    def __init__(self, max_workers: int) -> None:
-        assert max_workers == 1
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - as the pool does
-            future.set_exception(error)
-        return future
 
 
 class Steps:
@@ -185,10 +170,7 @@ class Walk:
 
     def every_schedule(self) -> Counter[tuple[int, bool]]:
         """How many there are, by how many uploads arrived and whether one of the runs died."""
-        with (
-            still_clock(self.scene.now),
-            patch("chalicelib.copying_in_parts.ThreadPoolExecutor", InTurn),
-        ):
+        with still_clock(self.scene.now), parts_in_turn():
             self._clients = [Steps(self.scene.world.s3) for _ in self.scene.notices]
             first = Moment(
                 runs=tuple(Run() for _ in self.scene.notices),

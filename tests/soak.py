@@ -8,12 +8,12 @@ import time
 # First: it takes the credentials of whoever runs this out of the environment.
 import tests.conftest  # noqa: F401 # isort: skip
 
-from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.history import History, Stage, stage
+from tests.history import LAYOUTS, Stage, stage
 
-HISTORIES_A_SEED = 200
+HISTORIES_A_SEED = 100
 STEPS_A_HISTORY = 50
 
 
@@ -45,18 +45,19 @@ def main() -> int:
 
 def soak(number: int, *, shorten: bool) -> None:
     """The histories of one seed, always the same ones."""
-    run_state_machine_as_test(
-        seed(number)(type(f"History{number}", (History,), {})),
-        settings=settings(
-            max_examples=HISTORIES_A_SEED,
-            stateful_step_count=STEPS_A_HISTORY,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate, *([Phase.shrink] if shorten else [])],
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.normal,
-        ),
-    )
+    for layout in LAYOUTS.values():
+        run_state_machine_as_test(
+            seed(number)(type(f"{layout.__name__}{number}", (layout,), {})),
+            settings=settings(
+                max_examples=HISTORIES_A_SEED,
+                stateful_step_count=STEPS_A_HISTORY,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate, *([Phase.shrink] if shorten else [])],
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
 
 def told(number: int, here: Stage, seconds: float) -> str:

@@ -1,0 +1,29 @@
+"""A pool without threads, where the order of requests must be the same every time."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+
+class InTurn(Executor):
+    """In a thread pool's place: does each thing when it is submitted."""
+
+    def __init__(self, max_workers: int) -> None:
+        assert max_workers == 1, "more streams than one have no order"
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - as the pool does
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def parts_in_turn() -> Iterator[None]:
+    """For as long as the block runs, parts are copied one after the other."""
+    with patch("chalicelib.copying_in_parts.ThreadPoolExecutor", InTurn):
+        yield
