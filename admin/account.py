@@ -20,7 +20,7 @@ from botocore.exceptions import (
     ConnectionError as UnreachableError,
 )
 
-from admin.stage import Stage, StageError, refuse_unfinished
+from admin.stage import Stage, StageError, is_local, refuse_unfinished
 
 # Whoever holds these may do everything in a local cloud, and nothing anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
@@ -91,6 +91,11 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
     AccountError for a profile that is not there.
     """
     owner = stage.settings.vault_owner
+    if profile is not None and stage.name == "dev":
+        raise StageError(
+            "--vault-profile leads to an account of AWS, and the stage dev is the local cloud; did "
+            "you mean --stage prod?"
+        )
     if profile is None:
         if owner is None or owner == account.id:
             return account
@@ -151,6 +156,12 @@ def one_sentence_each() -> Iterator[None]:
     except (NoCredentialsError, NoRegionError) as error:
         raise AccountError(f"{error}; `aws configure` sets them") from None
     except UnreachableError as error:
+        endpoint = str(error.kwargs.get("endpoint_url", "")).rstrip("/")
+        if is_local(endpoint):
+            raise AccountError(
+                f"No local cloud listens at {endpoint}: `make local` starts one; or did you mean "
+                "--stage prod?"
+            ) from None
         raise AccountError(f"AWS cannot be reached: {error}") from None
     except BotoCoreError as error:
         raise AccountError(f"AWS could not be asked: {error}") from None

@@ -131,7 +131,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="What is backed up, under which names, in plain English.")
 @_of_a_stage
 @click.option("--at", type=_Moment(), help="Show what uploads of that moment would be called.")
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
@@ -149,7 +149,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
         click.echo(plain_english.say(told, asked=at is not None))
 
 
-@cli.command()
+@cli.command(short_help="Make the account ready; without --apply: show what is missing.")
 @_of_an_account
 @click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -191,7 +191,7 @@ def setup(
         )
 
 
-@cli.command()
+@cli.command(short_help="Who can destroy my backups? Changes nothing.")
 @_of_an_account
 @_of_a_vault
 @_of_a_lock
@@ -225,7 +225,7 @@ def check(
         )
 
 
-@cli.command()
+@cli.command(short_help="Make, rotate or revoke a server's access key.")
 @_of_an_account
 @click.argument("server", required=False)
 @click.option("--rotate", is_flag=True, help="Make a second key; the first one works on.")
@@ -264,7 +264,7 @@ def credentials(
             show_new_key(account, place, rules, server, rotate=rotate, as_json=as_json)
 
 
-@cli.command()
+@cli.command(short_help="Prove in the account itself that the promise holds.")
 @_of_an_account
 @_of_a_vault
 @click.option(

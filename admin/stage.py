@@ -92,14 +92,15 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
         (f"stage {stage.name} of .chalice/config.json", stage.environment),
     ):
         for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-            if _is_local(environment.get(variable, "")):
+            if is_local(environment.get(variable, "")):
                 raise StageError(
                     f"{variable} of {where} is {environment[variable]}, a local cloud, where "
                     f"only the stage dev belongs; unset it to reach AWS"
                 )
 
 
-def _is_local(endpoint: str) -> bool:
+def is_local(endpoint: str) -> bool:
+    """Whether a URL leads to this very machine, where no AWS is but a local cloud."""
     host = urlsplit(endpoint).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from admin.cli import cli
 from admin.stage import PROJECT
@@ -75,6 +76,13 @@ def test_every_file_of_the_layout_is_there() -> None:
                 assert folder.exists(), name
             else:
                 assert (folder / name.strip()).exists(), name
+
+
+def test_the_list_of_commands_says_what_each_does() -> None:
+    listed = CliRunner().invoke(cli, ["--help"]).stdout.partition("Commands:\n")[2]
+    for line, name in zip(listed.splitlines(), sorted(cli.commands), strict=True):
+        assert re.fullmatch(rf"  {name} +[A-Z](?!xample:).*[.?]", line), line
+        assert not line.endswith("...")
 
 
 @pytest.mark.parametrize("command", [None, *cli.commands])

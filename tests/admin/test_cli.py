@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
 
 import admin.cli
+from admin.account import AccountError, local_account, one_sentence_each
 from admin.cli import cli
 from admin.stage import StageError, read_stage, refuse_unfinished
 from admin.stage_files import write_policies
@@ -163,6 +165,24 @@ def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
     prod = replace(STAGE, name="prod")
     with pytest.raises(StageError, match=r"AWS_ENDPOINT_URL of this shell is http.*unset it"):
         refuse_unfinished(prod, shell)
+
+
+@pytest.mark.parametrize("command", ["setup", "check", "drill"])
+def test_where_no_local_cloud_runs_it_is_said_how_to_start_one(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = local_account("http://127.0.0.1:1")
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
+    result = run(command)
+    assert result.exit_code == 3
+    assert "No local cloud listens at http://127.0.0.1:1: `make local` starts one" in result.stderr
+    assert "did you mean --stage prod?" in result.stderr
+
+
+def test_aws_that_cannot_be_reached_is_no_local_cloud() -> None:
+    error = EndpointConnectionError(endpoint_url="https://s3.eu-west-1.amazonaws.com/")
+    with pytest.raises(AccountError, match="AWS cannot be reached"), one_sentence_each():
+        raise error
 
 
 def test_the_example_s_buckets_are_not_made() -> None:

@@ -591,4 +591,4 @@ def test_what_aws_does_not_answer_is_no_promise_kept_nor_broken(
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
     result = run()
     assert result.exit_code == 3
-    assert "AWS cannot be reached" in result.stderr
+    assert "No local cloud listens at http://127.0.0.1:1: `make local`" in result.stderr

@@ -458,7 +458,7 @@ def test_an_endpoint_that_is_not_there_is_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
     result = run()
     assert result.exit_code == 3
-    assert result.stderr.startswith("Error: AWS cannot be reached: ")
+    assert result.stderr.startswith("Error: No local cloud listens at ")
 
 
 def test_a_bucket_of_somebody_else_is_one_sentence(

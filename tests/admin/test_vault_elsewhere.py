@@ -152,7 +152,7 @@ def test_profile_and_configuration_must_agree(
 ) -> None:
     holder = sign_in(cloud, HOLDER)
     monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
-    stage = replace(STAGE, settings=replace(STAGE.settings, vault_owner=owner))
+    stage = replace(STAGE, name="prod", settings=replace(STAGE.settings, vault_owner=owner))
     with pytest.raises(StageError, match=sentence):
         with_vault(local_account(cloud.endpoint), stage, profile=profile)
 
@@ -162,7 +162,14 @@ def test_the_profile_of_the_vault_s_account_leads_there(
 ) -> None:
     holder = sign_in(cloud, HOLDER)
     monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
-    stage = replace(STAGE, settings=replace(STAGE.settings, vault_owner=HOLDER))
+    stage = replace(STAGE, name="prod", settings=replace(STAGE.settings, vault_owner=HOLDER))
     account = with_vault(local_account(cloud.endpoint), stage, profile="vault")
     assert account.holding("backups2") is holder
     assert account.holding("backups1") is account
+
+
+def test_the_stage_dev_signs_in_to_no_account_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "Session", lambda **_: pytest.fail("signed in"))
+    account = Account(session=boto3.session.Session(region_name="us-east-1"))
+    with pytest.raises(StageError, match="the stage dev is the local cloud; did you mean --stage"):
+        with_vault(account, STAGE, profile="vault")
