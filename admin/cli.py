@@ -15,9 +15,9 @@ from admin.account import AccountError, one_sentence_each, open_account, with_va
 from admin.check_command import COULD_NOT_FIND_OUT, show_check
 from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
 from admin.drill_command import rehearse
-from admin.setting import Lock, Wishes
+from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, Lock, Wishes
 from admin.setup_command import SetupRefused, set_up
-from admin.stage import StageError, read_stage
+from admin.stage import Stage, StageError, read_stage
 from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
 
@@ -71,26 +71,34 @@ def _of_a_vault(command: Command) -> Command:
 def _of_a_lock(command: Command) -> Command:
     for option in (
         click.option(
-            "--lock-days", type=click.IntRange(1, 36500), help="For how long. Default: 30."
+            "--lock-days",
+            type=click.IntRange(1, LONGEST_LOCK_DAYS),
+            help="For how long. Default: as chosen before, or 30.",
         ),
         click.option(
             "--lock",
             type=click.Choice(["governance", "compliance", "none"]),
             help="Who may remove what is stored before its time: a few, nobody, or no lock. "
-            "Default: governance, or what is stricter and there already.",
+            "Default: as chosen before, or governance; what is stricter and there already stays.",
         ),
     ):
         command = option(command)
     return command
 
 
-def _wishes(lock: str | None, lock_days: int | None, alert_email: str | None = None) -> Wishes:
+def _wishes(
+    stage: Stage, *, lock: str | None, lock_days: int | None, alert_email: str | None = None
+) -> Wishes:
+    """What is asked for; what is not named is as the stage has it."""
     if lock == "none":
         if lock_days:
             raise click.UsageError("--lock none has no days; leave out --lock-days")
         return Wishes(lock=None, alert_email=alert_email)
-    default = Lock(mode=(lock or "governance").upper(), days=lock_days or 30)
-    return Wishes(lock=default, alert_email=alert_email)
+    if not lock and not lock_days:
+        return Wishes(lock=stage.lock, alert_email=alert_email)
+    chosen = stage.lock or DEFAULT_LOCK
+    named = Lock(mode=(lock or chosen.mode).upper(), days=lock_days or chosen.days)
+    return Wishes(lock=named, alert_email=alert_email)
 
 
 @contextmanager
@@ -175,9 +183,9 @@ def setup(
     Make the account ready: buckets, users, alerts. Shows what is missing; with --apply it is done.
     A second run has nothing to do.
     """
-    wishes = _wishes(lock, lock_days, alert_email)
     with _exit_statuses():
         place = read_stage(stage)
+        wishes = _wishes(place, lock=lock, lock_days=lock_days, alert_email=alert_email)
         account = open_account(place, region=region, profile=profile)
         set_up(
             with_vault(account, place, profile=vault_profile),
@@ -211,9 +219,9 @@ def check(
     Who can destroy my backups? Compares the account with what it should be: every setting, what is
     deployed, who has rights on the vault. Each finding says what mends it. Changes nothing.
     """
-    wishes = _wishes(lock, lock_days)
     with _exit_statuses():
         place = read_stage(stage)
+        wishes = _wishes(place, lock=lock, lock_days=lock_days)
         account = open_account(place, region=region, profile=profile)
         show_check(
             with_vault(account, place, profile=vault_profile),

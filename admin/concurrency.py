@@ -1,13 +1,11 @@
 """Whether a flood of uploads could take every run that the account has, and what prevents it."""
 
 import json
-from typing import Any
 
 from botocore.exceptions import ClientError
-from chalice.config import Config
 
 from admin.account import DENIED, Account
-from admin.stage import CONFIG, Stage
+from admin.stage import CONFIG, Stage, as_chalice_reads
 
 # So many promotions at a time are plenty, of servers that upload once an hour.
 RESERVED = 10
@@ -22,10 +20,7 @@ def suggestion(account: Account, stage: Stage) -> str | None:
     Only a suggestion, because Chalice removes a reservation that its configuration does not have.
     """
     config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
-    promote: Any = Config(
-        chalice_stage=stage.name, function_name="promote", config_from_disk=config
-    )
-    if promote.reserved_concurrency is not None:
+    if as_chalice_reads(config, stage.name).reserved_concurrency is not None:
         return None
     try:
         limit = account.client("lambda").get_account_settings()["AccountLimit"]

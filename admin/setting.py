@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+MODES = ("GOVERNANCE", "COMPLIANCE")
+LONGEST_LOCK_DAYS = 36_500  # which S3 takes
+
 
 class Kind(StrEnum):
     """What can be set, and so read and written; `admin/live.py` knows how."""
@@ -48,9 +51,12 @@ class Lock:
     days: int
 
 
+DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
     """What the administrator decides beyond the policy: the lock (None: none) and who is told."""
 
-    lock: Lock | None = Lock(mode="GOVERNANCE", days=30)
+    lock: Lock | None = DEFAULT_LOCK
     alert_email: str | None = None

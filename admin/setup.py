@@ -9,9 +9,7 @@ from admin import live
 from admin.account import Account
 from admin.desired import REHEARSALS, lock_setting
 from admin.live_buckets import each_object, foreign
-from admin.setting import Kind, Lock, Setting
-
-MODES = ("GOVERNANCE", "COMPLIANCE")
+from admin.setting import MODES, Kind, Lock, Setting
 
 
 @dataclass(frozen=True, kw_only=True)

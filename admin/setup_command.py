@@ -1,6 +1,7 @@
 """`backups setup` as people meet it: the plan, one question, and each step as it is taken."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
@@ -39,7 +40,7 @@ def set_up(
     """
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
-    files = stage_files(policy, stage, topic=topic)
+    files = stage_files(policy, replace(stage, lock=wishes.lock), topic=topic)
     changed = changes(files)
     plan = make_plan(account, settings, lock_named=lock_named)
 

@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from chalice.config import Config
+
+from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, MODES, Lock
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
 FUNCTIONS = ("promote",)
+# What a stage of config.json says of the vault's lock, beside what Chalice reads there. An example:
+# {"mode": "GOVERNANCE", "days": 90}, or "none".
+LOCK = "vault_lock"
 
 
 class StageError(ValueError):
@@ -21,11 +28,15 @@ class StageError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage: its name, what its functions find in their environment, and the app's folder."""
+    """One stage: its name, what its functions find in their environment, and the app's folder.
+
+    `lock` is the default lock that was chosen for the vault; None: none.
+    """
 
     name: str
     settings: Settings
     environment: Mapping[str, str]
+    lock: Lock | None = DEFAULT_LOCK
     project: Path = PROJECT
     # The ARNs of those who may be administrators of the vault's account, as its owner knows them.
     administrators: tuple[str, ...] = ()
@@ -53,7 +64,8 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     """The stage `name` of the app in the folder `project`. Raises StageError."""
     path = project / CONFIG
     try:
-        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+        config = json.loads(path.read_text(encoding="utf-8"))
+        stages = config["stages"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
         raise StageError(f"{path} cannot be read as Chalice's configuration: {error}") from None
     if name not in stages:
@@ -61,17 +73,48 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
             f'there is no stage "{name}" in .chalice/config.json; there are {", ".join(stages)}'
         )
     try:
-        environment = stages[name].get("environment_variables", {})
+        environment = as_chalice_reads(config, name).environment_variables
         settings = Settings.from_environment(environment)
-    except SettingsError as error:
+        lock = written_lock(stages[name])
+    except (SettingsError, StageError) as error:
         raise StageError(f"stage {name}: {error}") from None
     return Stage(
         name=name,
         settings=settings,
         environment=environment,
+        lock=lock,
         project=project,
         administrators=tuple(stages[name].get("administrators", ())),
     )
+
+
+def as_chalice_reads(config: dict[str, Any], stage: str) -> Any:
+    """Chalice's own view of config.json, for promote: it merges what is said in several places."""
+    [function] = FUNCTIONS
+    return Config(chalice_stage=stage, function_name=function, config_from_disk=config)
+
+
+def written_lock(stage: Mapping[str, Any]) -> Lock | None:
+    """The lock that a stage of config.json names, or the default. Raises StageError."""
+    match stage.get(LOCK):
+        case None:
+            return DEFAULT_LOCK
+        case "none":
+            return None
+        case {"mode": str(mode), "days": int(days), **others} if (
+            mode in MODES and 1 <= days <= LONGEST_LOCK_DAYS and not others
+        ):
+            return Lock(mode=mode, days=days)
+        case other:
+            raise StageError(
+                f"{LOCK} is {json.dumps(other)}; write "
+                '{"mode": "GOVERNANCE", "days": 30}, with COMPLIANCE or other days, or "none"'
+            )
+
+
+def lock_to_write(lock: Lock | None) -> Any:
+    """What `written_lock` reads."""
+    return {"mode": lock.mode, "days": lock.days} if lock else "none"
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The generated files of a stage in `.chalice/`: its IAM policies, and its alert topic."""
+"""The generated files of a stage in `.chalice/`: IAM policies, the alert topic, and the lock."""
 
 import difflib
 import json
@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from admin.permissions import function_policies
-from admin.stage import CONFIG, Stage, StageError, read_stage
+from admin.stage import (
+    CONFIG,
+    LOCK,
+    Stage,
+    StageError,
+    lock_to_write,
+    read_stage,
+    written_lock,
+)
 from chalicelib.policy import Policy, PolicyError
 from chalicelib.policy_file import read_policy
 
@@ -19,15 +27,23 @@ TOPIC = "ALERT_TOPIC_ARN"
 def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
-    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it.
+    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it. The lock is the
+    one of `stage`, whatever `config.json` has.
     """
     files: dict[Path, str] = {}
-    if topic:
-        path = stage.project / CONFIG
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["stages"][stage.name]["environment_variables"][TOPIC] = topic
-        files[path] = _text(config)
+    path = stage.project / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    written = config["stages"][stage.name]
+    is_right = True
+    if topic and stage.environment.get(TOPIC) != topic:
+        written.setdefault("environment_variables", {})[TOPIC] = topic
         stage = replace(stage, environment={**stage.environment, TOPIC: topic})
+        is_right = False
+    if written_lock(written) != stage.lock:
+        written[LOCK] = lock_to_write(stage.lock)
+        is_right = False
+    if not is_right:
+        files[path] = _text(config)
     for function, document in function_policies(policy, stage).items():
         files[stage.project / ".chalice" / f"policy-{stage.name}-{function}.json"] = _text(document)
     return files

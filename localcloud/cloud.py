@@ -205,10 +205,11 @@ class Cloud:
         account = Account(
             session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
         )
+        place = read_stage(stage, project=project_dir)
         settings = desired_settings(
             read_policy_of(project_dir),
-            read_stage(stage, project=project_dir),
-            Wishes(),
+            place,
+            Wishes(lock=place.lock),
             account=account.id,
             region=account.region,
         )

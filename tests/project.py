@@ -64,6 +64,7 @@ def write_stages(project: Path, *, endpoint: str | None = None) -> None:
         }
         for name, environment in ENVIRONMENTS.items()
     }
+    config["stages"]["dev"]["vault_lock"] = {"mode": "GOVERNANCE", "days": 30}
     if endpoint:
         config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
     (project / CONFIG).parent.mkdir()

@@ -418,6 +418,55 @@ def test_the_lock_can_be_left_out(account: Account) -> None:
     assert "Rule" not in answer["ObjectLockConfiguration"]
 
 
+def lock_of(account: Account) -> Any:
+    answer = account.client("s3").get_object_lock_configuration(Bucket="backups2")
+    rule = answer["ObjectLockConfiguration"].get("Rule")
+    return rule and (rule["DefaultRetention"]["Mode"], rule["DefaultRetention"]["Days"])
+
+
+def written(project: Path) -> Any:
+    return json.loads((project / CONFIG).read_text())["stages"]["dev"]["vault_lock"]
+
+
+def test_the_lock_that_was_chosen_is_written_down_and_kept(
+    account: Account, own_project: Path
+) -> None:
+    shown = run("--lock-days", "7").stdout.splitlines()
+    assert [line.split() for line in shown if '"days"' in line] == [
+        ["-", '"days":', "30"],
+        ["+", '"days":', "7"],
+    ]
+    assert written(own_project) == {"mode": "GOVERNANCE", "days": 30}
+    run("--apply", "--yes", "--lock-days", "7")
+    assert written(own_project) == {"mode": "GOVERNANCE", "days": 7}
+    assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
+    assert lock_of(account) == ("GOVERNANCE", 7)
+
+    # What is not named is as it was chosen.
+    run("--apply", "--lock", "compliance", typed="backups2\ny\n")
+    assert written(own_project) == {"mode": "COMPLIANCE", "days": 7}
+    assert lock_of(account) == ("COMPLIANCE", 7)
+
+
+def test_a_lock_that_is_weaker_than_the_one_chosen_is_found(account: Account) -> None:
+    run("--apply", "--yes", "--lock-days", "90")
+    account.client("s3").put_object_lock_configuration(
+        Bucket="backups2",
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}},
+        },
+    )
+    assert "locks what is stored for 90 days" in run().stdout
+
+
+def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: Path) -> None:
+    run("--apply", "--yes", "--lock", "none")
+    assert written(own_project) == "none"
+    assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
+    assert lock_of(account) is None
+
+
 @pytest.mark.parametrize(
     ("code", "operation", "sentence"),
     [
