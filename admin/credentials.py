@@ -10,17 +10,15 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
-from admin.account import Account, absent_if
+from admin.account import Account, AccountError, absent_if
 from admin.cron_lines import Place, crontab
-from admin.permissions import Document, document
+from admin.live import POLICY_NAME
+from admin.permissions import NOTHING
 from admin.stage import Stage
 from chalicelib.policy import Policy
 
 # The inline policy of a server whose access was ended. `setup` leaves it alone.
 REVOKED = "revoked"
-# It has no condition, and so it binds the temporary credentials, too, that somebody took with a key
-# (sts:GetSessionToken, which no policy can deny): those live on for hours when the key is deleted.
-NOTHING: Document = document({"Effect": "Deny", "Action": ["*"], "Resource": ["*"]})
 # IAM allows a user no more.
 MOST_KEYS = 2
 
@@ -196,15 +194,55 @@ class ServerKeys:
         return left[0]
 
     def revoke(self) -> list[str]:
-        """Deny the server everything, then delete its keys; their ids."""
-        with self._needing_the_user():
-            self._iam.put_user_policy(
-                UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(NOTHING)
-            )
+        """Deny the server everything, then delete its keys; their ids.
+
+        Raises AccountError where IAM does not take the denial: the keys are deleted all the same.
+        """
+        refusal = self._deny_everything()
         keys = self._ids()
         for key in keys:
             self._iam.delete_access_key(UserName=self.user, AccessKeyId=key)
+        if refusal:
+            raise AccountError(
+                f"The keys of {self.user} are deleted ({', '.join(keys) or 'it had none'}), but "
+                f"IAM did not take the denial ({refusal}): temporary credentials that somebody "
+                "took with a key work until 36 hours after they were taken. Mend that, and repeat: "
+                f"{self.command} --revoke"
+            )
         return keys
+
+    def _deny_everything(self) -> str | None:
+        """What IAM says if it refuses; None: everything is denied."""
+        with self._needing_the_user():
+            try:
+                self._put_denial()
+            except ClientError as error:
+                match error.response["Error"]["Code"]:
+                    case "LimitExceeded":
+                        return self._deny_in_place_of_the_uploads()
+                    case "NoSuchEntity":
+                        raise
+                return _told(error)
+        return None
+
+    def _deny_in_place_of_the_uploads(self) -> str | None:
+        """A user's policies have little room together. `setup` restores this one, beside the denial
+        that it changes nothing about.
+        """
+        try:
+            absent_if(
+                "NoSuchEntity",
+                lambda: self._iam.delete_user_policy(UserName=self.user, PolicyName=POLICY_NAME),
+            )
+            self._put_denial()
+        except ClientError as error:
+            return _told(error)
+        return None
+
+    def _put_denial(self) -> None:
+        self._iam.put_user_policy(
+            UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(NOTHING)
+        )
 
     def _create(self) -> AccessKey:
         made = self._iam.create_access_key(UserName=self.user)["AccessKey"]
@@ -249,6 +287,10 @@ def _check_server(policy: Policy, server: str | None) -> None:
     near = difflib.get_close_matches(server, policy.servers, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"there are {servers}"
     raise CredentialsError(f'The policy lists no server "{server}"; {hint}')
+
+
+def _told(error: ClientError) -> str:
+    return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
 
 
 def _print_json(**told: Any) -> None:

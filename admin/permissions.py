@@ -13,8 +13,18 @@ from chalicelib.policy import Policy
 
 Document = dict[str, Any]
 
-# Of all inline policies of a role together, white space not counted (IAM user guide, "IAM quotas").
-LARGEST_INLINE_POLICY = 10_240
+# Of all inline policies of a role, or of a user, together; white space not counted (IAM user guide,
+# "IAM quotas").
+LARGEST_OF_A_ROLE = 10_240
+LARGEST_OF_A_USER = 2_048
+
+# What ends a server's access. It has no condition, and so it binds the temporary credentials, too,
+# that somebody took with a key (sts:GetSessionToken, which no policy can deny): those live on for
+# hours when the key is deleted.
+NOTHING: Document = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}],
+}
 
 
 def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
@@ -24,11 +34,10 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
     """
     policies = {"promote": promoter_policy(policy, stage)}
     for function, its_policy in policies.items():
-        size = len(json.dumps(its_policy, separators=(",", ":")))
-        if size > LARGEST_INLINE_POLICY:
+        if (size := _size(its_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
                 f"the IAM policy of {function} would have {size:,} characters, and IAM takes "
-                f"{LARGEST_INLINE_POLICY:,}: the policy has too many servers and rules for one "
+                f"{LARGEST_OF_A_ROLE:,}: the policy has too many servers and rules for one "
                 "stage; divide them among two"
             )
     return policies
@@ -90,7 +99,8 @@ def promoter_on_vault(stage: Stage) -> list[Document]:
 def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -> Document:
     """Upload this server's own keys to the bucket `incoming`, begin again, and nothing else.
 
-    `server` is None where the policy lists no servers. Raises ValueError for an unknown one.
+    `server` is None where the policy lists no servers. Raises ValueError for an unknown one, and
+    StageError where IAM would refuse the policy, or beside it the denial that ends an access.
     """
     keys = [
         f"arn:aws:s3:::{incoming}/{key}"
@@ -99,14 +109,21 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
     ]
     if not keys:
         raise ValueError(f"the policy has no server {server!r}")
-    return document(
-        _allow("Upload", ["s3:PutObject"], keys),
-        _allow(
-            "ManageOwnUnfinishedUploads",
-            ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-            keys,
-        ),
-    )
+    actions = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    uploads = document(_allow("Upload", actions, keys))
+    room = LARGEST_OF_A_USER - _size(NOTHING)
+    if (size := _size(uploads)) > room:
+        raise StageError(
+            f"the IAM policy of {server or 'the server'} would have {size:,} characters, and there "
+            f"is room for {room:,}: the policy has too many rules for one server, or their names "
+            "are too long; divide them among two servers"
+        )
+    return uploads
+
+
+def _size(policy: Document) -> int:
+    """In characters, as IAM counts them."""
+    return len(json.dumps(policy, separators=(",", ":")))
 
 
 def _arn(stage: Stage, function: str) -> str:

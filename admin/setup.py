@@ -89,8 +89,11 @@ def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
     before, after = _expiry(actual), _expiry(setting.want)
     if after is None or (before is not None and before <= after):
         return []
+    stored = [item["LastModified"] for item in each_object(account, setting.target)]
+    if not stored:  # as after a setup that was interrupted
+        return []
     oldest = datetime.now(UTC) - timedelta(days=after)
-    count = sum(1 for item in each_object(account, setting.target) if item["LastModified"] < oldest)
+    count = sum(1 for moment in stored if moment < oldest)
     until = f"{before} days" if before else "for ever"
     return [f"{setting.target} keeps backups {until}, and then {after} days: {count} would expire"]
 

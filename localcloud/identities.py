@@ -1,4 +1,4 @@
-"""moto's IAM and STS, corrected: who the administrator is, and IAM's simulation of policies."""
+"""moto's IAM and STS, corrected: the administrator, simulation, and the room for policies."""
 
 import json
 from collections.abc import Iterator
@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult
-from moto.iam.exceptions import InvalidInput, NotFoundException
+from moto.iam.exceptions import InvalidInput, LimitExceededException, NotFoundException
+from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
 
+from admin.permissions import LARGEST_OF_A_USER
 from localcloud import iam
 from localcloud.principals import Credentials, find_caller, find_role
 
@@ -23,7 +25,18 @@ _DECISIONS = {
 
 @contextmanager
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
-    """Let IAM simulate, and STS know the administrator, for as long as the block runs."""
+    """Let IAM simulate and count, and STS know the administrator, for as long as the block runs."""
+    put_user_policy = IAMBackend.put_user_policy
+
+    def put_if_there_is_room(self: IAMBackend, user: str, name: str, policy: str) -> None:
+        together = {**self.get_user(user).policies, name: policy}
+        size = sum(len("".join(text.split())) for text in together.values())
+        if size > LARGEST_OF_A_USER:
+            raise LimitExceededException(
+                f"Maximum policy size of {LARGEST_OF_A_USER} bytes exceeded for user {user}"
+            )
+        put_user_policy(self, user, name, policy)
+
     original = STSBackend.get_caller_identity
 
     def get_caller_identity(self: STSBackend, key: str, region: str) -> tuple[str, str, str]:
@@ -34,6 +47,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
 
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
+        patch.object(IAMBackend, "put_user_policy", put_if_there_is_room),
         patch.object(IamResponse, "simulate_principal_policy", _simulate, create=True),
     ):
         yield

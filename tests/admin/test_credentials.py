@@ -228,6 +228,52 @@ def test_the_denial_comes_before_the_keys_go(
     assert keys_of(account, user) == []
 
 
+def fill_up(account: Account, user: str, name: str, *, characters: int) -> None:
+    """Give the user a policy of so many characters."""
+    statement = {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::x/"]}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    size = len(json.dumps(policy, separators=(",", ":")))
+    statement["Resource"] = ["arn:aws:s3:::x/" + "x" * (characters - size)]
+    text = json.dumps(policy, separators=(",", ":"))
+    account.client("iam").put_user_policy(UserName=user, PolicyName=name, PolicyDocument=text)
+
+
+def test_the_denial_finds_room_and_setup_does_not_lift_it(
+    cloud: Cloud, account: Account, user: str
+) -> None:
+    key = new_key()
+    fill_up(account, user, "uploads", characters=2048)
+    assert run("--revoke").exit_code == 0
+    assert answer(cloud, key) == "InvalidAccessKeyId"
+    set_up = CliRunner().invoke(cli, ["setup", "--apply", "--yes"])
+    assert set_up.exit_code == 0, set_up.output
+    policies = account.client("iam").list_user_policies(UserName=user)["PolicyNames"]
+    assert sorted(policies) == [REVOKED, "uploads"]
+    assert answer(cloud, add_key(account, user)) == "AccessDenied"
+
+
+@pytest.mark.parametrize("code", ["LimitExceeded", "AccessDenied"])
+def test_the_keys_go_though_the_denial_is_refused(
+    cloud: Cloud, account: Account, user: str, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    key = new_key()
+    if code == "LimitExceeded":
+        account.client("iam").delete_user_policy(UserName=user, PolicyName="uploads")
+        fill_up(account, user, "theirs", characters=2048)
+    else:
+
+        def refuse(**_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "not you"}}, "PutUserPolicy")
+
+        monkeypatch.setattr(account.client("iam"), "put_user_policy", refuse)
+    result = run("--revoke")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"IAM did not take the denial ({code}: " in result.stderr
+    assert f"are deleted ({key.access_key_id})" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert answer(cloud, key) == "InvalidAccessKeyId"
+
+
 def test_a_new_key_lifts_a_revocation_and_says_so(
     cloud: Cloud, account: Account, user: str
 ) -> None:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from admin.permissions import function_policies, promoter_policy, server_policy
+from admin.permissions import NOTHING, function_policies, promoter_policy, server_policy
 from admin.stage import PROJECT, StageError, read_stage
 from admin.stage_files import stage_files
-from chalicelib.policy_file import read_policy
+from chalicelib.policy import Policy
+from chalicelib.policy_file import parse_policy, read_policy
 from localcloud.iam import Effect, Request, evaluate
 from tests.project import POLICY, STAGE
 
@@ -208,6 +209,28 @@ def test_a_policy_too_large_for_iam_is_refused() -> None:
     servers = tuple(f"web{number:03}" for number in range(100))
     with pytest.raises(StageError, match="too many servers"):
         function_policies(replace(POLICY, servers=servers), STAGE)
+
+
+def with_rules(count: int) -> Policy:
+    rule = """
+        [[rule]]
+        upload   = "backup{0:02}.tar.gz.gpg"
+        store_as = "%Y-%m-%d.{0:02}.tar.gz.gpg"
+    """
+    rules = "".join(rule.format(number) for number in range(count))
+    return parse_policy(f'timezone = "Etc/UTC"\n{rules}')
+
+
+def test_many_rules_fit_into_a_user_s_policy_and_its_revocation_beside_it() -> None:
+    policy = server_policy(with_rules(24), incoming="backups1")
+    both = [json.dumps(one, separators=(",", ":")) for one in (policy, NOTHING)]
+    assert sum(map(len, both)) <= 2048
+    assert judge(policy, "s3:PutObject", f"{INCOMING}/backup23.tar.gz.gpg") is Effect.ALLOW
+
+
+def test_too_many_rules_for_a_user_are_refused() -> None:
+    with pytest.raises(StageError, match="too many rules for one server"):
+        server_policy(with_rules(50), incoming="backups1")
 
 
 def test_an_unknown_server_has_no_policy() -> None:

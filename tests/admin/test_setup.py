@@ -171,6 +171,18 @@ def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) 
     assert left(account) == []
 
 
+def test_interrupted_when_the_buckets_were_made_the_next_run_asks_for_no_other_word(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
+    plan = make_plan(account, settings(account, KEEPING), lock_named=False)
+    for step in execute(account, plan):
+        if step.setting.kind is Kind.LIFECYCLE:
+            break
+    assert run("--apply", "--yes").exit_code == 0
+    assert left(account, KEEPING) == ["admin@example.org gets the alerts"]
+
+
 WIDE = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
