@@ -31,6 +31,9 @@ EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 UNKNOWN_KEY = frozenset(
     {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException"}
 )
+FULL = frozenset(
+    {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets"}
+)
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
@@ -175,4 +178,9 @@ def _sentence(error: ClientError) -> str:
         return "AWS does not know your credentials; check the profile, or sign in again."
     if code in DENIED:
         return f"You are not allowed to {error.operation_name}: {message}"
+    if code in FULL:
+        return (
+            f"{error.operation_name} would exceed a limit of your account: {message}; remove what "
+            "is not needed, or ask AWS for more (Service Quotas), and run this again"
+        )
     return f"AWS refused {error.operation_name}: {code}: {message}"

@@ -487,6 +487,12 @@ def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: 
         pytest.param(
             "AccessDenied", "PutBucketPolicy", "not allowed to PutBucketPolicy", id="denied"
         ),
+        pytest.param(
+            "LimitExceeded", "CreateUser", "CreateUser would exceed a limit", id="no more users"
+        ),
+        pytest.param(
+            "TooManyBuckets", "CreateBucket", "ask AWS for more (Service Quotas)", id="or buckets"
+        ),
         pytest.param("Throttling", "X", "AWS refused X: Throttling", id="anything else"),
     ],
 )
