@@ -22,9 +22,7 @@ def check(
     account: Account,
     stage: Stage,
     policy: Policy,
-    wishes: Wishes,
     *,
-    lock_named: bool,
     tell: Callable[[str], None],
 ) -> Report:
     """Compare everything that keeps the promise with what there is. Changes nothing.
@@ -33,8 +31,9 @@ def check(
     line before each part of the work.
     """
     report = Report()
+    wishes = Wishes(lock=stage.lock)
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
-    remedies = Remedies(account=account, stage=stage, wishes=wishes, lock_named=lock_named)
+    remedies = Remedies(account=account, stage=stage)
     tell(f"Comparing {len(settings)} settings ...")
     _check_settings(report, account, stage, settings, remedies)
     _check_files(report, policy, stage, settings, remedies)
@@ -63,7 +62,7 @@ def _check_settings(
             continue
         unseen = len(report.unseen)
         with report.seeing(f"whether {setting.says}"):
-            plan = make_plan(account, (setting,), lock_named=remedies.lock_named)
+            plan = make_plan(account, (setting,), lock_named=False)
             for step in plan.steps:
                 shorter = ["--allow-shorter"] if plan.weakens else []
                 report.find(

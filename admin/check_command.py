@@ -8,7 +8,6 @@ import click
 from admin.account import Account, absent_if
 from admin.check import check
 from admin.finding import Report
-from admin.setting import Wishes
 from admin.setup_command import place_of
 from admin.stage import Stage
 from admin.worst_case import largest_stored, worst_case
@@ -22,9 +21,7 @@ def show_check(
     account: Account,
     stage: Stage,
     policy: Policy,
-    wishes: Wishes,
     *,
-    lock_named: bool,
     as_json: bool,
 ) -> None:
     """Print what `check` found; exits 1 if something is wrong, else 3 if not all could be seen."""
@@ -33,8 +30,6 @@ def show_check(
         account,
         stage,
         policy,
-        wishes,
-        lock_named=lock_named,
         tell=lambda line: click.echo(line, err=True),
     )
     worst: list[str] = []

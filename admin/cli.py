@@ -202,7 +202,6 @@ def setup(
 @cli.command(short_help="Who can destroy my backups? Changes nothing.")
 @_of_an_account
 @_of_a_vault
-@_of_a_lock
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
 def check(
     *,
@@ -210,8 +209,6 @@ def check(
     region: str | None,
     profile: str | None,
     vault_profile: str | None,
-    lock: str | None,
-    lock_days: int | None,
     as_json: bool,
 ) -> None:
     """Example: backups check --stage prod
@@ -221,14 +218,11 @@ def check(
     """
     with _exit_statuses():
         place = read_stage(stage)
-        wishes = _wishes(place, lock=lock, lock_days=lock_days)
         account = open_account(place, region=region, profile=profile)
         show_check(
             with_vault(account, place, profile=vault_profile),
             place,
             read_policy(),
-            wishes,
-            lock_named=bool(lock or lock_days),
             as_json=as_json,
         )
 

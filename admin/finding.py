@@ -11,7 +11,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import EXPIRED, UNKNOWN_KEY, Account, AccountError
-from admin.setting import Wishes
 from admin.stage import Stage
 
 
@@ -59,16 +58,14 @@ class Remedies:
 
     account: Account
     stage: Stage
-    wishes: Wishes
-    lock_named: bool = False
 
     def setup(self, *more: str) -> str:
-        """`backups setup`, as it was asked for."""
-        return self._backups("setup", "--apply", *self._lock(), *self._vault(), *more)
+        """`backups setup`."""
+        return self._backups("setup", "--apply", *self._vault(), *more)
 
     def deploy(self) -> str:
-        """`make deploy`, with what setup was asked for."""
-        options = [*_options(self.account), *self._lock(), *self._vault()]
+        """`make deploy`."""
+        options = [*_options(self.account), *self._vault()]
         words = ["make", "deploy", f"STAGE={self.stage.name}"]
         return shlex.join(words) + (f' ARGS="{shlex.join(options)}"' if options else "")
 
@@ -97,16 +94,6 @@ class Remedies:
         profile = self.account.holding(self.stage.settings.vault_bucket).named.get("profile")
         elsewhere = self.stage.settings.vault_bucket in self.account.elsewhere
         return ["--vault-profile", profile] if elsewhere and profile else []
-
-    def _lock(self) -> list[str]:
-        if not self.lock_named:
-            return []
-        if self.wishes.lock is None:
-            return ["--lock", "none"]
-        return [
-            *("--lock", self.wishes.lock.mode.lower()),
-            *("--lock-days", str(self.wishes.lock.days)),
-        ]
 
 
 def _aws(account: Account, service: str, operation: str, **arguments: Any) -> str:

@@ -477,13 +477,12 @@ def test_remedies_lead_where_the_check_looked(living: Live) -> None:
         named={"profile": "work", "region": "eu-west-1"},
         elsewhere={"backups2": holder},
     )
-    lock = Wishes(lock=Lock(mode="GOVERNANCE", days=7))
-    remedies = Remedies(account=account, stage=living.stage, wishes=lock, lock_named=True)
+    remedies = Remedies(account=account, stage=living.stage)
     where = "--profile work --region eu-west-1"
-    named = "--lock governance --lock-days 7 --vault-profile vault"
-    assert remedies.setup() == f"backups setup --stage dev {where} --apply {named}"
-    assert remedies.deploy() == f'make deploy STAGE=dev ARGS="{where} {named}"'
-    assert remedies.drill() == f"backups drill --stage dev {where} --vault-profile vault"
+    vault = "--vault-profile vault"
+    assert remedies.setup() == f"backups setup --stage dev {where} --apply {vault}"
+    assert remedies.deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
+    assert remedies.drill() == f"backups drill --stage dev {where} {vault}"
     of_incoming = remedies.aws("s3api", "delete-bucket-policy", bucket="backups1")
     assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
     of_vault = remedies.aws("s3api", "delete-bucket-policy", bucket="backups2")
@@ -525,8 +524,6 @@ def look(living: Live, **more: Any) -> Report:
         living.account,
         more.get("stage", living.stage),
         more.get("policy", POLICY),
-        Wishes(),
-        lock_named=False,
         tell=lambda _: None,
     )
 
@@ -548,7 +545,9 @@ def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None
     live.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
     try:
         assert living.check().exit_code == 1
-        assert living.check("--lock-days", "7").exit_code == 0
+        weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
+        found = [one.what for one in look(living, stage=weeks).findings]
+        assert not any("locks what is stored" in one for one in found)
     finally:
         live.write(living.account, lock)
 

@@ -75,7 +75,7 @@ def set_up(account: Account, stage: Stage) -> list[str]:
 
 
 def look(account: Account, stage: Stage) -> Report:
-    return check(account, stage, POLICY, Wishes(), lock_named=False, tell=lambda _: None)
+    return check(account, stage, POLICY, tell=lambda _: None)
 
 
 def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: Path) -> None:

@@ -12,7 +12,6 @@ from botocore.client import BaseClient
 import admin.cli
 from admin.account import Account
 from admin.check import check
-from admin.setting import Wishes
 from admin.stage import PROJECT
 from tests.admin.living import Live
 from tests.project import POLICY
@@ -51,7 +50,7 @@ def test_every_request_of_a_check_is_among_the_rights(
     # Whether somebody reads the alerts is looked at where mails go out.
     topic = living.client("sns").create_topic(Name="immutable-backups-prod-alerts")["TopicArn"]
     prod = replace(living.stage, name="prod")
-    check(living.account, prod, POLICY, Wishes(), lock_named=False, tell=lambda _: None)
+    check(living.account, prod, POLICY, tell=lambda _: None)
     living.client("sns").delete_topic(TopicArn=topic)
     # Everybody has the right to be told who they are.
     reads = {right for right in needed if re.match(r"\w+:(Get|List|Describe)", right)}
