@@ -19,7 +19,8 @@ def naming_bundles(endpoint: str) -> Iterator[None]:
 
     def get_code(function: LambdaFunction) -> dict[str, Any]:
         answer = original(function)
-        answer["Code"]["Location"] = f"{endpoint}{_PLACE}{function.code_digest}"
+        if function.package_type == "Zip":
+            answer["Code"]["Location"] = f"{endpoint}{_PLACE}{function.code_digest}"
         return answer
 
     with patch.object(LambdaFunction, "get_code", get_code):

@@ -6,13 +6,17 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admin.account import AccountError
+from admin.bundle import differences
 from tests.admin.living import HARMLESS, Live, Table, table_of
 
 FUNCTION = "immutable-backups-dev-promote"
@@ -213,27 +217,47 @@ def bundle_of(living: Live) -> bytes:
     return zipped.read_bytes()
 
 
-def add_to_bundle(living: Live, name: str, content: bytes) -> None:
-    out = io.BytesIO(bundle_of(living))
-    with zipfile.ZipFile(out, "a") as bundle, warnings.catch_warnings():
+def with_member(bundle: bytes, name: str) -> bytes:
+    out = io.BytesIO(bundle)
+    with zipfile.ZipFile(out, "a") as added, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a second member of the name
-        bundle.writestr(name, content)
-    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
+        added.writestr(name, b"import os")
+    return out.getvalue()
 
 
-for member in (
-    "sitecustomize.py",
-    "app.py",
-    "chalicelib/__pycache__/policy.cpython-313.pyc",
-    "botocore/__pycache__/__init__.cpython-313.pyc",
-    "botocore/more.py",
-    "evil-1.0.dist-info/RECORD",
-    "../../../opt/python/x.py",
-):
-    WEAKENED[f"{member} added to the bundle"] = (
-        lambda living, member=member: add_to_bundle(living, member, b"import os"),  # type: ignore[misc]
-        f"is not that of this clone: {member}",
+@weakened("is not that of this clone: sitecustomize.py")
+def _a_module_that_python_runs_first(living: Live) -> None:
+    living.client("lambda").update_function_code(
+        FunctionName=FUNCTION, ZipFile=with_member(bundle_of(living), "sitecustomize.py")
     )
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param("app.py", id="a second one of a name"),
+        pytest.param("chalicelib/__pycache__/policy.cpython-313.pyc", id="ours, compiled"),
+        pytest.param("botocore/__pycache__/client.cpython-313.pyc", id="a package's, compiled"),
+        pytest.param("botocore/more.py", id="in a package"),
+        pytest.param("evil-1.0.dist-info/RECORD", id="another package's list"),
+        pytest.param("evil-1.0.data/scripts/evil", id="another package's script"),
+        pytest.param("../../opt/python/evil.py", id="outside"),
+    ],
+)
+def test_nothing_can_be_added_to_a_bundle_unseen(living: Live, member: str) -> None:
+    bundle = zipfile.ZipFile(io.BytesIO(with_member(bundle_of(living), member)))
+    assert differences(bundle, living.project) == [member]
+
+
+def test_packages_other_than_those_installed_here_cannot_be_compared(
+    living: Live, tmp_path: Path
+) -> None:
+    shutil.copytree(living.project, tmp_path, dirs_exist_ok=True)
+    pins = tmp_path / "requirements.txt"
+    pins.write_text(re.sub(r"boto3==\S+", "boto3==1.0.0", pins.read_text()))
+    bundle = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
+    with pytest.raises(AccountError, match=r"boto3 1\.0\.0 .* `make setup` installs it"):
+        differences(bundle, tmp_path)
 
 
 @weakened("is not that of this clone: botocore/__init__.py")
@@ -338,12 +362,19 @@ def _a_queue_that_is_read(living: Live) -> None:
 def _an_image_instead_of_a_bundle(living: Live) -> None:
     client = living.client("lambda")
     role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
+    asynchronous = client.get_function_event_invoke_config(FunctionName=FUNCTION)
     client.delete_function(FunctionName=FUNCTION)
     client.create_function(
         FunctionName=FUNCTION,
         Role=role,
         PackageType="Image",
         Code={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:latest"},
+    )
+    client.put_function_recursion_config(FunctionName=FUNCTION, RecursiveLoop="Allow")
+    client.put_function_event_invoke_config(
+        FunctionName=FUNCTION,
+        MaximumRetryAttempts=asynchronous["MaximumRetryAttempts"],
+        DestinationConfig=asynchronous["DestinationConfig"],
     )
 
 
