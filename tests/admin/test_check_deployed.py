@@ -221,7 +221,7 @@ def with_member(bundle: bytes, name: str) -> bytes:
     out = io.BytesIO(bundle)
     with zipfile.ZipFile(out, "a") as added, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a second member of the name
-        added.writestr(name, b"import os")
+        added.writestr(name, added.read(name) if name in added.namelist() else b"import os")
     return out.getvalue()
 
 
