@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote_plus, unquote_plus
 
 import boto3
@@ -86,6 +87,8 @@ def stage() -> Iterator[Stage]:
         corrected(deliver=lambda _, event: events.append(event)),
         retries_at_once(),
         parts_in_turn(),
+        # A client's quota of retries would carry over from one history to the next.
+        patch("botocore.retries.quota.RetryQuota.acquire", return_value=True),
         _silent(),
     ):
         clients = [
