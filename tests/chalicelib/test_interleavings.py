@@ -127,6 +127,11 @@ TABLE = [
         Schedules(658_175, 7_409_620_309, 2_642_216, 29_691_825_199),
         large=True,
     ),
+    Row(
+        *(IN_PARTS, BARE, TWO, FIRST),
+        Schedules(658_175, 7_184_774_286, 2_642_216, 28_790_843_615),
+        large=True,
+    ),
     Row(IN_PARTS, VERSIONED, ONE, NEWER, Schedules(20_252, 388_706, 80_962, 1_478_936)),
     Row(IN_PARTS, VERSIONED, TWO, NEWER, Schedules(15_726, 294_562, 67_034, 1_176_262)),
 ]
