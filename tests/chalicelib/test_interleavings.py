@@ -1,8 +1,8 @@
 """Every interleaving of the requests of two promotions of one slot: none breaks the promise.
 
 Each also with a newer upload that arrives at every point, and with one of the two dying at every
-point. In parts, the copy has two of them and one stream, so that the order of a run's requests is
-its own. `docs/faults.md` has the numbers.
+point. In parts, the copy is a multipart one of a single part, so that the order of a run's requests
+is its own. `docs/faults.md` has the numbers.
 """
 
 import io
