@@ -112,8 +112,15 @@ class Wire:
 
 @contextmanager
 def retries_at_once() -> Iterator[None]:
-    """For as long as the block runs, botocore repeats a request without waiting before."""
-    with patch("botocore.endpoint.time.sleep"):
+    """For as long as the block runs, botocore repeats a request without waiting before.
+
+    And as often as it is configured to, whatever a client has repeated before: its quota would
+    carry over from one test to the next.
+    """
+    with (
+        patch("botocore.endpoint.time.sleep"),
+        patch("botocore.retries.quota.RetryQuota.acquire", return_value=True),
+    ):
         yield
 
 

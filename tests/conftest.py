@@ -20,6 +20,9 @@ os.environ.update(
     VAULT_BUCKET="backups2",
     # Parts of a few bytes take every path that parts of a few gigabytes would.
     S3_UPLOAD_PART_MIN_SIZE="1",
+    # Smaller objects than this (bytes) stay in memory: by default it is a little less than a part,
+    # so that each object would be an open file.
+    MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1000000",
 )
 
 import io

@@ -13,7 +13,7 @@ from tests.promise import Uploaded, bucket, check, look
 from tests.world import DAILY, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)
-FIRST, SECOND = b"several parts", b"something else"
+FIRST, SECOND = b"a copy of two parts", b"something else"
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
 # botocore sends a request three times, the app asks five times while there are conflicts.
 LASTING = 16
