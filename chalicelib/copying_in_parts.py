@@ -34,7 +34,7 @@ class Unfinished:
 class Copied:
     """The copy is made. `proven`: S3 itself has compared its size and checksum to the source's.
 
-    `others` tells what was left unfinished under the same name; raises what S3 answered to that.
+    `others` tells what else is unfinished in the same bucket; raises what S3 answered to that.
     """
 
     proven: bool
@@ -72,7 +72,9 @@ def copy_in_parts(
         # Leaving the pool waits for the parts under way: what is aborted before they end stays.
         with ThreadPoolExecutor(max_workers=limits.streams) as pool:
             # Beside the parts this look takes no time of its own.
-            listing = pool.submit(upload.look_for_all)
+            listing = pool.submit(
+                unfinished, s3, bucket=destination.bucket, owner=destination.owner
+            )
             etags = pool.map(copy_part, missing)
             there |= {part.number: etag for part, etag in zip(missing, etags, strict=True) if etag}
         if lacking := len(plan) - len(there):
@@ -88,18 +90,15 @@ def copy_in_parts(
     )
 
 
-def unfinished(
-    s3: "S3Client", *, bucket: str, owner: str | None, key: str | None = None
-) -> list[Unfinished]:
-    """Every multipart upload to `bucket` that is not finished, of exactly `key` (None: of all)."""
+def unfinished(s3: "S3Client", *, bucket: str, owner: str | None) -> list[Unfinished]:
+    """Every multipart upload to `bucket` that is not finished."""
     pages = s3.get_paginator("list_multipart_uploads").paginate(
-        Bucket=bucket, Prefix=key or "", **expected_owner(owner)
+        Bucket=bucket, **expected_owner(owner)
     )
     return [
         Unfinished(key=upload["Key"], upload_id=upload["UploadId"])
         for page in pages
         for upload in page.get("Uploads", [])
-        if key in {None, upload["Key"]}
     ]
 
 
@@ -161,11 +160,6 @@ class _Upload:
             **expected,
         )
         return all(answer.get(name) == value for name, value in expected.items())
-
-    def look_for_all(self) -> list[Unfinished]:
-        """Every unfinished upload under the same name: this one, and what others left behind."""
-        to = self.destination
-        return unfinished(self.s3, bucket=to.bucket, owner=to.owner, key=to.key)
 
     def abandon(self, error: BaseException) -> None:
         """Leave no parts behind; if they stay, `error` says so too."""

@@ -169,7 +169,7 @@ class Promoter:
         if again:
             _verify(slot, source, upload=upload, stored=found.stored)
         if found.stored is not None and (again or not copying.is_single(source, self.limits)):
-            tidying.tidy_slot(slot)
+            tidying.tidy_vault(taken=slot)
         if again:
             copying.remove(self.s3, source)
         return None
@@ -203,7 +203,7 @@ class Promoter:
         if not copied.proven:
             stored = look_at_slot(self.s3, self.settings, slot)
             _verify(slot, source, upload=upload, stored=stored)
-        self._tidying.abort_all(copied.others)
+        self._tidying.tidy_vault(taken=slot, unfinished=copied.others)
         copying.remove(self.s3, source)
         return None
 

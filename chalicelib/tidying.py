@@ -28,20 +28,24 @@ class Tidying:
     settings: Settings
     policy: Policy
 
-    def tidy_slot(self, slot: Slot) -> None:
-        """Abort all that was begun for a slot that is taken, here or by a run that was killed."""
-        self.abort_all(lambda: self._unfinished(slot.name))
+    def tidy_vault(
+        self,
+        *,
+        taken: Slot | None = None,
+        unfinished: Callable[[], Iterable[Unfinished]] | None = None,
+    ) -> None:
+        """Abort all that was begun for slots that are taken, here or by runs that were killed.
 
-    def tidy_vault(self) -> None:
-        """Abort all that was begun for slots that are taken by now, whichever those are."""
-        self.abort_all(lambda: filter(self._is_too_late, self._unfinished()))
+        `taken` is one that nobody has to look at; `unfinished` tells what was found already.
+        """
+        these = unfinished or self._unfinished
+        self._abort_all(lambda: (one for one in these() if self._is_too_late(one, taken=taken)))
 
     def abort(self, copy: Unfinished) -> None:
         """Abort this one."""
-        self.abort_all(lambda: [copy])
+        self._abort_all(lambda: [copy])
 
-    def abort_all(self, these: Callable[[], Iterable[Unfinished]]) -> None:
-        """Abort what the call of `these` finds."""
+    def _abort_all(self, these: Callable[[], Iterable[Unfinished]]) -> None:
         vault, owner = self.settings.vault_bucket, self.settings.vault_owner
         try:
             for one in these():
@@ -49,10 +53,12 @@ class Tidying:
         except (ClientError, BotoCoreError) as error:
             record.write_untidy(error)
 
-    def _unfinished(self, key: str | None = None) -> list[Unfinished]:
+    def _unfinished(self) -> list[Unfinished]:
         vault, owner = self.settings.vault_bucket, self.settings.vault_owner
-        return unfinished(self.s3, bucket=vault, owner=owner, key=key)
+        return unfinished(self.s3, bucket=vault, owner=owner)
 
-    def _is_too_late(self, copy: Unfinished) -> bool:
+    def _is_too_late(self, copy: Unfinished, *, taken: Slot | None) -> bool:
+        if taken and copy.key == taken.name:
+            return True
         slot = self.policy.slot_named(copy.key)
         return slot is not None and look_at_slot(self.s3, self.settings, slot) is not None

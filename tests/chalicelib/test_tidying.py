@@ -63,6 +63,23 @@ def test_a_large_copy_that_is_killed_and_a_small_upload_that_takes_its_slot(
     assert here.unfinished() == []
 
 
+@pytest.mark.parametrize("body", [LARGE, LARGE + b" again"], ids=["the same bytes", "other bytes"])
+def test_the_next_large_upload_finds_what_lies_in_taken_slots(
+    world: World, wire: Wire, body: bytes
+) -> None:
+    """Lambda has given up the event of a copy that was killed, and nobody else comes for it."""
+    here = world.with_limits(BOTH)
+    killed(here, wire, here.upload(LARGE, at=EVENING))
+    here.promote(here.upload(SMALL, at=EVENING))
+    assert here.unfinished() == [SLOT]
+    next_evening = EVENING + timedelta(days=1)
+    here.promote(here.upload(LARGE, at=next_evening))
+    assert here.unfinished() == []
+    here.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
+    here.promote(here.upload(body, at=next_evening))
+    assert here.unfinished() == []
+
+
 def test_a_small_upload_that_was_copied_and_not_removed(world: World, wire: Wire) -> None:
     here = world.with_limits(BOTH)
     killed(here, wire, here.upload(LARGE, at=EVENING))
