@@ -98,6 +98,9 @@ def test_what_may_still_be_finished_or_is_not_ours_is_left_alone(world: World) -
     free = "2020-01-01.tar.gz.gpg"
     for name in (free, "drill/x", f"{SLOT}.of-somebody-else"):
         here.s3.create_multipart_upload(Bucket="backups2", Key=name)
+    for outcome in (Outcome.PROMOTED, Outcome.CONTESTED):
+        assert here.promote(here.upload(outcome.encode(), at=EVENING)).outcome is outcome
+    here.s3.delete_object(Bucket="backups1", Key=DAILY)
     assert here.promote(Notice(key=DAILY)).outcome is Outcome.GONE
     assert sorted(here.unfinished()) == [free, f"{SLOT}.of-somebody-else", "drill/x"]
 
