@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
 from chalicelib.copy_ends import Destination, Source, error_code
 from chalicelib.copying_in_parts import Interrupted
-from chalicelib.gathering import Found, gather, look_at_slot, real_version
+from chalicelib.gathering import Found, gather, look_at_slot
 from chalicelib.handover import MOST_IDLE_RUNS, Handover, Run, StalledCopyError
 from chalicelib.part_plan import Limits
 from chalicelib.policy import (
@@ -41,10 +40,6 @@ ATTEMPTS = 5
 def _no_hurry() -> float:
     """The seconds that are left where nothing ends a run: outside of Lambda."""
     return math.inf
-
-
-class ForeignEventError(ValueError):
-    """An event about a bucket that is not ours to promote from."""
 
 
 class UnverifiedCopyError(Exception):
@@ -74,9 +69,8 @@ class Promoter:
         handed = Handover.of_event(event)
         for entry in event["Records"]:
             try:
-                done = self.promote(
-                    self._notice(entry), now=now, seconds_left=seconds_left, handed=handed
-                )
+                notice = Notice.of_notification(entry, bucket=self.settings.incoming_bucket)
+                done = self.promote(notice, now=now, seconds_left=seconds_left, handed=handed)
                 if run and done.handover:
                     run.invoke_next({"Records": [entry], "handover": asdict(done.handover)})
                 records.append(done)
@@ -210,21 +204,6 @@ class Promoter:
     @property
     def _tidying(self) -> Tidying:
         return Tidying(s3=self.s3, settings=self.settings, policy=self.policy)
-
-    def _notice(self, entry: Mapping[str, Any]) -> Notice:
-        """What one record of an event says about a bucket of ours; all of it may be a lie."""
-        bucket, thing = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
-        if bucket != self.settings.incoming_bucket:
-            raise ForeignEventError(
-                f"an event for the bucket {bucket!r}; this function promotes from "
-                f"{self.settings.incoming_bucket} only"
-            )
-        return Notice(
-            key=unquote_plus(thing["key"]),
-            version_id=real_version(thing.get("versionId")),
-            claimed_ip=(entry.get("requestParameters") or {}).get("sourceIPAddress"),
-            claimed_principal=(entry.get("userIdentity") or {}).get("principalId"),
-        )
 
     def _source(self, upload: Upload) -> Source:
         return Source(

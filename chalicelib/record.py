@@ -10,10 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from chalicelib.gathering import real_version
 from chalicelib.handover import Handover
 from chalicelib.policy import Decision, Outcome, Sealed, Upload
 
@@ -38,6 +40,10 @@ _COUNTED = {
 }
 
 
+class ForeignEventError(ValueError):
+    """An event about a bucket that is not ours to promote from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notice:
     """What a notification of S3 says. Only `key` and `version_id` are ever acted upon.
@@ -49,6 +55,24 @@ class Notice:
     version_id: str | None = None
     claimed_ip: str | None = None
     claimed_principal: str | None = None
+
+    @classmethod
+    def of_notification(cls, entry: Mapping[str, Any], *, bucket: str) -> "Notice":
+        """What one record of an event says, all of which may be a lie.
+
+        Raises ForeignEventError where it is not about `bucket`.
+        """
+        said, thing = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
+        if said != bucket:
+            raise ForeignEventError(
+                f"an event for the bucket {said!r}; this function promotes from {bucket} only"
+            )
+        return cls(
+            key=unquote_plus(thing["key"]),
+            version_id=real_version(thing.get("versionId")),
+            claimed_ip=(entry.get("requestParameters") or {}).get("sourceIPAddress"),
+            claimed_principal=(entry.get("userIdentity") or {}).get("principalId"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
