@@ -1,33 +1,33 @@
-"""Faults on demand: stands between a client and S3, and does to each request what you ask for.
+"""Faults on demand: what can happen to a request of S3's, and when it does.
 
-wire = Wire(s3)
-wire.fail("CopyObject", slow_down, None, lost_after)   # the first and the third one
-wire.plan(for_a_while(20, slow_down))                  # whatever the next 20 are
-wire.plan(by_chance(Random(7), 0.1, EVERY_FAULT))      # one in ten, the same ones every time
-wire.kill_after(3)                                     # the process dies, and sends no more
+wire.fail("CopyObject", slow_down, None, dropped_after)   # the first and the third one
+wire.plan(for_a_while(20, slow_down))                     # whatever the next 20 are
+wire.plan(by_chance(Random(7), 0.1, FAULTS))              # one in ten, the same ones every time
+wire.kill_after(3)                                        # the process dies, and sends no more
+
+`Wire` does it to a client in this process, `ServedFaults` to the functions of a local cloud.
 """
 
+import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from io import BytesIO
 from itertools import count
 from random import Random
-from typing import Any
-from unittest.mock import patch
+from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from moto.core.models import botocore_stubber
+
+F = TypeVar("F")
 
 Fault = Callable[[Any, Callable[[], AWSResponse]], AWSResponse]
 """Called with the request and a way to let S3 do it; it answers in S3's place, or raises."""
 
-Plan = Callable[[str], Fault | None]
+Plan = Callable[[str], F | None]
 """Called with the operation of each request: what happens to it (None: nothing)."""
 
 
@@ -35,37 +35,27 @@ class Killed(BaseException):
     """The process is gone: nothing that would have come after this happens."""
 
 
-@dataclass
-class Wire:
-    """The wire of `client`. `calls` are the operations with their parameters, in order.
+class Faults:
+    """What is to happen to requests. `sent` are their operations, in order.
 
-    `sent` are the operations of the requests, of which a call that botocore repeats has several.
     `before_each` is called with the operation before each request.
     """
 
-    client: Any
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    faults: dict[str, list[Fault | None]] = field(default_factory=lambda: defaultdict(list))
-    plans: list[Plan] = field(default_factory=list)
-    killed_at: int | None = None
-    before_each: Callable[[str], None] | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        events = self.client.meta.events
-        events.register("provide-client-params.s3", self._note)
-        # In moto's place, not before it: botocore asks every handler, also after an answer.
-        events.unregister("before-send", botocore_stubber)
-        events.register("before-send.s3", self._send)
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.killed_at: int | None = None
+        self.before_each: Callable[[str], None] | None = None
+        self._faults: dict[str, list[Fault | None]] = defaultdict(list)
+        self._plans: list[Plan[Fault]] = []
+        self._lock = threading.Lock()
 
     def fail(self, operation: str, *faults: Fault | None) -> None:
         """Do this to the next requests of `operation`; None lets one pass."""
-        self.faults[operation] += faults
+        self._faults[operation] += faults
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan[Fault]) -> None:
         """Ask `plan`, too, about every request from now on."""
-        self.plans.append(plan)
+        self._plans.append(plan)
 
     def kill_after(self, requests: int) -> None:
         """Let so many more requests pass; then the process dies, and sends none, not to tidy up."""
@@ -73,20 +63,12 @@ class Wire:
 
     def mend(self) -> None:
         """End all faults, and what was killed starts anew."""
-        self.faults.clear()
-        self.plans.clear()
+        self._faults.clear()
+        self._plans.clear()
         self.killed_at = None
 
-    def names(self) -> list[str]:
-        """The operations that were called."""
-        return [name for name, _ in self.calls]
-
-    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        with self._lock:
-            self.calls.append((model.name, dict(params)))
-
-    def _send(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
-        operation = event_name.rsplit(".", 1)[-1]
+    def next(self, operation: str) -> Fault | None:
+        """What happens to the request that is sent now. Raises Killed."""
         with self._lock:
             if self.killed_at is not None and len(self.sent) >= self.killed_at:
                 raise Killed
@@ -94,58 +76,43 @@ class Wire:
             fault = self._fault(operation)
         if self.before_each is not None:
             self.before_each(operation)
-
-        def do_it() -> AWSResponse:
-            answer = botocore_stubber(event_name, request)
-            if answer is None:
-                raise RuntimeError("Nothing answers in S3's place; make the Wire inside mock_aws()")
-            return answer
-
-        return fault(request, do_it) if fault else do_it()
+        return fault
 
     def _fault(self, operation: str) -> Fault | None:
-        if self.faults[operation]:
-            return self.faults[operation].pop(0)
-        planned = [plan(operation) for plan in self.plans]
+        if self._faults[operation]:
+            return self._faults[operation].pop(0)
+        planned = [plan(operation) for plan in self._plans]
         return next((fault for fault in planned if fault), None)
-
-
-@contextmanager
-def retries_at_once() -> Iterator[None]:
-    """For as long as the block runs, botocore repeats a request without waiting before.
-
-    And as often as it is configured to, whatever a client has repeated before: its quota would
-    carry over from one test to the next.
-    """
-    with (
-        patch("botocore.endpoint.time.sleep"),
-        patch("botocore.retries.quota.RetryQuota.acquire", return_value=True),
-    ):
-        yield
 
 
 # Plans
 
 
-def at(number: int, *faults: Fault) -> Plan:
+def at(number: int, *faults: F) -> Plan[F]:
     """Faults for the requests from `number` on (1 is the next one), whatever they ask for."""
     numbers = count(1)
 
-    def plan(_: str) -> Fault | None:
+    def plan(_: str) -> F | None:
         behind = next(numbers) - number
         return faults[behind] if 0 <= behind < len(faults) else None
 
     return plan
 
 
-def for_a_while(requests: int, fault: Fault) -> Plan:
+def for_a_while(requests: int, fault: F) -> Plan[F]:
     """The same fault for so many requests in a row."""
     return at(1, *[fault] * requests)
 
 
-def by_chance(random: Random, probability: float, faults: Sequence[Fault]) -> Plan:
+def by_chance(random: Random, probability: float, faults: Sequence[F]) -> Plan[F]:
     """One of `faults` for each request, with this probability; seeded, so always the same ones."""
     return lambda _: random.choice(faults) if random.random() < probability else None
+
+
+def time_for(parts: int) -> Callable[[], float]:
+    """The seconds left of an invocation whose time is up when so many parts have been begun."""
+    left = iter([math.inf] * parts)
+    return lambda: next(left, 0.0)
 
 
 # Faults

@@ -38,8 +38,8 @@ from moto import mock_aws
 from chalicelib import record
 from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
-from localcloud.faults import Wire, retries_at_once
 from localcloud.s3 import corrected
+from localcloud.wire import Wire, retries_at_once
 from tests.project import POLICY, copy_project
 from tests.world import PARTS, SINGLE, World
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
@@ -28,8 +27,9 @@ from chalicelib.policy import Outcome, Policy
 from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import Promoter
 from chalicelib.settings import Settings
-from localcloud.faults import EVERY_FAULT, Killed, Wire, at, retries_at_once
+from localcloud.faults import EVERY_FAULT, Killed, at, time_for
 from localcloud.s3 import corrected
+from localcloud.wire import Wire, retries_at_once
 from tests.in_turn import parts_in_turn
 from tests.promise import INCOMING, VAULT, Held, Uploaded, bucket, check, look
 from tests.world import DAILY, HOURLY, PARTS, World
@@ -223,9 +223,8 @@ class History(RuleBasedStateMachine):
     ) -> None:
         """After so many parts; what it hands over waits like any other event."""
         self.stage.steps += 1
-        left = iter([inf] * parts)
         run = Run(
-            seconds_left=lambda: next(left, 0),
+            seconds_left=time_for(parts),
             invoke_next=lambda event: self.queue.append(Waiting(dict(event))),
         )
         self._deliver(self._take(data), faults=faults, run=run)

@@ -21,15 +21,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from math import inf
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
 from chalicelib.gathering import real_version
+from chalicelib.part_plan import MOST_PARTS
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
+from localcloud.faults import time_for
 from tests.in_turn import parts_in_turn
 from tests.promise import INCOMING, VAULT, Holdings, Uploaded, bucket, check, look
 from tests.world import World
@@ -220,9 +221,11 @@ class Walk:
 
         def promote() -> Outcome:
             notice, handed = scene.notices[number], None
-            hurry = one_part_a_run if scene.hurried and number == 0 else no_hurry
+            parts = 1 if scene.hurried and number == 0 else MOST_PARTS
             while True:
-                told = promoter.promote(notice, now=scene.now, seconds_left=hurry(), handed=handed)
+                told = promoter.promote(
+                    notice, now=scene.now, seconds_left=time_for(parts), handed=handed
+                )
                 handed = told.handover
                 if handed is None:
                     return told.outcome
@@ -290,16 +293,6 @@ class Walk:
         [[stored]] = held.vault.values()
         assert stored.body not in {upload.body for upload in held.incoming}
         assert held.unfinished == ()
-
-
-def no_hurry() -> Callable[[], float]:
-    return lambda: inf
-
-
-def one_part_a_run() -> Callable[[], float]:
-    """The seconds that are left when each part is about to begin."""
-    left = iter([inf])
-    return lambda: next(left, 0)
 
 
 def _with(runs: tuple[Run, ...], number: int, run: Run) -> tuple[Run, ...]:

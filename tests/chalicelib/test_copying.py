@@ -9,7 +9,7 @@ import pytest
 from chalicelib.copying import Source, is_single
 from chalicelib.gathering import CHECKSUMS
 from chalicelib.part_plan import GIB, MIB, Limits
-from localcloud.faults import Wire
+from localcloud.wire import Wire
 from tests.world import PARTS, World
 
 

@@ -8,7 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
-from localcloud.faults import EVERY_FAULT, Killed, Wire, at, for_a_while, slow_down
+from localcloud.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
+from localcloud.wire import Wire
 from tests.promise import Uploaded, bucket, check, look
 from tests.world import DAILY, World
 

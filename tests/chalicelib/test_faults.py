@@ -11,12 +11,12 @@ from chalicelib.policy import Outcome
 from localcloud.faults import (
     Fault,
     Killed,
-    Wire,
     answers,
     does_it_and_answers,
     does_it_and_is_silent,
     never_answers,
 )
+from localcloud.wire import Wire
 from tests.world import DAILY, PARTS, World
 
 COPIES = {"copied at once": "CopyObject", "copied in parts": "CompleteMultipartUpload"}

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +14,8 @@ from chalicelib.part_plan import Limits
 from chalicelib.policy import Outcome
 from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice, Record
-from localcloud.faults import Killed, Wire, answers, does_it_and_is_silent
+from localcloud.faults import Killed, answers, does_it_and_is_silent, time_for
+from localcloud.wire import Wire
 from tests.world import DAILY, World
 
 # Ten parts of eight bytes, one after the other.
@@ -29,12 +28,6 @@ SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
 @pytest.fixture
 def here(world: World) -> World:
     return world.with_limits(ONE_BY_ONE)
-
-
-def time_for(parts: int) -> Callable[[], float]:
-    """The seconds left of a run that is over after as many parts."""
-    looks = iter([math.inf] * parts)
-    return lambda: next(looks, 0.0)
 
 
 def run(world: World, notice: Notice, *, parts: int, handed: Handover | None = None) -> Record:

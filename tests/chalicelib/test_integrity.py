@@ -13,7 +13,8 @@ from chalicelib.policy import Outcome
 from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
 from localcloud.checksums import digest, encoded
-from localcloud.faults import Fault, Wire, respond
+from localcloud.faults import Fault, respond
+from localcloud.wire import Wire
 from tests.world import DAILY, HOURLY, PARTS, World
 
 # At once up to 16 bytes, then in parts of 8 and more.

@@ -14,7 +14,8 @@ from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import ForeignEventError, Notice
 from localcloud.checksums import digest, encoded
-from localcloud.faults import Wire, answers
+from localcloud.faults import answers
+from localcloud.wire import Wire
 from tests.world import DAILY, HOURLY, SINGLE, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)

@@ -6,7 +6,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from localcloud.faults import Wire, answers
+from localcloud.faults import answers
+from localcloud.wire import Wire
 from tests.world import DAILY, World
 
 CLAIMS = {

@@ -8,7 +8,8 @@ import pytest
 from chalicelib.part_plan import Limits
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
-from localcloud.faults import Killed, Wire
+from localcloud.faults import Killed
+from localcloud.wire import Wire
 from tests.world import DAILY, PARTS, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)

@@ -11,16 +11,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from localcloud.faults import (
-    EVERY_FAULT,
-    Killed,
-    Wire,
-    answers,
-    by_chance,
-    for_a_while,
-    retries_at_once,
-    slow_down,
-)
+from localcloud.faults import EVERY_FAULT, Killed, answers, by_chance, for_a_while, slow_down
+from localcloud.wire import Wire, retries_at_once
 
 ATTEMPTS = 3  # of botocore, for one call
 
