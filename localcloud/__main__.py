@@ -11,9 +11,10 @@ from admin.stage import StageError
 from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
 from localcloud.authorization import Credentials
-from localcloud.cloud import Cloud, PortTaken, running
+from localcloud.cloud import Cloud, running
 from localcloud.deployment import DeployError
 from localcloud.functions import REGION, Result
+from localcloud.serving import PortTaken
 
 
 @click.command()

@@ -1,8 +1,6 @@
 """An AWS for one laptop: S3, IAM, STS and Lambda on one port of 127.0.0.1, its state in memory."""
 
-import errno
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +16,9 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
-    MotoRequestHandler,
     create_backend_app,
 )
 from moto.sts.models import sts_backends
-from werkzeug.serving import make_server
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
 from admin.desired import desired_settings
@@ -32,6 +28,7 @@ from admin.stage import read_stage
 from localcloud.authorization import Authorization, Credentials
 from localcloud.bundles import Bundles, naming_bundles
 from localcloud.deployment import deploy, read_config, read_policy_of
+from localcloud.event_faults import EventFaults
 from localcloud.function_settings import serving_settings
 from localcloud.functions import (
     LAMBDA_RETRY_DELAYS,
@@ -43,8 +40,9 @@ from localcloud.functions import (
 )
 from localcloud.identities import corrected_identities
 from localcloud.s3 import corrected
+from localcloud.served_faults import ServedFaults
+from localcloud.serving import HOST, listening, serving
 
-HOST = "127.0.0.1"
 REPOSITORY = Path(__file__).parent.parent
 ADMINISTRATOR = Credentials(
     access_key_id=LOCAL_ACCESS_KEY_ID, secret_access_key=LOCAL_SECRET_ACCESS_KEY
@@ -52,10 +50,6 @@ ADMINISTRATOR = Credentials(
 
 # Large files, which a loader reads once; and a client is made for every few requests.
 _SERVICE_DESCRIPTIONS = create_loader()
-
-
-class PortTaken(Exception):
-    """Another program listens on the port; the message says what to do."""
 
 
 @contextmanager
@@ -76,7 +70,7 @@ def running(
     `on_result` what came of each attempt.
     Raises PortTaken.
     """
-    with _only_one(), _listening(port) as listener:
+    with _only_one(), listening(port) as listener:
         endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
         functions = Functions(
             role_credentials=_assume,
@@ -85,18 +79,24 @@ def running(
             on_log=on_log,
             on_result=on_result,
         )
+        moto = DomainDispatcherApplication(create_backend_app)
+        authorized = Authorization(moto, administrator=ADMINISTRATOR)
+        faults = ServedFaults(authorized, kill=functions.kill)
+        events = EventFaults(functions.deliver)
         moto_api_backend.reset()
         try:
             with (
-                corrected(deliver=None if by_hand else functions.deliver),
+                corrected(deliver=None if by_hand else events),
                 corrected_identities(administrator=ADMINISTRATOR),
                 serving_invoke(functions),
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
-                _serving(listener),
+                serving(listener, Bundles(faults)),
             ):
                 try:
-                    yield Cloud(endpoint=endpoint, functions=functions)
+                    yield Cloud(
+                        endpoint=endpoint, functions=functions, faults=faults, events=events
+                    )
                 finally:
                     # Before the server: what runs would otherwise wait for answers.
                     functions.close()
@@ -139,13 +139,20 @@ class Session:
 
 
 class Cloud:
-    """What `running` gives: the way in for its administrator, its servers and its roles."""
+    """What `running` gives: the way in for its administrator, its servers and its roles.
+
+    `faults` happen to what functions ask of S3, and `events` to what S3 tells functions.
+    """
 
     administrator = ADMINISTRATOR
 
-    def __init__(self, *, endpoint: str, functions: Functions) -> None:
+    def __init__(
+        self, *, endpoint: str, functions: Functions, faults: ServedFaults, events: EventFaults
+    ) -> None:
         self.endpoint = endpoint
         self.functions = functions
+        self.faults = faults
+        self.events = events
         self.incoming = ""
         self.vault = ""
         self.servers: dict[str | None, Credentials] = {}
@@ -245,47 +252,3 @@ def _only_one() -> Iterator[None]:
         yield
     finally:
         _one_runs.release()
-
-
-@contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    # werkzeug ends the whole program when a port is taken; so it gets a socket that is bound.
-    try:
-        listener = socket.create_server((HOST, port), backlog=128)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise PortTaken(f"Port {port} is taken; choose another one with --port.") from None
-    with listener:
-        yield listener
-
-
-@contextmanager
-def _serving(listener: socket.socket) -> Iterator[None]:
-    moto = DomainDispatcherApplication(create_backend_app)
-    application = Bundles(Authorization(moto, administrator=ADMINISTRATOR))
-    host, port = listener.getsockname()
-    server = make_server(
-        host,
-        port,
-        application,
-        threaded=True,
-        request_handler=_RequestHandler,
-        fd=listener.fileno(),
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _RequestHandler(MotoRequestHandler):
-    # Answers are written in two pieces: with Nagle's algorithm the second one waits 40 ms.
-    disable_nagle_algorithm = True
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: what happens in the cloud is told by who did it."""

@@ -11,7 +11,7 @@ wire.kill_after(3)                                        # the process dies, an
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from io import BytesIO
 from itertools import count
@@ -183,15 +183,17 @@ def _can_say(request: Any, status: int) -> bool:
     return status != HTTPStatus.OK or request.method in {"PUT", "POST"}
 
 
-def respond(request: Any, status: int, body: str) -> AWSResponse:
-    """An answer that S3 never gave."""
-    return AWSResponse(request.url, status, HTTPHeaders(), _Raw(body.encode()))
+def respond(
+    request: Any, status: int, body: bytes, *, headers: Mapping[str, str] | None = None
+) -> AWSResponse:
+    """An answer to the request, S3's own or one that it never gave."""
+    return AWSResponse(request.url, status, HTTPHeaders.from_dict(headers or {}), _Raw(body))
 
 
 def _error(request: Any, status: int, code: str) -> AWSResponse:
     # The answer to a HEAD has no body, whatever went wrong.
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
-    return respond(request, status, "" if request.method == "HEAD" else body)
+    return respond(request, status, b"" if request.method == "HEAD" else body.encode())
 
 
 class _Raw(BytesIO):

@@ -32,7 +32,7 @@ def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) ->
 
     Raises Refused for a request that is not known here.
     """
-    operation = (call.method, "&".join(sorted(call.query.keys() - _MODIFIERS)))
+    operation = (call.method, call.subresource)
     if call.key and operation in _WRITES:
         return _write_checks(call, now=now, source_is_tagged=source_is_tagged)
     if call.key and operation in _OBJECT_ACTIONS:
@@ -134,17 +134,6 @@ def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, st
         context["s3:object-lock-remaining-retention-days"] = str(days)
     return context
 
-
-# Query parameters that say how, not what. Every other one names an operation.
-_MODIFIERS = frozenset(
-    """
-    versionId x-id prefix delimiter marker max-keys encoding-type list-type continuation-token
-    start-after fetch-owner key-marker version-id-marker upload-id-marker max-uploads
-    part-number-marker max-parts max-buckets bucket-region response-cache-control
-    response-content-disposition response-content-encoding response-content-language
-    response-content-type response-expires
-    """.split()  # noqa: SIM905 - a column of 24 lines would say no more
-)
 
 _WRITE_KEYS = (
     "if-match",

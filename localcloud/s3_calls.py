@@ -21,6 +21,23 @@ class S3Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+    @property
+    def subresource(self) -> str:
+        """What the query asks for, beside how: `partNumber&uploadId`; mostly nothing."""
+        return "&".join(sorted(self.query.keys() - _MODIFIERS))
+
+    @property
+    def operation(self) -> str:
+        """S3's name of the operation, where it is one that moves objects; else nothing."""
+        copies = "Copy" if "x-amz-copy-source" in self.headers else ""
+        match self.method, bool(self.key), self.subresource:
+            case "PUT", True, "":
+                return "CopyObject" if copies else "PutObject"
+            case "PUT", True, "partNumber&uploadId":
+                return f"UploadPart{copies}"
+            case operation:
+                return _OPERATIONS.get(operation, "")
+
 
 def read_s3_call(request: HttpRequest) -> S3Call:
     """Raises Refused for what is not plainly path-style: moto might read another bucket from it."""
@@ -66,3 +83,27 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# Query parameters that say how, not what. Every other one names an operation.
+_MODIFIERS = frozenset(
+    """
+    versionId x-id prefix delimiter marker max-keys encoding-type list-type continuation-token
+    start-after fetch-owner key-marker version-id-marker upload-id-marker max-uploads
+    part-number-marker max-parts max-buckets bucket-region response-cache-control
+    response-content-disposition response-content-encoding response-content-language
+    response-content-type response-expires
+    """.split()  # noqa: SIM905 - a column of 24 lines would say no more
+)
+
+# Method, whether it names a key, and what the query asks for.
+_OPERATIONS = {
+    ("HEAD", True, ""): "HeadObject",
+    ("GET", True, ""): "GetObject",
+    ("DELETE", True, ""): "DeleteObject",
+    ("POST", True, "uploads"): "CreateMultipartUpload",
+    ("GET", True, "uploadId"): "ListParts",
+    ("POST", True, "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", True, "uploadId"): "AbortMultipartUpload",
+    ("GET", False, "uploads"): "ListMultipartUploads",
+}

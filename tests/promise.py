@@ -63,11 +63,7 @@ def look() -> Holdings:
         incoming=tuple(one for held in _versions(bucket(INCOMING)).values() for one in held),
         vault=_versions(vault),
         unfinished=tuple(
-            (
-                upload.key_name,
-                id_,
-                tuple((n, part.etag) for n, part in sorted(upload.parts.items())),
-            )
+            (upload.key_name, id_, _parts(upload))
             for id_, upload in sorted(vault.multiparts.items())
         ),
     )

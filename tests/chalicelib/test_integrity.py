@@ -123,7 +123,7 @@ def as_large_as(world: World, size: int, checksum: dict[str, str]) -> None:
 
 
 def answering(xml: str) -> Fault:
-    return lambda request, _: respond(request, 200, f"<?xml version='1.0'?>{xml}")
+    return lambda request, _: respond(request, 200, f"<?xml version='1.0'?>{xml}".encode())
 
 
 COPIED = answering("<CopyPartResult><ETag>x</ETag></CopyPartResult>")
@@ -223,7 +223,7 @@ def test_a_stored_backup_with_a_wrong_checksum_is_noticed_before_the_upload_is_r
     either_path: World, wire: Wire
 ) -> None:
     notice = either_path.upload(b"several parts", at=NOON)
-    wire.fail("DeleteObject", *[lambda request, _: respond(request, 403, "")] * 2)
+    wire.fail("DeleteObject", *[lambda request, _: respond(request, 403, b"")] * 2)
     with pytest.raises(ClientError):
         either_path.promote(notice)
     key_in("backups2", SLOT).checksum_value = encoded(digest(b"other bytes", "CRC32"))

@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from localcloud.__main__ import show_log_line
-from localcloud.cloud import PortTaken, running
+from localcloud.cloud import running
 from localcloud.deployment import DeployError
+from localcloud.serving import PortTaken
 from tests.project import copy_project
 
 

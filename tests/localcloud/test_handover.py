@@ -1,6 +1,7 @@
 """A copy that takes longer than one run of the deployed app goes on in a next run of it."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -42,6 +43,15 @@ def test_the_deployed_app_hands_a_copy_over_to_its_next_run(cloud):
     [continued], [promoted] = first.payload["outcomes"], second.payload["outcomes"]
     assert (continued["outcome"], promoted["outcome"]) == ("continued", "promoted")
     assert second.event == first.event | {"handover": continued["handover"]}
+    assert Counter(cloud.faults.sent) == {
+        "HeadObject": 5,
+        "CreateMultipartUpload": 1,
+        "ListMultipartUploads": 2,
+        "ListParts": 1,
+        "UploadPartCopy": 2,
+        "CompleteMultipartUpload": 1,
+        "DeleteObject": 1,
+    }
 
     administrator = cloud.session(cloud.administrator).client("s3")
     stored = administrator.get_object(Bucket="backups2", Key=promoted["slot"])
