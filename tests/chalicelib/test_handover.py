@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,19 +49,24 @@ def copied_parts(wire: Wire) -> list[int]:
     return [sent["PartNumber"] for name, sent in wire.calls if name == "UploadPartCopy"]
 
 
+@pytest.mark.parametrize("parts", range(1, 10))
 def test_what_takes_several_runs_is_copied_part_by_part_and_no_part_twice(
-    here: World, wire: Wire
+    here: World, wire: Wire, parts: int
 ) -> None:
     notice = here.upload(BODY, at=EVENING)
+    runs = math.ceil(10 / parts)
     handed, outcomes = None, []
-    for _ in range(4):
-        record = run(here, notice, parts=3, handed=handed)
+    for _ in range(runs):
+        record = run(here, notice, parts=parts, handed=handed)
         outcomes.append((record.outcome, record.handover and record.handover.run))
         handed = record.handover
         if handed:
             assert here.bodies() == {}
             assert here.incoming() == [DAILY]
-    assert outcomes == [("continued", 2), ("continued", 3), ("continued", 4), ("promoted", None)]
+    assert outcomes == [
+        *(("continued", number) for number in range(2, runs + 1)),
+        ("promoted", None),
+    ]
     assert here.bodies() == {SLOT: BODY}
     assert here.incoming() == []
     assert here.unfinished() == []
