@@ -12,6 +12,7 @@ from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from localcloud import iam
 from localcloud.events import Requester, requester
 from localcloud.http_requests import HttpRequest, Refused, denied, read_request, refuse
+from localcloud.iam_operators import UnsupportedPolicy
 from localcloud.principals import Caller, Credentials, find_caller, find_role
 from localcloud.s3_actions import S3Check, s3_checks
 from localcloud.s3_calls import copy_source, read_s3_call
@@ -47,7 +48,7 @@ class Authorization:
                 _authorize_other(request, caller)
         except Refused as refused:
             return refuse(request, refused, start_response)
-        except iam.UnsupportedPolicy as error:
+        except UnsupportedPolicy as error:
             unable = Refused(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
             return refuse(request, unable, start_response)
         sender = Requester(principal_id=caller.principal_id, source_ip=request.source_ip)

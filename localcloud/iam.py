@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any
+
+from localcloud.iam_operators import OPERATORS, UnsupportedPolicy, boolean, like, tokens
 
 Policy = Mapping[str, Any]
 
@@ -55,10 +56,6 @@ class Effect(StrEnum):
     ALLOW = "allow"
     EXPLICIT_DENY = "explicit deny"
     IMPLICIT_DENY = "implicit deny"
-
-
-class UnsupportedPolicy(ValueError):
-    """A policy says something that is not understood here."""
 
 
 def evaluate(
@@ -108,14 +105,14 @@ def _applies(statement: Policy, request: Request) -> bool:
 
 def _selects(statement: Policy, element: str, value: str, spelled: Callable[[str], str]) -> bool:
     if element in statement:
-        return any(_like(spelled(pattern), value) for pattern in listed(statement[element]))
-    return not any(_like(spelled(p), value) for p in listed(statement[f"Not{element}"]))
+        return any(like(spelled(pattern), value) for pattern in listed(statement[element]))
+    return not any(like(spelled(p), value) for p in listed(statement[f"Not{element}"]))
 
 
 def _holds(operator: str, values: list[str], value: str | None) -> bool:
     if operator == "Null":
-        return str(value is None).lower() in map(_boolean, values)
-    matches, negated = _OPERATORS[operator.removesuffix("IfExists")]
+        return str(value is None).lower() in map(boolean, values)
+    matches, negated = OPERATORS[operator.removesuffix("IfExists")]
     if value is None:
         # A negated operator matches what is not there, with and without IfExists.
         return negated or operator.endswith("IfExists")
@@ -148,7 +145,7 @@ def _statements(policy: Policy, *, of_resource: bool = False) -> list[Policy]:
             raise UnsupportedPolicy(f"This statement is not understood: {dict(statement)}")
         for element in elements & {*_ACTIONS, *_RESOURCES}:
             for pattern in listed(statement[element]):
-                _tokens(pattern)
+                tokens(pattern)
         if of_resource:
             _principals(statement)
         for operator, key, values in _asks(statement):
@@ -178,91 +175,11 @@ def _understand(operator: str, key: str, values: list[str]) -> None:
     if key not in CONDITION_KEYS:
         raise UnsupportedPolicy(f"No request here carries the condition key {key}")
     name = "Bool" if operator == "Null" else operator.removesuffix("IfExists")
-    if name not in _OPERATORS:
+    if name not in OPERATORS:
         raise UnsupportedPolicy(f"The condition operator {operator} is not understood")
-    matches, _ = _OPERATORS[name]
+    matches, _ = OPERATORS[name]
     for value in values:
         matches(value, value)
-
-
-def _bool(wanted: str, value: str) -> bool:
-    return _boolean(wanted) == value.lower()
-
-
-def _boolean(text: str) -> str:
-    if text.lower() not in ("true", "false"):
-        raise UnsupportedPolicy(f"Neither true nor false: {text!r}")
-    return text.lower()
-
-
-def _equals(wanted: str, value: str) -> bool:
-    return "".join(char for char, _ in _tokens(wanted)) == value
-
-
-def _equals_ignoring_case(wanted: str, value: str) -> bool:
-    return _equals(wanted.lower(), value.lower())
-
-
-def _like(wanted: str, value: str) -> bool:
-    return _pattern(wanted).fullmatch(value) is not None
-
-
-def _arn_like(wanted: str, value: str) -> bool:
-    if wanted.count(":") < _ARN_COLONS:
-        raise UnsupportedPolicy(f"Not an ARN: {wanted!r}")
-    patterns, parts = wanted.split(":", _ARN_COLONS), value.split(":", _ARN_COLONS)
-    return len(patterns) == len(parts) and all(map(_like, patterns, parts))
-
-
-_ARN_COLONS = 5  # arn:partition:service:region:account:resource, which may hold colons itself
-
-
-def _numeric(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    def matches(wanted: str, value: str) -> bool:
-        try:
-            return compare(float(value), float(wanted))
-        except ValueError:
-            raise UnsupportedPolicy(f"Not both are numbers: {wanted!r}, {value!r}") from None
-
-    return matches
-
-
-# Each with whether it is negated.
-_OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
-    "Bool": (_bool, False),
-    "StringEquals": (_equals, False),
-    "StringNotEquals": (_equals, True),
-    "StringEqualsIgnoreCase": (_equals_ignoring_case, False),
-    "StringNotEqualsIgnoreCase": (_equals_ignoring_case, True),
-    "StringLike": (_like, False),
-    "StringNotLike": (_like, True),
-    "ArnEquals": (_arn_like, False),
-    "ArnNotEquals": (_arn_like, True),
-    "ArnLike": (_arn_like, False),
-    "ArnNotLike": (_arn_like, True),
-    "NumericEquals": (_numeric(float.__eq__), False),
-    "NumericNotEquals": (_numeric(float.__eq__), True),
-    "NumericLessThan": (_numeric(float.__lt__), False),
-    "NumericLessThanEquals": (_numeric(float.__le__), False),
-    "NumericGreaterThan": (_numeric(float.__gt__), False),
-    "NumericGreaterThanEquals": (_numeric(float.__ge__), False),
-}
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    wildcards = {"*": ".*", "?": "."}
-    return re.compile(
-        "".join(wildcards[c] if wild else re.escape(c) for c, wild in _tokens(text)), re.DOTALL
-    )
-
-
-def _tokens(text: str) -> list[tuple[str, bool]]:
-    """Each character, and whether it is a wildcard: `${*}`, `${?}` and `${$}` are not."""
-    tokens = re.findall(r"\$\{[*?$]\}|\$\{|.", text, re.DOTALL)
-    if "${" in tokens:
-        raise UnsupportedPolicy(f"Policy variables are not understood: {text!r}")
-    return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in tokens]
 
 
 def listed(value: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from moto.sts.models import STSBackend
 
 from admin.permissions import LARGEST_OF_A_USER
 from localcloud import iam
+from localcloud.iam_operators import UnsupportedPolicy
 from localcloud.principals import Credentials, find_caller, find_role
 
 _DECISIONS = {
@@ -70,7 +71,7 @@ def _simulate(self: IamResponse) -> ActionResult:
         request = iam.Request(principal=role.arn, action=action, resource=resource, context=context)
         try:
             return _DECISIONS[iam.evaluate(request, identity=[*role.policies, *given])]
-        except iam.UnsupportedPolicy as error:
+        except UnsupportedPolicy as error:
             raise InvalidInput(str(error)) from None
 
     results: list[dict[str, Any]] = [

@@ -10,6 +10,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from localcloud import iam
+from localcloud.iam_operators import UnsupportedPolicy
 
 _ADMINISTRATOR = "arn:aws:iam::123456789012:user/administrator"
 
@@ -52,14 +53,14 @@ class Role:
 def find_role(arn: str) -> Role | None:
     """The role of that ARN; None if there is none.
 
-    Raises `iam.UnsupportedPolicy` for one with a permissions boundary.
+    Raises `UnsupportedPolicy` for one with a permissions boundary.
     """
     if not re.match(r"arn:aws:iam::\d{12}:role/", arn):
         return None
     for role in list(iam_backends[arn.split(":")[4]]["aws"].roles.values()):
         if role.arn == arn:
             if role.permissions_boundary:
-                raise iam.UnsupportedPolicy(f"{arn} has a permissions boundary")
+                raise UnsupportedPolicy(f"{arn} has a permissions boundary")
             trust = json.loads(role.assume_role_policy_document)
             return Role(arn=arn, trust=trust, policies=_policies(role))
     return None
@@ -68,7 +69,7 @@ def find_role(arn: str) -> Role | None:
 def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
     """Whose access key `key` is; None if it is nobody's, inactive, or of a session that ended.
 
-    Raises `iam.UnsupportedPolicy` for a session that is allowed less than its role.
+    Raises `UnsupportedPolicy` for a session that is allowed less than its role.
     """
     if key == administrator.access_key_id:
         return Caller(
@@ -106,7 +107,7 @@ def _assumed_role(key: str) -> Caller | None:
         for session in list(sts_backends[account]["aws"].assumed_roles):
             if session.access_key_id == key and session.expiration > utcnow():
                 if session.policy:
-                    raise iam.UnsupportedPolicy(f"{session.arn} has a session policy")
+                    raise UnsupportedPolicy(f"{session.arn} has a session policy")
                 role = find_role(session.role_arn)
                 return Caller(
                     arn=session.arn,

@@ -1,0 +1,91 @@
+"""How IAM compares what a policy wants with what a request has: operators, and wildcards."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+
+class UnsupportedPolicy(ValueError):
+    """A policy says something that is not understood here."""
+
+
+def _bool(wanted: str, value: str) -> bool:
+    return boolean(wanted) == value.lower()
+
+
+def boolean(text: str) -> str:
+    """`true` or `false`, however a policy writes it. Raises UnsupportedPolicy."""
+    if text.lower() not in ("true", "false"):
+        raise UnsupportedPolicy(f"Neither true nor false: {text!r}")
+    return text.lower()
+
+
+def _equals(wanted: str, value: str) -> bool:
+    return "".join(char for char, _ in tokens(wanted)) == value
+
+
+def _equals_ignoring_case(wanted: str, value: str) -> bool:
+    return _equals(wanted.lower(), value.lower())
+
+
+def like(wanted: str, value: str) -> bool:
+    """Whether `value` is as `wanted` says, whose `*` and `?` are wildcards."""
+    return _pattern(wanted).fullmatch(value) is not None
+
+
+def _arn_like(wanted: str, value: str) -> bool:
+    if wanted.count(":") < _ARN_COLONS:
+        raise UnsupportedPolicy(f"Not an ARN: {wanted!r}")
+    patterns, parts = wanted.split(":", _ARN_COLONS), value.split(":", _ARN_COLONS)
+    return len(patterns) == len(parts) and all(map(like, patterns, parts))
+
+
+_ARN_COLONS = 5  # arn:partition:service:region:account:resource, which may hold colons itself
+
+
+def _numeric(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    def matches(wanted: str, value: str) -> bool:
+        try:
+            return compare(float(value), float(wanted))
+        except ValueError:
+            raise UnsupportedPolicy(f"Not both are numbers: {wanted!r}, {value!r}") from None
+
+    return matches
+
+
+# Each with whether it is negated.
+OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
+    "Bool": (_bool, False),
+    "StringEquals": (_equals, False),
+    "StringNotEquals": (_equals, True),
+    "StringEqualsIgnoreCase": (_equals_ignoring_case, False),
+    "StringNotEqualsIgnoreCase": (_equals_ignoring_case, True),
+    "StringLike": (like, False),
+    "StringNotLike": (like, True),
+    "ArnEquals": (_arn_like, False),
+    "ArnNotEquals": (_arn_like, True),
+    "ArnLike": (_arn_like, False),
+    "ArnNotLike": (_arn_like, True),
+    "NumericEquals": (_numeric(float.__eq__), False),
+    "NumericNotEquals": (_numeric(float.__eq__), True),
+    "NumericLessThan": (_numeric(float.__lt__), False),
+    "NumericLessThanEquals": (_numeric(float.__le__), False),
+    "NumericGreaterThan": (_numeric(float.__gt__), False),
+    "NumericGreaterThanEquals": (_numeric(float.__ge__), False),
+}
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    wildcards = {"*": ".*", "?": "."}
+    return re.compile(
+        "".join(wildcards[c] if wild else re.escape(c) for c, wild in tokens(text)), re.DOTALL
+    )
+
+
+def tokens(text: str) -> list[tuple[str, bool]]:
+    """Each character, and whether it is a wildcard: `${*}`, `${?}` and `${$}` are not."""
+    found = re.findall(r"\$\{[*?$]\}|\$\{|.", text, re.DOTALL)
+    if "${" in found:
+        raise UnsupportedPolicy(f"Policy variables are not understood: {text!r}")
+    return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in found]
