@@ -20,15 +20,15 @@ from benchmarks.tables import Target, table
 
 GIB = 1024**3
 SIZES = {
-    "10MB": 10_000_000,
-    "250MB": 250_000_000,
-    "5GiB": 5 * GIB,
-    "100GiB": 100 * GIB,
-    "1TiB": 1024 * GIB,
-    "20TiB": 20 * 1024 * GIB,
+    "10 MB": 10_000_000,
+    "250 MB": 250_000_000,
+    "5 GiB": 5 * GIB,
+    "100 GiB": 100 * GIB,
+    "1 TiB": 1024 * GIB,
+    "20 TiB": 20 * 1024 * GIB,
 }
 # Those that are run a second time by the wall's clock: by the model they take seconds.
-ALSO_BY_THE_WALL = set(product(("ours", "boto3 copy()"), ("10MB", "250MB", "5GiB")))
+ALSO_BY_THE_WALL = set(product(("ours", "boto3 copy()"), ("10 MB", "250 MB", "5 GiB")))
 UPLOAD = "backups1/sql.gz.gpg"
 
 
@@ -182,26 +182,26 @@ def _targets(runs: Sequence[Run]) -> list[Target]:
                 )
             )
 
-    times("5GiB", "boto3 copy()", 8)
-    times("5GiB", "aws s3 mv", 8)
-    times("5GiB", "CopyObject", 60)
-    times("5GiB", "s3cmd mv", 60)
-    requests("5GiB", 140)
-    bound("5GiB", 1.5)
-    times("100GiB", "boto3 copy()", 20)
-    bound("100GiB", 1.5)
-    times("250MB", "boto3 copy()", 1.2)
-    requests("250MB", 20)
-    requests("10MB", 5)
+    times("5 GiB", "boto3 copy()", 8)
+    times("5 GiB", "aws s3 mv", 8)
+    times("5 GiB", "CopyObject", 60)
+    times("5 GiB", "s3cmd mv", 60)
+    requests("5 GiB", 140)
+    bound("5 GiB", 1.5)
+    times("100 GiB", "boto3 copy()", 20)
+    bound("100 GiB", 1.5)
+    times("250 MB", "boto3 copy()", 1.2)
+    requests("250 MB", 20)
+    requests("10 MB", 5)
     targets += _memory_targets(found)
-    if ("ours", "20TiB") in found:
-        seen = found["ours", "20TiB"].seen
+    if ("ours", "20 TiB") in found:
+        seen = found["ours", "20 TiB"].seen
         assert seen
         runs_used = 1 + seen.requests.get("invoke", 0)
         targets.append(
             Target(
                 "20TiB: over several runs, no part copied twice",
-                met=runs_used > 1 and seen.copied == SIZES["20TiB"] and not seen.copied_twice,
+                met=runs_used > 1 and seen.copied == SIZES["20 TiB"] and not seen.copied_twice,
                 measured=f"{runs_used} runs, {seen.copied_twice} parts twice",
             )
         )
@@ -209,7 +209,7 @@ def _targets(runs: Sequence[Run]) -> list[Target]:
 
 
 def _memory_targets(found: dict[tuple[str, str], Run]) -> list[Target]:
-    small = found.get(("ours", "10MB"))
+    small = found.get(("ours", "10 MB"))
     if not small or not small.seen:
         return []
     targets = []
@@ -219,7 +219,7 @@ def _memory_targets(found: dict[tuple[str, str], Run]) -> list[Target]:
             most = 1.3 * small.seen.megabytes + 2 * run.seen.streams
             targets.append(
                 Target(
-                    f"{size}: peak at most {most:.0f} MB (1.3 x that of 10MB + 2 per stream)",
+                    f"{size}: peak at most {most:.0f} MB (1.3 x that of 10 MB + 2 per stream)",
                     met=run.seen.megabytes <= most,
                     measured=f"{run.seen.megabytes:.0f} MB",
                 )
