@@ -18,8 +18,8 @@ from admin.drill_command import rehearse
 from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, Lock, Wishes
 from admin.setup_command import SetupRefused, set_up
 from admin.stage import Stage, StageError, read_stage
-from chalicelib.policy import PolicyError
 from chalicelib.policy_file import read_policy
+from chalicelib.rules import PolicyError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

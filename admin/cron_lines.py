@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from chalicelib.naming import Unit
-from chalicelib.policy import Policy, Rule
+from chalicelib.policy import Policy
+from chalicelib.rules import Rule
 
 # Soon after a period has begun, so that a second attempt still belongs to it; away from the full
 # hour, when everybody's jobs start, from midnight, and from the hours in which clocks change.

@@ -18,8 +18,9 @@ from admin.stage import (
     read_stage,
     written_lock,
 )
-from chalicelib.policy import Policy, PolicyError
+from chalicelib.policy import Policy
 from chalicelib.policy_file import read_policy
+from chalicelib.rules import PolicyError
 
 TOPIC = "ALERT_TOPIC_ARN"
 

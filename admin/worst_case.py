@@ -2,7 +2,8 @@
 
 from admin.account import Account
 from admin.live_buckets import each_object
-from chalicelib.policy import Policy, Rule
+from chalicelib.policy import Policy
+from chalicelib.rules import Rule
 
 # us-east-1, indicative (aws.amazon.com/s3/pricing): dollars per GB and month.
 PRICES = {

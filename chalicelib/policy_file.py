@@ -10,7 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.naming import Pattern, PatternError
-from chalicelib.policy import Archive, Policy, PolicyError, Rule
+from chalicelib.policy import Policy
+from chalicelib.rules import Archive, PolicyError, Rule
 
 POLICY_FILE = Path(__file__).with_name("policy.toml")
 

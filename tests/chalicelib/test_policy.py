@@ -10,13 +10,12 @@ from chalicelib.policy import (
     DeleteMarker,
     Outcome,
     Policy,
-    PolicyError,
-    Rule,
     Sealed,
     Stored,
     Upload,
     decide,
 )
+from chalicelib.rules import PolicyError, Rule
 
 NOW = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 ZONE = ZoneInfo("Etc/UTC")

@@ -1,0 +1,106 @@
+"""The rules of a policy: what one may say of a kind of backup, and what is refused, and why."""
+
+import re
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from chalicelib.naming import Pattern
+
+# S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
+LONGEST_KEY = 1024
+# The server that `backups drill` plays, in every policy: no other may have its name.
+DRILL = "drill"
+# First path segments that rehearsals and reports use for themselves.
+RESERVED = frozenset({DRILL, "contested"})
+# From the readiest to the cheapest; S3 moves objects only downwards (S3 user guide, "Transitioning
+# objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
+COLDNESS = ("STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
+STORAGE_CLASSES = COLDNESS[:3]
+# S3 moves nothing into this class earlier (S3 user guide, ibid.).
+STANDARD_IA_AFTER_DAYS = 30
+
+# S3's "safe characters" without `*`, which IAM reads as a wildcard: permissions name exact keys.
+_KEY = re.compile(r"[A-Za-z0-9!_.'()/-]+")
+
+
+class PolicyError(ValueError):
+    """A policy that would not keep its promise. The message names the value and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One kind of backup: the key it is uploaded as, and the names it is stored under.
+
+    Sizes are in bytes; an upload outside `min_bytes` to `max_bytes` (None: no limit) is rejected.
+    """
+
+    upload: str
+    store_as: Pattern
+    timezone: ZoneInfo
+    min_bytes: int = 1
+    max_bytes: int | None = None
+    storage_class: str = "STANDARD"
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be uploaded, stored or measured."""
+        _check_key("upload", self.upload)
+        _check_key("store_as", self.store_as.text)
+        if self.min_bytes < 1:
+            raise PolicyError(
+                f"min_bytes = {self.min_bytes} must be 1 or more: an empty file is no backup"
+            )
+        if self.max_bytes is not None and self.max_bytes < self.min_bytes:
+            raise PolicyError(
+                f"max_bytes = {self.max_bytes} must not be less than min_bytes, {self.min_bytes}"
+            )
+        if self.storage_class not in STORAGE_CLASSES:
+            raise PolicyError(
+                f'storage_class = "{self.storage_class}" must be one of '
+                + ", ".join(STORAGE_CLASSES)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """When stored backups move to a cheaper storage class (in days), and to which."""
+
+    after_days: int
+    to: str
+
+    def __post_init__(self) -> None:
+        """Refuse what S3's lifecycle would refuse."""
+        if self.to not in COLDNESS[1:]:
+            raise PolicyError(f'archive to = "{self.to}" must be one of ' + ", ".join(COLDNESS[1:]))
+        least = STANDARD_IA_AFTER_DAYS if self.to == "STANDARD_IA" else 1
+        if self.after_days < least:
+            raise PolicyError(
+                f"archive after_days = {self.after_days} must be {least} or more to {self.to}"
+            )
+
+
+def _check_key(setting: str, key: str) -> None:
+    """Refuse what S3, IAM or a shell would not take literally. (Directives count as digits.)"""
+    literal = re.sub("%[A-Za-z]", "0", key)
+    segments = literal.split("/")
+    shown = f'{setting} = "{key[:60]}"'
+    if {"", ".", ".."} & set(segments):
+        raise PolicyError(
+            f"{shown} must be a plain name such as backup.tar.gz.gpg: not empty, no / at either "
+            "end, nothing but names between slashes"
+        )
+    if not _KEY.fullmatch(literal):
+        raise PolicyError(
+            f"{shown} may only have letters, digits and / ! - _ . ' ( ), which S3 and IAM both "
+            "take literally; rename it"
+        )
+    if segments[0] in RESERVED:
+        raise PolicyError(f'{shown} begins with "{segments[0]}", which is reserved; rename it')
+
+
+# What a rehearsal uploads. It can be repeated every minute, and costs next to nothing.
+REHEARSAL = Rule(
+    upload="rehearsal",
+    store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),
+    timezone=ZoneInfo("Etc/UTC"),
+    max_bytes=64 * 1024,
+)
