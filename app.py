@@ -22,9 +22,8 @@ promoter = Promoter(
     s3=boto3.client(
         "s3",
         config=Config(
-            # A copy of 5 GiB by one request answers after a minute and a half; five of these
-            # must fit into the run. Five attempts wait for some 15 seconds between them.
-            read_timeout=150,
+            # Five attempts must fit into a run, and wait for some 15 seconds between them.
+            read_timeout=limits.patience,
             connect_timeout=10,
             max_pool_connections=limits.streams,
             retries={"mode": "standard", "total_max_attempts": 5},

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from chalicelib.part_plan import LARGEST_PART
 
 # Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
@@ -72,10 +70,3 @@ class Destination:
 def expected_owner(owner: str | None, *, of: str = "") -> dict[str, Any]:
     """Let S3 refuse a request if the bucket (`of="Source"`: the source's) is somebody else's."""
     return {f"Expected{of}BucketOwner": owner} if owner else {}
-
-
-def error_code(error: Exception) -> str:
-    """AWS's own code for an error (`NoSuchKey`); empty where AWS did not answer."""
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
-    return ""

@@ -9,11 +9,11 @@ from chalicelib.copy_ends import (
     FULL_OBJECT_IN_PARTS,
     Destination,
     Source,
-    error_code,
     expected_owner,
 )
 from chalicelib.copying_in_parts import Copied, Interrupted, copy_in_parts
 from chalicelib.part_plan import Limits
+from chalicelib.s3_errors import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,14 +29,15 @@ def copy(
     source: Source,
     destination: Destination,
     limits: Limits,
-    seconds_left: Callable[[], float],
+    seconds_left: Callable[[], float] | None = None,
     upload_id: str | None = None,
 ) -> Copied | Interrupted:
     """Copy exactly `source` to `destination`, which must not exist, with nothing but its bytes.
 
-    No part is started that could not end in the seconds that are left; a copy by one request is
-    always started. `upload_id` is of a copy of this very source that was interrupted: its parts
-    are not copied again, but only who handed it over knows that they are this source's.
+    No part is started that could not end in the seconds that are left (None: there is no end, and
+    nobody goes on); a copy by one request is always started. `upload_id` is of a copy of this very
+    source that was interrupted: its parts are not copied again, but only who handed it over knows
+    that they are this source's.
     Raises ClientError or BotoCoreError. No such error says by itself whether the copy was made.
     """
     if upload_id is None and is_single(source, limits):

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.copy_ends import Destination, Source, error_code, expected_owner
+from chalicelib.copy_ends import Destination, Source, expected_owner
 from chalicelib.part_plan import Limits, Part, plan_parts, seconds_to_end
+from chalicelib.s3_errors import error_code, may_pass
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# While S3 makes room for more requests it refuses some. botocore tries each again, but all of a
-# client's together some hundred times: too few for many streams. With `pause` it lasts two minutes.
-SLOW_DOWN = frozenset({"SlowDown", "ServiceUnavailable"})
-SLOW_DOWN_ATTEMPTS = 10
+# botocore tries each request again, but all of a client's together only some hundred times: too few
+# for many streams, of which S3 refuses some while it makes room. With `pause` these last a minute.
+PART_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,15 @@ class Copied:
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupted:
-    """The time was up: `added` parts were copied, `missing` are. `upload_id` goes on with it."""
+    """The time was up, or S3 out of reach: `added` parts were copied, `missing` are.
+
+    `upload_id` goes on with it; `cause` is S3's last error (None: the time was up).
+    """
 
     upload_id: str
     added: int
     missing: int
+    cause: Exception | None = None
 
 
 def copy_in_parts(
@@ -56,7 +60,7 @@ def copy_in_parts(
     source: Source,
     destination: Destination,
     limits: Limits,
-    seconds_left: Callable[[], float],
+    seconds_left: Callable[[], float] | None,
     upload_id: str | None,
 ) -> Copied | Interrupted:
     """Copy as `copying.copy` promises. What fails is aborted; what is interrupted is not."""
@@ -64,10 +68,7 @@ def copy_in_parts(
     resumed = _resume(s3, source, destination, upload_id, plan) if upload_id else None
     upload, there = resumed or (_begin(s3, source, destination), {})
     missing = [part for part in plan if part.number not in there]
-
-    def copy_part(part: Part) -> str | None:
-        return upload.copy_part(part, limits, seconds_left)
-
+    turn = _Turn(seconds_left=seconds_left, limits=limits)
     try:
         # Leaving the pool waits for the parts under way: what is aborted before they end stays.
         with ThreadPoolExecutor(max_workers=limits.streams) as pool:
@@ -75,17 +76,23 @@ def copy_in_parts(
             listing = pool.submit(
                 unfinished, s3, bucket=destination.bucket, owner=destination.owner
             )
-            etags = pool.map(copy_part, missing)
+            etags = pool.map(lambda part: upload.copy_part(part, turn), missing)
             there |= {part.number: etag for part, etag in zip(missing, etags, strict=True) if etag}
-        if lacking := len(plan) - len(there):
-            return Interrupted(upload_id=upload.id, added=len(missing) - lacking, missing=lacking)
-        checked = upload.complete(there)
+        lacking = len(plan) - len(there)
+        proven = None if lacking else upload.complete(there, turn)
     except BaseException as error:
         upload.abandon(error)
         raise
+    if proven is None:
+        return Interrupted(
+            upload_id=upload.id,
+            added=len(missing) - lacking,
+            missing=lacking,
+            cause=turn.given_up,
+        )
     return Copied(
         # What the object carries was said when the upload was begun: not by this run, if resumed.
-        proven=checked and not resumed,
+        proven=proven and not resumed,
         others=lambda: [one for one in listing.result() if one.upload_id != upload.id],
     )
 
@@ -113,6 +120,27 @@ def abort(s3: "S3Client", what: Unfinished, *, bucket: str, owner: str | None) -
             raise
 
 
+@dataclass(kw_only=True)
+class _Turn:
+    """How long a run goes on with a copy, and the error for which it has given up, if it has."""
+
+    limits: Limits
+    seconds_left: Callable[[], float] | None
+    given_up: Exception | None = None
+
+    def has_time_for(self, part: Part) -> bool:
+        """Whether the part can still be started."""
+        if self.seconds_left is None:
+            return True
+        return not self.given_up and self.seconds_left() >= seconds_to_end(part.size, self.limits)
+
+    def give_up(self, error: Exception) -> None:
+        """Leave the rest to the next run, if there is one and the error may pass; else raise."""
+        if self.seconds_left is None or not may_pass(error):
+            raise error
+        self.given_up = error
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Upload:
     """The multipart upload of one copy."""
@@ -122,12 +150,10 @@ class _Upload:
     destination: Destination
     id: str
 
-    def copy_part(
-        self, part: Part, limits: Limits, seconds_left: Callable[[], float]
-    ) -> str | None:
-        """The ETag of the part; None if it could not be copied in the time that is left."""
+    def copy_part(self, part: Part, turn: _Turn) -> str | None:
+        """The ETag of the part; None if it is left to the next run."""
         for attempt in count(1):
-            if seconds_left() < seconds_to_end(part.size, limits):
+            if not turn.has_time_for(part):
                 break
             try:
                 return self.s3.upload_part_copy(
@@ -137,28 +163,35 @@ class _Upload:
                     CopySourceRange=f"bytes={part.first}-{part.last}",
                     **self.source.pinned,
                 )["CopyPartResult"]["ETag"]
-            except ClientError as error:
-                if error_code(error) not in SLOW_DOWN or attempt == SLOW_DOWN_ATTEMPTS:
-                    raise
+            except (ClientError, BotoCoreError) as error:
+                if attempt == PART_ATTEMPTS or not may_pass(error):
+                    turn.give_up(error)
+                    break
             # Not all streams at the same moment again.
-            time.sleep(limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
+            time.sleep(turn.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
         return None
 
-    def complete(self, etags: Mapping[int, str]) -> bool:
-        """Let S3 make the object if size and checksum are right; whether its answer says so."""
+    def complete(self, etags: Mapping[int, str], turn: _Turn) -> bool | None:
+        """Let S3 make the object if size and checksum are right; whether its answer says so.
+
+        None if it is left to the next run.
+        """
         checksum = self.source.kept_checksum
         expected: dict[str, Any] = {f"Checksum{checksum[0]}": checksum[1]} if checksum else {}
-        answer: Mapping[str, Any] = self.s3.complete_multipart_upload(
-            **self.destination.place,
-            UploadId=self.id,
-            IfNoneMatch="*",
-            MultipartUpload={
-                "Parts": [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
-            },
-            MpuObjectSize=self.source.size,
-            ChecksumType="FULL_OBJECT",
-            **expected,
-        )
+        parts: Any = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
+        try:
+            answer: Mapping[str, Any] = self.s3.complete_multipart_upload(
+                **self.destination.place,
+                UploadId=self.id,
+                IfNoneMatch="*",
+                MultipartUpload={"Parts": parts},
+                MpuObjectSize=self.source.size,
+                ChecksumType="FULL_OBJECT",
+                **expected,
+            )
+        except (ClientError, BotoCoreError) as error:
+            turn.give_up(error)
+            return None
         return all(answer.get(name) == value for name, value in expected.items())
 
     def abandon(self, error: BaseException) -> None:

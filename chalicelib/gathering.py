@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.copy_ends import error_code
+from chalicelib.copy_ends import expected_owner
 from chalicelib.policy import Checksum, DeleteMarker, Policy, Sealed, Slot, Stored, Upload
+from chalicelib.s3_errors import error_code, http_status
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ def gather(
 
 def look_at_slot(s3: "S3Client", settings: Settings, slot: Slot) -> Stored | DeleteMarker | None:
     """What the slot holds (None: it is free)."""
-    request: dict[str, Any] = {"Bucket": settings.vault_bucket, "Key": slot.name}
-    if settings.vault_owner:
-        request["ExpectedBucketOwner"] = settings.vault_owner
+    request: dict[str, Any] = {
+        "Bucket": settings.vault_bucket,
+        "Key": slot.name,
+        **expected_owner(settings.vault_owner),
+    }
     try:
         head = s3.head_object(**request, ChecksumMode="ENABLED")
     except ClientError as error:
-        if _status(error) != HTTPStatus.NOT_FOUND:
+        if http_status(error) != HTTPStatus.NOT_FOUND:
             raise
         headers = error.response["ResponseMetadata"]["HTTPHeaders"]
         return DeleteMarker() if headers.get("x-amz-delete-marker") == "true" else None
@@ -81,19 +84,20 @@ def real_version(version_id: str | None) -> str | None:
 def _look_at_upload(
     s3: "S3Client", settings: Settings, *, key: str, version_id: str | None
 ) -> Upload | Sealed | None:
-    request: dict[str, Any] = {"Bucket": settings.incoming_bucket, "Key": key}
-    if version_id:
-        request["VersionId"] = version_id
-    if settings.incoming_owner:
-        request["ExpectedBucketOwner"] = settings.incoming_owner
+    request: dict[str, Any] = {
+        "Bucket": settings.incoming_bucket,
+        "Key": key,
+        **({"VersionId": version_id} if version_id else {}),
+        **expected_owner(settings.incoming_owner),
+    }
     try:
         head: Mapping[str, Any] = s3.head_object(**request, ChecksumMode="ENABLED")
     except ClientError as error:
-        if _status(error) == HTTPStatus.NOT_FOUND:
+        if http_status(error) == HTTPStatus.NOT_FOUND:
             return None
-        if _status(error) == HTTPStatus.BAD_REQUEST and _is_sealed(s3, request):
+        if http_status(error) == HTTPStatus.BAD_REQUEST and _is_sealed(s3, request):
             return Sealed(key=key)
-        if _status(error) != HTTPStatus.FORBIDDEN:
+        if http_status(error) != HTTPStatus.FORBIDDEN:
             raise
         # Under a KMS key that is not ours even asking for a checksum is forbidden.
         head = s3.head_object(**request)
@@ -127,7 +131,3 @@ def _checksum(head: Mapping[str, Any]) -> Checksum | None:
         if value and head.get("ChecksumType") != "COMPOSITE":
             return Checksum(algorithm=algorithm, value=value)
     return None
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

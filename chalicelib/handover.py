@@ -2,7 +2,7 @@
 
     {"Records": [{"s3": {...}}],
      "handover": {"slot": "2026-11-23.tar.gz.gpg", "upload_id": "VXBsb2Fk...", "etag": "9b2c...",
-                  "version_id": null, "run": 2, "idle": 0}}
+                  "version_id": null, "run": 2, "idle": 0, "begun": 1}}
 
 Whoever may invoke the function can make one up. It decides nothing: both sides are looked at again,
 and it counts only for the very upload that is there, in the slot that its own time names. What no
@@ -20,10 +20,12 @@ from chalicelib.policy import Decision, Outcome, Sealed, Slot, Upload
 
 # After as many runs in a row that added no part to a copy, nobody goes on with it.
 MOST_IDLE_RUNS = 2
+# As often a copy may be begun: what fails at its end, again and again, would else never end.
+MOST_BEGINNINGS = 3
 
 
 class StalledCopyError(Exception):
-    """Run after run had no time to add anything to a copy; somebody must look."""
+    """Run after run a copy came no nearer to its end; somebody must look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Handover:
     """An interrupted copy: of which upload, into which slot, and the upload id of its parts.
 
     `run` is the number of the run that goes on with it, `idle` of how many runs just before that
-    added no part.
+    added no part, `begun` how often the copy was begun: parts that were lost are copied again.
     """
 
     slot: str
@@ -40,6 +42,7 @@ class Handover:
     version_id: str | None
     run: int
     idle: int
+    begun: int
 
     @classmethod
     def of_event(cls, event: Mapping[str, Any]) -> "Handover | None":
@@ -52,6 +55,8 @@ class Handover:
     ) -> "Handover":
         """What to hand over of a copy that was interrupted; `handed` is what began this run."""
         idle = handed.idle if handed else 0
+        begun = handed.begun if handed else 0
+        again = handed is None or handed.upload_id != copy.upload_id
         return cls(
             slot=slot.name,
             upload_id=copy.upload_id,
@@ -59,6 +64,7 @@ class Handover:
             version_id=upload.version_id,
             run=handed.run + 1 if handed else 2,
             idle=0 if copy.added else idle + 1,
+            begun=begun + again,
         )
 
     def is_about(self, decision: Decision, upload: Upload | Sealed | None) -> bool:
@@ -70,6 +76,23 @@ class Handover:
             and (self.slot, self.etag, self.version_id)
             == (decision.slot.name, upload.etag, upload.version_id)
         )
+
+    def refuse_without_end(self, copy: Interrupted) -> None:
+        """Raises StalledCopyError where one more run would bring `copy` no nearer to its end."""
+        if self.begun > MOST_BEGINNINGS:
+            why = f"it was begun {MOST_BEGINNINGS} times, and each time its parts were lost"
+        elif self.idle < MOST_IDLE_RUNS:
+            return
+        elif copy.cause:
+            why = f"{MOST_IDLE_RUNS} runs came no further: {copy.cause}"
+        else:
+            why = (
+                f"{MOST_IDLE_RUNS} runs had no time to copy one; raise lambda_timeout in "
+                ".chalice/config.json"
+            )
+        raise StalledCopyError(
+            f"{self.slot}: {copy.missing} parts are missing, and {why}"
+        ) from copy.cause
 
     @property
     def copy(self) -> Unfinished:

@@ -33,6 +33,7 @@ class Limits:
     `part`: no part is smaller: it takes ten times as long as the latency of its request.
     `streams`: parts at once. S3 takes 3,500 copies a second, a container of Lambda 1,024 threads
     and files; it divides 10,000, so that even the largest copy has no wave that is not full.
+    `patience`: the seconds that the client waits for an answer. A copy of 5 GiB takes 94.
     `reserve`: the seconds of a run that are kept for ending it: completing, or handing over.
     `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
     request is at work on the same slot.
@@ -41,6 +42,7 @@ class Limits:
     single: int = 34 * MIB
     part: int = 17 * MIB
     streams: int = 250
+    patience: float = 150.0
     reserve: float = 60.0
     pause: float = 2.0
 
@@ -71,9 +73,10 @@ def plan_parts(size: int, limits: Limits) -> list[Part]:
 def seconds_to_end(part_size: int, limits: Limits) -> float:
     """How long before its end a run must not start a part of `part_size` bytes any more.
 
-    By then each part that it has started has ended, even at half the speed that is usual.
+    By then each part that it has started has ended, even at half the speed that is usual, or S3
+    was silent for so long that the client has given it up.
     """
-    return 2 * part_size / STREAM_BYTES_PER_SECOND + limits.reserve
+    return max(2 * part_size / STREAM_BYTES_PER_SECOND, limits.patience) + limits.reserve
 
 
 def _number_of_parts(size: int, limits: Limits) -> int:

@@ -1,6 +1,5 @@
 """Promotes uploads: gather what is there, decide, act on it, record what became of it."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,39 +10,30 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
-from chalicelib.copy_ends import Destination, Source, error_code
+from chalicelib.copy_ends import Destination, Source
 from chalicelib.copying_in_parts import Interrupted
 from chalicelib.gathering import Found, gather, look_at_slot
-from chalicelib.handover import MOST_IDLE_RUNS, Handover, Run, StalledCopyError
+from chalicelib.handover import Handover, Run, StalledCopyError
 from chalicelib.part_plan import Limits
 from chalicelib.policy import (
     Decision,
-    DeleteMarker,
     Outcome,
     Policy,
     Slot,
-    Stored,
     Upload,
     decide,
 )
 from chalicelib.record import Notice, Record
+from chalicelib.s3_errors import error_code
 from chalicelib.settings import Settings
 from chalicelib.tidying import Tidying
+from chalicelib.verifying import verify, verify_again
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # How often one run tries to copy while uploads keep changing under it, or others are at work.
 ATTEMPTS = 5
-
-
-def _no_hurry() -> float:
-    """The seconds that are left where nothing ends a run: outside of Lambda."""
-    return math.inf
-
-
-class UnverifiedCopyError(Exception):
-    """What is in the slot is not what was copied there. The upload stays; somebody must look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +50,19 @@ class Promoter:
     ) -> list[Record]:
         """Promote every upload that an S3 notification names; one that fails stops no other.
 
-        What `run` has no time for goes on in a next run. Without `run` there is no hurry.
+        What `run` cannot finish goes on in a next run. Without `run` nothing ends this one.
         Raises ExceptionGroup of what failed, after all were tried, so that Lambda tries again.
         """
         records: list[Record] = []
         failures: list[Exception] = []
-        seconds_left = run.seconds_left if run else _no_hurry
-        handed = Handover.of_event(event)
         for entry in event["Records"]:
             try:
-                notice = Notice.of_notification(entry, bucket=self.settings.incoming_bucket)
-                done = self.promote(notice, now=now, seconds_left=seconds_left, handed=handed)
+                done = self.promote(
+                    Notice.of_notification(entry, bucket=self.settings.incoming_bucket),
+                    now=now,
+                    seconds_left=run.seconds_left if run else None,
+                    handed=Handover.of_event(event),
+                )
                 if run and done.handover:
                     run.invoke_next({"Records": [entry], "handover": asdict(done.handover)})
                 records.append(done)
@@ -89,13 +81,13 @@ class Promoter:
         notice: Notice,
         *,
         now: datetime,
-        seconds_left: Callable[[], float] = _no_hurry,
+        seconds_left: Callable[[], float] | None = None,
         handed: Handover | None = None,
     ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        A large copy goes on where the run before this one `handed` it over; if the time is up
-        again, the record has the handover for the next one.
+        A large copy goes on where the run before this one `handed` it over; if it is interrupted
+        again, the record has the handover for the next one. Without `seconds_left` there is none.
         Raises ClientError, BotoCoreError, UnverifiedCopyError or StalledCopyError when it could not
         be settled.
         """
@@ -145,10 +137,10 @@ class Promoter:
         self,
         decision: Decision,
         found: Found,
-        seconds_left: Callable[[], float],
+        seconds_left: Callable[[], float] | None,
         handed: Handover | None,
     ) -> Handover | None:
-        """Do what was decided; what to hand over of a copy that this run had no time to finish."""
+        """Do what was decided; what to hand over of a copy that this run could not finish."""
         slot, upload, tidying = decision.slot, found.upload, self._tidying
         if handed and not handed.is_about(decision, upload):
             tidying.abort(handed.copy)
@@ -161,7 +153,7 @@ class Promoter:
             return self._fill(slot, upload, seconds_left, handed)
         source, again = self._source(upload), decision.outcome is Outcome.ALREADY_PROMOTED
         if again:
-            _verify(slot, source, upload=upload, stored=found.stored)
+            verify_again(slot, source, upload, found.stored)
         if found.stored is not None and (again or not copying.is_single(source, self.limits)):
             tidying.tidy_vault(taken=slot)
         if again:
@@ -172,7 +164,7 @@ class Promoter:
         self,
         slot: Slot,
         upload: Upload,
-        seconds_left: Callable[[], float],
+        seconds_left: Callable[[], float] | None,
         handed: Handover | None,
     ) -> Handover | None:
         """Move the upload into its slot, which was free when it was looked at."""
@@ -186,20 +178,28 @@ class Promoter:
             upload_id=handed.upload_id if handed else None,
         )
         if isinstance(copied, Interrupted):
-            handover = Handover.of_copy(copied, slot, upload, handed)
-            if handover.idle == MOST_IDLE_RUNS:
-                self._tidying.abort(handover.copy)
-                raise StalledCopyError(
-                    f"{slot.name}: {copied.missing} parts are missing, and {MOST_IDLE_RUNS} runs "
-                    "had no time to copy one; raise lambda_timeout in .chalice/config.json"
-                )
-            return handover
+            return self._hand_over(copied, slot, upload, handed)
         if not copied.proven:
             stored = look_at_slot(self.s3, self.settings, slot)
-            _verify(slot, source, upload=upload, stored=stored)
+            verify(slot, source, upload, stored)
         self._tidying.tidy_vault(taken=slot, unfinished=copied.others)
         copying.remove(self.s3, source)
         return None
+
+    def _hand_over(
+        self, copied: Interrupted, slot: Slot, upload: Upload, handed: Handover | None
+    ) -> Handover:
+        """Let the next run go on, unless its slot is taken by now, or there would be no end."""
+        handover = Handover.of_copy(copied, slot, upload, handed)
+        try:
+            if copied.cause and look_at_slot(self.s3, self.settings, slot) is not None:
+                # Its completion was done after all, or somebody else's: decide anew.
+                raise copied.cause
+            handover.refuse_without_end(copied)
+        except (ClientError, BotoCoreError, StalledCopyError):
+            self._tidying.abort(handover.copy)
+            raise
+        return handover
 
     @property
     def _tidying(self) -> Tidying:
@@ -231,16 +231,4 @@ class Promoter:
                 **version,
             },
             owner=self.settings.vault_owner,
-        )
-
-
-def _verify(
-    slot: Slot, source: Source, *, upload: Upload, stored: Stored | DeleteMarker | None
-) -> None:
-    """Make sure, before the only other copy is removed, that the slot holds the upload's bytes."""
-    if not isinstance(stored, Stored) or not stored.came_from(upload):
-        raise UnverifiedCopyError(f"{slot.name} does not hold {upload.key}: {stored}")
-    if source.kept_checksum is not None and stored.checksum != upload.checksum:
-        raise UnverifiedCopyError(
-            f"{slot.name} has the checksum {stored.checksum}, {upload.key} has {upload.checksum}"
         )

@@ -27,7 +27,6 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 
 from chalicelib.gathering import real_version
-from chalicelib.part_plan import MOST_PARTS
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.faults import time_for
@@ -221,10 +220,11 @@ class Walk:
 
         def promote() -> Outcome:
             notice, handed = scene.notices[number], None
-            parts = 1 if scene.hurried and number == 0 else MOST_PARTS
+            hurry = scene.hurried and number == 0
             while True:
+                seconds_left = time_for(1) if hurry else None
                 told = promoter.promote(
-                    notice, now=scene.now, seconds_left=time_for(parts), handed=handed
+                    notice, now=scene.now, seconds_left=seconds_left, handed=handed
                 )
                 handed = told.handover
                 if handed is None:

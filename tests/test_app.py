@@ -1,5 +1,6 @@
 """What the app does, through Chalice's own test client: read this file first."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,3 +117,12 @@ def test_one_record_that_fails_hides_no_other_and_fails_the_invocation(
 def test_there_are_no_routes_unless_asked_for() -> None:
     """So `chalice deploy` makes no REST API."""
     assert app.app.routes == {}
+
+
+def test_the_client_has_a_connection_for_each_stream_and_is_as_patient_as_is_planned() -> None:
+    config = app.promoter.s3.meta.config
+    assert config.max_pool_connections == app.limits.streams
+    assert config.read_timeout == app.limits.patience
+    assert config.retries == {"mode": "standard", "total_max_attempts": 5}
+    run = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_timeout"]
+    assert 5 * config.read_timeout < run

@@ -1,5 +1,7 @@
 """Whatever S3 answers is never taken for absence or for success, and ends no backup."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import copying_in_parts
 from chalicelib.policy import Outcome
 from localcloud.faults import (
     Fault,
@@ -150,6 +153,50 @@ def test_a_failed_abort_does_not_hide_why_the_copy_failed(world: World, wire: Wi
     assert "could not be removed" in failure.value.__notes__[0]
 
 
+def test_parts_under_way_have_ended_when_a_copy_that_failed_is_aborted(
+    world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What S3 gets of a part after the abort stays."""
+    here = world.with_limits(PARTS)
+    notice = here.upload(b"two parts at once")
+    under_way, may_end = threading.Event(), threading.Event()
+    story: list[str] = []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *args: Any, **kwargs: Any) -> None:
+            may_end.set()
+            super().shutdown(*args, **kwargs)
+
+    def lasts(_: Any, do_it: Any) -> Any:
+        under_way.set()
+        may_end.wait()
+        story.append("the part has ended")
+        return do_it()
+
+    def fails(request: Any, do_it: Any) -> Any:
+        under_way.wait()
+        return answers(403, "AccessDenied")(request, do_it)
+
+    def aborts(_: Any, do_it: Any) -> Any:
+        story.append("aborted")
+        may_end.set()
+        return do_it()
+
+    monkeypatch.setattr(copying_in_parts, "ThreadPoolExecutor", Pool)
+    by_number = {"partNumber=1": fails, "partNumber=2": lasts}
+
+    def either(request: Any, do_it: Any) -> Any:
+        [fault] = [one for name, one in by_number.items() if name in request.url]
+        return fault(request, do_it)
+
+    wire.fail("UploadPartCopy", either, either)
+    wire.fail("AbortMultipartUpload", aborts)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        here.promote(notice)
+    assert story == ["the part has ended", "aborted"]
+    assert here.unfinished() == []
+
+
 def test_parts_do_not_stay_when_another_run_aborted_them_first(world: World, wire: Wire) -> None:
     here = world.with_limits(PARTS)
     notice = here.upload(b"files")
@@ -204,9 +251,11 @@ def test_parts_that_somebody_else_removes_first_are_removed(world: World, wire: 
     here = world.with_limits(PARTS)
     notice = here.upload(b"files")
     slot = here.promoter.policy.slot_of(DAILY, datetime.now(UTC)).name
-    here.s3.create_multipart_upload(Bucket="backups2", Key=slot)
-    wire.fail("AbortMultipartUpload", answers(404, "NoSuchUpload"))
+    for _ in range(2):
+        here.s3.create_multipart_upload(Bucket="backups2", Key=slot)
+    wire.fail("AbortMultipartUpload", does_it_and_answers(404, "NoSuchUpload"))
     assert here.promote(notice).outcome is Outcome.PROMOTED
+    assert here.unfinished() == []
 
 
 def test_a_conflict_of_the_removal_is_tried_again(here: World, wire: Wire) -> None:

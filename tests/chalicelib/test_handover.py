@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.handover import Handover, Run, StalledCopyError
+from chalicelib.handover import Handover, Run
 from chalicelib.part_plan import Limits
 from chalicelib.policy import Outcome
-from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice, Record
-from localcloud.faults import Killed, answers, does_it_and_is_silent, time_for
+from chalicelib.verifying import UnverifiedCopyError
+from localcloud.faults import Killed, answers, time_for
 from localcloud.wire import Wire
-from tests.world import DAILY, World
+from tests.world import DAILY, SINGLE, World
 
 # Ten parts of eight bytes, one after the other.
 BODY = b"a backup that takes much longer to copy than the fifteen minutes that a run has."
@@ -159,46 +159,6 @@ def test_a_next_run_that_cannot_be_invoked_fails_the_run_and_its_retry_ends_it(
     assert here.unfinished() == []
 
 
-# The chain has an end
-
-
-def test_runs_that_have_no_time_for_a_single_part_end_loudly_and_leave_nothing(
-    here: World,
-) -> None:
-    notice, handed = begun(here, parts=0)
-    assert handed.idle == 1
-    with pytest.raises(StalledCopyError, match="raise lambda_timeout"):
-        run(here, notice, parts=0, handed=handed)
-    assert here.unfinished() == []
-    assert here.incoming() == [DAILY]
-    assert here.promote(notice).outcome is Outcome.PROMOTED
-
-
-def test_one_part_is_progress(here: World) -> None:
-    notice, handed = begun(here, parts=0)
-    after_one = run(here, notice, parts=1, handed=handed).handover
-    assert after_one is not None
-    assert (after_one.idle, after_one.run) == (0, 3)
-    idle = run(here, notice, parts=0, handed=after_one).handover
-    assert idle is not None
-    with pytest.raises(StalledCopyError):
-        run(here, notice, parts=0, handed=idle)
-
-
-def test_a_copy_by_one_request_is_never_handed_over(world: World) -> None:
-    assert run(world, world.upload(b"files"), parts=0).outcome is Outcome.PROMOTED
-
-
-def test_no_part_is_started_that_could_not_end(here: World) -> None:
-    notice = here.upload(BODY, at=EVENING)
-
-    def record(seconds: float) -> Record:
-        return here.promoter.promote(notice, now=datetime.now(UTC), seconds_left=lambda: seconds)
-
-    assert record(59.9).outcome is Outcome.CONTINUED
-    assert record(60.1).outcome is Outcome.PROMOTED
-
-
 # Whatever happened in between, or was made up
 
 
@@ -291,13 +251,22 @@ def test_a_handover_that_does_not_fit_is_not_gone_on_with(
     assert here.unfinished() == []
 
 
+def test_a_copy_is_gone_on_with_though_one_request_would_do_by_now(here: World) -> None:
+    """Its parts are there; the limits were others when it was begun."""
+    notice, handed = begun(here)
+    now = here.with_limits(SINGLE)
+    assert run(now, notice, parts=99, handed=handed).outcome is Outcome.PROMOTED
+    assert here.bodies() == {SLOT: BODY}
+    assert here.unfinished() == []
+
+
 def test_a_handover_that_no_run_made_fails(here: World) -> None:
     notice, handed = begun(here)
     event = {
         "Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": notice.key}}}],
         "handover": asdict(handed) | {"bucket": "another"},
     }
-    with pytest.raises(TypeError):
+    with pytest.RaisesGroup(TypeError):
         here.promoter.promote_all(event, now=datetime.now(UTC))
 
 
@@ -425,35 +394,3 @@ def test_killed_at_any_request_the_retry_of_the_event_completes_it(here: World, 
         assert here.incoming() == []
         assert here.unfinished() == []
         empty(here)
-
-
-# S3 is busy
-
-
-def test_a_part_that_s3_is_too_busy_for_is_tried_until_there_is_time_no_more(
-    here: World, wire: Wire
-) -> None:
-    notice = here.upload(BODY, at=EVENING)
-    wire.fail("UploadPartCopy", *[answers(503, "SlowDown")] * 3 * 9)
-    assert here.promote(notice).outcome is Outcome.PROMOTED
-    assert here.bodies() == {SLOT: BODY}
-
-    again = here.upload(BODY, at=EVENING + timedelta(days=1))
-    wire.fail("UploadPartCopy", *[answers(503, "SlowDown")] * 99)
-    assert run(here, again, parts=4).outcome is Outcome.CONTINUED
-
-
-def test_s3_that_stays_busy_fails_the_run_in_the_end(here: World, wire: Wire) -> None:
-    notice = here.upload(BODY, at=EVENING)
-    wire.fail("UploadPartCopy", *[answers(503, "SlowDown")] * 99)
-    with pytest.raises(ClientError, match="SlowDown"):
-        here.promote(notice)
-    assert here.unfinished() == []
-
-
-def test_a_completion_whose_reply_is_lost_is_found(here: World, wire: Wire) -> None:
-    notice, handed = begun(here)
-    wire.fail("CompleteMultipartUpload", does_it_and_is_silent)
-    assert run(here, notice, parts=99, handed=handed).outcome is Outcome.ALREADY_PROMOTED
-    assert here.bodies() == {SLOT: BODY}
-    assert here.unfinished() == []

@@ -10,8 +10,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.part_plan import GIB, Limits, plan_parts
 from chalicelib.policy import Outcome
-from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
+from chalicelib.verifying import UnverifiedCopyError
 from localcloud.checksums import digest, encoded
 from localcloud.faults import Fault, respond
 from localcloud.wire import Wire
@@ -217,6 +217,17 @@ def test_an_upload_that_is_not_what_its_checksum_says_is_not_promoted(
     assert either_path.incoming() == [DAILY]
     if either_path.promoter.limits == PARTS:
         assert either_path.bodies() == {}
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
+def test_the_same_bytes_sent_again_with_a_checksum_of_another_kind_are_the_same_upload(
+    world: World, algorithm: str
+) -> None:
+    this_hour = datetime.now(UTC)
+    world.promote(world.upload(b"files", at=this_hour, ChecksumAlgorithm="CRC64NVME"))
+    again = world.upload(b"files", at=this_hour, ChecksumAlgorithm=algorithm)
+    assert world.promote(again).outcome is Outcome.ALREADY_PROMOTED
+    assert world.incoming() == []
 
 
 def test_a_stored_backup_with_a_wrong_checksum_is_noticed_before_the_upload_is_removed(

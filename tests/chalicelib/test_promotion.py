@@ -11,8 +11,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.policy import Outcome
 from chalicelib.policy_file import parse_policy
-from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import ForeignEventError, Notice
+from chalicelib.verifying import UnverifiedCopyError
 from localcloud.checksums import digest, encoded
 from localcloud.faults import answers
 from localcloud.wire import Wire
