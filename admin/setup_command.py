@@ -84,8 +84,9 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
         click.echo(diff)
     for setting in plan.waiting:
         click.echo(f"… {setting.says}: waits for chalice deploy")
-    for name in plan.foreign:
-        click.echo(f"= {name} is not ours and stays")
+    for setting, one in plan.foreign:
+        name = one.get("ID") if setting.kind is Kind.LIFECYCLE else one.get("Sid", "a statement")
+        click.echo(f"= {setting.target}: {setting.kind} {name} is not ours and stays")
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
     if policy.archive and any(step.setting.kind is Kind.LIFECYCLE for step in plan.steps):
