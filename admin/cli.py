@@ -13,8 +13,9 @@ import click
 from admin import plain_english
 from admin.account import AccountError, one_sentence_each, open_account, with_vault
 from admin.check_command import COULD_NOT_FIND_OUT, show_check
-from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
+from admin.credentials import end_access, remove_old_key, show_new_key
 from admin.drill_command import rehearse
+from admin.server_keys import CredentialsError
 from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, Lock, Wishes
 from admin.setup_command import SetupRefused, set_up
 from admin.stage import Stage, StageError, read_stage
