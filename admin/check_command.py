@@ -5,11 +5,10 @@ import sys
 
 import click
 
-from admin.account import Account, absent_if
+from admin.account import Account, absent_if, place_of
 from admin.check import check
 from admin.exit_status import ExitStatus
 from admin.finding import Report
-from admin.setup_command import place_of
 from admin.stage import Stage
 from admin.worst_case import largest_stored, worst_case
 from chalicelib.policy import Policy

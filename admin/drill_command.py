@@ -7,12 +7,11 @@ from contextlib import closing
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account, AccountError
+from admin.account import Account, AccountError, place_of
 from admin.attempts import NotAsPromisedError
 from admin.drill import drill
 from admin.exit_status import ExitStatus
 from admin.patience import Patience
-from admin.setup_command import place_of
 from admin.stage import Stage
 from chalicelib.policy import Policy
 

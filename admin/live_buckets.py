@@ -8,10 +8,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
+from admin.desired import OUR_RULES
 from admin.setting import Setting
 from admin.statements import canonical
 
-OUR_RULES = "immutable-backups-"
 Entry = dict[str, Any]
 
 

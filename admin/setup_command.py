@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import click
 
-from admin.account import Account
+from admin.account import Account, place_of
 from admin.concurrency import suggestion
 from admin.desired import desired_settings
 from admin.plain_english import RETRIEVAL
@@ -67,13 +67,6 @@ def set_up(
     for step in execute(account, plan):
         click.echo(f"  {step.setting.says}")
     click.echo(f"Done: {len(plan.steps)} settings, {len(changed)} files.")
-
-
-def place_of(stage: Stage, account: Account) -> str:
-    """Where the stage lives, so that nobody changes, or trusts, another one."""
-    holder = account.holding(stage.settings.vault_bucket)
-    vault = f", the vault in account {holder.id}" if holder is not account else ""
-    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
 
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
