@@ -116,6 +116,13 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
     return replace(account, elsewhere={stage.settings.vault_bucket: holder})
 
 
+def place_of(stage: Stage, account: Account) -> str:
+    """Where the stage lives, so that nobody changes, or trusts, another one."""
+    holder = account.holding(stage.settings.vault_bucket)
+    vault = f", the vault in account {holder.id}" if holder is not account else ""
+    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
+
+
 def local_account(endpoint: str) -> Account:
     """The account of the local cloud at `endpoint`, whatever this shell or ~/.aws says."""
     session = boto3.Session(

@@ -1,6 +1,7 @@
 """The code of a function, compared file by file with what this clone would deploy."""
 
 import base64
+import csv
 import gzip
 import hashlib
 import io
@@ -91,18 +92,21 @@ def _files_of_packages(project: Path) -> Iterator[tuple[str, str]]:
 
 
 def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str]]:
+    """The files of a package and their hashes, as its own list says: what pip unpacked."""
     try:
         package = distribution(name)
     except PackageNotFoundError:
         package = None
-    if package is None or not package.files or version not in (None, package.version):
+    # Not `files`, which looks at each of them: what is missing here would be missing there unseen.
+    listed = package.read_text("RECORD") if package else None
+    if package is None or not listed or version not in (None, package.version):
         raise AccountError(
             f"{name} {version or ''} of requirements.txt is not what is installed here; "
             "`make setup` installs it"
         )
-    for file in package.files:
-        if file.hash and not _OF_INSTALLERS.fullmatch(file.as_posix()):
-            yield file.as_posix(), file.hash.value
+    for file, digest, _ in csv.reader(listed.splitlines()):
+        if digest and not _OF_INSTALLERS.fullmatch(file):
+            yield file, digest.removeprefix("sha256=")
 
 
 def _sha256(content: bytes) -> str:

@@ -8,7 +8,7 @@ from admin.account import Account, absent_if
 from admin.deployed import check_function
 from admin.desired import desired_settings
 from admin.finding import Remedies, Report
-from admin.live_buckets import foreign_rules, foreign_statements
+from admin.live_buckets import Entry
 from admin.principals import check_principals
 from admin.server_users import check_server_users
 from admin.setting import Kind, Setting, Wishes
@@ -70,8 +70,8 @@ def _check_settings(
                     why=setting.why,
                     remedy=remedies.setup(*shorter),
                 )
-            if not plan.missing:
-                _check_additions(report, account, stage, setting, remedies)
+            others = [one for _, one in plan.foreign]
+            _check_additions(report, stage, setting, others, remedies)
             absent |= plan.missing
         if setting.kind is Kind.BUCKET and len(report.unseen) > unseen:
             absent.add(setting.target)
@@ -95,16 +95,15 @@ def _difference(step: Step) -> str:
 
 
 def _check_additions(
-    report: Report, account: Account, stage: Stage, setting: Setting, remedies: Remedies
+    report: Report, stage: Stage, setting: Setting, others: list[Entry], remedies: Remedies
 ) -> None:
     """What is beside our own rules and statements, and takes from what they keep."""
     bucket = setting.target
     if setting.kind is Kind.LIFECYCLE:
-        rules = foreign_rules(account, setting)
         kept: Any = {
-            "Rules": [*(rule for rule in rules if not _moves_or_expires(rule)), *setting.want]
+            "Rules": [*(rule for rule in others if not _moves_or_expires(rule)), *setting.want]
         }
-        for rule in filter(_moves_or_expires, rules):
+        for rule in filter(_moves_or_expires, others):
             report.find(
                 f"The lifecycle of {bucket} has the rule {rule.get('ID', 'without a name')}, which "
                 "moves objects or lets them expire and is not ours",
@@ -117,12 +116,11 @@ def _check_additions(
                 ),
             )
     if setting.kind is Kind.BUCKET_POLICY:
-        statements = foreign_statements(account, setting)
         # A Deny of somebody else's may lock out whoever has to restore.
         is_vault = bucket == stage.settings.vault_bucket
-        harmless = [one for one in statements if one["Effect"] == "Deny" and not is_vault]
+        harmless = [one for one in others if one["Effect"] == "Deny" and not is_vault]
         kept = {"Version": "2012-10-17", "Statement": [*setting.want, *harmless]}
-        for statement in statements:
+        for statement in others:
             if statement not in harmless:
                 report.find(
                     f"The policy of {bucket} has a statement that is not ours: "

@@ -5,16 +5,13 @@ import sys
 
 import click
 
-from admin.account import Account, absent_if
+from admin.account import Account, absent_if, place_of
 from admin.check import check
+from admin.exit_status import ExitStatus
 from admin.finding import Report
-from admin.setup_command import place_of
 from admin.stage import Stage
 from admin.worst_case import largest_stored, worst_case
 from chalicelib.policy import Policy
-
-SOMETHING_IS_WRONG = 1
-COULD_NOT_FIND_OUT = 3
 
 
 def show_check(
@@ -42,9 +39,9 @@ def show_check(
     else:
         click.echo(_as_text(report, worst, vault=stage.settings.vault_bucket))
     if report.findings:
-        sys.exit(SOMETHING_IS_WRONG)
+        sys.exit(ExitStatus.SOMETHING_IS_WRONG)
     if report.unseen:
-        sys.exit(COULD_NOT_FIND_OUT)
+        sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 def _as_data(report: Report, worst: list[str]) -> dict[str, object]:

@@ -3,102 +3,27 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from admin import plain_english
-from admin.account import AccountError, one_sentence_each, open_account, with_vault
-from admin.check_command import COULD_NOT_FIND_OUT, show_check
-from admin.credentials import CredentialsError, end_access, remove_old_key, show_new_key
+from admin.account import Account, AccountError, one_sentence_each, open_account, with_vault
+from admin.check_command import show_check
+from admin.credentials import end_access, remove_old_key, show_new_key
 from admin.drill_command import rehearse
-from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, Lock, Wishes
+from admin.exit_status import ExitStatus
+from admin.options import Moment, lock_wished, of_a_lock, of_a_stage, of_a_vault, of_an_account
+from admin.server_keys import CredentialsError
+from admin.setting import Wishes
 from admin.setup_command import SetupRefused, set_up
 from admin.stage import Stage, StageError, read_stage
+from chalicelib.policy import Policy
 from chalicelib.policy_file import read_policy
 from chalicelib.rules import PolicyError
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-USED_WRONGLY = 2
-CALENDAR = (1970, 9000)
-
-
-class _Moment(click.ParamType[datetime]):
-    name = "TIME"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """An aware moment from ISO 8601."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time; write it like 2026-10-25T00:30:00Z", param, ctx)
-        if not CALENDAR[0] <= moment.year <= CALENDAR[1]:
-            self.fail(f"{value!r} is in no year that backups are made in", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(
-                f"{value!r} does not say its time zone; end it with Z (UTC) or +01:00", param, ctx
-            )
-        return moment
-
-
-def _of_a_stage(command: Command) -> Command:
-    return click.option(
-        "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
-    )(command)
-
-
-def _of_an_account(command: Command) -> Command:
-    for option in (
-        click.option("--profile", help="The profile of ~/.aws to use."),
-        click.option("--region", help="The region of AWS; else the profile's."),
-    ):
-        command = option(command)
-    return _of_a_stage(command)
-
-
-def _of_a_vault(command: Command) -> Command:
-    return click.option(
-        "--vault-profile", help="The profile of the vault's account, if that is another one."
-    )(command)
-
-
-def _of_a_lock(command: Command) -> Command:
-    for option in (
-        click.option(
-            "--lock-days",
-            type=click.IntRange(1, LONGEST_LOCK_DAYS),
-            help="For how long. Default: as chosen before, or 30.",
-        ),
-        click.option(
-            "--lock",
-            type=click.Choice(["governance", "compliance", "none"]),
-            help="Who may remove what is stored before its time: a few, nobody, or no lock. "
-            "Default: as chosen before, or governance; what is stricter and there already stays.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _wishes(
-    stage: Stage, *, lock: str | None, lock_days: int | None, alert_email: str | None = None
-) -> Wishes:
-    """What is asked for; what is not named is as the stage has it."""
-    if lock == "none":
-        if lock_days:
-            raise click.UsageError("--lock none has no days; leave out --lock-days")
-        return Wishes(lock=None, alert_email=alert_email)
-    if not lock and not lock_days:
-        return Wishes(lock=stage.lock, alert_email=alert_email)
-    chosen = stage.lock or DEFAULT_LOCK
-    named = Lock(mode=(lock or chosen.mode).upper(), days=lock_days or chosen.days)
-    return Wishes(lock=named, alert_email=alert_email)
 
 
 @contextmanager
@@ -109,10 +34,26 @@ def _exit_statuses() -> Iterator[None]:
             yield
     except (PolicyError, StageError, CredentialsError, SetupRefused) as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(USED_WRONGLY)
+        sys.exit(ExitStatus.USED_WRONGLY)
     except AccountError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(COULD_NOT_FIND_OUT)
+        sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
+
+
+@contextmanager
+def _opened(
+    *, stage: str, region: str | None, profile: str | None, **vault: str | None
+) -> Iterator[tuple[Account, Stage, Policy]]:
+    """What a command line names with the options of an account, for as long as they are used.
+
+    With `vault_profile` among them, which not every command has, the account knows the vault's.
+    """
+    with _exit_statuses():
+        place = read_stage(stage)
+        account = open_account(place, region=region, profile=profile)
+        if "vault_profile" in vault:
+            account = with_vault(account, place, profile=vault["vault_profile"])
+        yield account, place, read_policy()
 
 
 class _Group(click.Group):
@@ -125,7 +66,7 @@ class _Group(click.Group):
         # The door's last resort: Python's own status of a crash is 1.
         except Exception:  # noqa: BLE001
             traceback.print_exc()
-            sys.exit(COULD_NOT_FIND_OUT)
+            sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 @click.group(cls=_Group)
@@ -140,8 +81,8 @@ def cli() -> None:
 
 
 @cli.command(short_help="What is backed up, under which names, in plain English.")
-@_of_a_stage
-@click.option("--at", type=_Moment(), help="Show what uploads of that moment would be called.")
+@of_a_stage
+@click.option("--at", type=Moment(), help="Show what uploads of that moment would be called.")
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
 def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """Example: backups policy --at 2026-10-25T00:30:00Z
@@ -158,40 +99,37 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 
 
 @cli.command(short_help="Make the account ready; without --apply: show what is missing.")
-@_of_an_account
+@of_an_account
 @click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_of_a_vault
-@_of_a_lock
+@of_a_vault
+@of_a_lock
 @click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
 @click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
 def setup(
     *,
-    stage: str,
-    region: str | None,
-    profile: str | None,
-    vault_profile: str | None,
     apply: bool,
     yes: bool,
     lock: str | None,
     lock_days: int | None,
     alert_email: str | None,
     allow_shorter: bool,
+    **where: Any,
 ) -> None:
     """Example: backups setup --stage prod --alert-email you@example.org --apply
 
     Make the account ready: buckets, users, alerts. Shows what is missing; with --apply it is done.
     A second run has nothing to do.
     """
-    with _exit_statuses():
-        place = read_stage(stage)
-        wishes = _wishes(place, lock=lock, lock_days=lock_days, alert_email=alert_email)
-        account = open_account(place, region=region, profile=profile)
+    if lock == "none" and lock_days:
+        raise click.UsageError("--lock none has no days; leave out --lock-days")
+    with _opened(**where) as (account, stage, rules):
+        wished = lock_wished(stage, lock=lock, lock_days=lock_days)
         set_up(
-            with_vault(account, place, profile=vault_profile),
-            place,
-            read_policy(),
-            wishes,
+            account,
+            stage,
+            rules,
+            Wishes(lock=wished, alert_email=alert_email),
             lock_named=bool(lock or lock_days),
             apply=apply,
             yes=yes,
@@ -200,35 +138,21 @@ def setup(
 
 
 @cli.command(short_help="Who can destroy my backups? Changes nothing.")
-@_of_an_account
-@_of_a_vault
+@of_an_account
+@of_a_vault
 @click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
-def check(
-    *,
-    stage: str,
-    region: str | None,
-    profile: str | None,
-    vault_profile: str | None,
-    as_json: bool,
-) -> None:
+def check(*, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
 
     Who can destroy my backups? Compares the account with what it should be: every setting, what is
     deployed, who has rights on the vault. Each finding says what mends it. Changes nothing.
     """
-    with _exit_statuses():
-        place = read_stage(stage)
-        account = open_account(place, region=region, profile=profile)
-        show_check(
-            with_vault(account, place, profile=vault_profile),
-            place,
-            read_policy(),
-            as_json=as_json,
-        )
+    with _opened(**where) as (account, stage, rules):
+        show_check(account, stage, rules, as_json=as_json)
 
 
 @cli.command(short_help="Make, rotate or revoke a server's access key.")
-@_of_an_account
+@of_an_account
 @click.argument("server", required=False)
 @click.option("--rotate", is_flag=True, help="Make a second key; the first one works on.")
 @click.option("--remove", metavar="KEY_ID", help="Delete one of two keys: the end of a rotation.")
@@ -237,13 +161,11 @@ def check(
 def credentials(
     *,
     server: str | None,
-    stage: str,
-    region: str | None,
-    profile: str | None,
     rotate: bool,
     remove: str | None,
     revoke: bool,
     as_json: bool,
+    **where: Any,
 ) -> None:
     """Example: backups credentials web1 --stage prod
 
@@ -255,33 +177,24 @@ def credentials(
     """
     if rotate + revoke + (remove is not None) > 1:
         raise click.UsageError("--rotate, --remove and --revoke are three things; do one")
-    with _exit_statuses():
-        place, rules = read_stage(stage), read_policy()
-        account = open_account(place, region=region, profile=profile)
+    with _opened(**where) as (account, stage, rules):
         if revoke:
-            end_access(account, place, rules, server, as_json=as_json)
+            end_access(account, stage, rules, server, as_json=as_json)
         elif remove is not None:
-            remove_old_key(account, place, rules, server, key=remove, as_json=as_json)
+            remove_old_key(account, stage, rules, server, key=remove, as_json=as_json)
         else:
-            show_new_key(account, place, rules, server, rotate=rotate, as_json=as_json)
+            show_new_key(account, stage, rules, server, rotate=rotate, as_json=as_json)
 
 
 @cli.command(short_help="Prove in the account itself that the promise holds.")
-@_of_an_account
-@_of_a_vault
+@of_an_account
+@of_a_vault
 @click.option(
     "--assume",
     is_flag=True,
     help="Attack as the function, too: for a moment its role trusts you.",
 )
-def drill(
-    *,
-    stage: str,
-    region: str | None,
-    profile: str | None,
-    vault_profile: str | None,
-    assume: bool,
-) -> None:
+def drill(*, assume: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
 
     Prove in the account itself that the promise holds: upload as a server would, see it promoted
@@ -290,8 +203,5 @@ def drill(
     It removes what it makes, an interrupted drill's too; a tiny object stays in the vault until its
     lock ends. Backups are not touched. The alarm for contested uploads may ring.
     """
-    with _exit_statuses():
-        place = read_stage(stage)
-        account = open_account(place, region=region, profile=profile)
-        account = with_vault(account, place, profile=vault_profile)
-        rehearse(account, place, read_policy(), assume=assume)
+    with _opened(**where) as (account, stage, rules):
+        rehearse(account, stage, rules, assume=assume)

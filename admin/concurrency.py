@@ -1,7 +1,5 @@
 """Whether a flood of uploads could take every run that the account has, and what prevents it."""
 
-import json
-
 from botocore.exceptions import ClientError
 
 from admin.account import DENIED, Account
@@ -19,8 +17,7 @@ def suggestion(account: Account, stage: Stage) -> str | None:
 
     Only a suggestion, because Chalice removes a reservation that its configuration does not have.
     """
-    config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
-    if as_chalice_reads(config, stage.name).reserved_concurrency is not None:
+    if as_chalice_reads(stage, "promote").reserved_concurrency is not None:
         return None
     try:
         limit = account.client("lambda").get_account_settings()["AccountLimit"]

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chalice.config import Config
-
 from admin.function import STAYS_BEHIND, Function
-from admin.stage import CONFIG
+from admin.stage import as_chalice_reads
 
 # Deployed by somebody with another Python: no harm.
 SUPPORTED_RUNTIME = re.compile(r"python3\.1[1-9]")
@@ -67,7 +65,7 @@ class Configuration:
 
     def _set_by_chalice(self) -> Iterator[tuple[str, Any, Any]]:
         """Name, live value and wanted value of what every deployment sets."""
-        config, live = self._config, self.live
+        config, live = as_chalice_reads(self.of.stage, self.of.function), self.live
         runtime = live.get("Runtime", "")
         as_wanted = SUPPORTED_RUNTIME.fullmatch(runtime)
         network = live.get("VpcConfig", {})
@@ -108,21 +106,11 @@ class Configuration:
         )
         yield "LoggingConfig", live.get("LoggingConfig", log), log, {"logging_config": log}
 
-    @property
-    def _config(self) -> Any:
-        """How Chalice would deploy the function."""
-        from_disk = json.loads((self.of.stage.project / CONFIG).read_text(encoding="utf-8"))
-        return Config(
-            chalice_stage=self.of.stage.name,
-            function_name=self.of.function,
-            config_from_disk=from_disk,
-        )
-
     def _check_concurrency(self) -> None:
         with self.of.report.seeing(f"how often {self.of.name} may run at a time"):
             answer = self.of.client("lambda").get_function_concurrency(FunctionName=self.of.name)
             there = answer.get("ReservedConcurrentExecutions")
-            wanted = self._config.reserved_concurrency
+            wanted = as_chalice_reads(self.of.stage, self.of.function).reserved_concurrency
             if there == wanted:
                 return
             operation, option = (

@@ -9,6 +9,7 @@ import click
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_REGION, LOCAL_SECRET_ACCESS_KEY
 from admin.cli import cli
+from admin.options import of_an_account
 from admin.stage import PROJECT
 
 # Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
@@ -16,11 +17,7 @@ CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
-)
-@click.option("--region", help="The region of AWS; else the profile's.")
-@click.option("--profile", help="The profile of ~/.aws to use.")
+@of_an_account
 @click.argument("setup_options", nargs=-1, type=click.UNPROCESSED)
 def main(
     *, stage: str, region: str | None, profile: str | None, setup_options: tuple[str, ...]

@@ -18,6 +18,8 @@ from chalicelib.rules import DRILL
 
 # Uploads outlive the time in which they can be promoted by this much, for somebody to look at them.
 DAYS_TO_LOOK = 2
+# How the names of our lifecycle rules begin: all others are of somebody else.
+OUR_RULES = "immutable-backups-"
 EVERYTHING = {"Prefix": ""}
 REHEARSALS = {"Prefix": f"{DRILL}/"}
 
@@ -184,7 +186,7 @@ def _expiring(name: str, *, days: int, which: dict[str, str]) -> list[dict[str, 
 
 def _rule(name: str, which: dict[str, str] = EVERYTHING, **action: Any) -> dict[str, Any]:
     return {
-        "ID": f"immutable-backups-{name}",
+        "ID": f"{OUR_RULES}{name}",
         "Status": "Enabled",
         "Filter": which,
         **action,

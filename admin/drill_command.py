@@ -7,15 +7,14 @@ from contextlib import closing
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account, AccountError
+from admin.account import Account, AccountError, place_of
 from admin.attempts import NotAsPromisedError
 from admin.drill import drill
+from admin.exit_status import ExitStatus
 from admin.patience import Patience
-from admin.setup_command import place_of
 from admin.stage import Stage
 from chalicelib.policy import Policy
 
-BROKEN = 1
 # Seconds: a promotion takes a few, a cold start included; what is new in IAM, some ten.
 PATIENCE = 120.0
 
@@ -32,7 +31,7 @@ def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) ->
     except NotAsPromisedError as broken:
         click.echo(f"Not as promised: {broken}.", err=True)
         _show_notes(broken)
-        sys.exit(BROKEN)
+        sys.exit(ExitStatus.SOMETHING_IS_WRONG)
     except (AccountError, ClientError, BotoCoreError) as error:
         _show_notes(error)
         raise

@@ -1,7 +1,7 @@
 """How each kind of setting is read from an account, and written to it.
 
-Reading answers what `Setting.want` can be compared with; None is "not there", and nothing else:
-whatever AWS refuses to tell raises.
+Reading answers what `Setting.want` can be compared with, or Shared, where entries of others may
+stand beside ours; None is "not there", and nothing else: whatever AWS refuses to tell raises.
 """
 
 import json
@@ -34,9 +34,23 @@ class Handler:
     write: Write
 
 
-def read(account: Account, setting: Setting) -> Any:
-    """What the account has of this setting, in the shape of its `want`; None if it has nothing."""
-    return HANDLERS[setting.kind].read(account, setting)
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What an account has of a setting, and the entries of others that stand beside it.
+
+    `actual` is in the shape of the setting's `want`; None: there is nothing.
+    """
+
+    actual: Any = None
+    others: tuple[buckets.Entry, ...] = ()
+
+
+def read(account: Account, setting: Setting) -> Found:
+    """What the account has of this setting, from one look."""
+    answer = HANDLERS[setting.kind].read(account, setting)
+    if isinstance(answer, buckets.Shared):
+        return Found(actual=answer.ours, others=tuple(answer.others))
+    return Found(actual=answer)
 
 
 def write(account: Account, setting: Setting) -> None:

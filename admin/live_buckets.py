@@ -1,42 +1,32 @@
 """How the settings of a bucket are read and written. What is not ours in a bucket stays."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
-from admin.setting import Kind, Setting
+from admin.desired import OUR_RULES
+from admin.setting import Setting
 from admin.statements import canonical
 
-OUR_RULES = "immutable-backups-"
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What a bucket has one of, with entries of ours (None: there are none) and of others."""
+
+    ours: list[Entry] | None
+    others: list[Entry]
 
 
 def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
     """Every current object of a bucket, as S3 lists it."""
     for page in _s3(account, bucket).get_paginator("list_objects_v2").paginate(Bucket=bucket):
         yield from page.get("Contents", [])
-
-
-def foreign(account: Account, setting: Setting) -> list[str]:
-    """What stands beside the setting that is not ours, by name: it is left alone."""
-    if setting.kind is Kind.LIFECYCLE:
-        return [str(rule.get("ID")) for rule in foreign_rules(account, setting)]
-    if setting.kind is Kind.BUCKET_POLICY:
-        return [str(one.get("Sid", "a statement")) for one in foreign_statements(account, setting)]
-    return []
-
-
-def foreign_rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
-    """The rules of a bucket's lifecycle that are not ours, as S3 takes them beside ours."""
-    return [rule for rule in _rules(account, setting) if not _is_ours(rule)]
-
-
-def foreign_statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
-    """The statements of a bucket's policy that are not ours, by their Sid."""
-    ours = {statement["Sid"] for statement in setting.want}
-    return [one for one in _statements(account, setting) if one.get("Sid") not in ours]
 
 
 def read_bucket(account: Account, setting: Setting) -> Any:
@@ -156,7 +146,24 @@ def write_lock(account: Account, setting: Setting) -> None:
     )
 
 
-def _rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
+def read_lifecycle(account: Account, setting: Setting) -> Shared:
+    """The rules of the lifecycle, all as S3 takes them beside ours."""
+    order = [rule["ID"] for rule in setting.want]
+    return _shared(
+        _rules(account, setting),
+        is_ours=lambda rule: str(rule.get("ID", "")).startswith(OUR_RULES),
+        order=lambda rule: order.index(rule["ID"]) if rule["ID"] in order else -1,
+    )
+
+
+def write_lifecycle(account: Account, setting: Setting) -> None:
+    others = read_lifecycle(account, setting).others
+    _s3(account, setting.target).put_bucket_lifecycle_configuration(
+        Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
+    )
+
+
+def _rules(account: Account, setting: Setting) -> list[Entry]:
     answer = absent_if(
         "NoSuchLifecycleConfiguration",
         lambda: _s3(account, setting.target).get_bucket_lifecycle_configuration(
@@ -166,30 +173,32 @@ def _rules(account: Account, setting: Setting) -> list[dict[str, Any]]:
     return [_with_filter(rule) for rule in answer["Rules"]] if answer else []
 
 
-def _with_filter(rule: dict[str, Any]) -> dict[str, Any]:
+def _with_filter(rule: Entry) -> Entry:
     """The rule without a Prefix of its own: S3 refuses to mix the older kind with the newer one."""
     others = {name: value for name, value in rule.items() if name not in {"Prefix", "Filter"}}
     return {**others, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}}
 
 
-def _is_ours(rule: dict[str, Any]) -> bool:
-    return str(rule.get("ID", "")).startswith(OUR_RULES)
-
-
-def read_lifecycle(account: Account, setting: Setting) -> Any:
-    ours = [rule for rule in _rules(account, setting) if _is_ours(rule)]
-    order = [rule["ID"] for rule in setting.want]
-    return sorted(ours, key=lambda r: order.index(r["ID"]) if r["ID"] in order else -1) or None
-
-
-def write_lifecycle(account: Account, setting: Setting) -> None:
-    others = foreign_rules(account, setting)
-    _s3(account, setting.target).put_bucket_lifecycle_configuration(
-        Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
+def read_policy(account: Account, setting: Setting) -> Shared:
+    """The statements of the policy: under one of our Sids what means the same as ours, as ours."""
+    order = [statement["Sid"] for statement in setting.want]
+    ours = {statement["Sid"]: statement for statement in setting.want}
+    return _shared(
+        [_as_spelled(one, ours.get(one.get("Sid", ""))) for one in _statements(account, setting)],
+        is_ours=lambda one: one.get("Sid") in ours,
+        order=lambda one: order.index(one["Sid"]),
     )
 
 
-def _statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
+def write_policy(account: Account, setting: Setting) -> None:
+    others = read_policy(account, setting).others
+    _s3(account, setting.target).put_bucket_policy(
+        Bucket=setting.target,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
+    )
+
+
+def _statements(account: Account, setting: Setting) -> list[Entry]:
     answer = absent_if(
         "NoSuchBucketPolicy",
         lambda: _s3(account, setting.target).get_bucket_policy(Bucket=setting.target),
@@ -198,25 +207,15 @@ def _statements(account: Account, setting: Setting) -> list[dict[str, Any]]:
     return statements if isinstance(statements, list) else [statements]
 
 
-def read_policy(account: Account, setting: Setting) -> Any:
-    """Every statement under one of our Sids: what means the same as ours, as we spell it."""
-    order = [statement["Sid"] for statement in setting.want]
-    ours = {statement["Sid"]: statement for statement in setting.want}
-    live = [one for one in _statements(account, setting) if one.get("Sid") in ours]
-    spelled = [_as_spelled(one, ours[one["Sid"]]) for one in live]
-    return sorted(spelled, key=lambda one: order.index(one["Sid"])) or None
+def _as_spelled(live: Entry, ours: Entry | None) -> Entry:
+    return ours if ours and canonical(live) == canonical(ours) else live
 
 
-def _as_spelled(live: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    return ours if canonical(live) == canonical(ours) else live
-
-
-def write_policy(account: Account, setting: Setting) -> None:
-    others = foreign_statements(account, setting)
-    _s3(account, setting.target).put_bucket_policy(
-        Bucket=setting.target,
-        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
-    )
+def _shared(
+    entries: list[Entry], *, is_ours: Callable[[Entry], bool], order: Callable[[Entry], int]
+) -> Shared:
+    ours = sorted(filter(is_ours, entries), key=order)
+    return Shared(ours=ours or None, others=[one for one in entries if not is_ours(one)])
 
 
 def _s3(account: Account, bucket: str) -> Any:

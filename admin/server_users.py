@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from admin.account import Account, absent_if
-from admin.credentials import REVOKED
 from admin.finding import Remedies, Report
 from admin.live import POLICY_NAME
 from admin.permissions import NOTHING
 from admin.principals import DENIAL, denial
+from admin.server_keys import REVOKED
 from admin.stage import APP_NAME, Stage
 from chalicelib.policy import Policy
 

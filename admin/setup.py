@@ -8,7 +8,7 @@ from typing import Any
 from admin import live
 from admin.account import Account
 from admin.desired import REHEARSALS, lock_setting
-from admin.live_buckets import each_object, foreign
+from admin.live_buckets import Entry, each_object
 from admin.setting import MODES, Kind, Lock, Setting
 
 
@@ -22,11 +22,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to do, what has to wait for the deployment, and what is not ours and stays."""
+    """What to do, what has to wait for the deployment, and what is not ours and stays.
+
+    `foreign` has each entry of somebody else's with the setting that it stands beside.
+    """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[Setting, ...] = ()
-    foreign: tuple[str, ...] = ()
+    foreign: tuple[tuple[Setting, Entry], ...] = ()
     # Why a step would make backups less safe than they are, as sentences: each needs a yes.
     weakens: tuple[str, ...] = ()
     # Buckets that do not exist yet.
@@ -37,19 +40,18 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
     """Compare the account with what it should be. `lock_named`: the lock was asked for by name."""
     steps: list[Step] = []
     waiting: list[Setting] = []
-    others: list[str] = []
+    foreign: list[tuple[Setting, Entry]] = []
     weakens: list[str] = []
     missing: set[str] = set()
     for setting in settings:
         if setting.waits and not live.function_exists(account, setting.target):
             waiting.append(setting)
             continue
-        actual = None if setting.target in missing else live.read(account, setting)
+        found = live.Found() if setting.target in missing else live.read(account, setting)
+        actual = found.actual
+        foreign += [(setting, one) for one in found.others]
         if setting.kind is Kind.BUCKET and actual is None:
             missing.add(setting.target)
-        if setting.target not in missing:
-            names = foreign(account, setting)
-            others += [f"{setting.target}: {setting.kind} {name}" for name in names]
         if setting.kind is Kind.OBJECT_LOCK and actual and not lock_named:
             setting = _at_least(actual, setting)  # noqa: PLW2901 - from here on it is this one
         if actual == setting.want:
@@ -60,7 +62,7 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
     return Plan(
         steps=tuple(steps),
         waiting=tuple(waiting),
-        foreign=tuple(others),
+        foreign=tuple(foreign),
         weakens=tuple(weakens),
         missing=frozenset(missing),
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import click
 
-from admin.account import Account
+from admin.account import Account, place_of
 from admin.concurrency import suggestion
 from admin.desired import desired_settings
 from admin.plain_english import RETRIEVAL
@@ -69,13 +69,6 @@ def set_up(
     click.echo(f"Done: {len(plan.steps)} settings, {len(changed)} files.")
 
 
-def place_of(stage: Stage, account: Account) -> str:
-    """Where the stage lives, so that nobody changes, or trusts, another one."""
-    holder = account.holding(stage.settings.vault_bucket)
-    vault = f", the vault in account {holder.id}" if holder is not account else ""
-    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
-
-
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for step in plan.steps:
         click.echo(f"{'+' if step.actual is None else '~'} {step.setting.says}")
@@ -84,8 +77,9 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
         click.echo(diff)
     for setting in plan.waiting:
         click.echo(f"… {setting.says}: waits for chalice deploy")
-    for name in plan.foreign:
-        click.echo(f"= {name} is not ours and stays")
+    for setting, one in plan.foreign:
+        name = one.get("ID") if setting.kind is Kind.LIFECYCLE else one.get("Sid", "a statement")
+        click.echo(f"= {setting.target}: {setting.kind} {name} is not ours and stays")
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
     if policy.archive and any(step.setting.kind is Kind.LIFECYCLE for step in plan.steps):

@@ -73,7 +73,8 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
             f'there is no stage "{name}" in .chalice/config.json; there are {", ".join(stages)}'
         )
     try:
-        environment = as_chalice_reads(config, name).environment_variables
+        [function] = FUNCTIONS
+        environment = _as_chalice_reads(config, name, function).environment_variables
         settings = Settings.from_environment(environment)
         lock = written_lock(stages[name])
     except (SettingsError, StageError) as error:
@@ -88,9 +89,13 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     )
 
 
-def as_chalice_reads(config: dict[str, Any], stage: str) -> Any:
-    """Chalice's own view of config.json, for promote: it merges what is said in several places."""
-    [function] = FUNCTIONS
+def as_chalice_reads(stage: Stage, function: str) -> Any:
+    """How Chalice would deploy a function: it merges what config.json says in several places."""
+    config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
+    return _as_chalice_reads(config, stage.name, function)
+
+
+def _as_chalice_reads(config: dict[str, Any], stage: str, function: str) -> Any:
     return Config(chalice_stage=stage, function_name=function, config_from_disk=config)
 
 

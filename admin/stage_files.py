@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from admin.options import of_a_stage
 from admin.permissions import function_policies
 from admin.stage import (
     CONFIG,
@@ -73,9 +74,7 @@ def write_files(files: dict[Path, str]) -> None:
 
 
 @click.command()
-@click.option(
-    "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
-)
+@of_a_stage
 def write_policies(stage: str) -> None:
     """Example: make policies STAGE=prod
 

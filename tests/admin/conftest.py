@@ -1,19 +1,58 @@
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.loaders import create_loader
 
 import admin.cli
+import admin.deployed
 import admin.stage_files
+import localcloud.deployment
 from admin.account import Account, local_account
 from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
+from tests.admin.loaded_chalice import LoadedChalice
 from tests.project import POLICY, write_stages
 
 DESCRIPTIONS = create_loader()
+
+
+@pytest.fixture(scope="session")
+def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedChalice]:
+    chalice = LoadedChalice(tmp_path_factory.mktemp("chalice") / "output")
+    with chalice.until_the_end:
+        yield chalice
+
+
+# Not for the session: the tests of other rooms call Chalice as the local cloud does.
+@pytest.fixture(scope="module", autouse=True)
+def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(localcloud.deployment, "subprocess", loaded_chalice)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_bundle_is_compared_once() -> Iterator[None]:
+    """Forty megabytes are not read again for each weakening of something else."""
+    known: dict[Any, list[str]] = {}
+    compare = admin.deployed.differences
+
+    def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
+        own = [path.read_bytes() for path in sorted((project / "chalicelib").rglob("*.*"))]
+        members = tuple((one.filename, one.CRC, one.file_size) for one in bundle.infolist())
+        key = (members, project, *own, (project / "app.py").read_bytes())
+        if key not in known:
+            known[key] = compare(bundle, project)
+        return list(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admin.deployed, "differences", differences)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def _s3_may_not_invoke(living: Live) -> None:
 
 @weakened("210987654321")
 def _a_stranger_may_invoke(living: Live) -> None:
-    allow_stranger(living)
+    allow(living, "210987654321")
 
 
 @weakened("backups1 does not tell the function of uploads")
@@ -307,12 +307,15 @@ def _s3_may_invoke_for_a_stranger_s_bucket(living: Live) -> None:
 
 
 def allow_s3(living: Live, **more: str) -> None:
+    allow(living, "s3.amazonaws.com", SourceArn="arn:aws:s3:::backups1", **more)
+
+
+def allow(living: Live, principal: str, **more: str) -> None:
     living.client("lambda").add_permission(
         FunctionName=FUNCTION,
         StatementId="loose",
         Action="lambda:InvokeFunction",
-        Principal="s3.amazonaws.com",
-        SourceArn="arn:aws:s3:::backups1",
+        Principal=principal,
         **more,
     )
 
@@ -322,7 +325,7 @@ def _a_stranger_may_invoke_a_version(living: Live) -> None:
     client = living.client("lambda")
     version = client.publish_version(FunctionName=FUNCTION)["Version"]
     assert version == "1"
-    allow_stranger(living, Qualifier=version)
+    allow(living, "210987654321", Qualifier=version)
 
 
 @weakened(f'"210987654321" may invoke {FUNCTION}:now')
@@ -330,17 +333,7 @@ def _a_stranger_may_invoke_an_alias(living: Live) -> None:
     living.client("lambda").create_alias(
         FunctionName=FUNCTION, Name="now", FunctionVersion="$LATEST"
     )
-    allow_stranger(living, Qualifier="now")
-
-
-def allow_stranger(living: Live, **more: str) -> None:
-    living.client("lambda").add_permission(
-        FunctionName=FUNCTION,
-        StatementId="stranger",
-        Action="lambda:InvokeFunction",
-        Principal="210987654321",
-        **more,
-    )
+    allow(living, "210987654321", Qualifier="now")
 
 
 @weakened(f"{FUNCTION} can be invoked at https://")

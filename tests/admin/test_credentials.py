@@ -18,9 +18,9 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import Account
 from admin.cli import cli
-from admin.credentials import REVOKED, AccessKey
 from admin.cron_lines import Place, crontab, part_mib
 from admin.permissions import server_policy
+from admin.server_keys import REVOKED, AccessKey
 from chalicelib.naming import Pattern
 from chalicelib.policy_file import parse_policy
 from localcloud.authorization import Credentials

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from urllib3 import HTTPResponse
 import admin.cli
 import admin.drill
 import admin.drill_command
+import admin.patience
 from admin.account import Account, AccountError, local_account
 from admin.cli import cli
 from admin.desired import desired_settings
@@ -92,6 +94,8 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Whatever a test weakens is as before for the next one."""
     account = deployment.account
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
+    # All is on this machine, and sooner there than in AWS.
+    monkeypatch.setattr(admin.patience, "SHORTEST_PAUSE", 0.02)
     s3, iam = account.client("s3"), account.client("iam")
     notification = s3.get_bucket_notification_configuration(Bucket="backups1")
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
@@ -112,13 +116,25 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     deployment.forget_rehearsals()
 
 
+class Clock:
+    """In the place of `time` for who is patient: an answer can be as late as a test wants it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds_ahead = 0.0
+        self.sleep = time.sleep
+        monkeypatch.setattr(admin.patience, "time", self)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.seconds_ahead
+
+
 def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
     patience = Patience(seconds=seconds, tell=lambda _: None)
     return drill(deployed.account, STAGE, POLICY, assume=assume, patience=patience)
 
 
 def temporary_in(account: Account) -> Temporary:
-    patience = Patience(seconds=3, tell=lambda _: None)
+    patience = Patience(seconds=100, tell=lambda _: None)
     return Temporary(account=account, stage=STAGE, role=ROLE, patience=patience)
 
 
@@ -330,14 +346,14 @@ BROKEN = {
     ),
     "a promoter with fewer rights": (
         promoter("s3:GetObject", "s3:ListBucket"),
-        "an upload is promoted: nothing was promoted within 3 seconds",
+        "an upload is promoted: nothing was promoted within 1 seconds",
     ),
     "a default lock that does not lock": (
         forget_locks,
         "what is stored is locked: it is not, though the vault's default lock is governance",
     ),
     "a vault without versions": (forget_versions, "keeps every version .*: it has no versions"),
-    "no notification": (notify_nobody, "nothing was promoted within 3 .*backups1 notifies"),
+    "no notification": (notify_nobody, "nothing was promoted within 1 .*backups1 notifies"),
     "uploads that are read": (readable("backups1"), "the server may not read its own upload: that"),
     "backups that are read": (readable("backups2"), "the server may not read what is stored: that"),
     "a store without conditions": (
@@ -351,7 +367,12 @@ BROKEN = {
 }
 
 
-WAITED_FOR = ("a promoter with fewer rights", "no notification", "a server that may not upload")
+# Seconds: what does not come is waited for; a promotion takes a tenth of that here.
+PATIENCE = {
+    "a promoter with fewer rights": 1.0,
+    "no notification": 1.0,
+    "a server that may not upload": 0.2,
+}
 
 
 @pytest.mark.parametrize("broken", BROKEN)
@@ -359,8 +380,8 @@ def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     weaken, said = BROKEN[broken]
-    if broken in WAITED_FOR:
-        monkeypatch.setattr(admin.drill_command, "PATIENCE", 3.0)
+    if broken in PATIENCE:
+        monkeypatch.setattr(admin.drill_command, "PATIENCE", PATIENCE[broken])
     weaken(deployed, monkeypatch)
     result = run()
     assert result.exit_code == 1, result.stdout + result.stderr
@@ -428,12 +449,16 @@ def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
 
 
 def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
-    """The next node that a request with a new key meets does not know that key, if `refused`."""
-    make = Temporary._as
+    """The next node that a request with a new key meets does not know that key, if `refused`.
+
+    It says so after a second.
+    """
+    make, clock = Temporary._as, Clock(monkeypatch)
 
     def answer(request: Any, **_: Any) -> AWSResponse | None:
         if not next(refused):
             return None
+        clock.seconds_ahead += 1
         body = b"<Error><Code>InvalidAccessKeyId</Code><Message>Which key?</Message></Error>"
         raw = HTTPResponse(body=io.BytesIO(body), preload_content=False)
         return AWSResponse(request.url, 403, {}, raw)
@@ -470,10 +495,12 @@ def test_a_key_that_never_becomes_known_breaks_no_promise(
 
 
 def refuse_deletion(monkeypatch: pytest.MonkeyPatch, *, times: Iterator[bool]) -> None:
-    delete = IAMBackend.delete_user
+    """IAM refuses to delete a user, after half a minute each time."""
+    delete, clock = IAMBackend.delete_user, Clock(monkeypatch)
 
     def conflicting(self: IAMBackend, user_name: str) -> None:
         if next(times):
+            clock.seconds_ahead += 30
             raise DeleteConflictException("Cannot delete entity")
         delete(self, user_name)
 
@@ -535,7 +562,6 @@ def test_a_broken_promise_is_said_though_something_cannot_be_removed(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without()(deployed, None)
-    monkeypatch.setattr(admin.drill_command, "PATIENCE", 3.0)
     with monkeypatch.context() as conflict:
         refuse_deletion(conflict, times=itertools.chain([False], itertools.cycle([True])))
         result = run()
