@@ -23,6 +23,7 @@ from moto import mock_aws
 from chalicelib import record
 from chalicelib.gathering import real_version
 from chalicelib.handover import Run
+from chalicelib.part_plan import MOST_PARTS
 from chalicelib.policy import Outcome, Policy
 from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import Promoter
@@ -221,13 +222,9 @@ class History(RuleBasedStateMachine):
     def a_run_s_time_is_up(
         self, data: st.DataObject, parts: int, faults: list[tuple[int, str, int]]
     ) -> None:
-        """After so many parts; what it hands over waits like any other event."""
+        """After so many parts. What a run hands over waits like any other event."""
         self.stage.steps += 1
-        run = Run(
-            seconds_left=time_for(parts),
-            invoke_next=lambda event: self.queue.append(Waiting(dict(event))),
-        )
-        self._deliver(self._take(data), faults=faults, run=run)
+        self._deliver(self._take(data), faults=faults, parts=parts)
 
     @rule(
         data=st.data(),
@@ -344,14 +341,18 @@ class History(RuleBasedStateMachine):
         faults: Sequence[tuple[int, str, int]] = (),
         kill_after: int | None = None,
         between: tuple[int, Callable[[], object]] | None = None,
-        run: Run | None = None,
+        parts: int | None = None,
     ) -> None:
         """One attempt of Lambda's, which makes three, and then forgets the event."""
+        run = Run(
+            seconds_left=time_for(MOST_PARTS if parts is None else parts),
+            invoke_next=lambda event: self.queue.append(Waiting(dict(event))),
+        )
         for number, name, times in faults:
             self.wire.plan(at(number, *[EVERY_FAULT[name]] * times))
         if kill_after is not None:
             self.wire.kill_after(kill_after)
-        undisturbed = not faults and kill_after is None and between is None and run is None
+        undisturbed = not faults and kill_after is None and between is None and parts is None
         try:
             with self._coming_between(between):
                 self._run(waiting.event, self.wire.client, model=undisturbed, run=run)
