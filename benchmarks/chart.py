@@ -11,6 +11,7 @@ WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 760, 150, 90, 18, 22, 56
 COLOURS = {
     "ours": "#0f9d76",
     "boto3 copy()": "#4285d8",
+    "boto3, 250 streams": "#3aa6b9",
     "aws s3 mv": "#8a63c9",
     "s3cmd mv": "#d07a1f",
     "rclone moveto": "#c94f7c",

@@ -40,6 +40,9 @@ def contestants() -> list[Contestant]:
             version=_version([sys.executable, "-c", "import boto3; print(boto3.__version__)"]),
         ),
         Contestant(
+            name="boto3, 250 streams", command=_script("wide"), lacks=f"{unguarded}; copy(), tuned"
+        ),
+        Contestant(
             name="aws s3 mv",
             command=_installed(
                 "aws", "s3", "mv", "--no-progress", f"s3://{UPLOAD}", f"s3://{ELSEWHERE}"

@@ -49,7 +49,7 @@ def report(console: Console) -> list[Target]:
     )
     return [
         Target(
-            f"1MB: at most {MOST_REQUESTS} requests",
+            f"1 MB: at most {MOST_REQUESTS} requests",
             met=requests <= MOST_REQUESTS,
             measured=f"{requests:g}",
         )
