@@ -189,16 +189,15 @@ class Promoter:
     def _hand_over(
         self, copied: Interrupted, slot: Slot, upload: Upload, handed: Handover | None
     ) -> Handover:
-        """Let the next run go on, unless its slot is taken by now, or there would be no end."""
+        """Let the next run go on, which looks at both sides first: the copy may even be made."""
         handover = Handover.of_copy(copied, slot, upload, handed)
         try:
-            if copied.cause and look_at_slot(self.s3, self.settings, slot) is not None:
-                # Its completion was done after all, or somebody else's: decide anew.
-                raise copied.cause
             handover.refuse_without_end(copied)
-        except (ClientError, BotoCoreError, StalledCopyError):
+        except StalledCopyError:
             self._tidying.abort(handover.copy)
             raise
+        if copied.cause:
+            record.write_given_up(copied.cause)
         return handover
 
     @property

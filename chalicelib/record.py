@@ -153,6 +153,11 @@ def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
     )
 
 
+def write_given_up(error: Exception) -> None:
+    """Write one line about an error that a copy was interrupted for."""
+    logger.warning("given up for now: %s: %s", type(error).__name__, error)
+
+
 def write_untidy(error: Exception) -> None:
     """Write one line about unfinished copies that could not be removed."""
     logger.warning("untidy: %s: %s", type(error).__name__, error)

@@ -1,6 +1,7 @@
 """A chain of runs keeps what was copied while S3 is out of reach, and has an end."""
 
 import contextlib
+import io
 import json
 import threading
 from collections import deque
@@ -22,7 +23,7 @@ from localcloud.faults import (
     EVERY_FAULT,
     Fault,
     answers,
-    does_it_and_is_silent,
+    at,
     dropped_before,
     time_for,
 )
@@ -81,6 +82,15 @@ def test_a_part_that_s3_cannot_copy_now_is_left_to_the_next_run(
     assert here.unfinished() == []
 
 
+def test_the_log_says_what_a_copy_was_interrupted_for(
+    here: World, wire: Wire, log: io.StringIO
+) -> None:
+    notice, handed = begun(here)
+    wire.fail("UploadPartCopy", *[answers(503, "SlowDown")] * LASTING)
+    run(here, notice, parts=99, handed=handed)
+    assert "given up for now: ClientError: An error occurred (SlowDown)" in log.getvalue()
+
+
 def test_what_was_given_up_for_one_part_is_tried_for_no_other(here: World, wire: Wire) -> None:
     notice, handed = begun(here)
     wire.calls.clear()
@@ -96,24 +106,15 @@ def test_a_completion_that_s3_cannot_make_now_is_left_to_the_next_run(
     notice, handed = begun(here)
     wire.fail("CompleteMultipartUpload", *[MAY_PASS[fault]] * 3)
     record = run(here, notice, parts=99, handed=handed)
+    assert record.outcome is Outcome.CONTINUED
     wire.mend()
     wire.calls.clear()
-    if record.handover:
-        assert record.outcome is Outcome.CONTINUED
-        assert run(here, notice, parts=99, handed=record.handover).outcome is Outcome.PROMOTED
-    else:
-        assert record.outcome is Outcome.ALREADY_PROMOTED
+    done = run(here, notice, parts=99, handed=record.handover).outcome
+    was_done = "CompleteMultipartUpload" not in wire.names()
+    assert done is (Outcome.ALREADY_PROMOTED if was_done else Outcome.PROMOTED)
     assert copied_parts(wire) == []
     assert here.bodies() == {SLOT: BODY}
     assert here.incoming() == []
-    assert here.unfinished() == []
-
-
-def test_a_completion_whose_reply_is_lost_is_found(here: World, wire: Wire) -> None:
-    notice, handed = begun(here)
-    wire.fail("CompleteMultipartUpload", does_it_and_is_silent)
-    assert run(here, notice, parts=99, handed=handed).outcome is Outcome.ALREADY_PROMOTED
-    assert here.bodies() == {SLOT: BODY}
     assert here.unfinished() == []
 
 
@@ -125,8 +126,25 @@ def test_a_slot_that_is_taken_meanwhile_is_not_gone_on_with(here: World, wire: W
         return answers(500, "InternalError")(request, do_it)
 
     wire.fail("CompleteMultipartUpload", somebody_wins, *[answers(500, "InternalError")] * 2)
-    assert run(here, notice, parts=99, handed=handed).outcome is Outcome.CONTESTED
+    record = run(here, notice, parts=99, handed=handed)
+    outcome = run(here, notice, parts=99, handed=record.handover).outcome
+    assert outcome is Outcome.CONTESTED
     assert here.unfinished() == []
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_while_nothing_at_all_answers_no_part_is_lost(here: World, wire: Wire, number: int) -> None:
+    """From any request on. What cannot even look fails, and Lambda tries it again."""
+    notice, handed = begun(here, parts=8)
+    wire.calls.clear()
+    wire.plan(at(number, *[answers(503, "ServiceUnavailable")] * (LASTING + 5)))
+    going_on: Handover | None = handed
+    while going_on:
+        with contextlib.suppress(ClientError):
+            going_on = run(here, notice, parts=99, handed=going_on).handover
+    assert set(copied_parts(wire)) == {9, 10}
+    assert here.bodies() == {SLOT: BODY}
+    assert here.incoming() == []
 
 
 def test_without_a_next_run_what_lasts_is_raised_and_nothing_stays(here: World, wire: Wire) -> None:
