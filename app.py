@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 from chalice.app import Chalice, S3Event
 
 from chalicelib.handover import Run
@@ -18,8 +18,11 @@ from chalicelib.settings import Settings
 
 limits = Limits()
 settings = Settings.from_environment(os.environ)
+# boto3's clients are botocore's. boto3 itself would first import its managed transfers, a twelfth
+# of a cold start: nothing here may use them.
+session: Any = get_session()
 promoter = Promoter(
-    s3=boto3.client(
+    s3=session.create_client(
         "s3",
         config=Config(
             # Five attempts must fit into a run, and wait for some 15 seconds between them.
@@ -50,7 +53,7 @@ def this_run(context: Any) -> Run:
 
     def invoke_next(event: Mapping[str, Any]) -> None:
         # Made only here: next to no run needs it, and each start would have to wait for it.
-        boto3.client("lambda").invoke(
+        session.create_client("lambda").invoke(
             FunctionName=context.function_name,
             InvocationType="Event",
             Payload=json.dumps(event).encode(),
