@@ -16,9 +16,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib.handover import Handover, Run, StalledCopyError
-from chalicelib.part_plan import Limits, plan_parts
+from chalicelib.part_plan import plan_parts
 from chalicelib.policy import Outcome
-from chalicelib.record import Notice, Record
+from chalicelib.record import Record
 from localcloud.faults import (
     EVERY_FAULT,
     Fault,
@@ -28,13 +28,9 @@ from localcloud.faults import (
     time_for,
 )
 from localcloud.wire import Wire
+from tests.chained import BODY, EVENING, ONE_BY_ONE, SLOT, begun, copied_parts, run
 from tests.world import DAILY, World
 
-# Ten parts of eight bytes, one after the other.
-BODY = b"a backup that takes much longer to copy than the fifteen minutes that a run has."
-ONE_BY_ONE = Limits(single=0, part=8, streams=1, pause=0)
-EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)
-SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
 # The app tries a part ten times, and botocore each time three times.
 LASTING = 30
 MAY_PASS = {name: fault for name, fault in EVERY_FAULT.items() if name != "409"}
@@ -43,24 +39,6 @@ MAY_PASS = {name: fault for name, fault in EVERY_FAULT.items() if name != "409"}
 @pytest.fixture
 def here(world: World) -> World:
     return world.with_limits(ONE_BY_ONE)
-
-
-def run(world: World, notice: Notice, *, parts: int, handed: Handover | None = None) -> Record:
-    return world.promoter.promote(
-        notice, now=datetime.now(UTC), seconds_left=time_for(parts), handed=handed
-    )
-
-
-def begun(world: World, *, parts: int = 4) -> tuple[Notice, Handover]:
-    """An upload, of which a first run had time to copy some parts."""
-    notice = world.upload(BODY, at=EVENING)
-    record = run(world, notice, parts=parts)
-    assert record.handover is not None
-    return notice, record.handover
-
-
-def copied_parts(wire: Wire) -> list[int]:
-    return [sent["PartNumber"] for name, sent in wire.calls if name == "UploadPartCopy"]
 
 
 # While S3 is out of reach
