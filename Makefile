@@ -30,7 +30,7 @@ local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="-
 	@$(VENV)/python -m localcloud $(ARGS)
 
 test: $(READY) ## run the tests, on all cores; at least 95 % of chalicelib must be covered, branches too (ARGS="-k name" picks some)
-	@$(VENV)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report= $(ARGS)
+	@$(VENV)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report= $(ARGS)
 ifndef ARGS
 	@report=$$($(VENV)/python -m coverage report --include='chalicelib/*' --skip-covered --show-missing --fail-under=95) || { \
 		echo "$$report"; \

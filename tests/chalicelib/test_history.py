@@ -6,6 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.history import LAYOUTS, stage
 
+pytestmark = pytest.mark.no_cover
 # Of each layout: together 2,000 and more.
 ENOUGH = 1000
 

@@ -9,6 +9,7 @@ import pytest
 from chalicelib.record import Notice, Record
 from tests.world import DAILY, World
 
+pytestmark = pytest.mark.no_cover
 AT_ONCE = 16
 ROUNDS = 50
 
