@@ -27,10 +27,12 @@ os.environ.update(
 
 import io
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
 from moto import mock_aws
@@ -42,6 +44,9 @@ from localcloud.s3 import corrected
 from localcloud.wire import Wire, retries_at_once
 from tests.project import POLICY, copy_project
 from tests.world import PARTS, SINGLE, World
+
+# AWS's descriptions of its services are read once, not for the clients of each test.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
