@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-
-from chalicelib.part_plan import LARGEST_PART
 
 # Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
 FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
@@ -12,28 +11,25 @@ FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Exactly one object: its key, and the ETag and version that it had when it was looked at.
+    """Exactly one object: its key, and the ETag, version and time that it had when looked at.
 
-    `checksum` is (algorithm, base64 value) over the whole object, where S3 has one.
+    `version_id` is as for `policy.Upload`. `checksum` is (algorithm, base64 value) over the whole
+    object, if S3 has one.
     """
 
     bucket: str
     key: str
     etag: str
     size: int
+    last_modified: datetime
     version_id: str | None = None
     checksum: tuple[str, str] | None = None
     owner: str | None = None
 
     @property
-    def kept_checksum(self) -> tuple[str, str] | None:
-        """The checksum that a copy has too.
-
-        None if S3 knows none over the whole source, or cannot compute it over so large a copy.
-        """
-        if self.checksum and self.checksum[0] not in FULL_OBJECT_IN_PARTS:
-            return self.checksum if self.size <= LARGEST_PART else None
-        return self.checksum
+    def checksum_in_parts(self) -> tuple[str, str] | None:
+        """The checksum that S3 can compute over a copy in parts, too; None if it cannot."""
+        return self.checksum if self.checksum and self.checksum[0] in FULL_OBJECT_IN_PARTS else None
 
     @property
     def pinned(self) -> dict[str, Any]:
@@ -63,8 +59,16 @@ class Destination:
 
     @property
     def carried(self) -> dict[str, Any]:
-        """What the object will carry besides its bytes: said once, when it is created."""
-        return {"Metadata": dict(self.metadata), "StorageClass": self.storage_class}
+        """What the object will carry besides its bytes: said once, when it is created.
+
+        The encryption is named because whoever may change a bucket's default could put all later
+        copies under a key of theirs.
+        """
+        return {
+            "Metadata": dict(self.metadata),
+            "StorageClass": self.storage_class,
+            "ServerSideEncryption": "AES256",
+        }
 
 
 def expected_owner(owner: str | None, *, of: str = "") -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The conditional copy: one source, pinned; one destination, never overwritten; all or nothing."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from botocore.exceptions import ClientError
 
@@ -11,9 +13,9 @@ from chalicelib.copy_ends import (
     Source,
     expected_owner,
 )
-from chalicelib.copying_in_parts import Copied, Interrupted, copy_in_parts
-from chalicelib.part_plan import Limits
-from chalicelib.s3_errors import error_code
+from chalicelib.copying_in_parts import Copied, copy_in_parts
+from chalicelib.part_plan import LARGEST_PART, Limits
+from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 CONFLICT = "ConditionalRequestConflict"
 # A conflict means that another request is at work on the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
+
+# Clients whose CopyObject S3 has answered with 501. AWS documents both: that the condition works
+# for copies, and that a bucket whose policy demands it takes no CopyObject at all.
+_without_copy_object: WeakSet[Any] = WeakSet()
 
 
 def copy(
@@ -30,34 +36,27 @@ def copy(
     destination: Destination,
     limits: Limits,
     seconds_left: Callable[[], float] | None = None,
-    upload_id: str | None = None,
-) -> Copied | Interrupted:
+) -> Copied:
     """Copy exactly `source` to `destination`, which must not exist, with nothing but its bytes.
 
-    No part is started that could not end in the seconds that are left (None: there is no end, and
-    nobody goes on); a copy by one request is always started. `upload_id` is of a copy of this very
-    source that was interrupted: its parts are not copied again, but only who handed it over knows
-    that they are this source's.
-    Raises ClientError or BotoCoreError. No such error says by itself whether the copy was made.
+    Raises ClientError or BotoCoreError, which never says by itself whether the copy was made;
+    OutOfTimeError if it could not end in the seconds that are left (None: unlimited).
     """
-    if upload_id is None and is_single(source, limits):
-        _copy_at_once(s3, source, destination)
-        return Copied(proven=False, others=list)
+    if is_single(source, limits) and _copy_at_once(s3, source, destination):
+        return Copied(verified=False, others=list)
     return copy_in_parts(
         s3,
         source=source,
         destination=destination,
         limits=limits,
         seconds_left=seconds_left,
-        upload_id=upload_id,
     )
 
 
 def is_single(source: Source, limits: Limits) -> bool:
     """Whether one request copies `source`: it is small, or only so can its checksum be kept."""
-    checksum = source.kept_checksum
-    if checksum and checksum[0] not in FULL_OBJECT_IN_PARTS:
-        return True
+    if source.checksum and source.checksum[0] not in FULL_OBJECT_IN_PARTS:
+        return source.size <= LARGEST_PART
     return source.size <= limits.single
 
 
@@ -66,6 +65,8 @@ def remove(s3: "S3Client", source: Source) -> None:
 
     That it is gone already is success.
     """
+    if source.version_id == "null" and not _is_still_there(s3, source):
+        return
     which: dict[str, Any] = {"IfMatch": f'"{source.etag}"'}
     if source.version_id:
         which = {"VersionId": source.version_id}
@@ -86,16 +87,44 @@ def remove(s3: "S3Client", source: Source) -> None:
             return
 
 
-def _copy_at_once(s3: "S3Client", source: Source, destination: Destination) -> None:
+def _is_still_there(s3: "S3Client", source: Source) -> bool:
+    """Whether `null` is still `source`: while versioning is suspended, each upload replaces it."""
+    try:
+        head = s3.head_object(
+            Bucket=source.bucket,
+            Key=source.key,
+            VersionId="null",
+            **expected_owner(source.owner),
+        )
+    except ClientError as error:
+        if http_status(error) != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    there = (head["ETag"].strip('"'), head["ContentLength"], head["LastModified"])
+    return there == (source.etag, source.size, source.last_modified)
+
+
+def _copy_at_once(s3: "S3Client", source: Source, destination: Destination) -> bool:
+    """Copy by one request; False if S3 takes none from this client."""
+    if s3 in _without_copy_object:
+        return False
     algorithm: dict[str, Any] = {"ChecksumAlgorithm": source.checksum[0]} if source.checksum else {}
-    s3.copy_object(
-        **destination.place,
-        **destination.carried,
-        **source.pinned,
-        **algorithm,
-        IfNoneMatch="*",
-        # By default a copy inherits metadata, tags and annotations: all of them the sender's.
-        MetadataDirective="REPLACE",
-        TaggingDirective="REPLACE",
-        AnnotationDirective="EXCLUDE",
-    )
+    try:
+        s3.copy_object(
+            **destination.place,
+            **destination.carried,
+            **source.pinned,
+            **algorithm,
+            IfNoneMatch="*",
+            # By default a copy inherits metadata, tags and annotations: all of them the sender's.
+            MetadataDirective="REPLACE",
+            TaggingDirective="REPLACE",
+            AnnotationDirective="EXCLUDE",
+        )
+    except ClientError as error:
+        # A copy in parts cannot be empty.
+        if error_code(error) != "NotImplemented" or source.size == 0:
+            raise
+        _without_copy_object.add(s3)
+        return False
+    return True

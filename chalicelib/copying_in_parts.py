@@ -1,11 +1,12 @@
-"""A copy in many parts at once: it can be interrupted and continued, and leaves nothing behind."""
+"""A copy in many parts at once. It ends in its run, and leaves nothing behind if it fails."""
 
+import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,36 +23,28 @@ if TYPE_CHECKING:
 PART_ATTEMPTS = 10
 
 
+class OutOfTimeError(Exception):
+    """A copy that could not end within its run; the message says what to change."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unfinished:
     """A multipart upload that was neither completed nor aborted: parts without an object."""
 
     key: str
     upload_id: str
+    begun: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """The copy is made. `proven`: S3 itself has compared its size and checksum to the source's.
+    """The copy is made. `verified`: S3 itself has compared its checksum and size to the source's.
 
     `others` tells what else is unfinished in the same bucket; raises what S3 answered to that.
     """
 
-    proven: bool
+    verified: bool
     others: Callable[[], list[Unfinished]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interrupted:
-    """The time was up, or S3 out of reach: `added` parts were copied, `missing` are.
-
-    `upload_id` goes on with it; `cause` is S3's last error (None: the time was up).
-    """
-
-    upload_id: str
-    added: int
-    missing: int
-    cause: Exception | None = None
 
 
 def copy_in_parts(
@@ -61,39 +54,25 @@ def copy_in_parts(
     destination: Destination,
     limits: Limits,
     seconds_left: Callable[[], float] | None,
-    upload_id: str | None,
-) -> Copied | Interrupted:
-    """Copy as `copying.copy` promises. What fails is aborted; what is interrupted is not."""
+) -> Copied:
+    """Copy as `copying.copy` promises; whatever fails is aborted."""
     plan = plan_parts(source.size, limits)
-    resumed = _resume(s3, source, destination, upload_id, plan) if upload_id else None
-    upload, there = resumed or (_begin(s3, source, destination), {})
-    missing = [part for part in plan if part.number not in there]
-    turn = _Turn(seconds_left=seconds_left, limits=limits)
+    copy = _begin(s3, source, destination, limits, seconds_left or (lambda: math.inf))
     try:
-        # Leaving the pool waits for the parts under way: what is aborted before they end stays.
+        # Leaving the pool waits for running parts; aborting earlier would leave parts behind.
         with ThreadPoolExecutor(max_workers=limits.streams) as pool:
-            # Beside the parts this look takes no time of its own.
+            # Runs beside the parts, so it costs no time.
             listing = pool.submit(
                 unfinished, s3, bucket=destination.bucket, owner=destination.owner
             )
-            etags = pool.map(lambda part: upload.copy_part(part, turn), missing)
-            there |= {part.number: etag for part, etag in zip(missing, etags, strict=True) if etag}
-        lacking = len(plan) - len(there)
-        proven = None if lacking else upload.complete(there, turn)
+            etags = list(pool.map(copy.copy_part, plan))
+        verified = copy.complete(etags)
     except BaseException as error:
-        upload.abandon(error)
+        copy.abandon(error)
         raise
-    if proven is None:
-        return Interrupted(
-            upload_id=upload.id,
-            added=len(missing) - lacking,
-            missing=lacking,
-            cause=turn.given_up,
-        )
     return Copied(
-        # What the object carries was said when the upload was begun: not by this run, if resumed.
-        proven=proven and not resumed,
-        others=lambda: [one for one in listing.result() if one.upload_id != upload.id],
+        verified=verified,
+        others=lambda: [one for one in listing.result() if one.upload_id != copy.id],
     )
 
 
@@ -103,17 +82,17 @@ def unfinished(s3: "S3Client", *, bucket: str, owner: str | None) -> list[Unfini
         Bucket=bucket, **expected_owner(owner)
     )
     return [
-        Unfinished(key=upload["Key"], upload_id=upload["UploadId"])
+        Unfinished(key=upload["Key"], upload_id=upload["UploadId"], begun=upload["Initiated"])
         for page in pages
         for upload in page.get("Uploads", [])
     ]
 
 
-def abort(s3: "S3Client", what: Unfinished, *, bucket: str, owner: str | None) -> None:
+def abort(s3: "S3Client", *, key: str, upload_id: str, bucket: str, owner: str | None) -> None:
     """Abort it, and with it its parts. That it is finished or aborted already is success."""
     try:
         s3.abort_multipart_upload(
-            Bucket=bucket, Key=what.key, UploadId=what.upload_id, **expected_owner(owner)
+            Bucket=bucket, Key=key, UploadId=upload_id, **expected_owner(owner)
         )
     except ClientError as error:
         if error_code(error) != "NoSuchUpload":
@@ -121,66 +100,54 @@ def abort(s3: "S3Client", what: Unfinished, *, bucket: str, owner: str | None) -
 
 
 @dataclass(kw_only=True)
-class _Turn:
-    """How long a run goes on with a copy, and the error for which it has given up, if it has."""
+class _Copy:
+    """One copy in parts: its multipart upload `id`, and the `seconds` that its run had for it.
 
-    limits: Limits
-    seconds_left: Callable[[], float] | None
-    given_up: Exception | None = None
-
-    def has_time_for(self, part: Part) -> bool:
-        """Whether the part can still be started."""
-        if self.seconds_left is None:
-            return True
-        return not self.given_up and self.seconds_left() >= seconds_to_end(part.size, self.limits)
-
-    def give_up(self, error: Exception) -> None:
-        """Leave the rest to the next run, if there is one and the error may pass; else raise."""
-        if self.seconds_left is None or not may_pass(error):
-            raise error
-        self.given_up = error
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Upload:
-    """The multipart upload of one copy."""
+    The first request that fails for good stops all that have not begun.
+    """
 
     s3: "S3Client"
     source: Source
     destination: Destination
+    limits: Limits
+    seconds_left: Callable[[], float]
+    seconds: float
     id: str
+    stopped_by: Exception | None = None
 
-    def copy_part(self, part: Part, turn: _Turn) -> str | None:
-        """The ETag of the part; None if it is left to the next run."""
-        for attempt in count(1):
-            if not turn.has_time_for(part):
-                break
-            try:
-                return self.s3.upload_part_copy(
+    def copy_part(self, part: Part) -> str:
+        """The ETag of the part. Parts of the first wave always start, however little time is left.
+
+        Raises OutOfTimeError, ClientError or BotoCoreError.
+        """
+        # S3 takes ranges only of objects beyond 5 MiB.
+        whole = part.size == self.source.size
+        piece: Any = {} if whole else {"CopySourceRange": f"bytes={part.first}-{part.last}"}
+        try:
+            if part.number > self.limits.streams:
+                self._check_time(part.size)
+            etag: str = self._persist(
+                lambda: self.s3.upload_part_copy(
                     **self.destination.place,
                     UploadId=self.id,
                     PartNumber=part.number,
-                    CopySourceRange=f"bytes={part.first}-{part.last}",
+                    **piece,
                     **self.source.pinned,
-                )["CopyPartResult"]["ETag"]
-            except (ClientError, BotoCoreError) as error:
-                if attempt == PART_ATTEMPTS or not may_pass(error):
-                    turn.give_up(error)
-                    break
-            # Not all streams at the same moment again.
-            time.sleep(turn.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
-        return None
+                ),
+                size=part.size,
+            )["CopyPartResult"]["ETag"]
+        except (ClientError, BotoCoreError, OutOfTimeError) as error:
+            self.stopped_by = error
+            raise
+        return etag
 
-    def complete(self, etags: Mapping[int, str], turn: _Turn) -> bool | None:
-        """Let S3 make the object if size and checksum are right; whether its answer says so.
-
-        None if it is left to the next run.
-        """
-        checksum = self.source.kept_checksum
+    def complete(self, etags: list[str]) -> bool:
+        """Let S3 make the object; whether S3 has compared a checksum over all of it."""
+        checksum = self.source.checksum_in_parts
         expected: dict[str, Any] = {f"Checksum{checksum[0]}": checksum[1]} if checksum else {}
-        parts: Any = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
-        try:
-            answer: Mapping[str, Any] = self.s3.complete_multipart_upload(
+        parts: Any = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
+        answer = self._persist(
+            lambda: self.s3.complete_multipart_upload(
                 **self.destination.place,
                 UploadId=self.id,
                 IfNoneMatch="*",
@@ -188,48 +155,65 @@ class _Upload:
                 MpuObjectSize=self.source.size,
                 ChecksumType="FULL_OBJECT",
                 **expected,
-            )
-        except (ClientError, BotoCoreError) as error:
-            turn.give_up(error)
-            return None
-        return all(answer.get(name) == value for name, value in expected.items())
+            ),
+            size=0,
+        )
+        return bool(expected) and all(answer.get(name) == expected[name] for name in expected)
 
     def abandon(self, error: BaseException) -> None:
         """Leave no parts behind; if they stay, `error` says so too."""
-        this, to = Unfinished(key=self.destination.key, upload_id=self.id), self.destination
+        to = self.destination
         try:
-            abort(self.s3, this, bucket=to.bucket, owner=to.owner)
+            abort(self.s3, key=to.key, upload_id=self.id, bucket=to.bucket, owner=to.owner)
         except (ClientError, BotoCoreError) as second:
             error.add_note(f"Its parts could not be removed either: {second}")
 
+    def _persist(self, send: Callable[[], Any], *, size: int) -> Any:
+        """The answer to a request that copies `size` bytes, sent again while that may help."""
+        for attempt in range(1, PART_ATTEMPTS):
+            try:
+                return send()
+            except (ClientError, BotoCoreError) as error:
+                if not may_pass(error):
+                    raise
+            # Not all streams at the same moment again.
+            time.sleep(self.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
+            self._check_time(size)
+        return send()
 
-def _begin(s3: "S3Client", source: Source, destination: Destination) -> _Upload:
+    def _check_time(self, size: int) -> None:
+        """Raise unless `size` bytes can still be copied."""
+        if self.stopped_by:
+            raise self.stopped_by
+        if self.seconds_left() < seconds_to_end(size, self.limits):
+            raise OutOfTimeError(
+                f"{self.destination.key}: {self.source.size:,} bytes could not be copied within "
+                f"the {self.seconds:,.0f} seconds that this run had; raise lambda_timeout in "
+                ".chalice/config.json"
+            )
+
+
+def _begin(
+    s3: "S3Client",
+    source: Source,
+    destination: Destination,
+    limits: Limits,
+    seconds_left: Callable[[], float],
+) -> _Copy:
     """A multipart copy carries nothing of the source's but bytes; S3 computes its checksum."""
-    algorithm: Any = (source.kept_checksum or ("CRC64NVME", ""))[0]
+    algorithm: Any = (source.checksum_in_parts or ("CRC64NVME", ""))[0]
     begun = s3.create_multipart_upload(
         **destination.place,
         **destination.carried,
         ChecksumAlgorithm=algorithm,
         ChecksumType="FULL_OBJECT",
     )
-    return _Upload(s3=s3, source=source, destination=destination, id=begun["UploadId"])
-
-
-def _resume(
-    s3: "S3Client", source: Source, destination: Destination, upload_id: str, plan: list[Part]
-) -> tuple[_Upload, dict[int, str]] | None:
-    """The upload and the ETags of its parts that are as planned; None if there is none any more."""
-    sizes = {part.number: part.size for part in plan}
-    pages = s3.get_paginator("list_parts").paginate(**destination.place, UploadId=upload_id)
-    try:
-        there = {
-            part["PartNumber"]: part["ETag"]
-            for page in pages
-            for part in page.get("Parts", [])
-            if part["Size"] == sizes.get(part["PartNumber"])
-        }
-    except ClientError as error:
-        if error_code(error) != "NoSuchUpload":
-            raise
-        return None
-    return _Upload(s3=s3, source=source, destination=destination, id=upload_id), there
+    return _Copy(
+        s3=s3,
+        source=source,
+        destination=destination,
+        limits=limits,
+        seconds_left=seconds_left,
+        seconds=seconds_left(),
+        id=begun["UploadId"],
+    )

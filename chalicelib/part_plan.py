@@ -7,7 +7,7 @@ At 57 MB/s a stream and 30 ms a request:
     250 MB      14        17        20      0.5
     5 GiB      129        40       135      0.9
     100 GiB    500       205       506      7.7
-    20 TiB   8,250     2,542     8,256  1,544.3
+    5 TB     4,000     1,193     4,006    375.5
 """
 
 import math
@@ -20,6 +20,8 @@ LARGEST_PART = 5 * GIB
 MOST_PARTS = 10_000
 # One copy stream moves about this many bytes a second: a CopyObject of 5 GiB takes 94 s.
 STREAM_BYTES_PER_SECOND = 57_000_000
+# The best published rate of one function: 2 TB within five minutes.
+BEST_BYTES_PER_SECOND = 6_700_000_000
 # A request also costs some 6 ms of the function's share of a CPU: 1/56 of what the shortest part
 # takes. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
 PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
@@ -34,7 +36,7 @@ class Limits:
     `streams`: parts at once. S3 takes 3,500 copies a second, a container of Lambda 1,024 threads
     and files; it divides 10,000, so that even the largest copy has no wave that is not full.
     `patience`: the seconds that the client waits for an answer. A copy of 5 GiB takes 94.
-    `reserve`: the seconds of a run that are kept for ending it: completing, or handing over.
+    `reserve`: the seconds of a run that are kept for ending it: completing, or aborting.
     `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
     request is at work on the same slot.
     """

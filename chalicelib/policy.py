@@ -148,10 +148,11 @@ class Checksum:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """One object in incoming, as HEAD describes it.
+    """One object in incoming, as S3 describes it.
 
-    `version_id` is None where the bucket keeps no versions; `checksum` is None where S3 has none
-    over the whole object.
+    `version_id` identifies an upload for ever, but for `null` (an object from a time without
+    versioning), which is only an address; None if the bucket has never kept versions.
+    `checksum` is None if S3 has none over the whole object.
     """
 
     key: str
@@ -162,6 +163,11 @@ class Upload:
     storage_class: str = "STANDARD"
     encryption: str | None = None
     checksum: Checksum | None = None
+
+    @property
+    def came_in_parts(self) -> bool:
+        """Whether it was uploaded in parts: then its time is when it was begun."""
+        return "-" in self.etag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,17 +182,32 @@ class Stored:
     """What a slot holds, as HEAD describes it; the source is what our own metadata says."""
 
     size: int
+    last_modified: datetime
+    etag: str
     source_key: str | None = None
     source_etag: str | None = None
+    source_version_id: str | None = None
     checksum: Checksum | None = None
 
-    def came_from(self, upload: Upload) -> bool:
-        """Whether this is a copy of that very upload: same key, same ETag, same size."""
-        return (self.source_key, self.source_etag, self.size) == (
-            upload.key,
-            upload.etag,
-            upload.size,
-        )
+    def names(self, upload: Upload) -> bool:
+        """Whether this says that it was copied from that very version."""
+        version = (self.source_key, self.source_version_id)
+        return self.source_version_id is not None and version == (upload.key, upload.version_id)
+
+    def is_copy_of(self, upload: Upload) -> bool:
+        """Whether this has the bytes of that upload, or of the same bytes sent again.
+
+        A checksum over the whole object decides. Where the two have none that can be compared, the
+        version decides, or else the ETag that the source had.
+        """
+        if (self.source_key, self.size) != (upload.key, upload.size):
+            return False
+        if upload.checksum:
+            if self.checksum is None:
+                return False
+            if self.checksum.algorithm == upload.checksum.algorithm:
+                return self.checksum.value == upload.checksum.value
+        return self.names(upload) or self.source_etag == upload.etag
 
 
 @dataclass(frozen=True)
@@ -198,9 +219,9 @@ class Outcome(StrEnum):
     """What can become of an upload. Anything else is an exception, and is tried again."""
 
     PROMOTED = "promoted"
-    CONTINUED = "continued"
     ALREADY_PROMOTED = "already-promoted"
     CONTESTED = "contested"
+    WAITING = "waiting"
     IGNORED = "ignored"
     GONE = "gone"
     REJECTED = "rejected"
@@ -222,10 +243,14 @@ def decide(
     upload: Upload | Sealed | None,
     stored: Stored | DeleteMarker | None,
     now: datetime,
+    older: datetime | None = None,
+    largest: int | None = None,
 ) -> Decision:
     """What to do with the upload `key`, given what is there: only `promoted` asks for a copy.
 
-    `upload` is None when incoming does not hold it, `stored` is None when its slot is free.
+    `upload` is None when incoming does not hold it, `stored` is None when its slot is free. `older`
+    is when an upload was made that is eligible for the same slot and came first (None: there is
+    none). No run copies more than `largest` bytes (None: unlimited).
     """
     if key not in policy.claims:
         return Decision(outcome=Outcome.IGNORED, reason="No rule of the policy names this key.")
@@ -239,44 +264,64 @@ def decide(
         )
 
     slot = policy.slot_of(key, upload.last_modified)
-    if isinstance(stored, Stored) and stored.came_from(upload):
+    if isinstance(stored, Stored) and stored.is_copy_of(upload):
         return Decision(
             outcome=Outcome.ALREADY_PROMOTED,
             reason=f"{slot.name} holds this very upload.",
             slot=slot,
         )
-    if objection := _objection(policy, slot.rule, upload, now):
-        return Decision(outcome=Outcome.REJECTED, reason=objection, slot=slot)
-    if isinstance(stored, DeleteMarker):
-        return Decision(
-            outcome=Outcome.CONTESTED,
-            reason=f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was "
-            "changed; find out who did it.",
-            slot=slot,
-        )
+    if refusal := objection(policy, upload, now=now, largest=largest):
+        return Decision(outcome=Outcome.REJECTED, reason=refusal, slot=slot)
     if stored is not None:
+        return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, upload, stored), slot=slot)
+    if older is not None:
         return Decision(
-            outcome=Outcome.CONTESTED,
-            reason=f"{slot.name} already holds a different upload. Nothing was changed.",
+            outcome=Outcome.WAITING,
+            reason=f"{slot.name} is free, but belongs to an older upload, of "
+            f"{older:%Y-%m-%d %H:%M:%S} UTC, which is not promoted yet.",
             slot=slot,
         )
     return Decision(outcome=Outcome.PROMOTED, reason=f"{slot.name} was free.", slot=slot)
 
 
-def _objection(policy: Policy, rule: Rule, upload: Upload, now: datetime) -> str | None:
-    """Why this upload can never be promoted, as a sentence; None if it can."""
+def objection(
+    policy: Policy, upload: Upload, *, now: datetime, largest: int | None = None
+) -> str | None:
+    """Why this upload of a rule can never be promoted, as a sentence; None if it can.
+
+    `largest` is as for `decide`.
+    """
+    rule, _ = policy.claims[upload.key]
+    size = f"It has {upload.size:,} bytes"
     if now - upload.last_modified > policy.accept_within:
         hours = policy.accept_within // timedelta(hours=1)
         return f"It was uploaded more than {hours} hours ago, which is too late to name a slot."
     if upload.size < rule.min_bytes:
-        return f"It has {upload.size:,} bytes, fewer than min_bytes, {rule.min_bytes:,}."
+        return f"{size}, fewer than min_bytes, {rule.min_bytes:,}."
     if rule.max_bytes is not None and upload.size > rule.max_bytes:
-        return f"It has {upload.size:,} bytes, more than max_bytes, {rule.max_bytes:,}."
+        return f"{size}, more than max_bytes, {rule.max_bytes:,}."
+    if largest is not None and upload.size > largest:
+        return f"{size}, and within lambda_timeout S3 copies {largest:,} at most; make it smaller."
     if upload.storage_class in ARCHIVED:
         return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
     if upload.encryption is not None and upload.encryption.startswith("aws:kms"):
         return f"It is encrypted with a KMS key ({upload.encryption}); upload it without."
     return None
+
+
+def _contest(slot: Slot, upload: Upload, stored: Stored | DeleteMarker) -> str:
+    """Why a slot that is taken is contested, as a sentence."""
+    if isinstance(stored, DeleteMarker):
+        return (
+            f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was changed; "
+            "find out who did it."
+        )
+    if stored.names(upload):
+        return (
+            f"{slot.name} says that it is a copy of this very upload, but has other bytes. "
+            "Nothing was changed; compare the two."
+        )
+    return f"{slot.name} already holds a different upload. Nothing was changed."
 
 
 def _slot(rule: Rule, server: str | None, name: str) -> Slot | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -11,29 +11,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
 from chalicelib.copy_ends import Destination, Source
-from chalicelib.copying_in_parts import Interrupted
-from chalicelib.gathering import Found, gather, look_at_slot
-from chalicelib.handover import Handover, Run, StalledCopyError
-from chalicelib.part_plan import Limits
+from chalicelib.gathering import Found, Gathering
+from chalicelib.part_plan import BEST_BYTES_PER_SECOND, Limits
 from chalicelib.policy import (
     Decision,
     Outcome,
     Policy,
     Slot,
+    Stored,
     Upload,
     decide,
 )
 from chalicelib.record import Notice, Record
-from chalicelib.s3_errors import error_code
+from chalicelib.s3_errors import error_code, may_have_worked
 from chalicelib.settings import Settings
-from chalicelib.tidying import Tidying
-from chalicelib.verifying import verify, verify_again
+from chalicelib.tidying import tidy_vault
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # How often one run tries to copy while uploads keep changing under it, or others are at work.
 ATTEMPTS = 5
+
+
+class UnverifiedCopyError(Exception):
+    """What is in the slot is not what was copied there. The upload stays; somebody must look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +48,28 @@ class Promoter:
     limits: Limits
 
     def promote_all(
-        self, event: Mapping[str, Any], *, now: datetime, run: Run | None = None
+        self,
+        event: Mapping[str, Any],
+        *,
+        now: datetime,
+        seconds_left: Callable[[], float] | None = None,
     ) -> list[Record]:
         """Promote every upload that an S3 notification names; one that fails stops no other.
 
-        What `run` cannot finish goes on in a next run. Without `run` nothing ends this one.
         Raises ExceptionGroup of what failed, after all were tried, so that Lambda tries again.
         """
+        largest = int(seconds_left() * BEST_BYTES_PER_SECOND) if seconds_left else None
         records: list[Record] = []
         failures: list[Exception] = []
-        for entry in event["Records"]:
+        for notification in event["Records"]:
             try:
-                done = self.promote(
-                    Notice.of_notification(entry, bucket=self.settings.incoming_bucket),
-                    now=now,
-                    seconds_left=run.seconds_left if run else None,
-                    handed=Handover.of_event(event),
+                notice = Notice.of_notification(notification, bucket=self.settings.incoming_bucket)
+                records.append(
+                    self.promote(notice, now=now, seconds_left=seconds_left, largest=largest)
                 )
-                if run and done.handover:
-                    run.invoke_next({"Records": [entry], "handover": asdict(done.handover)})
-                records.append(done)
             # The door's last resort: whatever goes wrong with one upload must not hide the others.
             except Exception as error:  # noqa: BLE001
-                record.write_failure(entry, error)
+                record.write_failure(notification, error)
                 failures.append(error)
         record.flush_metrics()
         if failures:
@@ -82,127 +83,88 @@ class Promoter:
         *,
         now: datetime,
         seconds_left: Callable[[], float] | None = None,
-        handed: Handover | None = None,
+        largest: int | None = None,
     ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        A large copy goes on where the run before this one `handed` it over; if it is interrupted
-        again, the record has the handover for the next one. Without `seconds_left` there is none.
-        Raises ClientError, BotoCoreError, UnverifiedCopyError or StalledCopyError when it could not
+        The copy ends while there are `seconds_left` (None: unlimited), and `largest` is as for
+        `decide`.
+        Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError when it could not
         be settled.
         """
         started = time.monotonic()
-        found = self._gather(notice)
+        look = Gathering(s3=self.s3, settings=self.settings, policy=self.policy)
+
+        def gather() -> Found:
+            return look.gather(
+                key=notice.key, version_id=notice.version_id, now=now, largest=largest
+            )
+
+        found, failed = gather(), None
         for attempt in count(1):
-            decision = self._decide(notice, found, now)
+            decision = decide(
+                self.policy,
+                key=notice.key,
+                upload=found.upload,
+                stored=found.stored,
+                older=found.older,
+                now=now,
+                largest=largest,
+            )
             try:
-                handover = self._act(decision, found, seconds_left, handed)
+                self._act(decision, found, look, seconds_left)
                 break
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
-                before, found = found, self._gather(notice)
-                conflict = error_code(error) == copying.CONFLICT
-                if found.stored == before.stored and (
-                    attempt >= ATTEMPTS or not (conflict or found.upload != before.upload)
-                ):
+                before, found, failed = found, gather(), error
+                if not is_worth_another_look(before, found, error, attempt=attempt):
                     raise
-                if conflict:
+                if error_code(error) == copying.CONFLICT:
                     time.sleep(self.limits.pause * attempt)
-        if handover:
-            decision = replace(
-                decision,
-                outcome=Outcome.CONTINUED,
-                reason=f"{handover.slot} is copied in part; run {handover.run} goes on.",
-            )
+        if decision.outcome is Outcome.ALREADY_PROMOTED and failed and may_have_worked(failed):
+            decision = replace(decision, outcome=Outcome.PROMOTED)
         seconds = time.monotonic() - started
-        entry = Record.of(notice, decision, found.upload, handover=handover, seconds=seconds)
+        entry = Record.of(notice, decision, found.upload, seconds=seconds)
         record.write(entry)
         return entry
-
-    def _gather(self, notice: Notice) -> Found:
-        return gather(
-            self.s3,
-            self.settings,
-            self.policy,
-            key=notice.key,
-            version_id=notice.version_id,
-        )
-
-    def _decide(self, notice: Notice, found: Found, now: datetime) -> Decision:
-        return decide(
-            self.policy, key=notice.key, upload=found.upload, stored=found.stored, now=now
-        )
 
     def _act(
         self,
         decision: Decision,
         found: Found,
+        look: Gathering,
         seconds_left: Callable[[], float] | None,
-        handed: Handover | None,
-    ) -> Handover | None:
-        """Do what was decided; what to hand over of a copy that this run could not finish."""
-        slot, upload, tidying = decision.slot, found.upload, self._tidying
-        if handed and not handed.is_about(decision, upload):
-            tidying.abort(handed.copy)
-            handed = None
+    ) -> None:
+        """Do what was decided."""
+        slot, upload = decision.slot, found.upload
         if decision.outcome is Outcome.GONE:
-            tidying.tidy_vault()
+            tidy_vault(look)
         if slot is None or not isinstance(upload, Upload):
-            return None
-        if decision.outcome is Outcome.PROMOTED:
-            return self._fill(slot, upload, seconds_left, handed)
-        source, again = self._source(upload), decision.outcome is Outcome.ALREADY_PROMOTED
-        if again:
-            verify_again(slot, source, upload, found.stored)
-        if found.stored is not None and (again or not copying.is_single(source, self.limits)):
-            tidying.tidy_vault(taken=slot)
-        if again:
-            copying.remove(self.s3, source)
-        return None
-
-    def _fill(
-        self,
-        slot: Slot,
-        upload: Upload,
-        seconds_left: Callable[[], float] | None,
-        handed: Handover | None,
-    ) -> Handover | None:
-        """Move the upload into its slot, which was free when it was looked at."""
+            return
         source = self._source(upload)
-        copied = copying.copy(
-            self.s3,
-            source=source,
-            destination=self._destination(slot, upload),
-            limits=self.limits,
-            seconds_left=seconds_left,
-            upload_id=handed.upload_id if handed else None,
-        )
-        if isinstance(copied, Interrupted):
-            return self._hand_over(copied, slot, upload, handed)
-        if not copied.proven:
-            stored = look_at_slot(self.s3, self.settings, slot)
-            verify(slot, source, upload, stored)
-        self._tidying.tidy_vault(taken=slot, unfinished=copied.others)
-        copying.remove(self.s3, source)
-        return None
+        match decision.outcome:
+            case Outcome.PROMOTED:
+                copied = copying.copy(
+                    self.s3,
+                    source=source,
+                    destination=self._destination(slot, upload),
+                    limits=self.limits,
+                    seconds_left=seconds_left,
+                )
+                if not copied.verified:
+                    self._verify(slot, upload, look)
+                tidy_vault(look, taken=slot, found=copied.others)
+                copying.remove(self.s3, source)
+            case Outcome.ALREADY_PROMOTED:
+                tidy_vault(look, taken=slot)
+                copying.remove(self.s3, source)
+            case _ if found.stored is not None and not copying.is_single(source, self.limits):
+                tidy_vault(look, taken=slot)
 
-    def _hand_over(
-        self, copied: Interrupted, slot: Slot, upload: Upload, handed: Handover | None
-    ) -> Handover:
-        """Let the next run go on, which looks at both sides first: the copy may even be made."""
-        handover = Handover.of_copy(copied, slot, upload, handed)
-        try:
-            handover.refuse_without_end(copied)
-        except StalledCopyError:
-            self._tidying.abort(handover.copy)
-            raise
-        if copied.cause:
-            record.write_given_up(copied.cause)
-        return handover
-
-    @property
-    def _tidying(self) -> Tidying:
-        return Tidying(s3=self.s3, settings=self.settings, policy=self.policy)
+    def _verify(self, slot: Slot, upload: Upload, look: Gathering) -> None:
+        stored = look.look_at_slot(slot.name)
+        if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
+            raise UnverifiedCopyError(f"{slot.name} does not hold {upload}, but {stored}")
 
     def _source(self, upload: Upload) -> Source:
         return Source(
@@ -210,6 +172,7 @@ class Promoter:
             key=upload.key,
             etag=upload.etag,
             size=upload.size,
+            last_modified=upload.last_modified,
             version_id=upload.version_id,
             checksum=(upload.checksum.algorithm, upload.checksum.value)
             if upload.checksum
@@ -218,16 +181,28 @@ class Promoter:
         )
 
     def _destination(self, slot: Slot, upload: Upload) -> Destination:
-        version = {"source-version-id": upload.version_id} if upload.version_id else {}
+        metadata = {
+            "source-key": upload.key,
+            "source-etag": upload.etag,
+            "source-last-modified": upload.last_modified.astimezone(UTC).isoformat(),
+        }
+        # `null` is the name of many objects, one after the other.
+        if upload.version_id and upload.version_id != "null":
+            metadata["source-version-id"] = upload.version_id
         return Destination(
             bucket=self.settings.vault_bucket,
             key=slot.name,
             storage_class=slot.rule.storage_class,
-            metadata={
-                "source-key": upload.key,
-                "source-etag": upload.etag,
-                "source-last-modified": upload.last_modified.astimezone(UTC).isoformat(),
-                **version,
-            },
+            metadata=metadata,
             owner=self.settings.vault_owner,
         )
+
+
+def is_worth_another_look(
+    before: Found, after: Found, error: ClientError | BotoCoreError, *, attempt: int
+) -> bool:
+    """Whether to decide anew after `error`: the slot was filled, or something else has changed."""
+    if after.stored != before.stored:
+        return True
+    changed = after != before or error_code(error) == copying.CONFLICT
+    return changed and attempt < ATTEMPTS

@@ -7,19 +7,19 @@
 
 import functools
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.gathering import real_version
-from chalicelib.handover import Handover
 from chalicelib.policy import Decision, Outcome, Sealed, Upload
 
-SERVICE = "immutable-backups"
+# App and stage, `immutable-backups-prod`: a function's name in AWS without its last part.
+SERVICE = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "immutable-backups-dev-").rpartition("-")[0]
 NAMESPACE = "ImmutableBackups"
 
 # Escaped to ASCII: no character of a key, line separators included, can begin a second line.
@@ -69,7 +69,7 @@ class Notice:
             )
         return cls(
             key=unquote_plus(thing["key"]),
-            version_id=real_version(thing.get("versionId")),
+            version_id=thing.get("versionId"),
             claimed_ip=(entry.get("requestParameters") or {}).get("sourceIPAddress"),
             claimed_principal=(entry.get("userIdentity") or {}).get("principalId"),
         )
@@ -77,10 +77,7 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`.
-
-    `handover` is there when it was copied in part, and says how to go on.
-    """
+    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`."""
 
     outcome: Outcome
     reason: str
@@ -95,7 +92,6 @@ class Record:
     checksum: str | None = None
     claimed_ip: str | None = None
     claimed_principal: str | None = None
-    handover: Handover | None = None
     seconds: float
 
     @classmethod
@@ -105,7 +101,6 @@ class Record:
         decision: Decision,
         upload: Upload | Sealed | None,
         *,
-        handover: Handover | None,
         seconds: float,
     ) -> "Record":
         """The record of what was decided about an upload, and done within as many seconds."""
@@ -125,14 +120,34 @@ class Record:
             checksum=f"{checksum.algorithm}:{checksum.value}" if checksum else None,
             claimed_ip=notice.claimed_ip,
             claimed_principal=notice.claimed_principal,
-            handover=handover,
             seconds=round(seconds, 3),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain data, in the order of its fields."""
-        handover = asdict(self.handover) if self.handover else None
-        return {**self.__dict__, "outcome": self.outcome.value, "handover": handover}
+        return {**self.__dict__, "outcome": self.outcome.value}
+
+
+@dataclass(kw_only=True)
+class Swept:
+    """What a pass of the sweep has seen in incoming: numbers of versions, `size` in bytes of all.
+
+    What is contested or rejected lies there until it expires. `complete` is False if the time was
+    up before all was seen: then each number is "at least".
+    """
+
+    waiting: int = 0
+    oldest_waiting_seconds: float = 0
+    contested: int = 0
+    rejected: int = 0
+    versions: int = 0
+    size: int = 0
+    handed_over: int = 0
+    complete: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return dict(self.__dict__)
 
 
 def write(record: Record) -> None:
@@ -153,14 +168,31 @@ def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
     )
 
 
-def write_given_up(error: Exception) -> None:
-    """Write one line about an error that a copy was interrupted for."""
-    logger.warning("given up for now: %s: %s", type(error).__name__, error)
-
-
 def write_untidy(error: Exception) -> None:
     """Write one line about unfinished copies that could not be removed."""
     logger.warning("untidy: %s: %s", type(error).__name__, error)
+
+
+def write_sweep(swept: Swept) -> None:
+    """Write one line about a pass of the sweep, and its metrics, zeros too."""
+    logger.info(
+        "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **swept.as_dict()
+    )
+    for name, unit, value in (
+        ("WaitingUploads", MetricUnit.Count, swept.waiting),
+        ("OldestWaitingSeconds", MetricUnit.Seconds, swept.oldest_waiting_seconds),
+        ("ContestedUploads", MetricUnit.Count, swept.contested),
+        ("RejectedUploads", MetricUnit.Count, swept.rejected),
+        ("IncomingBytes", MetricUnit.Bytes, swept.size),
+        ("IncomingVersions", MetricUnit.Count, swept.versions),
+    ):
+        metrics.add_metric(name=name, unit=unit, value=value)
+    flush_metrics()
+
+
+def write_failed_sweep(error: Exception) -> None:
+    """Write one line about a key that a pass of the sweep could not look at."""
+    logger.error("sweep failed: %s: %s", type(error).__name__, error, exc_info=error)
 
 
 def flush_metrics() -> None:

@@ -22,3 +22,13 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, ClientError):
         return http_status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, ConnectionError | HTTPClientError)
+
+
+def may_have_worked(error: Exception) -> bool:
+    """Whether S3 may have done what it was asked: an answer of its was lost on the way.
+
+    The error itself can be that of a retry, which met what the first try had done.
+    """
+    if isinstance(error, ClientError) and error.response["ResponseMetadata"].get("RetryAttempts"):
+        return True
+    return may_pass(error)

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from moto import mock_aws
 
 from chalicelib import record
-from chalicelib.gathering import real_version
+
 from chalicelib.handover import Run
 from chalicelib.part_plan import MOST_PARTS
 from chalicelib.policy import Outcome, Policy

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
-from chalicelib.gathering import real_version
+
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.faults import time_for
