@@ -104,6 +104,7 @@ class Gathering:
             source_key=head["Metadata"].get("source-key"),
             source_etag=head["Metadata"].get("source-etag"),
             source_version_id=head["Metadata"].get("source-version-id"),
+            source_last_modified=head["Metadata"].get("source-last-modified"),
             checksum=_checksum(head),
         )
 

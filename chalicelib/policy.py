@@ -145,6 +145,10 @@ class Checksum:
     algorithm: str
     value: str
 
+    def __str__(self) -> str:
+        """As in the log."""
+        return f"{self.algorithm}:{self.value}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
@@ -163,6 +167,11 @@ class Upload:
     storage_class: str = "STANDARD"
     encryption: str | None = None
     checksum: Checksum | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """The version id, if no other object can ever have it."""
+        return None if self.version_id == "null" else self.version_id
 
     @property
     def came_in_parts(self) -> bool:
@@ -187,12 +196,18 @@ class Stored:
     source_key: str | None = None
     source_etag: str | None = None
     source_version_id: str | None = None
+    source_last_modified: str | None = None
     checksum: Checksum | None = None
 
     def names(self, upload: Upload) -> bool:
-        """Whether this says that it was copied from that very version."""
-        version = (self.source_key, self.source_version_id)
-        return self.source_version_id is not None and version == (upload.key, upload.version_id)
+        """Whether this says that it was copied from that very upload.
+
+        Without a version, ETag and time are all that tells.
+        """
+        if self.source_version_id or upload.identity:
+            return (self.source_key, self.source_version_id) == (upload.key, upload.identity)
+        source = (self.source_key, self.source_etag, self.source_last_modified)
+        return source == (upload.key, upload.etag, upload.last_modified.isoformat())
 
     def is_copy_of(self, upload: Upload) -> bool:
         """Whether this has the bytes of that upload, or of the same bytes sent again.
@@ -273,7 +288,7 @@ def decide(
     if refusal := objection(policy, upload, now=now, largest=largest):
         return Decision(outcome=Outcome.REJECTED, reason=refusal, slot=slot)
     if stored is not None:
-        return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, upload, stored), slot=slot)
+        return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, stored), slot=slot)
     if older is not None:
         return Decision(
             outcome=Outcome.WAITING,
@@ -309,17 +324,12 @@ def objection(
     return None
 
 
-def _contest(slot: Slot, upload: Upload, stored: Stored | DeleteMarker) -> str:
+def _contest(slot: Slot, stored: Stored | DeleteMarker) -> str:
     """Why a slot that is taken is contested, as a sentence."""
     if isinstance(stored, DeleteMarker):
         return (
             f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was changed; "
             "find out who did it."
-        )
-    if stored.names(upload):
-        return (
-            f"{slot.name} says that it is a copy of this very upload, but has other bytes. "
-            "Nothing was changed; compare the two."
         )
     return f"{slot.name} already holds a different upload. Nothing was changed."
 

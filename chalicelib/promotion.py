@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from chalicelib.gathering import Found, Gathering
 from chalicelib.part_plan import BEST_BYTES_PER_SECOND, Limits
 from chalicelib.policy import (
     Decision,
+    DeleteMarker,
     Outcome,
     Policy,
     Slot,
@@ -100,7 +101,8 @@ class Promoter:
                 key=notice.key, version_id=notice.version_id, now=now, largest=largest
             )
 
-        found, failed = gather(), None
+        found = gather()
+        copied: tuple[Decision, Found] | None = None
         for attempt in count(1):
             decision = decide(
                 self.policy,
@@ -116,13 +118,16 @@ class Promoter:
                 break
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
-                before, found, failed = found, gather(), error
+                if decision.outcome is Outcome.PROMOTED and may_have_worked(error):
+                    copied = decision, found
+                before, found = found, gather()
                 if not is_worth_another_look(before, found, error, attempt=attempt):
                     raise
                 if error_code(error) == copying.CONFLICT:
                     time.sleep(self.limits.pause * attempt)
-        if decision.outcome is Outcome.ALREADY_PROMOTED and failed and may_have_worked(failed):
-            decision = replace(decision, outcome=Outcome.PROMOTED)
+        # An answer was lost, but the copy was made.
+        if copied and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
+            decision, found = copied
         seconds = time.monotonic() - started
         entry = Record.of(notice, decision, found.upload, seconds=seconds)
         record.write(entry)
@@ -152,19 +157,26 @@ class Promoter:
                     seconds_left=seconds_left,
                 )
                 if not copied.verified:
-                    self._verify(slot, upload, look)
+                    self._verify(slot, upload, look.look_at_slot(slot.name))
                 tidy_vault(look, taken=slot, found=copied.others)
                 copying.remove(self.s3, source)
             case Outcome.ALREADY_PROMOTED:
                 tidy_vault(look, taken=slot)
                 copying.remove(self.s3, source)
+            case Outcome.CONTESTED if isinstance(found.stored, Stored) and found.stored.names(
+                upload
+            ):
+                self._verify(slot, upload, found.stored)
             case _ if found.stored is not None and not copying.is_single(source, self.limits):
                 tidy_vault(look, taken=slot)
 
-    def _verify(self, slot: Slot, upload: Upload, look: Gathering) -> None:
-        stored = look.look_at_slot(slot.name)
+    def _verify(self, slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
+        """Raises UnverifiedCopyError unless what we have stored there is a copy of the upload."""
         if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
-            raise UnverifiedCopyError(f"{slot.name} does not hold {upload}, but {stored}")
+            raise UnverifiedCopyError(
+                f"{slot.name} should be a copy of {upload.key}, which has {upload.size:,} bytes "
+                f"and the checksum {upload.checksum}, but it is {stored}"
+            )
 
     def _source(self, upload: Upload) -> Source:
         return Source(
@@ -186,9 +198,8 @@ class Promoter:
             "source-etag": upload.etag,
             "source-last-modified": upload.last_modified.astimezone(UTC).isoformat(),
         }
-        # `null` is the name of many objects, one after the other.
-        if upload.version_id and upload.version_id != "null":
-            metadata["source-version-id"] = upload.version_id
+        if upload.identity:
+            metadata["source-version-id"] = upload.identity
         return Destination(
             bucket=self.settings.vault_bucket,
             key=slot.name,

@@ -105,7 +105,6 @@ class Record:
     ) -> "Record":
         """The record of what was decided about an upload, and done within as many seconds."""
         slot, seen = decision.slot, upload if isinstance(upload, Upload) else None
-        checksum = seen.checksum if seen else None
         return cls(
             outcome=decision.outcome,
             reason=decision.reason,
@@ -117,7 +116,7 @@ class Record:
             etag=seen.etag if seen else None,
             version_id=seen.version_id if seen else notice.version_id,
             uploaded_at=seen.last_modified.isoformat() if seen else None,
-            checksum=f"{checksum.algorithm}:{checksum.value}" if checksum else None,
+            checksum=str(seen.checksum) if seen and seen.checksum else None,
             claimed_ip=notice.claimed_ip,
             claimed_principal=notice.claimed_principal,
             seconds=round(seconds, 3),
