@@ -62,7 +62,7 @@ conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on
 		echo "Which S3? For example: make conformance ENDPOINT=http://127.0.0.1:9000" >&2; \
 		exit 2; \
 	fi
-	@$(VENV)/python -m pytest tests/localcloud/test_s3_conformance.py --endpoint=$(ENDPOINT) $(ARGS)
+	@$(VENV)/python -m pytest tests/localcloud/conformance --endpoint=$(ENDPOINT) $(ARGS)
 
 SOAK_MINUTES ?= 10
 

@@ -31,3 +31,8 @@ class Clock:
 
 
 clock = Clock()
+
+
+def utcnow() -> datetime:
+    """The time as moto wants it: UTC, and naive."""
+    return clock.now().replace(tzinfo=None)

@@ -16,6 +16,8 @@ from urllib.parse import quote_plus
 from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.s3 import notifications
 
+from localcloud.clock import utcnow
+
 if TYPE_CHECKING:
     from moto.s3.models import FakeBucket
 
@@ -89,7 +91,7 @@ def _event(name: str, bucket: FakeBucket, key: Any, configuration: str) -> dict[
                 "eventVersion": "2.1",
                 "eventSource": "aws:s3",
                 "awsRegion": bucket.region_name,
-                "eventTime": iso_8601_datetime_with_milliseconds(),
+                "eventTime": iso_8601_datetime_with_milliseconds(utcnow()),
                 "eventName": name.removeprefix("s3:"),
                 "userIdentity": {"principalId": sender.principal_id},
                 "requestParameters": {"sourceIPAddress": sender.source_ip},

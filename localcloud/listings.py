@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from moto.core.utils import iso_8601_datetime_with_milliseconds
+from moto.s3.exceptions import S3ClientError
 from moto.s3.models import OWNER, FakeBucket, FakeKey, S3Backend
 
+from localcloud.store import place_of
 from localcloud.uploads import Upload, answered, find_upload
 
 if TYPE_CHECKING:
@@ -99,21 +102,18 @@ def list_versions(
     prefix: str = "",
     version_id_marker: str | None = None,
 ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
-    """List as moto does, but newest first by order and not by LastModified.
-
-    A multipart upload's LastModified is its beginning: the newest version need not look newest.
-    """
+    """List as moto does, but in the order of versions and not by LastModified, page by page."""
+    most = min(PAGE if max_keys is None else max_keys, PAGE)
     page: list[Any] = []
     prefixes: set[str] = set()
     last: tuple[str | None, str | None] = (None, None)
-    for version in _versions(self.get_bucket(bucket_name), key_marker, version_id_marker):
-        if not version.name.startswith(prefix):
-            continue
+    bucket = self.get_bucket(bucket_name)
+    for version in _versions(bucket, prefix, key_marker or "", version_id_marker):
         head, cut, _ = version.name[len(prefix) :].partition(delimiter or "\0")
         common = prefix + head + cut if cut else None
         if common is not None and (common in prefixes or common == key_marker):
             continue
-        if max_keys is not None and len(page) + len(prefixes) >= max_keys:
+        if len(page) + len(prefixes) >= most:
             return (*_by_kind(page, prefixes), *last)
         if common is None:
             page.append(version)
@@ -125,28 +125,47 @@ def list_versions(
 
 
 def _versions(
-    bucket: FakeBucket, key_marker: str | None, version_id_marker: str | None
+    bucket: FakeBucket, prefix: str, key_marker: str, version_id_marker: str | None
 ) -> Iterator[Any]:
     """Every version and marker behind the given one, as it stands now."""
-    for name, versions in sorted(dict.items(bucket.keys)):
-        newest_first = versions[::-1]
-        first = 0
-        if key_marker and name <= key_marker:
-            if name < key_marker or not version_id_marker:
+    for name in sorted(
+        name for name in list(bucket.keys) if name.startswith(prefix) and name >= key_marker
+    ):
+        versions = bucket.keys.getlist(name, [])
+        end = len(versions)
+        if key_marker and name == key_marker:
+            if not version_id_marker:
                 continue
-            ids = [version.version_id for version in newest_first]
-            # The marker itself may be gone: whoever empties a bucket removes page by page.
-            first = ids.index(version_id_marker) + 1 if version_id_marker in ids else 0
-        for index, version in enumerate(newest_first[first:], first):
-            shown = {"name": name, "version_id": version.version_id, "is_latest": index == 0}
-            shown["last_modified_ISO8601"] = version.last_modified_ISO8601
-            if isinstance(version, FakeKey):
-                shown |= {
-                    "etag": version.etag,
-                    "size": version.size,
-                    "storage_class": version.storage_class,
-                }
-            yield SimpleNamespace(**shown)
+            end = _index_of(bucket, name, version_id_marker, versions)
+        for index in range(end - 1, -1, -1):
+            yield _shown(versions[index], is_latest=index == len(versions) - 1)
+
+
+def _index_of(bucket: FakeBucket, name: str, version_id: str, versions: list[Any]) -> int:
+    """Where the version stands; if it was removed since it was listed, where it stood."""
+    for index, version in enumerate(versions):
+        if version.version_id == version_id:
+            return index
+    place = place_of(bucket.name, name, version_id)
+    if place is None:
+        raise S3ClientError("InvalidArgument", "Invalid version id specified")
+    return bisect_left(versions, place, key=attrgetter("place"))
+
+
+def _shown(version: Any, *, is_latest: bool) -> SimpleNamespace:
+    shown = {
+        "name": version.name,
+        "version_id": version.version_id,
+        "is_latest": is_latest,
+        "last_modified_ISO8601": version.last_modified_ISO8601,
+    }
+    if isinstance(version, FakeKey):
+        shown |= {
+            "etag": version.etag,
+            "size": version.size,
+            "storage_class": version.storage_class,
+        }
+    return SimpleNamespace(**shown)
 
 
 def _by_kind(page: list[Any], prefixes: set[str]) -> tuple[list[Any], list[str], list[Any]]:

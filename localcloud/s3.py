@@ -9,13 +9,14 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
-from moto.s3 import urls
+from moto.s3 import models, urls
 from moto.s3.exceptions import InvalidBucketState, S3ClientError
 from moto.s3.models import FakeBucket, FakeKey, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import _VersionedKeyStore
 
 from localcloud import conditions, configurations, listings, objects, retention, store, uploads
+from localcloud.clock import clock, utcnow
 from localcloud.events import Deliver, Requester, after_the_request, delivered_to, requester
 
 if TYPE_CHECKING:
@@ -31,15 +32,20 @@ _locks: dict[tuple[str, str], threading.RLock] = {}
 
 
 @contextmanager
-def corrected(*, deliver: Deliver | None = None) -> Iterator[None]:
+def corrected(*, deliver: Deliver | None = None, order: store.Order = "begun") -> Iterator[None]:
     """Give moto's S3 the semantics of S3, for as long as the block runs.
 
     In process with mock_aws(), or under moto's server. `deliver(function_arn, event)` is called
     for every notification whose target is a Lambda function, when the request that caused it is
-    done, in the thread that answered it; None delivers nothing. Blocks do not nest.
+    done, in the thread that answered it; None delivers nothing. `order` is that of the versions of
+    a key: S3's, by when each was begun, or that of emulators. Time is told by localcloud.clock,
+    which runs with this machine's again after the block. Blocks do not nest.
     """
     with ExitStack() as stack:
         stack.enter_context(delivered_to(deliver))
+        stack.enter_context(store.ordered_by(order))
+        stack.enter_context(patch.object(models, "utcnow", utcnow))
+        stack.callback(clock.reset)
         for owner, corrections in CORRECTIONS.items():
             for name, correction in corrections.items():
                 stack.enter_context(patch.object(owner, name, correction))
@@ -131,6 +137,11 @@ def lock_bucket(
     bucket.default_lock_years = years
 
 
+def make_bucket(original: Callable[..., None], self: FakeBucket, *args: Any, **kwargs: Any) -> None:
+    original(self, *args, **kwargs)
+    self.creation_date = clock.now()
+
+
 def keep_open(_key: FakeKey, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
     """Somebody may still read the bytes of an object that was just overwritten."""
 
@@ -153,6 +164,7 @@ WRAPPED: list[tuple[type, str, Callable[..., Any]]] = [
     (S3Response, "put_object_retention", retention.put_retention),
     (S3Response, "get_bucket_policy", configurations.show_policy),
     (S3Backend, "put_bucket_lifecycle", configurations.take_lifecycle),
+    (FakeBucket, "__init__", make_bucket),
 ]
 """These call what they correct."""
 

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import patch
 
 from moto.moto_api._internal import mock_random
 from moto.s3 import notifications
 from moto.s3.exceptions import AccessDeniedByLock
-from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, FakeMultipart, S3Backend
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 from moto.s3.notifications import S3NotificationEvent
+
+from localcloud.events import next_moment
 
 if TYPE_CHECKING:
     from moto.s3.responses import S3Response
 
     from localcloud.attributes import Attributes, Checksum
+    from localcloud.uploads import Upload
+
+Order = Literal["begun", "completed"]
+
+_order: Order = "begun"
+_places: dict[tuple[str, str, str], str] = {}
+
+
+@contextmanager
+def ordered_by(order: Order) -> Iterator[None]:
+    """For as long as the block runs, the versions of a key stand in this order.
+
+    `begun` is S3's: a multipart upload has the place of the moment when it was begun, so it may
+    not become the current version. `completed` is the order of emulators.
+    """
+    with patch(f"{__name__}._order", order):
+        yield
+    _places.clear()
+
+
+def place_of(bucket_name: str, key_name: str, version_id: str) -> str | None:
+    """Where a version stands or, if it was removed, stood; later ones have a greater place."""
+    return _places.get((bucket_name, key_name, version_id))
 
 
 def current(
@@ -26,7 +56,7 @@ def current(
         return None
     if version_id is None:
         return versions[-1]  # type: ignore[no-any-return]
-    return next((one for one in versions if one.version_id == version_id), None)
+    return next((one for one in reversed(versions) if one.version_id == version_id), None)
 
 
 def stored_object(
@@ -58,9 +88,9 @@ def store(
     checksum: Checksum,
     event: S3NotificationEvent,
     etag: str | None = None,
-    upload: FakeMultipart | None = None,
+    upload: Upload | None = None,
 ) -> FakeKey:
-    """Make the object, complete from its first moment on, the current version; tell who listens."""
+    """Add the object, complete from its first moment on, to its versions; tell who listens."""
     backend = response.backend
     bucket = backend.get_bucket(response.bucket_name)
     key = FakeKey(
@@ -72,7 +102,7 @@ def store(
         storage=attributes.storage_class,
         etag=etag or md5(body),
         is_versioned=bucket.versioning_status is not None,
-        version_id=_new_version_id(bucket),
+        version_id=(upload and upload.version_id) or new_version_id(bucket),
         multipart=upload,
         checksum_value=checksum.value,
         checksum_type=checksum.type,
@@ -85,13 +115,14 @@ def store(
     key.set_metadata(dict(attributes.metadata))
     key.set_acl(attributes.acl)
     if upload is not None:
-        key.last_modified = upload.initiated  # type: ignore[attr-defined]
+        key.last_modified = upload.initiated
     # Tags hang on the name and version id, which may have been another object's.
     backend.tagger.delete_all_tags_for_resource(key.arn)
     if attributes.tags:
         tags = backend.tagger.convert_dict_to_tags_input(attributes.tags)
         backend.tagger.tag_resource(key.arn, tags)
-    _put_version(bucket, key)
+    place = upload.place if upload is not None and _order == "begun" else next_moment()
+    _put_version(bucket, key, place)
     notifications.send_event(backend.account_id, event, bucket, key)
     return key
 
@@ -107,8 +138,8 @@ def remove(
     bucket = self.get_bucket(bucket_name)
     if version_id is None and bucket.versioning_status is not None:
         marker = FakeDeleteMarker(key=_NamedOnly(key_name))  # type: ignore[arg-type]
-        marker._version_id = _new_version_id(bucket)
-        _put_version(bucket, marker)
+        marker._version_id = new_version_id(bucket) or "null"
+        _put_version(bucket, marker, next_moment())
         event = S3NotificationEvent.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT
         notifications.send_event(self.account_id, event, bucket, marker)
         return True, {"version-id": marker.version_id, "delete-marker": "true"}
@@ -125,7 +156,7 @@ def remove(
         self.tagger.delete_all_tags_for_resource(removed.arn)
     left = [one for one in bucket.keys.getlist(key_name) if one is not removed]
     if left:
-        bucket.keys.setlist(key_name, left)
+        dict.__setitem__(bucket.keys, key_name, left)
     else:
         dict.pop(bucket.keys, key_name, None)  # moto's pop stumbles over delete markers
     event = S3NotificationEvent.OBJECT_REMOVED_DELETE_EVENT
@@ -140,14 +171,21 @@ class _NamedOnly:
     name: str
 
 
-def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker) -> None:
-    # A new "null" version takes the place of the old one, whatever versioning was before.
-    kept = [one for one in bucket.keys.getlist(new.name, []) if one.version_id != new.version_id]
-    bucket.keys.setlist(new.name, [*kept, new])
+def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
+    """Versions stand oldest first. A new "null" version replaces the old one."""
+    versions = bucket.keys.getlist(new.name, [])
+    if new.version_id == "null":
+        versions = [version for version in versions if version.version_id != "null"]
+    new.place = place  # type: ignore[union-attr]
+    _places[bucket.name, new.name, new.version_id] = place
+    index = bisect(versions, place, key=attrgetter("place"))
+    # A new list, as others may be reading this one; and moto's setlist takes quadratic time.
+    dict.__setitem__(bucket.keys, new.name, [*versions[:index], new, *versions[index:]])
 
 
-def _new_version_id(bucket: FakeBucket) -> str:
-    return str(mock_random.uuid4()) if bucket.versioning_status == "Enabled" else "null"
+def new_version_id(bucket: FakeBucket) -> str | None:
+    """The id that a new version gets; None in a bucket that keeps none, for a "null" version."""
+    return str(mock_random.uuid4()) if bucket.versioning_status == "Enabled" else None
 
 
 def md5(body: bytes) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 from moto.s3 import models
 from moto.s3.exceptions import (
     EntityTooSmall,
@@ -21,6 +20,7 @@ from moto.s3.notifications import S3NotificationEvent
 
 from localcloud.attributes import Attributes, Checksum
 from localcloud.checksums import ALGORITHMS, digest, encoded
+from localcloud.clock import utcnow
 from localcloud.conditions import (
     bad_digest,
     claimed_checksum,
@@ -31,7 +31,7 @@ from localcloud.conditions import (
 )
 from localcloud.events import next_moment
 from localcloud.objects import source_version_header, written_headers
-from localcloud.store import current, md5, store
+from localcloud.store import md5, new_version_id, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,11 @@ COMPOSITE_ONLY = {"SHA1", "SHA256"}
 
 
 class Upload(FakeMultipart):
-    """An unfinished upload: it knows when it began and what it shall become."""
+    """An unfinished upload: it knows when it was begun and what it will become.
+
+    Lock and encryption are those of the bucket at that moment, whatever changes before the upload
+    is completed; so are `place` among the versions and, if the bucket keeps versions, `version_id`.
+    """
 
     def __init__(self, response: S3Response, key_name: str) -> None:
         super().__init__(
@@ -55,7 +59,10 @@ class Upload(FakeMultipart):
             region_name=response.backend.region_name,
         )
         # Listings go by key and id, and S3 shows a key's uploads as they were initiated.
-        self.id = next_moment() + self.id
+        self.place = next_moment()
+        self.id = self.place + self.id
+        bucket = response.backend.get_bucket(response.bucket_name)
+        self.version_id = new_version_id(bucket)
         self.initiated = utcnow()
         self.attributes = Attributes.of_request(response)
         self.chosen_algorithm: str | None = response.headers.get("x-amz-checksum-algorithm")
@@ -122,6 +129,7 @@ def _create(self: S3Response, key_name: str) -> TYPE_RESPONSE:
         "Bucket": self.bucket_name,
         "Key": key_name,
         "UploadId": upload.id,
+        "VersionId": upload.version_id,
         "ChecksumAlgorithm": upload.chosen_algorithm,
         "ChecksumType": upload.checksum_type if upload.chosen_algorithm else None,
     }
@@ -148,13 +156,11 @@ def upload_part_copy(self: S3Response) -> TYPE_RESPONSE:
 
 
 def _complete(self: S3Response, body: bytes, key_name: str, upload_id: str) -> TYPE_RESPONSE:
-    existing = current(self.backend, self.bucket_name, key_name)
-    finished = isinstance(existing, FakeKey) and getattr(existing.multipart, "id", "") == upload_id
-    if finished:
+    key = _completed(self, key_name, upload_id)
+    if key is not None:
         # The reply was lost and the request is sent again: a condition now meets its own object.
         if self.headers.get("If-None-Match"):
             raise PreconditionFailed("If-None-Match")
-        key: FakeKey = existing  # type: ignore[assignment]
     else:
         upload = find_upload(self, key_name, upload_id)
         refuse_unless_conditions_hold(self, key_name)
@@ -171,6 +177,19 @@ def _complete(self: S3Response, body: bytes, key_name: str, upload_id: str) -> T
     }
     status, headers, text = answered(self, "CompleteMultipartUpload", answer)
     return status, headers | written_headers(key), text
+
+
+def _completed(self: S3Response, key_name: str, upload_id: str) -> FakeKey | None:
+    """The object that this upload has become, which need not be the current version."""
+    versions = self.backend.get_bucket(self.bucket_name).keys.getlist(key_name, [])
+    return next(
+        (
+            version
+            for version in versions
+            if isinstance(version, FakeKey) and getattr(version.multipart, "id", "") == upload_id
+        ),
+        None,
+    )
 
 
 def _assemble(self: S3Response, upload: Upload, parts: list[FakeKey]) -> FakeKey:

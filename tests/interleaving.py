@@ -302,7 +302,7 @@ def _with(runs: tuple[Run, ...], number: int, run: Run) -> tuple[Run, ...]:
 def _ids(holdings: Holdings) -> set[str]:
     versions = {one.version_id for held in holdings.vault.values() for one in held}
     versions |= {one.version_id for one in holdings.incoming}
-    return (versions | {id_ for _, id_, _ in holdings.unfinished}) - {"null"}
+    return (versions | {id_ for _, ids, _ in holdings.unfinished for id_ in ids}) - {"null"}
 
 
 def _meaning(answered: tuple[str, Any]) -> str:

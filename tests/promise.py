@@ -39,11 +39,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Holdings:
-    """All that S3 holds at one moment; unfinished uploads are (key, id, parts), oldest first."""
+    """All that S3 holds at one moment; unfinished uploads are (key, ids, parts), oldest first.
+
+    The ids of one are its own and the one that its version will have.
+    """
 
     incoming: tuple[Held, ...]
     vault: dict[str, tuple[Held, ...]]
-    unfinished: tuple[tuple[str, str, tuple[tuple[int, str], ...]], ...]
+    unfinished: tuple[tuple[str, tuple[str, str], tuple[tuple[int, str], ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def look() -> Holdings:
         incoming=tuple(one for held in _versions(bucket(INCOMING)).values() for one in held),
         vault=_versions(vault),
         unfinished=tuple(
-            (upload.key_name, id_, _parts(upload))
+            (upload.key_name, (id_, upload.version_id), _parts(upload))
             for id_, upload in sorted(vault.multiparts.items())
         ),
     )

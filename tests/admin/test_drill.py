@@ -15,7 +15,6 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner
-from moto.core.utils import utcnow
 from moto.iam.exceptions import DeleteConflictException, NoSuchEntity
 from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
@@ -38,6 +37,7 @@ from admin.rehearsal import Rehearsals
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.temporary import TRUST, Temporary
+from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
 from tests.project import POLICY, STAGE, stage_named
 
@@ -101,6 +101,7 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
     yield deployment
     monkeypatch.undo()
+    clock.reset()
     s3.put_bucket_notification_configuration(
         Bucket="backups1",
         NotificationConfiguration={
@@ -400,7 +401,8 @@ def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int
 
     def shifted(self: Rehearsals, server: Any, body: bytes) -> str:
         minutes = timedelta(minutes=uploads(next(count)))
-        monkeypatch.setattr("moto.s3.models.utcnow", lambda: utcnow() + minutes)
+        clock.reset()
+        clock.advance(minutes)
         return upload(self, server, body)
 
     monkeypatch.setattr(Rehearsals, "upload", shifted)

@@ -1,43 +1,27 @@
-"""S3 as this project relies on it, said of any endpoint: the local cloud, or a real one.
-
-    pytest tests/localcloud/test_s3_conformance.py --endpoint https://s3.us-east-1.amazonaws.com
-
-takes the credentials from CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY,
-and makes and removes buckets of its own.
-"""
+"""What S3 does with one object: written, copied, read, locked and removed."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from threading import Barrier
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import unquote_plus
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
-from localcloud.s3 import Requester, corrected
+from localcloud.s3 import Requester
+from tests.localcloud.conformance.bucket import WRITERS, Store, assert_one_winner, race, refused
 
-ENDPOINT = "--endpoint"
 ACCOUNT = "123456789012"
 STRANGER = "999999999999"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:promote"
-DOUBLE_PART_BYTES = 1024
-REAL_PART_BYTES = 5 * 1024 * 1024
-WRITERS = 16
 ROUNDS = 3
 
 # The bytes 1 to 9, as every list of CRCs gives them.
@@ -53,147 +37,6 @@ WRONG = {
     name: base64.b64encode(bytes(len(base64.b64decode(CHECKSUMS[name])))).decode()
     for name in CHECKSUMS
 }
-
-
-class Store:
-    """One bucket and a client, with the steps that tests repeat."""
-
-    def __init__(self, s3: Any, bucket: str, *, part_bytes: int) -> None:
-        self.s3, self.bucket, self.part_bytes = s3, bucket, part_bytes
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        call = getattr(self.s3, operation)
-        return lambda **arguments: call(**({"Bucket": self.bucket} | arguments))
-
-    def put(self, key: str, body: bytes = b"one", **more: Any) -> Any:
-        return self.put_object(Key=key, Body=body, **more)
-
-    def body(self, key: str, **more: Any) -> bytes:
-        return bytes(self.get_object(Key=key, **more)["Body"].read())
-
-    def source(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.bucket, "Key": key}
-
-    def copy(self, source: str, key: str, **more: Any) -> Any:
-        return self.copy_object(CopySource=self.source(source), Key=key, **more)
-
-    def begin(self, key: str, **more: Any) -> dict[str, str]:
-        upload = self.create_multipart_upload(Key=key, **more)
-        return {"Key": key, "UploadId": upload["UploadId"]}
-
-    def parts(self, upload: dict[str, str], *bodies: bytes, first: int = 1, **more: Any) -> Any:
-        """Uploads the bodies; answers with what CompleteMultipartUpload wants to know of them."""
-        parts = []
-        for number, body in enumerate(bodies, first):
-            answer = self.upload_part(**upload, PartNumber=number, Body=body, **more)
-            sums = {
-                n: v for n, v in answer.items() if n.startswith("Checksum") and n != "ChecksumType"
-            }
-            parts.append({"PartNumber": number, "ETag": answer["ETag"]} | sums)
-        return {"Parts": parts}
-
-    def version(self, key: str) -> str:
-        return str(self.head_object(Key=key)["VersionId"])
-
-
-@pytest.fixture(scope="module")
-def events() -> list[tuple[str, dict[str, Any]]]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def double(request: pytest.FixtureRequest, events: list[Any]) -> Iterator[str | None]:
-    """The endpoint of the local cloud's S3; None if another one is asked about."""
-    if request.config.getoption(ENDPOINT, default=None):
-        yield None
-        return
-    deliver = lambda function, event: events.append((function, event))  # noqa: E731
-    smallest = patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", DOUBLE_PART_BYTES)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with smallest, corrected(deliver=deliver):
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def s3(request: pytest.FixtureRequest, double: str | None) -> Any:
-    config = Config(
-        retries={"total_max_attempts": 1},
-        max_pool_connections=WRITERS,
-        s3={"addressing_style": "path"},
-    )
-    elsewhere = double is None
-    return boto3.client(
-        "s3",
-        endpoint_url=request.config.getoption(ENDPOINT) if elsewhere else double,
-        aws_access_key_id=os.environ["CONFORMANCE_ACCESS_KEY_ID"] if elsewhere else "test",
-        aws_secret_access_key=os.environ["CONFORMANCE_SECRET_ACCESS_KEY"] if elsewhere else "test",
-        config=config,
-    )
-
-
-@pytest.fixture
-def store(s3: Any, double: str | None) -> Iterator[Store]:
-    store = Store(
-        s3,
-        f"conformance-{uuid.uuid4()}",
-        part_bytes=REAL_PART_BYTES if double is None else DOUBLE_PART_BYTES,
-    )
-    region = s3.meta.region_name
-    here = {} if region == "us-east-1" else {"LocationConstraint": region}
-    store.create_bucket(**({"CreateBucketConfiguration": here} if here else {}))
-    yield store
-    for upload in store.list_multipart_uploads().get("Uploads", []):
-        store.abort_multipart_upload(Key=upload["Key"], UploadId=upload["UploadId"])
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=store.bucket):
-        for version in page.get("Versions", []) + page.get("DeleteMarkers", []):
-            store.delete_object(Key=version["Key"], VersionId=version["VersionId"])
-    store.delete_bucket()
-
-
-@pytest.fixture
-def versioned(store: Store) -> Store:
-    store.put_bucket_versioning(VersioningConfiguration={"Status": "Enabled"})
-    return store
-
-
-@pytest.fixture
-def double_only(double: str | None) -> None:
-    if double is None:
-        pytest.skip("looks inside the local cloud, or changes its limits")
-
-
-@contextmanager
-def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
-    """The block ends with this answer; HEAD's errors have no code but their status."""
-    with pytest.raises(ClientError) as caught:
-        yield caught  # type: ignore[misc]
-    answer = caught.value.response
-    assert answer["ResponseMetadata"]["HTTPStatusCode"] == status, answer
-    assert answer["Error"]["Code"] == (code or str(status))
-
-
-def race(attempts: list[Callable[[], Any]]) -> list[str]:
-    """Runs all at once; one word each: won, or the error's code."""
-    start = Barrier(len(attempts))
-
-    def run(attempt: Callable[[], Any]) -> str:
-        start.wait()
-        try:
-            attempt()
-        except ClientError as error:
-            return str(error.response["Error"]["Code"])
-        return "won"
-
-    with ThreadPoolExecutor(len(attempts)) as pool:
-        return list(pool.map(run, attempts))
-
-
-def assert_one_winner(words: list[str]) -> None:
-    assert words.count("won") == 1, words
-    assert set(words) <= {"won", "PreconditionFailed", "ConditionalRequestConflict"}
 
 
 # Conditional writes
@@ -619,23 +462,6 @@ def test_the_chosen_checksum_is_shown_while_the_upload_is_open(store: Store) -> 
         assert (shown["ChecksumAlgorithm"], shown["ChecksumType"]) == ("CRC64NVME", "FULL_OBJECT")
 
 
-def test_an_upload_is_dated_when_it_was_begun_and_is_yet_the_newest(versioned: Store) -> None:
-    upload = versioned.begin("key")
-    parts = versioned.parts(upload, b"two")
-    (begun,) = versioned.list_multipart_uploads()["Uploads"]
-    while True:
-        versioned.put("key")
-        if versioned.head_object(Key="key")["LastModified"] > begun["Initiated"]:
-            break
-    versioned.complete_multipart_upload(**upload, MultipartUpload=parts)
-    head = versioned.head_object(Key="key")
-    assert head["LastModified"] == begun["Initiated"].replace(microsecond=0)
-    assert versioned.body("key") == b"two"
-    listed = versioned.list_object_versions(Prefix="key")["Versions"]
-    assert [one["VersionId"] for one in listed if one["IsLatest"]] == [head["VersionId"]]
-    assert listed[0]["VersionId"] == head["VersionId"]
-
-
 # Checksums
 
 
@@ -706,106 +532,6 @@ def test_a_wrong_md5_stores_nothing(store: Store) -> None:
     with refused(400, "BadDigest"):
         store.put("key", ContentMD5=wrong)
     assert "Contents" not in store.list_objects_v2()
-
-
-# Versions
-
-
-def test_a_delete_marker_is_no_plain_absence(versioned: Store) -> None:
-    versioned.put("key")
-    versioned.delete_object(Key="key")
-    with refused(404) as head:
-        versioned.head_object(Key="key")
-    with refused(404, "NoSuchKey") as get:
-        versioned.get_object(Key="key")
-    with refused(404) as nothing:
-        versioned.head_object(Key="nothing")
-    markers = [
-        error.value.response["ResponseMetadata"]["HTTPHeaders"].get("x-amz-delete-marker")
-        for error in (head, get, nothing)
-    ]
-    assert markers == ["true", "true", None]
-
-
-def test_a_marker_is_laid_even_where_nothing_was(versioned: Store) -> None:
-    assert versioned.delete_object(Key="key")["DeleteMarker"]
-    with refused(404) as head:
-        versioned.head_object(Key="key")
-    headers = head.value.response["ResponseMetadata"]["HTTPHeaders"]
-    assert headers["x-amz-delete-marker"] == "true"
-
-
-def test_the_removal_of_a_marker_brings_the_object_back(versioned: Store) -> None:
-    versioned.put("key")
-    marker = versioned.delete_object(Key="key")["VersionId"]
-    with refused(405):
-        versioned.head_object(Key="key", VersionId=marker)
-    assert versioned.delete_object(Key="key", VersionId=marker)["DeleteMarker"]
-    assert versioned.body("key") == b"one"
-
-
-def test_a_delete_by_version_removes_that_version_only(versioned: Store) -> None:
-    first, second, third = (
-        versioned.put("key", body)["VersionId"] for body in (b"one", b"two", b"three")
-    )
-    versioned.delete_object(Key="key", VersionId=second)
-    assert versioned.body("key") == b"three"
-    assert versioned.body("key", VersionId=first) == b"one"
-    with refused(404):
-        versioned.head_object(Key="key", VersionId=second)
-    versioned.delete_object(Key="key", VersionId=third)
-    assert versioned.version("key") == first
-
-
-def test_a_conditional_delete_on_a_versioned_bucket_lays_a_marker(versioned: Store) -> None:
-    etag = versioned.put("key")["ETag"]
-    with refused(412, "PreconditionFailed"):
-        versioned.delete_object(Key="key", IfMatch='"another"')
-    assert versioned.delete_object(Key="key", IfMatch=etag)["DeleteMarker"]
-
-
-def test_an_unversioned_object_is_version_null(store: Store) -> None:
-    assert "VersionId" not in store.put("key")
-    assert "VersionId" not in store.head_object(Key="key")
-    store.head_object(Key="key", VersionId="null")
-    store.delete_object(Key="key", VersionId="null")
-    with refused(404):
-        store.head_object(Key="key")
-
-
-def test_suspended_versioning_overwrites_the_null_version_and_keeps_the_others(
-    store: Store,
-) -> None:
-    store.put("key", b"before")
-    store.put_bucket_versioning(VersioningConfiguration={"Status": "Enabled"})
-    assert store.version("key") == "null"
-    kept = store.put("key", b"kept")["VersionId"]
-    store.put_bucket_versioning(VersioningConfiguration={"Status": "Suspended"})
-    store.put("key", b"overwritten")
-    store.put("key", b"last")
-    assert store.body("key") == b"last"
-    assert store.version("key") == "null"
-    assert store.body("key", VersionId=kept) == b"kept"
-    store.delete_object(Key="key")
-    listed = store.list_object_versions()
-    assert [one["VersionId"] for one in listed["Versions"]] == [kept]
-    assert [one["VersionId"] for one in listed["DeleteMarkers"]] == ["null"]
-
-
-def test_versions_are_listed_newest_first_page_by_page(versioned: Store) -> None:
-    made = [(key, versioned.put(key)["VersionId"]) for _ in range(3) for key in ("a/1", "a/2", "b")]
-    newest_first = made[::-1]
-    expected = sorted(newest_first, key=lambda one: one[0])
-    pages = list(
-        versioned.s3.get_paginator("list_object_versions").paginate(
-            Bucket=versioned.bucket, PaginationConfig={"PageSize": 2}
-        )
-    )
-    listed = [(one["Key"], one["VersionId"]) for page in pages for one in page["Versions"]]
-    assert listed == expected
-    folders = versioned.list_object_versions(Delimiter="/")
-    assert [one["Prefix"] for one in folders["CommonPrefixes"]] == ["a/"]
-    assert {one["Key"] for one in folders["Versions"]} == {"b"}
 
 
 # What cannot be copied

@@ -1,0 +1,86 @@
+"""A bucket of the S3 that is asked, and the words in which tests speak of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+WRITERS = 16
+
+
+class Store:
+    """One bucket and a client, with the steps that tests repeat."""
+
+    def __init__(self, s3: Any, bucket: str, *, part_bytes: int) -> None:
+        self.s3, self.bucket, self.part_bytes = s3, bucket, part_bytes
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        call = getattr(self.s3, operation)
+        return lambda **arguments: call(**({"Bucket": self.bucket} | arguments))
+
+    def put(self, key: str, body: bytes = b"one", **more: Any) -> Any:
+        return self.put_object(Key=key, Body=body, **more)
+
+    def body(self, key: str, **more: Any) -> bytes:
+        return bytes(self.get_object(Key=key, **more)["Body"].read())
+
+    def source(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": key}
+
+    def copy(self, source: str, key: str, **more: Any) -> Any:
+        return self.copy_object(CopySource=self.source(source), Key=key, **more)
+
+    def begin(self, key: str, **more: Any) -> dict[str, str]:
+        upload = self.create_multipart_upload(Key=key, **more)
+        return {"Key": key, "UploadId": upload["UploadId"]}
+
+    def parts(self, upload: dict[str, str], *bodies: bytes, first: int = 1, **more: Any) -> Any:
+        """Uploads the bodies; answers with what CompleteMultipartUpload wants to know of them."""
+        parts = []
+        for number, body in enumerate(bodies, first):
+            answer = self.upload_part(**upload, PartNumber=number, Body=body, **more)
+            sums = {
+                n: v for n, v in answer.items() if n.startswith("Checksum") and n != "ChecksumType"
+            }
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]} | sums)
+        return {"Parts": parts}
+
+    def version(self, key: str) -> str:
+        return str(self.head_object(Key=key)["VersionId"])
+
+
+@contextmanager
+def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
+    """The block ends with this answer; HEAD's errors have no code but their status."""
+    with pytest.raises(ClientError) as caught:
+        yield caught  # type: ignore[misc]
+    answer = caught.value.response
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == status, answer
+    assert answer["Error"]["Code"] == (code or str(status))
+
+
+def race(attempts: list[Callable[[], Any]]) -> list[str]:
+    """Runs all at once; one word each: won, or the error's code."""
+    start = Barrier(len(attempts))
+
+    def run(attempt: Callable[[], Any]) -> str:
+        start.wait()
+        try:
+            attempt()
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "won"
+
+    with ThreadPoolExecutor(len(attempts)) as pool:
+        return list(pool.map(run, attempts))
+
+
+def assert_one_winner(words: list[str]) -> None:
+    assert words.count("won") == 1, words
+    assert set(words) <= {"won", "PreconditionFailed", "ConditionalRequestConflict"}

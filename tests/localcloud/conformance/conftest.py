@@ -1,0 +1,96 @@
+"""S3 as this project relies on it, said of any endpoint: the local cloud, or a real one.
+
+    pytest tests/localcloud/conformance --endpoint https://s3.us-east-1.amazonaws.com
+
+takes the credentials from CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY,
+and makes and removes buckets of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from localcloud.s3 import corrected
+from tests.localcloud.conformance.bucket import WRITERS, Store
+
+ENDPOINT = "--endpoint"
+DOUBLE_PART_BYTES = 1024
+REAL_PART_BYTES = 5 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def events() -> list[tuple[str, dict[str, Any]]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def double(request: pytest.FixtureRequest, events: list[Any]) -> Iterator[str | None]:
+    """The endpoint of the local cloud's S3; None if another one is asked about."""
+    if request.config.getoption(ENDPOINT, default=None):
+        yield None
+        return
+    deliver = lambda function, event: events.append((function, event))  # noqa: E731
+    smallest = patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", DOUBLE_PART_BYTES)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with smallest, corrected(deliver=deliver):
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def s3(request: pytest.FixtureRequest, double: str | None) -> Any:
+    config = Config(
+        retries={"total_max_attempts": 1},
+        max_pool_connections=WRITERS,
+        s3={"addressing_style": "path"},
+    )
+    elsewhere = double is None
+    return boto3.client(
+        "s3",
+        endpoint_url=request.config.getoption(ENDPOINT) if elsewhere else double,
+        aws_access_key_id=os.environ["CONFORMANCE_ACCESS_KEY_ID"] if elsewhere else "test",
+        aws_secret_access_key=os.environ["CONFORMANCE_SECRET_ACCESS_KEY"] if elsewhere else "test",
+        config=config,
+    )
+
+
+@pytest.fixture
+def store(s3: Any, double: str | None) -> Iterator[Store]:
+    store = Store(
+        s3,
+        f"conformance-{uuid.uuid4()}",
+        part_bytes=REAL_PART_BYTES if double is None else DOUBLE_PART_BYTES,
+    )
+    region = s3.meta.region_name
+    here = {} if region == "us-east-1" else {"LocationConstraint": region}
+    store.create_bucket(**({"CreateBucketConfiguration": here} if here else {}))
+    yield store
+    for upload in store.list_multipart_uploads().get("Uploads", []):
+        store.abort_multipart_upload(Key=upload["Key"], UploadId=upload["UploadId"])
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=store.bucket):
+        for version in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            store.delete_object(Key=version["Key"], VersionId=version["VersionId"])
+    store.delete_bucket()
+
+
+@pytest.fixture
+def versioned(store: Store) -> Store:
+    store.put_bucket_versioning(VersioningConfiguration={"Status": "Enabled"})
+    return store
+
+
+@pytest.fixture
+def double_only(double: str | None) -> None:
+    if double is None:
+        pytest.skip("looks inside the local cloud, or changes its limits")
