@@ -3,11 +3,11 @@
 At 57 MB/s a stream and 30 ms a request:
 
     size     parts  MiB each  requests  seconds
-    10 MB        1        10         5      0.3
-    250 MB      14        17        20      0.5
-    5 GiB      129        40       135      0.9
-    100 GiB    500       205       506      7.7
-    5 TB     4,000     1,193     4,006    375.5
+    10 MB        1        10         6      0.4
+    250 MB      14        17        21      0.5
+    5 GiB      129        40       136      0.9
+    100 GiB    500       205       507      7.8
+    5 TB     3,750     1,272     3,757    351.5
 """
 
 import math

@@ -171,11 +171,16 @@ class Promoter:
                 tidy_vault(look, taken=slot)
 
     def _verify(self, slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
-        """Raises UnverifiedCopyError unless what we have stored there is a copy of the upload."""
+        """Raises UnverifiedCopyError unless what lies there is a copy of the upload."""
         if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
+            there = (
+                f"it has the checksum {stored.checksum} and {stored.size:,} bytes"
+                if isinstance(stored, Stored)
+                else f"there is {stored}"
+            )
             raise UnverifiedCopyError(
-                f"{slot.name} should be a copy of {upload.key}, which has {upload.size:,} bytes "
-                f"and the checksum {upload.checksum}, but it is {stored}"
+                f"{slot.name} does not hold a copy of {upload.key}: {there}, the upload has "
+                f"{upload.checksum} and {upload.size:,}"
             )
 
     def _source(self, upload: Upload) -> Source:

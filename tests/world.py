@@ -62,6 +62,9 @@ class World:
         uploads = self.s3.list_multipart_uploads(Bucket="backups2").get("Uploads", [])
         return [upload["Key"] for upload in uploads]
 
+    def clear_vault(self) -> None:
+        s3_backends["123456789012"]["aws"].buckets["backups2"].keys.clear()
+
     def with_limits(self, limits: Limits) -> "World":
         return replace(self, promoter=replace(self.promoter, limits=limits))
 

@@ -10,7 +10,7 @@ from chalicelib.copying import Source, is_single
 from chalicelib.gathering import CHECKSUMS
 from chalicelib.part_plan import GIB, MIB, Limits
 from localcloud.wire import Wire
-from tests.world import PARTS, World
+from tests.world import HOURLY, PARTS, World
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,14 @@ from tests.world import PARTS, World
 def test_a_copy_is_made_at_once_or_in_parts(
     size: int, checksum: tuple[str, str] | None, single: bool
 ) -> None:
-    source = Source(bucket="b", key="k", etag="e", size=size, checksum=checksum)
+    source = Source(
+        bucket="b",
+        key="k",
+        etag="e",
+        size=size,
+        last_modified=datetime(2026, 11, 23, tzinfo=UTC),
+        checksum=checksum,
+    )
     assert is_single(source, Limits()) is single
 
 
@@ -58,6 +65,8 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
             assert sent["MetadataDirective"] == "REPLACE"
             assert sent["TaggingDirective"] == "REPLACE"
             assert sent["AnnotationDirective"] == "EXCLUDE"
+        if name in {"CopyObject", "CreateMultipartUpload"}:
+            assert sent["ServerSideEncryption"] == "AES256"
             assert "Tagging" not in sent
         if name == "CompleteMultipartUpload":
             assert sent["MpuObjectSize"] == 13
@@ -75,7 +84,7 @@ def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
     assert set(CHECKSUMS) == set(known)
 
 
-READS = {"HeadObject", "GetObject", "ListMultipartUploads"}
+READS = {"HeadObject", "GetObject", "ListMultipartUploads", "ListObjectVersions"}
 
 
 def test_nothing_else_is_ever_written_to_the_vault(any_world: World, wire: Wire) -> None:
@@ -92,11 +101,17 @@ def test_nothing_else_is_ever_written_to_the_vault(any_world: World, wire: Wire)
     assert written == {(name, "backups2") for name in copies} | {("DeleteObject", "backups1")}
 
 
-def test_a_small_promotion_takes_five_requests(world: World, wire: Wire) -> None:
-    notice = world.upload(b"files")
-    wire.sent.clear()
-    world.promote(notice)
-    assert wire.sent == ["HeadObject", "HeadObject", "CopyObject", "HeadObject", "DeleteObject"]
+def test_a_small_promotion_takes_six_requests_and_five_without_versions(
+    world: World, wire: Wire
+) -> None:
+    for list_of_older in ([], ["ListObjectVersions"]):
+        notice = world.upload(b"files", key=HOURLY)
+        wire.sent.clear()
+        world.promote(notice)
+        looks = ["HeadObject", "HeadObject", *list_of_older]
+        assert wire.sent == [*looks, "CopyObject", "HeadObject", "DeleteObject"]
+        world.keep_versions()
+        world.clear_vault()
 
 
 def test_a_contested_upload_costs_two_looks(world: World, wire: Wire) -> None:

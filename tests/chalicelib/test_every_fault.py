@@ -1,20 +1,17 @@
 """Every fault at every request, on both paths: no promise is broken, and one more run ends it."""
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.handover import Handover
-from chalicelib.part_plan import MOST_PARTS
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
-from localcloud.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down, time_for
+from localcloud.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from localcloud.wire import Wire
 from tests.promise import Uploaded, bucket, check, look
-from tests.world import DAILY, PARTS, World
+from tests.world import DAILY, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)
 FIRST, SECOND = b"a copy of two parts", b"something else"
@@ -97,46 +94,6 @@ def test_a_fault_at_any_request_breaks_no_promise_and_the_next_run_ends_it(
         except BaseException as error:
             error.add_note(f"{name}, {times} times from request {number} on: {wire.sent[-20:]}")
             raise
-
-
-def test_a_fault_at_any_request_of_a_run_that_goes_on_breaks_no_promise(
-    world: World, wire: Wire
-) -> None:
-    """What it hands on, or what Lambda tries again, ends it."""
-    here = world.with_limits(PARTS)
-
-    def go_on(handed: Handover | None, parts: int = MOST_PARTS) -> Handover | None:
-        before, told = look(), None
-        try:
-            told = here.promoter.promote(
-                notice, now=datetime.now(UTC), seconds_left=time_for(parts), handed=handed
-            )
-        except (ClientError, BotoCoreError):
-            return handed
-        finally:
-            check(before, look(), uploads=uploads, policy=here.promoter.policy)
-        return told.handover
-
-    faults = [(None, 0), *product(EVERY_FAULT, [1, LASTING])]
-    for (name, times), number in product(faults, range(1, len(GOING_ON) + 1)):
-        notice, uploads = set_up(here, "a free slot")
-        handed = go_on(None, parts=1)
-        wire.sent.clear()
-        if name:
-            wire.plan(at(number, *[EVERY_FAULT[name]] * times))
-        handed = go_on(handed)
-        assert len(wire.sent) >= number
-        assert name or Counter(wire.sent) == Counter(GOING_ON)
-        wire.mend()
-        while handed and look().incoming:
-            handed = go_on(handed)
-        settles(here, wire, notice, uploads)
-
-
-GOING_ON = [
-    *("HeadObject", "HeadObject", "ListParts", "ListMultipartUploads", "UploadPartCopy"),
-    *("CompleteMultipartUpload", "HeadObject", "DeleteObject"),
-]
 
 
 def test_killed_at_any_request_nothing_more_is_sent_and_the_next_run_ends_it(

@@ -10,8 +10,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.part_plan import GIB, Limits, plan_parts
 from chalicelib.policy import Outcome
+from chalicelib.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
-from chalicelib.verifying import UnverifiedCopyError
 from localcloud.checksums import digest, encoded
 from localcloud.faults import Fault, respond
 from localcloud.wire import Wire
@@ -170,12 +170,17 @@ def test_beyond_what_one_request_copies_s3_compares_size_and_checksum_at_complet
     [told] = [f"<{name}>{value}</{name}>" for name, value in expected.items()] or [""]
     number = len(plan_parts(size, limits))
     wire.fail("UploadPartCopy", *[COPIED] * number)
-    wire.fail(
-        "CompleteMultipartUpload",
-        answering(
-            f"<CompleteMultipartUploadResult><ETag>x</ETag>{told}</CompleteMultipartUploadResult>"
-        ),
+    done = answering(
+        f"<CompleteMultipartUploadResult><ETag>x</ETag>{told}</CompleteMultipartUploadResult>"
     )
+
+    def completed(request: Any, do_it: Any) -> Any:
+        begun = dict(wire.calls)["CreateMultipartUpload"]
+        place = {name: begun[name] for name in ("Bucket", "Key", "Metadata")}
+        here.s3.put_object(**place, Body=b"tiny")
+        return done(request, do_it)
+
+    wire.fail("CompleteMultipartUpload", completed)
     wire.calls.clear()
     assert here.promote(notice).outcome is Outcome.PROMOTED
 

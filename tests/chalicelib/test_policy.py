@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,7 +35,12 @@ HOURLY = Rule(
 POLICY = Policy(rules=(DAILY, HOURLY), timezone=ZONE)
 FLEET = replace(POLICY, servers=("web1", "db1"))
 UPLOAD = Upload(key="backup.tar.gz.gpg", etag="abc", size=100, last_modified=NOW)
-COPY = Stored(size=100, source_key="backup.tar.gz.gpg", source_etag="abc")
+BARE = Stored(size=100, etag="abc", last_modified=NOW)
+COPY = replace(BARE, source_key="backup.tar.gz.gpg", source_etag="abc")
+V1 = replace(UPLOAD, version_id="v1")
+COPY_OF_V1 = replace(COPY, source_version_id="v1", source_last_modified=NOW.isoformat())
+CRC, OTHER_CRC = (Checksum(algorithm="CRC32", value=value) for value in ("AAAAAA==", "BBBBBB=="))
+SHA = Checksum(algorithm="SHA256", value="c2hh")
 SLOT = "2026-11-23.tar.gz.gpg"
 
 
@@ -57,7 +63,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
             UPLOAD, replace(COPY, source_key="x"), "contested", "different", id="another key"
         ),
         pytest.param(UPLOAD, replace(COPY, size=99), "contested", "different", id="another size"),
-        pytest.param(UPLOAD, Stored(size=100), "contested", "different", id="not put by us"),
+        pytest.param(UPLOAD, BARE, "contested", "different", id="not put by us"),
         pytest.param(UPLOAD, DeleteMarker(), "contested", "delete marker", id="a delete marker"),
         pytest.param(None, None, "gone", "not there any more", id="gone"),
         pytest.param(
@@ -101,7 +107,11 @@ SLOT = "2026-11-23.tar.gz.gpg"
             id="too late, but it is there already",
         ),
         pytest.param(
-            replace(UPLOAD, size=9), Stored(size=9), "rejected", "fewer", id="rubbish is rubbish"
+            replace(UPLOAD, size=9),
+            replace(BARE, size=9),
+            "rejected",
+            "fewer",
+            id="rubbish is rubbish",
         ),
     ],
 )
@@ -171,9 +181,109 @@ def test_every_policy_has_the_drill_s_rehearsal_beside_what_servers_upload() -> 
         assert slot.rule.max_bytes == 65_536
 
 
-def test_copies_are_told_apart_by_key_etag_and_size_only() -> None:
-    other_checksum = replace(COPY, checksum=Checksum(algorithm="CRC32", value="AAAAAA=="))
-    assert other_checksum.came_from(UPLOAD)
+def with_checksum(what: Upload | Stored, checksum: Checksum | None, **more: str) -> Any:
+    return replace(what, checksum=checksum, **more)
+
+
+@pytest.mark.parametrize(
+    ("upload", "stored", "is_copy"),
+    [
+        pytest.param(V1, COPY_OF_V1, True, id="the very version"),
+        pytest.param(replace(V1, etag="x"), COPY_OF_V1, True, id="the version outweighs the ETag"),
+        pytest.param(replace(V1, size=99), COPY_OF_V1, False, id="the version, another size"),
+        pytest.param(replace(V1, key="x"), COPY_OF_V1, False, id="another key"),
+        pytest.param(replace(V1, version_id="v2"), COPY_OF_V1, True, id="sent again, same ETag"),
+        pytest.param(
+            replace(V1, version_id="v2", etag="x"), COPY_OF_V1, False, id="another upload"
+        ),
+        pytest.param(
+            with_checksum(V1, CRC), with_checksum(COPY_OF_V1, CRC), True, id="the same checksum"
+        ),
+        pytest.param(
+            with_checksum(V1, CRC), with_checksum(COPY_OF_V1, OTHER_CRC), False, id="damaged"
+        ),
+        pytest.param(
+            with_checksum(V1, CRC), COPY_OF_V1, False, id="the copy has lost the checksum"
+        ),
+        pytest.param(
+            V1, with_checksum(COPY_OF_V1, CRC), True, id="the upload has none over all its bytes"
+        ),
+        pytest.param(
+            with_checksum(V1, SHA), with_checksum(COPY_OF_V1, CRC), True, id="they do not compare"
+        ),
+        pytest.param(
+            with_checksum(V1, CRC, version_id="v2", etag="in-2"),
+            with_checksum(COPY_OF_V1, CRC),
+            True,
+            id="sent again in other parts, same checksum",
+        ),
+        pytest.param(
+            with_checksum(V1, SHA, version_id="v2", etag="x"),
+            with_checksum(COPY_OF_V1, CRC),
+            False,
+            id="another version, nothing that compares",
+        ),
+        pytest.param(replace(UPLOAD, version_id="null"), COPY, True, id="null: by ETag and size"),
+        pytest.param(
+            replace(UPLOAD, version_id="null", etag="x"),
+            replace(COPY, source_version_id=None),
+            False,
+            id="null is no identity",
+        ),
+    ],
+)
+def test_what_is_a_copy_of_what(upload: Upload, stored: Stored, *, is_copy: bool) -> None:
+    assert stored.is_copy_of(upload) is is_copy
+
+
+@pytest.mark.parametrize(
+    ("upload", "names"),
+    [
+        pytest.param(V1, True, id="its version"),
+        pytest.param(replace(V1, version_id="v2"), False, id="another version"),
+        pytest.param(UPLOAD, False, id="an upload without versions"),
+        pytest.param(replace(V1, version_id="null"), False, id="null"),
+    ],
+)
+def test_a_copy_names_the_version_that_it_was_made_from(upload: Upload, *, names: bool) -> None:
+    assert COPY_OF_V1.names(upload) is names
+
+
+def test_without_versions_a_copy_names_its_upload_by_etag_and_time() -> None:
+    copy = replace(COPY, source_last_modified=NOW.isoformat())
+    for version in (None, "null"):
+        assert copy.names(replace(UPLOAD, version_id=version))
+    assert not copy.names(replace(UPLOAD, etag="x"))
+    assert not copy.names(replace(UPLOAD, last_modified=NOW + timedelta(seconds=1)))
+
+
+def test_an_upload_waits_while_an_older_one_is_eligible_for_its_free_slot() -> None:
+    older = NOW - timedelta(minutes=5)
+    decision = decide(POLICY, key=V1.key, upload=V1, stored=None, older=older, now=NOW)
+    assert decision.outcome is Outcome.WAITING
+    assert "2026-11-23 14:00:00 UTC" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("upload", "stored", "outcome"),
+    [
+        pytest.param(V1, COPY_OF_V1, Outcome.ALREADY_PROMOTED, id="it is stored"),
+        pytest.param(V1, BARE, Outcome.CONTESTED, id="the slot is taken"),
+        pytest.param(replace(V1, size=9), None, Outcome.REJECTED, id="it can never be promoted"),
+    ],
+)
+def test_nothing_else_waits(upload: Upload, stored: Stored | None, outcome: Outcome) -> None:
+    decision = decide(POLICY, key=V1.key, upload=upload, stored=stored, older=NOW, now=NOW)
+    assert decision.outcome is outcome
+
+
+def test_what_no_run_can_copy_is_rejected() -> None:
+    decision = decide(POLICY, key=V1.key, upload=V1, stored=None, now=NOW, largest=99)
+    assert decision.outcome is Outcome.REJECTED
+    assert "100 bytes" in decision.reason
+    assert "lambda_timeout" in decision.reason
+    decision = decide(POLICY, key=V1.key, upload=V1, stored=None, now=NOW, largest=100)
+    assert decision.outcome is Outcome.PROMOTED
 
 
 def test_an_upload_without_a_rule_has_no_slot() -> None:
