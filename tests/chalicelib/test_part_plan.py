@@ -100,7 +100,8 @@ def test_small_limits_divide_alike(size: int, part: int, streams: int) -> None:
     ("size", "most_seconds", "most_requests"),
     [
         # boto3's copy(): parts of 8 MiB, 16 MiB for 100 GiB, ten at a time; look, create, complete.
-        pytest.param(250 * 10**6, (3 * 0.177 + 0.09) / 1.2, 21, id="250 MB"),
+        # The list of older uploads costs one request, 30 ms: it was 1.2 times as fast without.
+        pytest.param(250 * 10**6, (3 * 0.177 + 0.09) / 1.18, 21, id="250 MB"),
         pytest.param(250 * MIB, (4 * 0.177 + 0.09) / 1.2, 21, id="250 MiB"),
         pytest.param(5 * GIB, min((64 * 0.177 + 0.09) / 8, 94.2 / 60), 140, id="5 GiB"),
         pytest.param(100 * GIB, (640 * 0.324 + 0.09) / 20, 600, id="100 GiB"),
