@@ -20,10 +20,9 @@ def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, in
     """The largest backup of each rule in the vault, in bytes, by the rule's upload."""
     largest: dict[str, int] = {}
     for item in each_object(account, vault):
-        slot = policy.slot_named(item["Key"])
-        if slot and slot.rule in policy.rules:
-            upload = slot.rule.upload
-            largest[upload] = max(largest.get(upload, 0), item["Size"])
+        rule = policy.rule_of(item["Key"])
+        if rule in policy.rules:
+            largest[rule.upload] = max(largest.get(rule.upload, 0), item["Size"])
     return largest
 
 

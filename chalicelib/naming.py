@@ -1,21 +1,33 @@
-"""Names that say when: from a moment to the name of its period, and from a name back to its period.
+"""Names that say when: from a moment to its period, and from the period to its name.
 
-    Pattern("%Y-%m-%d.%H.sql.gz.gpg").name(moment, zone)        -> "2026-11-23.14.sql.gz.gpg"
-    Pattern("%Y-%m-%d.%H.sql.gz.gpg").period("2026-11-23.14.sql.gz.gpg", zone)
-                                                                -> 14:00 to 15:00 of that day
+    Pattern("%Y-%m-%d.%H.sql.gz.gpg").period(moment, zone)
+        -> 2026-11-23.14.sql.gz.gpg, from 14:00 (included) to 15:00 (excluded)
 
-When clocks go back, one local hour happens twice; the second one has a `b` behind its hour
-(`2026-10-25.01b.sql.gz.gpg`), so that both have a name of their own.
+Every moment lies in exactly one period. When clocks go back, a local hour is shown twice, or a part
+of it. What comes after the change within that hour is a period of its own, whose name has a `b`
+behind the hour (`2026-10-25.01b.sql.gz.gpg`).
 """
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
+from string import digits
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 Unit = Literal["year", "month", "week", "day", "hour", "minute"]
+
+# By the clock. Where clocks go back, a period lasts an hour or two longer.
+LONGEST: dict[Unit, timedelta] = {
+    "year": timedelta(days=366),
+    "month": timedelta(days=31),
+    "week": timedelta(weeks=1),
+    "day": timedelta(days=1),
+    "hour": timedelta(hours=1),
+    "minute": timedelta(minutes=1),
+}
 
 # Every directive, and how many digits it writes. (An hour may be followed by a `b`.)
 DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "j": 3, "G": 4, "V": 2}
@@ -29,6 +41,25 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
+# Python's calendar ends with the years 1 and 9999: periods of these could not say where they begin
+# or end. No clock of S3's is there, so moments beyond count as these.
+_EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
+_LATEST = datetime(9998, 12, 30, tzinfo=UTC)
+
+_SECOND = timedelta(seconds=1)
+
+
+@cache
+def load_zone(key: str) -> ZoneInfo:
+    """The time zone `key` of the tzdata package, whose version is pinned.
+
+    `ZoneInfo(key)` would prefer this machine's files, so that a laptop, the tests and Lambda could
+    name one upload differently. Zones that are read from a file equal only themselves: hence the
+    cache.
+    """
+    with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=key)
+
 
 class PatternError(ValueError):
     """A pattern that cannot name periods; the message says why and what would."""
@@ -36,12 +67,13 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True)
 class Period:
-    """The time from `start` (included) to `end` (excluded).
+    """The time from `start` (included) to `end` (excluded), and its name.
 
     Both are in UTC: Python compares and subtracts times of one zone by their wall clocks, which
     is wrong whenever clocks change.
     """
 
+    name: str
     start: datetime
     end: datetime
 
@@ -50,8 +82,7 @@ class Period:
 class Pattern:
     """A strftime pattern of %Y %m %d %H %M %j %G %V that gives each of its periods one name.
 
-    `name` and `period` invert each other. A pattern that would give two periods the same name
-    cannot be built: PatternError.
+    A pattern that would give two periods the same name cannot be built: PatternError.
     """
 
     text: str
@@ -64,47 +95,21 @@ class Pattern:
         """The pattern as it was written."""
         return self.text
 
-    def name(self, moment: datetime, zone: ZoneInfo) -> str:
-        """The name of the period that holds `moment` (aware), as clocks in `zone` show it."""
-        local = moment.astimezone(zone)
-        week = local.isocalendar()
-        fields = {
-            "Y": f"{local.year:04}",
-            "m": f"{local.month:02}",
-            "d": f"{local.day:02}",
-            "H": f"{local.hour:02}" + "b" * local.fold,
-            "M": f"{local.minute:02}",
-            "j": f"{local.timetuple().tm_yday:03}",
-            "G": f"{week.year:04}",
-            "V": f"{week.week:02}",
-        }
-        return "".join(fields[part[1]] if part[0] == "%" else part for part in self._parts)
+    def period(self, moment: datetime, zone: ZoneInfo) -> Period:
+        """The period that holds `moment` (aware), as clocks in `zone` show it."""
+        moment = min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
+        if self.unit in {"hour", "minute"}:
+            start, end = _clock_period(moment, self.unit, zone)
+        else:
+            start, end = _calendar_period(moment, self.unit, zone)
+        return Period(self._name(start, zone), start, end)
 
-    def period(self, name: str, zone: ZoneInfo) -> Period | None:
-        """The period that `name` names in `zone`; None if this pattern never writes that name.
-
-        Never written are, for example, 30 February, the hour that spring skips, and a second
-        01:00 on any night but the one in autumn.
-        """
-        match = self._regex.fullmatch(name)
-        if match is None:
-            return None
-        fields = match.groupdict()
-        again = (fields.get("H") or "").endswith("b")
-        try:
-            first = self._first_local_moment(fields)
-            if self.unit == "hour":
-                start, end = _hour(first, zone, again=again)
-            elif self.unit == "minute":
-                start = _instant(first, zone, fold=int(again))
-                end = start + timedelta(minutes=1)
-            else:
-                start = _instant(first, zone)
-                end = _instant(_following(first, self.unit), zone)
-            period = Period(start, end)
-        except (ValueError, OverflowError):  # not a date, or beyond the calendar's end
-            return None
-        return period if self.name(start, zone) == name else None
+    def can_write(self, name: str) -> bool:
+        """Whether `name` looks like this pattern's names (every digit taken as possible)."""
+        return any(
+            len(name) == len(shape) and all(map(_can_be_equal, shape, name))
+            for shape in self.shapes
+        )
 
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
@@ -150,22 +155,6 @@ class Pattern:
         return re.findall(r"%.?|[^%]+", self.text, re.DOTALL)
 
     @cached_property
-    def _regex(self) -> re.Pattern[str]:
-        seen: set[str] = set()
-        regex = ""
-        for part in self._parts:
-            directive = part[1:]
-            if part[0] != "%":
-                regex += re.escape(part)
-            elif directive in seen:
-                regex += f"(?P={directive})"
-            else:
-                seen.add(directive)
-                digits = f"[0-9]{{{DIGITS[directive]}}}" + ("b?" if directive == "H" else "")
-                regex += f"(?P<{directive}>{digits})"
-        return re.compile(regex)
-
-    @cached_property
     def shapes(self) -> list[list[str]]:
         """The names it writes, digit for digit (`%`), without and with the hour's `b`."""
         return [
@@ -181,48 +170,99 @@ class Pattern:
             for second in ("", "b")
         ]
 
-    def _first_local_moment(self, fields: dict[str, str]) -> datetime:
-        number = {key: int(value.rstrip("b")) for key, value in fields.items()}
-        if self.unit == "week":
-            return datetime.fromisocalendar(number["G"], number["V"], 1)
-        if "d" in number and "m" in number:
-            day = datetime(number["Y"], number["m"], number["d"])  # noqa: DTZ001 - wall clock
-        elif "j" in number:
-            day = datetime(number["Y"], 1, 1) + timedelta(days=number["j"] - 1)  # noqa: DTZ001
-        else:
-            day = datetime(number["Y"], number.get("m", 1), 1)  # noqa: DTZ001 - wall clock
-        return day.replace(hour=number.get("H", 0), minute=number.get("M", 0))
+    def _name(self, start: datetime, zone: ZoneInfo) -> str:
+        local = start.astimezone(zone)
+        week = local.isocalendar()
+        # A minute after the change may be shown once, and still belongs to the hour's second name.
+        hour, _ = _clock_period(start, "hour", zone)
+        again = hour.astimezone(zone).fold
+        fields = {
+            "Y": f"{local.year:04}",
+            "m": f"{local.month:02}",
+            "d": f"{local.day:02}",
+            "H": f"{local.hour:02}" + "b" * again,
+            "M": f"{local.minute:02}",
+            "j": f"{local.timetuple().tm_yday:03}",
+            "G": f"{week.year:04}",
+            "V": f"{week.week:02}",
+        }
+        return "".join(fields[part[1]] if part[0] == "%" else part for part in self._parts)
 
 
 def _can_be_equal(one: str, other: str) -> bool:
     """Whether two characters of shapes can stand for the same; `%` stands for any digit."""
-    if one == "%":
-        return other == "%" or other.isdigit()
-    return one == other or (other == "%" and one.isdigit())
+    return one == other or (one == "%" and other in digits) or (other == "%" and one in digits)
 
 
-def _instant(local: datetime, zone: ZoneInfo, *, fold: int = 0) -> datetime:
-    """The first (fold=1: the second) time that clocks in `zone` show `local`, in UTC."""
-    return local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Start and end of a day, or of a longer period: each lasts until clocks first show the next.
+
+    (In some zones clocks went back across midnight; the old day did not begin anew.)
+    """
+    first = _first_wall_time(_wall_time(moment, zone), unit)
+    while (end := _first_shown(_following(first, unit), zone)) <= moment:
+        first = _following(first, unit)
+    return _first_shown(first, zone), end
+
+
+def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Start and end of an hour or a minute. A change of clocks within it can make it shorter."""
+    wall = _wall_time(moment, zone)
+    start = moment - (wall - _first_wall_time(wall, unit))
+    end = start + LONGEST[unit]
+    shift = _offset(end - _SECOND, zone) - _offset(start, zone)
+    if not shift:
+        return start, end
+    change = _change(zone, before=start, after=end - _SECOND)
+    goes_back = shift < timedelta()
+    if moment < change:
+        return start, change if goes_back else max(change, end - shift)
+    return change if goes_back else min(change, start + shift), end
+
+
+def _wall_time(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What clocks in `zone` show at `moment`, without a zone: a date and a time to compute with."""
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return _wall_time(moment, zone) - moment.replace(tzinfo=None)
+
+
+def _first_wall_time(wall: datetime, unit: Unit) -> datetime:
+    if unit == "minute":
+        return wall.replace(second=0, microsecond=0)
+    if unit == "hour":
+        return wall.replace(minute=0, second=0, microsecond=0)
+    midnight = wall.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit == "day":
+        return midnight
+    if unit == "week":
+        return midnight - timedelta(days=midnight.weekday())
+    return midnight.replace(day=1) if unit == "month" else midnight.replace(day=1, month=1)
 
 
 def _following(first: datetime, unit: Unit) -> datetime:
-    if unit == "year":
-        return first.replace(year=first.year + 1)
-    if unit == "month":
-        return (first + timedelta(days=31)).replace(day=1)
-    return first + (timedelta(weeks=1) if unit == "week" else timedelta(days=1))
+    """The first wall time of the next period, from that of this one."""
+    return _first_wall_time(first + LONGEST[unit], unit)
 
 
-def _hour(first: datetime, zone: ZoneInfo, *, again: bool) -> tuple[datetime, datetime]:
-    """Start and end of a local hour. Clocks may change within it (Lord Howe: by half an hour)."""
-    following = first + timedelta(hours=1)
-    if not again:
-        start = _instant(first, zone)
-        return start, min(start + timedelta(hours=1), _instant(following, zone))
-    for minute in range(60):
-        local = first + timedelta(minutes=minute)
-        second = _instant(local, zone, fold=1)
-        if _instant(local, zone) < second:
-            return second, _instant(following, zone, fold=1)
-    raise ValueError("no minute of this hour happens twice")
+def _first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When clocks in `zone` first show `wall`; if they skip it, when they jump over it."""
+    shown = wall.replace(tzinfo=zone).astimezone(UTC)
+    if _wall_time(shown, zone) == wall:
+        return shown
+    # Of a wall time that is skipped, fold=1 gives a moment before the change (PEP 495).
+    return _change(zone, before=wall.replace(tzinfo=zone, fold=1).astimezone(UTC), after=shown)
+
+
+def _change(zone: ZoneInfo, *, before: datetime, after: datetime) -> datetime:
+    """When clocks change between these moments, of whole seconds, from which on they have."""
+    offset = _offset(after, zone)
+    while after - before > _SECOND:
+        middle = before + (after - before) // (2 * _SECOND) * _SECOND
+        if _offset(middle, zone) == offset:
+            after = middle
+        else:
+            before = middle
+    return after

@@ -5,6 +5,7 @@
 Everything here is pure: no AWS, no clock, no environment. `decide` is the heart of the program.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import cached_property
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
+from chalicelib.naming import LONGEST
 from chalicelib.rules import (
     COLDNESS,
     DRILL,
@@ -85,10 +87,18 @@ class Policy:
                 )
 
     def _check_keeping(self) -> None:
-        if self.keep_days is not None and timedelta(days=self.keep_days) <= self.accept_within:
+        longest = max(self.rules, key=lambda rule: LONGEST[rule.store_as.unit])
+        period = LONGEST[longest.store_as.unit]
+        # The first upload of a period may be stored when the period begins, and the last one is
+        # accepted until this long afterwards. (A day on which clocks go back is an hour or two
+        # longer. S3 makes up for that: it expires objects at the next midnight, UTC.)
+        least = math.ceil((period + self.accept_within) / timedelta(days=1))
+        if self.keep_days is not None and self.keep_days < least:
             raise PolicyError(
-                f"keep_days = {self.keep_days} must be longer than accept_within_hours, or an old "
-                "upload could take a name again that has just expired"
+                f"keep_days = {self.keep_days} must be {least} or more, which is "
+                f"accept_within_hours ({self.accept_within // timedelta(hours=1)}) plus the "
+                f'{longest.store_as.unit} of a slot of "{longest.upload}": otherwise a late upload '
+                "could take the name of an expired backup"
             )
         if self.archive is None:
             return
@@ -124,17 +134,21 @@ class Policy:
         Raises KeyError where no rule names `key`.
         """
         rule, server = self.claims[key]
-        slot = _slot(rule, server, rule.store_as.name(moment, rule.timezone))
-        if slot is None:
-            raise ValueError(f"{moment} has no slot of its own in {rule.timezone}")
-        return slot
+        period = rule.store_as.period(moment, rule.timezone)
+        return Slot(
+            name=f"{server}/{period.name}" if server else period.name,
+            rule=rule,
+            server=server,
+            start=period.start,
+            end=period.end,
+        )
 
-    def slot_named(self, name: str) -> Slot | None:
-        """The slot whose vault name is `name`; None if this policy never writes that name."""
+    def rule_of(self, name: str) -> Rule | None:
+        """The rule that stores under names like the vault name `name`; None if no rule does."""
         for rule, server in self.claims.values():
             prefix = f"{server}/" if server else ""
-            if name.startswith(prefix) and (slot := _slot(rule, server, name.removeprefix(prefix))):
-                return slot
+            if name.startswith(prefix) and rule.store_as.can_write(name.removeprefix(prefix)):
+                return rule
         return None
 
 
@@ -332,19 +346,6 @@ def _contest(slot: Slot, stored: Stored | DeleteMarker) -> str:
             "find out who did it."
         )
     return f"{slot.name} already holds a different upload. Nothing was changed."
-
-
-def _slot(rule: Rule, server: str | None, name: str) -> Slot | None:
-    period = rule.store_as.period(name, rule.timezone)
-    if period is None:
-        return None
-    return Slot(
-        name=f"{server}/{name}" if server else name,
-        rule=rule,
-        server=server,
-        start=period.start,
-        end=period.end,
-    )
 
 
 def _check_servers(servers: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chalicelib.naming import Pattern, PatternError
+from chalicelib.naming import Pattern, PatternError, load_zone
 from chalicelib.policy import Policy
 from chalicelib.rules import Archive, PolicyError, Rule
 
@@ -97,11 +97,10 @@ def _rule(settings: Any, number: int, timezone: ZoneInfo) -> Rule:
 def _zone(name: Any) -> ZoneInfo:
     if not isinstance(name, str):
         raise PolicyError(f'timezone = {name!r} must be a text such as "Europe/London"')
-    # The list that ships with us, not the files of this machine: what is accepted here must be
-    # known to Lambda too, and on macOS even `europe/london` would open a file.
+    # A file of that name is not enough: on macOS even `europe/london` would open one.
     known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     if name in known:
-        return ZoneInfo(name)
+        return load_zone(name)
     # Etc/GMT+1 is west of Greenwich, which is hardly what somebody means who writes +1.
     zones = {zone.casefold(): zone for zone in known if not zone.startswith("Etc/GMT")}
     near = [zone for zone in zones if zone.endswith("/" + name.casefold())]

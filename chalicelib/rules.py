@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from chalicelib.naming import Pattern
+from chalicelib.naming import Pattern, load_zone
 
 # S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024
@@ -43,6 +43,12 @@ class Rule:
 
     def __post_init__(self) -> None:
         """Refuse what could never be uploaded, stored or measured."""
+        if "%" in self.upload:
+            raise PolicyError(
+                f'upload = "{self.upload[:60]}" must be one fixed key without %, such as '
+                "backup.tar.gz.gpg: servers use the same key for every upload, and store_as gives "
+                "it the date in the vault"
+            )
         _check_key("upload", self.upload)
         _check_key("store_as", self.store_as.text)
         if self.min_bytes < 1:
@@ -101,6 +107,6 @@ def _check_key(setting: str, key: str) -> None:
 REHEARSAL = Rule(
     upload="rehearsal",
     store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),
-    timezone=ZoneInfo("Etc/UTC"),
+    timezone=load_zone("Etc/UTC"),
     max_bytes=64 * 1024,
 )

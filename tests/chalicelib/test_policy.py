@@ -1,11 +1,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from chalicelib.naming import Pattern
+from chalicelib.naming import Pattern, load_zone
 from chalicelib.policy import (
     Checksum,
     DeleteMarker,
@@ -19,7 +18,7 @@ from chalicelib.policy import (
 from chalicelib.rules import PolicyError, Rule
 
 NOW = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
-ZONE = ZoneInfo("Etc/UTC")
+ZONE = load_zone("Etc/UTC")
 DAILY = Rule(
     upload="backup.tar.gz.gpg",
     store_as=Pattern("%Y-%m-%d.tar.gz.gpg"),
@@ -30,7 +29,7 @@ DAILY = Rule(
 HOURLY = Rule(
     upload="sql.gz.gpg",
     store_as=Pattern("%Y-%m-%d.%H.sql.gz.gpg"),
-    timezone=ZoneInfo("Asia/Kolkata"),
+    timezone=load_zone("Asia/Kolkata"),
 )
 POLICY = Policy(rules=(DAILY, HOURLY), timezone=ZONE)
 FLEET = replace(POLICY, servers=("web1", "db1"))
@@ -164,12 +163,47 @@ def test_servers_have_their_own_keys_and_slots() -> None:
 
 
 @pytest.mark.parametrize("policy", [POLICY, FLEET], ids=["bare", "servers"])
-def test_a_slot_is_found_by_its_name(policy: Policy) -> None:
+def test_a_stored_name_tells_its_rule(policy: Policy) -> None:
     for key in policy.claims:
         slot = policy.slot_of(key, NOW)
-        assert policy.slot_named(slot.name) == slot
-    assert policy.slot_named("web9/2026-11-23.tar.gz.gpg") is None
-    assert policy.slot_named("2026-11-31.tar.gz.gpg") is None
+        assert policy.rule_of(slot.name) is slot.rule
+    assert policy.rule_of("web9/2026-11-23.tar.gz.gpg") is None
+    assert policy.rule_of("2026-11-23.zip") is None
+
+
+def test_every_moment_has_a_slot() -> None:
+    """Clocks on Chatham jumped from 02:45 to 03:45: nobody there saw the hour's begin."""
+    policy = Policy(rules=(replace(HOURLY, timezone=load_zone("Pacific/Chatham")),), timezone=ZONE)
+    slot = policy.slot_of("sql.gz.gpg", datetime(2026, 9, 26, 14, 5, tzinfo=UTC))
+    assert slot.name == "2026-09-27.03.sql.gz.gpg"
+    assert slot.end - slot.start == timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hours", "least"),
+    [
+        pytest.param("%Y-%m-%d.%H.%M", 168, 8, id="minutes, a week"),
+        pytest.param("%Y-%m-%d.%H", 168, 8, id="hours, a week"),
+        pytest.param("%Y-%m-%d.%H", 167, 7, id="hours, an hour less"),
+        pytest.param("%Y-%m-%d", 168, 8, id="days, a week"),
+        pytest.param("%Y-%m-%d", 1, 2, id="days, an hour"),
+        pytest.param("%G-W%V", 168, 14, id="weeks, a week"),
+        pytest.param("%Y-%m", 168, 38, id="months, a week"),
+        pytest.param("%Y", 8760, 731, id="years, a year"),
+    ],
+)
+def test_backups_are_kept_until_nothing_can_claim_their_name_again(
+    pattern: str, hours: int, least: int
+) -> None:
+    """Stored first thing in its period, and claimed again by the last upload that is accepted."""
+    policy = Policy(
+        rules=(HOURLY, replace(DAILY, store_as=Pattern(pattern + ".gpg"))),
+        timezone=ZONE,
+        accept_within=timedelta(hours=hours),
+        keep_days=least,
+    )
+    with pytest.raises(PolicyError, match=f"keep_days = {least - 1} must be {least} or more"):
+        replace(policy, keep_days=least - 1)
 
 
 def test_every_policy_has_the_drill_s_rehearsal_beside_what_servers_upload() -> None:

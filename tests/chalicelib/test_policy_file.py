@@ -124,8 +124,8 @@ def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> N
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        pytest.param("keep_days = 7", "longer than accept_within_hours", id="a week is too short"),
-        pytest.param("keep_days = 0", "longer than accept_within_hours", id="no day"),
+        pytest.param("keep_days = 7", "must be 8 or more", id="a week is too short"),
+        pytest.param("keep_days = 0", "must be 8 or more", id="no day"),
         pytest.param('keep_days = "1y"', "a whole number", id="a year in words"),
         pytest.param("archive = 30", "a table in braces", id="no table"),
         pytest.param("archive = { after_days = 30 }", "to is missing", id="to where"),
@@ -197,6 +197,27 @@ def test_an_unsuitable_pattern_is_named_with_its_rule_and_a_better_one() -> None
         'rule 1 (sql.gz.gpg): store_as = "%H.sql.gz.gpg": it does not name the year (%Y, or %G '
         "with %V), so its names would come round again and each slot would be filled once ever; "
         "write for example %Y-%m-%d.%H"
+    )
+
+
+def test_keeping_too_short_is_refused_with_the_rule_whose_slots_it_would_open_again() -> None:
+    monthly = RULE.replace("backup", "month").replace("%Y-%m-%d", "%Y-%m")
+    with pytest.raises(PolicyError) as refusal:
+        parse_policy(f"{TOP}\nkeep_days = 30{RULE}{monthly}")
+    assert str(refusal.value) == (
+        "keep_days = 30 must be 38 or more, which is accept_within_hours (168) plus the month of "
+        'a slot of "month.tar.gz.gpg": otherwise a late upload could take the name of an expired '
+        "backup"
+    )
+
+
+def test_an_upload_with_a_date_is_refused_with_the_remedy() -> None:
+    with pytest.raises(PolicyError) as refusal:
+        parse_policy(TOP + RULE.replace('"backup.', '"%Y-%m-%d.'))
+    assert str(refusal.value) == (
+        'rule 1 (%Y-%m-%d.tar.gz.gpg): upload = "%Y-%m-%d.tar.gz.gpg" must be one fixed key '
+        "without %, such as backup.tar.gz.gpg: servers use the same key for every upload, and "
+        "store_as gives it the date in the vault"
     )
 
 
