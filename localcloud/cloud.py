@@ -39,6 +39,7 @@ from localcloud.functions import (
     serving_invoke,
 )
 from localcloud.identities import corrected_identities
+from localcloud.lifecycle import lifecycle_each_night
 from localcloud.s3 import corrected
 from localcloud.served_faults import ServedFaults
 from localcloud.serving import HOST, listening, serving
@@ -92,6 +93,7 @@ def running(
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
                 serving(listener, Bundles(faults)),
+                lifecycle_each_night(),
             ):
                 try:
                     yield Cloud(

@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 
 Order = Literal["begun", "completed"]
 
+
+@dataclass(frozen=True)
+class Removal:
+    """How S3's events call it: a version is gone, or a delete marker was laid."""
+
+    deleted: S3NotificationEvent
+    marked: S3NotificationEvent
+
+
+REQUESTED = Removal(
+    deleted=S3NotificationEvent.OBJECT_REMOVED_DELETE_EVENT,
+    marked=S3NotificationEvent.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT,
+)
+EXPIRED = Removal(
+    deleted=S3NotificationEvent.LIFECYCLEEXPIRATION_DELETE_EVENT,
+    marked=S3NotificationEvent.LIFECYCLE_EXPIRATION_DELETE_MARKER_CREATED_EVENT,
+)
+
 _order: Order = "begun"
 _places: dict[tuple[str, str, str], str] = {}
 
@@ -133,6 +151,8 @@ def remove(
     key_name: str,
     version_id: str | None = None,
     bypass: bool = False,  # noqa: FBT001, FBT002 - moto's signature
+    *,
+    events: Removal = REQUESTED,
 ) -> tuple[bool, dict[str, Any]]:
     """Delete as S3 does, whatever versioning is. The caller holds the key's lock."""
     bucket = self.get_bucket(bucket_name)
@@ -140,8 +160,7 @@ def remove(
         marker = FakeDeleteMarker(key=_NamedOnly(key_name))  # type: ignore[arg-type]
         marker._version_id = new_version_id(bucket) or "null"
         _put_version(bucket, marker, next_moment())
-        event = S3NotificationEvent.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT
-        notifications.send_event(self.account_id, event, bucket, marker)
+        notifications.send_event(self.account_id, events.marked, bucket, marker)
         return True, {"version-id": marker.version_id, "delete-marker": "true"}
 
     meta = {} if version_id is None else {"version-id": version_id}
@@ -159,8 +178,7 @@ def remove(
         dict.__setitem__(bucket.keys, key_name, left)
     else:
         dict.pop(bucket.keys, key_name, None)  # moto's pop stumbles over delete markers
-    event = S3NotificationEvent.OBJECT_REMOVED_DELETE_EVENT
-    notifications.send_event(self.account_id, event, bucket, removed)
+    notifications.send_event(self.account_id, events.deleted, bucket, removed)
     return True, meta
 
 
