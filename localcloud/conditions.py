@@ -28,13 +28,17 @@ SOURCE_CUSTOMER_KEY = "x-amz-copy-source-server-side-encryption-customer-key-md5
 
 
 def refuse_unless_conditions_hold(response: S3Response, key_name: str) -> None:
-    """If-Match and If-None-Match look at the current version; a delete marker is none."""
+    """If-Match and If-None-Match look at the current version; a delete marker is none.
+
+    What S3 does with an If-None-Match without a value, nobody has seen: it is refused, as any
+    value but * is.
+    """
     if_match = response.headers.get("If-Match")
     if_none_match = response.headers.get("If-None-Match")
-    if not if_match and not if_none_match:
+    if not if_match and if_none_match is None:
         return
     key = current(response.backend, response.bucket_name, key_name)
-    if if_none_match and if_none_match != "*":
+    if if_none_match not in (None, "*"):
         raise S3ClientError(
             "NotImplemented",
             "A header you provided implies functionality that is not implemented",

@@ -1,11 +1,11 @@
-"""A bucket's policy and its lifecycle as S3 shows and takes them, where moto does not."""
+"""A bucket's configurations as S3 shows and takes them, if moto does not."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from moto.s3.exceptions import S3ClientError
+from moto.s3.exceptions import InvalidBucketState, S3ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,3 +44,15 @@ def take_lifecycle(
             "Filter.",
         )
     original(self, bucket_name, rules)
+
+
+def take_versioning(
+    original: Callable[..., None], self: S3Backend, bucket_name: str, status: str
+) -> None:
+    """Whoever suspended versioning could overwrite what a lock protects."""
+    if status != "Enabled" and self.get_bucket(bucket_name).object_lock_enabled:
+        raise InvalidBucketState(
+            "An Object Lock configuration is present on this bucket, so the versioning state "
+            "cannot be changed."
+        )
+    original(self, bucket_name, status)

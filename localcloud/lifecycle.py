@@ -14,6 +14,7 @@ from localcloud import store
 from localcloud.clock import clock, utcnow
 from localcloud.events import after_the_request
 from localcloud.s3 import key_lock
+from localcloud.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,11 @@ def lifecycle_each_night() -> Iterator[None]:
 
 def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:
     for upload_id, upload in list(bucket.multiparts.items()):
-        if upload.key_name.startswith(_prefix(rule)) and _is_due(upload.initiated, rule.aimu_days):
+        if (
+            isinstance(upload, Upload)
+            and upload.key_name.startswith(_prefix(rule))
+            and _is_due(upload.initiated, rule.aimu_days)
+        ):
             bucket.multiparts.pop(upload_id, None)
 
 

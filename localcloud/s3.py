@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Requester", "corrected", "requester"]
 
+STATUSES = {"InvalidBucketState": 409, "NoSuchObjectLockConfiguration": 404, "NotImplemented": 501}
+"""Of errors that moto's model does not know, which it answers with 400."""
+
 READING = ("GET", "HEAD", "OPTIONS")
 
 _locks: dict[tuple[str, str], threading.RLock] = {}
@@ -69,19 +72,27 @@ def answer_key_request(
         with after_the_request(), key_lock(self.bucket_name, self.parse_key_name()):
             return original(self, request, full_url)
     except S3ClientError as error:
-        status, headers, body = self.serialized(ActionResult(error))
-        headers.update(getattr(error, "headers", {}))
-        # An answer to HEAD has no body, not even in process: its error's code is the bare status.
-        return status, headers, b"" if request.method == "HEAD" else body
+        return _refusal(self, error)
 
 
 def answer_bucket_request(
     original: Callable[..., TYPE_RESPONSE], self: S3Response, request: Any, full_url: str
 ) -> TYPE_RESPONSE:
-    if self.bucket_name:
-        conditions.refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
-    with after_the_request():
-        return original(self, request, full_url)
+    try:
+        if self.bucket_name:
+            conditions.refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
+        with after_the_request():
+            return original(self, request, full_url)
+    except S3ClientError as error:
+        return _refusal(self, error)
+
+
+def _refusal(self: S3Response, error: S3ClientError) -> TYPE_RESPONSE:
+    status, headers, body = self.serialized(ActionResult(error))
+    headers.update(getattr(error, "headers", {}))
+    # An answer to HEAD has no body, not even in process: its error's code is the bare status.
+    method = self.request.method
+    return STATUSES.get(error.code, status), headers, b"" if method == "HEAD" else body
 
 
 def answer_put(
@@ -156,6 +167,7 @@ def _wrapped(original: Callable[..., Any], around: Callable[..., Any]) -> Callab
 WRAPPED: list[tuple[type, str, Callable[..., Any]]] = [
     (S3Response, "_key_response", answer_key_request),
     (S3Response, "_bucket_response", answer_bucket_request),
+    (S3Response, "_key_response_get", retention.get_retention),
     (S3Response, "_key_response_put", answer_put),
     (S3Response, "_key_response_post", uploads.create_or_complete),
     (S3Response, "_get_key", objects.get_key),
@@ -164,6 +176,7 @@ WRAPPED: list[tuple[type, str, Callable[..., Any]]] = [
     (S3Response, "put_object_retention", retention.put_retention),
     (S3Response, "get_bucket_policy", configurations.show_policy),
     (S3Backend, "put_bucket_lifecycle", configurations.take_lifecycle),
+    (S3Backend, "put_bucket_versioning", configurations.take_versioning),
     (FakeBucket, "__init__", make_bucket),
 ]
 """These call what they correct."""

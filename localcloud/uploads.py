@@ -159,7 +159,7 @@ def _complete(self: S3Response, body: bytes, key_name: str, upload_id: str) -> T
     key = _completed(self, key_name, upload_id)
     if key is not None:
         # The reply was lost and the request is sent again: a condition now meets its own object.
-        if self.headers.get("If-None-Match"):
+        if self.headers.get("If-None-Match") is not None:
             raise PreconditionFailed("If-None-Match")
     else:
         upload = find_upload(self, key_name, upload_id)
