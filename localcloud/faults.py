@@ -104,6 +104,11 @@ def for_a_while(requests: int, fault: F) -> Plan[F]:
     return at(1, *[fault] * requests)
 
 
+def every(operation: str, fault: F) -> Plan[F]:
+    """The same fault for each request of this operation."""
+    return lambda requested: fault if requested == operation else None
+
+
 def by_chance(random: Random, probability: float, faults: Sequence[F]) -> Plan[F]:
     """One of `faults` for each request, with this probability; seeded, so always the same ones."""
     return lambda _: random.choice(faults) if random.random() < probability else None
@@ -161,6 +166,9 @@ def dropped_after(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse
 
 slow_down = answers(503, "SlowDown")
 """What S3 says while it scales."""
+
+not_implemented = answers(501, "NotImplemented")
+"""What S3 may say to a CopyObject into a bucket whose policy wants conditional writes."""
 
 EVERY_FAULT: dict[str, Fault] = {
     "500": answers(500, "InternalError"),

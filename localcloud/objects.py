@@ -120,11 +120,9 @@ def get_object(original: Callable[[S3Response], TYPE_RESPONSE], self: S3Response
         del headers[name]
     headers |= _version_header(self, key)
     # A client would compare the checksum with the body, which a 304 does not have.
-    return (
-        status,
-        headers if status == HTTPStatus.NOT_MODIFIED else headers | _asked_checksum(self, key),
-        body,
-    )
+    if status != HTTPStatus.NOT_MODIFIED:
+        headers |= _asked_checksum(self, key)
+    return status, headers, body
 
 
 def head_object(

@@ -11,7 +11,16 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from localcloud.faults import EVERY_FAULT, Killed, answers, by_chance, for_a_while, slow_down
+from localcloud.faults import (
+    EVERY_FAULT,
+    Killed,
+    answers,
+    by_chance,
+    every,
+    for_a_while,
+    not_implemented,
+    slow_down,
+)
 from localcloud.wire import Wire, retries_at_once
 
 ATTEMPTS = 3  # of botocore, for one call
@@ -115,3 +124,16 @@ def test_who_is_killed_sends_nothing_more_until_it_starts_anew(wire: Wire) -> No
     wire.mend()
     put(wire, "c")
     assert keys(wire) == ["a", "c"]
+
+
+def test_one_operation_is_never_done_and_the_others_are(wire: Wire) -> None:
+    put(wire)
+    wire.plan(every("CopyObject", not_implemented))
+    for _ in range(2):
+        with pytest.raises(ClientError, match="NotImplemented") as caught:
+            wire.client.copy_object(Bucket="backups1", Key="b", CopySource="backups1/a")
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    put(wire, "c")
+    assert keys(wire) == ["a", "c"]
+    wire.mend()
+    wire.client.copy_object(Bucket="backups1", Key="b", CopySource="backups1/a")
