@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from localcloud.authorization import Credentials
+from localcloud.clock import clock
 from localcloud.runtime import end_of_log
 
 _RUNTIME = Path(__file__).with_name("runtime.py")
@@ -49,7 +50,7 @@ class Container:
         on_line: Callable[[str], None],
     ) -> None:
         self.configuration = configuration
-        self.began = time.monotonic()
+        self.began = clock.now()
         self._on_line = on_line
         self._ready = False
         self._timed_out = False
@@ -120,6 +121,10 @@ class Container:
             "request_id": request_id,
             "event": event,
             "deadline": time.time() + configuration.timeout,
+            "clock": {
+                "ahead": clock.ahead.total_seconds(),
+                "standing": clock.standing.timestamp() if clock.standing else None,
+            },
             "function": {
                 "name": configuration.name,
                 "arn": configuration.arn,

@@ -6,14 +6,20 @@ variables, so that the bundle runs with nothing but itself and the standard libr
 Each line of stdin is one invocation, each line of stdout the reply to it:
 
     {"request_id": "7f...", "event": {...}, "deadline": 1795000000.5,
-     "function": {"name": "promote", "arn": "arn:...", "memory_mb": 256}}
+     "function": {"name": "promote", "arn": "arn:...", "memory_mb": 256},
+     "clock": {"ahead": 0.0, "standing": null}}
     {"result": ...}  or  {"error": {"errorMessage": "...", "errorType": "...", "stackTrace": [...]}}
 
 The very first reply, `{"ready": true}`, says that the bundle has been imported.
 
 Whatever the function prints, to stdout or stderr, goes to the container's stderr: its log.
+
+The function sees the time of the cloud's clock, as it was set when the invocation began, in
+`time.time`, `time.time_ns`, `datetime.now` and `datetime.utcnow`. Nothing else tells it the cloud's
+time (`date.today`, `time.localtime`); and waits, timeouts and `deadline` keep to this machine's.
 """
 
+import datetime as dt
 import importlib
 import json
 import os
@@ -24,6 +30,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+_machine_time = time.time
+_MachineDatetime = dt.datetime
+
 
 def main(bundle: str, handler_name: str) -> None:
     """Answer invocations until stdin ends. A bundle that cannot be imported ends the process."""
@@ -31,6 +40,8 @@ def main(bundle: str, handler_name: str) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
+    clock = CloudClock()
+    show_time_of(clock)
     sys.path.insert(0, bundle)
     module, _, name = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
@@ -38,6 +49,7 @@ def main(bundle: str, handler_name: str) -> None:
 
     for line in sys.stdin:
         invocation = json.loads(line)
+        vars(clock).update(invocation["clock"])
         reply = answer(handler, invocation)
         sys.stdout.flush()
         print(end_of_log(invocation["request_id"]), file=sys.stderr, flush=True)
@@ -90,7 +102,42 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the invocation is killed; never negative."""
-        return max(0, int((self.deadline - time.time()) * 1000))
+        return max(0, int((self.deadline - _machine_time()) * 1000))
+
+
+@dataclass
+class CloudClock:
+    """The local cloud's clock, as it was set when an invocation began."""
+
+    ahead: float = 0.0
+    """Seconds, of a running clock, before this machine's."""
+    standing: float | None = None
+    """Seconds since 1970, of a clock that stands."""
+
+    def time(self) -> float:
+        return _machine_time() + self.ahead if self.standing is None else self.standing
+
+
+def show_time_of(clock: CloudClock) -> None:
+    """Let this process see the time of `clock`; before the bundle is imported."""
+
+    class AnyDatetime(type):
+        # C code goes on making objects of the original class.
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, _MachineDatetime)
+
+    class CloudDatetime(_MachineDatetime, metaclass=AnyDatetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "CloudDatetime":
+            return cls.fromtimestamp(clock.time(), tz)
+
+        @classmethod
+        def utcnow(cls) -> "CloudDatetime":
+            return cls.now(dt.UTC).replace(tzinfo=None)
+
+    dt.datetime = CloudDatetime  # type: ignore[misc]
+    time.time = clock.time
+    time.time_ns = lambda: int(clock.time() * 1e9)
 
 
 def end_of_log(request_id: str) -> str:
