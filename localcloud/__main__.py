@@ -13,7 +13,8 @@ from chalicelib.rules import PolicyError
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
 from localcloud.deployment import DeployError
-from localcloud.functions import REGION, Result
+from localcloud.functions import Result
+from localcloud.lambda_functions import REGION
 from localcloud.serving import PortTaken
 
 

@@ -27,20 +27,17 @@ from admin.setup import execute, make_plan
 from admin.stage import read_stage
 from localcloud.authorization import Authorization, Credentials
 from localcloud.bundles import Bundles, naming_bundles
+from localcloud.clock import clock
 from localcloud.deployment import deploy, read_config, read_policy_of
 from localcloud.event_faults import EventFaults
+from localcloud.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
 from localcloud.function_settings import serving_settings
-from localcloud.functions import (
-    LAMBDA_RETRY_DELAYS,
-    NEW_ACCOUNT_CONCURRENCY,
-    REGION,
-    Functions,
-    Result,
-    serving_invoke,
-)
+from localcloud.functions import Functions, Result, serving_invoke
 from localcloud.identities import corrected_identities
+from localcloud.lambda_functions import REGION
 from localcloud.lifecycle import lifecycle_each_night
 from localcloud.s3 import corrected
+from localcloud.schedules import Schedules
 from localcloud.served_faults import ServedFaults
 from localcloud.serving import HOST, listening, serving
 
@@ -66,10 +63,11 @@ def running(
     """A new, empty cloud, served until the block ends; port 0 takes a free one.
 
     One at a time in a process (RuntimeError), as moto's state is global. `retry_delays` are the
-    seconds before the second, third... attempt of a failed event; at most `concurrency` events run
-    at a time, and with `by_hand` none at all; `on_log` gets each line that functions print,
+    seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
+    `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run any:
+    somebody else does. `on_log` gets each line that functions print,
     `on_result` what came of each attempt.
-    Raises PortTaken.
+    The clock runs with this machine's again when the block ends. Raises PortTaken.
     """
     with _only_one(), listening(port) as listener:
         endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -84,6 +82,9 @@ def running(
         authorized = Authorization(moto, administrator=ADMINISTRATOR)
         faults = ServedFaults(authorized, kill=functions.kill)
         events = EventFaults(functions.deliver)
+        schedules = Schedules(
+            deliver=_left_to_a_hand if by_hand else functions.deliver, tell=functions.tell_log
+        )
         moto_api_backend.reset()
         try:
             with (
@@ -94,16 +95,20 @@ def running(
                 serving_settings(concurrency=concurrency),
                 serving(listener, Bundles(faults)),
                 lifecycle_each_night(),
+                # These end before the server: what runs would otherwise wait for answers.
+                functions.taking_events(),
+                schedules.running(),
             ):
-                try:
-                    yield Cloud(
-                        endpoint=endpoint, functions=functions, faults=faults, events=events
-                    )
-                finally:
-                    # Before the server: what runs would otherwise wait for answers.
-                    functions.close()
+                yield Cloud(
+                    endpoint=endpoint,
+                    functions=functions,
+                    faults=faults,
+                    events=events,
+                    schedules=schedules,
+                )
         finally:
             moto_api_backend.reset()
+            clock.reset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +154,19 @@ class Cloud:
     administrator = ADMINISTRATOR
 
     def __init__(
-        self, *, endpoint: str, functions: Functions, faults: ServedFaults, events: EventFaults
+        self,
+        *,
+        endpoint: str,
+        functions: Functions,
+        faults: ServedFaults,
+        events: EventFaults,
+        schedules: Schedules,
     ) -> None:
         self.endpoint = endpoint
         self.functions = functions
         self.faults = faults
         self.events = events
+        self._schedules = schedules
         self.incoming = ""
         self.vault = ""
         self.servers: dict[str | None, Credentials] = {}
@@ -175,6 +187,13 @@ class Cloud:
             FunctionName=f"{read_config(REPOSITORY)['app_name']}-{stage}-{function}"
         )
         return _assume(deployed["Role"])
+
+    def run_schedules(self) -> None:
+        """Hand over the event of each schedule that is due, once for each moment; then return.
+
+        A clock that is moved does this too, soon; `functions.wait_until_quiet` waits for the runs.
+        """
+        self._schedules.run_due()
 
     def prepare(self, *, project_dir: Path = REPOSITORY, stage: str = "dev") -> None:
         """What `backups setup --apply` makes, and for each server a key."""
@@ -224,6 +243,10 @@ class Cloud:
         )
         for _ in execute(account, make_plan(account, settings, lock_named=False)):
             pass
+
+
+def _left_to_a_hand(_function_arn: str, _event: Any) -> None:
+    """Take a schedule's event that nobody shall run."""
 
 
 def _assume(role: str) -> Credentials:

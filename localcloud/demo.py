@@ -19,7 +19,7 @@ from chalicelib.policy_file import read_policy
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
 from localcloud.deployment import DeployError
-from localcloud.functions import REGION
+from localcloud.lambda_functions import REGION
 from localcloud.narration import (
     NotAsPromisedError,
     Shell,

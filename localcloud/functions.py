@@ -1,31 +1,35 @@
-"""Lambda's asynchronous side: an event is queued, run in a container, retried, at last dropped."""
+"""Runs the functions of moto's Lambda in containers: at once, or from the queue of events."""
 
 import json
 import tempfile
 import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from moto.awslambda.exceptions import UnknownFunctionException
-from moto.awslambda.models import LambdaFunction, lambda_backends
-from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import LambdaBackend, LambdaFunction
 
 from localcloud.authorization import Credentials
+from localcloud.clock import clock
 from localcloud.container import Configuration, Container
+from localcloud.event_queue import (
+    LAMBDA_RETRY_DELAYS,
+    NEW_ACCOUNT_CONCURRENCY,
+    EventQueue,
+    QueuedEvent,
+    Throttled,
+)
+from localcloud.lambda_functions import find_function
 
-REGION = "us-east-1"
-LAMBDA_RETRY_DELAYS = (60.0, 120.0)
-"""Seconds that Lambda waits before the second and before the third attempt of an event."""
-NEW_ACCOUNT_CONCURRENCY = 10
-WARM_FOR = 1800.0
-"""Seconds: a container's credentials last an hour, and its last run a quarter of one at most."""
+WARM_FOR = timedelta(minutes=30)
+"""A container's credentials last an hour, and its last run a quarter of an hour at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,47 +68,59 @@ class Functions:
         self.logs: list[str] = []
         self.results: list[Result] = []
         self._role_credentials = role_credentials
-        self._retry_delays = retry_delays
-        self._free_containers = threading.Semaphore(concurrency)
         self._on_log = on_log
         self._on_result = on_result
         self._closing = threading.Event()
         self._telling = threading.RLock()
         self._lock = threading.Lock()
-        self._quiet = threading.Condition()
-        self._unfinished: set[threading.Thread] = set()
         self._containers: set[Container] = set()
         self._idle: list[Container] = []
         self._bundles = tempfile.TemporaryDirectory(prefix="bundles-")
+        self._queue = EventQueue(
+            run=self._run_queued,
+            tell=self.tell_log,
+            retry_delays=retry_delays,
+            concurrency=concurrency,
+        )
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many events were dropped, by the name of their function."""
+        return self._queue.dropped
 
     def deliver(self, function_arn: str, event: Any) -> None:
         """Take an event for a function and return at once; the function runs later, or never."""
-        thread = threading.Thread(target=self._see_through, args=(function_arn, event))
-        with self._quiet:
-            if self._closing.is_set():
-                return
-            self._unfinished.add(thread)
-        thread.start()
+        self._queue.put(function_arn, event)
 
     def invoke(self, function: str, payload: Any) -> Any:
         """What the function, named by name or ARN, returns for this payload.
 
-        Raises FunctionError if it fails or runs into its timeout; nothing is retried.
+        Raises FunctionError if it fails or runs into its timeout, and Throttled if it has no
+        concurrency left; nothing is retried.
         """
-        result = self._run(function, payload, attempt=1)
+        with self._queue.concurrency_for(find_function(function).function_arn):
+            result = self._run(function, payload, attempt=1)
         if result.error:
             raise FunctionError(result.error)
         return result.payload
+
+    def look_again(self) -> None:
+        """Heed that the clock was moved or a function's concurrency changed."""
+        self._queue.wake()
 
     def wait_until_quiet(self, timeout: float) -> None:
         """Return when no event is queued, running or waiting for a retry; `timeout` in seconds.
 
         By then every log line and result of those events has been told. Raises TimeoutError.
         """
-        with self._quiet:
-            if not self._quiet.wait_for(lambda: not self._unfinished, timeout):
-                number = len(self._unfinished)
-                raise TimeoutError(f"{number} event(s) are not finished after {timeout} s")
+        self._queue.wait_until_quiet(timeout)
+
+    def wait_until_stalled(self, timeout: float) -> None:
+        """Return when nothing runs, and what is queued waits for the clock or for concurrency.
+
+        By then every log line and result has been told. Raises TimeoutError.
+        """
+        self._queue.wait_until_stalled(timeout)
 
     def kill(self) -> None:
         """Kill every process that runs a function now: Lambda never says that it will not."""
@@ -113,36 +129,28 @@ class Functions:
         for container in running:
             container.end()
 
-    def close(self) -> None:
-        """Kill what runs, forget what waits, and leave no process or file behind."""
-        with self._quiet:
-            self._closing.set()
-            unfinished = set(self._unfinished)
-        with self._lock:
-            containers = set(self._containers)
-        for container in containers:
-            container.end()
-        for thread in unfinished:
-            thread.join()
-        self._bundles.cleanup()
+    @contextmanager
+    def taking_events(self) -> Iterator[None]:
+        """Run events until the block ends.
 
-    def _see_through(self, function_arn: str, event: Any) -> None:
+        Then kill what runs, forget what waits, and leave no process, thread or file behind.
+        """
+        self._queue.start()
         try:
-            for attempt, delay in enumerate((0.0, *self._retry_delays), start=1):
-                self._closing.wait(delay)
-                with self._free_containers:
-                    if self._closing.is_set():
-                        return
-                    result = self._run(function_arn, event, attempt=attempt)
-                if result.error is None:
-                    return
-            self._tell_log(f"{result.function}: event dropped after {attempt} attempts")
-        except UnknownFunctionException as error:
-            self._tell_log(f"event dropped: {error.message}")
+            yield
         finally:
-            with self._quiet:
-                self._unfinished.remove(threading.current_thread())
-                self._quiet.notify_all()
+            self._closing.set()
+            self._queue.close()
+            with self._lock:
+                containers = set(self._containers)
+            for container in containers:
+                container.end()
+            self._queue.join()
+            self._bundles.cleanup()
+
+    def _run_queued(self, event: QueuedEvent) -> bool:
+        result = self._run(event.function_arn, event.payload, attempt=event.attempt)
+        return result.error is None
 
     def _run(self, function: str, event: Any, *, attempt: int) -> Result:
         configuration, code = _look_up(function)
@@ -165,7 +173,7 @@ class Functions:
         return result
 
     def _take_warm(self, configuration: Configuration) -> Container | None:
-        oldest = time.monotonic() - WARM_FOR
+        oldest = clock.now() - WARM_FOR
         with self._lock:
             idle = [c for c in self._idle if c.configuration.arn == configuration.arn]
             warm = [c for c in idle if c.configuration == configuration and c.began > oldest]
@@ -183,13 +191,14 @@ class Functions:
         with self._lock:
             if not bundle.exists():
                 zipfile.ZipFile(BytesIO(code)).extractall(bundle)
-            container = Container(configuration, bundle, credentials, on_line=self._tell_log)
+            container = Container(configuration, bundle, credentials, on_line=self.tell_log)
             self._containers.add(container)
         if self._closing.is_set():
             container.end()
         return container
 
-    def _tell_log(self, line: str) -> None:
+    def tell_log(self, line: str) -> None:
+        """Add a line to what was printed."""
         with self._telling:
             self.logs.append(line)
             if self._on_log:
@@ -202,9 +211,19 @@ class Functions:
                 self._on_result(result)
 
 
+class _TooManyRequests(LambdaClientError):
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
 @contextmanager
 def serving_invoke(functions: Functions) -> Iterator[None]:
-    """Let the Lambda API's Invoke run `functions`; moto itself would ask docker to."""
+    """Let the Lambda API's Invoke run `functions`, which moto itself would ask docker to.
+
+    They heed it when the API changes a function's concurrency, or somebody the cloud's clock.
+    """
 
     def invoke(
         function: LambdaFunction, body: str, headers: Any, response_headers: dict[str, str]
@@ -218,16 +237,34 @@ def serving_invoke(functions: Functions) -> Iterator[None]:
                 return b""
         try:
             return json.dumps(functions.invoke(function.function_arn, payload)).encode()
+        except Throttled:
+            raise _TooManyRequests from None
         except FunctionError as error:
             response_headers["X-Amz-Function-Error"] = "Unhandled"
             return json.dumps(error.args[0]).encode()
 
-    with mock.patch.object(LambdaFunction, "invoke", invoke):
+    def heeded(change: Callable[..., Any]) -> Callable[..., Any]:
+        def change_and_look_again(*arguments: Any) -> Any:
+            answer = change(*arguments)
+            functions.look_again()
+            return answer
+
+        return change_and_look_again
+
+    with (
+        mock.patch.object(LambdaFunction, "invoke", invoke),
+        mock.patch.multiple(
+            LambdaBackend,
+            put_function_concurrency=heeded(LambdaBackend.put_function_concurrency),
+            delete_function_concurrency=heeded(LambdaBackend.delete_function_concurrency),
+        ),
+        clock.telling(functions.look_again),
+    ):
         yield
 
 
 def _look_up(function: str) -> tuple[Configuration, bytes]:
-    found = lambda_backends[DEFAULT_ACCOUNT_ID][REGION].get_function(function)
+    found = find_function(function)
     configuration = Configuration(
         name=found.function_name,
         arn=found.function_arn,

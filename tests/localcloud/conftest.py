@@ -1,8 +1,11 @@
 """The local cloud as its users meet it, with the app deployed into it; and its gate alone."""
 
+from datetime import UTC, datetime
+
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
+from localcloud.clock import clock
 from localcloud.cloud import running
 from tests.localcloud.gate import Gate
 
@@ -11,6 +14,14 @@ from tests.localcloud.gate import Gate
 def cloud():
     """An empty cloud, in which Lambda's retries follow at once."""
     with running(retry_delays=(0, 0)) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def patient():
+    """A cloud that waits between attempts as Lambda does, by a clock that stands."""
+    with running() as cloud:
+        clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         yield cloud
 
 

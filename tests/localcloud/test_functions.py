@@ -1,47 +1,18 @@
 """Functions run as in Lambda: alone with their bundle, under their role, retried, and in time."""
 
-import io
 import json
 import os
 import sysconfig
 import time
-import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
 
 import pytest
 
-from localcloud import functions
+from localcloud.clock import clock
 from localcloud.cloud import running
 from localcloud.functions import FunctionError
-
-ROLE = "arn:aws:iam::123456789012:role/function"
-
-
-def bundle(source):
-    """A zip file with one module, `app`."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as bundle:
-        bundle.writestr("app.py", source)
-    return archive.getvalue()
-
-
-def create(cloud, source, *, name="function", timeout=60, environment=None):
-    """Make a function of this source, whose handler is called `handler`; returns its ARN."""
-    administrator = cloud.session(cloud.administrator)
-    iam = administrator.client("iam")
-    if not iam.list_roles()["Roles"]:
-        iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
-    return administrator.client("lambda").create_function(
-        FunctionName=name,
-        Runtime="python3.13",
-        Role=ROLE,
-        Handler="app.handler",
-        Timeout=timeout,
-        MemorySize=256,
-        Code={"ZipFile": bundle(source)},
-        Environment={"Variables": environment or {}},
-    )["FunctionArn"]
+from tests.localcloud.small_functions import PID, bundle, create
 
 
 def has_ended(pid):
@@ -56,13 +27,6 @@ def has_ended(pid):
             return True
         time.sleep(0.01)
     return False
-
-
-PID = """
-import os
-def handler(event, context):
-    return os.getpid()
-"""
 
 
 def test_the_bundle_runs_with_nothing_but_itself_on_the_path(cloud):
@@ -164,10 +128,10 @@ def test_a_container_is_reused_while_it_is_warm(cloud):
     assert cloud.functions.invoke("function", {}) == cloud.functions.invoke("function", {})
 
 
-def test_a_container_is_not_reused_when_its_credentials_could_run_out(cloud, monkeypatch):
+def test_a_container_is_not_reused_when_its_credentials_could_run_out(cloud):
     create(cloud, PID)
     old = cloud.functions.invoke("function", {})
-    monkeypatch.setattr(functions, "WARM_FOR", 0)
+    clock.advance(timedelta(minutes=31))
     assert cloud.functions.invoke("function", {}) != old
     assert has_ended(old)
 
@@ -187,45 +151,39 @@ def test_new_code_or_configuration_takes_new_containers_and_ends_the_old(cloud, 
     assert has_ended(old)
 
 
-def test_a_failing_function_is_tried_three_times_and_its_event_then_dropped(cloud):
-    arn = create(cloud, "def handler(event, context): raise ValueError(event['why'])")
-    cloud.functions.deliver(arn, {"why": "no luck"})
-    cloud.functions.wait_until_quiet(timeout=60)
-    tried = [
-        (result.attempt, result.event, result.error["errorType"], result.error["errorMessage"])
-        for result in cloud.functions.results
-    ]
-    assert tried == [(n, {"why": "no luck"}, "ValueError", "no luck") for n in (1, 2, 3)]
-    assert cloud.functions.logs[-1] == "function: event dropped after 3 attempts"
-    assert cloud.functions.logs.count("ValueError: no luck") == 3
-
-
-def test_a_retry_that_succeeds_is_the_last(cloud):
-    arn = create(
-        cloud,
+def test_a_function_sees_the_time_of_the_clouds_clock(patient):
+    create(
+        patient,
         """
-attempts = []
+import time
+from datetime import UTC, datetime
 def handler(event, context):
-    attempts.append(event)
-    if len(attempts) == 1:
-        raise RuntimeError("once")
-    return len(attempts)
+    return {
+        "now": datetime.now(UTC).isoformat(),
+        "naive": datetime.now().isoformat(),
+        "seconds": time.time(),
+        "left": context.get_remaining_time_in_millis(),
+        "a datetime": isinstance(datetime.min, datetime),
+    }
 """,
     )
-    cloud.functions.deliver(arn, {})
-    cloud.functions.wait_until_quiet(timeout=60)
-    assert [result.payload for result in cloud.functions.results] == [None, 2]
+    clock.stand_at(datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC))
+    seen = patient.functions.invoke("function", {})
+    assert 0 < seen.pop("left") <= 60_000
+    assert seen == {
+        "now": "2031-02-03T04:05:06+00:00",
+        "naive": "2031-02-03T04:05:06",
+        "seconds": datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC).timestamp(),
+        "a datetime": True,
+    }
+    clock.advance(timedelta(minutes=1))
+    assert patient.functions.invoke("function", {})["now"] == "2031-02-03T04:06:06+00:00"
 
-
-def test_a_retry_waits_as_long_as_it_is_told_to():
-    tried = Event()
-    with running(retry_delays=(3600, 7200), on_result=lambda _: tried.set()) as patient:
-        arn = create(patient, "def handler(event, context): raise ValueError")
-        patient.functions.deliver(arn, {})
-        assert tried.wait(timeout=60)
-        with pytest.raises(TimeoutError):
-            patient.functions.wait_until_quiet(timeout=0.2)
-        assert len(patient.functions.results) == 1
+    clock.reset()
+    clock.advance(timedelta(days=1000))
+    before = clock.now()
+    seen = datetime.fromisoformat(patient.functions.invoke("function", {})["now"])
+    assert before < seen < clock.now()
 
 
 def test_a_timeout_kills_the_function_and_all_it_started(cloud, tmp_path):
@@ -269,53 +227,6 @@ def test_the_reason_why_a_bundle_cannot_be_imported_is_in_the_log(cloud):
     assert "ModuleNotFoundError: No module named 'nowhere'" in cloud.functions.logs
 
 
-# Opening a FIFO waits for the other side: whoever runs alone waits for ever.
-MEET = """
-import os
-def handler(event, context):
-    os.close(os.open(event["fifo"], os.O_RDONLY if event["reads"] else os.O_WRONLY))
-    return "met"
-"""
-
-
-def test_events_run_at_the_same_time(cloud, tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    arn = create(cloud, MEET)
-    for reads in (True, False):
-        cloud.functions.deliver(arn, {"fifo": str(tmp_path / "fifo"), "reads": reads})
-    cloud.functions.wait_until_quiet(timeout=60)
-    assert [result.payload for result in cloud.functions.results] == ["met", "met"]
-
-
-def test_no_more_events_run_at_the_same_time_than_the_account_allows(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    with running(retry_delays=(), concurrency=1) as narrow:
-        arn = create(narrow, MEET, timeout=1)
-        for reads in (True, False):
-            narrow.functions.deliver(arn, {"fifo": str(tmp_path / "fifo"), "reads": reads})
-        narrow.functions.wait_until_quiet(timeout=60)
-        errors = [result.error["errorType"] for result in narrow.functions.results]
-        assert errors == ["Sandbox.Timedout", "Sandbox.Timedout"], "neither met the other"
-
-
-def test_waiting_for_quiet_says_what_it_waited_for(cloud, tmp_path):
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    arn = create(cloud, MEET)
-    cloud.functions.deliver(arn, {"fifo": str(fifo), "reads": True})
-    with pytest.raises(TimeoutError, match=r"1 event\(s\) are not finished after 0.01 s"):
-        cloud.functions.wait_until_quiet(timeout=0.01)
-    fifo.open("w").close()
-    cloud.functions.wait_until_quiet(timeout=60)
-
-
-def test_an_event_for_a_function_that_is_not_there_is_dropped_and_said(cloud):
-    nowhere = "arn:aws:lambda:us-east-1:123456789012:function:nowhere"
-    cloud.functions.deliver(nowhere, {})
-    cloud.functions.wait_until_quiet(timeout=60)
-    assert cloud.functions.logs == [f"event dropped: Function not found: {nowhere}"]
-
-
 def test_the_end_of_the_cloud_ends_its_functions_whatever_they_do(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with running() as cloud:
@@ -350,15 +261,6 @@ def test_the_lambda_api_invokes(cloud):
     assert json.load(failed["Payload"])["errorType"] == "KeyError"
 
 
-def test_the_lambda_api_takes_events(cloud):
-    create(cloud, "def handler(event, context): return event")
-    client = cloud.session(cloud.administrator).client("lambda")
-    taken = client.invoke(FunctionName="function", InvocationType="Event", Payload=b'{"n": 1}')
-    assert taken["StatusCode"] == 202
-    cloud.functions.wait_until_quiet(timeout=60)
-    assert [result.payload for result in cloud.functions.results] == [{"n": 1}]
-
-
 def test_the_lambda_api_can_be_asked_without_running_anything(cloud):
     create(cloud, "def handler(event, context): return event")
     client = cloud.session(cloud.administrator).client("lambda")
@@ -377,14 +279,14 @@ def test_observers_are_told_of_every_line_and_attempt():
     assert [result.attempt for result in results] == [1, 2]
 
 
-def test_a_function_is_stopped_when_it_invokes_itself_unless_that_is_allowed(cloud):
+def test_whether_a_function_is_stopped_when_it_invokes_itself_can_be_changed(cloud):
     create(cloud, PID)
     client = cloud.session(cloud.administrator).client("lambda")
-    answer = client.get_function_recursion_config(FunctionName="function")
-    assert answer["RecursiveLoop"] == "Terminate"
-    client.put_function_recursion_config(FunctionName="function", RecursiveLoop="Allow")
-    answer = client.get_function_recursion_config(FunctionName="function")
-    assert answer["RecursiveLoop"] == "Allow"
+    named = {"FunctionName": "function"}
+    assert client.get_function_recursion_config(**named)["RecursiveLoop"] == "Terminate"
+    for setting in ("Allow", "Terminate"):
+        client.put_function_recursion_config(**named, RecursiveLoop=setting)
+        assert client.get_function_recursion_config(**named)["RecursiveLoop"] == setting
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_function_recursion_config(FunctionName="nowhere")
 

@@ -1,0 +1,55 @@
+"""Functions of a few lines for the local cloud, and how their queue is configured."""
+
+import io
+import zipfile
+
+ROLE = "arn:aws:iam::123456789012:role/function"
+
+
+def bundle(source):
+    """A zip file with one module, `app`."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        bundle.writestr("app.py", source)
+    return archive.getvalue()
+
+
+def create(cloud, source, *, name="function", timeout=60, environment=None):
+    """Make a function of this source, whose handler is called `handler`; returns its ARN."""
+    administrator = cloud.session(cloud.administrator)
+    iam = administrator.client("iam")
+    if not iam.list_roles()["Roles"]:
+        iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
+    return administrator.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=ROLE,
+        Handler="app.handler",
+        Timeout=timeout,
+        MemorySize=256,
+        Code={"ZipFile": bundle(source)},
+        Environment={"Variables": environment or {}},
+    )["FunctionArn"]
+
+
+PID = """
+import os
+def handler(event, context):
+    return os.getpid()
+"""
+FAILS = "def handler(event, context): raise ValueError(event)"
+ANSWERS = "def handler(event, context): return event"
+
+
+def configure_events(cloud, **settings):
+    """Put the configuration of the function's asynchronous events."""
+    client = cloud.session(cloud.administrator).client("lambda")
+    client.put_function_event_invoke_config(FunctionName="function", **settings)
+
+
+def reserve(cloud, concurrency):
+    """Reserve concurrency for the function; 0 stops it."""
+    client = cloud.session(cloud.administrator).client("lambda")
+    client.put_function_concurrency(
+        FunctionName="function", ReservedConcurrentExecutions=concurrency
+    )
