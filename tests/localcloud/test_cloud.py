@@ -7,13 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from localcloud.__main__ import show_log_line
+from localcloud.clock import clock
 from localcloud.cloud import running
-from localcloud.deployment import DeployError
+from localcloud.deployment import DeployError, deploy
 from localcloud.serving import PortTaken
+from tests.localcloud.small_functions import FAILS, create
 from tests.project import copy_project
 
 
@@ -22,6 +26,37 @@ def test_a_deployment_that_fails_shows_what_chalice_said(cloud, tmp_path):
     (tmp_path / "app.py").write_text("raise RuntimeError('half an app')")
     with pytest.raises(DeployError, match="half an app"):
         cloud.deploy(project_dir=tmp_path)
+
+
+SCHEDULED_APP = """
+from chalice.app import Chalice, Rate
+app = Chalice(app_name="immutable-backups")
+
+@app.schedule(Rate(15, unit=Rate.MINUTES))
+def promote(event):
+    return event.to_dict()
+"""
+
+
+def test_a_scheduled_function_is_run_as_chalice_deploys_it(cloud, tmp_path):
+    copy_project(tmp_path)
+    (tmp_path / "app.py").write_text(SCHEDULED_APP)
+    (tmp_path / "requirements.txt").write_text("")
+    deploy(
+        tmp_path,
+        stage="dev",
+        endpoint=cloud.endpoint,
+        region="us-east-1",
+        credentials=cloud.administrator,
+    )
+    clock.advance(timedelta(minutes=15))
+    cloud.run_schedules()
+    cloud.functions.wait_until_quiet(timeout=60)
+    [result] = cloud.functions.results
+    assert result.error is None
+    assert result.payload["detail-type"] == "Scheduled Event"
+    [rule] = result.payload["resources"]
+    assert rule.endswith(":rule/immutable-backups-dev-promote-event")
 
 
 def test_a_taken_port_is_one_clear_sentence():
@@ -46,9 +81,21 @@ def test_there_is_one_cloud_at_a_time(cloud):
         pass
 
 
+def test_no_thread_is_left_when_a_cloud_has_ended():
+    before = threading.enumerate()
+    with running() as cloud:
+        arn = create(cloud, FAILS)
+        cloud.functions.deliver(arn, {})
+        cloud.functions.wait_until_stalled(timeout=60)
+        assert len(threading.enumerate()) > len(before)
+    assert threading.enumerate() == before
+
+
 def test_nothing_of_one_cloud_is_in_the_next(project):
     with running() as cloud:
+        clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         cloud.prepare(project_dir=project)
+    assert clock.standing is None
     with running() as cloud:
         administrator = cloud.session(cloud.administrator)
         assert administrator.client("s3").list_buckets()["Buckets"] == []
