@@ -60,12 +60,28 @@ def test_the_deployed_policies_keep_server_and_function_out_of_what_is_stored(de
     assert refused(administrator.delete_object, **pinned) == "AccessDenied"
 
 
-def test_chalice_makes_a_function_and_no_rest_api(deployed):
+def test_chalice_makes_two_functions_and_no_rest_api(deployed):
     administrator = deployed.session(deployed.administrator)
-    [function] = administrator.client("lambda").list_functions()["Functions"]
-    assert function["FunctionName"] == "immutable-backups-dev-promote"
-    assert function["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == deployed.endpoint
+    functions = administrator.client("lambda").list_functions()["Functions"]
+    assert sorted(function["FunctionName"] for function in functions) == [
+        "immutable-backups-dev-promote",
+        "immutable-backups-dev-sweep",
+    ]
+    for function in functions:
+        assert function["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == deployed.endpoint
     assert administrator.client("apigateway").get_rest_apis()["items"] == []
+
+
+def test_chalice_makes_a_schedule_for_the_sweep(deployed):
+    events = deployed.session(deployed.administrator).client("events")
+    [rule] = events.list_rules()["Rules"]
+    assert (rule["Name"], rule["ScheduleExpression"], rule["State"]) == (
+        "immutable-backups-dev-sweep-event",
+        "rate(15 minutes)",
+        "ENABLED",
+    )
+    [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert target["Arn"].endswith(":function:immutable-backups-dev-sweep")
 
 
 def test_the_bundle_holds_the_app_and_what_it_requires_and_nothing_else(deployed):

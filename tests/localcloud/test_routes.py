@@ -9,9 +9,11 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from datetime import timedelta
 
 import pytest
 
+from localcloud.clock import clock
 from localcloud.cloud import running
 from tests.project import copy_project
 
@@ -79,7 +81,7 @@ def post(url, body):
         url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -103,6 +105,26 @@ def test_a_posted_notification_is_promoted(project, cloud):
             status, answer = post(f"{url}/events", nonsense)
             assert status == 400
             assert "Post an S3 notification" in answer["Message"]
+
+    administrator = cloud.session(cloud.administrator).client("s3")
+    assert (
+        administrator.get_object(Bucket="backups2", Key=outcome["slot"])["Body"].read() == b"files"
+    )
+
+
+def test_a_posted_sweep_promotes_what_waits(project, cloud):
+    server = cloud.session(cloud.server_credentials).client("s3")
+    clock.advance(timedelta(minutes=-10))  # younger uploads are left to their events
+    server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
+    with chalice_local(project, cloud, BACKUPS_DEV_ROUTES="1") as url:
+        status, answer = post(f"{url}/sweep", None)
+        assert status == 200
+        assert (answer["sweep"]["waiting"], answer["sweep"]["handed_over"]) == (1, 1)
+        [outcome] = answer["outcomes"]
+        assert (outcome["outcome"], outcome["upload"]) == ("promoted", "backup.tar.gz.gpg")
+
+        status, answer = post(f"{url}/sweep", None)
+        assert (status, answer["sweep"]["versions"], answer["outcomes"]) == (200, 0, [])
 
     administrator = cloud.session(cloud.administrator).client("s3")
     assert (
