@@ -32,7 +32,7 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
 
     Raises StageError where IAM would refuse one for its size.
     """
-    policies = {"promote": promoter_policy(policy, stage)}
+    policies = {"promote": promoter_policy(policy, stage), "sweep": sweeper_policy(policy, stage)}
     for function, its_policy in policies.items():
         if (size := _size(its_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
@@ -45,54 +45,68 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
 
 def promoter_policy(policy: Policy, stage: Stage) -> Document:
     """Move the policy's uploads into free slots. Never delete or overwrite in the vault."""
-    incoming = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
-    uploads = [f"{incoming}/{key}" for key in policy.claims]
-    topic = stage.environment.get("ALERT_TOPIC_ARN")
-    # Lambda tells of events that it gave up in the name of the function's own role.
-    alerts = [_allow("TellOfFailures", ["sns:Publish"], [topic])] if topic else []
+    take = ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     return document(
-        # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
-        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [incoming]),
-        _allow(
-            "TakeUploads",
-            [
-                "s3:GetObject",
-                "s3:GetObjectVersion",
-                "s3:DeleteObject",
-                "s3:DeleteObjectVersion",
-            ],
-            uploads,
-        ),
-        *promoter_on_vault(stage),
-        # A copy that takes longer than one run goes on in a next run of the same function.
-        _allow("GoOn", ["lambda:InvokeFunction"], [_arn(stage, "promote")]),
+        *_list_incoming(stage),
+        _allow("TakeUploads", take, _uploads(policy, stage)),
+        *look_into_vault(stage),
+        *add_to_vault(stage),
         _logs(stage, "promote"),
-        *alerts,
     )
 
 
-def promoter_on_vault(stage: Stage) -> list[Document]:
-    """What the promoter may do in the vault, as statements: look, and add what is new."""
-    vault = f"arn:aws:s3:::{stage.settings.vault_bucket}"
+def sweeper_policy(policy: Policy, stage: Stage) -> Document:
+    """Look at what waits and at what is stored, and invoke `promote`. Never write or remove."""
+    promote = f"arn:aws:lambda:*:*:function:{stage.function_name('promote')}"
+    return document(
+        *_list_incoming(stage),
+        # HEAD has no action of its own.
+        _allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
+        *look_into_vault(stage),
+        _allow("InvokePromote", ["lambda:InvokeFunction"], [promote]),
+        _logs(stage, "sweep"),
+    )
+
+
+def _list_incoming(stage: Stage) -> list[Document]:
+    incoming = _incoming(stage)
+    return [
+        # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
+        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [incoming]),
+        _allow("FindOlderUploads", ["s3:ListBucketVersions"], [incoming]),
+    ]
+
+
+def look_into_vault(stage: Stage) -> list[Document]:
+    """What every function may do in the vault, as statements: list and compare."""
+    vault = _vault(stage)
     return [
         _allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
         _allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
+        _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
+    ]
+
+
+def add_to_vault(stage: Stage) -> list[Document]:
+    """What only the promoter may do there, as statements: add what is new."""
+    objects = [f"{_vault(stage)}/*"]
+    return [
+        # The header must have a value: an empty one is no condition that S3 documents. `?*` asks
+        # for one character at least, and fits `*`, whatever a literal star is taken for.
         _allow(
             "FillFreeSlots",
             ["s3:PutObject"],
-            [f"{vault}/*"],
-            condition={"Null": {"s3:if-none-match": "false"}},
+            objects,
+            condition={"StringLike": {"s3:if-none-match": "?*"}},
         ),
         # Creating a multipart upload and its parts can carry no condition; completing it does.
         _allow(
             "CopyInParts",
             ["s3:PutObject"],
-            [f"{vault}/*"],
+            objects,
             condition={"Bool": {"s3:ObjectCreationOperation": "false"}},
         ),
-        _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
-        _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], [f"{vault}/*"]),
-        _allow("SeeWhatIsCopied", ["s3:ListMultipartUploadParts"], [f"{vault}/*"]),
+        _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], objects),
     ]
 
 
@@ -126,8 +140,16 @@ def _size(policy: Document) -> int:
     return len(json.dumps(policy, separators=(",", ":")))
 
 
-def _arn(stage: Stage, function: str) -> str:
-    return f"arn:aws:lambda:*:*:function:{stage.function_name(function)}"
+def _incoming(stage: Stage) -> str:
+    return f"arn:aws:s3:::{stage.settings.incoming_bucket}"
+
+
+def _vault(stage: Stage) -> str:
+    return f"arn:aws:s3:::{stage.settings.vault_bucket}"
+
+
+def _uploads(policy: Policy, stage: Stage) -> list[str]:
+    return [f"{_incoming(stage)}/{key}" for key in policy.claims]
 
 
 def _logs(stage: Stage, function: str) -> Document:

@@ -16,7 +16,7 @@ from chalicelib.settings import Settings, SettingsError
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
-FUNCTIONS = ("promote",)
+FUNCTIONS = ("promote", "sweep")
 # What a stage of config.json says of the vault's lock, beside what Chalice reads there. An example:
 # {"mode": "GOVERNANCE", "days": 90}, or "none".
 LOCK = "vault_lock"
@@ -73,10 +73,10 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
             f'there is no stage "{name}" in .chalice/config.json; there are {", ".join(stages)}'
         )
     try:
-        [function] = FUNCTIONS
-        environment = _as_chalice_reads(config, name, function).environment_variables
+        environment = _environment(config, name)
         settings = Settings.from_environment(environment)
         lock = written_lock(stages[name])
+        _refuse_other_policy_files(config, name)
     except (SettingsError, StageError) as error:
         raise StageError(f"stage {name}: {error}") from None
     return Stage(
@@ -93,6 +93,40 @@ def as_chalice_reads(stage: Stage, function: str) -> Any:
     """How Chalice would deploy a function: it merges what config.json says in several places."""
     config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
     return _as_chalice_reads(config, stage.name, function)
+
+
+def policy_file(stage: str, function: str) -> str:
+    """The name in `.chalice/` of the IAM policy of a function's role."""
+    return f"policy-{stage}-{function}.json"
+
+
+def _environment(config: dict[str, Any], stage: str) -> dict[str, str]:
+    """What all functions of the stage find in their environment. Raises StageError."""
+    first, *others = FUNCTIONS
+    environment: dict[str, str] = _as_chalice_reads(config, stage, first).environment_variables
+    for function in others:
+        its_own = _as_chalice_reads(config, stage, function).environment_variables
+        if differing := {name for name, _ in environment.items() ^ its_own.items()}:
+            raise StageError(
+                f"{', '.join(sorted(differing))} would not be the same for {first} and {function}; "
+                'write it into "environment_variables" of the stage, not of a function'
+            )
+    return environment
+
+
+def _refuse_other_policy_files(config: dict[str, Any], stage: str) -> None:
+    """Chalice would take another stage's or function's policy, or end in a traceback without one.
+
+    Where a function names no file, it looks for one of a name that nothing here writes.
+    """
+    for function in FUNCTIONS:
+        wanted = policy_file(stage, function)
+        if (written := _as_chalice_reads(config, stage, function).iam_policy_file) != wanted:
+            line = json.dumps({function: {"iam_policy_file": wanted}})[1:-1]
+            raise StageError(
+                f"{function} has {written or 'no IAM policy file'} in .chalice/config.json; "
+                f'write {line} into "lambda_functions" of the stage'
+            )
 
 
 def _as_chalice_reads(config: dict[str, Any], stage: str, function: str) -> Any:

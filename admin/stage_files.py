@@ -2,7 +2,6 @@
 
 import difflib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from admin.stage import (
     Stage,
     StageError,
     lock_to_write,
+    policy_file,
     read_stage,
     written_lock,
 )
@@ -39,7 +39,6 @@ def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> di
     is_right = True
     if topic and stage.environment.get(TOPIC) != topic:
         written.setdefault("environment_variables", {})[TOPIC] = topic
-        stage = replace(stage, environment={**stage.environment, TOPIC: topic})
         is_right = False
     if written_lock(written) != stage.lock:
         written[LOCK] = lock_to_write(stage.lock)
@@ -47,7 +46,7 @@ def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> di
     if not is_right:
         files[path] = _text(config)
     for function, document in function_policies(policy, stage).items():
-        files[stage.project / ".chalice" / f"policy-{stage.name}-{function}.json"] = _text(document)
+        files[stage.project / ".chalice" / policy_file(stage.name, function)] = _text(document)
     return files
 
 
