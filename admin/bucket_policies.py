@@ -99,7 +99,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
 
 def _only_keys_of_s3(objects: list[str]) -> list[Document]:
-    """No write under a key that can be taken away. Parts, and completing them, name no encryption."""
+    """No write under a key that S3 does not own. Parts of a copy name no encryption at all."""
     return [
         _deny(
             "NoKeysOfCustomers",

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import AccountError, local_account, one_sentence_each
 from admin.cli import cli
-from admin.stage import StageError, read_stage, refuse_unfinished
+from admin.stage import FUNCTIONS, StageError, read_stage, refuse_unfinished
 from admin.stage_files import write_policies
 from chalicelib.policy_file import parse_policy
 from chalicelib.rules import Archive
@@ -149,7 +149,10 @@ def test_a_stage_that_is_not_complete_is_refused(tmp_path: Path) -> None:
 
 def test_policies_are_written_once() -> None:
     said = CliRunner().invoke(write_policies, []).stdout
-    assert said == ".chalice/policy-dev-promote.json: as it was\n"
+    assert said.splitlines() == [
+        ".chalice/policy-dev-promote.json: as it was",
+        ".chalice/policy-dev-sweep.json: as it was",
+    ]
     result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
     assert result.exit_code == 2
     assert "there are dev, prod" in result.stderr
@@ -202,7 +205,11 @@ def test_a_stage_that_was_configured_for_a_local_cloud_is_refused(tmp_path: Path
         "VAULT_BUCKET": "vault",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     }
-    config = {"stages": {"prod": {"environment_variables": variables}}}
+    functions = {
+        function: {"iam_policy_file": f"policy-prod-{function}.json"} for function in FUNCTIONS
+    }
+    prod = {"environment_variables": variables, "lambda_functions": functions}
+    config = {"stages": {"prod": prod}}
     (tmp_path / ".chalice" / "config.json").write_text(json.dumps(config))
     stage = read_stage("prod", project=tmp_path)
     with pytest.raises(StageError, match=r"of stage prod of \.chalice/config"):

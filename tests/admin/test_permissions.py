@@ -1,19 +1,28 @@
 """What each principal may do, evaluated from what is generated; and that the files say the same."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from admin.permissions import NOTHING, function_policies, promoter_policy, server_policy
-from admin.stage import PROJECT, StageError, read_stage
+from admin.bucket_policies import vault_policy
+from admin.permissions import (
+    NOTHING,
+    Document,
+    function_policies,
+    promoter_policy,
+    server_policy,
+    sweeper_policy,
+)
+from admin.stage import FUNCTIONS, PROJECT, Stage, StageError, read_stage
 from admin.stage_files import stage_files
 from chalicelib.policy import Policy
 from chalicelib.policy_file import parse_policy, read_policy
 from localcloud.iam import Effect, Request, evaluate
 from tests.project import POLICY, STAGE
 
-PROMOTER = promoter_policy(POLICY, STAGE)
+PROMOTER, SWEEPER = promoter_policy(POLICY, STAGE), sweeper_policy(POLICY, STAGE)
 FLEET = replace(POLICY, servers=("web1", "db1"))
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
@@ -24,7 +33,10 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 
 CREATES = {"s3:ObjectCreationOperation": "true"}
 ONLY_IF_FREE = CREATES | {"s3:if-none-match": "*"}
+EMPTY = CREATES | {"s3:if-none-match": ""}
 STEP = {"s3:ObjectCreationOperation": "false"}
+# It fulfils every condition of the promoter's policy.
+IN_ANY_WAY = STEP | {"s3:if-none-match": "*"}
 
 NOBODY_ELSE_MAY = [
     "s3:BypassGovernanceRetention",
@@ -66,16 +78,14 @@ NOBODY_ELSE_MAY = [
         pytest.param("s3:DeleteObject", UPLOAD, {}, id="remove an upload"),
         pytest.param("s3:DeleteObjectVersion", UPLOAD, {}, id="remove a version of it"),
         pytest.param("s3:ListBucket", INCOMING, {}, id="tell a missing upload"),
+        pytest.param("s3:ListBucketVersions", INCOMING, {}, id="find older uploads"),
         pytest.param("s3:ListBucket", VAULT, {}, id="tell a free slot"),
         pytest.param("s3:GetObject", SLOT, {}, id="look at a slot"),
         pytest.param("s3:PutObject", SLOT, ONLY_IF_FREE, id="fill a free slot"),
         pytest.param("s3:PutObject", SLOT, STEP, id="copy a part"),
         pytest.param("s3:AbortMultipartUpload", SLOT, {}, id="abort a copy"),
         pytest.param("s3:ListBucketMultipartUploads", VAULT, {}, id="find unfinished copies"),
-        pytest.param("s3:ListMultipartUploadParts", SLOT, {}, id="see what is copied"),
-        pytest.param("lambda:InvokeFunction", f"{FUNCTION}promote", {}, id="go on in a next run"),
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:log-stream:x", {}, id="log"),
-        pytest.param("sns:Publish", TOPIC, {}, id="tell of a failure"),
     ],
 )
 def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -> None:
@@ -86,6 +96,7 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
     ("action", "resource", "context"),
     [
         pytest.param("s3:PutObject", SLOT, CREATES, id="write a slot unconditionally"),
+        pytest.param("s3:PutObject", SLOT, EMPTY, id="write a slot with an empty condition"),
         pytest.param("s3:PutObject", SLOT, CREATES | {"s3:if-match": "x"}, id="replace a slot"),
         pytest.param("s3:PutObject", SLOT, {}, id="write in an unknown way"),
         pytest.param("s3:PutObject", UPLOAD, ONLY_IF_FREE, id="upload"),
@@ -100,15 +111,11 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-audit:x", {}, id="write another's log"),
         pytest.param("logs:PutLogEvents", f"{LOGS}prod-promote:x", {}, id="another stage's log"),
         pytest.param("logs:DeleteLogGroup", f"{LOGS}dev-promote", {}, id="remove its log"),
-        pytest.param("sns:Publish", f"{TOPIC}2", {}, id="tell somebody else"),
+        pytest.param("sns:Publish", TOPIC, {}, id="send alerts"),
         pytest.param("s3:ListMultipartUploadParts", UPLOAD, {}, id="see what is uploaded"),
-        pytest.param("lambda:InvokeFunction", f"{FUNCTION}audit", {}, id="invoke another function"),
-        pytest.param(
-            "lambda:InvokeFunction", f"{FUNCTION}promote2", {}, id="one that begins alike"
-        ),
-        pytest.param(
-            "lambda:InvokeFunction", f"{FUNCTION}promote:v1", {}, id="an old version of itself"
-        ),
+        pytest.param("s3:ListMultipartUploadParts", SLOT, {}, id="see what is copied"),
+        pytest.param("lambda:InvokeFunction", f"{FUNCTION}promote", {}, id="invoke itself"),
+        pytest.param("lambda:InvokeFunction", f"{FUNCTION}sweep", {}, id="invoke the sweep"),
         pytest.param("lambda:UpdateFunctionCode", f"{FUNCTION}promote", {}, id="change itself"),
         pytest.param("iam:PassRole", "arn:aws:iam::123456789012:role/x", {}, id="pass a role"),
         pytest.param("kms:Decrypt", "*", {}, id="decrypt"),
@@ -121,6 +128,107 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
 )
 def test_the_promoter_may_not(action: str, resource: str, context: dict[str, str]) -> None:
     assert judge(PROMOTER, action, resource, context) is Effect.IMPLICIT_DENY
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        pytest.param("s3:ListBucket", INCOMING, id="tell a missing upload"),
+        pytest.param("s3:ListBucketVersions", INCOMING, id="list what waits"),
+        pytest.param("s3:GetObject", UPLOAD, id="look at an upload"),
+        pytest.param("s3:GetObjectVersion", UPLOAD, id="look at a version of it"),
+        pytest.param("s3:ListBucket", VAULT, id="tell a free slot"),
+        pytest.param("s3:GetObject", SLOT, id="look at a slot"),
+        pytest.param("s3:ListBucketMultipartUploads", VAULT, id="find running copies"),
+        pytest.param("lambda:InvokeFunction", f"{FUNCTION}promote", id="invoke promote"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-sweep:log-stream:x", id="log"),
+    ],
+)
+def test_the_sweep_may(action: str, resource: str) -> None:
+    assert judge(SWEEPER, action, resource, by="sweep") is Effect.ALLOW
+
+
+OTHER_FUNCTIONS = {
+    "itself": f"{FUNCTION}sweep",
+    "the audit": f"{FUNCTION}audit",
+    "one that begins alike": f"{FUNCTION}promote2",
+    "an old version of promote": f"{FUNCTION}promote:1",
+    "another stage's": f"{FUNCTION.replace('-dev-', '-prod-')}promote",
+}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        *(
+            pytest.param(action, resource, IN_ANY_WAY, id=f"{action} {what}")
+            for action in ("s3:PutObject", *NOBODY_ELSE_MAY, "s3:AbortMultipartUpload")
+            for what, resource in (
+                ("on a slot", SLOT),
+                ("on the vault", VAULT),
+                ("on incoming", INCOMING),
+            )
+        ),
+        *(
+            pytest.param(action, UPLOAD, IN_ANY_WAY, id=f"{action} on an upload")
+            for action in ("s3:PutObject", "s3:AbortMultipartUpload", *NOBODY_ELSE_MAY)
+            if action != "s3:GetObjectVersion"
+        ),
+        *(
+            pytest.param("lambda:InvokeFunction", arn, {}, id=f"invoke {which}")
+            for which, arn in OTHER_FUNCTIONS.items()
+        ),
+        pytest.param("lambda:UpdateFunctionCode", f"{FUNCTION}promote", {}, id="change promote"),
+        pytest.param("s3:GetObject", f"{INCOMING}/holiday.jpg", {}, id="read other uploads"),
+        pytest.param("s3:ListBucketVersions", VAULT, {}, id="list the vault's versions"),
+        pytest.param("s3:ListMultipartUploadParts", SLOT, {}, id="see what is copied"),
+        pytest.param("sns:Publish", TOPIC, {}, id="send alerts"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:x", {}, id="write another's log"),
+    ],
+)
+def test_the_sweep_may_not(action: str, resource: str, context: dict[str, str]) -> None:
+    assert judge(SWEEPER, action, resource, context, by="sweep") is Effect.IMPLICIT_DENY
+
+
+# The vault's policy alone: the promoter's role would allow everything.
+AES256 = {"s3:x-amz-server-side-encryption": "AES256"}
+KMS = {"s3:x-amz-server-side-encryption": "aws:kms"}
+OWN_KEY = {"s3:x-amz-server-side-encryption-customer-algorithm": "AES256"}
+
+
+@pytest.mark.parametrize(
+    ("context", "effect"),
+    [
+        pytest.param(ONLY_IF_FREE, Effect.ALLOW, id="if it is free"),
+        pytest.param(ONLY_IF_FREE | AES256, Effect.ALLOW, id="if it is free, under AES256"),
+        pytest.param(STEP, Effect.ALLOW, id="a part"),
+        pytest.param(STEP | AES256, Effect.ALLOW, id="the begin of a copy, under AES256"),
+        pytest.param(CREATES, Effect.EXPLICIT_DENY, id="unconditionally"),
+        pytest.param(EMPTY, Effect.EXPLICIT_DENY, id="with an empty condition"),
+        pytest.param(EMPTY | AES256, Effect.EXPLICIT_DENY, id="with an empty one, under AES256"),
+        pytest.param({}, Effect.EXPLICIT_DENY, id="in a way that S3 does not name"),
+        pytest.param(
+            {"s3:if-none-match": ""}, Effect.EXPLICIT_DENY, id="in such a way, with an empty one"
+        ),
+        pytest.param(ONLY_IF_FREE | KMS, Effect.EXPLICIT_DENY, id="under a KMS key"),
+        pytest.param(STEP | KMS, Effect.EXPLICIT_DENY, id="the begin of a copy, under a KMS key"),
+        pytest.param(ONLY_IF_FREE | OWN_KEY, Effect.EXPLICIT_DENY, id="under the writer's key"),
+        pytest.param(STEP | OWN_KEY, Effect.EXPLICIT_DENY, id="a part under the writer's key"),
+    ],
+)
+def test_the_vault_lets_the_promoter_write(context: dict[str, str], effect: Effect) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    request = Request(
+        principal=ROLE.format("promote"),
+        action="s3:PutObject",
+        resource=SLOT,
+        context={**context, "aws:PrincipalArn": ROLE.format("promote")},
+    )
+    assert effect is evaluate(
+        request,
+        identity=[{"Version": "2012-10-17", "Statement": [everything]}],
+        resource=vault_policy(STAGE, account="123456789012"),
+    )
 
 
 SERVER = server_policy(POLICY, incoming="backups1")
@@ -166,7 +274,7 @@ def test_a_server_may_not(policy: dict[str, object], action: str, resource: str)
 
 
 def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
-    for policy in (PROMOTER, SERVER, WEB1):
+    for policy in (PROMOTER, SWEEPER, SERVER, WEB1):
         for statement in policy["Statement"]:
             assert statement["Effect"] == "Allow"
             assert all("*" not in action for action in statement["Action"])
@@ -191,17 +299,33 @@ def test_chalice_deploys_these_files_and_generates_none() -> None:
         assert {function["iam_policy_file"] for function in functions} == files
 
 
-def test_the_promoter_s_uploads_are_those_of_the_policy() -> None:
-    policy = promoter_policy(FLEET, STAGE)
+def test_every_function_has_a_policy() -> None:
+    assert tuple(function_policies(POLICY, STAGE)) == FUNCTIONS
+
+
+@pytest.mark.parametrize("made", [promoter_policy, sweeper_policy])
+def test_the_uploads_of_a_function_are_those_of_the_policy(
+    made: Callable[[Policy, Stage], Document],
+) -> None:
+    policy = made(FLEET, STAGE)
     assert judge(policy, "s3:GetObject", f"{INCOMING}/web1/sql.gz.gpg") is Effect.ALLOW
     assert judge(policy, "s3:GetObject", f"{INCOMING}/sql.gz.gpg") is Effect.IMPLICIT_DENY
 
 
+ROLE = "arn:aws:iam::123456789012:role/immutable-backups-dev-{}"
+
+
 def judge(
-    policy: object, action: str, resource: str, context: dict[str, str] | None = None
+    policy: object,
+    action: str,
+    resource: str,
+    context: dict[str, str] | None = None,
+    *,
+    by: str = "promote",
 ) -> Effect:
-    principal = "arn:aws:iam::123456789012:role/immutable-backups-dev-promote"
-    request = Request(principal=principal, action=action, resource=resource, context=context or {})
+    request = Request(
+        principal=ROLE.format(by), action=action, resource=resource, context=context or {}
+    )
     return evaluate(request, identity=[policy])
 
 

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from admin.setting import Lock
-from admin.stage import CONFIG, StageError, read_stage
+from admin.stage import CONFIG, FUNCTIONS, StageError, read_stage
 from admin.stage_files import stage_files
 from tests.project import POLICY
 
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}
+POLICIES = {function: {"iam_policy_file": f"policy-prod-{function}.json"} for function in FUNCTIONS}
 
 
 def write(project: Path, stage: dict[str, Any], **everywhere: Any) -> Path:
+    """A configuration with the stage prod, whose functions have their policies as it ships."""
+    stage = {"lambda_functions": POLICIES, **stage}
     (project / CONFIG).parent.mkdir(exist_ok=True)
     (project / CONFIG).write_text(json.dumps({**everywhere, "stages": {"prod": stage}}))
     return project
@@ -25,7 +28,7 @@ def write(project: Path, stage: dict[str, Any], **everywhere: Any) -> Path:
     [
         pytest.param({}, BUCKETS, {}, id="of the stage"),
         pytest.param(BUCKETS, {}, {}, id="of all stages"),
-        pytest.param({}, {}, BUCKETS, id="of the function"),
+        pytest.param({}, {}, BUCKETS, id="of each function"),
         pytest.param({**BUCKETS, "VAULT_BUCKET": "no"}, {"VAULT_BUCKET": "va1"}, {}, id="nearer"),
         pytest.param(
             {}, {**BUCKETS, "INCOMING_BUCKET": "no"}, {"INCOMING_BUCKET": "in1"}, id="nearest"
@@ -39,7 +42,10 @@ def test_a_variable_counts_wherever_chalice_reads_it(
         tmp_path,
         {
             "environment_variables": stage,
-            "lambda_functions": {"promote": {"environment_variables": function}},
+            "lambda_functions": {
+                name: {**policy, "environment_variables": function}
+                for name, policy in POLICIES.items()
+            },
         },
         environment_variables=everywhere,
     )
@@ -54,8 +60,57 @@ def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Pat
     assert project / CONFIG not in stage_files(POLICY, stage, topic="arn:x")
     text = stage_files(POLICY, stage, topic="arn:y")[project / CONFIG]
     assert json.loads(text)["stages"]["prod"] == {
-        "environment_variables": {"ALERT_TOPIC_ARN": "arn:y"}
+        "lambda_functions": POLICIES,
+        "environment_variables": {"ALERT_TOPIC_ARN": "arn:y"},
     }
+
+
+def test_variables_of_one_function_alone_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    """Both functions read them: what only one of them has, the other would lack."""
+    functions = {
+        **POLICIES,
+        "sweep": {**POLICIES["sweep"], "environment_variables": {"VAULT": "x"}},
+    }
+    project = write(tmp_path, {"environment_variables": BUCKETS, "lambda_functions": functions})
+    with pytest.raises(StageError) as refused:
+        read_stage("prod", project=project)
+    assert str(refused.value) == (
+        "stage prod: VAULT would not be the same for promote and sweep; write it into "
+        '"environment_variables" of the stage, not of a function'
+    )
+
+
+@pytest.mark.parametrize(
+    ("functions", "everywhere", "has"),
+    [
+        pytest.param({}, {}, "no IAM policy file", id="missing, as before there was a sweep"),
+        pytest.param({"sweep": {"lambda_timeout": 60}}, {}, "no IAM policy file", id="forgotten"),
+        pytest.param(
+            {"sweep": {"iam_policy_file": "policy-dev-sweep.json"}},
+            {},
+            "policy-dev-sweep.json",
+            id="another stage's",
+        ),
+        pytest.param(
+            {"sweep": POLICIES["promote"]}, {}, "policy-prod-promote.json", id="another function's"
+        ),
+        pytest.param(
+            {}, {"iam_policy_file": "policy.json"}, "policy.json", id="one file for all functions"
+        ),
+    ],
+)
+def test_a_function_without_its_own_iam_policy_is_refused_with_the_line_to_add(
+    tmp_path: Path, functions: dict[str, Any], everywhere: dict[str, str], has: str
+) -> None:
+    functions = {"promote": POLICIES["promote"], **functions}
+    stage = {"environment_variables": BUCKETS, "lambda_functions": functions}
+    with pytest.raises(StageError) as refused:
+        read_stage("prod", project=write(tmp_path, stage, **everywhere))
+    assert str(refused.value) == (
+        f"stage prod: sweep has {has} in .chalice/config.json; write "
+        '"sweep": {"iam_policy_file": "policy-prod-sweep.json"} '
+        'into "lambda_functions" of the stage'
+    )
 
 
 @pytest.mark.parametrize(
