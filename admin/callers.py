@@ -1,4 +1,9 @@
-"""Who may invoke a function of ours: S3, for uploads to incoming, and nobody else."""
+"""Who may invoke a function of ours: the one service of AWS that it is for, and nobody else.
+
+`promote` is for S3, and its role's policy lets the sweep invoke it; the sweep is for EventBridge.
+What is read here are the functions' own policies, which let in other accounts and services too;
+what a role of ours may invoke is in its policy, which `role` compares.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,9 +11,53 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import absent_if
-from admin.function import STAYS_BEHIND, Function
+from admin.function import Function
 
-WHY = "It is for S3 alone to say what was uploaded."
+WHY = "It is for S3 to say what was uploaded, and for the schedule to say when to sweep."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a function is invoked for, and what `chalice deploy` makes of it in its policy.
+
+    `otherwise` says what else that service may do, should it be under other conditions.
+    """
+
+    who: str
+    service: str
+    arn: str
+    what: str
+    otherwise: str
+    account: str | None = None
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        """The condition of the statement that lets it in."""
+        account = {"StringEquals": {"AWS:SourceAccount": self.account}} if self.account else {}
+        return {"ArnLike": {"AWS:SourceArn": self.arn}, **account}
+
+
+def source_of(of: Function) -> Source:
+    """What leads to a function."""
+    if of.function == "sweep":
+        return Source(
+            who="EventBridge",
+            service="events.amazonaws.com",
+            arn=f"arn:aws:events:{of.account.region}:{of.account.id}:rule/{of.schedule}",
+            what=f"the rule {of.schedule}",
+            otherwise=f"the rule {of.schedule}, on other conditions than deployed",
+        )
+    bucket = of.stage.settings.incoming_bucket
+    owner = of.stage.settings.incoming_owner or of.account.id
+    return Source(
+        who="S3",
+        service="s3.amazonaws.com",
+        arn=f"arn:aws:s3:::{bucket}",
+        what=bucket,
+        otherwise=f"a bucket {bucket} of other accounts than {owner}",
+        # The name of a bucket does not say whose it is.
+        account=owner,
+    )
 
 
 @dataclass(frozen=True)
@@ -18,7 +67,7 @@ class Callers:
     of: Function
 
     def check(self) -> None:
-        """Find everybody who may invoke it besides S3, and S3 if it may not."""
+        """Find everybody who may invoke it besides its source, and its source if it may not."""
         with self.of.report.seeing(f"who may invoke {self.of.name}"):
             self._check_policy()
         with self.of.report.seeing(f"who may invoke versions of {self.of.name}"):
@@ -29,25 +78,25 @@ class Callers:
             self._check_sources()
 
     def _check_policy(self) -> None:
-        statements = self._statements()
-        ours = [one for one in statements if self._is_ours(one)]
-        if not any(self._names_incoming(one) for one in statements):
+        source, statements = source_of(self.of), self._statements()
+        from_source = [one for one in statements if _is_for(source, one)]
+        ours = [one for one in from_source if one["Condition"] == source.condition]
+        if not from_source:
             self.of.report.find(
-                f"S3 may not invoke {self.of.name} for {self.of.stage.settings.incoming_bucket}",
-                why=STAYS_BEHIND,
+                f"{source.who} may not invoke {self.of.name} for {source.what}",
+                why=self.of.stays_behind,
                 remedy=self.of.deploy,
             )
         for statement in statements:
             if statement in ours:
                 continue
             remove = self._remove(statement)
-            if not self._names_incoming(statement):
+            if statement not in from_source:
                 self._find_caller(statement, what=self.of.name, remedy=remove)
                 continue
             self.of.report.find(
-                f"S3 may invoke {self.of.name} for a bucket "
-                f"{self.of.stage.settings.incoming_bucket} of other accounts than {self._owner}",
-                why="Should the bucket ever be somebody else's, so are its events.",
+                f"{source.who} may invoke {self.of.name} for {source.otherwise}",
+                why="Should it ever be somebody else's, so are its events.",
                 remedy=remove if ours else f"{remove} && {self.of.deploy}",
             )
 
@@ -111,17 +160,7 @@ class Callers:
         for page in pages.paginate(FunctionName=self.of.name):
             yield from page[member]
 
-    def _is_ours(self, statement: dict[str, Any]) -> bool:
-        account = statement.get("Condition", {}).get("StringEquals", {}).get("AWS:SourceAccount")
-        return self._names_incoming(statement) and account == self._owner
 
-    def _names_incoming(self, statement: dict[str, Any]) -> bool:
-        source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn")
-        return (
-            statement.get("Principal") == {"Service": "s3.amazonaws.com"}
-            and source == f"arn:aws:s3:::{self.of.stage.settings.incoming_bucket}"
-        )
-
-    @property
-    def _owner(self) -> str:
-        return self.of.stage.settings.incoming_owner or self.of.account.id
+def _is_for(source: Source, statement: dict[str, Any]) -> bool:
+    arn = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn")
+    return statement.get("Principal") == {"Service": source.service} and arn == source.arn

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admin.function import STAYS_BEHIND, Function
+from admin.function import Function
 from admin.stage import as_chalice_reads
 
 # Deployed by somebody with another Python: no harm.
@@ -121,9 +121,9 @@ class Configuration:
             self.of.report.find(
                 f"The reserved concurrency of {self.of.name} is {_or_none(there)}, and "
                 f"{_or_none(wanted)} in .chalice/config.json",
-                why=STAYS_BEHIND
+                why=self.of.stays_behind
                 if there == 0
-                else "It is what a flood of uploads can take of the account's runs.",
+                else "It is what a flood of events can take of the account's runs.",
                 remedy=self.of.aws("lambda", operation, function_name=self.of.name, **option),
             )
 

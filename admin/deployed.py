@@ -5,12 +5,14 @@ from admin.bundle import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
 from admin.callers import Callers
 from admin.configuration import Configuration
 from admin.finding import Remedies, Report
-from admin.function import STAYS_BEHIND, Function
+from admin.function import Function
 from admin.permissions import function_policies
 from admin.role import Role
 from admin.stage import Stage
 from chalicelib.policy import Policy
 
+# How often the sweep runs, as EventBridge writes it.
+EVERY_QUARTER_HOUR = "rate(15 minutes)"
 # So many files name what happened; whoever wants them all compares the bundles.
 NAMED = 10
 NOT_WHAT_RUNS = "What you read and test here is not what runs there."
@@ -33,7 +35,7 @@ def check_function(
             lambda: of.client("lambda").get_function(FunctionName=of.name),
         )
         if found is None:
-            report.find(f"{of.name} is not deployed", why=STAYS_BEHIND, remedy=of.deploy)
+            report.find(f"{of.name} is not deployed", why=of.stays_behind, remedy=of.deploy)
             return
         if found["Configuration"].get("PackageType", "Zip") != "Zip":
             report.find(
@@ -49,8 +51,12 @@ def check_function(
         _check_code(of, found["Code"]["Location"])
         role.check()
         Callers(of).check()
-        if function == "promote":
-            _check_notification(of, found["Configuration"]["FunctionArn"])
+        arn = found["Configuration"]["FunctionArn"]
+        match function:
+            case "promote":
+                _check_notification(of, arn)
+            case "sweep":
+                _check_schedule(of, arn)
 
 
 def _check_code(of: Function, location: str) -> None:
@@ -92,6 +98,37 @@ def _check_notification(of: Function, arn: str) -> None:
         ):
             of.report.find(
                 f"{bucket} does not tell the function of uploads",
-                why=STAYS_BEHIND,
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )
+
+
+def _check_schedule(of: Function, arn: str) -> None:
+    with of.report.seeing(f"the schedule of {of.name}"):
+        events = of.client("events")
+        rule = absent_if(
+            "ResourceNotFoundException", lambda: events.describe_rule(Name=of.schedule)
+        )
+        if rule is None:
+            of.report.find(f"There is no rule {of.schedule}", why=of.stays_behind, remedy=of.deploy)
+            return
+        if rule["State"] != "ENABLED":
+            of.report.find(
+                f"The rule {of.schedule} is {rule['State'].lower()}",
+                why=of.stays_behind,
+                remedy=of.aws("events", "enable-rule", name=of.schedule),
+            )
+        if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
+            of.report.find(
+                f"The schedule of {of.schedule} is {often}, and should be {EVERY_QUARTER_HOUR}",
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )
+        # An input of its own would hide the moment that the sweep takes from its event.
+        targets = events.list_targets_by_rule(Rule=of.schedule)["Targets"]
+        if not any(one == {"Id": one["Id"], "Arn": arn} for one in targets):
+            of.report.find(
+                f"The rule {of.schedule} does not invoke {of.name} as deployed",
+                why=of.stays_behind,
                 remedy=of.deploy,
             )

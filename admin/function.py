@@ -7,7 +7,11 @@ from admin.account import Account
 from admin.finding import Remedies, Report
 from admin.stage import Stage
 
-STAYS_BEHIND = "Uploads stay in incoming, where the server can overwrite them."
+# What is lost while a function does not do its work.
+STAYS_BEHIND = {
+    "promote": "Uploads stay in incoming, and can be promoted for accept_within_hours only.",
+    "sweep": "Nobody comes back to uploads whose event was lost or whose copy failed.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,16 @@ class Function:
     def name(self) -> str:
         """The function's name in AWS, and its role's."""
         return self.stage.function_name(self.function)
+
+    @property
+    def schedule(self) -> str:
+        """The name that Chalice gives to the rule of EventBridge that invokes it, if any does."""
+        return f"{self.name}-event"
+
+    @property
+    def stays_behind(self) -> str:
+        """Why it matters that the function does its work."""
+        return STAYS_BEHIND[self.function]
 
     @property
     def deploy(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
+from admin.bucket_policies import FORMER_STATEMENTS
 from admin.desired import OUR_RULES
 from admin.setting import Setting
 from admin.statements import canonical
@@ -185,8 +186,8 @@ def read_policy(account: Account, setting: Setting) -> Shared:
     ours = {statement["Sid"]: statement for statement in setting.want}
     return _shared(
         [_as_spelled(one, ours.get(one.get("Sid", ""))) for one in _statements(account, setting)],
-        is_ours=lambda one: one.get("Sid") in ours,
-        order=lambda one: order.index(one["Sid"]),
+        is_ours=lambda one: one.get("Sid") in {*ours, *FORMER_STATEMENTS},
+        order=lambda one: order.index(one["Sid"]) if one["Sid"] in ours else -1,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import absent_if
-from admin.function import STAYS_BEHIND, Function
+from admin.function import Function
 from admin.permissions import document
 from admin.principals import DENIAL, denial
 
@@ -17,6 +17,11 @@ TRUST = document(
         "Action": "sts:AssumeRole",
     }
 )
+# What somebody else could do as the function.
+OF_A_THIEF = {
+    "promote": "Whoever assumes this role can fill slots that are still free, with anything.",
+    "sweep": "Whoever assumes this role can read uploads and backups.",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Role:
                 # under: a function that stays never opens it again.
                 of.report.find(
                     f"The role {of.name} is gone",
-                    why=f"The function cannot run without it. {STAYS_BEHIND}",
+                    why=f"The function cannot run without it. {of.stays_behind}",
                     remedy=of.deploy_anew,
                 )
                 return True
@@ -84,7 +89,7 @@ class Role:
         if any(one.get("Principal") != {"Service": "lambda.amazonaws.com"} for one in statements):
             self.of.report.find(
                 f"Others than Lambda may become {self.of.name}: {json.dumps(trust)}",
-                why="Whoever is the promoter can fill slots that are still free, with anything.",
+                why=OF_A_THIEF[self.of.function],
                 remedy=self.of.aws(
                     "iam",
                     "update-assume-role-policy",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +23,14 @@ from moto.s3.models import s3_backends
 from admin.account import Account
 from admin.bucket_policies import incoming_policy, vault_policy
 from admin.desired import desired_settings, vault_lifecycle
-from admin.permissions import Document, document, function_policies, promoter_policy, server_policy
+from admin.permissions import (
+    Document,
+    document,
+    function_policies,
+    promoter_policy,
+    server_policy,
+    sweeper_policy,
+)
 from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.statements import canonical
@@ -78,7 +86,7 @@ PRINCIPALS = {
     "web1": server("web1"),
     "db1": server("db1"),
     "promoter": role("promote", promoter_policy(FLEET, STAGE)),
-    "sweep": role("sweep"),
+    "sweep": role("sweep", sweeper_policy(FLEET, STAGE)),
     # Far more than it needs: the vault's own policy must hold against it.
     "audit": role("audit", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
     "administrator": user("administrator-of-s3", allowing("s3:*")),
@@ -92,9 +100,10 @@ ADMINS = frozenset({"administrator", "careless administrator"})
 NOBODY: frozenset[str] = frozenset()
 WEB1, DB1 = ADMINS | {"web1"}, ADMINS | {"db1"}
 TAKER = ADMINS | {"promoter"}
-READERS = ADMINS | {"promoter", "audit"}
+LOOKERS = ADMINS | {"promoter", "sweep"}
+READERS = ADMINS | {"promoter", "sweep", "audit"}
 KEEPERS = ADMINS | {"audit"}
-PROMOTER, AUDIT = {"promoter"}, {"audit"}
+PROMOTER, AUDIT, SWEEP = {"promoter"}, {"audit"}, {"sweep"}
 
 
 # What
@@ -181,7 +190,7 @@ ABSENT, UNKNOWN = f"{IN}/web1/backup.tar.gz.gpg", f"{IN}/web1/holiday.jpg"
 STORED = f"{VAULT}/web1/2026-11-23.02.sql.gz.gpg"
 FREE, MISSING = f"{VAULT}/web1/2026-11-24.tar.gz.gpg", f"{VAULT}/web1/2026-11-25.tar.gz.gpg"
 
-NEW, SEEN = {"IfNoneMatch": "*"}, {"IfMatch": '"x"'}
+NEW, EMPTY, SEEN = {"IfNoneMatch": "*"}, {"IfNoneMatch": ""}, {"IfMatch": '"x"'}
 NOT_BEGUN = {"UploadId": "not-begun"}
 NUMBER = {**NOT_BEGUN, "PartNumber": 1}
 PARTS = {**NOT_BEGUN, "MultipartUpload": {"Parts": [{"ETag": "x", "PartNumber": 1}]}}
@@ -215,10 +224,10 @@ UPLOADS = {
     "abort an unknown one": row(ADMINS, UNKNOWN, "AbortMultipartUpload", NOT_BEGUN),
     "list web1's parts": row(WEB1, OWN, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"),
     "copy a backup into incoming": row(ADMINS, OWN, "PutObject", OF_STORED, by=COPY),
-    "read an upload": row(TAKER, OWN, "GetObject"),
-    "look at an upload": row(TAKER, OWN, "GetObject", by="head_object"),
-    "read an upload's version": row(TAKER, OWN, "GetObjectVersion", AT_NULL),
-    "tell a missing upload": row(TAKER, ABSENT, "GetObject", by="head_object", lists=IN),
+    "read an upload": row(LOOKERS, OWN, "GetObject"),
+    "look at an upload": row(LOOKERS, OWN, "GetObject", by="head_object"),
+    "read an upload's version": row(LOOKERS, OWN, "GetObjectVersion", AT_NULL),
+    "tell a missing upload": row(LOOKERS, ABSENT, "GetObject", by="head_object", lists=IN),
     "read an unknown key": row(ADMINS, UNKNOWN, "GetObject"),
     "remove an upload": row(TAKER, ABSENT, "DeleteObject"),
     "remove an upload that was seen": row(TAKER, OWN, "DeleteObject GetObject", SEEN),
@@ -256,6 +265,8 @@ BACKUPS = {
     "fill a slot unconditionally": row(NOBODY, FREE, "PutObject"),
     "overwrite a backup": row(NOBODY, STORED, "PutObject"),
     "overwrite a backup that was seen": row(NOBODY, STORED, "PutObject", SEEN),
+    "fill a slot with an empty condition": row(NOBODY, FREE, "PutObject", EMPTY),
+    "overwrite a backup with an empty condition": row(NOBODY, STORED, "PutObject", EMPTY),
     "fill a slot with tags": row(NOBODY, FREE, "PutObject PutObjectTagging", NEW | TAGGED),
     "fill a slot under a lock": row(NOBODY, FREE, "PutObject PutObjectRetention", NEW | LOCKED),
     "fill a slot under a hold": row(NOBODY, FREE, "PutObject PutObjectLegalHold", NEW | HELD),
@@ -265,19 +276,40 @@ BACKUPS = {
         NOBODY, FREE, "PutObject", {"CopySource": UNKNOWN} | NEW, by=COPY
     ),
     "copy over a backup": row(NOBODY, STORED, "PutObject", OF_OWN, by=COPY),
+    "copy over a backup with an empty condition": row(
+        NOBODY, STORED, "PutObject", OF_OWN | EMPTY, by=COPY
+    ),
     "copy a backup onto itself": row(NOBODY, STORED, "PutObject", OF_STORED, by=COPY),
     "begin a copy": row(PROMOTER, FREE, "PutObject", by=BEGIN),
     "begin a copy with tags": row(NOBODY, FREE, "PutObject PutObjectTagging", TAGGED, by=BEGIN),
     "begin a copy under a lock": row(
         NOBODY, FREE, "PutObject PutObjectRetention", LOCKED, by=BEGIN
     ),
+    "write a part under SSE-C": row(NOBODY, FREE, "PutObject", NUMBER | SSE_C, by=PART),
     "write a part": row(PROMOTER, FREE, "PutObject", NUMBER, by=PART),
     "copy a part": row(PROMOTER, FREE, "PutObject", {**NUMBER, "CopySource": OWN}, by=COPY_PART),
     "complete a new copy": row(PROMOTER, FREE, "PutObject", PARTS | NEW, by=COMPLETE),
     "complete over a backup": row(NOBODY, STORED, "PutObject", PARTS, by=COMPLETE),
-    "abort a copy": row(READERS, FREE, "AbortMultipartUpload", NOT_BEGUN),
+    "complete over a backup with an empty condition": row(
+        NOBODY, STORED, "PutObject", PARTS | EMPTY, by=COMPLETE
+    ),
+    **{
+        f"{what} under {how}": row(may, FREE, "PutObject", arguments | encryption, by=method)
+        for what, arguments, method in (
+            ("fill a slot", NEW, "put_object"),
+            ("copy into a slot", OF_OWN | NEW, COPY),
+            ("begin a copy", {}, BEGIN),
+        )
+        for how, may, encryption in (
+            ("AES256", PROMOTER, {"ServerSideEncryption": "AES256"}),
+            ("aws:kms", NOBODY, {"ServerSideEncryption": "aws:kms"}),
+            ("aws:kms:dsse", NOBODY, {"ServerSideEncryption": "aws:kms:dsse"}),
+            ("SSE-C", NOBODY, SSE_C),
+        )
+    },
+    "abort a copy": row(TAKER | AUDIT, FREE, "AbortMultipartUpload", NOT_BEGUN),
     "list a copy's parts": row(
-        READERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
+        KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
     # Removing and changing: nobody, whatever else they may. Only the audit touches locks.
     "delete a backup": row(NOBODY, STORED, "DeleteObject"),
@@ -312,7 +344,9 @@ VERSIONED = {"VersioningConfiguration": {"Status": "Enabled"}}
 BUCKETS = {
     f"{bucket}: {action}": row(may, bucket, action, arguments, by=method)
     for bucket, may, action, method, arguments in (
-        (IN, TAKER, "ListBucket", "list_objects_v2", {}),
+        (IN, LOOKERS, "ListBucket", "list_objects_v2", {}),
+        (IN, LOOKERS, "ListBucketVersions", "list_object_versions", {}),
+        (VAULT, KEEPERS, "ListBucketVersions", "list_object_versions", {}),
         (IN, ADMINS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
         (VAULT, READERS, "ListBucket", "list_objects_v2", {}),
         (VAULT, READERS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
@@ -335,7 +369,6 @@ BUCKETS = {
             (bucket, may, *call)
             for bucket, may in ((IN, ADMINS), (VAULT, KEEPERS))
             for call in (
-                ("ListBucketVersions", "list_object_versions", {}),
                 ("GetBucketPolicy", None, {}),
                 ("PutBucketPolicy", None, {"Policy": json.dumps(BUCKET_POLICIES[bucket])}),
                 ("DeleteBucketPolicy", None, {}),
@@ -397,19 +430,21 @@ def test_the_generated_documents_say_who_may_what(who: str, tried: Attempt) -> N
 
 HOLDER = "210987654321"
 ELSEWHERE = replace(STAGE, settings=replace(STAGE.settings, vault_owner=HOLDER))
+OF_HOLDER: dict[str, Any] = {
+    "policies": {**BUCKET_POLICIES, VAULT: vault_policy(ELSEWHERE, account=OURS)},
+    "owners": {IN: OURS, VAULT: HOLDER},
+}
+FUNCTIONS = ("promoter", "sweep")
 
 
 @pytest.mark.parametrize(("who", "tried"), ROWS)
-def test_into_a_vault_in_an_account_of_its_own_comes_the_promoter_alone(
+def test_into_a_vault_in_an_account_of_its_own_come_the_functions_alone(
     who: str, tried: Attempt
 ) -> None:
-    """With exactly the rights that it has in a vault of its own account."""
+    """Each with exactly the rights that it has in a vault of its own account."""
     in_vault = [one for one in tried.rights if one.place.partition("/")[0] == VAULT]
-    policies = {**BUCKET_POLICIES, VAULT: vault_policy(ELSEWHERE, account=OURS)}
-    refused = refused_rights(
-        PRINCIPALS[who], tried, policies=policies, owners={IN: OURS, VAULT: HOLDER}
-    )
-    if who == "promoter":
+    refused = refused_rights(PRINCIPALS[who], tried, **OF_HOLDER)
+    if who in FUNCTIONS:
         assert refused == refused_rights(PRINCIPALS[who], tried)
     elif in_vault:
         assert [one for one in refused if one in in_vault] == in_vault
@@ -417,23 +452,49 @@ def test_into_a_vault_in_an_account_of_its_own_comes_the_promoter_alone(
         assert (not refused) is (who in tried.may)
 
 
-@pytest.mark.parametrize(("function", "may"), [("promote", {"promoter"}), ("audit", NOBODY)])
-def test_functions_are_invoked_by_themselves_at_most(function: str, may: AbstractSet[str]) -> None:
-    """And by whoever may do everything: an intruder on a server may not make up a handover."""
+@pytest.mark.parametrize("who", FUNCTIONS)
+def test_the_vault_s_own_policy_lets_no_function_in_further(who: str) -> None:
+    """Not even where its role in the other account was widened."""
+    wide = replace(PRINCIPALS[who], policy=allowing("*"))
+    for what, tried in ATTEMPTS.items():
+        refused, ordinarily = (
+            [one for one in rights if one.place.partition("/")[0] == VAULT]
+            for rights in (
+                refused_rights(wide, tried, **OF_HOLDER),
+                refused_rights(PRINCIPALS[who], tried),
+            )
+        )
+        assert refused == ordinarily, what
+
+
+@pytest.mark.parametrize(
+    ("function", "may"), [("promote", SWEEP), ("sweep", NOBODY), ("audit", NOBODY)]
+)
+def test_promote_is_invoked_by_the_sweep_and_by_nobody_else(
+    function: str, may: AbstractSet[str]
+) -> None:
+    """But by whoever may do everything."""
     arn = f"arn:aws:lambda:us-east-1:{OURS}:function:{STAGE.function_name(function)}"
-    allowed = {
+    assert allowed("lambda:InvokeFunction", arn) == may | {"careless administrator"}
+
+
+def test_nobody_sends_alerts_in_the_functions_names() -> None:
+    topic = f"arn:aws:sns:us-east-1:{OURS}:{STAGE.topic}"
+    assert allowed("sns:Publish", topic) == {"careless administrator"}
+
+
+def allowed(action: str, resource: str) -> set[str]:
+    """Who may do it, to something that has no policy of its own."""
+    return {
         who
         for who, principal in PRINCIPALS.items()
         if evaluate(
-            Request(
-                principal=principal.arn, action="lambda:InvokeFunction", resource=arn, context={}
-            ),
+            Request(principal=principal.arn, action=action, resource=resource, context={}),
             identity=[principal.policy] if principal.policy else [],
             owner=OURS,
         )
         is Effect.ALLOW
     }
-    assert allowed == may | {"careless administrator"}
 
 
 def refused_rights(
@@ -477,6 +538,8 @@ def generated_documents() -> Iterator[tuple[str, Document]]:
                 yield f"{stage.name}, {name}", generated
         yield f"{stage.name}, incoming", incoming_policy(stage)
         yield f"{stage.name}, vault", vault_policy(stage, account=OURS)
+        elsewhere = replace(stage, settings=replace(stage.settings, vault_owner=HOLDER))
+        yield f"{stage.name}, vault elsewhere", vault_policy(elsewhere, account=OURS)
 
 
 def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() -> None:
@@ -576,6 +639,23 @@ def test_the_buckets_own_policies_hold_a_promoter_whose_role_was_widened(
         iam.delete_role_policy(**widening)
     assert {what for what, denied in answers.items() if denied is None} == expected
     assert backup() == before
+
+
+def test_a_copy_in_parts_goes_through_under_the_policies(
+    ready: Cloud, clients: dict[str, Any]
+) -> None:
+    """Only its begin names the encryption: parts, and the completion, have no header for it."""
+    s3 = clients["promoter"]
+    slot = {"Bucket": VAULT, "Key": "web1/2026-11-23.03.sql.gz.gpg"}
+    copy = s3.create_multipart_upload(**slot, ServerSideEncryption="AES256")["UploadId"]
+    part = s3.upload_part_copy(**slot, UploadId=copy, PartNumber=1, CopySource=OWN)
+    parts = {"Parts": [{"ETag": part["CopyPartResult"]["ETag"], "PartNumber": 1}]}
+    complete = partial(s3.complete_multipart_upload, **slot, UploadId=copy, MultipartUpload=parts)
+    for condition in ({}, EMPTY):
+        with pytest.raises(ClientError, match=r"AccessDenied.*explicit deny in a resource-based"):
+            complete(**condition)
+    complete(**NEW)
+    assert s3.head_object(**slot)["ServerSideEncryption"] == "AES256"
 
 
 def refusal(tried: Attempt, s3: Any) -> str | None:
