@@ -24,6 +24,9 @@ NEVER = (
     "s3:DeleteObjectTagging",
     "s3:PutObjectAcl",
 )
+# The conditions of a request: one without a value, and those of a copy.
+EMPTY = {"s3:if-none-match": ""}
+AS_A_COPY = {"s3:if-none-match": "*", "s3:x-amz-server-side-encryption": "AES256"}
 
 
 def may_only_add(account: Account, keeper: "S3Client", *, role: str, place: Place) -> Iterator[str]:
@@ -52,11 +55,12 @@ def may_only_add(account: Account, keeper: "S3Client", *, role: str, place: Plac
         ("the vault's policy", live, {EXPLICIT_DENY}),
     ):
         promise = f"by {whose} the promoter may only add what is new, says IAM's simulation"
-        decisions = decide(NEVER, bucket_policy, {})
-        if may := [action for action, decision in decisions.items() if decision not in kept]:
-            happened = f"nothing there keeps it from {', '.join(may)}"
-            raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-        [new] = decide(NEVER[:1], bucket_policy, {"s3:if-none-match": "*"}).values()
+        for condition, said in ({}, ""), (EMPTY, " with an empty If-None-Match"):
+            decisions = decide(NEVER, bucket_policy, condition)
+            if may := [action for action, decision in decisions.items() if decision not in kept]:
+                happened = f"nothing there keeps it from {', '.join(may)}{said}"
+                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
+        [new] = decide(NEVER[:1], bucket_policy, AS_A_COPY).values()
         if new != ALLOWED:
             happened = f"{NEVER[0]} with If-None-Match is {new}"
             why = "Nothing would be promoted any more"

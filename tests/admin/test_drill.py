@@ -278,6 +278,24 @@ def promoter(*actions: str) -> Callable[[Deployed, Any], None]:
     return weaken
 
 
+def ask_the_role_for_no_value(deployed: Deployed, _: Any) -> None:
+    """A condition counts if it is there, as it once did."""
+    iam = deployed.account.client("iam")
+    own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
+    [fills] = [one for one in own["Statement"] if one["Sid"] == "FillFreeSlots"]
+    fills["Condition"] = {"Null": {"s3:if-none-match": "false"}}
+    iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
+
+
+def ask_the_vault_for_no_value(deployed: Deployed, _: Any) -> None:
+    s3 = deployed.account.client("s3")
+    policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
+    [new] = [one for one in policy["Statement"] if one["Sid"] == "OnlyWhatIsNew"]
+    del new["Condition"]["StringNotLike"]
+    new["Condition"]["Null"] = {"s3:if-none-match": "true"}
+    s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+
+
 def notify_nobody(deployed: Deployed, _: Any) -> None:
     deployed.account.client("s3").put_bucket_notification_configuration(
         Bucket="backups1", NotificationConfiguration={}
@@ -340,6 +358,14 @@ BROKEN = {
     "only what is new": (
         without("OnlyWhatIsNew"),
         "by the vault's policy the promoter .*nothing there keeps it from s3:PutObject\\.",
+    ),
+    "only with a condition that has a value": (
+        ask_the_vault_for_no_value,
+        "by the vault's policy the promoter .*from s3:PutObject with an empty If-None-Match\\.",
+    ),
+    "a promoter whose condition needs no value": (
+        ask_the_role_for_no_value,
+        "by its own policies the promoter .*from s3:PutObject with an empty If-None-Match\\.",
     ),
     "a promoter with more rights": (
         promoter("s3:*"),
