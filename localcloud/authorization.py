@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -10,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
 from localcloud import iam
+from localcloud.clock import clock
 from localcloud.events import Requester, requester
 from localcloud.http_requests import HttpRequest, Refused, denied, read_request, refuse
 from localcloud.iam_operators import UnsupportedPolicy
@@ -79,7 +79,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     source = copy_source(call)
     checks = s3_checks(
         call,
-        now=datetime.now(UTC),
+        now=clock.now(),
         source_is_tagged=source is not None and _is_tagged(*source),
     )
     for check in checks:

@@ -140,12 +140,16 @@ def ways_to_write(s3):
         parts = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
         s3.complete_multipart_upload(**upload, MultipartUpload=parts, **condition)
 
-    guarded = {"IfNoneMatch": "*"}
+    guarded, empty = {"IfNoneMatch": "*"}, {"IfNoneMatch": ""}
     return {
         "plain put": (False, lambda: s3.put_object(**one)),
         "plain copy": (False, lambda: s3.copy_object(**one, **source)),
         "plain multipart": (False, multipart),
         "plain multipart copy": (False, lambda: multipart(source)),
+        "empty put": (False, lambda: s3.put_object(**one, **empty)),
+        "empty copy": (False, lambda: s3.copy_object(**one, **source, **empty)),
+        "empty multipart": (False, lambda: multipart(**empty)),
+        "empty multipart copy": (False, lambda: multipart(source, **empty)),
         "guarded put": (True, lambda: s3.put_object(**one, **guarded)),
         "guarded copy": (True, lambda: s3.copy_object(**one, **source, **guarded)),
         "guarded multipart": (True, lambda: multipart(**guarded)),
@@ -155,11 +159,14 @@ def ways_to_write(s3):
 
 WAYS = list(ways_to_write(None))
 READING = allow(["s3:GetObject", "s3:ListBucket"])
-GUARDED = allow("s3:PutObject", "backups2/*", Condition={"Null": {"s3:if-none-match": "false"}})
+GUARDED = allow("s3:PutObject", "backups2/*", Condition={"StringLike": {"s3:if-none-match": "?*"}})
 STEPS = allow(
     "s3:PutObject", "backups2/*", Condition={"Bool": {"s3:ObjectCreationOperation": "false"}}
 )
-UNGUARDED = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+UNGUARDED = {
+    "StringNotLike": {"s3:if-none-match": "?*"},
+    "BoolIfExists": {"s3:ObjectCreationOperation": "true"},
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -191,6 +198,26 @@ def test_the_vaults_policy_lets_only_conditional_writes_pass(gate, way):
     guarded, write = ways_to_write(s3)[way]
     assert is_allowed(write) is guarded
     assert exists(gate, "slot") is guarded
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("empty")])
+def test_a_header_without_a_value_is_there_all_the_same(gate, way):
+    """A policy that asks for its presence lets it through: then it is S3's to refuse."""
+    present = {"Null": {"s3:if-none-match": "false"}}
+    gate.client("s3").put_object(Bucket="backups1", Key="upload", Body=b"data")
+    presence = allow("s3:PutObject", "backups2/*", Condition=present)
+    promoter = gate.client("s3", gate.role(READING, presence, STEPS))
+    _, write = ways_to_write(promoter)[way]
+    assert error_of(write) != "AccessDenied"
+
+
+def error_of(call):
+    """The code of the error that S3 answers; None if it answers none."""
+    try:
+        call()
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return None
 
 
 def exists(gate, key):

@@ -44,6 +44,7 @@ def given(**context):
         "none_match": "s3:if-none-match",
         "creates": "s3:ObjectCreationOperation",
         "storage": "s3:x-amz-storage-class",
+        "encryption": "s3:x-amz-server-side-encryption",
         "source": "s3:x-amz-copy-source",
         "days": "s3:object-lock-remaining-retention-days",
         "tls": "aws:SecureTransport",
@@ -61,8 +62,13 @@ def given(**context):
 NOT_STANDARD = {"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD"}}
 NOT_STANDARD_IF_GIVEN = {**NOT_STANDARD, "Null": {"s3:x-amz-storage-class": "false"}}
 UNCONDITIONAL = {
-    "Null": {"s3:if-none-match": "true"},
-    "Bool": {"s3:ObjectCreationOperation": "true"},
+    "StringNotLike": {"s3:if-none-match": "?*"},
+    "BoolIfExists": {"s3:ObjectCreationOperation": "true"},
+}
+WITH_A_VALUE = {"StringLike": {"s3:if-none-match": "?*"}}
+OTHER_ENCRYPTION = {
+    "StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"},
+    "Null": {"s3:x-amz-server-side-encryption": "false"},
 }
 
 
@@ -195,6 +201,38 @@ UNCONDITIONAL = {
             denied_if(UNCONDITIONAL), given(creates="true", none_match="*"), ALLOW, id="guarded put"
         ),
         pytest.param(denied_if(UNCONDITIONAL), given(creates="false"), ALLOW, id="multipart step"),
+        pytest.param(
+            denied_if(UNCONDITIONAL),
+            given(creates="true", none_match=""),
+            DENIED,
+            id="put with an empty condition",
+        ),
+        pytest.param(
+            denied_if(UNCONDITIONAL), given(none_match=""), DENIED, id="nobody says what it is"
+        ),
+        pytest.param(
+            denied_if(UNCONDITIONAL),
+            given(none_match="*"),
+            ALLOW,
+            id="nobody says what it is, guarded",
+        ),
+        pytest.param(allowed_if(WITH_A_VALUE), given(none_match="*"), ALLOW, id="a star fits ?*"),
+        pytest.param(allowed_if(WITH_A_VALUE), given(none_match=""), NO, id="nothing fits no ?*"),
+        pytest.param(allowed_if(WITH_A_VALUE), given(), NO, id="what is absent fits no ?*"),
+        pytest.param(
+            allowed_if({"Null": {"s3:if-none-match": "false"}}),
+            given(none_match=""),
+            ALLOW,
+            id="what is empty is not absent",
+        ),
+        # ... and none under somebody's key
+        pytest.param(denied_if(OTHER_ENCRYPTION), given(), ALLOW, id="no encryption is named"),
+        pytest.param(
+            denied_if(OTHER_ENCRYPTION), given(encryption="AES256"), ALLOW, id="S3's own keys"
+        ),
+        pytest.param(
+            denied_if(OTHER_ENCRYPTION), given(encryption="aws:kms"), DENIED, id="a KMS key"
+        ),
         # Negated operators match what is not there
         pytest.param(denied_if(NOT_STANDARD), given(), DENIED, id="StringNotEquals, absent"),
         pytest.param(

@@ -168,6 +168,37 @@ def test_an_unknown_request_is_denied(unknown):
                 "s3:x-amz-metadata-directive": "REPLACE",
             },
         ),
+        (
+            call("PUT", if_none_match=""),
+            {"s3:ObjectCreationOperation": "true", "s3:if-none-match": ""},
+        ),
+        (
+            call("PUT", **COPY, if_none_match=""),
+            {
+                "s3:ObjectCreationOperation": "true",
+                "s3:if-none-match": "",
+                "s3:x-amz-copy-source": "backups1/u p?versionId=v1",
+            },
+        ),
+        (
+            call("POST", "uploadId=u", if_none_match=""),
+            {"s3:ObjectCreationOperation": "true", "s3:if-none-match": ""},
+        ),
+        (
+            call("POST", "uploads", x_amz_server_side_encryption="AES256"),
+            {"s3:ObjectCreationOperation": "false", "s3:x-amz-server-side-encryption": "AES256"},
+        ),
+        (
+            call(
+                "PUT",
+                "partNumber=1&uploadId=u",
+                x_amz_server_side_encryption_customer_algorithm="AES256",
+            ),
+            {
+                "s3:ObjectCreationOperation": "false",
+                "s3:x-amz-server-side-encryption-customer-algorithm": "AES256",
+            },
+        ),
         (call("POST", "uploads", **COPY), {"s3:ObjectCreationOperation": "false"}),
         (call("PUT", "partNumber=1&uploadId=u"), {"s3:ObjectCreationOperation": "false"}),
         (
