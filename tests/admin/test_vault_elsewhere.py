@@ -108,6 +108,13 @@ def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: P
     for who in ("the administrator", "the vault's administrator", "the promoter"):
         assert any(says.startswith(f"{who} may not") for says in steps), steps
 
+    sweep = cloud.session(cloud.role_credentials("sweep")).client("s3")
+    assert [one["Key"] for one in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
+    assert "Uploads" not in sweep.list_multipart_uploads(Bucket="backups2")
+    assert sweep.head_object(Bucket="backups2", Key=stored["Key"])["Metadata"]["source-key"]
+    for operation in ("put_object", "delete_object", "create_multipart_upload"):
+        refused(sweep, operation, stored["Key"])
+
     refused(account.client("s3"), "get_object", stored["Key"])
     refused(account.client("s3"), "delete_object", stored["Key"])
     refused(holder, "delete_object", stored["Key"])
@@ -117,6 +124,17 @@ def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: P
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
     [found] = look(account, stage).findings
     assert "FillFreeSlots is missing" in found.what
+    set_up(account, stage)
+    assert look(account, stage) == Report(administrators=["user holder"])
+
+    policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
+    [parts] = [one for one in policy["Statement"] if one["Sid"] == "RemoveUnfinishedCopies"]
+    policy["Statement"].append(
+        {**parts, "Sid": "SeeWhatIsCopied", "Action": "s3:ListMultipartUploadParts"}
+    )
+    holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+    [found] = look(account, stage).findings
+    assert "SeeWhatIsCopied is missing, or not as it should be" in found.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 

@@ -24,6 +24,8 @@ from tests.project import POLICY
 ALLOWED = set(json.loads(WATCHING)["Statement"][0]["Action"])
 # Where a right is not called what the operation is. Source: service authorization reference.
 RIGHTS = {
+    "eventbridge:DescribeRule": "events:DescribeRule",
+    "eventbridge:ListTargetsByRule": "events:ListTargetsByRule",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",

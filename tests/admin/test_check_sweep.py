@@ -1,0 +1,139 @@
+"""The sweep and its schedule are weakened: found, named, and mended by the remedy of each."""
+
+import json
+from typing import Any
+
+import pytest
+
+from admin.deployed import EVERY_QUARTER_HOUR
+from tests.admin.living import HARMLESS, Live, Table, table_of
+
+SWEEP, PROMOTE = "immutable-backups-dev-sweep", "immutable-backups-dev-promote"
+RULE = f"{SWEEP}-event"
+ARN = f"arn:aws:lambda:us-east-1:123456789012:function:{SWEEP}"
+SOURCE = f"arn:aws:events:us-east-1:123456789012:rule/{RULE}"
+WEAKENED: Table = {}
+weakened = table_of(WEAKENED)
+
+
+@weakened(f"There is no rule {RULE}")
+def _no_rule(living: Live) -> None:
+    events = living.client("events")
+    events.remove_targets(Rule=RULE, Ids=["1"])
+    events.delete_rule(Name=RULE)
+
+
+@weakened(f"The rule {RULE} is disabled")
+def _a_rule_that_is_disabled(living: Live) -> None:
+    living.client("events").disable_rule(Name=RULE)
+
+
+@weakened(f"The schedule of {RULE} is rate(7 days), and should be {EVERY_QUARTER_HOUR}")
+def _a_rule_that_seldom_fires(living: Live) -> None:
+    living.client("events").put_rule(Name=RULE, ScheduleExpression="rate(7 days)")
+
+
+@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_without_a_target(living: Live) -> None:
+    living.client("events").remove_targets(Rule=RULE, Ids=["1"])
+
+
+@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_that_invokes_a_version(living: Live) -> None:
+    target(living, {"Id": "1", "Arn": f"{ARN}:1"})
+
+
+@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_that_tells_another_time(living: Live) -> None:
+    target(living, {"Id": "1", "Arn": ARN, "Input": '{"time": "2020-01-01T00:00:00Z"}'})
+
+
+def target(living: Live, one: dict[str, Any]) -> None:
+    living.client("events").put_targets(Rule=RULE, Targets=[one])
+
+
+@weakened(f"EventBridge may not invoke {SWEEP} for the rule {RULE}")
+def _eventbridge_may_not_invoke(living: Live) -> None:
+    client = living.client("lambda")
+    [one] = json.loads(client.get_policy(FunctionName=SWEEP)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=SWEEP, StatementId=one["Sid"])
+
+
+@weakened(f"EventBridge may invoke {SWEEP} for the rule {RULE}, on other conditions than deployed")
+def _eventbridge_may_invoke_for_another_account(living: Live) -> None:
+    _eventbridge_may_not_invoke(living)
+    allow(living, "events.amazonaws.com", SourceArn=SOURCE, SourceAccount="210987654321")
+
+
+@weakened(f'{{"Service": "events.amazonaws.com"}} may invoke {SWEEP}')
+def _another_rule_may_invoke(living: Live) -> None:
+    allow(living, "events.amazonaws.com", SourceArn=f"{SOURCE}-2")
+
+
+@weakened(f'{{"Service": "s3.amazonaws.com"}} may invoke {SWEEP}')
+def _s3_may_invoke_the_sweep(living: Live) -> None:
+    allow(living, "s3.amazonaws.com", SourceArn="arn:aws:s3:::backups1")
+
+
+@weakened(f'{{"Service": "events.amazonaws.com"}} may invoke {PROMOTE}')
+def _the_rule_may_invoke_promote(living: Live) -> None:
+    allow(living, "events.amazonaws.com", function=PROMOTE, SourceArn=SOURCE)
+
+
+def allow(living: Live, principal: str, *, function: str = SWEEP, **source: str) -> None:
+    living.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="loose",
+        Action="lambda:InvokeFunction",
+        Principal=principal,
+        **source,
+    )
+
+
+@weakened(f"{SWEEP} has not the policy that your policy says")
+def _a_sweep_with_the_rights_of_promote(living: Live) -> None:
+    iam = living.client("iam")
+    more = iam.get_role_policy(RoleName=PROMOTE, PolicyName=PROMOTE)["PolicyDocument"]
+    iam.put_role_policy(RoleName=SWEEP, PolicyName=SWEEP, PolicyDocument=json.dumps(more))
+
+
+@weakened(f"{SWEEP} has the policy more, which is not ours")
+def _another_policy_of_its_role(living: Live) -> None:
+    living.client("iam").put_role_policy(RoleName=SWEEP, PolicyName="more", PolicyDocument=HARMLESS)
+
+
+@weakened(f"Others than Lambda may become {SWEEP}")
+def _a_role_for_others(living: Live) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
+    living.client("iam").update_assume_role_policy(
+        RoleName=SWEEP,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+
+
+@weakened(f"The reserved concurrency of {SWEEP} is 0, and none in .chalice/config.json")
+def _a_sweep_that_is_stopped(living: Live) -> None:
+    living.client("lambda").put_function_concurrency(
+        FunctionName=SWEEP, ReservedConcurrentExecutions=0
+    )
+
+
+@weakened(f'The Handler of {SWEEP} is "app.promote", and should be "app.sweep"')
+def _another_handler(living: Live) -> None:
+    living.client("lambda").update_function_configuration(FunctionName=SWEEP, Handler="app.promote")
+
+
+@weakened(f"{SWEEP} is not deployed")
+def _no_sweep(living: Live) -> None:
+    living.client("lambda").delete_function(FunctionName=SWEEP)
+
+
+@pytest.mark.parametrize("name", WEAKENED)
+def test_a_weakened_sweep_is_found_named_and_mended_by_its_own_remedy(
+    living: Live, name: str
+) -> None:
+    living.weaken_and_mend(*WEAKENED[name])
