@@ -10,6 +10,9 @@ walked on from once, and the schedules are counted by adding up. An equal moment
 holds the same, and every run that still goes on was answered the same, where ids that S3 made up
 (versions, unfinished uploads) are called after the step that made them. What a run that has ended
 or died was answered before is nobody's concern any more.
+
+S3's clock stands, so S3 is a function too: what it answers and holds then depends on nothing but
+what it holds and is asked. From each state a request is therefore sent once, and remembered.
 """
 
 from __future__ import annotations
@@ -38,19 +41,60 @@ from tests.world import World
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
 
 
+@dataclass(frozen=True)
+class State:
+    """What S3 holds: as it is checked, as text that is equal for equal states, and to return to."""
+
+    holdings: Holdings
+    text: str
+    store: Any
+
+
+class S3:
+    """Remembers for each state and request what S3 answered and which state came of it."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._states: dict[str, State] = {}
+        self._remembered: dict[tuple[str, str], tuple[Any, State]] = {}
+
+    def ask(self, state: State, request: str, send: Callable[[], Any]) -> tuple[Any, State]:
+        """The answer (an error is one, too) and the next state. `send` is called at most once."""
+        asked = (state.text, request)
+        if asked not in self._remembered:
+            restore(state.store)
+            self.sent += 1
+            try:
+                answer = send()
+            except ClientError as error:
+                answer = error
+            self._remembered[asked] = (answer, self.now())
+        return self._remembered[asked]
+
+    def now(self) -> State:
+        """The state that S3 is in."""
+        holdings = look()
+        text = repr(holdings)
+        if text not in self._states:
+            self._states[text] = State(holdings=holdings, text=text, store=keep())
+        return self._states[text]
+
+
 class Stopped(BaseException):
     """A run has come to a request that is not its turn."""
 
 
 class Steps:
-    """In a client's place: gives the answers that are known, sends one request more, then stops."""
+    """In a client's place: gives the answers that are known, asks one request more, then stops."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, s3: S3) -> None:
         self._client = client
+        self._s3 = s3
         self._paginators: dict[str, Any] = {}
         self._asked = 0
         self._allowed = 0
         self._answers: list[tuple[str, Any]] = []
+        self._state: State | None = None
 
     def __getattr__(self, name: str) -> Any:
         return partial(self._ask, name)
@@ -62,27 +106,32 @@ class Steps:
         return self._paginators[name]
 
     def run(
-        self, promote: Callable[[], Outcome], answers: tuple[tuple[str, Any], ...]
-    ) -> tuple[tuple[str, Any], Outcome | None]:
-        """One step of a run: the request with its answer, and the outcome (None: it goes on)."""
-        self._answers = list(answers)
+        self, promote: Callable[[], Outcome], answers: tuple[tuple[str, Any], ...], state: State
+    ) -> tuple[tuple[str, Any], State, Outcome | None]:
+        """One step of a run: the request with its answer, the next state, and the outcome if any.
+
+        (Without an outcome the run goes on.)
+        """
+        self._answers, self._state = list(answers), state
         self._asked, self._allowed = 0, len(answers) + 1
         try:
             outcome = promote()
         except Stopped:
             outcome = None
         assert len(self._answers) == self._allowed
-        return self._answers[-1], outcome
+        return self._answers[-1], self._state, outcome
 
     def _ask(self, name: str, **parameters: Any) -> Any:
         number, self._asked = self._asked, self._asked + 1
         if number >= self._allowed:
             raise Stopped
         if number == len(self._answers):
-            try:
-                self._answers.append((name, getattr(self._client, name)(**parameters)))
-            except ClientError as error:
-                self._answers.append((name, error))
+            answer, self._state = self._s3.ask(
+                self._state,
+                repr((name, sorted(parameters.items()))),
+                partial(getattr(self._client, name), **parameters),
+            )
+            self._answers.append((name, answer))
         asked, answer = self._answers[number]
         assert asked == name, "a run depends on something else than its answers"
         if isinstance(answer, ClientError):
@@ -129,8 +178,7 @@ class Moment:
     runs: tuple[Run, ...]
     uploads: tuple[Uploaded, ...]
     arrived: int
-    holdings: Holdings
-    store: Any
+    state: State
     names: dict[str, str]
     path: tuple[str, ...] = ()
 
@@ -148,7 +196,7 @@ class Moment:
             run.said if run.goes_on else (run.outcome, self.died if run.dead else None)
             for run in self.runs
         )
-        meaning = repr((runs, self.arrived, self.called(repr(self.holdings))))
+        meaning = repr((runs, self.arrived, self.called(self.state.text)))
         return hashlib.sha256(meaning.encode()).digest()
 
     def called(self, text: str) -> str:
@@ -164,20 +212,19 @@ class Walk:
 
     scene: Scene
     schedules: dict[bytes, Counter[tuple[int, bool]]] = field(default_factory=dict)
-    steps: int = 0
+    s3: S3 = field(default_factory=S3)
     _settled: set[str] = field(default_factory=set)
     _clients: list[Steps] = field(default_factory=list)
 
     def every_schedule(self) -> Counter[tuple[int, bool]]:
         """How many there are, by how many uploads arrived and whether one of the runs died."""
         with still_clock(self.scene.now), parts_in_turn():
-            self._clients = [Steps(self.scene.world.s3) for _ in self.scene.notices]
+            self._clients = [Steps(self.scene.world.s3, self.s3) for _ in self.scene.notices]
             first = Moment(
                 runs=tuple(Run() for _ in self.scene.notices),
                 uploads=self.scene.uploads,
                 arrived=0,
-                holdings=look(),
-                store=keep(),
+                state=self.s3.now(),
                 names={},
             )
             return self._walk(first)
@@ -214,7 +261,6 @@ class Walk:
                 )
 
     def _step(self, moment: Moment, number: int) -> Moment:
-        restore(moment.store)
         run, scene = moment.runs[number], self.scene
         promoter = replace(scene.world.promoter, s3=self._clients[number])
 
@@ -232,19 +278,17 @@ class Walk:
 
         path = (*moment.path, f"{number} goes on")
         try:
-            answered, outcome = self._clients[number].run(promote, run.answers)
+            answered, state, outcome = self._clients[number].run(promote, run.answers, moment.state)
         except BaseException as error:
             error.add_note("schedule: " + ", ".join(path))
             raise
-        self.steps += 1
-        holdings = look()
-        check(moment.holdings, holdings, uploads=moment.uploads, policy=scene.world.promoter.policy)
+        before, after = moment.state.holdings, state.holdings
+        check(before, after, uploads=moment.uploads, policy=scene.world.promoter.policy)
         label = f"<{number}.{len(run.answers)}>"
         reached = replace(
             moment,
-            holdings=holdings,
-            store=keep(),
-            names=moment.names | dict.fromkeys(_ids(holdings) - _ids(moment.holdings), label),
+            state=state,
+            names=moment.names | dict.fromkeys(_ids(after) - _ids(before), label),
             path=(*moment.path, f"{number}: {answered[0]}"),
         )
         run = Run(
@@ -255,35 +299,35 @@ class Walk:
         return replace(reached, runs=_with(moment.runs, number, run))
 
     def _arrive(self, moment: Moment) -> Moment:
-        restore(moment.store)
         body, at = self.scene.arrivals[moment.arrived]
-        notice = self.scene.world.upload(body, at=at)
+        label = f"<arrival {moment.arrived}>"
+        notice, state = self.s3.ask(
+            moment.state, label, partial(self.scene.world.upload, body, at=at)
+        )
         upload = Uploaded(key=notice.key, body=body, at=at, version_id=notice.version_id)
-        holdings = look()
-        made = dict.fromkeys(_ids(holdings) - _ids(moment.holdings), f"<arrival {moment.arrived}>")
+        made = _ids(state.holdings) - _ids(moment.state.holdings)
         return replace(
             moment,
             uploads=(*moment.uploads, upload),
             arrived=moment.arrived + 1,
-            holdings=holdings,
-            store=keep(),
-            names=moment.names | made,
+            state=state,
+            names=moment.names | dict.fromkeys(made, label),
             path=(*moment.path, "an upload arrives"),
         )
 
     def _settle(self, moment: Moment) -> None:
         """Nobody is at work any more; events come once more, and then nothing is left to do."""
         if not moment.died:
-            assert moment.holdings.unfinished == ()
-        state = moment.called(repr(moment.holdings))
+            assert moment.state.holdings.unfinished == ()
+        state = moment.called(moment.state.text)
         if state in self._settled:
             return
         self._settled.add(state)
-        restore(moment.store)
+        restore(moment.state.store)
         world, policy = self.scene.world, self.scene.world.promoter.policy
         lying = [
             Notice(key=one.name, version_id=real_version(one.version_id))
-            for one in moment.holdings.incoming
+            for one in moment.state.holdings.incoming
         ]
         for notice in {*self.scene.notices, *lying}:
             before = look()

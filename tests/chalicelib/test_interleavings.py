@@ -189,7 +189,7 @@ def test_no_interleaving_breaks_a_promise(
         counted = walk.every_schedule()
     print(  # noqa: T201 - what -s shows
         f"{row}: {counted.total():,} schedules of {len(walk.schedules):,} moments, "
-        f"{walk.steps:,} requests sent"
+        f"{walk.s3.sent:,} requests sent"
     )
     assert Schedules.of(counted) == row.schedules
 
