@@ -12,6 +12,8 @@ import admin.deployed
 import admin.stage_files
 import localcloud.deployment
 from admin.account import Account, local_account
+from admin.check import check
+from admin.finding import Report
 from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
@@ -88,7 +90,10 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
-        yield Live(cloud, project, packages)
+        live = Live(cloud, project, packages)
+        yield live
+        # Each check of a test finds what the test before has not mended, and this one the last.
+        assert check(live.account, live.stage, POLICY, tell=lambda _: None) == Report()
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from admin.stage import Stage
 from localcloud.cloud import Cloud
 from tests.project import stage_named
 
-Weaken = Callable[["Live"], object]
+Weaken = Callable[["Live"], Any]
 Table = dict[str, tuple[Weaken, str]]
+DEPLOY = "make deploy STAGE=dev"
 HARMLESS = json.dumps(
     {
         "Version": "2012-10-17",
@@ -51,17 +52,17 @@ class Live:
         for command in remedy.split(" && "):
             self._run(shlex.split(command))
 
-    def weaken_and_mend(self, weaken: Weaken, sentence: str) -> None:
-        """Weaken the stage: exactly that is found, and its own remedy mends it."""
-        weaken(self)
+    def remedy_of(self, sentence: str) -> str:
+        """The remedy of what the sentence says, which must be the only finding there is.
+
+        So whatever was weakened before must have been mended.
+        """
         result = self.check("--json")
         assert result.exit_code == 1, result.output
         [found] = json.loads(result.stdout)["findings"]
         assert sentence in found["what"]
         assert found["why"].endswith(".")
-        self.mend(found["remedy"])
-        mended = self.check()
-        assert mended.exit_code == 0, mended.output
+        return str(found["remedy"])
 
     def _run(self, command: list[str]) -> None:
         match command:

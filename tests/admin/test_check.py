@@ -368,7 +368,9 @@ def _a_group_may(living: Live) -> None:
 def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
 ) -> None:
-    living.weaken_and_mend(*WEAKENED[name])
+    weaken, sentence = WEAKENED[name]
+    weaken(living)
+    living.mend(living.remedy_of(sentence))
 
 
 @pytest.mark.parametrize(

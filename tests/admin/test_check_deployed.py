@@ -1,4 +1,8 @@
-"""What is deployed is weakened in every way: found, named, and mended by its own remedy."""
+"""What is deployed is weakened in every way: found, named, and mended by its own remedy.
+
+Where that is to deploy anew, the test puts things back itself, as deploying takes long; at the end
+everything of that kind is weakened at once, and deployed over.
+"""
 
 import base64
 import gzip
@@ -10,6 +14,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +22,16 @@ import pytest
 
 from admin.account import AccountError
 from admin.bundle import differences
-from tests.admin.living import HARMLESS, Live, Table, table_of
+from tests.admin.living import DEPLOY, HARMLESS, Live, Table, table_of
 
 FUNCTION = "immutable-backups-dev-promote"
 Change = Callable[[bytes], bytes | None]
+PutBack = Callable[[], object]
 WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
+# Mended by deploying anew; what weakens returns what puts it back.
+DEPLOYED_OVER: Table = {}
+deployed_over = table_of(DEPLOYED_OVER)
 
 
 @weakened(f"{FUNCTION} is not deployed")
@@ -30,19 +39,35 @@ def _no_function(living: Live) -> None:
     living.client("lambda").delete_function(FunctionName=FUNCTION)
 
 
-@weakened("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
-def _another_environment(living: Live) -> None:
-    living.client("lambda").update_function_configuration(
-        FunctionName=FUNCTION,
-        Environment={"Variables": {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}},
-    )
+# What a function's configuration is without these.
+UNSET: dict[str, Any] = {"Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
 
 
-def change_bundle(living: Live, member: str, change: Change) -> None:
-    change_bundle_members(living, {member: change})
+def configure(living: Live, **changes: Any) -> PutBack:
+    client = living.client("lambda")
+    before = client.get_function_configuration(FunctionName=FUNCTION)
+    update = partial(client.update_function_configuration, FunctionName=FUNCTION)
+    update(**changes)
+    return lambda: update(**{name: before.get(name) or UNSET[name] for name in changes})
 
 
-def change_bundle_members(living: Live, changes: dict[str, Change]) -> None:
+@deployed_over("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
+def _another_environment(living: Live) -> PutBack:
+    elsewhere = {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}
+    return configure(living, Environment={"Variables": elsewhere})
+
+
+def upload_bundle(living: Live, bundle: bytes) -> PutBack:
+    upload = partial(living.client("lambda").update_function_code, FunctionName=FUNCTION)
+    upload(ZipFile=bundle)
+    return partial(upload, ZipFile=bundle_of(living))
+
+
+def change_bundle(living: Live, member: str, change: Change) -> PutBack:
+    return change_bundle_members(living, {member: change})
+
+
+def change_bundle_members(living: Live, changes: dict[str, Change]) -> PutBack:
     out = io.BytesIO()
     before = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
     with zipfile.ZipFile(out, "w") as after:
@@ -50,17 +75,17 @@ def change_bundle_members(living: Live, changes: dict[str, Change]) -> None:
             content = changes.get(name, bytes)(before.read(name))
             if content is not None:
                 after.writestr(name, content)
-    living.client("lambda").update_function_code(FunctionName=FUNCTION, ZipFile=out.getvalue())
+    return upload_bundle(living, out.getvalue())
 
 
-@weakened("is not that of this clone: chalicelib/policy.toml")
-def _a_bundle_of_an_older_policy(living: Live) -> None:
-    change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
+@deployed_over("is not that of this clone: chalicelib/policy.toml")
+def _a_bundle_of_an_older_policy(living: Live) -> PutBack:
+    return change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
 
 
-@weakened("is not that of this clone: chalicelib/copying.py")
-def _a_bundle_without_a_module(living: Live) -> None:
-    change_bundle(living, "chalicelib/copying.py", lambda _: None)
+@deployed_over("is not that of this clone: chalicelib/copying.py")
+def _a_bundle_without_a_module(living: Live) -> PutBack:
+    return change_bundle(living, "chalicelib/copying.py", lambda _: None)
 
 
 def _forget(argument: str) -> Callable[[bytes], bytes]:
@@ -72,21 +97,25 @@ def _forget(argument: str) -> Callable[[bytes], bytes]:
     return change
 
 
-@weakened(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
-def _a_bundle_with_an_old_boto3(living: Live) -> None:
-    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", _forget("IfNoneMatch"))
+MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 
 
-@weakened("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
-def _a_bundle_without_boto3(living: Live) -> None:
-    change_bundle(living, "botocore/data/s3/2006-03-01/service-2.json.gz", lambda _: None)
+@deployed_over(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
+def _a_bundle_with_an_old_boto3(living: Live) -> PutBack:
+    return change_bundle(living, MODEL, _forget("IfNoneMatch"))
 
 
-@weakened(f"{FUNCTION} has not the policy that your policy says")
-def _a_role_s_policy_widened(living: Live) -> None:
-    living.client("iam").put_role_policy(
-        RoleName=FUNCTION, PolicyName=FUNCTION, PolicyDocument=HARMLESS
-    )
+@deployed_over("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
+def _a_bundle_without_boto3(living: Live) -> PutBack:
+    return change_bundle(living, MODEL, lambda _: None)
+
+
+@deployed_over(f"{FUNCTION} has not the policy that your policy says")
+def _a_role_s_policy_widened(living: Live) -> PutBack:
+    iam, policy = living.client("iam"), {"RoleName": FUNCTION, "PolicyName": FUNCTION}
+    before = json.dumps(iam.get_role_policy(**policy)["PolicyDocument"])
+    iam.put_role_policy(**policy, PolicyDocument=HARMLESS)
+    return partial(iam.put_role_policy, **policy, PolicyDocument=before)
 
 
 @weakened(f"{FUNCTION} has the policy more, which is not ours")
@@ -116,11 +145,12 @@ def _a_role_for_others(living: Live) -> None:
     )
 
 
-@weakened(f"S3 may not invoke {FUNCTION} for backups1")
-def _s3_may_not_invoke(living: Live) -> None:
+@deployed_over(f"S3 may not invoke {FUNCTION} for backups1")
+def _s3_may_not_invoke(living: Live) -> PutBack:
     client = living.client("lambda")
     [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
     client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
+    return partial(allow_s3, living, StatementId=one["Sid"], SourceAccount="123456789012")
 
 
 @weakened("210987654321")
@@ -128,26 +158,29 @@ def _a_stranger_may_invoke(living: Live) -> None:
     allow(living, "210987654321")
 
 
-@weakened("backups1 does not tell the function of uploads")
-def _no_notification(living: Live) -> None:
-    living.client("s3").put_bucket_notification_configuration(
-        Bucket="backups1", NotificationConfiguration={}
-    )
-
-
-@weakened("backups1 does not tell the function of uploads")
-def _a_notification_of_some_keys_only(living: Live) -> None:
+def notify(living: Live, **configuration: Any) -> PutBack:
     s3 = living.client("s3")
-    answer = s3.get_bucket_notification_configuration(Bucket="backups1")
-    [one] = answer["LambdaFunctionConfigurations"]
-    one["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "web1/"}]}}
-    s3.put_bucket_notification_configuration(
-        Bucket="backups1", NotificationConfiguration={"LambdaFunctionConfigurations": [one]}
-    )
+    put = partial(s3.put_bucket_notification_configuration, Bucket="backups1")
+    before = s3.get_bucket_notification_configuration(Bucket="backups1")
+    del before["ResponseMetadata"]
+    put(NotificationConfiguration=configuration)
+    return partial(put, NotificationConfiguration=before)
 
 
-def configure(living: Live, **changes: Any) -> None:
-    living.client("lambda").update_function_configuration(FunctionName=FUNCTION, **changes)
+@deployed_over("backups1 does not tell the function of uploads")
+def _no_notification(living: Live) -> PutBack:
+    return notify(living)
+
+
+@deployed_over("backups1 does not tell the function of uploads")
+def _a_notification_of_some_keys_only(living: Live) -> PutBack:
+    function = living.client("lambda").get_function_configuration(FunctionName=FUNCTION)
+    some = {
+        "LambdaFunctionArn": function["FunctionArn"],
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "web1/"}]}},
+    }
+    return notify(living, LambdaFunctionConfigurations=[some])
 
 
 OTHER_KEY = "arn:aws:kms:us-east-1:210987654321:key/1234"
@@ -156,17 +189,20 @@ OTHER_FILES = {
     "Arn": "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-1",
     "LocalMountPath": "/mnt/x",
 }
-CONFIGURATIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "handler": (
-        {"Handler": "sitecustomize.promote"},
-        'is "sitecustomize.promote", and should be "app.promote"',
-    ),
+Configurations = dict[str, tuple[dict[str, Any], str]]
+DEPLOYED: Configurations = {
     "runtime": ({"Runtime": "python3.9"}, "The Runtime of"),
     "timeout": ({"Timeout": 3}, f"The Timeout of {FUNCTION} is 3, and 900 would be deployed"),
     "memory": ({"MemorySize": 128}, f"The MemorySize of {FUNCTION} is 128, and 1024 would"),
     "role": ({"Role": "arn:aws:iam::123456789012:role/other"}, "role/other, and arn:aws:iam::"),
     "network": ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}}, "SubnetIds"),
     "firewall": ({"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": ["sg-1"]}}, "SecurityGroup"),
+}
+NOT_DEPLOYED: Configurations = {
+    "handler": (
+        {"Handler": "sitecustomize.promote"},
+        'is "sitecustomize.promote", and should be "app.promote"',
+    ),
     "key": ({"KMSKeyArn": OTHER_KEY}, f'The KMSKeyArn of {FUNCTION} is "{OTHER_KEY}"'),
     "dead letters": (
         {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:210987654321:x"}},
@@ -175,19 +211,20 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], str]] = {
     "files": ({"FileSystemConfigs": [OTHER_FILES]}, "The FileSystemConfigs of"),
     "log": ({"LoggingConfig": OTHER_LOG}, "The LoggingConfig of"),
 }
-for what, (changes, sentence) in CONFIGURATIONS.items():
-    WEAKENED[f"another {what}"] = (
-        lambda living, changes=changes: configure(living, **changes),  # type: ignore[misc]
-        sentence,
-    )
+for rows, configurations in ((DEPLOYED_OVER, DEPLOYED), (WEAKENED, NOT_DEPLOYED)):
+    for what, (changes, sentence) in configurations.items():
+        rows[f"another {what}"] = (
+            lambda living, changes=changes: configure(living, **changes),  # type: ignore[misc]
+            sentence,
+        )
 
 
-@weakened("The Layers of")
-def _a_layer(living: Live) -> None:
+@deployed_over("The Layers of")
+def _a_layer(living: Live) -> PutBack:
     layer = living.client("lambda").publish_layer_version(
         LayerName="more", Content={"ZipFile": bundle_of(living)}
     )
-    configure(living, Layers=[layer["LayerVersionArn"]])
+    return configure(living, Layers=[layer["LayerVersionArn"]])
 
 
 @weakened(f"The reserved concurrency of {FUNCTION} is 0, and none in .chalice/config.json")
@@ -225,11 +262,9 @@ def with_member(bundle: bytes, name: str) -> bytes:
     return out.getvalue()
 
 
-@weakened("is not that of this clone: sitecustomize.py")
-def _a_module_that_python_runs_first(living: Live) -> None:
-    living.client("lambda").update_function_code(
-        FunctionName=FUNCTION, ZipFile=with_member(bundle_of(living), "sitecustomize.py")
-    )
+@deployed_over("is not that of this clone: sitecustomize.py")
+def _a_module_that_python_runs_first(living: Live) -> PutBack:
+    return upload_bundle(living, with_member(bundle_of(living), "sitecustomize.py"))
 
 
 @pytest.mark.parametrize(
@@ -260,18 +295,18 @@ def test_packages_other_than_those_installed_here_cannot_be_compared(
         differences(bundle, tmp_path)
 
 
-@weakened("is not that of this clone: botocore/__init__.py")
-def _a_package_that_was_tampered_with(living: Live) -> None:
-    change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
+@deployed_over("is not that of this clone: botocore/__init__.py")
+def _a_package_that_was_tampered_with(living: Live) -> PutBack:
+    return change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
 
 
-@weakened("is not that of this clone: chalice/app.py")
-def _a_chalice_that_was_tampered_with(living: Live) -> None:
-    change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
+@deployed_over("is not that of this clone: chalice/app.py")
+def _a_chalice_that_was_tampered_with(living: Live) -> PutBack:
+    return change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
 
 
-@weakened("is not that of this clone: botocore/__init__.py")
-def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> None:
+@deployed_over("is not that of this clone: botocore/__init__.py")
+def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutBack:
     [zipped] = living.packages.glob("*-python*.zip")
     [record] = [
         one
@@ -281,7 +316,7 @@ def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> None
     new = b"import os"
     digest = base64.urlsafe_b64encode(hashlib.sha256(new).digest()).rstrip(b"=")
     line = b"botocore/__init__.py,sha256=%s,%d" % (digest, len(new))
-    change_bundle_members(
+    return change_bundle_members(
         living,
         {
             "botocore/__init__.py": lambda _: new,
@@ -311,13 +346,8 @@ def allow_s3(living: Live, **more: str) -> None:
 
 
 def allow(living: Live, principal: str, **more: str) -> None:
-    living.client("lambda").add_permission(
-        FunctionName=FUNCTION,
-        StatementId="loose",
-        Action="lambda:InvokeFunction",
-        Principal=principal,
-        **more,
-    )
+    permission = {"StatementId": "loose", "Action": "lambda:InvokeFunction", **more}
+    living.client("lambda").add_permission(FunctionName=FUNCTION, Principal=principal, **permission)
 
 
 @weakened(f'"210987654321" may invoke {FUNCTION}:1')
@@ -375,4 +405,24 @@ def _an_image_instead_of_a_bundle(living: Live) -> None:
 def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
 ) -> None:
-    living.weaken_and_mend(*WEAKENED[name])
+    weaken, sentence = WEAKENED[name]
+    weaken(living)
+    living.mend(living.remedy_of(sentence))
+
+
+@pytest.mark.parametrize("name", DEPLOYED_OVER)
+def test_what_a_deployment_mends_is_found_and_named(living: Live, name: str) -> None:
+    weaken, sentence = DEPLOYED_OVER[name]
+    put_back = weaken(living)
+    assert living.remedy_of(sentence) == DEPLOY
+    put_back()
+
+
+@pytest.mark.parametrize("rows", [[*DEPLOYED_OVER], [*reversed(DEPLOYED_OVER)]], ids=["", "back"])
+def test_one_deployment_mends_all_that_it_should(living: Live, rows: list[str]) -> None:
+    """In both orders: of the weakenings of one thing, the last one stands."""
+    for name in rows:
+        weaken, _ = DEPLOYED_OVER[name]
+        weaken(living)
+    living.mend(DEPLOY)
+    assert living.check().exit_code == 0
