@@ -11,7 +11,7 @@ from admin.finding import Remedies, Report
 from admin.live_buckets import Entry
 from admin.principals import check_principals
 from admin.server_users import check_server_users
-from admin.setting import Kind, Setting, Wishes
+from admin.setting import Kind, Setting
 from admin.setup import Step, make_plan
 from admin.stage import FUNCTIONS, Stage
 from admin.stage_files import changes, stage_files
@@ -31,8 +31,9 @@ def check(
     line before each part of the work.
     """
     report = Report()
-    wishes = Wishes(lock=stage.lock)
-    settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
+    settings = desired_settings(
+        policy, stage, stage.wishes, account=account.id, region=account.region
+    )
     remedies = Remedies(account=account, stage=stage)
     tell(f"Comparing {len(settings)} settings ...")
     _check_settings(report, account, stage, settings, remedies)
@@ -83,6 +84,8 @@ def _difference(step: Step) -> str:
     match actual:
         case None:
             return "there is nothing"
+        case _ if want is None:
+            return "it is still there"
         case str():
             return f"it is {actual}"
         case list():

@@ -33,7 +33,7 @@ def show_check(
     with report.seeing("the sizes of what is stored"):
         vault = stage.settings.vault_bucket
         stored = absent_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
-        worst = worst_case(policy, stored or {})
+        worst = worst_case(policy, stage.incoming_alarm, stored or {})
     if as_json:
         click.echo(json.dumps(_as_data(report, worst), indent=2))
     else:

@@ -16,7 +16,16 @@ from admin.check_command import show_check
 from admin.credentials import end_access, remove_old_key, show_new_key
 from admin.drill_command import rehearse
 from admin.exit_status import ExitStatus
-from admin.options import Moment, lock_wished, of_a_lock, of_a_stage, of_a_vault, of_an_account
+from admin.options import (
+    Moment,
+    incoming_alarm_wished,
+    lock_wished,
+    of_a_lock,
+    of_a_stage,
+    of_a_vault,
+    of_an_account,
+    of_an_incoming_alarm,
+)
 from admin.server_keys import CredentialsError
 from admin.setting import Wishes
 from admin.setup_command import SetupRefused, set_up
@@ -104,6 +113,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @of_a_vault
 @of_a_lock
+@of_an_incoming_alarm
 @click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
 @click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
 def setup(
@@ -112,6 +122,8 @@ def setup(
     yes: bool,
     lock: str | None,
     lock_days: int | None,
+    alarm_bytes: int | None,
+    alarm_versions: int | None,
     alert_email: str | None,
     allow_shorter: bool,
     **where: Any,
@@ -124,12 +136,18 @@ def setup(
     if lock == "none" and lock_days:
         raise click.UsageError("--lock none has no days; leave out --lock-days")
     with _opened(**where) as (account, stage, rules):
-        wished = lock_wished(stage, lock=lock, lock_days=lock_days)
+        wishes = Wishes(
+            lock=lock_wished(stage, lock=lock, lock_days=lock_days),
+            alert_email=alert_email,
+            incoming_alarm=incoming_alarm_wished(
+                stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
+            ),
+        )
         set_up(
             account,
             stage,
             rules,
-            Wishes(lock=wished, alert_email=alert_email),
+            wishes,
             lock_named=bool(lock or lock_days),
             apply=apply,
             yes=yes,

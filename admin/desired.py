@@ -34,13 +34,13 @@ def desired_settings(
         *_vault(policy, stage, wishes, account=account, region=region),
         *_servers(policy, stage),
         *alerts(stage, wishes, topic),
-        *functions(stage, topic),
+        *functions(stage),
     )
 
 
 def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
     bucket = stage.settings.incoming_bucket
-    days = _days(policy)
+    days, looked_at = _days(policy), upload_days(policy)
     yield Setting(
         kind=Kind.BUCKET,
         target=bucket,
@@ -54,12 +54,25 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
         target=bucket,
         want=[
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
-            _rule("forgotten", Expiration={"Days": days + DAYS_TO_LOOK}),
-            _rule("superseded", NoncurrentVersionExpiration={"NoncurrentDays": days}),
+            _rule("forgotten", Expiration={"Days": looked_at}),
+            _rule("superseded", NoncurrentVersionExpiration={"NoncurrentDays": looked_at}),
+            # A rule of its own: S3 takes it together with no number of days.
+            _rule("markers", Expiration={"ExpiredObjectDeleteMarker": True}),
         ],
-        says=f"{bucket} drops unfinished uploads after {days} days and others after "
-        f"{days + DAYS_TO_LOOK}",
-        why="What was never promoted would be kept, and paid for, for ever.",
+        says=f"{bucket} drops unfinished uploads after {days} days, others {looked_at} days after "
+        f"their upload, and those that a later one has superseded {looked_at} days after that",
+        why="What was never promoted would be kept, and paid for, for ever. So it is for "
+        f"{2 * looked_at} days at most, and the day or two that S3 takes for it.",
+    )
+    # Behind the lifecycle: from the first one on, versions have an end.
+    yield Setting(
+        kind=Kind.VERSIONING,
+        target=bucket,
+        want="Enabled",
+        says=f"{bucket} keeps every version of an upload",
+        why="An upload that waits is not lost to the next one. Where a bucket never had versions, "
+        "S3 may need 15 minutes to begin: let uploads wait that long. A flood of uploads is kept, "
+        f"too, each for up to {2 * looked_at} days: the last line below says what that costs.",
     )
     yield Setting(
         kind=Kind.BUCKET_POLICY,
@@ -126,7 +139,7 @@ def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     days = _days(policy)
     rules = [
         _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
-        *_expiring("drill", days=days + DAYS_TO_LOOK, which=REHEARSALS),
+        *_expiring("drill", days=upload_days(policy), which=REHEARSALS),
     ]
     if policy.archive:
         transition = {"Days": policy.archive.after_days, "StorageClass": policy.archive.to}
@@ -193,6 +206,13 @@ def _rule(name: str, which: dict[str, str] = EVERYTHING, **action: Any) -> dict[
     }
 
 
+def upload_days(policy: Policy) -> int:
+    """For how many days an upload is kept that is not promoted: once as the newest of its key, and
+    once more if another one supersedes it in the end.
+    """
+    return _days(policy) + DAYS_TO_LOOK
+
+
 def _days(policy: Policy) -> int:
     """For how long uploads are accepted, in S3's unit: whole days, and rather one more."""
     return math.ceil(policy.accept_within / timedelta(days=1))
@@ -205,4 +225,4 @@ def _keeping(policy: Policy) -> str:
         else ""
     )
     ends = f"expires them after {policy.keep_days} days" if policy.keep_days else "expires none"
-    return f"{moves}{ends}; rehearsals go after {_days(policy) + DAYS_TO_LOOK} days"
+    return f"{moves}{ends}; rehearsals go after {upload_days(policy)} days"

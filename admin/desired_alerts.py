@@ -1,20 +1,64 @@
-"""Who is told of what: the alert topic, its alarms, and what Lambda does with a failure."""
+"""Who is told of what: the alert topic and its alarms; and what Lambda does with a failure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from admin.setting import Kind, Setting, Wishes
+from admin.setting import IncomingAlarm, Kind, Setting, Wishes
 from admin.stage import FUNCTIONS, Stage
-from chalicelib.record import NAMESPACE, SERVICE
+from chalicelib.record import NAMESPACE
 
-# S3 counts a bucket's bytes once a day (S3 user guide, "Amazon S3 daily storage metrics").
-A_DAY = 86_400
-# More than this in incoming, in bytes, and somebody should look: it is emptied as it fills.
-INCOMING_ALARM_BYTES = 1024**4
-# Seconds. Lambda keeps no event longer, and no shorter unless it is told to.
+AN_HOUR = 3_600  # seconds
+BETWEEN_SWEEPS = 900  # seconds
+# What is counted rings at once, and is over only when so many hours were quiet: something that
+# fails every hour, or now and then, is told once.
+QUIET_HOURS = 6
+# Of the settings of asynchronous invocation, in seconds: what Lambda does unless it is told.
 LONGEST_EVENT_AGE = 21_600
-# They invoke themselves, until all is copied.
-END_THEIR_OWN_CHAIN = ("promote",)
+RETRIES = 2
+# Alarms that earlier versions made, by the end of their names.
+RETIRED = ("incoming-size",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trouble:
+    """A metric of Lambda's, and how much of it within an hour somebody should know of."""
+
+    name: str
+    metric: str
+    at_least: int
+    says: str
+    why: str
+
+
+TROUBLES = (
+    _Trouble(
+        name="errors",
+        metric="Errors",
+        # As often as Lambda tries one event: a try that succeeds later is no news.
+        at_least=1 + RETRIES,
+        says="an alarm rings when {function} fails three times within an hour",
+        why="Lambda tries three times and then forgets; what waits is left to the next sweep.",
+    ),
+    _Trouble(
+        name="throttles",
+        metric="Throttles",
+        # Uploads of many servers at the full hour wait for each other some seconds, and are tried
+        # a few times each. An event that cannot run is tried twenty times in its first hour, and
+        # the sweep brings it again every quarter of it.
+        at_least=60,
+        says="an alarm rings when Lambda holds {function} back 60 times within an hour",
+        why="Its concurrency is used up, or somebody has set it to 0.",
+    ),
+    _Trouble(
+        name="dropped",
+        metric="AsyncEventsDropped",
+        at_least=1,
+        says="an alarm rings when Lambda drops an event of {function}",
+        why="It was tried in vain, or could not run for six hours; the next sweep has to make up "
+        "for it.",
+    ),
+)
 
 
 def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
@@ -33,89 +77,181 @@ def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
             says=f"{wishes.alert_email} gets the alerts",
             why="A topic that nobody reads tells nobody.",
         )
+    yield from _of_uploads(stage, topic)
+    yield from _of_lambda(stage, topic)
+    yield from _of_incoming(stage, wishes.incoming_alarm, topic)
+    for name in RETIRED:
+        yield Setting(
+            kind=Kind.ALARM,
+            target=f"{stage.topic}-{name}",
+            want=None,
+            says=f"the alarm {stage.topic}-{name} of an earlier version is gone",
+            why="Another alarm watches that now; this one would ring beside it.",
+        )
+
+
+def functions(stage: Stage) -> Iterator[Setting]:
+    for function in FUNCTIONS:
+        name = stage.function_name(function)
+        yield Setting(
+            kind=Kind.ASYNCHRONOUS,
+            target=name,
+            want={
+                "retries": RETRIES,
+                "give_up_after_seconds": LONGEST_EVENT_AGE,
+                "on_success": None,
+                "on_failure": None,
+            },
+            says=f"{function} is tried three times, and its events go nowhere else",
+            why="The alarms tell of failures, and the sweep makes up for them.",
+            waits_for=name,
+        )
+        yield Setting(
+            kind=Kind.RECURSION,
+            target=name,
+            want="Terminate",
+            says=f"Lambda stops {function} if it should ever run in a loop",
+            why="Nothing here invokes itself; whatever did would cost money without end.",
+            waits_for=name,
+        )
+
+
+def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
+    """The oldest upload that waits, and what came of others.
+
+    A plain alarm looks further back than it says while data are missing, and would tell of a dead
+    sweep after more than an hour. FILL tells as soon as two quarters of an hour have no pass in
+    them; it fills nothing into a metric that has no data at all, so missing data breach, too.
+    """
+    oldest = {
+        "Metric": _own(stage, "OldestWaitingSeconds"),
+        "Period": BETWEEN_SWEEPS,
+        "Stat": "Maximum",
+    }
+    yield _alarm(
+        stage,
+        topic,
+        name="waiting",
+        says="an alarm rings when an upload has waited for an hour, or no sweep was made for half "
+        "of one",
+        why="A backup that waits is not safe yet, and only the sweep sees it.",
+        waits_for=stage.function_name("sweep"),
+        Metrics=[
+            {"Id": "oldest", "MetricStat": oldest, "ReturnData": False},
+            {
+                "Id": "or_no_sweep",
+                "Expression": f"FILL(oldest, {AN_HOUR})",
+                "Label": "Seconds that the oldest upload has waited; 3600 without a sweep",
+                "ReturnData": True,
+            },
+        ],
+        EvaluationPeriods=2,
+        DatapointsToAlarm=2,
+        Threshold=float(AN_HOUR),
+        TreatMissingData="breaching",
+    )
     for outcome, why in (
         ("Contested", "An upload for a slot that is taken: a mistake, or somebody else's."),
         ("Rejected", "An upload that can never be promoted is a backup that is missing."),
     ):
-        yield _alarm(
+        yield _counting(
             stage,
             topic,
             name=outcome.lower(),
+            at_least=1,
             says=f"an alarm rings when uploads are {outcome.lower()}",
             why=why,
-            Namespace=NAMESPACE,
-            MetricName=outcome,
-            Dimensions=[{"Name": "service", "Value": SERVICE}],
+            **_own(stage, outcome),
         )
+
+
+def _of_lambda(stage: Stage, topic: str) -> Iterator[Setting]:
     for function in FUNCTIONS:
+        for trouble in TROUBLES:
+            yield _counting(
+                stage,
+                topic,
+                name=f"{function}-{trouble.name}",
+                at_least=trouble.at_least,
+                says=trouble.says.format(function=function),
+                why=trouble.why,
+                Namespace="AWS/Lambda",
+                MetricName=trouble.metric,
+                Dimensions=[{"Name": "FunctionName", "Value": stage.function_name(function)}],
+            )
+
+
+def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Setting]:
+    for name, limit in (("bytes", alarm.bytes), ("versions", alarm.versions)):
         yield _alarm(
             stage,
             topic,
-            name=f"{function}-errors",
-            says=f"an alarm rings when {function} fails",
-            why="Lambda tries three times and then forgets.",
-            Namespace="AWS/Lambda",
-            MetricName="Errors",
-            Dimensions=[{"Name": "FunctionName", "Value": stage.function_name(function)}],
+            name=f"incoming-{name}",
+            says=f"an alarm rings when incoming holds {limit:,} {name} of uploads or more",
+            why="What fills incoming is not promoted, or should not be there; each version is kept "
+            f"and paid for. --alarm-{name} of backups setup changes the number.",
+            **_own(stage, f"Incoming{name.capitalize()}"),
+            Statistic="Maximum",
+            Period=AN_HOUR,
+            EvaluationPeriods=QUIET_HOURS,
+            DatapointsToAlarm=1,
+            Threshold=float(limit),
+            # Without a sweep nobody knows: it is then as it was last seen.
+            TreatMissingData="ignore",
         )
-    yield _alarm(
+
+
+def _counting(
+    stage: Stage, topic: str, *, name: str, at_least: int, says: str, why: str, **metric: Any
+) -> Setting:
+    """An alarm on a sum over an hour. Where nothing was counted there are no data, and no harm."""
+    return _alarm(
         stage,
         topic,
-        name="incoming-size",
-        says="an alarm rings when incoming holds more than 1 TiB",
-        why="What fills incoming is not promoted, or should not be there.",
-        Namespace="AWS/S3",
-        MetricName="BucketSizeBytes",
-        Dimensions=[
-            {"Name": "BucketName", "Value": stage.settings.incoming_bucket},
-            {"Name": "StorageType", "Value": "StandardStorage"},
-        ],
-        Statistic="Maximum",
-        Period=A_DAY,
-        Threshold=float(INCOMING_ALARM_BYTES),
+        name=name,
+        says=says,
+        why=why,
+        **metric,
+        Statistic="Sum",
+        Period=AN_HOUR,
+        EvaluationPeriods=QUIET_HOURS,
+        DatapointsToAlarm=1,
+        Threshold=float(at_least),
+        TreatMissingData="notBreaching",
     )
 
 
-def functions(stage: Stage, topic: str) -> Iterator[Setting]:
-    for function in FUNCTIONS:
-        yield Setting(
-            kind=Kind.ASYNCHRONOUS,
-            target=stage.function_name(function),
-            want={
-                "retries": 2,
-                "on_failure": topic,
-                "give_up_after_seconds": LONGEST_EVENT_AGE,
-            },
-            says=f"{function} is tried three times, and then somebody is told",
-            why="An event that is given up in silence is a backup that stays behind.",
-            waits=True,
-        )
-    for function in END_THEIR_OWN_CHAIN:
-        yield Setting(
-            kind=Kind.RECURSION,
-            target=stage.function_name(function),
-            want="Allow",
-            says=f"{function} may go on in a run of its own as often as it takes",
-            why="Lambda would stop the copy of a large backup after 16 runs.",
-            waits=True,
-        )
-
-
-def _alarm(stage: Stage, topic: str, *, name: str, says: str, why: str, **metric: Any) -> Setting:
+def _alarm(
+    stage: Stage,
+    topic: str,
+    *,
+    name: str,
+    says: str,
+    why: str,
+    waits_for: str | None = None,
+    **want: Any,
+) -> Setting:
     return Setting(
         kind=Kind.ALARM,
         target=f"{stage.topic}-{name}",
         want={
-            "Statistic": "Sum",
-            "Period": 300,
-            "EvaluationPeriods": 1,
-            "Threshold": 0.0,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "TreatMissingData": "notBreaching",
+            "AlarmDescription": why,  # which the mail has
+            **want,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "AlarmActions": [topic],
+            "OKActions": [topic],
             "ActionsEnabled": True,
-            **metric,
         },
         says=says,
         why=why,
+        waits_for=waits_for,
     )
+
+
+def _own(stage: Stage, name: str) -> dict[str, Any]:
+    """A metric that the functions of this stage write."""
+    return {
+        "Namespace": NAMESPACE,
+        "MetricName": name,
+        "Dimensions": [{"Name": "service", "Value": stage.service}],
+    }

@@ -9,18 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import click
-from botocore.exceptions import ClientError
-
 from admin import live_buckets as buckets
 from admin.account import Account, absent_if
-from admin.desired_alerts import LONGEST_EVENT_AGE
-from admin.patience import Patience
+from admin.desired_alerts import LONGEST_EVENT_AGE, RETRIES
 from admin.setting import Kind, Setting
 
 POLICY_NAME = "uploads"
-# Seconds. What a new role may do is known everywhere in IAM after some of them.
-IAM_PATIENCE = 60.0
 
 Read = Callable[[Account, Setting], Any]
 Write = Callable[[Account, Setting], None]
@@ -119,46 +113,18 @@ def _read_asynchronous(account: Account, setting: Setting) -> Any:
             FunctionName=setting.target
         ),
     )
-    if answer is None:
-        return None
-    failure = answer.get("DestinationConfig", {}).get("OnFailure", {})
+    said: dict[str, Any] = answer or {}  # what is not said is as Lambda has it by default
+    destinations = said.get("DestinationConfig", {})
     return {
-        "retries": answer.get("MaximumRetryAttempts", 2),
-        "on_failure": failure.get("Destination"),
-        "give_up_after_seconds": answer.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
+        "retries": said.get("MaximumRetryAttempts", RETRIES),
+        "give_up_after_seconds": said.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
+        "on_success": destinations.get("OnSuccess", {}).get("Destination"),
+        "on_failure": destinations.get("OnFailure", {}).get("Destination"),
     }
 
 
-def _write_asynchronous(account: Account, setting: Setting) -> None:
-    """Lambda asks whether the function's role may reach the destination, and IAM is slow to say."""
-
-    def put() -> None:
-        account.client("lambda").put_function_event_invoke_config(
-            FunctionName=setting.target,
-            MaximumRetryAttempts=setting.want["retries"],
-            MaximumEventAgeInSeconds=setting.want["give_up_after_seconds"],
-            DestinationConfig={"OnFailure": {"Destination": setting.want["on_failure"]}},
-        )
-
-    patience = Patience(seconds=IAM_PATIENCE, tell=lambda line: click.echo(line, err=True))
-    for _ in patience.tries(f"IAM to let the role of {setting.target} publish alerts"):
-        try:
-            put()
-        except ClientError as error:
-            if not _may_not_publish_yet(error):
-                raise
-        else:
-            return
-    put()  # the last word is Lambda's
-
-
-def _may_not_publish_yet(error: ClientError) -> bool:
-    """Whether this is Lambda's answer to a destination that the role may not publish to."""
-    told = error.response["Error"]
-    return (
-        told["Code"] == "InvalidParameterValueException"
-        and "execution role does not have permissions to call Publish" in told["Message"]
-    )
+def _leave_asynchronous_to_lambda(account: Account, setting: Setting) -> None:
+    account.client("lambda").delete_function_event_invoke_config(FunctionName=setting.target)
 
 
 def _read_recursion(account: Account, setting: Setting) -> Any:
@@ -175,12 +141,25 @@ def _write_recursion(account: Account, setting: Setting) -> None:
 def _read_alarm(account: Account, setting: Setting) -> Any:
     answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
     for alarm in answer["MetricAlarms"]:
-        return {name: alarm.get(name) for name in setting.want}
+        return _as_far_as_said(setting.want or {}, alarm)
     return None
 
 
+def _as_far_as_said(want: Any, live: Any) -> Any:
+    """What is live of all that `want` says: CloudWatch adds members of its own."""
+    if isinstance(want, dict) and isinstance(live, dict):
+        return {name: _as_far_as_said(value, live.get(name)) for name, value in want.items()}
+    if isinstance(want, list) and isinstance(live, list) and len(want) == len(live):
+        return [_as_far_as_said(*pair) for pair in zip(want, live, strict=True)]
+    return live
+
+
 def _write_alarm(account: Account, setting: Setting) -> None:
-    account.client("cloudwatch").put_metric_alarm(AlarmName=setting.target, **setting.want)
+    cloudwatch = account.client("cloudwatch")
+    if setting.want is None:
+        cloudwatch.delete_alarms(AlarmNames=[setting.target])
+    else:
+        cloudwatch.put_metric_alarm(AlarmName=setting.target, **setting.want)
 
 
 HANDLERS = {
@@ -195,7 +174,7 @@ HANDLERS = {
     Kind.USER: Handler(_read_user, _write_user),
     Kind.TOPIC: Handler(_read_topic, _make_topic),
     Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
-    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _write_asynchronous),
+    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _leave_asynchronous_to_lambda),
     Kind.RECURSION: Handler(_read_recursion, _write_recursion),
     Kind.ALARM: Handler(_read_alarm, _write_alarm),
 }

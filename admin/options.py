@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, Lock
+from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm, Lock
 from admin.stage import Stage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,3 +87,33 @@ def lock_wished(stage: Stage, *, lock: str | None, lock_days: int | None) -> Loc
         return stage.lock
     chosen = stage.lock or DEFAULT_LOCK
     return Lock(mode=(lock or chosen.mode).upper(), days=lock_days or chosen.days)
+
+
+def of_an_incoming_alarm(command: Command) -> Command:
+    """--alarm-bytes and --alarm-versions."""
+    for option in (
+        click.option(
+            "--alarm-versions",
+            type=click.IntRange(min=1),
+            help="Ring when so many versions of uploads lie in incoming. Default: as chosen "
+            "before, or 10000.",
+        ),
+        click.option(
+            "--alarm-bytes",
+            type=click.IntRange(min=1),
+            help="Ring when so many bytes lie in incoming. Default: as chosen before, or "
+            "1099511627776 (1 TiB).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def incoming_alarm_wished(
+    stage: Stage, *, alarm_bytes: int | None, alarm_versions: int | None
+) -> IncomingAlarm:
+    """When the alarm on incoming shall ring; what is not named is as the stage has it."""
+    chosen = stage.incoming_alarm
+    return IncomingAlarm(
+        bytes=alarm_bytes or chosen.bytes, versions=alarm_versions or chosen.versions
+    )

@@ -31,8 +31,9 @@ class Kind(StrEnum):
 class Setting:
     """One property of the account: what it is about, what it must be, and what would be lost.
 
-    `says` is the property as a sentence, `why` what it is for. What `waits` cannot be set before
-    `chalice deploy` has made the functions.
+    `says` is the property as a sentence, `why` what it is for. What `waits_for` a function (by its
+    name in AWS) cannot be set before `chalice deploy` has made it. Of an alarm, `want` None means
+    that an earlier version made it and that it has to go.
     """
 
     kind: Kind
@@ -40,7 +41,7 @@ class Setting:
     want: Any
     says: str
     why: str
-    waits: bool = False
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,24 @@ DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 
 
 @dataclass(frozen=True, kw_only=True)
+class IncomingAlarm:
+    """From how many bytes, and how many versions of uploads, in incoming on an alarm rings.
+
+    Incoming is emptied as it fills. An outage of a week leaves some thousand uploads of five
+    servers there, which is no flood.
+    """
+
+    bytes: int = 1024**4
+    versions: int = 10_000
+
+
+DEFAULT_INCOMING_ALARM = IncomingAlarm()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wishes:
     """What the administrator decides beyond the policy: the lock (None: none) and who is told."""
 
     lock: Lock | None = DEFAULT_LOCK
     alert_email: str | None = None
+    incoming_alarm: IncomingAlarm = DEFAULT_INCOMING_ALARM

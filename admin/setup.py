@@ -44,7 +44,7 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
     weakens: list[str] = []
     missing: set[str] = set()
     for setting in settings:
-        if setting.waits and not live.function_exists(account, setting.target):
+        if setting.waits_for and not live.function_exists(account, setting.waits_for):
             waiting.append(setting)
             continue
         found = live.Found() if setting.target in missing else live.read(account, setting)

@@ -40,7 +40,7 @@ def set_up(
     """
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
-    files = stage_files(policy, replace(stage, lock=wishes.lock), topic=topic)
+    files = stage_files(policy, replace(stage, lock=wishes.lock, incoming_alarm=wishes.incoming_alarm), topic=topic)
     changed = changes(files)
     plan = make_plan(account, settings, lock_named=lock_named)
 
@@ -48,7 +48,7 @@ def set_up(
     _show(plan, changed.values(), policy)
     vault = stage.settings.vault_bucket
     stored = {} if vault in plan.missing else largest_stored(account, vault, policy)
-    click.echo("\n".join(worst_case(policy, stored)), err=True)
+    click.echo("\n".join(worst_case(policy, wishes.incoming_alarm, stored)), err=True)
     if advice := suggestion(account, stage):
         click.echo(advice, err=True)
     if not plan.steps and not changed:
@@ -71,7 +71,8 @@ def set_up(
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for step in plan.steps:
-        click.echo(f"{'+' if step.actual is None else '~'} {step.setting.says}")
+        sign = "+" if step.actual is None else "-" if step.setting.want is None else "~"
+        click.echo(f"{sign} {step.setting.says}")
         click.echo(f"    {step.setting.why}")
     for diff in diffs:
         click.echo(diff)

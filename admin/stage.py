@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 
 from chalice.config import Config
 
-from admin.setting import DEFAULT_LOCK, LONGEST_LOCK_DAYS, MODES, Lock
+from admin.setting import (
+    DEFAULT_INCOMING_ALARM,
+    DEFAULT_LOCK,
+    LONGEST_LOCK_DAYS,
+    MODES,
+    IncomingAlarm,
+    Lock,
+    Wishes,
+)
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -20,6 +28,8 @@ FUNCTIONS = ("promote", "sweep")
 # What a stage of config.json says of the vault's lock, beside what Chalice reads there. An example:
 # {"mode": "GOVERNANCE", "days": 90}, or "none".
 LOCK = "vault_lock"
+# And of the alarm on what lies in incoming: {"bytes": 1099511627776, "versions": 10000}.
+INCOMING_ALARM = "incoming_alarm"
 
 
 class StageError(ValueError):
@@ -37,6 +47,7 @@ class Stage:
     settings: Settings
     environment: Mapping[str, str]
     lock: Lock | None = DEFAULT_LOCK
+    incoming_alarm: IncomingAlarm = DEFAULT_INCOMING_ALARM
     project: Path = PROJECT
     # The ARNs of those who may be administrators of the vault's account, as its owner knows them.
     administrators: tuple[str, ...] = ()
@@ -44,6 +55,16 @@ class Stage:
     def function_name(self, function: str) -> str:
         """The name that Chalice gives a function, and its role, in AWS."""
         return f"{APP_NAME}-{self.name}-{function}"
+
+    @property
+    def wishes(self) -> Wishes:
+        """What was decided for this stage, as `config.json` has it."""
+        return Wishes(lock=self.lock, incoming_alarm=self.incoming_alarm)
+
+    @property
+    def service(self) -> str:
+        """What tells the metrics of this stage from those of others: `service`, their dimension."""
+        return f"{APP_NAME}-{self.name}"
 
     @property
     def topic(self) -> str:
@@ -77,6 +98,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         settings = Settings.from_environment(environment)
         lock = written_lock(stages[name])
         _refuse_other_policy_files(config, name)
+        incoming_alarm = written_incoming_alarm(stages[name])
     except (SettingsError, StageError) as error:
         raise StageError(f"stage {name}: {error}") from None
     return Stage(
@@ -84,6 +106,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         settings=settings,
         environment=environment,
         lock=lock,
+        incoming_alarm=incoming_alarm,
         project=project,
         administrators=tuple(stages[name].get("administrators", ())),
     )
@@ -154,6 +177,30 @@ def written_lock(stage: Mapping[str, Any]) -> Lock | None:
 def lock_to_write(lock: Lock | None) -> Any:
     """What `written_lock` reads."""
     return {"mode": lock.mode, "days": lock.days} if lock else "none"
+
+
+def written_incoming_alarm(stage: Mapping[str, Any]) -> IncomingAlarm:
+    """When the alarm on incoming rings, as a stage of config.json says, or else by default.
+
+    Raises StageError.
+    """
+    match stage.get(INCOMING_ALARM):
+        case None:
+            return DEFAULT_INCOMING_ALARM
+        case {"bytes": int(size), "versions": int(versions), **others} if (
+            size > 0 and versions > 0 and not others
+        ):
+            return IncomingAlarm(bytes=size, versions=versions)
+        case other:
+            raise StageError(
+                f"{INCOMING_ALARM} is {json.dumps(other)}; write "
+                f"{json.dumps(incoming_alarm_to_write(DEFAULT_INCOMING_ALARM))}, or other numbers"
+            )
+
+
+def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
+    """What `written_incoming_alarm` reads."""
+    return {"bytes": alarm.bytes, "versions": alarm.versions}
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The generated files of a stage in `.chalice/`: IAM policies, the alert topic, and the lock."""
+"""The generated files of a stage in `.chalice/`: IAM policies, and what `setup` was told."""
 
 import difflib
 import json
@@ -11,12 +11,15 @@ from admin.options import of_a_stage
 from admin.permissions import function_policies
 from admin.stage import (
     CONFIG,
+    INCOMING_ALARM,
     LOCK,
     Stage,
     StageError,
+    incoming_alarm_to_write,
     lock_to_write,
     policy_file,
     read_stage,
+    written_incoming_alarm,
     written_lock,
 )
 from chalicelib.policy import Policy
@@ -29,8 +32,8 @@ TOPIC = "ALERT_TOPIC_ARN"
 def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
-    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it. The lock is the
-    one of `stage`, whatever `config.json` has.
+    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it. Lock and alarm
+    are those of `stage`, whatever `config.json` has.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
@@ -42,6 +45,9 @@ def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> di
         is_right = False
     if written_lock(written) != stage.lock:
         written[LOCK] = lock_to_write(stage.lock)
+        is_right = False
+    if written_incoming_alarm(written) != stage.incoming_alarm:
+        written[INCOMING_ALARM] = incoming_alarm_to_write(stage.incoming_alarm)
         is_right = False
     if not is_right:
         files[path] = _text(config)

@@ -1,7 +1,9 @@
 """The worst that an intruder on a server can do, in objects, bytes and dollars."""
 
 from admin.account import Account
+from admin.desired import upload_days
 from admin.live_buckets import each_object
+from admin.setting import IncomingAlarm
 from chalicelib.policy import Policy
 from chalicelib.rules import Rule
 
@@ -14,6 +16,7 @@ PRICES = {
 # In autumn one day has 25 hours.
 SLOTS_A_DAY = {"minute": 25 * 60, "hour": 25, "day": 1, "week": 1, "month": 1, "year": 1}
 GB = 1024**3
+DAYS_A_MONTH = 30
 
 
 def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, int]:
@@ -26,7 +29,7 @@ def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, in
     return largest
 
 
-def worst_case(policy: Policy, stored: dict[str, int]) -> list[str]:
+def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> list[str]:
     """What one server can add at most, as sentences.
 
     `stored` is the largest size seen in the vault of each rule's backups, in bytes, by its upload:
@@ -44,19 +47,26 @@ def worst_case(policy: Policy, stored: dict[str, int]) -> list[str]:
             f", of any size: {', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'} no "
             "max_bytes in the policy, and nothing is stored yet to go by."
         )
-        return lines
+        return [*lines, _flood(policy, alarm)]
     sizes = {rule.upload: rule.max_bytes or stored[rule.upload] for rule in policy.rules}
     each_day = sum(SLOTS_A_DAY[rule.store_as.unit] * sizes[rule.upload] for rule in policy.rules)
     dollars = sum(_dollars(rule, sizes[rule.upload]) for rule in policy.rules)
     by = "max_bytes" if all(rule.max_bytes for rule in policy.rules) else "the largest seen"
     lines[0] += f": {each_day / GB:,.2f} GB (by {by})."
     lines.append(f"Each such day costs ${dollars:,.2f} a month until it expires.")
-    lines.append(
-        f"Incoming holds {sum(sizes.values()) / GB:,.2f} GB of finished uploads of each server; "
-        "unfinished ones are not bounded until they are aborted, "
-        f"{policy.accept_within.days} days after they were begun: an alarm watches its size."
+    return [*lines, _flood(policy, alarm)]
+
+
+def _flood(policy: Policy, alarm: IncomingAlarm) -> str:
+    """What uploads cost that nobody promotes: the only thing here that has no bound."""
+    days = 2 * upload_days(policy)
+    each = 1024 * PRICES["STANDARD"] * days / DAYS_A_MONTH
+    return (
+        f"Incoming keeps every upload that is not promoted for up to {days} days, however many: "
+        f"1,024 GB of them cost ${each:,.2f} in that time. An alarm rings at "
+        f"{alarm.bytes / GB:,.2f} GB, and at {alarm.versions:,} versions. Parts of unfinished "
+        f"uploads are not counted; they go after {policy.accept_within.days} days."
     )
-    return lines
 
 
 def _dollars(rule: Rule, size: int) -> float:

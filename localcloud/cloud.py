@@ -22,7 +22,6 @@ from moto.sts.models import sts_backends
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
 from admin.desired import desired_settings
-from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.stage import read_stage
 from localcloud.authorization import Authorization, Credentials
@@ -237,7 +236,7 @@ class Cloud:
         settings = desired_settings(
             read_policy_of(project_dir),
             place,
-            Wishes(lock=place.lock),
+            place.wishes,
             account=account.id,
             region=account.region,
         )
