@@ -72,7 +72,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
         says=f"{bucket} keeps every version of an upload",
         why="An upload that waits is not lost to the next one. Where a bucket never had versions, "
         "S3 may need 15 minutes to begin: let uploads wait that long. A flood of uploads is kept, "
-        f"too, each for up to {2 * looked_at} days: the last line below says what that costs.",
+        f"too, each for up to {2 * looked_at} days; what that costs is said below.",
     )
     yield Setting(
         kind=Kind.BUCKET_POLICY,

@@ -40,7 +40,8 @@ def set_up(
     """
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
-    files = stage_files(policy, replace(stage, lock=wishes.lock, incoming_alarm=wishes.incoming_alarm), topic=topic)
+    decided = replace(stage, lock=wishes.lock, incoming_alarm=wishes.incoming_alarm)
+    files = stage_files(policy, decided, topic=topic)
     changed = changes(files)
     plan = make_plan(account, settings, lock_named=lock_named)
 
