@@ -9,10 +9,18 @@ from admin.stage import FUNCTIONS, Stage
 from chalicelib.record import NAMESPACE
 
 AN_HOUR = 3_600  # seconds
-BETWEEN_SWEEPS = 900  # seconds
-# What is counted rings at once, and is over only when so many hours were quiet: something that
-# fails every hour, or now and then, is told once.
+# Seconds. A sweep is made every quarter of an hour: two such periods have two passes in a row in
+# them, and a single one that is lost, or comes minutes late, leaves neither empty.
+SWEPT_WITHIN = 1_200
+# What fails rings at once, and is over only when it has not failed for so long: something that
+# fails now and then for a week is told once, not each time. (An alarm looks back a day at most,
+# or is evaluated once an hour only.)
+A_DAY_OF_HOURS = 24
+# Uploads that are refused every hour are told once, those of another night again.
 QUIET_HOURS = 6
+# In hours. After an outage of a week Lambda has events of six hours to run, and the sweep catches
+# up within four: that some are held back meanwhile is no news.
+LONGER_THAN_CATCHING_UP = 12
 # Of the settings of asynchronous invocation, in seconds: what Lambda does unless it is told.
 LONGEST_EVENT_AGE = 21_600
 RETRIES = 2
@@ -22,11 +30,15 @@ RETIRED = ("incoming-size",)
 
 @dataclass(frozen=True, kw_only=True)
 class _Trouble:
-    """A metric of Lambda's, and how much of it within an hour somebody should know of."""
+    """A metric of Lambda's: how much of it within an hour, in how many of the last hours, somebody
+    should know of.
+    """
 
     name: str
     metric: str
     at_least: int
+    to_alarm: int
+    within: int
     says: str
     why: str
 
@@ -35,28 +47,34 @@ TROUBLES = (
     _Trouble(
         name="errors",
         metric="Errors",
-        # As often as Lambda tries one event: a try that succeeds later is no news.
-        at_least=1 + RETRIES,
-        says="an alarm rings when {function} fails three times within an hour",
-        why="Lambda tries three times and then forgets; what waits is left to the next sweep.",
+        # More than one could be split by the border between two hours, which moves every minute:
+        # the alarm would end, and ring again, though nothing happens.
+        at_least=1,
+        to_alarm=1,
+        within=A_DAY_OF_HOURS,
+        says="an alarm rings when {function} fails",
+        why="Lambda tries it three times; then the next sweep has to make up for it.",
     ),
     _Trouble(
         name="throttles",
         metric="Throttles",
         # Uploads of many servers at the full hour wait for each other some seconds, and are tried
-        # a few times each. An event that cannot run is tried twenty times in its first hour, and
-        # the sweep brings it again every quarter of it.
+        # a few times each. An event that cannot run is tried twelve times an hour.
         at_least=60,
-        says="an alarm rings when Lambda holds {function} back 60 times within an hour",
-        why="Its concurrency is used up, or somebody has set it to 0.",
+        to_alarm=LONGER_THAN_CATCHING_UP,
+        within=LONGER_THAN_CATCHING_UP,
+        says="an alarm rings when Lambda has held {function} back 60 times an hour for half a day",
+        why="The concurrency of the function, or of the account, is used up.",
     ),
     _Trouble(
         name="dropped",
         metric="AsyncEventsDropped",
         at_least=1,
+        to_alarm=1,
+        within=A_DAY_OF_HOURS,
         says="an alarm rings when Lambda drops an event of {function}",
-        why="It was tried in vain, or could not run for six hours; the next sweep has to make up "
-        "for it.",
+        why="It failed three times, waited for six hours, or its concurrency was set to 0; the "
+        "next sweep has to make up for it.",
     ),
 )
 
@@ -119,21 +137,22 @@ def functions(stage: Stage) -> Iterator[Setting]:
 def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
     """The oldest upload that waits, and what came of others.
 
-    A plain alarm looks further back than it says while data are missing, and would tell of a dead
-    sweep after more than an hour. FILL tells as soon as two quarters of an hour have no pass in
-    them; it fills nothing into a metric that has no data at all, so missing data breach, too.
+    A plain alarm looks further back than it says while data are missing, by some periods that AWS
+    does not name: it would tell of a dead sweep after more than an hour. With FILL it tells after
+    40 minutes. FILL fills nothing into a metric that has no data at all: so missing data breach,
+    too.
     """
     oldest = {
         "Metric": _own(stage, "OldestWaitingSeconds"),
-        "Period": BETWEEN_SWEEPS,
+        "Period": SWEPT_WITHIN,
         "Stat": "Maximum",
     }
     yield _alarm(
         stage,
         topic,
         name="waiting",
-        says="an alarm rings when an upload has waited for an hour, or no sweep was made for half "
-        "of one",
+        says="an alarm rings when an upload waits for an hour, or there was no sweep for 40 "
+        "minutes",
         why="A backup that waits is not safe yet, and only the sweep sees it.",
         waits_for=stage.function_name("sweep"),
         Metrics=[
@@ -159,6 +178,8 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
             topic,
             name=outcome.lower(),
             at_least=1,
+            to_alarm=1,
+            within=QUIET_HOURS,
             says=f"an alarm rings when uploads are {outcome.lower()}",
             why=why,
             **_own(stage, outcome),
@@ -173,6 +194,8 @@ def _of_lambda(stage: Stage, topic: str) -> Iterator[Setting]:
                 topic,
                 name=f"{function}-{trouble.name}",
                 at_least=trouble.at_least,
+                to_alarm=trouble.to_alarm,
+                within=trouble.within,
                 says=trouble.says.format(function=function),
                 why=trouble.why,
                 Namespace="AWS/Lambda",
@@ -202,7 +225,16 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
 
 
 def _counting(
-    stage: Stage, topic: str, *, name: str, at_least: int, says: str, why: str, **metric: Any
+    stage: Stage,
+    topic: str,
+    *,
+    name: str,
+    at_least: int,
+    to_alarm: int,
+    within: int,
+    says: str,
+    why: str,
+    **metric: Any,
 ) -> Setting:
     """An alarm on a sum over an hour. Where nothing was counted there are no data, and no harm."""
     return _alarm(
@@ -214,8 +246,8 @@ def _counting(
         **metric,
         Statistic="Sum",
         Period=AN_HOUR,
-        EvaluationPeriods=QUIET_HOURS,
-        DatapointsToAlarm=1,
+        EvaluationPeriods=within,
+        DatapointsToAlarm=to_alarm,
         Threshold=float(at_least),
         TreatMissingData="notBreaching",
     )

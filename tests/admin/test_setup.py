@@ -66,87 +66,30 @@ def test_what_waits_for_the_deployment_is_said_and_then_set(
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert {setting.target for setting in plan.waiting} == {"immutable-backups-dev-promote"}
+    assert {setting.target for setting in plan.waiting} == {
+        "immutable-backups-dev-promote",
+        "immutable-backups-dev-sweep",
+        "immutable-backups-dev-alerts-waiting",
+    }
     cloud.deploy(project_dir=project)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
     assert (plan.steps, plan.waiting) == ((), ())
     functions, promote = account.client("lambda"), "immutable-backups-dev-promote"
-    functions.delete_function_event_invoke_config(FunctionName=promote)
-    assert set_up(account) == ["promote is tried three times, and then somebody is told"]
     given_up_soon = {
         "MaximumRetryAttempts": 2,
         "MaximumEventAgeInSeconds": 60,
-        "DestinationConfig": {"OnFailure": {"Destination": topic_of(account)}},
     }
     functions.put_function_event_invoke_config(FunctionName=promote, **given_up_soon)
-    assert set_up(account) == ["promote is tried three times, and then somebody is told"]
-    functions.put_function_recursion_config(FunctionName=promote, RecursiveLoop="Terminate")
-    assert set_up(account) == ["promote may go on in a run of its own as often as it takes"]
+    assert set_up(account) == ["promote is tried three times, and its events go nowhere else"]
+    for outcome in ("OnFailure", "OnSuccess"):
+        functions.put_function_event_invoke_config(
+            FunctionName=promote,
+            DestinationConfig={outcome: {"Destination": topic_of(account)}},
+        )
+        assert set_up(account) == ["promote is tried three times, and its events go nowhere else"]
+    functions.put_function_recursion_config(FunctionName=promote, RecursiveLoop="Allow")
+    assert set_up(account) == ["Lambda stops promote if it should ever run in a loop"]
     assert left(account) == []
-
-
-NOT_YET = (
-    "The function's execution role does not have permissions to call Publish on "
-    "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
-)
-
-
-def refused_by_lambda(
-    account: Account, monkeypatch: pytest.MonkeyPatch, *, times: float, message: str = NOT_YET
-) -> list[float]:
-    """Let Lambda refuse the destination so many times; the pauses that are made meanwhile."""
-    now = [0.0]
-    pauses: list[float] = []
-    calls: list[Any] = []
-
-    def pause(seconds: float) -> None:
-        now[0] += seconds
-        pauses.append(seconds)
-
-    def put(**given: Any) -> None:
-        calls.append(given)
-        if len(calls) <= times:
-            error = {"Error": {"Code": "InvalidParameterValueException", "Message": message}}
-            raise admin.account.ClientError(error, "PutX")  # type: ignore[arg-type]
-
-    monkeypatch.setattr("admin.patience.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("admin.patience.time.sleep", pause)
-    monkeypatch.setattr(account.client("lambda"), "put_function_event_invoke_config", put)
-    return pauses
-
-
-def destination(account: Account) -> Setting:
-    [setting] = [one for one in settings(account) if one.kind is Kind.ASYNCHRONOUS]
-    return setting
-
-
-def test_a_role_that_iam_does_not_know_everywhere_yet_is_waited_for(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses = refused_by_lambda(account, monkeypatch, times=2)
-    live.write(account, destination(account))
-    assert len(pauses) == 2
-
-
-def test_a_role_that_may_never_publish_is_not_waited_for_for_ever(
-    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pauses = refused_by_lambda(account, monkeypatch, times=float("inf"))
-    with pytest.raises(admin.account.ClientError, match="call Publish"):
-        live.write(account, destination(account))
-    assert 60 <= sum(pauses) < 65
-    told = capsys.readouterr()
-    assert "waiting for IAM to let the role of immutable-backups-dev-promote" in told.err
-    assert told.out == ""
-
-
-def test_another_refusal_of_lambda_is_not_waited_for(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses = refused_by_lambda(account, monkeypatch, times=1, message="The topic does not exist")
-    with pytest.raises(admin.account.ClientError, match="does not exist"):
-        live.write(account, destination(account))
-    assert pauses == []
 
 
 def test_alarms_that_were_silenced_are_found(account: Account) -> None:
@@ -155,6 +98,108 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
     account.client("cloudwatch").disable_alarm_actions(AlarmNames=[name])
     assert set_up(account) == ["an alarm rings when uploads are contested"]
     assert left(account) == []
+
+
+@pytest.mark.parametrize(
+    "weaken",
+    [
+        pytest.param({"TreatMissingData": "notBreaching"}, id="a dead sweep would be silent"),
+        pytest.param({"OKActions": []}, id="nobody would hear that it is over"),
+        pytest.param({"Threshold": 1e9}, id="it would never ring"),
+        pytest.param(
+            {"Metrics": "FILL(oldest, 0)"}, id="a dead sweep would look as if all is well"
+        ),
+    ],
+)
+def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
+    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    live.write(account, alarm)
+    assert live.read(account, alarm).actual == alarm.want
+    if "Metrics" in weaken:
+        source, filled = alarm.want["Metrics"]
+        weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=alarm.target, **{**alarm.want, **weaken}
+    )
+    assert live.read(account, alarm).actual != alarm.want
+
+
+def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    live.write(account, alarm)
+    cloudwatch = account.client("cloudwatch")
+    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.target])
+    for query in answer["MetricAlarms"][0]["Metrics"]:
+        query["AccountId"] = "123456789012"
+    monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
+    assert live.read(account, alarm).actual == alarm.want
+
+
+def test_an_alarm_of_an_earlier_version_goes_and_is_said(account: Account) -> None:
+    set_up(account)
+    old = f"{STAGE.topic}-incoming-size"
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=old,
+        Namespace="AWS/S3",
+        MetricName="BucketSizeBytes",
+        Statistic="Maximum",
+        Period=86_400,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=[topic_of(account)],
+    )
+    assert f"- the alarm {old} of an earlier version is gone" in run().stdout
+    assert set_up(account) == [f"the alarm {old} of an earlier version is gone"]
+    names = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert old not in {alarm["AlarmName"] for alarm in names}
+    assert left(account) == []
+
+
+def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
+    account: Account, own_project: Path
+) -> None:
+    run("--apply", "--yes", "--alarm-versions", "50")
+    # What is not named is as it was; config.json has what was chosen.
+    assert "An alarm rings at 1,024.00 GB, and at 50 versions." in run().stderr
+    run("--apply", "--yes", "--alarm-bytes", str(1024**3))
+    stage = json.loads((own_project / CONFIG).read_text())["stages"]["dev"]
+    assert stage["incoming_alarm"] == {"bytes": 1024**3, "versions": 50}
+    again = run("--apply", "--yes")
+    assert again.stdout.endswith("everything is as it should be.\n")
+    assert "An alarm rings at 1.00 GB, and at 50 versions." in again.stderr
+    thresholds = {
+        alarm["AlarmName"].rsplit("-", 1)[1]: alarm["Threshold"]
+        for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        if "-incoming-" in alarm["AlarmName"]
+    }
+    assert thresholds == {"bytes": 1024.0**3, "versions": 50.0}
+
+
+@pytest.mark.parametrize("before", ["Suspended", None], ids=["suspended", "never had versions"])
+def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str | None) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="backups1")
+    if before:
+        s3.put_bucket_versioning(Bucket="backups1", VersioningConfiguration={"Status": before})
+    said = run("--apply", "--yes").stdout
+    assert "+ backups1 keeps every version" in said or "~ backups1 keeps every version" in said
+    assert "S3 may need 15 minutes" in said
+    assert "A flood of uploads is kept" in said
+    assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
+    assert "keeps every version of an upload" not in run().stdout
+
+
+def test_what_versions_cost_has_its_true_bound(account: Account) -> None:
+    result = run()
+    # Nine days as the newest of its key, and nine more after another one has superseded it.
+    assert "9 days after their upload" in result.stdout
+    assert "for 18 days at most" in result.stdout
+    assert "not promoted for up to 18 days, however many: 1,024 GB of them cost $14.13" in (
+        result.stderr
+    )
 
 
 def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) -> None:
@@ -619,3 +664,20 @@ def test_rehearsals_go_when_no_upload_can_claim_their_slots_any_more(policy: Any
     assert timedelta(days=days["Expiration"]["Days"]) > policy.accept_within
     assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
     assert markers["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+
+
+@pytest.mark.parametrize("hours", [12, 24, 168, 169])
+def test_an_upload_that_can_be_promoted_is_never_expired(hours: int, account: Account) -> None:
+    policy = replace(POLICY, accept_within=timedelta(hours=hours))
+    [lifecycle] = [
+        one
+        for one in settings(account, policy)
+        if (one.kind, one.target) == (Kind.LIFECYCLE, "backups1")
+    ]
+    unfinished, forgotten, superseded, markers = lifecycle.want
+    days = forgotten["Expiration"]["Days"]
+    assert timedelta(days=days - 2) >= policy.accept_within
+    assert superseded["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
+    assert markers["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    # As long as an upload can be accepted whose moment is when it was begun, and no longer.
+    assert unfinished["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days - 2}

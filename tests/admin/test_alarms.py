@@ -1,0 +1,218 @@
+"""Which mails the alarms of `setup` send: in long outages few and soon, in a quiet month none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+
+from admin.desired_alerts import alerts
+from admin.setting import IncomingAlarm, Kind, Setting, Wishes
+from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
+from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
+from tests.project import STAGE
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
+ALARMS = {
+    one.target.removeprefix(f"{STAGE.topic}-"): one
+    for one in alerts(STAGE, Wishes(), TOPIC)
+    if one.kind is Kind.ALARM and one.want
+}
+# The outage begins some days in, in the middle of an hour.
+OUT_FROM = BEGIN + 2 * DAY + timedelta(hours=9, minutes=20)
+LONG = timedelta(hours=160)
+
+Metrics = Mapping[Metric, Sequence[tuple[datetime, float]]]
+
+
+@dataclass(frozen=True, order=True)
+class Mail:
+    at: datetime
+    alarm: str
+    state: str
+
+
+def mails(
+    metrics: Metrics,
+    *,
+    end: datetime,
+    begin: datetime = BEGIN + HOUR,
+    state: str = OK,
+    alarms: Iterable[tuple[str, Setting]] = ALARMS.items(),
+) -> list[Mail]:
+    return sorted(
+        Mail(change.at, name, change.state)
+        for name, alarm in alarms
+        for change in transitions(alarm.want, metrics, begin=begin, end=end, state=state)
+        if TOPIC in change.actions
+    )
+
+
+def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> Weeks:
+    out = Outage(trouble=trouble, begin=OUT_FROM, end=OUT_FROM + length)
+    return Weeks(begin=BEGIN, end=out.end + 2 * DAY, outage=out, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rings"),
+    [
+        (
+            Trouble.COPIES,
+            # What waits is tried again and again, and that takes all runs of a new account.
+            {"promote-errors", "promote-dropped", "promote-throttles", "waiting"},
+        ),
+        (
+            Trouble.S3,
+            {"promote-errors", "promote-dropped", "sweep-errors", "sweep-dropped", "waiting"},
+        ),
+        (
+            Trouble.NETWORK,
+            {"promote-errors", "promote-dropped", "sweep-errors", "sweep-dropped", "waiting"},
+        ),
+        (
+            Trouble.THROTTLED,
+            {
+                "promote-throttles",
+                "promote-dropped",
+                "sweep-throttles",
+                "sweep-dropped",
+                "waiting",
+            },
+        ),
+        (Trouble.SILENT, {"waiting"}),
+        (Trouble.STOPPED, {"promote-dropped", "waiting"}),
+    ],
+    ids=str,
+)
+def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_first_upload(
+    trouble: Trouble, rings: set[str]
+) -> None:
+    weeks = outage_of(trouble)
+    sent = mails(weeks.metrics, end=weeks.end)
+    assert len(sent) <= 10
+    assert sent[0].state == ALARM
+    assert sent[0].at - weeks.first_stuck() <= HOUR
+    # Each of them rings once, and says once that it is over.
+    assert {mail.alarm for mail in sent} == rings
+    assert len(sent) == 2 * len(rings)
+    assert all(mail.at > OUT_FROM + LONG for mail in sent if mail.state == OK)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_week_in_which_every_third_run_fails_sends_at_most_ten_mails(seed: int) -> None:
+    weeks = outage_of(Trouble.FLAKY, seed=seed)
+    sent = mails(weeks.metrics, end=weeks.end)
+    assert ALARM in {mail.state for mail in sent}
+    assert len(sent) <= 10
+
+
+def test_a_sweep_that_is_dead_is_told_once_though_nothing_waits() -> None:
+    weeks = outage_of(Trouble.NO_SWEEP)
+    dead, alive = mails(weeks.metrics, end=weeks.end)
+    assert (dead.alarm, dead.state) == ("waiting", ALARM)
+    assert dead.at - OUT_FROM <= 41 * MINUTE
+    assert (alive.alarm, alive.state) == ("waiting", OK)
+
+
+def test_what_the_sweep_makes_up_for_sends_no_mail() -> None:
+    weeks = outage_of(Trouble.NO_EVENTS)
+    assert mails(weeks.metrics, end=weeks.end) == []
+    assert weeks.longest_wait() < 22 * MINUTE
+
+
+def test_servers_that_do_not_upload_are_not_told_of_here() -> None:
+    weeks = outage_of(Trouble.NO_UPLOADS)
+    assert mails(weeks.metrics, end=weeks.end) == []
+
+
+def test_a_quiet_month_sends_no_mail() -> None:
+    weeks = Weeks(begin=BEGIN, end=BEGIN + 30 * DAY)
+    assert mails(weeks.metrics, end=weeks.end) == []
+
+
+def of_sweeps(
+    name: str, value: float, *, end: datetime, service: str = STAGE.service
+) -> dict[Metric, list[tuple[datetime, float]]]:
+    passes = [BEGIN + number * 15 * MINUTE for number in range((end - BEGIN) // (15 * MINUTE))]
+    quiet = dict.fromkeys(("OldestWaitingSeconds", "IncomingBytes", "IncomingVersions"), 0.0)
+    shown = {own(one): 0.0 for one in quiet} | {own(name, service): value}
+    return {metric: [(at, each) for at in passes] for metric, each in shown.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rings"),
+    [
+        ("OldestWaitingSeconds", 3599, None),
+        ("OldestWaitingSeconds", 3600, "waiting"),
+        ("IncomingBytes", 1024**4 - 1, None),
+        ("IncomingBytes", 1024**4, "incoming-bytes"),
+        ("IncomingVersions", 9_999, None),
+        ("IncomingVersions", 10_000, "incoming-versions"),
+    ],
+)
+def test_each_rings_from_its_number_on(name: str, value: float, rings: str | None) -> None:
+    end = BEGIN + 3 * HOUR
+    sent = mails(of_sweeps(name, value, end=end), end=end)
+    assert [mail.alarm for mail in sent] == ([rings] if rings else [])
+
+
+@pytest.mark.parametrize("name", ["OldestWaitingSeconds", "IncomingBytes", "Contested", "Rejected"])
+def test_another_stage_rings_nothing_here(name: str) -> None:
+    end = BEGIN + 3 * HOUR
+    metrics = of_sweeps(name, 1e15, end=end, service="immutable-backups-prod")
+    assert mails(metrics, end=end) == []
+
+
+@pytest.mark.parametrize("name", ["Contested", "Rejected"])
+def test_uploads_that_are_refused_every_night_or_hour_are_told_as_often_as_they_are_news(
+    name: str,
+) -> None:
+    end = BEGIN + 4 * DAY
+    quiet = of_sweeps("IncomingBytes", 0, end=end)
+    hourly = {own(name): [(BEGIN + HOUR * hour, 1.0) for hour in range(2, 72)]}
+    assert [mail.state for mail in mails(quiet | hourly, end=end)] == [ALARM, OK]
+    nightly = {own(name): [(BEGIN + HOUR * hour, 1.0) for hour in (9, 33, 57)]}
+    assert [mail.state for mail in mails(quiet | nightly, end=end)] == 3 * [ALARM, OK]
+
+
+def test_an_error_is_told_once_however_the_hours_are_counted() -> None:
+    end = BEGIN + 3 * DAY
+    failed = Metric("AWS/Lambda", "Errors", (("FunctionName", STAGE.function_name("promote")),))
+    metrics = of_sweeps("IncomingBytes", 0, end=end) | {
+        # Three tries of a quarter of an hour each.
+        failed: [(BEGIN + 2 * HOUR + 16 * MINUTE * number, 1.0) for number in range(3)]
+    }
+    assert [mail.state for mail in mails(metrics, end=end)] == [ALARM, OK]
+
+
+def test_a_flood_is_told_though_the_sweep_dies_of_it() -> None:
+    end = BEGIN + 2 * DAY
+    metrics = of_sweeps("IncomingVersions", 1e6, end=BEGIN + 6 * HOUR)
+    sent = [mail for mail in mails(metrics, end=end) if mail.alarm == "incoming-versions"]
+    assert [mail.state for mail in sent] == [ALARM]
+
+
+def test_of_new_alarms_the_first_mail_says_that_all_is_well() -> None:
+    """CloudWatch tells of every change to OK, the one from no data included."""
+    weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
+    sent = mails(weeks.metrics, end=weeks.end, state=NO_DATA)
+    assert {mail.state for mail in sent} == {OK}
+
+
+def test_every_alarm_tells_of_both_ends() -> None:
+    for alarm in ALARMS.values():
+        assert (alarm.want["AlarmActions"], alarm.want["OKActions"]) == ([TOPIC], [TOPIC])
+        assert alarm.want["ActionsEnabled"]
+
+
+def test_the_numbers_of_incoming_are_chosen() -> None:
+    chosen = Wishes(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
+    thresholds = {
+        one.target: one.want["Threshold"]
+        for one in alerts(STAGE, chosen, TOPIC)
+        if "-incoming-" in one.target and one.want
+    }
+    assert thresholds == {
+        f"{STAGE.topic}-incoming-bytes": 7.0,
+        f"{STAGE.topic}-incoming-versions": 8.0,
+    }
