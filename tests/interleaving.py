@@ -29,7 +29,6 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
-
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.faults import time_for
@@ -326,7 +325,7 @@ class Walk:
         restore(moment.state.store)
         world, policy = self.scene.world, self.scene.world.promoter.policy
         lying = [
-            Notice(key=one.name, version_id=real_version(one.version_id))
+            Notice(key=one.name, version_id=one.version_id)
             for one in moment.state.holdings.incoming
         ]
         for notice in {*self.scene.notices, *lying}:

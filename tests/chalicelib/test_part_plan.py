@@ -23,8 +23,8 @@ LIMITS = Limits()
 TIB = 1024 * GIB
 LARGEST_OBJECT = MOST_PARTS * LARGEST_PART  # what S3 calls 48.8 TiB
 LATENCY = 0.030
-# Look, look, list older uploads, create, complete, list what is unfinished (while parts are copied),
-# remove.
+# Look, look, list older uploads, create, complete, remove; while parts are copied, list unfinished
+# copies.
 OTHER_REQUESTS, IN_SEQUENCE = 7, 6
 
 
