@@ -1,5 +1,6 @@
 """Two buckets and a promoter between them, and what can be seen there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.part_plan import Limits
 from chalicelib.promotion import Promoter
-from chalicelib.record import Notice, Record
+from chalicelib.record import Notice, Record, Swept
+from chalicelib.sweep import Sweeper
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
 SINGLE = Limits(pause=0)
@@ -34,6 +36,21 @@ class World:
 
     def promote(self, notice: Notice, *, now: datetime | None = None) -> Record:
         return self.promoter.promote(notice, now=now or datetime.now(UTC))
+
+    def sweeper(self, invoke: Callable[[dict[str, Any]], None]) -> Sweeper:
+        promoter = self.promoter
+        return Sweeper(
+            s3=promoter.s3, settings=promoter.settings, policy=promoter.policy, invoke=invoke
+        )
+
+    def sweep(
+        self, *, now: datetime, scheduled: datetime | None = None
+    ) -> tuple[Swept, list[Record]]:
+        """A pass of the sweep, and what `promote` then makes of what it hands over."""
+        events: list[dict[str, Any]] = []
+        swept = self.sweeper(events.append).sweep(now=now, scheduled=scheduled or now)
+        records = [self.promoter.promote_all(event, now=now) for event in events]
+        return swept, [record for [record] in records]
 
     def vault(self) -> dict[str, dict[str, Any]]:
         """Every object of the vault: its bytes and all that S3 says of it."""

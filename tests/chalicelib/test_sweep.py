@@ -1,0 +1,266 @@
+"""What the sweep sees, what it hands over, and what it leaves to others."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.policy import Outcome
+from chalicelib.policy_file import parse_policy
+from chalicelib.record import Notice
+from chalicelib.sweep import MOST_OF_A_KEY
+from localcloud.clock import clock
+from localcloud.faults import answers
+from localcloud.wire import Wire
+from tests.world import DAILY, HOURLY, World
+
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+SLOT = f"{NOON:%Y-%m-%d}.tar.gz.gpg"
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.fixture(params=["with versions", "without versions"])
+def here(request: pytest.FixtureRequest, world: World) -> World:
+    if request.param == "with versions":
+        world.keep_versions()
+    return world
+
+
+@pytest.fixture
+def versioned(world: World) -> World:
+    world.keep_versions()
+    return world
+
+
+def test_an_upload_whose_event_was_lost_is_promoted(here: World) -> None:
+    here.upload(b"files", at=NOON)
+    swept, [record] = here.sweep(now=NOON + 5 * MINUTE)
+    assert record.outcome is Outcome.PROMOTED
+    assert here.bodies() == {SLOT: b"files"}
+    assert here.incoming() == []
+    assert (swept.waiting, swept.handed_over, swept.complete) == (1, 1, True)
+    assert swept.oldest_waiting_seconds == 300
+
+
+def test_a_young_upload_is_left_to_its_event(here: World) -> None:
+    here.upload(b"files", at=NOON)
+    swept, records = here.sweep(now=NOON + 4 * MINUTE)
+    assert records == []
+    assert (swept.waiting, swept.oldest_waiting_seconds) == (1, 240)
+
+
+def test_the_sweep_itself_only_reads(versioned: World, wire: Wire) -> None:
+    versioned.upload(b"first", at=NOON)
+    versioned.upload(b"second", at=NOON)
+    versioned.sweeper(lambda _: None).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
+    reads = {"HeadObject", "ListObjectVersions", "ListMultipartUploads", "PutObject"}
+    assert set(wire.sent) == reads
+    assert wire.sent.count("PutObject") == 2  # the test's own uploads
+
+
+def test_of_several_uploads_of_a_slot_the_first_has_it_and_the_others_are_told(
+    versioned: World,
+) -> None:
+    for minute, body in enumerate((b"first", b"second", b"third")):
+        versioned.upload(body, at=NOON + minute * MINUTE)
+    clock.stand_at(NOON + 30 * MINUTE)
+    swept, _ = versioned.sweep(now=clock.now())
+    assert (swept.waiting, swept.contested) == (3, 0)
+    assert versioned.bodies() == {SLOT: b"first"}
+    assert versioned.incoming() == [DAILY, DAILY]
+
+    swept, records = versioned.sweep(now=NOON + 45 * MINUTE)
+    assert (swept.waiting, swept.contested) == (0, 2)
+    assert [record.outcome for record in records] == [Outcome.CONTESTED] * 2
+    swept, records = versioned.sweep(now=NOON + HOUR)
+    assert (swept.contested, records) == (2, [])
+
+
+def test_what_is_stored_already_is_handed_over_to_be_removed(versioned: World) -> None:
+    """A run was killed before the removal; a client sent the same bytes twice."""
+    versioned.promote(versioned.upload(b"files", at=NOON))
+    for _ in range(2):
+        versioned.upload(b"files", at=NOON)
+    swept, records = versioned.sweep(now=NOON + HOUR)
+    assert [record.outcome for record in records] == [Outcome.ALREADY_PROMOTED] * 2
+    assert (swept.waiting, swept.contested) == (0, 0)
+    assert versioned.incoming() == []
+
+
+def test_an_upload_whose_slot_is_being_copied_does_not_wait(versioned: World) -> None:
+    versioned.upload(b"files", at=NOON)
+    versioned.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
+    now = datetime.now(UTC)
+    swept, records = versioned.sweep(now=now + 29 * MINUTE)
+    assert (swept.waiting, swept.oldest_waiting_seconds, records) == (0, 0, [])
+
+
+def test_a_copy_that_was_begun_before_any_run_that_lives_holds_nothing_up(
+    versioned: World,
+) -> None:
+    versioned.upload(b"files", at=NOON)
+    versioned.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
+    swept, [record] = versioned.sweep(now=datetime.now(UTC) + 31 * MINUTE)
+    assert (swept.waiting, record.outcome) == (1, Outcome.PROMOTED)
+
+
+def test_what_can_never_be_promoted_is_counted_and_holds_nobody_back(versioned: World) -> None:
+    versioned.upload(b"", at=NOON)
+    versioned.upload(b"sealed", at=NOON, **SEALED)
+    versioned.upload(b"archived", at=NOON, StorageClass="GLACIER")
+    versioned.upload(b"files", at=NOON)
+    swept, records = versioned.sweep(now=NOON + HOUR)
+    assert [record.outcome for record in records] == [Outcome.PROMOTED]
+    assert versioned.bodies() == {SLOT: b"files"}
+    assert (swept.waiting, swept.rejected) == (1, 3)
+
+
+SEALED = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+
+
+def quarter_hours(begin: datetime, number: int) -> Iterator[datetime]:
+    for quarter in range(number):
+        yield begin + quarter * 15 * MINUTE
+
+
+@pytest.mark.parametrize("late", [timedelta(), timedelta(seconds=40), 7 * MINUTE])
+@pytest.mark.parametrize("uploaded", [NOON, NOON + 10 * MINUTE, NOON + 14 * MINUTE])
+def test_what_is_rejected_is_recorded_by_exactly_one_pass_whenever_the_pass_runs(
+    versioned: World, uploaded: datetime, late: timedelta
+) -> None:
+    versioned.upload(b"", at=uploaded)
+    records = [
+        versioned.sweep(now=tick + late, scheduled=tick + late / 8)[1]
+        for tick in quarter_hours(NOON, 6)
+    ]
+    assert [len(told) for told in records].count(1) == 1
+    assert sum(map(len, records)) == 1
+
+
+def test_what_has_become_too_late_is_recorded_once(versioned: World) -> None:
+    versioned.upload(b"files", at=NOON)
+    too_late = NOON + 168 * HOUR
+    records = [
+        record
+        for tick in quarter_hours(too_late + 15 * MINUTE, 4)
+        for record in versioned.sweep(now=tick)[1]
+    ]
+    assert [record.outcome for record in records] == [Outcome.REJECTED]
+
+
+def test_ten_slots_of_a_key_are_filled_in_a_pass_the_oldest_first(versioned: World) -> None:
+    for hour in range(25):
+        versioned.upload(b"%d" % hour, key=HOURLY, at=NOON + hour * HOUR)
+    versioned.upload(b"files", at=NOON)
+    now = NOON + 25 * HOUR
+    seen = []
+    for _ in range(3):
+        swept, records = versioned.sweep(now=now)
+        seen.append((swept.waiting, sum(record.rule == HOURLY for record in records)))
+    assert seen == [(26, 10), (15, 10), (5, 5)]
+    assert len(versioned.bodies()) == 26
+    assert MOST_OF_A_KEY == 10
+
+
+def test_a_flood_of_what_has_to_be_told_is_told_ten_at_a_time(versioned: World) -> None:
+    clock.stand_at(NOON)
+    versioned.promote(versioned.upload(b"first", at=NOON))
+    for number in range(30):
+        versioned.upload(b"rubbish %d" % number, at=NOON)
+    swept, records = versioned.sweep(now=NOON + 15 * MINUTE)
+    assert swept.contested == 30
+    assert len(records) == MOST_OF_A_KEY
+
+
+def test_unknown_keys_count_for_the_size_of_incoming_and_for_nothing_else(here: World) -> None:
+    for key in ("a", DAILY, f"{DAILY}.old", "z"):
+        here.upload(b"12345", key=key, at=NOON)
+    swept, records = here.sweep(now=NOON + HOUR)
+    assert (swept.versions, swept.size, swept.waiting) == (4, 20, 1)
+    assert [record.upload for record in records] == [DAILY]
+
+
+def test_a_key_is_handed_over_as_s3_would(versioned: World) -> None:
+    policy = parse_policy(
+        'timezone = "Etc/UTC"\n[[rule]]\nupload = "all-(files)!"\nstore_as = "%Y-%m-%d"'
+    )
+    here = versioned.with_policy(policy)
+    here.upload(b"files", key="all-(files)!", at=NOON)
+    _, [record] = here.sweep(now=NOON + HOUR)
+    assert record.outcome is Outcome.PROMOTED
+
+
+def test_every_pass_tells_its_metrics_zeros_too(
+    here: World, capsys: pytest.CaptureFixture[str], log: io.StringIO
+) -> None:
+    here.sweep(now=NOON)
+    [blob] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    zeros = {
+        "WaitingUploads": [0.0],
+        "OldestWaitingSeconds": [0.0],
+        "ContestedUploads": [0.0],
+        "RejectedUploads": [0.0],
+        "IncomingBytes": [0.0],
+        "IncomingVersions": [0.0],
+    }
+    assert {name: blob[name] for name in zeros} == zeros
+    [told] = blob["_aws"]["CloudWatchMetrics"]
+    assert (told["Namespace"], told["Dimensions"]) == ("ImmutableBackups", [["service"]])
+    [line] = map(json.loads, log.getvalue().splitlines())
+    assert line["message"] == "swept: 0 waiting, 0 handed over"
+    assert line["complete"] is True
+
+
+def test_a_pass_that_could_not_see_everything_tells_no_metrics_and_fails_after_all_keys(
+    versioned: World, wire: Wire, capsys: pytest.CaptureFixture[str], log: io.StringIO
+) -> None:
+    versioned.upload(b"tables", key=HOURLY, at=NOON)
+    events: list[Any] = []
+    wire.fail("ListObjectVersions", answers(403, "AccessDenied"))
+    with pytest.raises(ExceptionGroup) as failure:
+        versioned.sweeper(events.append).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
+    assert failure.group_contains(ClientError, match="AccessDenied")
+    assert len(events) == 1
+    assert "_aws" not in capsys.readouterr().out
+    assert "AccessDenied" in log.getvalue()
+
+
+def test_a_refused_hand_over_fails_the_pass_and_no_other_key(versioned: World) -> None:
+    versioned.upload(b"files", at=NOON)
+    versioned.upload(b"tables", key=HOURLY, at=NOON)
+    handed: list[str] = []
+
+    def invoke(event: dict[str, Any]) -> None:
+        handed.append(event["Records"][0]["s3"]["object"]["key"])
+        if handed[-1] == DAILY:
+            raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
+
+    with pytest.raises(ExceptionGroup):
+        versioned.sweeper(invoke).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
+    assert sorted(handed) == [DAILY, HOURLY]
+
+
+def test_a_pass_ends_in_time_and_says_that_it_has_not_seen_all(versioned: World) -> None:
+    versioned.upload(b"files", at=NOON)
+    left: Callable[[], float] = iter([900.0, 59.0]).__next__
+    swept = versioned.sweeper(lambda _: None).sweep(
+        now=NOON + HOUR, scheduled=NOON + HOUR, seconds_left=left
+    )
+    assert (swept.complete, swept.versions) == (False, 0)
+
+
+def test_a_bucket_from_before_versioning_is_swept_by_null(world: World) -> None:
+    """`null` is an address, and no identity."""
+    world.upload(b"first", at=NOON)
+    world.keep_versions()
+    world.upload(b"second", at=NOON + MINUTE)
+    swept, [record] = world.sweep(now=NOON + HOUR)
+    assert (swept.waiting, record.outcome, record.version_id) == (2, Outcome.PROMOTED, "null")
+    assert world.bodies() == {SLOT: b"first"}
+    assert "source-version-id" not in world.look(SLOT)["Metadata"]
+    assert world.incoming() == [DAILY]
+    assert world.promote(Notice(key=DAILY)).outcome is Outcome.CONTESTED
