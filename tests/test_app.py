@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from chalice.test import Client
 
 import app
+from chalicelib.part_plan import MIB
+from localcloud.checksums import digest, encoded
 from tests.world import World
 
 PROJECT = Path(app.__file__).parent
@@ -20,6 +24,8 @@ AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr(app, "promoter", world.promoter)
     with Client(app.app, project_dir=str(PROJECT)) as client:
+        sweeper = world.sweeper(lambda event: client.lambda_.invoke("promote", event))
+        monkeypatch.setattr(app, "sweeper", sweeper)
         yield client
 
 
@@ -27,6 +33,12 @@ def promote(client: Client, key: str) -> dict[str, Any]:
     event = client.events.generate_s3_event(bucket="backups1", key=key)
     [outcome] = client.lambda_.invoke("promote", event).payload["outcomes"]
     return outcome
+
+
+def sweep(client: Client) -> dict[str, Any]:
+    """Chalice's scheduled events are of 2015; what they hand over is promoted at once."""
+    event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+    return client.lambda_.invoke("sweep", event).payload
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +124,46 @@ def test_one_record_that_fails_hides_no_other_and_fails_the_invocation(
         client.lambda_.invoke("promote", event)
 
     assert world.bodies() == {"2026-11-23.14.sql.gz.gpg": b"tables"}
+
+
+def test_an_upload_whose_event_was_lost_is_handed_over_by_the_sweep(
+    client: Client, world: World
+) -> None:
+    world.upload(b"all our files", at=AFTERNOON - timedelta(minutes=20))
+
+    swept = sweep(client)
+
+    assert (swept["waiting"], swept["oldest_waiting_seconds"], swept["handed_over"]) == (1, 1200, 1)
+    assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"all our files"}
+    assert sweep(client)["waiting"] == 0
+
+
+def test_an_upload_of_100_mib_is_promoted_in_the_3_seconds_that_the_client_gives(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts, all of which are copied at once: the first wave always starts."""
+    monkeypatch.setattr(app, "promoter", replace(world.promoter, limits=app.limits))
+    body = bytes(100 * MIB)
+    # A checksum that is ready-made spares botocore and moto their slow way of sending it.
+    checksum = encoded(digest(body, "CRC32"))
+    world.upload(body, at=AFTERNOON, ChecksumCRC32=checksum)
+    assert promote(client, "backup.tar.gz.gpg")["outcome"] == "promoted"
+    stored = world.s3.head_object(Bucket="backups2", Key="2026-11-23.tar.gz.gpg")
+    assert stored["ContentLength"] == 100 * MIB
+    assert stored["ETag"].endswith('-5"')
+
+
+def test_the_sweep_is_scheduled_and_invokes_promote_of_its_own_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[dict[str, Any]] = []
+    client = SimpleNamespace(invoke=lambda **request: sent.append(request))
+    monkeypatch.setattr(app, "lambda_client", lambda: client)
+    app.invoke_promote({"Records": []})
+    [request] = sent
+    assert request["FunctionName"] == "immutable-backups-dev-promote"
+    assert request["InvocationType"] == "Event"
+    assert json.loads(request["Payload"]) == {"Records": []}
 
 
 def test_there_are_no_routes_unless_asked_for() -> None:

@@ -5,12 +5,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from chalicelib.copying import Source, is_single
+from chalicelib.copy_ends import Destination, Source
+from chalicelib.copying import copy, is_single
 from chalicelib.gathering import CHECKSUMS
 from chalicelib.part_plan import GIB, MIB, Limits
+from chalicelib.policy import Outcome
+from chalicelib.record import Notice
+from localcloud.faults import answers
 from localcloud.wire import Wire
-from tests.world import HOURLY, PARTS, World
+from tests.world import DAILY, HOURLY, PARTS, World
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,62 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
             assert sent["Bucket"] == "backups1"
             pin = {"VersionId": notice.version_id} if notice.version_id else {"IfMatch"}
             assert set(pin) <= set(sent)
+
+
+@pytest.mark.parametrize("checksum", ["CRC32", "SHA256"])
+def test_where_s3_has_no_copy_object_one_part_is_copied(
+    world: World, wire: Wire, checksum: str
+) -> None:
+    """AWS's pages disagree on whether a bucket that demands the condition takes a CopyObject."""
+    wire.fail("CopyObject", answers(501, "NotImplemented"))
+    for body in (b"first", b"second"):
+        notice = world.upload(body, key=HOURLY, ChecksumAlgorithm=checksum)
+        wire.calls.clear()
+        assert world.promote(notice).outcome is Outcome.PROMOTED
+        assert list(world.bodies().values()) == [body]
+        parts = [sent for name, sent in wire.calls if name == "UploadPartCopy"]
+        assert ["CopySourceRange" in part for part in parts] == [False]
+        assert world.incoming() == world.unfinished() == []
+        world.clear_vault()
+    # It is remembered: the second upload did not try.
+    assert wire.sent.count("CopyObject") == 1
+
+
+def test_an_empty_object_cannot_be_copied_in_parts(world: World, wire: Wire) -> None:
+    world.upload(b"")
+    head = world.s3.head_object(Bucket="backups1", Key=DAILY)
+    source = Source(
+        bucket="backups1",
+        key=DAILY,
+        etag=head["ETag"].strip('"'),
+        size=0,
+        last_modified=head["LastModified"],
+    )
+    destination = Destination(bucket="backups2", key="empty", metadata={})
+    wire.fail("CopyObject", answers(501, "NotImplemented"))
+    with pytest.raises(ClientError, match="NotImplemented"):
+        copy(world.s3, source=source, destination=destination, limits=Limits())
+    assert world.unfinished() == []
+
+
+def test_what_s3_has_not_compared_is_looked_at(world: World, wire: Wire) -> None:
+    """A checksum over parts compares with nothing: S3's answer to it proves nothing."""
+    here = world.with_limits(PARTS)
+    place = {"Bucket": "backups1", "Key": DAILY}
+    upload = here.s3.create_multipart_upload(
+        **place, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE"
+    )["UploadId"]
+    part = here.s3.upload_part(
+        **place, UploadId=upload, PartNumber=1, Body=b"files", ChecksumAlgorithm="CRC32"
+    )
+    part = {name: part[name] for name in ("ETag", "ChecksumCRC32")} | {"PartNumber": 1}
+    here.s3.complete_multipart_upload(
+        **place, UploadId=upload, MultipartUpload={"Parts": [part]}, ChecksumType="COMPOSITE"
+    )
+    wire.sent.clear()
+    assert here.promote(Notice(key=DAILY)).outcome is Outcome.PROMOTED
+    after = wire.sent[wire.sent.index("CompleteMultipartUpload") + 1 :]
+    assert after == ["HeadObject", "DeleteObject"]
 
 
 def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
