@@ -9,6 +9,7 @@ from moto.s3.exceptions import InvalidStorageClass, InvalidTagError, LockNotEnab
 from moto.s3.utils import STORAGE_CLASS, metadata_from_headers
 
 from localcloud.checksums import digest, encoded
+from localcloud.kms_keys import kms_keys
 
 if TYPE_CHECKING:
     from moto.s3.models import FakeAcl, FakeBucket
@@ -91,16 +92,23 @@ def _metadata(response: S3Response) -> dict[str, str]:
 def _encryption(response: S3Response, bucket: FakeBucket) -> dict[str, Any]:
     headers = response.headers
     if headers.get(CUSTOMER_KEY):
-        return {}
+        return {"encryption": None, "kms_key_id": None}
     said = "x-amz-server-side-encryption"
     rule = (bucket.encryption or {}).get("Rule", {})
     default = rule.get("ApplyServerSideEncryptionByDefault", {})
+    if headers.get(said):
+        algorithm, key_id = headers[said], headers.get(f"{said}-aws-kms-key-id")
+    else:
+        algorithm = default.get("SSEAlgorithm") or "AES256"
+        key_id = default.get("KMSMasterKeyID")
     bucket_key = headers.get(f"{said}-bucket-key-enabled", rule.get("BucketKeyEnabled"))
-    return {
-        "encryption": headers.get(said) or default.get("SSEAlgorithm") or "AES256",
-        "kms_key_id": headers.get(f"{said}-aws-kms-key-id") or default.get("KMSMasterKeyID"),
+    encryption = {
+        "encryption": algorithm,
+        "kms_key_id": key_id,
         "bucket_key_enabled": None if bucket_key is None else str(bucket_key).lower(),
     }
+    kms_keys.refuse_to_encrypt(encryption)
+    return encryption
 
 
 def _lock(response: S3Response, bucket: FakeBucket) -> dict[str, Any]:

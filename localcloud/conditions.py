@@ -19,6 +19,7 @@ from moto.s3.utils import ARCHIVE_STORAGE_CLASSES
 
 from localcloud.attributes import Checksum
 from localcloud.checksums import ALGORITHMS, encoded
+from localcloud.kms_keys import kms_keys
 from localcloud.store import current, md5
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def copy_source(response: S3Response) -> FakeKey:
         raise MissingVersion if version_id else MissingKey(key=key_name)
     key.advance()
     refuse_without_customer_key(key, response.headers.get(SOURCE_CUSTOMER_KEY))
+    kms_keys.refuse_to_decrypt(key)
     _refuse_unless_source_conditions_hold(response.headers, key)
     return key
 

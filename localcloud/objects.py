@@ -25,6 +25,7 @@ from localcloud.conditions import (
     refuse_without_customer_key,
     restored,
 )
+from localcloud.kms_keys import kms_keys
 from localcloud.store import current, store
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def get_object(original: Callable[[S3Response], TYPE_RESPONSE], self: S3Response
     headers |= _version_header(self, key)
     # A client would compare the checksum with the body, which a 304 does not have.
     if status != HTTPStatus.NOT_MODIFIED:
+        kms_keys.refuse_to_decrypt(key)
         headers |= _asked_checksum(self, key)
     return status, headers, body
 
@@ -203,8 +205,10 @@ def source_version_header(response: S3Response, source: FakeKey) -> dict[str, An
 
 
 def _asked_checksum(response: S3Response, key: FakeKey) -> dict[str, Any]:
-    asked = response.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
-    return shown_checksum(key) if asked else {}
+    if response.headers.get("x-amz-checksum-mode", "").upper() != "ENABLED":
+        return {}
+    kms_keys.refuse_to_decrypt(key)
+    return shown_checksum(key)
 
 
 def _version_header(response: S3Response, key: FakeKey) -> dict[str, Any]:

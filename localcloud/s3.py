@@ -18,6 +18,7 @@ from moto.s3.utils import _VersionedKeyStore
 from localcloud import conditions, configurations, listings, objects, retention, store, uploads
 from localcloud.clock import clock, utcnow
 from localcloud.events import Deliver, Requester, after_the_request, delivered_to, requester
+from localcloud.kms_keys import kms_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def corrected(*, deliver: Deliver | None = None, order: store.Order = "begun") -
         stack.enter_context(store.ordered_by(order))
         stack.enter_context(patch.object(models, "utcnow", utcnow))
         stack.callback(clock.reset)
+        stack.callback(kms_keys.reset)
         for owner, corrections in CORRECTIONS.items():
             for name, correction in corrections.items():
                 stack.enter_context(patch.object(owner, name, correction))

@@ -30,6 +30,7 @@ from localcloud.conditions import (
     refuse_unless_conditions_hold,
 )
 from localcloud.events import next_moment
+from localcloud.kms_keys import kms_keys
 from localcloud.objects import source_version_header, written_headers
 from localcloud.store import md5, new_version_id, store
 
@@ -82,6 +83,7 @@ class Upload(FakeMultipart):
             )
 
     def put_part(self, number: int, body: bytes) -> FakeKey:
+        kms_keys.refuse_to_encrypt_a_part(self.attributes.encryption)
         part = FakeKey(
             str(number),
             body,
