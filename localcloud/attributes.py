@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from moto.s3.exceptions import InvalidStorageClass, InvalidTagError, LockNotEnabled
 from moto.s3.utils import STORAGE_CLASS, metadata_from_headers
 
-from localcloud.checksums import digest, encoded
+from localcloud.checksums import encoded
 from localcloud.kms_keys import kms_keys
 
 if TYPE_CHECKING:
     from moto.s3.models import FakeAcl, FakeBucket
     from moto.s3.responses import S3Response
+
+    from localcloud.content import Content
 
 CUSTOMER_KEY = "x-amz-server-side-encryption-customer-key-md5"
 SYSTEM_METADATA = "x-amz-"
@@ -29,8 +31,8 @@ class Checksum:
     type: str = "FULL_OBJECT"
 
     @classmethod
-    def of(cls, body: bytes, algorithm: str) -> Checksum:
-        return cls(algorithm, encoded(digest(body, algorithm)))
+    def of(cls, content: Content, algorithm: str) -> Checksum:
+        return cls(algorithm, encoded(content.digest(algorithm)))
 
     @property
     def header(self) -> str:

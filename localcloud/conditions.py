@@ -19,8 +19,9 @@ from moto.s3.utils import ARCHIVE_STORAGE_CLASSES
 
 from localcloud.attributes import Checksum
 from localcloud.checksums import ALGORITHMS, encoded
+from localcloud.content import Content, StoredKey
 from localcloud.kms_keys import kms_keys
-from localcloud.store import current, md5
+from localcloud.store import current
 
 if TYPE_CHECKING:
     from moto.s3.responses import S3Response
@@ -52,7 +53,7 @@ def refuse_unless_conditions_hold(response: S3Response, key_name: str) -> None:
         raise PreconditionFailed("If-Match")
 
 
-def copy_source(response: S3Response) -> FakeKey:
+def copy_source(response: S3Response) -> StoredKey:
     """The object that x-amz-copy-source names, if the request's conditions on it hold."""
     path, _, version = response.headers["x-amz-copy-source"].partition("?versionId=")
     bucket_name, _, key_name = unquote(path).lstrip("/").partition("/")
@@ -65,7 +66,7 @@ def copy_source(response: S3Response) -> FakeKey:
             "The source of a copy request may not specifically refer to a delete marker by "
             "version id.",
         )
-    if not isinstance(key, FakeKey):
+    if not isinstance(key, StoredKey):
         raise MissingVersion if version_id else MissingKey(key=key_name)
     key.advance()
     refuse_without_customer_key(key, response.headers.get(SOURCE_CUSTOMER_KEY))
@@ -121,19 +122,18 @@ def restored(key: FakeKey) -> bool:
     return 'ongoing-request="false"' in key.response_dict.get("x-amz-restore", "")
 
 
-def received_checksum(response: S3Response) -> Checksum:
+def received_checksum(response: S3Response, content: Content) -> Checksum:
     """What was said about the body, checked; CRC64NVME if nothing was."""
-    body = response.body or b""
     content_md5 = response.headers.get("Content-MD5")
-    if content_md5 and content_md5 != encoded(bytes.fromhex(md5(body))):
+    if content_md5 and content_md5 != encoded(bytes.fromhex(content.md5())):
         raise S3ClientError(
             "BadDigest", "The Content-MD5 you specified did not match what we received."
         )
     claimed = claimed_checksum(response)
     algorithm = response.headers.get("x-amz-sdk-checksum-algorithm", "").upper()
     if claimed is None:
-        return Checksum.of(body, algorithm if algorithm in ALGORITHMS else "CRC64NVME")
-    if Checksum.of(body, claimed.algorithm).value != claimed.value:
+        return Checksum.of(content, algorithm if algorithm in ALGORITHMS else "CRC64NVME")
+    if Checksum.of(content, claimed.algorithm).value != claimed.value:
         raise bad_digest(claimed.algorithm)
     return claimed
 

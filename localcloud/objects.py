@@ -25,6 +25,7 @@ from localcloud.conditions import (
     refuse_without_customer_key,
     restored,
 )
+from localcloud.content import Content
 from localcloud.kms_keys import kms_keys
 from localcloud.store import current, store
 
@@ -49,11 +50,12 @@ MAKES_A_DIFFERENCE = (
 def put_object(self: S3Response) -> TYPE_RESPONSE:
     key_name = self.parse_key_name()
     refuse_unless_conditions_hold(self, key_name)
-    checksum = received_checksum(self)
+    content = Content.of(self.body or b"")
+    checksum = received_checksum(self, content)
     key = store(
         self,
         key_name,
-        self.body or b"",
+        content,
         Attributes.of_request(self),
         checksum=checksum,
         event=S3NotificationEvent.OBJECT_CREATED_PUT_EVENT,
@@ -88,13 +90,12 @@ def copy_object(self: S3Response) -> TYPE_RESPONSE:
         tags = self.backend.tagger.get_tag_dict_for_resource(source.arn)
         attributes = replace(attributes, tags=tags)
     algorithm = self.headers.get("x-amz-checksum-algorithm") or source.checksum_algorithm
-    body = source.value
     key = store(
         self,
         key_name,
-        body,
+        source.content,
         attributes,
-        checksum=Checksum.of(body, algorithm or "CRC64NVME"),
+        checksum=Checksum.of(source.content, algorithm or "CRC64NVME"),
         event=S3NotificationEvent.OBJECT_CREATED_COPY_EVENT,
     )
     self.data["Action"] = "CopyObject"

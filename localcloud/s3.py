@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -17,6 +18,7 @@ from moto.s3.utils import _VersionedKeyStore
 
 from localcloud import conditions, configurations, listings, objects, retention, store, uploads
 from localcloud.clock import clock, utcnow
+from localcloud.content import StoredKey
 from localcloud.events import Deliver, Requester, after_the_request, delivered_to, requester
 from localcloud.kms_keys import kms_keys
 
@@ -202,7 +204,9 @@ CORRECTIONS: dict[type, dict[str, Any]] = {
         "_url_module": urls,
     },
     FakeBucket: {"get_permission": allow_all},
+    # What is removed is gone: moto keeps every key that there ever was, to close its file at last.
     FakeKey: {"dispose": keep_open},
+    StoredKey: {"instances_tracked": deque(maxlen=0)},
     _VersionedKeyStore: {"items": listings.list_keys, "values": listings.list_current},
 }
 """These take the place of what they correct."""

@@ -17,12 +17,14 @@ from moto.s3.exceptions import AccessDeniedByLock
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 from moto.s3.notifications import S3NotificationEvent
 
+from localcloud.content import StoredKey
 from localcloud.events import next_moment
 
 if TYPE_CHECKING:
     from moto.s3.responses import S3Response
 
     from localcloud.attributes import Attributes, Checksum
+    from localcloud.content import Content
     from localcloud.uploads import Upload
 
 Order = Literal["begun", "completed"]
@@ -100,7 +102,7 @@ def stored_object(
 def store(
     response: S3Response,
     key_name: str,
-    body: bytes,
+    content: Content,
     attributes: Attributes,
     *,
     checksum: Checksum,
@@ -111,14 +113,14 @@ def store(
     """Add the object, complete from its first moment on, to its versions; tell who listens."""
     backend = response.backend
     bucket = backend.get_bucket(response.bucket_name)
-    key = FakeKey(
+    key = StoredKey(
         name=key_name,
         bucket_name=bucket.name,
-        value=body,
+        value=content,  # type: ignore[arg-type]
         account_id=backend.account_id,
         region_name=backend.region_name,
         storage=attributes.storage_class,
-        etag=etag or md5(body),
+        etag=etag or content.md5(),
         is_versioned=bucket.versioning_status is not None,
         version_id=(upload and upload.version_id) or new_version_id(bucket),
         multipart=upload,

@@ -29,6 +29,7 @@ from localcloud.conditions import (
     refuse_archived_part_source,
     refuse_unless_conditions_hold,
 )
+from localcloud.content import Content, StoredKey
 from localcloud.events import next_moment
 from localcloud.kms_keys import kms_keys
 from localcloud.objects import source_version_header, written_headers
@@ -51,6 +52,8 @@ class Upload(FakeMultipart):
     Lock and encryption are those of the bucket at that moment, whatever changes before the upload
     is completed; so are `place` among the versions and, if the bucket keeps versions, `version_id`.
     """
+
+    parts: dict[int, StoredKey]  # type: ignore[assignment]
 
     def __init__(self, response: S3Response, key_name: str) -> None:
         super().__init__(
@@ -82,23 +85,23 @@ class Upload(FakeMultipart):
                 f"{self.checksum_algorithm.lower()} checksum algorithm.",
             )
 
-    def put_part(self, number: int, body: bytes) -> FakeKey:
+    def put_part(self, number: int, content: Content) -> StoredKey:
         kms_keys.refuse_to_encrypt_a_part(self.attributes.encryption)
-        part = FakeKey(
+        part = StoredKey(
             str(number),
-            body,
+            content,  # type: ignore[arg-type]
             account_id=self.account_id,
             region_name=self.region_name,
-            etag=md5(body),
+            etag=content.md5(),
             **self.attributes.encryption,
         )
         self.parts[number] = part
         return part
 
-    def checksum(self, parts: list[FakeKey], body: bytes) -> Checksum:
+    def checksum(self, parts: list[StoredKey], content: Content) -> Checksum:
         if self.checksum_type == "FULL_OBJECT":
-            return Checksum.of(body, self.checksum_algorithm)
-        digests = b"".join(digest(part.value, self.checksum_algorithm) for part in parts)
+            return Checksum.of(content, self.checksum_algorithm)
+        digests = b"".join(part.content.digest(self.checksum_algorithm) for part in parts)
         value = encoded(digest(digests, self.checksum_algorithm))
         return Checksum(self.checksum_algorithm, f"{value}-{len(parts)}", "COMPOSITE")
 
@@ -140,8 +143,9 @@ def _create(self: S3Response, key_name: str) -> TYPE_RESPONSE:
 
 def upload_part(self: S3Response) -> TYPE_RESPONSE:
     upload, number = _open_part(self)
-    checksum = received_checksum(self)
-    part = upload.put_part(number, self.body or b"")
+    content = Content.of(self.body or b"")
+    checksum = received_checksum(self, content)
+    part = upload.put_part(number, content)
     headers = {**self._get_cors_headers_other(), **written_headers(part), "ETag": part.etag}
     return 200, headers | {checksum.header: checksum.value}, ""
 
@@ -150,8 +154,9 @@ def upload_part_copy(self: S3Response) -> TYPE_RESPONSE:
     source = copy_source(self)
     refuse_archived_part_source(source)
     upload, number = _open_part(self)
-    body = source.value[_range(self.headers.get("x-amz-copy-source-range"), source.size)]
-    part = upload.put_part(number, body)
+    range_ = self.headers.get("x-amz-copy-source-range")
+    content = source.content.cut(*_range(range_, source.size)) if range_ else source.content
+    part = upload.put_part(number, content)
     answer = {"CopyPartResult": {"ETag": part.etag, "LastModified": part.last_modified_ISO8601}}
     status, headers, text = answered(self, "UploadPartCopy", answer)
     return status, headers | written_headers(part) | source_version_header(self, source), text
@@ -194,22 +199,22 @@ def _completed(self: S3Response, key_name: str, upload_id: str) -> FakeKey | Non
     )
 
 
-def _assemble(self: S3Response, upload: Upload, parts: list[FakeKey]) -> FakeKey:
-    body = b"".join(part.value for part in parts)
+def _assemble(self: S3Response, upload: Upload, parts: list[StoredKey]) -> FakeKey:
+    content = Content.joined(part.content for part in parts)
     announced = self.headers.get("x-amz-mp-object-size")
-    if announced and int(announced) != len(body):
+    if announced and int(announced) != content.size:
         raise S3ClientError(
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header value {announced} does not match what "
-            f"was computed: {len(body)}",
+            f"was computed: {content.size}",
         )
-    checksum = upload.checksum(parts, body)
+    checksum = upload.checksum(parts, content)
     _refuse_wrong_checksum(self, checksum)
     digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
     return store(
         self,
         upload.key_name,
-        body,
+        content,
         upload.attributes,
         checksum=checksum,
         event=S3NotificationEvent.OBJECT_CREATED_COMPLETE_MULTIPART_UPLOAD_EVENT,
@@ -239,7 +244,7 @@ def _open_part(response: S3Response) -> tuple[Upload, int]:
     return upload, number
 
 
-def _chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[FakeKey]:
+def _chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
     numbers = [number for number, _ in chosen]
     if not chosen:
         raise MalformedXML
@@ -278,9 +283,8 @@ def _refuse_wrong_checksum(response: S3Response, computed: Checksum) -> None:
         raise bad_digest(claimed.algorithm)
 
 
-def _range(header: str | None, size: int) -> slice:
-    if header is None:
-        return slice(None)
+def _range(header: str, size: int) -> tuple[int, int]:
+    """The first and the last byte that the header asks for."""
     first, _, last = header.removeprefix("bytes=").partition("-")
     if not (header.startswith("bytes=") and first.isdigit() and last.isdigit()):
         raise S3ClientError(
@@ -292,7 +296,7 @@ def _range(header: str | None, size: int) -> slice:
         raise S3ClientError(
             "InvalidArgument", f"Range specified is not valid for source object of size: {size}"
         )
-    return slice(int(first), int(last) + 1)
+    return int(first), int(last)
 
 
 # What answers show

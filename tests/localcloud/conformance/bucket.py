@@ -84,3 +84,14 @@ def race(attempts: list[Callable[[], Any]]) -> list[str]:
 def assert_one_winner(words: list[str]) -> None:
     assert words.count("won") == 1, words
     assert set(words) <= {"won", "PreconditionFailed", "ConditionalRequestConflict"}
+
+
+@contextmanager
+def without_checksums(store: Store) -> Iterator[Store]:
+    """The same bucket, through a client as old as those that neither send nor ask for checksums."""
+    settings = store.s3.meta.config
+    old = settings.request_checksum_calculation, settings.response_checksum_validation
+    settings.request_checksum_calculation = "when_required"
+    settings.response_checksum_validation = "when_required"
+    yield store
+    settings.request_checksum_calculation, settings.response_checksum_validation = old

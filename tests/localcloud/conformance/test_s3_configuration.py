@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from localcloud.kms_keys import kms_keys
-from tests.localcloud.conformance.bucket import Store, refused
+from tests.localcloud.conformance.bucket import Store, refused, without_checksums
 
 
 @pytest.fixture
@@ -163,6 +163,8 @@ def test_what_names_an_encryption_gets_that(encrypting: Store) -> None:
     upload = encrypting.begin("completed", **named)
     parts = encrypting.parts(upload, b"one")
     encrypting.complete_multipart_upload(**upload, MultipartUpload=parts)
+    encrypting.put("another", ServerSideEncryption="aws:kms")
+    assert encryption(encrypting, "another") != ("aws:kms", KMS_KEY)
     kms_keys.disable(KMS_KEY)
     for key in ("put", "copied", "completed"):
         assert encryption(encrypting, key) == ("AES256", None)
@@ -206,6 +208,8 @@ def test_under_a_disabled_key_nothing_is_read_or_written(encrypting: Store) -> N
     for request in writes + reads(encrypting):
         with refused(400, "KMS.DisabledException"):
             request()
+    with without_checksums(encrypting) as plain, refused(400, "KMS.DisabledException"):
+        plain.get_object(Key="key")
     assert encryption(encrypting, "key") == ("aws:kms", KMS_KEY)
     # A checksum says something of the bytes.
     with refused(400):

@@ -6,8 +6,7 @@ import base64
 import hashlib
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +16,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.s3 import Requester
-from tests.localcloud.conformance.bucket import WRITERS, Store, assert_one_winner, race, refused
+from tests.localcloud.conformance.bucket import (
+    WRITERS,
+    Store,
+    assert_one_winner,
+    race,
+    refused,
+    without_checksums,
+)
 
 ACCOUNT = "123456789012"
 STRANGER = "999999999999"
@@ -500,16 +506,6 @@ def test_an_upload_without_a_checksum_gets_one(store: Store) -> None:
         head = store.head_object(Key=key, ChecksumMode="ENABLED")
         assert head["ChecksumCRC64NVME"] == CHECKSUMS["CRC64NVME"]
         assert head["ChecksumType"] == "FULL_OBJECT"
-
-
-@contextmanager
-def without_checksums(store: Store) -> Iterator[Store]:
-    """The same bucket, through a client as old as those that send no checksum of their own."""
-    settings = store.s3.meta.config
-    old = settings.request_checksum_calculation
-    settings.request_checksum_calculation = "when_required"
-    yield store
-    settings.request_checksum_calculation = old
 
 
 @pytest.mark.parametrize("algorithm", ["SHA1", "SHA256"])
