@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
-from moto.s3 import models
 from moto.s3.exceptions import (
-    EntityTooSmall,
-    InvalidPart,
-    InvalidPartOrder,
-    MalformedXML,
     NoSuchUpload,
     PreconditionFailed,
     S3ClientError,
@@ -22,8 +17,6 @@ from localcloud.attributes import Attributes, Checksum
 from localcloud.checksums import ALGORITHMS, digest, encoded
 from localcloud.clock import utcnow
 from localcloud.conditions import (
-    bad_digest,
-    claimed_checksum,
     copy_source,
     received_checksum,
     refuse_archived_part_source,
@@ -33,6 +26,7 @@ from localcloud.content import Content, StoredKey
 from localcloud.events import next_moment
 from localcloud.kms_keys import kms_keys
 from localcloud.objects import source_version_header, written_headers
+from localcloud.parts import chosen_parts, refuse_wrong_checksum, source_range
 from localcloud.store import md5, new_version_id, store
 
 if TYPE_CHECKING:
@@ -155,7 +149,7 @@ def upload_part_copy(self: S3Response) -> TYPE_RESPONSE:
     refuse_archived_part_source(source)
     upload, number = _open_part(self)
     range_ = self.headers.get("x-amz-copy-source-range")
-    content = source.content.cut(*_range(range_, source.size)) if range_ else source.content
+    content = source.content.cut(*source_range(range_, source.size)) if range_ else source.content
     part = upload.put_part(number, content)
     answer = {"CopyPartResult": {"ETag": part.etag, "LastModified": part.last_modified_ISO8601}}
     status, headers, text = answered(self, "UploadPartCopy", answer)
@@ -171,7 +165,7 @@ def _complete(self: S3Response, body: bytes, key_name: str, upload_id: str) -> T
     else:
         upload = find_upload(self, key_name, upload_id)
         refuse_unless_conditions_hold(self, key_name)
-        parts = _chosen_parts(upload, list(self._complete_multipart_body(body)))
+        parts = chosen_parts(upload, list(self._complete_multipart_body(body)))
         key = _assemble(self, upload, parts)
         del self.backend.get_bucket(self.bucket_name).multiparts[upload_id]
     answer = {
@@ -209,7 +203,7 @@ def _assemble(self: S3Response, upload: Upload, parts: list[StoredKey]) -> FakeK
             f"was computed: {content.size}",
         )
     checksum = upload.checksum(parts, content)
-    _refuse_wrong_checksum(self, checksum)
+    refuse_wrong_checksum(self, checksum)
     digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
     return store(
         self,
@@ -242,61 +236,6 @@ def _open_part(response: S3Response) -> tuple[Upload, int]:
             f"Part number must be an integer between 1 and {LARGEST_PART_NUMBER}, inclusive",
         )
     return upload, number
-
-
-def _chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
-    numbers = [number for number, _ in chosen]
-    if not chosen:
-        raise MalformedXML
-    if numbers != sorted(set(numbers)):
-        raise InvalidPartOrder
-    parts = []
-    for number, etag in chosen:
-        part = upload.parts.get(number)
-        if part is None or part.etag.strip('"') != etag.strip('"'):
-            raise InvalidPart
-        parts.append(part)
-    smallest = models.S3_UPLOAD_PART_MIN_SIZE  # type: ignore[attr-defined]
-    if any(part.size < smallest for part in parts[:-1]):
-        raise EntityTooSmall
-    return parts
-
-
-def _refuse_wrong_checksum(response: S3Response, computed: Checksum) -> None:
-    type_ = response.headers.get("x-amz-checksum-type")
-    if type_ and type_ != computed.type:
-        raise S3ClientError(
-            "InvalidRequest",
-            f"The upload was created using the {computed.type} checksum mode. The complete "
-            "request must use the same checksum mode.",
-        )
-    claimed = claimed_checksum(response)
-    if claimed is None:
-        return
-    if claimed.algorithm != computed.algorithm:
-        raise S3ClientError(
-            "InvalidRequest",
-            f"Checksum Type mismatch occurred, expected checksum Type: "
-            f"{computed.algorithm.lower()}, actual checksum Type: {claimed.algorithm.lower()}",
-        )
-    if claimed.value not in (computed.value, computed.value.partition("-")[0]):
-        raise bad_digest(claimed.algorithm)
-
-
-def _range(header: str, size: int) -> tuple[int, int]:
-    """The first and the last byte that the header asks for."""
-    first, _, last = header.removeprefix("bytes=").partition("-")
-    if not (header.startswith("bytes=") and first.isdigit() and last.isdigit()):
-        raise S3ClientError(
-            "InvalidArgument",
-            "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
-            "and last are the zero-based offsets of the first and last bytes to copy",
-        )
-    if not int(first) <= int(last) < size:
-        raise S3ClientError(
-            "InvalidArgument", f"Range specified is not valid for source object of size: {size}"
-        )
-    return int(first), int(last)
 
 
 # What answers show

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +14,22 @@ import pytest
 from botocore.exceptions import ClientError
 
 WRITERS = 16
+ACCOUNT = "123456789012"
+STRANGER = "999999999999"
+
+# The bytes 1 to 9, as every list of CRCs gives them.
+DIGITS = b"123456789"
+CHECKSUMS = {
+    "CRC32": base64.b64encode(0xCBF43926.to_bytes(4, "big")).decode(),
+    "CRC32C": base64.b64encode(0xE3069283.to_bytes(4, "big")).decode(),
+    "CRC64NVME": base64.b64encode(0xAE8B14860A799888.to_bytes(8, "big")).decode(),
+    "SHA1": base64.b64encode(hashlib.sha1(DIGITS, usedforsecurity=False).digest()).decode(),
+    "SHA256": base64.b64encode(hashlib.sha256(DIGITS).digest()).decode(),
+}
+WRONG = {
+    name: base64.b64encode(bytes(len(base64.b64decode(CHECKSUMS[name])))).decode()
+    for name in CHECKSUMS
+}
 
 
 class Store:
