@@ -22,6 +22,7 @@ from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
+SWEEP = "immutable-backups-dev-sweep"
 USER = "immutable-backups-dev-server"
 EVERYTHING = {
     "Version": "2012-10-17",
@@ -258,8 +259,10 @@ def _no_topic(living: Live) -> None:
 for name, sentence in {
     "contested": "rings when uploads are contested",
     "rejected": "rings when uploads are rejected",
+    "waiting": "rings when an upload waits for an hour, or there was no sweep for 40 minutes",
     "promote-errors": "rings when promote fails",
-    "incoming-size": "rings when incoming holds more than 1 TiB",
+    "sweep-dropped": "rings when Lambda drops an event of sweep",
+    "incoming-versions": "rings when incoming holds 10,000 versions of uploads or more",
 }.items():
     WEAKENED[f"no alarm {name}"] = (
         lambda living, name=name: living.client("cloudwatch").delete_alarms(  # type: ignore[misc]
@@ -277,16 +280,41 @@ def _an_alarm_that_tells_nobody(living: Live) -> None:
     )
 
 
-@weakened("promote may go on in a run of its own as often as it takes: it is Terminate")
-def _a_chain_that_lambda_would_stop(living: Live) -> None:
-    living.client("lambda").put_function_recursion_config(
-        FunctionName=FUNCTION, RecursiveLoop="Terminate"
+@weakened("incoming-size of an earlier version is gone: it is still there")
+def _an_alarm_of_an_earlier_version(living: Live) -> None:
+    [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
+    living.client("cloudwatch").put_metric_alarm(
+        AlarmName="immutable-backups-dev-alerts-incoming-size", **alarm.want
     )
 
 
-@weakened("promote is tried three times, and then somebody is told")
-def _failures_dropped_in_silence(living: Live) -> None:
-    living.client("lambda").delete_function_event_invoke_config(FunctionName=FUNCTION)
+@weakened("Lambda stops promote if it should ever run in a loop: it is Allow")
+def _a_loop_that_lambda_would_not_stop(living: Live) -> None:
+    living.client("lambda").put_function_recursion_config(
+        FunctionName=FUNCTION, RecursiveLoop="Allow"
+    )
+
+
+@weakened("backups1 keeps every version of an upload: it is Suspended")
+def _an_upload_that_the_next_one_would_overwrite(living: Live) -> None:
+    living.client("s3").put_bucket_versioning(
+        Bucket="backups1", VersioningConfiguration={"Status": "Suspended"}
+    )
+
+
+@weakened("sweep is tried three times, and its events go nowhere else: retries is 0")
+def _a_pass_that_is_not_tried_again(living: Live) -> None:
+    living.client("lambda").put_function_event_invoke_config(
+        FunctionName=SWEEP, MaximumRetryAttempts=0
+    )
+
+
+@weakened("promote is tried three times, and its events go nowhere else: on_failure is arn:aws:sns")
+def _a_destination_that_an_earlier_version_left(living: Live) -> None:
+    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    living.client("lambda").put_function_event_invoke_config(
+        FunctionName=FUNCTION, DestinationConfig={"OnFailure": {"Destination": topic}}
+    )
 
 
 # People

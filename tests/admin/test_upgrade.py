@@ -1,0 +1,184 @@
+"""An account that the version before had set up and deployed is brought up to date, with uploads
+under way.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import admin.cli
+from admin import live
+from admin.account import Account, local_account
+from admin.desired import desired_settings
+from admin.role import TRUST
+from admin.setting import Kind, Setting
+from admin.setup import execute, make_plan
+from localcloud.clock import clock
+from localcloud.cloud import Cloud, running
+from tests.admin.living import Live
+from tests.project import POLICY, STAGE, copy_project
+
+# What `desired_settings` and `function_policies` of that version said, for the tests' stage.
+BEFORE = json.loads((Path(__file__).parent / "account_before.json").read_text())
+PROMOTE = "immutable-backups-dev-promote"
+# As Chalice names and calls it. That S3 answers it 503 is why uploads are under way.
+APP_BEFORE = """
+def promote(event, context):
+    raise RuntimeError("SlowDown")
+"""
+SQL, NIGHTLY = "sql.gz.gpg", "backup.tar.gz.gpg"
+
+
+@pytest.fixture
+def before() -> Iterator[Cloud]:
+    """The account, as that version left it."""
+    with running(retry_delays=(0, 0)) as cloud:
+        account = local_account(cloud.endpoint)
+        settings = [
+            Setting(kind=Kind(one["kind"]), says="", why="", **_without_kind(one))
+            for one in BEFORE["settings"]
+        ]
+        for setting in settings:
+            if setting.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
+                live.write(account, setting)
+        _deploy_the_app_of_before(account)
+        for setting in settings:
+            if setting.kind is Kind.RECURSION:
+                live.write(account, setting)
+            elif setting.kind is Kind.ASYNCHRONOUS:
+                account.client("lambda").put_function_event_invoke_config(
+                    FunctionName=PROMOTE,
+                    MaximumRetryAttempts=setting.want["retries"],
+                    MaximumEventAgeInSeconds=setting.want["give_up_after_seconds"],
+                    DestinationConfig={"OnFailure": {"Destination": setting.want["on_failure"]}},
+                )
+        yield cloud
+
+
+def _without_kind(one: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if name != "kind"}
+
+
+def _deploy_the_app_of_before(account: Account) -> None:
+    iam, functions = account.client("iam"), account.client("lambda")
+    role = iam.create_role(RoleName=PROMOTE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    iam.put_role_policy(
+        RoleName=PROMOTE, PolicyName=PROMOTE, PolicyDocument=json.dumps(BEFORE["role"])
+    )
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as bundle:
+        bundle.writestr("app.py", APP_BEFORE)
+    arn = functions.create_function(
+        FunctionName=PROMOTE,
+        Runtime="python3.13",
+        Handler="app.promote",
+        Role=role["Arn"],
+        Code={"ZipFile": code.getvalue()},
+        Timeout=60,
+        Environment={"Variables": dict(STAGE.environment)},
+    )["FunctionArn"]
+    functions.add_permission(
+        FunctionName=PROMOTE,
+        StatementId="of-before",
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn="arn:aws:s3:::backups1",
+        SourceAccount=account.id,
+    )
+    account.client("s3").put_bucket_notification_configuration(
+        Bucket="backups1",
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [
+                {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
+            ]
+        },
+    )
+
+
+def set_up(account: Account) -> list[str]:
+    settings = desired_settings(
+        POLICY, STAGE, STAGE.wishes, account=account.id, region=account.region
+    )
+    plan = make_plan(account, settings, lock_named=False)
+    return [step.setting.says for step in execute(account, plan)]
+
+
+def stored(account: Account) -> dict[str, bytes]:
+    """The backups in the vault, by their names."""
+    s3 = account.client("s3")
+    listed = s3.list_object_versions(Bucket="backups2").get("Versions", [])
+    return {
+        one["Key"]: s3.get_object(Bucket="backups2", Key=one["Key"])["Body"].read()
+        for one in listed
+    }
+
+
+def test_no_upload_is_lost_and_check_is_content_afterwards(
+    before: Cloud, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = local_account(before.endpoint)
+    s3 = account.client("s3")
+
+    def upload(key: str, body: bytes) -> str:
+        s3.put_object(Bucket="backups1", Key=key, Body=body)
+        before.functions.wait_until_quiet(timeout=60)
+        return str(POLICY.slot_of(key, clock.now()).name)
+
+    # The app of before fails three times each, and forgets.
+    expected = {upload(SQL, b"first hour"): b"first hour", upload(NIGHTLY, b"night"): b"night"}
+    done = set_up(account)
+    assert "backups1 keeps every version of an upload" in done
+    # The app of before still runs: the next hour would have overwritten the first one.
+    clock.advance(timedelta(hours=1))
+    expected[upload(SQL, b"second hour")] = b"second hour"
+    assert stored(account) == {}
+
+    project = copy_project(tmp_path)
+    before.deploy(project_dir=project, packages=packages)  # which ends with another setup
+    clock.advance(timedelta(minutes=16))
+    before.run_schedules()
+    before.functions.wait_until_quiet(timeout=120)
+    assert stored(account) == expected
+    assert "Versions" not in s3.list_object_versions(Bucket="backups1")
+
+    assert set_up(account) == []
+    stage = Live(before, project, packages)
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: stage_account(stage, account))
+    monkeypatch.setattr(admin.cli, "read_stage", lambda name: stage.stage)
+    result = stage.check()
+    assert result.exit_code == 0, result.output
+
+
+def stage_account(_: Any, account: Account) -> Account:
+    return account
+
+
+def test_what_earlier_settings_would_still_do_is_gone(before: Cloud) -> None:
+    account = local_account(before.endpoint)
+    set_up(account)
+    functions = account.client("lambda")
+    assert functions.get_function_recursion_config(FunctionName=PROMOTE)["RecursiveLoop"] == (
+        "Terminate"
+    )
+    with pytest.raises(functions.exceptions.ResourceNotFoundException):
+        functions.get_function_event_invoke_config(FunctionName=PROMOTE)
+    alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    wanted = {
+        one.target
+        for one in desired_settings(
+            POLICY, STAGE, STAGE.wishes, account=account.id, region=account.region
+        )
+        if one.kind is Kind.ALARM and one.want and not one.waits_for
+    }
+    assert {alarm["AlarmName"] for alarm in alarms} == wanted
+    # Whoever looks at metrics of the version before, which have another service, looks at nothing.
+    assert all(
+        {"Name": "service", "Value": "immutable-backups"} not in alarm["Dimensions"]
+        for alarm in alarms
+    )
