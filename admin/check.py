@@ -84,8 +84,6 @@ def _difference(step: Step) -> str:
     match actual:
         case None:
             return "there is nothing"
-        case _ if want is None:
-            return "it is still there"
         case str():
             return f"it is {actual}"
         case list():

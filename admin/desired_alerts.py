@@ -24,8 +24,8 @@ LONGER_THAN_CATCHING_UP = 12
 # Of the settings of asynchronous invocation, in seconds: what Lambda does unless it is told.
 LONGEST_EVENT_AGE = 21_600
 RETRIES = 2
-# Alarms that earlier versions made, by the end of their names.
-RETIRED = ("incoming-size",)
+# S3 counts a bucket's bytes once a day (S3 user guide, "Amazon S3 daily storage metrics").
+A_DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +98,6 @@ def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
     yield from _of_uploads(stage, topic)
     yield from _of_lambda(stage, topic)
     yield from _of_incoming(stage, wishes.incoming_alarm, topic)
-    for name in RETIRED:
-        yield Setting(
-            kind=Kind.ALARM,
-            target=f"{stage.topic}-{name}",
-            want=None,
-            says=f"the alarm {stage.topic}-{name} of an earlier version is gone",
-            why="Another alarm watches that now; this one would ring beside it.",
-        )
 
 
 def functions(stage: Stage) -> Iterator[Setting]:
@@ -222,6 +214,28 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
             # Without a sweep nobody knows: it is then as it was last seen.
             TreatMissingData="ignore",
         )
+    yield _alarm(
+        stage,
+        topic,
+        name="incoming-size",
+        says=f"an alarm rings when incoming holds {alarm.bytes:,} bytes or more, unfinished uploads "
+        "included",
+        why="Parts of an upload that is never completed are seen by no sweep, only by S3, once a "
+        "day.",
+        Namespace="AWS/S3",
+        MetricName="BucketSizeBytes",
+        Dimensions=[
+            {"Name": "BucketName", "Value": stage.settings.incoming_bucket},
+            {"Name": "StorageType", "Value": "StandardStorage"},
+        ],
+        Statistic="Maximum",
+        Period=A_DAY,
+        EvaluationPeriods=1,
+        DatapointsToAlarm=1,
+        Threshold=float(alarm.bytes),
+        # Of an empty bucket S3 says nothing.
+        TreatMissingData="notBreaching",
+    )
 
 
 def _counting(

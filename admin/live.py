@@ -141,7 +141,7 @@ def _write_recursion(account: Account, setting: Setting) -> None:
 def _read_alarm(account: Account, setting: Setting) -> Any:
     answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
     for alarm in answer["MetricAlarms"]:
-        return _as_far_as_said(setting.want or {}, alarm)
+        return _as_far_as_said(setting.want, alarm)
     return None
 
 
@@ -155,11 +155,7 @@ def _as_far_as_said(want: Any, live: Any) -> Any:
 
 
 def _write_alarm(account: Account, setting: Setting) -> None:
-    cloudwatch = account.client("cloudwatch")
-    if setting.want is None:
-        cloudwatch.delete_alarms(AlarmNames=[setting.target])
-    else:
-        cloudwatch.put_metric_alarm(AlarmName=setting.target, **setting.want)
+    account.client("cloudwatch").put_metric_alarm(AlarmName=setting.target, **setting.want)
 
 
 HANDLERS = {

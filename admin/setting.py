@@ -32,8 +32,7 @@ class Setting:
     """One property of the account: what it is about, what it must be, and what would be lost.
 
     `says` is the property as a sentence, `why` what it is for. What `waits_for` a function (by its
-    name in AWS) cannot be set before `chalice deploy` has made it. Of an alarm, `want` None means
-    that an earlier version made it and that it has to go.
+    name in AWS) cannot be set before `chalice deploy` has made it.
     """
 
     kind: Kind

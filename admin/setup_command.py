@@ -72,8 +72,7 @@ def set_up(
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for step in plan.steps:
-        sign = "+" if step.actual is None else "-" if step.setting.want is None else "~"
-        click.echo(f"{sign} {step.setting.says}")
+        click.echo(f"{'+' if step.actual is None else '~'} {step.setting.says}")
         click.echo(f"    {step.setting.why}")
     for diff in diffs:
         click.echo(diff)

@@ -64,8 +64,9 @@ def _flood(policy: Policy, alarm: IncomingAlarm) -> str:
     return (
         f"Incoming keeps every upload that is not promoted for up to {days} days, however many: "
         f"1,024 GB of them cost ${each:,.2f} in that time. An alarm rings at "
-        f"{alarm.bytes / GB:,.2f} GB, and at {alarm.versions:,} versions. Parts of unfinished "
-        f"uploads are not counted; they go after {policy.accept_within.days} days."
+        f"{alarm.bytes / GB:,.2f} GB, and at {alarm.versions:,} versions. Parts of "
+        f"unfinished uploads go after {policy.accept_within.days} days; another alarm counts them, "
+        "once a day."
     )
 
 

@@ -16,7 +16,7 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {
     one.target.removeprefix(f"{STAGE.topic}-"): one
     for one in alerts(STAGE, Wishes(), TOPIC)
-    if one.kind is Kind.ALARM and one.want
+    if one.kind is Kind.ALARM
 }
 # The outage begins some days in, in the middle of an hour.
 OUT_FROM = BEGIN + 2 * DAY + timedelta(hours=9, minutes=20)
@@ -192,6 +192,21 @@ def test_a_flood_is_told_though_the_sweep_dies_of_it() -> None:
     assert [mail.state for mail in sent] == [ALARM]
 
 
+def test_parts_of_unfinished_uploads_ring_though_no_sweep_sees_them() -> None:
+    end = BEGIN + 8 * DAY
+    of_s3 = (("BucketName", "backups1"), ("StorageType", "StandardStorage"))
+    metrics = of_sweeps("IncomingBytes", 0, end=end) | {
+        Metric("AWS/S3", "BucketSizeBytes", of_s3): [
+            (BEGIN + day * DAY, 2.0**41 if day == 3 else 2.0**20) for day in range(8)
+        ]
+    }
+    sent = mails(metrics, end=end)
+    assert [(mail.alarm, mail.state) for mail in sent] == [
+        ("incoming-size", ALARM),
+        ("incoming-size", OK),
+    ]
+
+
 def test_of_new_alarms_the_first_mail_says_that_all_is_well() -> None:
     """CloudWatch tells of every change to OK, the one from no data included."""
     weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
@@ -210,9 +225,10 @@ def test_the_numbers_of_incoming_are_chosen() -> None:
     thresholds = {
         one.target: one.want["Threshold"]
         for one in alerts(STAGE, chosen, TOPIC)
-        if "-incoming-" in one.target and one.want
+        if "-incoming-" in one.target
     }
     assert thresholds == {
         f"{STAGE.topic}-incoming-bytes": 7.0,
         f"{STAGE.topic}-incoming-versions": 8.0,
+        f"{STAGE.topic}-incoming-size": 7.0,
     }

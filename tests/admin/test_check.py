@@ -280,14 +280,6 @@ def _an_alarm_that_tells_nobody(living: Live) -> None:
     )
 
 
-@weakened("incoming-size of an earlier version is gone: it is still there")
-def _an_alarm_of_an_earlier_version(living: Live) -> None:
-    [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
-    living.client("cloudwatch").put_metric_alarm(
-        AlarmName="immutable-backups-dev-alerts-incoming-size", **alarm.want
-    )
-
-
 @weakened("Lambda stops promote if it should ever run in a loop: it is Allow")
 def _a_loop_that_lambda_would_not_stop(living: Live) -> None:
     living.client("lambda").put_function_recursion_config(

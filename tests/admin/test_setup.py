@@ -137,27 +137,6 @@ def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     assert live.read(account, alarm).actual == alarm.want
 
 
-def test_an_alarm_of_an_earlier_version_goes_and_is_said(account: Account) -> None:
-    set_up(account)
-    old = f"{STAGE.topic}-incoming-size"
-    account.client("cloudwatch").put_metric_alarm(
-        AlarmName=old,
-        Namespace="AWS/S3",
-        MetricName="BucketSizeBytes",
-        Statistic="Maximum",
-        Period=86_400,
-        EvaluationPeriods=1,
-        Threshold=1.0,
-        ComparisonOperator="GreaterThanThreshold",
-        AlarmActions=[topic_of(account)],
-    )
-    assert f"- the alarm {old} of an earlier version is gone" in run().stdout
-    assert set_up(account) == [f"the alarm {old} of an earlier version is gone"]
-    names = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert old not in {alarm["AlarmName"] for alarm in names}
-    assert left(account) == []
-
-
 def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
     account: Account, own_project: Path
 ) -> None:
@@ -175,7 +154,7 @@ def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
         for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
         if "-incoming-" in alarm["AlarmName"]
     }
-    assert thresholds == {"bytes": 1024.0**3, "versions": 50.0}
+    assert thresholds == {"bytes": 1024.0**3, "versions": 50.0, "size": 1024.0**3}
 
 
 @pytest.mark.parametrize("before", ["Suspended", None], ids=["suspended", "never had versions"])

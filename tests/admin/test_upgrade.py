@@ -194,7 +194,7 @@ def test_what_earlier_settings_would_still_do_is_gone(before: Cloud) -> None:
         for one in desired_settings(
             POLICY, STAGE, STAGE.wishes, account=account.id, region=account.region
         )
-        if one.kind is Kind.ALARM and one.want and not one.waits_for
+        if one.kind is Kind.ALARM and not one.waits_for
     }
     assert {alarm["AlarmName"] for alarm in alarms} == wanted
     # Whoever looks at metrics of the version before, which have another service, looks at nothing.
