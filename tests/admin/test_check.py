@@ -384,7 +384,11 @@ def _a_group_may(living: Live) -> None:
     iam.add_user_to_group(GroupName="storage", UserName="member")
 
 
-@pytest.mark.parametrize("name", WEAKENED)
+# Each row shows that the row before was mended, unless both weaken the same thing: so none do.
+ROWS = [name for first in range(10) for name in [*WEAKENED][first::10]]
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
 ) -> None:

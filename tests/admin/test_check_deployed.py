@@ -32,11 +32,45 @@ weakened = table_of(WEAKENED)
 # Mended by deploying anew; what weakens returns what puts it back.
 DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
+CHANGED_BUNDLES: Table = {}
+changed_bundle = table_of(CHANGED_BUNDLES)
+
+
+# Each row shows that the row before was mended: so these, which leave nothing of the function, come
+# first, and no neighbours weaken the same thing.
 
 
 @weakened(f"{FUNCTION} is not deployed")
 def _no_function(living: Live) -> None:
     living.client("lambda").delete_function(FunctionName=FUNCTION)
+
+
+@weakened(f"The role {FUNCTION} is gone")
+def _no_role(living: Live) -> None:
+    iam = living.client("iam")
+    for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=FUNCTION, PolicyName=name)
+    iam.delete_role(RoleName=FUNCTION)
+
+
+@weakened(f"{FUNCTION} runs a container image")
+def _an_image_instead_of_a_bundle(living: Live) -> None:
+    client = living.client("lambda")
+    role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
+    asynchronous = client.get_function_event_invoke_config(FunctionName=FUNCTION)
+    client.delete_function(FunctionName=FUNCTION)
+    client.create_function(
+        FunctionName=FUNCTION,
+        Role=role,
+        PackageType="Image",
+        Code={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:latest"},
+    )
+    client.put_function_recursion_config(FunctionName=FUNCTION, RecursiveLoop="Allow")
+    client.put_function_event_invoke_config(
+        FunctionName=FUNCTION,
+        MaximumRetryAttempts=asynchronous["MaximumRetryAttempts"],
+        DestinationConfig=asynchronous["DestinationConfig"],
+    )
 
 
 # What a function's configuration is without these.
@@ -78,12 +112,12 @@ def change_bundle_members(living: Live, changes: dict[str, Change]) -> PutBack:
     return upload_bundle(living, out.getvalue())
 
 
-@deployed_over("is not that of this clone: chalicelib/policy.toml")
+@changed_bundle("is not that of this clone: chalicelib/policy.toml")
 def _a_bundle_of_an_older_policy(living: Live) -> PutBack:
     return change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
 
 
-@deployed_over("is not that of this clone: chalicelib/copying.py")
+@changed_bundle("is not that of this clone: chalicelib/copying.py")
 def _a_bundle_without_a_module(living: Live) -> PutBack:
     return change_bundle(living, "chalicelib/copying.py", lambda _: None)
 
@@ -100,12 +134,12 @@ def _forget(argument: str) -> Callable[[bytes], bytes]:
 MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 
 
-@deployed_over(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
+@changed_bundle(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
 def _a_bundle_with_an_old_boto3(living: Live) -> PutBack:
     return change_bundle(living, MODEL, _forget("IfNoneMatch"))
 
 
-@deployed_over("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
+@changed_bundle("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
 def _a_bundle_without_boto3(living: Live) -> PutBack:
     return change_bundle(living, MODEL, lambda _: None)
 
@@ -234,21 +268,6 @@ def _stopped_after_a_break_in(living: Live) -> None:
     )
 
 
-@weakened(f"The reserved concurrency of {FUNCTION} is 7, and none")
-def _another_concurrency(living: Live) -> None:
-    living.client("lambda").put_function_concurrency(
-        FunctionName=FUNCTION, ReservedConcurrentExecutions=7
-    )
-
-
-@weakened(f"The role {FUNCTION} is gone")
-def _no_role(living: Live) -> None:
-    iam = living.client("iam")
-    for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
-        iam.delete_role_policy(RoleName=FUNCTION, PolicyName=name)
-    iam.delete_role(RoleName=FUNCTION)
-
-
 def bundle_of(living: Live) -> bytes:
     [zipped] = living.packages.glob("*-python*.zip")
     return zipped.read_bytes()
@@ -262,7 +281,7 @@ def with_member(bundle: bytes, name: str) -> bytes:
     return out.getvalue()
 
 
-@deployed_over("is not that of this clone: sitecustomize.py")
+@changed_bundle("is not that of this clone: sitecustomize.py")
 def _a_module_that_python_runs_first(living: Live) -> PutBack:
     return upload_bundle(living, with_member(bundle_of(living), "sitecustomize.py"))
 
@@ -295,17 +314,17 @@ def test_packages_other_than_those_installed_here_cannot_be_compared(
         differences(bundle, tmp_path)
 
 
-@deployed_over("is not that of this clone: botocore/__init__.py")
+@changed_bundle("is not that of this clone: botocore/__init__.py")
 def _a_package_that_was_tampered_with(living: Live) -> PutBack:
     return change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
 
 
-@deployed_over("is not that of this clone: chalice/app.py")
+@changed_bundle("is not that of this clone: chalice/app.py")
 def _a_chalice_that_was_tampered_with(living: Live) -> PutBack:
     return change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
 
 
-@deployed_over("is not that of this clone: botocore/__init__.py")
+@changed_bundle("is not that of this clone: botocore/__init__.py")
 def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutBack:
     [zipped] = living.packages.glob("*-python*.zip")
     [record] = [
@@ -350,6 +369,13 @@ def allow(living: Live, principal: str, **more: str) -> None:
     living.client("lambda").add_permission(FunctionName=FUNCTION, Principal=principal, **permission)
 
 
+@weakened(f"The reserved concurrency of {FUNCTION} is 7, and none")
+def _another_concurrency(living: Live) -> None:
+    living.client("lambda").put_function_concurrency(
+        FunctionName=FUNCTION, ReservedConcurrentExecutions=7
+    )
+
+
 @weakened(f'"210987654321" may invoke {FUNCTION}:1')
 def _a_stranger_may_invoke_a_version(living: Live) -> None:
     client = living.client("lambda")
@@ -381,26 +407,6 @@ def _a_queue_that_is_read(living: Live) -> None:
     )
 
 
-@weakened(f"{FUNCTION} runs a container image")
-def _an_image_instead_of_a_bundle(living: Live) -> None:
-    client = living.client("lambda")
-    role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
-    asynchronous = client.get_function_event_invoke_config(FunctionName=FUNCTION)
-    client.delete_function(FunctionName=FUNCTION)
-    client.create_function(
-        FunctionName=FUNCTION,
-        Role=role,
-        PackageType="Image",
-        Code={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:latest"},
-    )
-    client.put_function_recursion_config(FunctionName=FUNCTION, RecursiveLoop="Allow")
-    client.put_function_event_invoke_config(
-        FunctionName=FUNCTION,
-        MaximumRetryAttempts=asynchronous["MaximumRetryAttempts"],
-        DestinationConfig=asynchronous["DestinationConfig"],
-    )
-
-
 @pytest.mark.parametrize("name", WEAKENED)
 def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
@@ -410,19 +416,19 @@ def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
     living.mend(living.remedy_of(sentence))
 
 
-@pytest.mark.parametrize("name", DEPLOYED_OVER)
+@pytest.mark.parametrize("name", DEPLOYED_OVER | CHANGED_BUNDLES)
 def test_what_a_deployment_mends_is_found_and_named(living: Live, name: str) -> None:
-    weaken, sentence = DEPLOYED_OVER[name]
+    weaken, sentence = (DEPLOYED_OVER | CHANGED_BUNDLES)[name]
     put_back = weaken(living)
     assert living.remedy_of(sentence) == DEPLOY
     put_back()
 
 
-@pytest.mark.parametrize("rows", [[*DEPLOYED_OVER], [*reversed(DEPLOYED_OVER)]], ids=["", "back"])
-def test_one_deployment_mends_all_that_it_should(living: Live, rows: list[str]) -> None:
-    """In both orders: of the weakenings of one thing, the last one stands."""
-    for name in rows:
-        weaken, _ = DEPLOYED_OVER[name]
+@pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
+def test_one_deployment_mends_all_that_it_should(living: Live, order: int) -> None:
+    """What weakens the same thing twice stands as the last one left it: so in both orders."""
+    for weaken, _ in [*DEPLOYED_OVER.values()][::order]:
         weaken(living)
+    _a_module_that_python_runs_first(living)  # a bundle is replaced as a whole
     living.mend(DEPLOY)
     assert living.check().exit_code == 0
