@@ -1,4 +1,4 @@
-"""`make local`: serves the local cloud until Ctrl-C and shows each promotion as it happens."""
+"""`make local`: serves the local cloud until Ctrl-C and shows what its functions do."""
 
 import json
 import signal
@@ -25,7 +25,7 @@ from localcloud.serving import PortTaken
 @click.option(
     "--by-hand",
     is_flag=True,
-    help="Uploads wait: `chalice local` promotes what you post to it.",
+    help="Uploads wait, and no sweep runs: you post to `chalice local` instead.",
 )
 @click.option(
     "--empty", is_flag=True, help="An account with nothing in it: `make deploy STAGE=dev` fills it."
@@ -84,7 +84,7 @@ def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
         show_exports(cloud, cloud.role_credentials("promote"))
         click.echo("With these: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
-        click.echo("Promotions appear here:\n")
+        click.echo("Promotions appear here, and a sweep every 15 minutes:\n")
 
 
 def show_exports(cloud: Cloud, credentials: Credentials) -> None:
@@ -100,19 +100,24 @@ def show_exports(cloud: Cloud, credentials: Credentials) -> None:
 
 
 def show_log_line(line: str) -> None:
-    """Print a line of a function's log: a promotion's as a sentence, any other to stderr."""
+    """Print a line of a function's log: promotions and sweeps as sentences, others to stderr."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError:
         record = None
+    time = datetime.now().astimezone().strftime("%H:%M:%S")
     match record:
         case {"outcome": outcome, "reason": reason, "upload": upload}:
-            time = datetime.now().astimezone().strftime("%H:%M:%S")
             slot = f" -> {record['slot']}" if record.get("slot") else ""
             size = f", {record['size']:,} bytes" if record.get("size") is not None else ""
             # As JSON writes it: a key may hold what would move the cursor, or begin a line.
             key = json.dumps(upload)[1:-1]
             click.echo(f"{time}  {outcome:16}  {key}{slot}{size}: {reason}")
+        case {"versions": versions, "waiting": waiting, "handed_over": handed_over}:
+            click.echo(
+                f"{time}  {'swept':16}  {versions} versions in incoming, {waiting} waiting,"
+                f" {handed_over} handed over to promote"
+            )
         case {"_aws": _}:
             pass
         case _:

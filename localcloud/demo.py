@@ -17,8 +17,11 @@ from admin.patience import Patience
 from admin.stage import read_stage
 from chalicelib.policy_file import read_policy
 from localcloud.authorization import Credentials
+from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
 from localcloud.deployment import DeployError
+from localcloud.event_faults import EventFault
+from localcloud.faults import at
 from localcloud.lambda_functions import REGION
 from localcloud.narration import (
     NotAsPromisedError,
@@ -70,6 +73,9 @@ def story(directory: Path) -> None:
             restore(administrator, cloud, slot)
             break_in(cloud)
             expect(look(cloud, slot) == stored, f"{slot} changed under the attacks")
+            # Last, as it moves the cloud's clock.
+            if other := another_upload(upload):
+                lose_an_event(server, cloud, other)
         finally:
             server.stop_gpg()
 
@@ -85,7 +91,8 @@ def deploy_the_app(cloud: Cloud) -> None:
     except DeployError as error:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
     tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")
-    tell(f"{cloud.vault}, and the function promote, which moves uploads from one to the other.")
+    tell(f"{cloud.vault}, the function promote, which moves uploads from one to the other,")
+    tell("and the function sweep, which looks every 15 minutes for uploads that wait.")
 
 
 def back_up(server: Shell, cloud: Cloud, upload: str) -> str:
@@ -133,6 +140,23 @@ def break_in(cloud: Cloud) -> None:
                 tell(f"{step.seconds:5.1f} s  {step.says}")
     except BrokenPromise as broken:
         raise NotAsPromisedError(str(broken)) from None
+
+
+def lose_an_event(server: Shell, cloud: Cloud, upload: str) -> None:
+    """An upload that the function is not told of is found by the sweep."""
+    heading("S3 loses the event of the next upload. The sweep finds what waits.")
+    cloud.events.plan(at(1, EventFault.LOST))
+    send(server, cloud, "site", upload)
+    cloud.functions.wait_until_quiet(timeout=60)
+    expect(upload in keys(cloud, cloud.incoming), f"{upload} does not wait in {cloud.incoming}")
+    tell(f"{upload} waits in {cloud.incoming}. The local cloud's clock moves on by 15 minutes.")
+    before = len(cloud.functions.results)
+    clock.advance(timedelta(minutes=15))
+    cloud.run_schedules()
+    outcomes = outcomes_since(before, cloud)
+    promoted = [one for one in outcomes if (one["outcome"], one["upload"]) == ("promoted", upload)]
+    expect(len(promoted) == 1, f"{upload} was promoted {len(promoted)} times")
+    show_outcome(promoted[0])
 
 
 # What the story needs.
@@ -194,20 +218,38 @@ def wait_for_a_young_slot() -> str:
     return upload
 
 
+def another_upload(upload: str) -> str | None:
+    """An upload of the same server, with a slot that is free; None if there is only one rule."""
+    uploads = read_policy().uploads
+    _, server = uploads[upload]
+    others = (key for key, (_, owner) in uploads.items() if owner == server and key != upload)
+    return next(others, None)
+
+
 def upload_as(server: Shell, cloud: Cloud, data: str, upload: str) -> dict[str, Any]:
     """Run the server's backup of the directory `data`; the outcome of promoting it."""
     before = len(cloud.functions.results)
+    send(server, cloud, data, upload)
+    outcomes = outcomes_since(before, cloud)
+    expect(len(outcomes) == 1, f"one upload had {len(outcomes)} outcomes")
+    return outcomes[0]
+
+
+def send(server: Shell, cloud: Cloud, data: str, upload: str) -> None:
+    """Run the server's backup of the directory `data`."""
     server.run(
         f"tar c {data} | gzip | gpg --batch --passphrase-file passphrase -c"
         f" | s3cmd put - s3://{cloud.incoming}/{upload}"
     )
+
+
+def outcomes_since(before: int, cloud: Cloud) -> list[dict[str, Any]]:
+    """What became of uploads, once all functions have run, behind the first `before` results."""
     cloud.functions.wait_until_quiet(timeout=60)
     results = cloud.functions.results[before:]
     for result in results:
-        expect(result.error is None, f"the function failed: {result.error}")
-    outcomes = [outcome for result in results for outcome in result.payload["outcomes"]]
-    expect(len(outcomes) == 1, f"one upload had {len(outcomes)} outcomes")
-    return dict(outcomes[0])
+        expect(result.error is None, f"{result.function} failed: {result.error}")
+    return [outcome for result in results for outcome in result.payload.get("outcomes", [])]
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:

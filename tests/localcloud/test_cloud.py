@@ -195,9 +195,14 @@ def test_make_local_says_that_its_port_is_taken(project):
             "gone              a.gpg: It is gone.",
             id="gone, without slot or size",
         ),
+        pytest.param(
+            {"level": "INFO", "message": "...", "versions": 3, "waiting": 2, "handed_over": 1},
+            "swept             3 versions in incoming, 2 waiting, 1 handed over to promote",
+            id="a pass of the sweep",
+        ),
     ],
 )
-def test_make_local_shows_a_promotion_as_one_line(capsys, line, shown):
+def test_make_local_shows_a_promotion_and_a_sweep_as_one_line(capsys, line, shown):
     show_log_line(json.dumps(line))
     printed = capsys.readouterr().out
     assert re.fullmatch(r"\d\d:\d\d:\d\d  ", printed[:10])

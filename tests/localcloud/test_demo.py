@@ -41,6 +41,8 @@ def test_the_demo_succeeds(told):
         "contested: backup.tar.gz.gpg -> ",
         "$ diff -r site restored/site",
         "no difference",
+        "sql.gz.gpg waits in backups1",
+        "promoted: sql.gz.gpg -> ",
     ],
 )
 def test_the_story_has_every_chapter(told, claim):
