@@ -66,9 +66,9 @@ conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on
 
 SOAK_MINUTES ?= 10
 
-soak: $(READY) ## every interleaving (half an hour), then random histories with faults (SOAK_MINUTES=10; ARGS="--seed 7" repeats one)
+soak: $(READY) ## every clock change since 1850, every interleaving (half an hour), then random histories with faults (SOAK_MINUTES=10; ARGS="--seed 7" repeats one)
 ifndef ARGS
-	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_interleavings.py
+	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_naming.py tests/chalicelib/test_interleavings.py
 endif
 	@$(VENV)/python -m tests.soak --minutes $(SOAK_MINUTES) $(ARGS)
 

@@ -1,5 +1,7 @@
 """The worst that an intruder on a server can do, in objects, bytes and dollars."""
 
+import re
+
 from admin.account import Account
 from admin.desired import upload_days
 from admin.live_buckets import each_object
@@ -23,10 +25,19 @@ def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, in
     """The largest backup of each rule in the vault, in bytes, by the rule's upload."""
     largest: dict[str, int] = {}
     for item in each_object(account, vault):
-        rule = policy.rule_of(item["Key"])
-        if rule in policy.rules:
+        if rule := rule_of(policy, item["Key"]):
             largest[rule.upload] = max(largest.get(rule.upload, 0), item["Size"])
     return largest
+
+
+def rule_of(policy: Policy, name: str) -> Rule | None:
+    """The rule that stores under names such as `name`; None if no rule does."""
+    for rule, server in policy.uploads.values():
+        prefix = f"{server}/" if server else ""
+        for shape in rule.store_as.shapes:
+            if re.fullmatch(re.escape(prefix + "".join(shape)).replace("%", "[0-9]"), name):
+                return rule
+    return None
 
 
 def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> list[str]:

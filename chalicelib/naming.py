@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from importlib import resources
-from string import digits
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -41,8 +40,8 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
-# Python's calendar ends with the years 1 and 9999: periods of these could not say where they begin
-# or end. No clock of S3's is there, so moments beyond count as these.
+# Python knows the years 1 to 9999, so what lies at their ends has no begin or no end to name.
+# No clock of S3's is there: moments beyond these count as these.
 _EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9998, 12, 30, tzinfo=UTC)
 
@@ -103,13 +102,6 @@ class Pattern:
         else:
             start, end = _calendar_period(moment, self.unit, zone)
         return Period(self._name(start, zone), start, end)
-
-    def can_write(self, name: str) -> bool:
-        """Whether `name` looks like this pattern's names (every digit taken as possible)."""
-        return any(
-            len(name) == len(shape) and all(map(_can_be_equal, shape, name))
-            for shape in self.shapes
-        )
 
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
@@ -191,7 +183,9 @@ class Pattern:
 
 def _can_be_equal(one: str, other: str) -> bool:
     """Whether two characters of shapes can stand for the same; `%` stands for any digit."""
-    return one == other or (one == "%" and other in digits) or (other == "%" and one in digits)
+    if one == "%":
+        return other == "%" or other.isdigit()
+    return one == other or (other == "%" and one.isdigit())
 
 
 def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -206,7 +200,11 @@ def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[date
 
 
 def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Start and end of an hour or a minute. A change of clocks within it can make it shorter."""
+    """Start and end of an hour or a minute.
+
+    Clocks that go back within it end it, and the rest is a period of its own. Clocks that go
+    forward skip a part of it, perhaps its begin or end.
+    """
     wall = _wall_time(moment, zone)
     start = moment - (wall - _first_wall_time(wall, unit))
     end = start + LONGEST[unit]
@@ -257,7 +255,7 @@ def _first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _change(zone: ZoneInfo, *, before: datetime, after: datetime) -> datetime:
-    """When clocks change between these moments, of whole seconds, from which on they have."""
+    """The first whole second after the one change of clocks between these two seconds."""
     offset = _offset(after, zone)
     while after - before > _SECOND:
         middle = before + (after - before) // (2 * _SECOND) * _SECOND

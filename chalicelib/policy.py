@@ -143,14 +143,6 @@ class Policy:
             end=period.end,
         )
 
-    def rule_of(self, name: str) -> Rule | None:
-        """The rule that stores under names like the vault name `name`; None if no rule does."""
-        for rule, server in self.claims.values():
-            prefix = f"{server}/" if server else ""
-            if name.startswith(prefix) and rule.store_as.can_write(name.removeprefix(prefix)):
-                return rule
-        return None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Checksum:

@@ -48,8 +48,10 @@ def has_changed(zone: ZoneInfo, before: datetime, after: datetime) -> bool:
 
 @cache
 def clock_changes(zone: ZoneInfo, year: int) -> list[datetime]:
-    """Every change from the begin of `year` until 2038, to the second. (None undoes another within
-    a week.)"""
+    """Every change from the start of `year` until 2038, to the second.
+
+    A week is short enough to look at: no zone has undone a change within one.
+    """
     changes = []
     before = datetime(year, 1, 1, tzinfo=UTC)
     while before.year < 2038:
@@ -218,6 +220,10 @@ def test_the_hours_of_a_night_in_which_clocks_change(
             id="clocks go back to the day before",
         ),
         pytest.param(
+            "America/Havana", "2024-11-03T05:30", "2024-11-03T04:00", "2024-11-04T05:00",
+            id="a day that begins twice, in its second first hour",
+        ),
+        pytest.param(
             "Antarctica/Troll", "2026-10-25T12:00", "2026-10-24T22:00", "2026-10-26T00:00",
             id="26 hours",
         ),
@@ -230,10 +236,11 @@ def test_a_day_lasts_until_clocks_first_show_the_next(
     assert (day.start, day.end) == (utc(start), utc(end))
 
 
+@pytest.mark.no_cover
 def test_in_every_zone_names_are_distinct_and_in_order_whenever_clocks_change_until_2038(
     pytestconfig: pytest.Config,
 ) -> None:
-    """Where clocks go back by more than what is left of the hour, no order of names exists."""
+    """Where two hours are shown in turns, as in 02, 03, 02b, 03b, no order of names exists."""
     soak = pytestconfig.getoption("--soak")
     around = {DAILY: timedelta(days=2), HOURLY: timedelta(hours=5)}
     if soak:
@@ -242,7 +249,10 @@ def test_in_every_zone_names_are_distinct_and_in_order_whenever_clocks_change_un
     for zone, keys in different_zones().items():
         for change in clock_changes(zone, 1850 if soak else 2000):
             for pattern, time in around.items():
-                names = [p.name for p in periods(pattern, zone, change - time, change + time)]
+                found = list(periods(pattern, zone, change - time, change + time))
+                for minutes in (-30, 0, 30):
+                    assert pattern.period(change + minutes * MINUTE, zone) in found
+                names = [period.name for period in found]
                 assert len(set(names)) == len(names), (zone, pattern, names)
                 if names != sorted(names) and change.year >= 2026:
                     disordered |= {*keys}
@@ -300,7 +310,9 @@ def test_no_moment_is_without_a_name(zone: str, hours: int) -> None:
     clock = timezone(timedelta(hours=hours))
     for moment in (datetime.min.replace(tzinfo=clock), datetime.max.replace(tzinfo=clock)):
         for pattern in PATTERNS:
-            assert pattern.can_write(pattern.period(moment, load_zone(zone)).name)
+            assert len(pattern.period(moment, load_zone(zone)).name) == pattern.longest - (
+                "%H" in pattern.text
+            )
 
 
 # Of Asia/Tokyo, under the name of a zone that is 16 hours behind it.
@@ -356,24 +368,6 @@ def test_no_zone_is_read_in_any_other_way() -> None:
 def test_a_zone_is_equal_to_itself() -> None:
     assert load_zone("Europe/London") is load_zone("Europe/London")
     assert load_zone("Europe/London").key == "Europe/London"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "can"),
-    [
-        pytest.param(HOURLY, "2026-11-23.14.sql.gz.gpg", True, id="an hour"),
-        pytest.param(HOURLY, "2026-10-25.01b.sql.gz.gpg", True, id="a second hour"),
-        pytest.param(HOURLY, "2026-10-25.01c.sql.gz.gpg", False, id="a third"),
-        pytest.param(HOURLY, "2026-11-23.tar.gz.gpg", False, id="a day"),
-        pytest.param(DAILY, "2026-11-23Xtar.gz.gpg", False, id="a dot is a dot"),
-        pytest.param(DAILY, "2026-11-23.tar.gz.gpg\n", False, id="a line more"),
-        pytest.param(DAILY, "٢٠٢٦-11-23.tar.gz.gpg", False, id="digits of another script"),
-    ],
-)
-def test_a_name_s_shape_tells_who_can_have_written_it(
-    pattern: Pattern, name: str, can: bool
-) -> None:
-    assert pattern.can_write(name) is can
 
 
 @pytest.mark.parametrize(

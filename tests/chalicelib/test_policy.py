@@ -162,15 +162,6 @@ def test_servers_have_their_own_keys_and_slots() -> None:
     assert (slot.name, slot.server, slot.rule) == (f"db1/{SLOT}", "db1", DAILY)
 
 
-@pytest.mark.parametrize("policy", [POLICY, FLEET], ids=["bare", "servers"])
-def test_a_stored_name_tells_its_rule(policy: Policy) -> None:
-    for key in policy.claims:
-        slot = policy.slot_of(key, NOW)
-        assert policy.rule_of(slot.name) is slot.rule
-    assert policy.rule_of("web9/2026-11-23.tar.gz.gpg") is None
-    assert policy.rule_of("2026-11-23.zip") is None
-
-
 def test_every_moment_has_a_slot() -> None:
     """Clocks on Chatham jumped from 02:45 to 03:45: nobody there saw the hour's begin."""
     policy = Policy(rules=(replace(HOURLY, timezone=load_zone("Pacific/Chatham")),), timezone=ZONE)
