@@ -27,8 +27,8 @@ POLL_SECONDS = 1.0
 def run_lifecycle() -> None:
     """Remove all that is due by now, in every bucket.
 
-    S3 does this at midnight UTC. Whoever moves the clock calls it once at each midnight: what one
-    night's run does is what the next ones count their days from.
+    S3 does this at midnight UTC. Whoever moves the clock by hand calls it at each midnight, as
+    `pass_nights` does: what one night's run does is what the next ones count their days from.
     """
     for name, (partition, account) in list(s3_backends.bucket_accounts.items()):
         backend = s3_backends[account][partition]
@@ -39,6 +39,14 @@ def run_lifecycle() -> None:
                 # Events follow when the lock is free, as after a request.
                 with after_the_request(), key_lock(name, key_name):
                     _expire(backend, bucket, rule, key_name)
+
+
+def pass_nights(until: datetime) -> None:
+    """Stop the clock at `until`, and at each midnight UTC before it, when lifecycle runs."""
+    while (midnight := _midnight(clock.now()) + timedelta(days=1)) <= until:
+        clock.stand_at(midnight)
+        run_lifecycle()
+    clock.stand_at(until)
 
 
 @contextmanager
@@ -104,8 +112,13 @@ def _is_due(since: datetime, days: Any) -> bool:
     if days is None:
         return False
     passed = since + timedelta(days=int(days))
-    midnight = passed.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = _midnight(passed)
     return utcnow() >= (midnight if midnight == passed else midnight + timedelta(days=1))
+
+
+def _midnight(moment: datetime) -> datetime:
+    """The last one before the moment, or the moment itself."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _is_for(backend: S3Backend, rule: LifecycleRule, version: FakeKey | FakeDeleteMarker) -> bool:

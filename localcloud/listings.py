@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import OWNER, FakeBucket, FakeKey, S3Backend
 
-from localcloud.store import place_of
+from localcloud.store import index_of
 from localcloud.uploads import Upload, answered, find_upload
 
 if TYPE_CHECKING:
@@ -136,20 +135,13 @@ def _versions(
         if key_marker and name == key_marker:
             if not version_id_marker:
                 continue
-            end = _index_of(bucket, name, version_id_marker, versions)
+            # Its successors in the list follow even if it was removed since it was listed.
+            marker = index_of(bucket.name, name, version_id_marker, versions)
+            if marker is None:
+                raise S3ClientError("InvalidArgument", "Invalid version id specified")
+            end, _ = marker
         for index in range(end - 1, -1, -1):
             yield _shown(versions[index], is_latest=index == len(versions) - 1)
-
-
-def _index_of(bucket: FakeBucket, name: str, version_id: str, versions: list[Any]) -> int:
-    """Where the version stands; if it was removed since it was listed, where it stood."""
-    for index, version in enumerate(versions):
-        if version.version_id == version_id:
-            return index
-    place = place_of(bucket.name, name, version_id)
-    if place is None:
-        raise S3ClientError("InvalidArgument", "Invalid version id specified")
-    return bisect_left(versions, place, key=attrgetter("place"))
 
 
 def _shown(version: Any, *, is_latest: bool) -> SimpleNamespace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,14 +58,29 @@ def ordered_by(order: Order) -> Iterator[None]:
     `begun` is S3's: a multipart upload has the place of the moment when it was begun, so it may
     not become the current version. `completed` is the order of emulators.
     """
-    with patch(f"{__name__}._order", order):
-        yield
-    _places.clear()
+    try:
+        with patch(f"{__name__}._order", order):
+            yield
+    finally:
+        _places.clear()
 
 
-def place_of(bucket_name: str, key_name: str, version_id: str) -> str | None:
-    """Where a version stands or, if it was removed, stood; later ones have a greater place."""
-    return _places.get((bucket_name, key_name, version_id))
+def index_of(
+    bucket_name: str, key_name: str, version_id: str, versions: list[Any]
+) -> tuple[int, bool] | None:
+    """Where the version stands among those of its key, or would stand if it was not removed.
+
+    And whether it is there. None if there never was such a version.
+    """
+    if version_id == "null":
+        for index, version in enumerate(versions):
+            if version.version_id == "null":
+                return index, True
+    place = _places.get((bucket_name, key_name, version_id))
+    if place is None:
+        return None
+    index = bisect_left(versions, place, key=attrgetter("place"))
+    return index, index < len(versions) and versions[index].version_id == version_id
 
 
 def current(
@@ -76,7 +91,8 @@ def current(
         return None
     if version_id is None:
         return versions[-1]  # type: ignore[no-any-return]
-    return next((one for one in reversed(versions) if one.version_id == version_id), None)
+    index, exists = index_of(bucket_name, key_name, version_id, versions) or (0, False)
+    return versions[index] if exists else None
 
 
 def stored_object(
@@ -175,7 +191,10 @@ def remove(
         raise AccessDeniedByLock
     else:
         self.tagger.delete_all_tags_for_resource(removed.arn)
-    left = [one for one in bucket.keys.getlist(key_name) if one is not removed]
+    versions = bucket.keys.getlist(key_name)
+    place = removed.place  # type: ignore[union-attr]
+    index = bisect_left(versions, place, key=attrgetter("place"))
+    left = versions[:index] + versions[index + 1 :]
     if left:
         dict.__setitem__(bucket.keys, key_name, left)
     else:

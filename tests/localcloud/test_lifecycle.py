@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from localcloud.clock import clock
-from localcloud.lifecycle import lifecycle_each_night, run_lifecycle
+from localcloud.lifecycle import lifecycle_each_night, pass_nights, run_lifecycle
 from localcloud.s3 import corrected
 
 MORNING = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -285,6 +285,23 @@ def test_what_lifecycle_removes_is_told_as_lifecycles(bucket: Bucket, events: li
     at(midnight(4))
     at(midnight(5))
     assert events == ["LifecycleExpiration:DeleteMarkerCreated", "LifecycleExpiration:Delete"]
+
+
+def test_each_night_counts_from_what_the_nights_before_have_done(bucket: Bucket) -> None:
+    enabled = {"Status": "Enabled", "Filter": {"Prefix": ""}}
+    bucket.rules(
+        [
+            {"ID": "expire", "Expiration": {"Days": 2}, **enabled},
+            {"ID": "versions", "NoncurrentVersionExpiration": {"NoncurrentDays": 2}, **enabled},
+            {"ID": "markers", "Expiration": {"ExpiredObjectDeleteMarker": True}, **enabled},
+        ]
+    )
+    bucket.put()
+    pass_nights(midnight(6) - A_MOMENT)
+    assert (len(bucket.versions()), len(bucket.markers())) == (1, 1)
+    pass_nights(midnight(6))
+    assert (bucket.versions(), bucket.markers()) == ([], [])
+    assert clock.now() == midnight(6)
 
 
 def test_it_runs_by_itself_when_the_clock_has_passed_midnight(
