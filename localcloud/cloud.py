@@ -63,9 +63,9 @@ def running(
 
     One at a time in a process (RuntimeError), as moto's state is global. `retry_delays` are the
     seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
-    `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run any:
-    somebody else does. `on_log` gets each line that functions print,
-    `on_result` what came of each attempt.
+    `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run any: a
+    person does. `on_log` gets each line that functions print, `on_result` what came of each
+    attempt.
     The clock runs with this machine's again when the block ends. Raises PortTaken.
     """
     with _only_one(), listening(port) as listener:
@@ -245,7 +245,7 @@ class Cloud:
 
 
 def _left_to_a_hand(_function_arn: str, _event: Any) -> None:
-    """Take a schedule's event that nobody shall run."""
+    """Drop a schedule's event: a person runs the functions."""
 
 
 def _assume(role: str) -> Credentials:
