@@ -218,8 +218,8 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
         stage,
         topic,
         name="incoming-size",
-        says=f"an alarm rings when incoming holds {alarm.bytes:,} bytes or more, unfinished "
-        "uploads included",
+        says=f"an alarm rings when incoming holds {alarm.bytes:,} bytes or more, those of "
+        "unfinished uploads included",
         why="Parts of an upload that is never completed are seen by no sweep, only by S3, once a "
         "day.",
         Namespace="AWS/S3",

@@ -151,3 +151,23 @@ def test_a_lock_that_cannot_be_meant_is_refused_in_one_sentence(tmp_path: Path, 
     project = write(tmp_path, {"environment_variables": BUCKETS, "vault_lock": lock})
     with pytest.raises(StageError, match=r'^stage prod: vault_lock is .*; write .*"none"$'):
         read_stage("prod", project=project)
+
+
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        {"bytes": 1},
+        {"bytes": 0, "versions": 1},
+        {"bytes": 1, "versions": 0},
+        {"bytes": 1, "versions": "2"},
+        {"bytes": 1, "versions": 2, "days": 3},
+        5,
+    ],
+    ids=json.dumps,
+)
+def test_an_alarm_that_cannot_be_meant_is_refused_in_one_sentence(
+    tmp_path: Path, alarm: Any
+) -> None:
+    project = write(tmp_path, {"environment_variables": BUCKETS, "incoming_alarm": alarm})
+    with pytest.raises(StageError, match=r"^stage prod: incoming_alarm is .*; write .*10000}"):
+        read_stage("prod", project=project)
