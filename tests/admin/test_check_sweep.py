@@ -1,12 +1,18 @@
-"""The sweep and its schedule are weakened: found, named, and mended by the remedy of each."""
+"""The sweep and its schedule are weakened: found, named, and mended by the remedy of each.
+
+Where that is to deploy anew, the test puts things back itself, as deploying takes long; at the end
+everything of that kind is weakened at once, and deployed over.
+"""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from admin.deployed import EVERY_QUARTER_HOUR
-from tests.admin.living import HARMLESS, Live, Table, table_of
+from tests.admin.living import DEPLOY, HARMLESS, Live, Table, table_of
+from tests.admin.test_check_deployed import PutBack
 
 SWEEP, PROMOTE = "immutable-backups-dev-sweep", "immutable-backups-dev-promote"
 RULE = f"{SWEEP}-event"
@@ -14,6 +20,9 @@ ARN = f"arn:aws:lambda:us-east-1:123456789012:function:{SWEEP}"
 SOURCE = f"arn:aws:events:us-east-1:123456789012:rule/{RULE}"
 WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
+# Mended by deploying anew; what weakens returns what puts it back.
+DEPLOYED_OVER: Table = {}
+deployed_over = table_of(DEPLOYED_OVER)
 
 
 @weakened(f"There is no rule {RULE}")
@@ -28,28 +37,35 @@ def _a_rule_that_is_disabled(living: Live) -> None:
     living.client("events").disable_rule(Name=RULE)
 
 
-@weakened(f"The schedule of {RULE} is rate(7 days), and should be {EVERY_QUARTER_HOUR}")
-def _a_rule_that_seldom_fires(living: Live) -> None:
-    living.client("events").put_rule(Name=RULE, ScheduleExpression="rate(7 days)")
+@deployed_over(f"The schedule of {RULE} is rate(7 days), and should be {EVERY_QUARTER_HOUR}")
+def _a_rule_that_seldom_fires(living: Live) -> PutBack:
+    put = partial(living.client("events").put_rule, Name=RULE)
+    put(ScheduleExpression="rate(7 days)")
+    return partial(put, ScheduleExpression=EVERY_QUARTER_HOUR)
 
 
-@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
-def _a_rule_without_a_target(living: Live) -> None:
+@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_without_a_target(living: Live) -> PutBack:
     living.client("events").remove_targets(Rule=RULE, Ids=["1"])
+    return partial(target, living)
 
 
-@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
-def _a_rule_that_invokes_a_version(living: Live) -> None:
-    target(living, {"Id": "1", "Arn": f"{ARN}:1"})
+@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_that_invokes_a_version(living: Live) -> PutBack:
+    target(living, Arn=f"{ARN}:1")
+    return partial(target, living)
 
 
-@weakened(f"The rule {RULE} does not invoke {SWEEP} as deployed")
-def _a_rule_that_tells_another_time(living: Live) -> None:
-    target(living, {"Id": "1", "Arn": ARN, "Input": '{"time": "2020-01-01T00:00:00Z"}'})
+@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+def _a_rule_that_tells_another_time(living: Live) -> PutBack:
+    target(living, Input='{"time": "2020-01-01T00:00:00Z"}')
+    return partial(target, living)
 
 
-def target(living: Live, one: dict[str, Any]) -> None:
-    living.client("events").put_targets(Rule=RULE, Targets=[one])
+def target(living: Live, **changes: Any) -> None:
+    """Make the rule's only target what Chalice makes of it, apart from the changes."""
+    target = {"Id": "1", "Arn": ARN, **changes}
+    living.client("events").put_targets(Rule=RULE, Targets=[target])
 
 
 @weakened(f"EventBridge may not invoke {SWEEP} for the rule {RULE}")
@@ -90,11 +106,16 @@ def allow(living: Live, principal: str, *, function: str = SWEEP, **source: str)
     )
 
 
-@weakened(f"{SWEEP} has not the policy that your policy says")
-def _a_sweep_with_the_rights_of_promote(living: Live) -> None:
+@deployed_over(f"{SWEEP} has not the policy that your policy says")
+def _a_sweep_with_the_rights_of_promote(living: Live) -> PutBack:
     iam = living.client("iam")
-    more = iam.get_role_policy(RoleName=PROMOTE, PolicyName=PROMOTE)["PolicyDocument"]
-    iam.put_role_policy(RoleName=SWEEP, PolicyName=SWEEP, PolicyDocument=json.dumps(more))
+    own, of_promote = (
+        json.dumps(iam.get_role_policy(RoleName=role, PolicyName=role)["PolicyDocument"])
+        for role in (SWEEP, PROMOTE)
+    )
+    put = partial(iam.put_role_policy, RoleName=SWEEP, PolicyName=SWEEP)
+    put(PolicyDocument=of_promote)
+    return partial(put, PolicyDocument=own)
 
 
 @weakened(f"{SWEEP} has the policy more, which is not ours")
@@ -136,4 +157,21 @@ def _no_sweep(living: Live) -> None:
 def test_a_weakened_sweep_is_found_named_and_mended_by_its_own_remedy(
     living: Live, name: str
 ) -> None:
-    living.weaken_and_mend(*WEAKENED[name])
+    weaken, sentence = WEAKENED[name]
+    weaken(living)
+    living.mend(living.remedy_of(sentence))
+
+
+@pytest.mark.parametrize("name", DEPLOYED_OVER)
+def test_what_a_deployment_mends_of_the_sweep_is_found_and_named(living: Live, name: str) -> None:
+    weaken, sentence = DEPLOYED_OVER[name]
+    put_back = weaken(living)
+    assert living.remedy_of(sentence) == DEPLOY
+    put_back()
+
+
+def test_one_deployment_mends_the_sweep_and_its_schedule(living: Live) -> None:
+    for weaken, _ in DEPLOYED_OVER.values():
+        weaken(living)
+    living.mend(DEPLOY)
+    assert living.check().exit_code == 0

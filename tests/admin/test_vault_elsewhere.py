@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from admin.setting import Wishes
 from admin.setup import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
 from localcloud.authorization import Credentials
+from localcloud.clock import clock
 from localcloud.cloud import Cloud
 from localcloud.deployment import deploy
 from tests.project import POLICY, STAGE
@@ -137,6 +139,19 @@ def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: P
     assert "SeeWhatIsCopied is missing, or not as it should be" in found.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
+
+    # The sweep sees into that vault, and promotes what has no event.
+    account.client("s3").put_bucket_notification_configuration(
+        Bucket="backups1", NotificationConfiguration={}
+    )
+    cloud.session(server).client("s3").put_object(
+        Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files"
+    )
+    clock.advance(timedelta(minutes=20))
+    cloud.run_schedules()
+    cloud.functions.wait_until_quiet(timeout=60)
+    names = [one["Key"] for one in holder.list_objects_v2(Bucket="backups2")["Contents"]]
+    assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
 
 
 def refused(s3: Any, operation: str, key: str) -> None:
