@@ -56,7 +56,7 @@ class SummingClock:
 class JumpingClock:
     """Simulated time: jumps to the end of the next request whenever the whole client waits.
 
-    So the client's own work takes no time, and a copy of 20 TiB takes a minute. `is_busy` says
+    So the client's own work takes no time, and a copy of 5 TB takes some seconds. `is_busy` says
     whether the client is at work; where None, silence alone is taken for waiting.
     """
 

@@ -19,11 +19,10 @@ FULL_CPU_MB = 1769
 # us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), indicative.
 PER_WRITE = 0.005 / 1000
 PER_READ = 0.0004 / 1000
-PER_INVOCATION = 0.20 / 1_000_000
 PER_GB_SECOND = 0.0000133334
 FREE = frozenset({"delete_object", "abort_multipart_upload"})
 READS = frozenset(
-    {"head_object", "head_bucket", "list_parts", "get_object_tagging", "get_object_acl"}
+    {"head_object", "head_bucket", "get_object_tagging", "get_object_acl"}
 )
 
 
@@ -74,7 +73,7 @@ def measure(
 
 def request_dollars(seen: Seen) -> float:
     """What is charged for the requests."""
-    prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0) | {"invoke": PER_INVOCATION}
+    prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0)
     return sum(prices.get(name, PER_WRITE) * number for name, number in seen.requests.items())
 
 

@@ -35,7 +35,6 @@ CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (
     f"<ChecksumCRC64NVME>{CHECKSUM}</ChecksumCRC64NVME><ChecksumType>FULL_OBJECT</ChecksumType>"
 )
-PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +67,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """An object; of its bytes nothing but how many they are."""
+    """A version of an object; of its bytes nothing but how many they are."""
 
     size: int
     etag: str
+    version: str = "null"
     metadata: Mapping[str, str] = field(default_factory=dict)
     modified: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
@@ -83,6 +83,7 @@ class Unfinished:
     bucket: str
     key: str
     metadata: Mapping[str, str]
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -96,7 +97,11 @@ class Refused(Exception):
 
 
 class Model:
-    """The objects and unfinished uploads of one account; `answer` is all that happens to them."""
+    """The objects and unfinished uploads of one account; `answer` is all that happens to them.
+
+    Its buckets keep versions, as ours do, but nothing is uploaded over anything: each key has one at
+    most. Whoever deletes without naming a version removes it too, as from a bucket without them.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Thing] = {}
@@ -107,7 +112,9 @@ class Model:
 
     def add(self, bucket: str, key: str, size: int) -> None:
         """Put an object there."""
-        self.objects[bucket, key] = Thing(size=size, etag=_etag(f"{bucket}/{key}/{size}"))
+        self.objects[bucket, key] = Thing(
+            size=size, etag=_etag(f"{bucket}/{key}/{size}"), version=_version(bucket, key)
+        )
 
     def answer(self, request: Request) -> Answer:
         """S3's answer; errors are answers too."""
@@ -129,6 +136,7 @@ class Model:
             "Content-Type": "binary/octet-stream",
             "Accept-Ranges": "bytes",
             "ETag": f'"{thing.etag}"',
+            "x-amz-version-id": thing.version,
             "Last-Modified": format_datetime(thing.modified, usegmt=True),
             **{f"x-amz-meta-{name}": value for name, value in thing.metadata.items()},
         }
@@ -141,7 +149,12 @@ class Model:
         if source.size > LARGEST_COPY:
             raise Refused(400, "InvalidRequest")
         self._only_if_free(request)
-        thing = Thing(size=source.size, etag=source.etag, metadata=_metadata(request))
+        thing = Thing(
+            size=source.size,
+            etag=source.etag,
+            version=_version(request.bucket, request.key),
+            metadata=_metadata(request),
+        )
         self.objects[request.bucket, request.key] = thing
         return {"body": _copied("CopyObjectResult", thing), "copied": source.size}
 
@@ -194,6 +207,7 @@ class Model:
         thing = Thing(
             size=size,
             etag=f"{_etag(str(ranges))}-{len(ranges)}",
+            version=_version(request.bucket, request.key),
             metadata=upload.metadata,
         )
         self.objects[request.bucket, request.key] = thing
@@ -209,27 +223,11 @@ class Model:
         del self.unfinished[request.query["uploadId"]]
         return {"status": 204}
 
-    def _list_parts(self, request: Request) -> dict[str, Any]:
-        upload = self._upload(request)
-        after = int(request.query.get("part-number-marker", 0))
-        numbers = sorted(number for number in upload.parts if number > after)
-        page = numbers[: min(PAGE, int(request.query.get("max-parts", PAGE)))]
-        parts = "".join(
-            f"<Part><PartNumber>{number}</PartNumber>"
-            f"<ETag>&quot;{_part_etag(*upload.parts[number])}&quot;</ETag>"
-            f"<Size>{upload.parts[number][1] + 1 - upload.parts[number][0]}</Size></Part>"
-            for number in page
-        )
-        more = f"<NextPartNumberMarker>{page[-1]}</NextPartNumberMarker>" if page else ""
-        return {
-            "body": f"<ListPartsResult><IsTruncated>{_flag(len(page) < len(numbers))}"
-            f"</IsTruncated>{more}{parts}</ListPartsResult>"
-        }
-
     def _list_multipart_uploads(self, request: Request) -> dict[str, Any]:
         prefix = request.query.get("prefix", "")
         uploads = "".join(
-            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{upload_id}</UploadId></Upload>"
+            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{upload_id}</UploadId>"
+            f"<Initiated>{_iso(upload.begun)}</Initiated></Upload>"
             for upload_id, upload in self.unfinished.items()
             if upload.bucket == request.bucket and upload.key.startswith(prefix)
         )
@@ -243,23 +241,52 @@ class Model:
         expected = request.headers.get("if-match", "*").strip('"')
         if thing and expected not in {"*", thing.etag}:
             raise Refused(412, "PreconditionFailed")
-        self.objects.pop((request.bucket, request.key), None)
+        if thing and request.query.get("versionId", thing.version) == thing.version:
+            del self.objects[request.bucket, request.key]
         return {"status": 204}
 
     def _list_objects(self, request: Request) -> dict[str, Any]:
-        prefix = request.query.get("prefix", "")
         found = [
-            f"<Contents><Key>{escape(key)}</Key><Size>{thing.size}</Size>"
-            f"<LastModified>{thing.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
-            f"<ETag>&quot;{thing.etag}&quot;</ETag><StorageClass>STANDARD</StorageClass></Contents>"
-            for (bucket, key), thing in self.objects.items()
-            if bucket == request.bucket and key.startswith(prefix)
+            f"<Contents>{self._listed(key, thing)}</Contents>"
+            for key, thing in self._in_bucket(request)
         ]
         return {
-            "body": f"<ListBucketResult><Name>{request.bucket}</Name><Prefix>{escape(prefix)}"
-            f"</Prefix><KeyCount>{len(found)}</KeyCount><MaxKeys>1000</MaxKeys>"
-            f"<IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>"
+            "body": f"<ListBucketResult><Name>{request.bucket}</Name><KeyCount>{len(found)}"
+            "</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>"
+            f"{''.join(found)}</ListBucketResult>"
         }
+
+    def _list_object_versions(self, request: Request) -> dict[str, Any]:
+        # Behind a version of a key (the markers) there is none: each key has one.
+        behind = request.query.get("key-marker", "")
+        found = "".join(
+            f"<Version>{self._listed(key, thing)}<VersionId>{thing.version}</VersionId>"
+            "<IsLatest>true</IsLatest></Version>"
+            for key, thing in self._in_bucket(request)
+            if key > behind
+        )
+        return {
+            "body": f"<ListVersionsResult><Name>{request.bucket}</Name><MaxKeys>1000</MaxKeys>"
+            f"<IsTruncated>false</IsTruncated>{found}</ListVersionsResult>"
+        }
+
+    def _in_bucket(self, request: Request) -> list[tuple[str, Thing]]:
+        prefix = request.query.get("prefix", "")
+        return sorted(
+            (
+                (key, thing)
+                for (bucket, key), thing in self.objects.items()
+                if bucket == request.bucket and key.startswith(prefix)
+            ),
+            key=lambda found: found[0],
+        )
+
+    def _listed(self, key: str, thing: Thing) -> str:
+        return (
+            f"<Key>{escape(key)}</Key><LastModified>{_iso(thing.modified)}</LastModified>"
+            f"<ETag>&quot;{thing.etag}&quot;</ETag><Size>{thing.size}</Size>"
+            "<StorageClass>STANDARD</StorageClass>"
+        )
 
     def _head_bucket(self, _request: Request) -> dict[str, Any]:
         return {}
@@ -301,9 +328,12 @@ class Model:
             raise Refused(404, "NoSuchUpload") from None
 
     def _source(self, request: Request) -> Thing:
-        path = request.headers["x-amz-copy-source"].lstrip("/").partition("?")[0]
+        path, _, query = request.headers["x-amz-copy-source"].lstrip("/").partition("?")
         bucket, _, key = path.partition("/")
         thing = self._thing(Request(method="", bucket=bucket, key=key, query={}, headers={}))
+        version = query.removeprefix("versionId=") or thing.version
+        if version != thing.version:
+            raise Refused(404, "NoSuchVersion")
         expected = request.headers.get("x-amz-copy-source-if-match", thing.etag).strip('"')
         if expected != thing.etag:
             raise Refused(412, "PreconditionFailed")
@@ -323,12 +353,15 @@ def _operation(request: Request) -> str:
             return "head_object" if request.key else "head_bucket"
         case "GET" if request.key:
             by_query = {
-                "uploadId": "list_parts",
                 "tagging": "get_object_tagging",
                 "acl": "get_object_acl",
             }
         case "GET":
-            by_query = {"uploads": "list_multipart_uploads", "location": "get_bucket_location"}
+            by_query = {
+                "uploads": "list_multipart_uploads",
+                "versions": "list_object_versions",
+                "location": "get_bucket_location",
+            }
             if not query & by_query.keys():
                 return "list_objects"
         case "PUT" if not request.key:
@@ -362,7 +395,7 @@ def _metadata(request: Request) -> dict[str, str]:
 
 def _copied(element: str, thing: Thing) -> str:
     return (
-        f"<{element}><LastModified>{thing.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
+        f"<{element}><LastModified>{_iso(thing.modified)}</LastModified>"
         f"<ETag>&quot;{thing.etag}&quot;</ETag>{CHECKSUM_ELEMENTS}</{element}>"
     )
 
@@ -375,5 +408,9 @@ def _part_etag(first: int, last: int) -> str:
     return _etag(f"{first}-{last}")
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001
-    return "true" if value else "false"
+def _version(bucket: str, key: str) -> str:
+    return _etag(f"version of {bucket}/{key}")
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S.000Z}"

@@ -25,9 +25,11 @@ SIZES = {
     "5 GiB": 5 * GIB,
     "100 GiB": 100 * GIB,
     "1 TiB": 1024 * GIB,
-    "20 TiB": 20 * 1024 * GIB,
+    "5 TB": 5_000_000_000_000,
 }
-# Those that are run a second time by the wall's clock: by the model they take seconds.
+# Seconds that a run of Lambda has; .chalice/config.json asks for as many.
+TIMEOUT = 900
+# Those that are run again by the wall's clock: by the model they take seconds.
 ALSO_BY_THE_WALL = set(
     product(("ours", "boto3 copy()", "boto3, 250 streams"), ("10 MB", "250 MB", "5 GiB"))
 )
@@ -207,15 +209,13 @@ def _targets(runs: Sequence[Run], walls: Mapping[tuple[str, str], float]) -> lis
     requests("250 MB", 20)
     requests("10 MB", 5)
     targets += _memory_targets(found)
-    if ("ours", "20 TiB") in found:
-        seen = found["ours", "20 TiB"].seen
-        assert seen
-        runs_used = 1 + seen.requests.get("invoke", 0)
+    if run := found.get(("ours", "5 TB")):
+        assert run.seen
         targets.append(
             Target(
-                "20 TiB: over several runs, no part copied twice",
-                met=runs_used > 1 and seen.copied == SIZES["20 TiB"] and not seen.copied_twice,
-                measured=f"{runs_used} runs, {seen.copied_twice} parts twice",
+                f"5 TB: in one run of {TIMEOUT:.0f} s, no part copied twice",
+                met=run.seen.seconds <= TIMEOUT and not run.seen.copied_twice,
+                measured=f"{run.seen.seconds:.0f} s, {run.seen.copied_twice} parts twice",
             )
         )
     return targets

@@ -1,12 +1,9 @@
-"""The door of the app, driven as Lambda would drive it, until no run hands over to a next one."""
+"""The door of the app, driven as Lambda would drive it."""
 
 import argparse
 import dataclasses
-import os
 import sys
 from typing import Any
-
-import urllib3
 
 import app
 
@@ -16,8 +13,6 @@ TIMEOUT = 900.0
 
 class Context:
     """What Lambda tells of a run; the time is the model's, which each of its answers says."""
-
-    function_name = "promote"
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -52,21 +47,10 @@ def main() -> None:
         keys = [f"{server}/sql.gz.gpg" for server in servers]
     for key in keys:
         event = {"Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": key}}}]}
-        while (outcome := _run(event, context))["outcome"] == "continued":
-            event = _handed_over()
+        context.begin_run()
+        [outcome] = app.promote(event, context)["outcomes"]
         if outcome["outcome"] != "promoted":
             sys.exit(f"{outcome['outcome']}: {outcome['reason']}")
-
-
-def _run(event: Any, context: Context) -> Any:
-    context.begin_run()
-    [outcome] = app.promote(event, context)["outcomes"]
-    return outcome
-
-
-def _handed_over() -> Any:
-    """The event that the last run has invoked the function with."""
-    return urllib3.request("GET", f"{os.environ['AWS_ENDPOINT_URL']}/-/invocation").json()
 
 
 if __name__ == "__main__":
