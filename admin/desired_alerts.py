@@ -137,7 +137,7 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
     oldest = {
         "Metric": _own(stage, "OldestWaitingSeconds"),
         "Period": SWEPT_WITHIN,
-        "Stat": "Maximum",
+        "Stat": "Minimum",  # of two passes that fall into one period, both see it
     }
     yield _alarm(
         stage,

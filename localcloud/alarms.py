@@ -2,7 +2,7 @@
 
 An alarm is what PutMetricAlarm is given. Known are what can be looked up in CloudWatch's user guide
 ("Alarm evaluation", "Configuring how CloudWatch alarms treat missing data"): M out of N, all four
-treatments of missing data, one metric with Sum or Maximum, and FILL(metric, number).
+treatments of missing data, one metric with Sum, Minimum or Maximum, and FILL(metric, number).
 """
 
 import re
@@ -67,10 +67,10 @@ def transitions(
     within, step = alarm["EvaluationPeriods"], _period(alarm) // MINUTE
     looks_back = (within + LOOKS_FURTHER_BACK) * step
     seen = _seen(alarm, metrics, begin=begin - looks_back * MINUTE, end=end, looks_back=looks_back)
+    breaches = [_breaches(alarm, value) for value in seen]
     for minute in range((end - begin) // MINUTE + 1):
-        newest = minute + looks_back
         now = next_state(
-            [_breaches(alarm, seen[one]) for one in range(newest, newest - looks_back, -step)],
+            breaches[minute + looks_back : minute : -step],  # the newest first
             state,
             to_alarm=alarm.get("DatapointsToAlarm", within),
             within=within,
@@ -174,6 +174,8 @@ def _statistic(name: str, values: list[float]) -> float | None:
     match name:
         case "Sum":
             return sum(values)
+        case "Minimum":
+            return min(values)
         case "Maximum":
             return max(values)
         case _:

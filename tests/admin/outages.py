@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import count
 
 from localcloud.alarms import Metric
@@ -64,8 +65,8 @@ class Waiting:
 
 @dataclass
 class Weeks:
-    """Runs from `begin` until `end`. `metrics` has what was counted, `stuck` what came in between
-    and was in the vault no sooner than `end` of the outage.
+    """What happens from `begin` until `end`: `metrics` has what CloudWatch gets to see of it,
+    `waiting` what is left in incoming, and `settled` when each upload was promoted.
     """
 
     begin: datetime
@@ -84,7 +85,7 @@ class Weeks:
         self._order = count()
         self._running: list[datetime] = []
         for upload in self._uploads():
-            self._at(upload.at, lambda now, upload=upload: self._arrive(upload, now))  # type: ignore[misc]
+            self._at(upload.at, partial(self._arrive, upload))
         at = self.begin + 7 * MINUTE
         while at < self.end:
             # EventBridge is some seconds late, more or less each time.
@@ -135,7 +136,7 @@ class Weeks:
             return
         self.waiting.add(upload)
         if trouble is not Trouble.NO_EVENTS:
-            self._invoke("promote", lambda then: self._promote(upload, then), now)
+            self._invoke("promote", partial(self._promote, upload), now)
 
     def _begin_sweep(self, now: datetime) -> None:
         if self._trouble(now) is not Trouble.NO_SWEEP:
@@ -220,9 +221,7 @@ class Weeks:
         for upload in sorted(self.waiting):
             if now - upload.at >= SWEPT_FROM and handed[upload.key] < SLOTS_A_PASS:
                 handed[upload.key] += 1
-                self._invoke(
-                    "promote", lambda then, upload=upload: self._promote(upload, then), now
-                )  # type: ignore[misc]
+                self._invoke("promote", partial(self._promote, upload), now)
 
     def _own(self, name: str, now: datetime, value: float) -> None:
         self.metrics[own(name)].append((now, value))

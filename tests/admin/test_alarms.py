@@ -1,5 +1,6 @@
 """Which mails the alarms of `setup` send: in long outages few and soon, in a quiet month none."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,8 @@ import pytest
 
 from admin.desired_alerts import alerts
 from admin.setting import IncomingAlarm, Kind, Setting, Wishes
+from chalicelib import record
+from chalicelib.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
 from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
 from tests.project import STAGE
@@ -156,6 +159,31 @@ def test_each_rings_from_its_number_on(name: str, value: float, rings: str | Non
     assert [mail.alarm for mail in sent] == ([rings] if rings else [])
 
 
+@pytest.mark.parametrize(
+    ("in_the_middle", "rings"),
+    [
+        pytest.param([3600], False, id="one pass sees an hour"),
+        pytest.param([3600, 4500], True, id="two in a row do"),
+        pytest.param([3600, 0, 3600], False, id="two with another one in between"),
+        pytest.param([None], False, id="one is lost"),
+        pytest.param([None, None], True, id="two are lost"),
+        pytest.param([3600, None], True, id="one sees an hour and the next one is lost"),
+    ],
+)
+def test_one_pass_proves_nothing(in_the_middle: list[float | None], *, rings: bool) -> None:
+    end = BEGIN + 4 * HOUR
+    passes = [*[0.0] * 8, *in_the_middle, *[0.0] * 8]
+    metrics = of_sweeps("IncomingBytes", 0, end=end) | {
+        own("OldestWaitingSeconds"): [
+            (BEGIN + number * 15 * MINUTE, value)
+            for number, value in enumerate(passes)
+            if value is not None
+        ]
+    }
+    sent = mails(metrics, end=BEGIN + len(passes) * 15 * MINUTE)
+    assert [mail.state for mail in sent] == ([ALARM, OK] if rings else [])
+
+
 @pytest.mark.parametrize("name", ["OldestWaitingSeconds", "IncomingBytes", "Contested", "Rejected"])
 def test_another_stage_rings_nothing_here(name: str) -> None:
     end = BEGIN + 3 * HOUR
@@ -212,6 +240,32 @@ def test_of_new_alarms_the_first_mail_says_that_all_is_well() -> None:
     weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
     sent = mails(weeks.metrics, end=weeks.end, state=NO_DATA)
     assert {mail.state for mail in sent} == {OK}
+
+
+def test_what_the_alarms_look_at_is_what_the_functions_write(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record.write_sweep(record.Swept())
+    for outcome in (Outcome.CONTESTED, Outcome.REJECTED):
+        record.write(record.Record(outcome=outcome, reason="", upload="key", seconds=0))
+    record.flush_metrics()
+    written = set()
+    for line in capsys.readouterr().out.splitlines():
+        for told in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
+            [names] = told["Dimensions"]
+            dimensions = tuple((name, json.loads(line)[name]) for name in names)
+            written |= {
+                Metric(told["Namespace"], one["Name"], dimensions) for one in told["Metrics"]
+            }
+    looked_at = {_metric(alarm) for alarm in ALARMS.values()}
+    own_ones = {metric for metric in looked_at if metric.namespace == "ImmutableBackups"}
+    assert len(own_ones) == 5
+    assert own_ones <= written
+
+
+def _metric(alarm: Setting) -> Metric:
+    queries = alarm.want.get("Metrics")
+    return Metric.of(queries[0]["MetricStat"]["Metric"] if queries else alarm.want)
 
 
 def test_every_alarm_tells_of_both_ends() -> None:
