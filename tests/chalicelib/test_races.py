@@ -11,7 +11,7 @@ from tests.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
 AT_ONCE = 16
-ROUNDS = 50
+TURNS = 5
 
 
 def promote_at_once(world: World, notices: list[Notice]) -> list[Record]:
@@ -33,9 +33,17 @@ def empty(world: World) -> None:
             )
 
 
-@pytest.mark.parametrize("turn", range(5))
-def test_of_many_uploads_for_one_slot_one_wins_and_stays_whole(versioned: World, turn: int) -> None:
-    for number in range(ROUNDS // 5):
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> range:
+    """Of each turn. (The interleavings take every order; these are real threads.)"""
+    return range((50 if request.config.getoption("--soak") else 10) // TURNS)
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_of_many_uploads_for_one_slot_one_wins_and_stays_whole(
+    versioned: World, turn: int, rounds: range
+) -> None:
+    for number in rounds:
         bodies = [b"upload %d.%d" % (one, number) for one in range(AT_ONCE)]
         notices = [versioned.upload(body) for body in bodies]
         records = promote_at_once(versioned, notices)
