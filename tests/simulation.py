@@ -1,0 +1,642 @@
+"""Months of backups: five servers upload, S3, Lambda and the network fail, and nobody helps.
+
+The app's own promoter and its own sweep run against the S3 in this process, in a Lambda without
+threads, on a clock that jumps from one thing that happens to the next. A seed has the same months
+every time.
+"""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from admin.desired import desired_settings
+from admin.setting import Kind, Wishes
+from chalicelib import record
+from chalicelib.policy import Outcome, Slot
+from chalicelib.policy_file import parse_policy
+from chalicelib.promotion import Promoter
+from chalicelib.record import Record, Swept
+from chalicelib.settings import Settings
+from chalicelib.sweep import Sweeper
+from localcloud.faults import EVERY_FAULT, Fault, Killed
+from localcloud.lifecycle import run_lifecycle
+from localcloud.s3 import corrected
+from localcloud.store import Order
+from localcloud.wire import Wire, retries_at_once
+from tests.in_turn import parts_in_turn
+from tests.project import STAGE
+from tests.promise import INCOMING, VAULT, bucket
+from tests.timeline import Lambda, Timeline
+from tests.world import DAILY, HOURLY, PARTS
+
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
+SERVERS = ("web1", "web2", "db1", "db2", "mail1")
+MIN_BYTES = 4
+POLICY = """
+timezone = "Europe/London"
+servers = ["web1", "web2", "db1", "db2", "mail1"]
+accept_within_hours = {hours}
+[[rule]]
+upload = "backup.tar.gz.gpg"
+store_as = "%Y-%m-%d.tar.gz.gpg"
+min_bytes = 4
+[[rule]]
+upload = "sql.gz.gpg"
+store_as = "%Y-%m-%d.%H.sql.gz.gpg"
+min_bytes = 4
+"""
+# Up to here a copy is made at once, above in parts.
+SMALL = 8
+# No month is longer: after that nothing goes wrong, until nothing waits.
+SETTLING = 12 * HOUR
+INTERVAL = 15 * MINUTE
+# In so many of the quiet passes, which can only count, the sweep is run all the same.
+QUIET_PASSES = 1 / 6
+ONE_FUNCTION = {
+    "LambdaFunctionConfigurations": [
+        {
+            "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:promote",
+            "Events": ["s3:ObjectCreated:*"],
+        }
+    ]
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chances:
+    """How probable it is: of each upload, each event, each run, each request."""
+
+    second: float = 0.03
+    """A second upload follows, mostly in the same slot."""
+    intruder: float = 0.01
+    """Rubbish follows, five times."""
+    small: float = 0.02
+    """It is too small, and the server tries again."""
+    in_parts: float = 0.04
+    """It is uploaded in parts. (Nightly ones: every other.)"""
+    again: float = 0.03
+    """The answer is lost, and the SDK sends the same bytes again."""
+    large: float = 0.1
+    """It is copied in parts."""
+    lost: float = 0.03
+    doubled: float = 0.03
+    late: float = 0.04
+    killed: float = 0.02
+    slow: float = 0.02
+    """The run takes minutes, and all else goes on meanwhile."""
+    fault: float = 0.003
+
+
+QUIET = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """What does not work from `begin` to `end`: `s3`, `lambda`, `network` or `invoke`.
+
+    `s3` answers nothing to the app, and every other upload; `network` lets no server upload;
+    `invoke` lets the sweep hand over nothing.
+    """
+
+    kind: str
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """One upload that S3 has accepted. The steps are those of the whole story."""
+
+    key: str
+    version_id: str
+    body: bytes
+    place: str
+    slot: Slot
+    begun: datetime
+    begun_step: int
+    completed: datetime
+    completed_step: int
+
+    @property
+    def address(self) -> tuple[str, str]:
+        return self.key, self.version_id
+
+    @property
+    def is_eligible(self) -> bool:
+        return len(self.body) >= MIN_BYTES
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One invocation: when it began (as a step), and at which request what will happen to it."""
+
+    step: int
+    killed_at: int | None = None
+    slow_at: int | None = None
+    requests: int = 0
+
+
+@dataclass(kw_only=True)
+class Stored:
+    """A slot that is filled: the version that S3 has, and when the run began that copied it."""
+
+    version: Any
+    at: datetime
+    run_step: int
+
+
+@dataclass
+class Tally:
+    """What has happened, for people."""
+
+    runs: int = 0
+    passes: int = 0
+    quiet_passes: int = 0
+    killed: int = 0
+    outages: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+class Month:
+    """Five servers, their buckets and the app, from `begin` for `days`."""
+
+    def __init__(
+        self,
+        s3: Any,
+        app_s3: Any,
+        *,
+        seed: int,
+        begin: datetime,
+        days: int,
+        accept_within_hours: int,
+        chances: Chances,
+        outages: tuple[Outage, ...],
+        promoter_s3: Any = None,
+    ) -> None:
+        self.s3, self.random = s3, Random(seed)
+        self.wire = Wire(app_s3)
+        self.wire.plan(self._fault)
+        self.wire.before_each = self._before_each
+        self.chances, self.outages = chances, outages
+        self.begin, self.end = begin, begin + days * DAY
+        self.policy = parse_policy(POLICY.format(hours=accept_within_hours))
+        settings = Settings(incoming_bucket=INCOMING, vault_bucket=VAULT)
+        self.promoter = Promoter(
+            s3=app_s3,
+            settings=settings,
+            policy=self.policy,
+            limits=replace(PARTS, single=SMALL, streams=1),
+        )
+        self.sweeper = Sweeper(
+            s3=app_s3, settings=settings, policy=self.policy, invoke=self._invoke_promote
+        )
+        self.timeline = Timeline(begin)
+        self.lambda_ = Lambda(
+            timeline=self.timeline,
+            functions={"promote": self._promote, "sweep": self._sweep},
+            runs_again=self._lambda_runs_again,
+        )
+        self.quiet_passes = QUIET_PASSES
+        self.tally = Tally()
+        self.uploads: dict[tuple[str, str], Accepted] = {}
+        self.expired: set[tuple[str, str]] = set()
+        self.told: Counter[tuple[str, str]] = Counter()
+        self.promoted: Counter[str] = Counter()
+        self.stored: dict[str, Stored] = {}
+        self.last_pass: Swept | None = None
+        self.last_pass_at = begin
+        self._runs: list[Run] = []
+        self._steps = count(1)
+        self._bodies = count(1)
+        self._make_buckets()
+
+    def live(self) -> None:
+        """All of it, until nothing can wait any more; then every promise is looked at."""
+        self._plan_servers()
+        self.timeline.at(self.begin, self._each_quarter)
+        self.timeline.at(self.begin + DAY, self._each_night)
+        self.timeline.run_until(self.end)
+        self.chances = QUIET
+        self.timeline.run_until(self.end + SETTLING)
+        self.quiet_passes = 1
+        self.timeline.run_until(self.end + SETTLING + INTERVAL)
+        self.quiet_passes = QUIET_PASSES
+        self.check()
+        self.check_that_nothing_waits()
+
+    def let_all_expire(self) -> None:
+        """The nights until the lifecycle has removed what nobody could promote."""
+        for _ in range(2 * (self.policy.accept_within // DAY + 2) + 2):
+            self.timeline.run_until(self.timeline.now + DAY)
+        assert not bucket(INCOMING).keys
+
+    # What happens
+
+    def _make_buckets(self) -> None:
+        for name in (INCOMING, VAULT):
+            self.s3.create_bucket(Bucket=name)
+            self.s3.put_bucket_versioning(
+                Bucket=name, VersioningConfiguration={"Status": "Enabled"}
+            )
+        self.s3.put_bucket_notification_configuration(
+            Bucket=INCOMING, NotificationConfiguration=ONE_FUNCTION
+        )
+        for setting in desired_settings(
+            self.policy, STAGE, Wishes(lock=None), account="123456789012", region="us-east-1"
+        ):
+            if setting.kind is Kind.LIFECYCLE:
+                self.s3.put_bucket_lifecycle_configuration(
+                    Bucket=setting.target, LifecycleConfiguration={"Rules": setting.want}
+                )
+
+    def _plan_servers(self) -> None:
+        for number, server in enumerate(SERVERS):
+            hour = self.begin + (3 * number + 1) * MINUTE
+            while hour < self.end:
+                late = self.random.uniform(0, 90) * SECOND
+                self.timeline.at(hour + late, partial(self._job, f"{server}/{HOURLY}"))
+                hour += HOUR
+            night = self.begin + 2 * HOUR + number * 7 * MINUTE
+            while night < self.end:
+                self.timeline.at(night, partial(self._job, f"{server}/{DAILY}"))
+                night += DAY
+
+    def _job(self, key: str) -> None:
+        """What cron starts on a server."""
+        outage = self._outage()
+        if outage and outage.kind in {"network", "s3"} and self._by_chance(0.5):
+            return
+        if outage and outage.kind == "network":
+            if outage.end - self.timeline.now < 45 * MINUTE:
+                self.timeline.at(outage.end, partial(self._upload, key))
+            return
+        self._upload(key)
+
+    def _upload(self, key: str) -> None:
+        chances = self.chances
+        if self._by_chance(0.5 if key.endswith(DAILY) else chances.in_parts):
+            self._begin_in_parts(key)
+        elif self._by_chance(chances.small):
+            self._put(key, self.random.choice([b"", b"few"]))
+            self._later(10 * MINUTE, partial(self._put, key, self._body()))
+        else:
+            body = self._body()
+            self._put(key, body)
+            if self._by_chance(chances.again):
+                self._later(2 * MINUTE, partial(self._put, key, body))
+        if self._by_chance(chances.second):
+            self._later(50 * MINUTE, partial(self._put, key, self._body()))
+        if self._by_chance(chances.intruder):
+            for _ in range(5):
+                self._later(5 * MINUTE, partial(self._put, key, self._body()))
+
+    def _body(self) -> bytes:
+        body = f"{next(self._bodies):06}".encode()
+        return body * 3 if self._by_chance(self.chances.large) else body
+
+    def _put(self, key: str, body: bytes) -> None:
+        step = next(self._steps)
+        answer = self.s3.put_object(Bucket=INCOMING, Key=key, Body=body)
+        self._accept(key, body, answer["VersionId"], begun_step=step)
+
+    def _begin_in_parts(self, key: str) -> None:
+        step = next(self._steps)
+        upload = self.s3.create_multipart_upload(Bucket=INCOMING, Key=key)
+        self._later(90 * MINUTE, partial(self._complete_in_parts, key, upload["UploadId"], step))
+
+    def _complete_in_parts(self, key: str, upload_id: str, begun_step: int) -> None:
+        body = self._body()
+        which = {"Bucket": INCOMING, "Key": key, "UploadId": upload_id}
+        etag = self.s3.upload_part(**which, PartNumber=1, Body=body)["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        self.s3.complete_multipart_upload(**which, MultipartUpload=parts)
+        [version] = [
+            version
+            for version in bucket(INCOMING).keys.getlist(key)
+            if getattr(version.multipart, "id", None) == upload_id
+        ]
+        self._accept(key, body, version.version_id, begun_step=begun_step)
+
+    def _accept(self, key: str, body: bytes, version_id: str, *, begun_step: int) -> None:
+        [version] = [
+            version
+            for version in bucket(INCOMING).keys.getlist(key)
+            if version.version_id == version_id
+        ]
+        begun = version.last_modified.replace(tzinfo=UTC)
+        self.uploads[key, version_id] = Accepted(
+            key=key,
+            version_id=version_id,
+            body=body,
+            place=version.place,
+            slot=self.policy.slot_of(key, begun),
+            begun=begun,
+            begun_step=begun_step,
+            completed=self.timeline.now,
+            completed_step=next(self._steps),
+        )
+
+    def deliver(self, _: str, event: dict[str, Any]) -> None:
+        """What S3 does with the event of an upload."""
+        if self._by_chance(self.chances.lost):
+            return
+        for _ in range(1 + self._by_chance(self.chances.doubled)):
+            late = self._by_chance(self.chances.late)
+            delay = self.random.uniform(0, 5) * HOUR if late else self._some(20 * SECOND)
+            self.lambda_.invoke("promote", event, delay=delay)
+
+    def _each_quarter(self) -> None:
+        now = self.timeline.now
+        self.timeline.at(now + INTERVAL, self._each_quarter)
+        for _ in range(1 + self._by_chance(self.chances.doubled)):
+            self.lambda_.invoke("sweep", now, delay=self._some(MINUTE))
+
+    def _each_night(self) -> None:
+        self.timeline.after(DAY, self._each_night)
+        self.check()
+        run_lifecycle()
+        lying = self._lying()
+        self.expired |= {
+            upload.address
+            for upload in self.uploads.values()
+            if upload.address not in lying and not self._is_in_its_slot(upload)
+        }
+
+    # The functions, and what happens to them
+
+    def _promote(self, event: dict[str, Any]) -> None:
+        self.tally.runs += 1
+        with self._running(requests=12):
+            self.promoter.promote_all(event, now=self.timeline.now, seconds_left=lambda: 900)
+
+    def _sweep(self, scheduled: datetime) -> None:
+        self.tally.passes += 1
+        if self._is_quiet() and not self._by_chance(self.quiet_passes):
+            self.tally.quiet_passes += 1
+            return
+        with self._running(requests=40):
+            now = self.timeline.now
+            self.last_pass = self.sweeper.sweep(
+                now=now, scheduled=scheduled, seconds_left=lambda: 900
+            )
+            self.last_pass_at = now
+
+    def _invoke_promote(self, event: dict[str, Any]) -> None:
+        outage = self._outage()
+        if outage and outage.kind == "invoke":
+            raise ClientError({"Error": {"Code": "ServiceException"}}, "Invoke")
+        self.lambda_.invoke("promote", event, delay=self._some(SECOND))
+
+    @contextmanager
+    def _running(self, *, requests: int) -> Iterator[None]:
+        run = Run(step=next(self._steps))
+        if self._by_chance(self.chances.killed):
+            run.killed_at = self.random.randint(1, requests)
+        # Runs that wait for each other are a stack here: some levels of it are enough.
+        if len(self._runs) < 3 and self._by_chance(self.chances.slow):
+            run.slow_at = self.random.randint(1, requests)
+        self._runs.append(run)
+        try:
+            yield
+        finally:
+            self._note_stored(run)
+            self._runs.remove(run)
+
+    def _fault(self, _: str) -> Fault | None:
+        """What happens to the request that the newest run sends. Raises Killed."""
+        run = self._runs[-1]
+        run.requests += 1
+        if run.killed_at is not None and run.requests >= run.killed_at:
+            self.tally.killed += run.requests == run.killed_at
+            raise Killed
+        outage = self._outage()
+        if outage and outage.kind == "s3":
+            return EVERY_FAULT[self.random.choice(["500", "503", "no answer"])]
+        if self._by_chance(self.chances.fault):
+            return self.random.choice(list(EVERY_FAULT.values()))
+        return None
+
+    def _before_each(self, _: str) -> None:
+        """Let time pass before a request of a slow run."""
+        run = self._runs[-1]
+        if run.requests == run.slow_at:
+            run.slow_at = None
+            self._note_stored(run)
+            self.timeline.run_until(self.timeline.now + self.random.uniform(1, 14) * MINUTE)
+
+    def _lambda_runs_again(self, now: datetime) -> datetime | None:
+        outage = self._outage()
+        return outage.end if outage and outage.kind == "lambda" else None
+
+    def _is_quiet(self) -> bool:
+        """Whether a pass can only count: promote has recorded all that lies there."""
+        return all(
+            address in self.told and not self._is_in_its_slot(self.uploads[address])
+            for address in self._lying()
+        )
+
+    # What is checked
+
+    def note(self, entry: Record) -> None:
+        """What promote has recorded."""
+        self.tally.outcomes[entry.outcome] += 1
+        if entry.outcome in {Outcome.CONTESTED, Outcome.REJECTED}:
+            self.told[entry.upload, entry.version_id or ""] += 1
+        if entry.outcome is Outcome.PROMOTED:
+            self.promoted[entry.slot or ""] += 1
+
+    def _note_stored(self, run: Run) -> None:
+        """Whatever is new in the vault was copied by this run."""
+        keys = bucket(VAULT).keys
+        if len(keys) == len(self.stored):
+            return
+        for name in keys.keys() - self.stored.keys():
+            [version] = keys.getlist(name)
+            self.stored[name] = Stored(version=version, at=self.timeline.now, run_step=run.step)
+
+    def check(self) -> None:
+        """Nothing in the vault has changed, each slot has the right upload, and none is lost."""
+        keys = bucket(VAULT).keys
+        assert keys.keys() == self.stored.keys()
+        for name, stored in self.stored.items():
+            assert keys.getlist(name) == [stored.version], f"{name} has changed"
+        assert not [slot for slot, times in self.promoted.items() if times > 1]
+        lying = self._lying()
+        for upload in self.uploads.values():
+            if upload.address not in lying and upload.address not in self.expired:
+                assert self._is_in_its_slot(upload), f"lost: {upload}"
+            stored = self.stored.get(upload.slot.name)
+            if stored and upload.is_eligible:
+                self._check_first(upload, stored)
+
+    def _check_first(self, other: Accepted, stored: Stored) -> None:
+        """Nothing may have overtaken `other`, which could have had the slot."""
+        winner = self._winner(stored)
+        assert winner.slot.name == other.slot.name
+        assert winner.body == stored.version.value
+        assert winner.is_eligible
+        if winner.body == other.body:
+            return
+        assert not other.completed_step < winner.begun_step, (
+            f"{winner} was begun when {other} was complete"
+        )
+        seen = other.completed_step < stored.run_step
+        assert not (seen and other.place < winner.place), f"{winner} was copied, not {other}"
+
+    def check_that_nothing_waits(self) -> None:
+        """Each slot is filled that can be; what lies there has been told, and counted."""
+        lying = self._lying()
+        contested = rejected = size = 0
+        for upload in self.uploads.values():
+            if upload.address in self.expired:
+                continue
+            if upload.is_eligible:
+                assert upload.slot.name in self.stored, f"not stored: {upload}"
+            in_slot = self._is_in_its_slot(upload)
+            assert (upload.address in lying) != in_slot, f"still there, or gone: {upload}"
+            if not in_slot:
+                assert self.told[upload.address], f"not told: {upload}"
+                late = self.last_pass_at - upload.begun > self.policy.accept_within
+                rejected += late or not upload.is_eligible
+                contested += upload.is_eligible and not late
+                size += len(upload.body)
+        swept = self.last_pass
+        assert swept is not None
+        assert (swept.waiting, swept.oldest_waiting_seconds, swept.handed_over) == (0, 0, 0)
+        assert (swept.contested, swept.rejected) == (contested, rejected)
+        assert (swept.versions, swept.size) == (len(lying), size)
+        assert swept.complete
+
+    def _winner(self, stored: Stored) -> Accepted:
+        metadata = stored.version.metadata
+        key, version_id = (metadata[f"x-amz-meta-source-{name}"] for name in ("key", "version-id"))
+        return self.uploads[key, version_id]
+
+    def _is_in_its_slot(self, upload: Accepted) -> bool:
+        stored = self.stored.get(upload.slot.name)
+        return stored is not None and stored.version.value == upload.body
+
+    def _lying(self) -> set[tuple[str, str]]:
+        """The versions in incoming; a delete marker has no bytes."""
+        return {
+            (name, version.version_id)
+            for name, versions in dict.items(bucket(INCOMING).keys)
+            for version in versions
+            if hasattr(version, "value")
+        }
+
+    # Chance
+
+    def _outage(self) -> Outage | None:
+        now = self.timeline.now
+        return next((one for one in self.outages if one.begin <= now < one.end), None)
+
+    def _by_chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def _some(self, longest: timedelta) -> timedelta:
+        return self.random.uniform(0, 1) * longest
+
+    def _later(self, longest: timedelta, happens: partial[None]) -> None:
+        self.timeline.after(self._some(longest), happens)
+
+
+def random_outages(
+    seed: int, *, begin: datetime, days: int, longest: timedelta
+) -> tuple[Outage, ...]:
+    """One of the longest, others from minutes to 12 hours, and time to recover after each."""
+    random = Random(seed)
+    end = begin + days * DAY
+    spans = [longest]
+    outages: list[Outage] = []
+    at = begin + random.uniform(1, 24) * HOUR
+    while at < end:
+        span = spans.pop() if spans else 12 * HOUR * random.random() ** 3
+        kind = random.choice(["s3", "s3", "lambda", "lambda", "network", "invoke"])
+        outages.append(Outage(kind=kind, begin=at, end=at + span))
+        at += span + (span / 8) + random.uniform(2, 40) * HOUR
+    return tuple(one for one in outages if one.end < end)
+
+
+@contextmanager
+def month(
+    *,
+    seed: int,
+    begin: datetime,
+    days: int,
+    accept_within_hours: int = 24,
+    chances: Chances | None = None,
+    outages: tuple[Outage, ...] = (),
+    order: Order = "begun",
+) -> Iterator[Month]:
+    """A month that has not begun. The block has a cloud and a clock of its own."""
+    months: list[Month] = []
+
+    def deliver(arn: str, event: dict[str, Any]) -> None:
+        months[0].deliver(arn, event)
+
+    with (
+        mock_aws(),
+        corrected(deliver=deliver, order=order),
+        retries_at_once(),
+        parts_in_turn(),
+        _noted(lambda entry: months[0].note(entry)),
+    ):
+        config = Config(retries={"mode": "standard", "total_max_attempts": 2})
+        months.append(
+            Month(
+                boto3.client("s3"),
+                boto3.client("s3", config=config),
+                seed=seed,
+                begin=begin,
+                days=days,
+                accept_within_hours=accept_within_hours,
+                chances=chances or Chances(),
+                outages=outages,
+            )
+        )
+        yield months[0]
+
+
+@contextmanager
+def _noted(note: Any) -> Iterator[None]:
+    """Records are noted, and log lines and metrics go nowhere."""
+    handler = record.logger.registered_handler
+    before, level, write = handler.stream, record.logger.log_level, record.write
+
+    def note_and_write(entry: Record) -> None:
+        note(entry)
+        write(entry)
+
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        patch.object(record, "write", note_and_write),
+    ):
+        handler.setStream(nowhere)
+        record.logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            handler.setStream(before)
+            record.logger.setLevel(level)

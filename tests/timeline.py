@@ -1,0 +1,110 @@
+"""Simulated time: what is to happen, soonest first, and a Lambda that runs on it. No threads."""
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.copying_in_parts import OutOfTimeError
+from localcloud.clock import clock
+from localcloud.event_queue import LAMBDA_RETRY_DELAYS, LONGEST_AGE
+from localcloud.faults import Killed
+
+# What a run can fail with, though nothing is wrong with the code.
+FAILURES = (ClientError, BotoCoreError, OutOfTimeError)
+
+
+class Timeline:
+    """The cloud's clock stands, and jumps from one thing that happens to the next."""
+
+    def __init__(self, begin: datetime) -> None:
+        clock.stand_at(begin)
+        self._plans: list[tuple[datetime, int, Callable[[], object]]] = []
+        self._numbers = count()
+        self._broken: list[BaseException] = []
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    def at(self, moment: datetime, happens: Callable[[], object]) -> None:
+        """Let this happen then; at once, if that is past."""
+        heapq.heappush(self._plans, (moment, next(self._numbers), happens))
+
+    def after(self, delay: timedelta, happens: Callable[[], object]) -> None:
+        self.at(self.now + delay, happens)
+
+    def run_until(self, end: datetime) -> None:
+        """Let happen what is due until `end`. A thing that happens can call this, too."""
+        while self._plans and self._plans[0][0] <= end:
+            moment, _, happens = heapq.heappop(self._plans)
+            clock.stand_at(max(moment, self.now))
+            try:
+                happens()
+            except BaseException as error:
+                # If a run waits for this, it takes it for a failure of S3's, and hides it.
+                self._broken.append(error)
+                raise
+            if self._broken:
+                raise self._broken[0]
+        clock.stand_at(max(end, self.now))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """An event for a function, before one of its attempts."""
+
+    function: str
+    event: Any
+    accepted: datetime
+    attempt: int = 1
+
+
+@dataclass(kw_only=True)
+class Lambda:
+    """Lambda's asynchronous invocations: three attempts, and six hours in the queue at most.
+
+    `runs_again` says when a function can run again that cannot now (None: it can).
+    """
+
+    timeline: Timeline
+    functions: Mapping[str, Callable[[Any], None]]
+    runs_again: Callable[[datetime], datetime | None]
+    dropped: int = field(default=0, init=False)
+    failed: int = field(default=0, init=False)
+
+    def invoke(self, function: str, event: Any, *, delay: timedelta = timedelta()) -> None:
+        queued = Queued(function=function, event=event, accepted=self.timeline.now + delay)
+        self.timeline.at(queued.accepted, partial(self._attempt, queued))
+
+    def _attempt(self, queued: Queued) -> None:
+        now = self.timeline.now
+        if (now - queued.accepted).total_seconds() >= LONGEST_AGE:
+            self.dropped += 1
+            return
+        if again := self.runs_again(now):
+            self.timeline.at(again, partial(self._attempt, queued))
+            return
+        try:
+            self.functions[queued.function](queued.event)
+        except Killed:
+            self._retry(queued)
+        except ExceptionGroup as group:
+            _, unexpected = group.split(FAILURES)
+            if unexpected:
+                raise
+            self._retry(queued)
+
+    def _retry(self, queued: Queued) -> None:
+        self.failed += 1
+        if queued.attempt > len(LAMBDA_RETRY_DELAYS):
+            self.dropped += 1
+            return
+        delay = timedelta(seconds=LAMBDA_RETRY_DELAYS[queued.attempt - 1])
+        again = replace(queued, attempt=queued.attempt + 1)
+        self.timeline.after(delay, partial(self._attempt, again))
