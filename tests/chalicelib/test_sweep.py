@@ -190,7 +190,11 @@ def test_a_key_is_handed_over_as_s3_would(versioned: World) -> None:
     )
     here = versioned.with_policy(policy)
     here.upload(b"files", key="all-(files)!", at=NOON)
-    _, [record] = here.sweep(now=NOON + HOUR)
+    events: list[dict[str, Any]] = []
+    here.sweeper(events.append).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
+    [[handed]] = [event["Records"] for event in events]
+    assert handed["s3"]["object"]["key"] == "all-%28files%29%21"
+    [record] = here.promoter.promote_all(events[0], now=NOON + HOUR)
     assert record.outcome is Outcome.PROMOTED
 
 
