@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import chart, delivery, many, moving, settings, starting, tables
+from benchmarks import chart, delivery, many, moving, settings, starting, sweeping, tables
 from benchmarks.bundle import unpack_bundle
 from localcloud.cloud import running
 
-SECTIONS = ("moving", "many", "settings", "starting", "delivery")
+SECTIONS = ("moving", "many", "sweeping", "settings", "starting", "delivery")
 # 5GiB: one word, for a shell.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
 # A table torn into lines could be neither read nor pasted.
@@ -45,6 +45,8 @@ def main(*, what: tuple[str, ...], picture: Path | None) -> None:
             picture.write_text(chart.draw(runs), encoding="utf-8")
     if "many" in sections:
         targets += many.report(console)
+    if "sweeping" in sections:
+        targets += sweeping.report(console)
     if {"settings", "starting", "delivery"} & set(sections):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, running() as cloud:
             console.print("\nBuilding the bundle with Chalice (some seconds) ...")

@@ -9,7 +9,7 @@ from benchmarks.tables import Target, table
 
 PROMOTIONS = 1000
 SIZE = 1_000_000
-MOST_REQUESTS = 5
+MOST_REQUESTS = 6
 
 
 def report(console: Console) -> list[Target]:

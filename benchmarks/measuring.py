@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.certificates import Tls
 from benchmarks.model import LATENCY
 from benchmarks.serving import Seen
 
@@ -19,11 +20,10 @@ FULL_CPU_MB = 1769
 # us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), indicative.
 PER_WRITE = 0.005 / 1000
 PER_READ = 0.0004 / 1000
+PER_INVOCATION = 0.20 / 1_000_000
 PER_GB_SECOND = 0.0000133334
 FREE = frozenset({"delete_object", "abort_multipart_upload"})
-READS = frozenset(
-    {"head_object", "head_bucket", "get_object_tagging", "get_object_acl"}
-)
+READS = frozenset({"head_object", "head_bucket", "get_object_tagging", "get_object_acl"})
 
 
 def configured_memory() -> int:
@@ -37,19 +37,23 @@ def measure(
     *,
     uploads: Mapping[str, int],
     clock: Literal["wall", "jumping", "summing"] = "jumping",
+    series: Mapping[str, tuple[int, float]] | None = None,
     memory: int | None = None,
-    certificate: Path | None = None,
+    tls: Tls | None = None,
 ) -> Seen:
     """What the command did to a new S3 that holds these uploads (bucket/key: bytes).
 
-    `{address}` in it becomes the model's. `memory` (MB, Linux only) gives it the share of a CPU
-    that Lambda would; `certificate` makes the model speak TLS.
+    `{address}` in it becomes the model's. `series` are keys of many versions, so many seconds
+    apart. `memory` (MB, Linux only) gives the command the share of a CPU that Lambda would; with
+    `tls` the model speaks TLS.
     """
-    options = [word for path, size in uploads.items() for word in ("--upload", f"{path}={size}")]
+    options = [f"--upload={path}={size}" for path, size in uploads.items()]
+    for path, (number, apart) in (series or {}).items():
+        options.append(f"--series={path}={number}x{apart}")
     if memory:
         options += ["--cpu-share", str(min(1, memory / FULL_CPU_MB))]
-    if certificate:
-        options += ["--certificate", str(certificate)]
+    if tls:
+        options += ["--certificate", str(tls.certificate)]
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         result = subprocess.run(
             [
@@ -63,7 +67,7 @@ def measure(
                 *command,
             ],
             cwd=REPOSITORY,
-            env=_environment(home, certificate),
+            env=_environment(home, tls),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -73,7 +77,7 @@ def measure(
 
 def request_dollars(seen: Seen) -> float:
     """What is charged for the requests."""
-    prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0)
+    prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0) | {"invoke": PER_INVOCATION}
     return sum(prices.get(name, PER_WRITE) * number for name, number in seen.requests.items())
 
 
@@ -88,7 +92,7 @@ def fixed_seconds(seen: Seen) -> float:
     return LATENCY * (sum(seen.requests.values()) - copies)
 
 
-def _environment(home: str, certificate: Path | None) -> dict[str, str]:
+def _environment(home: str, tls: Tls | None) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": home,
@@ -99,5 +103,5 @@ def _environment(home: str, certificate: Path | None) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "INCOMING_BUCKET": "backups1",
         "VAULT_BUCKET": "backups2",
-        **({"AWS_CA_BUNDLE": str(certificate)} if certificate else {}),
+        **({"AWS_CA_BUNDLE": str(tls.authorities)} if tls else {}),
     }

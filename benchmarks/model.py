@@ -8,11 +8,12 @@ Only time and requests are modelled. The numbers are indicative: S3 promises non
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from html import unescape
+from itertools import islice
 from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
@@ -28,6 +29,7 @@ BANDWIDTH = 57_000_000
 LARGEST_COPY = 5 * 1024**3
 SMALLEST_PART = 5 * 1024**2
 MOST_PARTS = 10_000
+PAGE = 1000
 
 # Any value: no client can compute one without bytes. That it is passed on is what is checked.
 CHECKSUM = "AAAAAAAAAAA="
@@ -76,6 +78,24 @@ class Thing:
     modified: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """So many versions of one key, evenly apart until `newest`; none of them takes memory."""
+
+    number: int
+    apart: timedelta
+    newest: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    def __getitem__(self, index: int) -> Thing:
+        """As S3 lists them: 0 is the newest."""
+        return Thing(
+            size=1_000_000,
+            etag=f"{index:032x}",
+            version=str(index),
+            modified=self.newest - index * self.apart,
+        )
+
+
 @dataclass(kw_only=True)
 class Unfinished:
     """A multipart upload: of each part its (first byte, last byte) in the source."""
@@ -99,12 +119,14 @@ class Refused(Exception):
 class Model:
     """The objects and unfinished uploads of one account; `answer` is all that happens to them.
 
-    Its buckets keep versions, as ours do, but nothing is uploaded over anything: each key has one at
-    most. Whoever deletes without naming a version removes it too, as from a bucket without them.
+    Its buckets keep versions, as ours do, but nothing is uploaded over anything: each key has one
+    at most, or a series. Whoever deletes without naming a version removes it too, as from a bucket
+    without them.
     """
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Thing] = {}
+        self.series: dict[tuple[str, str], Series] = {}
         self.unfinished: dict[str, Unfinished] = {}
         self.ranges_copied: Counter[tuple[int, int]] = Counter()
         """How often each range of bytes was copied as a part."""
@@ -257,18 +279,41 @@ class Model:
         }
 
     def _list_object_versions(self, request: Request) -> dict[str, Any]:
-        # Behind a version of a key (the markers) there is none: each key has one.
-        behind = request.query.get("key-marker", "")
-        found = "".join(
+        page = list(islice(self._versions(request), PAGE + 1))
+        listed = "".join(
             f"<Version>{self._listed(key, thing)}<VersionId>{thing.version}</VersionId>"
-            "<IsLatest>true</IsLatest></Version>"
-            for key, thing in self._in_bucket(request)
-            if key > behind
+            "<IsLatest>false</IsLatest></Version>"
+            for key, thing in page[:PAGE]
         )
+        more = ""
+        if len(page) > PAGE:
+            key, last = page[PAGE - 1]
+            more = (
+                f"<NextKeyMarker>{escape(key)}</NextKeyMarker>"
+                f"<NextVersionIdMarker>{last.version}</NextVersionIdMarker>"
+            )
         return {
-            "body": f"<ListVersionsResult><Name>{request.bucket}</Name><MaxKeys>1000</MaxKeys>"
-            f"<IsTruncated>false</IsTruncated>{found}</ListVersionsResult>"
+            "body": f"<ListVersionsResult><Name>{request.bucket}</Name><MaxKeys>{PAGE}</MaxKeys>"
+            f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{listed}"
+            "</ListVersionsResult>"
         }
+
+    def _versions(self, request: Request) -> Iterator[tuple[str, Thing]]:
+        """What S3 lists behind the markers."""
+        marker = request.query.get("key-marker", "")
+        behind = request.query.get("version-id-marker")
+        prefix = request.query.get("prefix", "")
+        keys = {key for bucket, key in (*self.objects, *self.series) if bucket == request.bucket}
+        for key in sorted(key for key in keys if key.startswith(prefix) and key >= marker):
+            first = 0
+            if key == marker:
+                if behind is None or (request.bucket, key) not in self.series:
+                    continue
+                first = int(behind) + 1
+            if series := self.series.get((request.bucket, key)):
+                yield from ((key, series[index]) for index in range(first, series.number))
+            else:
+                yield key, self.objects[request.bucket, key]
 
     def _in_bucket(self, request: Request) -> list[tuple[str, Thing]]:
         prefix = request.query.get("prefix", "")
@@ -316,6 +361,8 @@ class Model:
         raise Refused(501, "NotImplemented")
 
     def _thing(self, request: Request) -> Thing:
+        if series := self.series.get((request.bucket, request.key)):
+            return series[int(request.query.get("versionId", 0))]
         try:
             return self.objects[request.bucket, request.key]
         except KeyError:

@@ -2,13 +2,17 @@
 
 import argparse
 import dataclasses
+import json
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import app
 
 # Seconds that Lambda gives a run (`lambda_timeout` in .chalice/config.json), in the model's time.
 TIMEOUT = 900.0
+# What EventBridge says besides the time; nobody asks for it.
+EVENT = ("version", "account", "region", "detail", "detail-type", "source", "id", "resources")
 
 
 class Context:
@@ -33,9 +37,10 @@ class Context:
 
 
 def main() -> None:
-    """Promote one upload after the other, each by an event of its own."""
+    """Promote one upload after the other, each by an event of its own, or sweep once."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=0, help="of a policy with server0 and so on")
+    parser.add_argument("--sweep", action="store_true", help="make one pass, and print what it saw")
     parser.add_argument("keys", nargs="*")
     arguments = parser.parse_args()
     keys = arguments.keys
@@ -44,7 +49,12 @@ def main() -> None:
         servers = tuple(f"server{number}" for number in range(arguments.servers))
         policy = dataclasses.replace(app.promoter.policy, servers=servers)
         app.promoter = dataclasses.replace(app.promoter, policy=policy)
+        app.sweeper = dataclasses.replace(app.sweeper, policy=policy)
         keys = [f"{server}/sql.gz.gpg" for server in servers]
+    if arguments.sweep:
+        scheduled = dict.fromkeys(EVENT, "") | {"time": datetime.now(UTC).isoformat()}
+        print(json.dumps(app.sweep(scheduled, context)))
+        return
     for key in keys:
         event = {"Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": key}}}]}
         context.begin_run()

@@ -15,20 +15,24 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from benchmarks.clock import JumpingClock, SummingClock, WallClock, can_see_threads, is_busy
-from benchmarks.model import Answer, Model, Request
+from benchmarks.model import Answer, Model, Request, Series
 
 HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
+# How the path of a Lambda function's invocation begins, and how Lambda answers.
+INVOKE = "2015-03-31"
+INVOKED = Answer(operation="invoke", status=HTTPStatus.ACCEPTED)
 # Lambda gives a function its share of a CPU in periods of this many seconds.
 PERIOD = 0.02
-# Seconds by the wall's clock after which a program is taken for stuck; the slowest needs a minute, on
-# a machine that is busy several.
-TIMEOUT = 600.0
+# Seconds by the wall's clock after which a program is taken for stuck; the slowest needs two
+# minutes, and on a machine that is busy several.
+TIMEOUT = 1200.0
 
 
 @dataclass(kw_only=True)
@@ -77,16 +81,10 @@ class Server:
                 parts = urlsplit(target)
                 bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
-                answer = self.model.answer(
-                    Request(
-                        method=method,
-                        bucket=bucket,
-                        key=key,
-                        query=query,
-                        headers=headers,
-                        body=body,
-                    )
+                request = Request(
+                    method=method, bucket=bucket, key=key, query=query, headers=headers, body=body
                 )
+                answer = INVOKED if bucket == INVOKE else self.model.answer(request)
                 await self._take_time(answer)
                 await self._write(writer, method, answer)
         writer.close()
@@ -126,6 +124,12 @@ async def serve(arguments: argparse.Namespace) -> Seen:
         path, _, size = upload.partition("=")
         bucket, _, key = path.partition("/")
         model.add(bucket, key, int(size))
+    for series in arguments.series:
+        path, _, size = series.partition("=")
+        bucket, _, key = path.partition("/")
+        number, _, seconds = size.partition("x")
+        apart = timedelta(seconds=float(seconds))
+        model.series[bucket, key] = Series(number=int(number), apart=apart)
     client: list[int] = []
     clock: WallClock | SummingClock | JumpingClock = WallClock()
     if arguments.clock == "jumping":
@@ -200,6 +204,9 @@ def main() -> None:
     """Read what to do from the command line; one line of JSON on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upload", action="append", default=[], metavar="BUCKET/KEY=BYTES")
+    parser.add_argument(
+        "--series", action="append", default=[], metavar="BUCKET/KEY=NUMBERxSECONDS"
+    )
     parser.add_argument("--clock", choices=("wall", "jumping", "summing"), default="jumping")
     parser.add_argument("--cpu-share", type=float)
     parser.add_argument("--certificate", help="speak TLS with this certificate and its key")

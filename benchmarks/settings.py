@@ -1,18 +1,14 @@
 """What the memory setting, which is a share of a CPU, makes of a promotion: really throttled."""
 
-import ipaddress
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 
+from benchmarks.certificates import Tls, make_tls
 from benchmarks.measuring import FULL_CPU_MB, lambda_dollars, measure
-from benchmarks.serving import HOST, Seen
+from benchmarks.serving import Seen
 from benchmarks.tables import table
 
 SETTINGS_MB = (512, 1024, FULL_CPU_MB)
@@ -31,19 +27,18 @@ runpy.run_path("benchmarks/ours.py", run_name="__main__")
 def report(console: Console, bundle: Path) -> None:
     """Print what the requests cost in CPU, and how long each setting takes, TLS included."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        certificate = Path(directory) / "certificate.pem"
-        _make_certificate(certificate)
-        _print_cpu(console, bundle, certificate)
+        tls = make_tls(Path(directory))
+        _print_cpu(console, bundle, tls)
         if sys.platform == "linux":
-            _print_settings(console, bundle, certificate)
+            _print_settings(console, bundle, tls)
         else:
             console.print("By memory setting: only Linux can throttle a process as Lambda does.")
 
 
-def _print_cpu(console: Console, bundle: Path, certificate: Path) -> None:
+def _print_cpu(console: Console, bundle: Path, tls: Tls) -> None:
     rows = []
-    for how, given in (("plain HTTP", None), ("TLS", certificate)):
-        start, *larger = (_promote(bundle, size, certificate=given) for size in SIZES.values())
+    for how, given in (("plain HTTP", None), ("TLS", tls)):
+        start, *larger = (_promote(bundle, size, tls=given) for size in SIZES.values())
         row = [how, f"{start.cpu:.2f}"]
         for seen in larger:
             each = 1000 * (seen.cpu - start.cpu) / seen.requests["upload_part_copy"]
@@ -59,12 +54,12 @@ def _print_cpu(console: Console, bundle: Path, certificate: Path) -> None:
     )
 
 
-def _print_settings(console: Console, bundle: Path, certificate: Path) -> None:
+def _print_settings(console: Console, bundle: Path, tls: Tls) -> None:
     rows = []
     for memory in SETTINGS_MB:
         row = [str(memory)]
         for size in SIZES.values():
-            seen = _promote(bundle, size, certificate=certificate, memory=memory)
+            seen = _promote(bundle, size, tls=tls, memory=memory)
             dollars = 1000 * lambda_dollars(seen.wall, memory)
             row += [f"{seen.wall:.1f}", f"{seen.seconds:.1f}", f"{dollars:.3f}"]
         rows.append([*row, f"{lambda_dollars(3600, memory):.4f}"])
@@ -79,9 +74,7 @@ def _print_settings(console: Console, bundle: Path, certificate: Path) -> None:
     )
 
 
-def _promote(
-    bundle: Path, size: int, *, certificate: Path | None, memory: int | None = None
-) -> Seen:
+def _promote(bundle: Path, size: int, *, tls: Tls | None, memory: int | None = None) -> Seen:
     """The best of some rounds: by its CPU time, or where that is limited, by the wall's clock."""
     code = PROMOTE.format(bundle=str(bundle))
     rounds = [
@@ -89,7 +82,7 @@ def _promote(
             [sys.executable, "-I", "-S", "-B", "-c", code, "sql.gz.gpg"],
             uploads={"backups1/sql.gz.gpg": size},
             clock="wall" if memory else "jumping",
-            certificate=certificate,
+            tls=tls,
             memory=memory,
         )
         for _ in range(ROUNDS)
@@ -97,31 +90,3 @@ def _promote(
     if failed := [seen.output for seen in rounds if seen.status]:
         raise AssertionError(failed)
     return min(rounds, key=lambda seen: seen.wall if memory else seen.cpu)
-
-
-def _make_certificate(path: Path) -> None:
-    """A certificate for the model, signed by itself, with its key behind it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a model of S3")])
-    now = datetime.now(UTC)
-    host = x509.IPAddress(ipaddress.ip_address(HOST))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
