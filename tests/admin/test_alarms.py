@@ -85,7 +85,7 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
         (Trouble.SILENT, {"waiting"}),
         (Trouble.STOPPED, {"promote-dropped", "waiting"}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Trouble) else "",
 )
 def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_first_upload(
     trouble: Trouble, rings: set[str]
