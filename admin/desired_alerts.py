@@ -16,7 +16,7 @@ SWEPT_WITHIN = 1_200
 # fails now and then for a week is told once, not each time. (An alarm looks back a day at most,
 # or is evaluated once an hour only.)
 A_DAY_OF_HOURS = 24
-# Uploads that are refused every hour are told once, those of another night again.
+# Uploads that are refused again and again are told once, those of another night again.
 QUIET_HOURS = 6
 # In hours. After an outage of a week Lambda has events of six hours to run, and the sweep catches
 # up within four: that some are held back meanwhile is no news.
