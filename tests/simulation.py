@@ -67,11 +67,11 @@ min_bytes = 4
 """
 # Up to here a copy is made at once, above in parts.
 SMALL = 8
-# No month is longer: after that nothing goes wrong, until nothing waits.
+# After a month nothing goes wrong for so long, and then nothing waits.
 SETTLING = 12 * HOUR
 INTERVAL = 15 * MINUTE
-# In so many of the quiet passes, which can only count, the sweep is run all the same.
-QUIET_PASSES = 1 / 6
+# So many of the passes are run that can only count, or only fail: the others take time, no more.
+IDLE_PASSES = 1 / 10
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
         {
@@ -105,9 +105,12 @@ class Chances:
     slow: float = 0.02
     """The run takes minutes, and all else goes on meanwhile."""
     fault: float = 0.003
+    schedule_late: timedelta = timedelta(minutes=1)
+    """How late a pass of the sweep is, at most."""
 
 
-QUIET = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0)
+# Servers and intruders are as ever, and all that AWS does is punctual.
+FAIR = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0, schedule_late=timedelta())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +174,7 @@ class Tally:
 
     runs: int = 0
     passes: int = 0
-    quiet_passes: int = 0
+    idle_passes: int = 0
     killed: int = 0
     outages: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -216,7 +219,7 @@ class Month:
             functions={"promote": self._promote, "sweep": self._sweep},
             runs_again=self._lambda_runs_again,
         )
-        self.quiet_passes = QUIET_PASSES
+        self.idle_passes = IDLE_PASSES
         self.tally = Tally()
         self.uploads: dict[tuple[str, str], Accepted] = {}
         self.expired: set[tuple[str, str]] = set()
@@ -225,22 +228,23 @@ class Month:
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None
         self.last_pass_at = begin
-        self._runs: list[Run] = []
+        self.running: list[Run] = []
         self._steps = count(1)
         self._bodies = count(1)
         self._make_buckets()
 
-    def live(self) -> None:
+    def live(self, *, servers: bool = True) -> None:
         """All of it, until nothing can wait any more; then every promise is looked at."""
-        self._plan_servers()
+        if servers:
+            self._plan_servers()
         self.timeline.at(self.begin, self._each_quarter)
         self.timeline.at(self.begin + DAY, self._each_night)
         self.timeline.run_until(self.end)
-        self.chances = QUIET
+        self.chances = FAIR
         self.timeline.run_until(self.end + SETTLING)
-        self.quiet_passes = 1
+        self.idle_passes = 1
         self.timeline.run_until(self.end + SETTLING + INTERVAL)
-        self.quiet_passes = QUIET_PASSES
+        self.idle_passes = IDLE_PASSES
         self.check()
         self.check_that_nothing_waits()
 
@@ -295,47 +299,48 @@ class Month:
     def _upload(self, key: str) -> None:
         chances = self.chances
         if self._by_chance(0.5 if key.endswith(DAILY) else chances.in_parts):
-            self._begin_in_parts(key)
+            self.begin_in_parts(key)
         elif self._by_chance(chances.small):
-            self._put(key, self.random.choice([b"", b"few"]))
-            self._later(10 * MINUTE, partial(self._put, key, self._body()))
+            self.put(key, self.random.choice([b"", b"few"]))
+            self._later(10 * MINUTE, partial(self.put, key, self._body()))
         else:
             body = self._body()
-            self._put(key, body)
+            self.put(key, body)
             if self._by_chance(chances.again):
-                self._later(2 * MINUTE, partial(self._put, key, body))
+                self._later(2 * MINUTE, partial(self.put, key, body))
         if self._by_chance(chances.second):
-            self._later(50 * MINUTE, partial(self._put, key, self._body()))
+            self._later(50 * MINUTE, partial(self.put, key, self._body()))
         if self._by_chance(chances.intruder):
             for _ in range(5):
-                self._later(5 * MINUTE, partial(self._put, key, self._body()))
+                self._later(5 * MINUTE, partial(self.put, key, self._body()))
 
     def _body(self) -> bytes:
         body = f"{next(self._bodies):06}".encode()
         return body * 3 if self._by_chance(self.chances.large) else body
 
-    def _put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes) -> None:
         step = next(self._steps)
         answer = self.s3.put_object(Bucket=INCOMING, Key=key, Body=body)
         self._accept(key, body, answer["VersionId"], begun_step=step)
 
-    def _begin_in_parts(self, key: str) -> None:
+    def begin_in_parts(self, key: str, *, lasts: timedelta | None = None) -> None:
         step = next(self._steps)
         upload = self.s3.create_multipart_upload(Bucket=INCOMING, Key=key)
-        self._later(90 * MINUTE, partial(self._complete_in_parts, key, upload["UploadId"], step))
+        # Completion does not say which version it has made.
+        version_id = bucket(INCOMING).multiparts[upload["UploadId"]].version_id
+        complete = partial(
+            self._complete_in_parts, key, upload["UploadId"], version_id, self._body(), step
+        )
+        self.timeline.after(lasts or self._some(90 * MINUTE), complete)
 
-    def _complete_in_parts(self, key: str, upload_id: str, begun_step: int) -> None:
-        body = self._body()
+    def _complete_in_parts(
+        self, key: str, upload_id: str, version_id: str, body: bytes, begun_step: int
+    ) -> None:
         which = {"Bucket": INCOMING, "Key": key, "UploadId": upload_id}
         etag = self.s3.upload_part(**which, PartNumber=1, Body=body)["ETag"]
         parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
         self.s3.complete_multipart_upload(**which, MultipartUpload=parts)
-        [version] = [
-            version
-            for version in bucket(INCOMING).keys.getlist(key)
-            if getattr(version.multipart, "id", None) == upload_id
-        ]
-        self._accept(key, body, version.version_id, begun_step=begun_step)
+        self._accept(key, body, version_id, begun_step=begun_step)
 
     def _accept(self, key: str, body: bytes, version_id: str, *, begun_step: int) -> None:
         [version] = [
@@ -369,7 +374,7 @@ class Month:
         now = self.timeline.now
         self.timeline.at(now + INTERVAL, self._each_quarter)
         for _ in range(1 + self._by_chance(self.chances.doubled)):
-            self.lambda_.invoke("sweep", now, delay=self._some(MINUTE))
+            self.lambda_.invoke("sweep", now, delay=self._some(self.chances.schedule_late))
 
     def _each_night(self) -> None:
         self.timeline.after(DAY, self._each_night)
@@ -386,15 +391,15 @@ class Month:
 
     def _promote(self, event: dict[str, Any]) -> None:
         self.tally.runs += 1
-        with self._running(requests=12):
+        with self._invocation(requests=12):
             self.promoter.promote_all(event, now=self.timeline.now, seconds_left=lambda: 900)
 
     def _sweep(self, scheduled: datetime) -> None:
         self.tally.passes += 1
-        if self._is_quiet() and not self._by_chance(self.quiet_passes):
-            self.tally.quiet_passes += 1
+        if self._is_idle() and not self._by_chance(self.idle_passes):
+            self.tally.idle_passes += 1
             return
-        with self._running(requests=40):
+        with self._invocation(requests=40):
             now = self.timeline.now
             self.last_pass = self.sweeper.sweep(
                 now=now, scheduled=scheduled, seconds_left=lambda: 900
@@ -408,23 +413,23 @@ class Month:
         self.lambda_.invoke("promote", event, delay=self._some(SECOND))
 
     @contextmanager
-    def _running(self, *, requests: int) -> Iterator[None]:
+    def _invocation(self, *, requests: int) -> Iterator[None]:
         run = Run(step=next(self._steps))
         if self._by_chance(self.chances.killed):
             run.killed_at = self.random.randint(1, requests)
         # Runs that wait for each other are a stack here: some levels of it are enough.
-        if len(self._runs) < 3 and self._by_chance(self.chances.slow):
+        if len(self.running) < 3 and self._by_chance(self.chances.slow):
             run.slow_at = self.random.randint(1, requests)
-        self._runs.append(run)
+        self.running.append(run)
         try:
             yield
         finally:
             self._note_stored(run)
-            self._runs.remove(run)
+            self.running.remove(run)
 
     def _fault(self, _: str) -> Fault | None:
         """What happens to the request that the newest run sends. Raises Killed."""
-        run = self._runs[-1]
+        run = self.running[-1]
         run.requests += 1
         if run.killed_at is not None and run.requests >= run.killed_at:
             self.tally.killed += run.requests == run.killed_at
@@ -438,7 +443,7 @@ class Month:
 
     def _before_each(self, _: str) -> None:
         """Let time pass before a request of a slow run."""
-        run = self._runs[-1]
+        run = self.running[-1]
         if run.requests == run.slow_at:
             run.slow_at = None
             self._note_stored(run)
@@ -448,9 +453,10 @@ class Month:
         outage = self._outage()
         return outage.end if outage and outage.kind == "lambda" else None
 
-    def _is_quiet(self) -> bool:
-        """Whether a pass can only count: promote has recorded all that lies there."""
-        return all(
+    def _is_idle(self) -> bool:
+        """Whether a pass can only count, as promote has recorded all that lies there; or fail."""
+        outage = self._outage()
+        return (outage is not None and outage.kind == "s3") or all(
             address in self.told and not self._is_in_its_slot(self.uploads[address])
             for address in self._lying()
         )
@@ -491,7 +497,7 @@ class Month:
 
     def _check_first(self, other: Accepted, stored: Stored) -> None:
         """Nothing may have overtaken `other`, which could have had the slot."""
-        winner = self._winner(stored)
+        winner = self.winner(stored)
         assert winner.slot.name == other.slot.name
         assert winner.body == stored.version.value
         assert winner.is_eligible
@@ -527,7 +533,7 @@ class Month:
         assert (swept.versions, swept.size) == (len(lying), size)
         assert swept.complete
 
-    def _winner(self, stored: Stored) -> Accepted:
+    def winner(self, stored: Stored) -> Accepted:
         metadata = stored.version.metadata
         key, version_id = (metadata[f"x-amz-meta-source-{name}"] for name in ("key", "version-id"))
         return self.uploads[key, version_id]
