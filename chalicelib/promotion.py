@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import copying, record
-from chalicelib.copy_ends import Destination, Source
-from chalicelib.gathering import Found, Gathering
+from chalicelib.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
 from chalicelib.part_plan import BEST_BYTES_PER_SECOND, Limits
 from chalicelib.policy import (
     Decision,
@@ -22,6 +22,7 @@ from chalicelib.policy import (
     Stored,
     Upload,
     decide,
+    objection,
 )
 from chalicelib.record import Notice, Record
 from chalicelib.s3_errors import error_code, may_have_worked
@@ -94,36 +95,23 @@ class Promoter:
         be settled.
         """
         started = time.monotonic()
-        look = Gathering(s3=self.s3, settings=self.settings, policy=self.policy)
-
-        def gather() -> Found:
-            return look.gather(
-                key=notice.key, version_id=notice.version_id, now=now, largest=largest
-            )
-
-        found = gather()
-        copied: tuple[Decision, Found] | None = None
+        incoming, vault = open_buckets(self.s3, self.settings)
+        refusal = partial(objection, self.policy, now=now, largest=largest)
+        look = partial(look_up, incoming, vault, self.policy, refusal, notice=notice)
+        found, copied = look(), None
         for attempt in count(1):
-            decision = decide(
-                self.policy,
-                key=notice.key,
-                upload=found.upload,
-                stored=found.stored,
-                older=found.older,
-                now=now,
-                largest=largest,
-            )
+            decision = decide(self.policy, key=notice.key, **vars(found), now=now, largest=largest)
             try:
-                self._act(decision, found, look, seconds_left)
+                self._act(decision, found, incoming, vault, seconds_left)
                 break
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
                 if decision.outcome is Outcome.PROMOTED and may_have_worked(error):
                     copied = decision, found
-                before, found = found, gather()
+                before, found = found, look()
                 if not is_worth_another_look(before, found, error, attempt=attempt):
                     raise
-                if error_code(error) == copying.CONFLICT:
+                if error_code(error) == CONFLICT:
                     time.sleep(self.limits.pause * attempt)
         # An answer was lost, but the copy was made.
         if copied and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
@@ -136,89 +124,55 @@ class Promoter:
     def _act(
         self,
         decision: Decision,
-        found: Found,
-        look: Gathering,
+        found: Situation,
+        incoming: Incoming,
+        vault: Vault,
         seconds_left: Callable[[], float] | None,
     ) -> None:
         """Do what was decided."""
-        slot, upload = decision.slot, found.upload
+        slot, upload, stored = decision.slot, found.upload, found.stored
         if decision.outcome is Outcome.GONE:
-            tidy_vault(look)
+            tidy_vault(vault)
         if slot is None or not isinstance(upload, Upload):
             return
-        source = self._source(upload)
         match decision.outcome:
             case Outcome.PROMOTED:
                 copied = copying.copy(
-                    self.s3,
-                    source=source,
-                    destination=self._destination(slot, upload),
+                    incoming,
+                    vault,
+                    upload=upload,
+                    slot=slot,
                     limits=self.limits,
                     seconds_left=seconds_left,
                 )
                 if not copied.verified:
-                    self._verify(slot, upload, look.look_at_slot(slot.name))
-                tidy_vault(look, taken=slot, found=copied.others)
-                copying.remove(self.s3, source)
+                    verify(slot, upload, vault.head(slot.name))
+                tidy_vault(vault, taken=slot, found=copied.others)
+                incoming.remove(upload)
             case Outcome.ALREADY_PROMOTED:
-                tidy_vault(look, taken=slot)
-                copying.remove(self.s3, source)
-            case Outcome.CONTESTED if isinstance(found.stored, Stored) and found.stored.names(
-                upload
-            ):
-                self._verify(slot, upload, found.stored)
-            case _ if found.stored is not None and not copying.is_single(source, self.limits):
-                tidy_vault(look, taken=slot)
+                tidy_vault(vault, taken=slot)
+                incoming.remove(upload)
+            case Outcome.CONTESTED if isinstance(stored, Stored) and stored.names(upload):
+                verify(slot, upload, stored)
+            case _ if stored is not None and not copying.is_single(upload, self.limits):
+                tidy_vault(vault, taken=slot)
 
-    def _verify(self, slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
-        """Raises UnverifiedCopyError unless what lies there is a copy of the upload."""
-        if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
-            there = (
-                f"it has the checksum {stored.checksum} and {stored.size:,} bytes"
-                if isinstance(stored, Stored)
-                else f"there is {stored}"
-            )
-            raise UnverifiedCopyError(
-                f"{slot.name} does not hold a copy of {upload.key}: {there}, the upload has "
-                f"{upload.checksum} and {upload.size:,}"
-            )
 
-    def _source(self, upload: Upload) -> Source:
-        return Source(
-            bucket=self.settings.incoming_bucket,
-            key=upload.key,
-            etag=upload.etag,
-            size=upload.size,
-            last_modified=upload.last_modified,
-            version_id=upload.version_id,
-            checksum=(upload.checksum.algorithm, upload.checksum.value)
-            if upload.checksum
-            else None,
-            owner=self.settings.incoming_owner,
-        )
-
-    def _destination(self, slot: Slot, upload: Upload) -> Destination:
-        metadata = {
-            "source-key": upload.key,
-            "source-etag": upload.etag,
-            "source-last-modified": upload.last_modified.astimezone(UTC).isoformat(),
-        }
-        if upload.identity:
-            metadata["source-version-id"] = upload.identity
-        return Destination(
-            bucket=self.settings.vault_bucket,
-            key=slot.name,
-            storage_class=slot.rule.storage_class,
-            metadata=metadata,
-            owner=self.settings.vault_owner,
+def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
+    """Raises UnverifiedCopyError unless what lies in the slot is a copy of the upload."""
+    if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
+        checksum = stored.checksum if isinstance(stored, Stored) else None
+        raise UnverifiedCopyError(
+            f"{slot.name} does not hold a copy of {upload.key}: it has the checksum {checksum}, "
+            f"and the upload has {upload.checksum}; S3 says {stored}"
         )
 
 
 def is_worth_another_look(
-    before: Found, after: Found, error: ClientError | BotoCoreError, *, attempt: int
+    before: Situation, after: Situation, error: ClientError | BotoCoreError, *, attempt: int
 ) -> bool:
     """Whether to decide anew after `error`: the slot was filled, or something else has changed."""
     if after.stored != before.stored:
         return True
-    changed = after != before or error_code(error) == copying.CONFLICT
+    changed = after != before or error_code(error) == CONFLICT
     return changed and attempt < ATTEMPTS

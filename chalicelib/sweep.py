@@ -10,15 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.copying_in_parts import unfinished
-from chalicelib.gathering import MOST_LOOKS, Gathering
+from chalicelib.buckets import MOST_LOOKS, Incoming, Vault, is_eligible, open_buckets
 from chalicelib.policy import (
     DeleteMarker,
     Outcome,
@@ -27,6 +26,7 @@ from chalicelib.policy import (
     Stored,
     Upload,
     decide,
+    objection,
 )
 from chalicelib.record import Swept
 from chalicelib.settings import Settings
@@ -74,7 +74,8 @@ class Sweeper:
         """
         time_left = seconds_left or (lambda: math.inf)
         reserve = min(RESERVE, time_left() / 10)
-        this = _Pass(sweeper=self, now=now, scheduled=scheduled)
+        incoming, vault = open_buckets(self.s3, self.settings)
+        this = _Pass(incoming, vault, self.policy, self.invoke, now, scheduled)
         turns = deque([*map(this.look_through, self.policy.claims), this.count_unknown_keys()])
         failures: list[Exception] = []
         while turns and time_left() > reserve:
@@ -113,26 +114,19 @@ class _FreeSlot:
 class _Pass:
     """One look through incoming. Its memory grows with the number of slots, not of uploads."""
 
-    sweeper: Sweeper
+    incoming: Incoming
+    vault: Vault
+    policy: Policy
+    invoke: Callable[[dict[str, Any]], None]
     now: datetime
     scheduled: datetime
     swept: Swept = field(default_factory=Swept)
 
     @cached_property
-    def look(self) -> Gathering:
-        """Reads both buckets."""
-        s3, settings, policy = self.sweeper.s3, self.sweeper.settings, self.sweeper.policy
-        return Gathering(s3=s3, settings=settings, policy=policy)
-
-    @cached_property
     def being_copied(self) -> frozenset[str]:
         """The slots that a run of `promote` may be filling now."""
-        vault, owner = self.sweeper.settings.vault_bucket, self.sweeper.settings.vault_owner
-        return frozenset(
-            copy.key
-            for copy in unfinished(self.sweeper.s3, bucket=vault, owner=owner)
-            if self.now - copy.begun < LONGEST_RUN
-        )
+        unfinished = self.vault.unfinished()
+        return frozenset(copy.key for copy in unfinished if self.now - copy.begun < LONGEST_RUN)
 
     def look_through(self, key: str) -> Iterator[None]:
         """See every version of `key`, then hand over. Yields whenever another key has its turn."""
@@ -141,13 +135,13 @@ class _Pass:
         # The oldest ones stay: S3 lists them last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         to_tell: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
-        for number, page in enumerate(self.look.versions(key), start=1):
+        for number, page in enumerate(self.incoming.versions(key), start=1):
             for upload in page:
                 self.swept.versions += 1
                 self.swept.size += upload.size
-                slot = self.sweeper.policy.slot_of(key, upload.last_modified)
+                slot = self.policy.slot_of(key, upload.last_modified)
                 if slot.name not in stored:
-                    stored[slot.name] = self.look.look_at_slot(slot.name)
+                    stored[slot.name] = self.vault.head(slot.name)
                 there = stored[slot.name]
                 match self._decide(upload, there):
                     case Outcome.PROMOTED:
@@ -168,24 +162,27 @@ class _Pass:
 
     def count_unknown_keys(self) -> Iterator[None]:
         """Count what no rule names: it lies in incoming all the same."""
-        for number, sizes in enumerate(self.look.sizes_of_unknown_keys(), start=1):
+        pages = self.incoming.sizes_of_other_keys(self.policy.claims)
+        for number, sizes in enumerate(pages, start=1):
             self.swept.versions += len(sizes)
             self.swept.size += sum(sizes)
             if number % PAGES_A_TURN == 0:
                 yield
 
     def _decide(self, upload: Upload, there: Stored | DeleteMarker | None) -> Outcome:
-        policy = self.sweeper.policy
-        return decide(policy, key=upload.key, upload=upload, stored=there, now=self.now).outcome
+        return decide(
+            self.policy, key=upload.key, upload=upload, stored=there, now=self.now
+        ).outcome
 
     def _first_of(self, slots: list[_FreeSlot], to_tell: deque[Upload]) -> list[Upload]:
         """The first eligible upload of each slot, for as many slots as one pass fills."""
+        refusal = partial(objection, self.policy, now=self.now)
         first: list[Upload] = []
         for free in slots:
             if free.slot.name in self.being_copied:
                 continue
             while free.oldest and len(first) < MOST_OF_A_KEY and self._is_due(free.oldest[-1]):
-                if self.look.is_eligible(free.oldest[-1], now=self.now):
+                if is_eligible(self.incoming, free.oldest[-1], refusal):
                     first.append(free.oldest[-1])
                     break
                 # A list does not show every reason why an upload can never be promoted.
@@ -202,7 +199,7 @@ class _Pass:
 
     def _reject(self, upload: Upload, to_tell: deque[Upload]) -> None:
         self.swept.rejected += 1
-        too_late = upload.last_modified + self.sweeper.policy.accept_within
+        too_late = upload.last_modified + self.policy.accept_within
         if self._is_news(too_late if too_late < self.now else _complete(upload)):
             to_tell.append(upload)
 
@@ -215,8 +212,8 @@ class _Pass:
     def _hand_over(self, upload: Upload) -> None:
         """Let `promote` settle this upload, as if S3 had told of it."""
         where = {"key": quote_plus(upload.key), "versionId": upload.version_id}
-        bucket = {"name": self.sweeper.settings.incoming_bucket}
-        self.sweeper.invoke({"Records": [{"s3": {"bucket": bucket, "object": where}}]})
+        bucket = {"name": self.incoming.name}
+        self.invoke({"Records": [{"s3": {"bucket": bucket, "object": where}}]})
         self.swept.handed_over += 1
 
 

@@ -33,6 +33,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+import hypothesis
 import pytest
 from botocore.config import Config
 from coverage import Coverage
@@ -45,6 +46,10 @@ from localcloud.s3 import corrected
 from localcloud.wire import Wire, retries_at_once
 from tests.project import POLICY, copy_project
 from tests.world import PARTS, SINGLE, World
+
+# How long an example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # AWS's descriptions of its services are read once, not for the clients of each test.
 botocore.session.create_loader = cache(botocore.session.create_loader)

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.copy_ends import Destination, Source
+from chalicelib.buckets import CHECKSUMS, open_buckets
 from chalicelib.copying import copy, is_single
-from chalicelib.gathering import CHECKSUMS
 from chalicelib.part_plan import GIB, MIB, Limits
-from chalicelib.policy import Outcome
+from chalicelib.policy import Checksum, Outcome, Upload
 from chalicelib.record import Notice
 from localcloud.faults import answers
 from localcloud.wire import Wire
 from tests.world import DAILY, HOURLY, PARTS, World
+
+SHA = Checksum(algorithm="SHA256", value="c2hh")
+CRC = Checksum(algorithm="CRC64NVME", value="AAAAAAAAAAA=")
 
 
 @pytest.mark.parametrize(
@@ -23,22 +25,21 @@ from tests.world import DAILY, HOURLY, PARTS, World
     [
         pytest.param(34 * MIB, None, True, id="as large as one request is quick"),
         pytest.param(34 * MIB + 1, None, False, id="a byte more"),
-        pytest.param(5 * GIB, ("SHA256", "x"), True, id="SHA cannot be kept in parts"),
-        pytest.param(5 * GIB, ("CRC64NVME", "x"), False, id="a CRC can"),
+        pytest.param(5 * GIB, SHA, True, id="SHA cannot be kept in parts"),
+        pytest.param(5 * GIB, CRC, False, id="a CRC can"),
     ],
 )
 def test_a_copy_is_made_at_once_or_in_parts(
-    size: int, checksum: tuple[str, str] | None, single: bool
+    size: int, checksum: Checksum | None, single: bool
 ) -> None:
-    source = Source(
-        bucket="b",
+    upload = Upload(
         key="k",
         etag="e",
         size=size,
         last_modified=datetime(2026, 11, 23, tzinfo=UTC),
         checksum=checksum,
     )
-    assert is_single(source, Limits()) is single
+    assert is_single(upload, Limits()) is single
 
 
 def pins(notice_version: str | None) -> dict[str, Any]:
@@ -104,18 +105,13 @@ def test_where_s3_has_no_copy_object_one_part_is_copied(
 
 def test_an_empty_object_cannot_be_copied_in_parts(world: World, wire: Wire) -> None:
     world.upload(b"")
-    head = world.s3.head_object(Bucket="backups1", Key=DAILY)
-    source = Source(
-        bucket="backups1",
-        key=DAILY,
-        etag=head["ETag"].strip('"'),
-        size=0,
-        last_modified=head["LastModified"],
-    )
-    destination = Destination(bucket="backups2", key="empty", metadata={})
+    incoming, vault = open_buckets(world.s3, world.promoter.settings)
+    upload = incoming.head(DAILY, None)
+    assert isinstance(upload, Upload)
+    slot = world.promoter.policy.slot_of(DAILY, upload.last_modified)
     wire.fail("CopyObject", answers(501, "NotImplemented"))
     with pytest.raises(ClientError, match="NotImplemented"):
-        copy(world.s3, source=source, destination=destination, limits=Limits())
+        copy(incoming, vault, upload=upload, slot=slot, limits=Limits())
     assert world.unfinished() == []
 
 

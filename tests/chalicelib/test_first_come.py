@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.gathering import MOST_LOOKS
+from chalicelib.buckets import MOST_LOOKS
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.clock import clock

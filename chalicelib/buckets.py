@@ -1,0 +1,300 @@
+"""The two buckets: what lies there. 404 is absence; every other error raises."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.policy import (
+    Checksum,
+    DeleteMarker,
+    Policy,
+    Sealed,
+    Slot,
+    Stored,
+    Upload,
+)
+from chalicelib.record import Notice
+from chalicelib.s3_errors import error_code, http_status
+from chalicelib.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Every checksum that S3 knows: the sender chooses one, and must not choose one that we overlook.
+CHECKSUMS = (
+    "CRC64NVME",
+    "CRC32",
+    "CRC32C",
+    "SHA256",
+    "SHA1",
+    "SHA512",
+    "MD5",
+    "XXHASH64",
+    "XXHASH3",
+    "XXHASH128",
+)
+CONFLICT = "ConditionalRequestConflict"
+# A conflict means that another request is at work on the same key; S3 asks to try again.
+CONFLICT_ATTEMPTS = 5
+# Older uploads of a slot that are looked at: more of them can only be a flood of what S3 cannot
+# copy.
+MOST_LOOKS = 100
+
+
+Refusal = Callable[[Upload], str | None]
+"""Why an upload can never be promoted, as `policy.objection` says it; None if it can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket, and the account that must own it (None: not checked)."""
+
+    s3: "S3Client"
+    name: str
+    owner: str | None = None
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """What every request to it says; S3 refuses it if the bucket is somebody else's."""
+        owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
+        return {"Bucket": self.name, **owner}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoming(Bucket):
+    """Where servers upload."""
+
+    def head(self, key: str, version_id: str | None) -> Upload | Sealed | None:
+        """The upload of this version (None: the current one); None if it is not there."""
+        which: dict[str, Any] = {"Key": key, **({"VersionId": version_id} if version_id else {})}
+        try:
+            head: Mapping[str, Any] = self.s3.head_object(
+                **self.args, **which, ChecksumMode="ENABLED"
+            )
+        except ClientError as error:
+            if http_status(error) == HTTPStatus.NOT_FOUND:
+                return None
+            if http_status(error) == HTTPStatus.BAD_REQUEST and self._is_sealed(which):
+                return Sealed(key=key)
+            if http_status(error) != HTTPStatus.FORBIDDEN:
+                raise
+            # Under a KMS key that is not ours even asking for a checksum is forbidden.
+            head = self.s3.head_object(**self.args, **which)
+            if not head.get("ServerSideEncryption", "").startswith("aws:kms"):
+                raise
+        return Upload(
+            key=key,
+            etag=head["ETag"].strip('"'),
+            size=head["ContentLength"],
+            last_modified=head["LastModified"],
+            version_id=head.get("VersionId"),
+            storage_class=head.get("ArchiveStatus") or head.get("StorageClass") or "STANDARD",
+            encryption=head.get("ServerSideEncryption"),
+            checksum=_checksum(head),
+        )
+
+    def versions(self, key: str, *, after: str | None = None) -> Iterator[list[Upload]]:
+        """The versions of `key`, page by page, from the newest to the oldest.
+
+        With `after`, those that S3 lists behind that version, which may come once more itself. A
+        list knows neither checksums nor encryption.
+        """
+        marker: Any = {"KeyMarker": key, "VersionIdMarker": after} if after else {}
+        while True:
+            page: Any = self.s3.list_object_versions(**self.args, Prefix=key, **marker)
+            yield [
+                Upload(
+                    key=key,
+                    etag=version["ETag"].strip('"'),
+                    size=version["Size"],
+                    last_modified=version["LastModified"],
+                    version_id=version["VersionId"],
+                    storage_class=version.get("StorageClass", "STANDARD"),
+                )
+                for version in page.get("Versions", [])
+                if version["Key"] == key
+            ]
+            if not page["IsTruncated"] or page["NextKeyMarker"] != key:
+                return
+            marker = {"KeyMarker": key, "VersionIdMarker": page["NextVersionIdMarker"]}
+
+    def sizes_of_other_keys(self, known: Mapping[str, Any]) -> Iterator[list[int]]:
+        """The bytes of each version whose key is not `known`, page by page."""
+        marker: dict[str, Any] = {}
+        while True:
+            page: Any = self.s3.list_object_versions(**self.args, **marker)
+            yield [item["Size"] for item in page.get("Versions", []) if item["Key"] not in known]
+            if not page["IsTruncated"]:
+                return
+            marker = {"KeyMarker": page["NextKeyMarker"]}
+            # Without this marker S3 goes on behind the key, whose other versions are not asked for.
+            if page["NextKeyMarker"] not in known:
+                marker["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def copy_source(self, upload: Upload) -> dict[str, Any]:
+        """What every request that reads the upload says, so that no two read different bytes."""
+        version = {"VersionId": upload.version_id} if upload.version_id else {}
+        owner = {"ExpectedSourceBucketOwner": self.owner} if self.owner else {}
+        return {
+            "CopySource": {"Bucket": self.name, "Key": upload.key, **version},
+            "CopySourceIfMatch": f'"{upload.etag}"',
+            **owner,
+        }
+
+    def remove(self, upload: Upload) -> None:
+        """Remove exactly this upload: a newer one of its key stays, and so do other versions.
+
+        That it is gone already is success.
+        """
+        which: dict[str, Any] = {"IfMatch": f'"{upload.etag}"'}
+        if upload.version_id:
+            which = {"VersionId": upload.version_id}
+        # While versioning is suspended, each upload replaces `null`.
+        if upload.version_id == "null" and self.head(upload.key, "null") != upload:
+            return
+        for attempt in range(1, CONFLICT_ATTEMPTS + 1):
+            try:
+                self.s3.delete_object(**self.args, Key=upload.key, **which)
+            except ClientError as error:
+                if error_code(error) in {"PreconditionFailed", "NoSuchKey", "NoSuchVersion"}:
+                    return
+                if error_code(error) != CONFLICT or attempt == CONFLICT_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _is_sealed(self, which: Mapping[str, Any]) -> bool:
+        """Whether it is under its sender's own key: a HEAD's 400 has no body to say so."""
+        try:
+            self.s3.get_object(**self.args, **which, Range="bytes=0-0")
+        except ClientError as error:
+            return error_code(error) == "InvalidRequest"
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A multipart upload to the vault that is neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vault(Bucket):
+    """Where backups are stored."""
+
+    def head(self, name: str) -> Stored | DeleteMarker | None:
+        """What lies under this name (None: nothing)."""
+        try:
+            head = self.s3.head_object(**self.args, Key=name, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if http_status(error) != HTTPStatus.NOT_FOUND:
+                raise
+            headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+            return DeleteMarker() if headers.get("x-amz-delete-marker") == "true" else None
+        return Stored(
+            size=head["ContentLength"],
+            last_modified=head["LastModified"],
+            etag=head["ETag"].strip('"'),
+            source_key=head["Metadata"].get("source-key"),
+            source_etag=head["Metadata"].get("source-etag"),
+            source_version_id=head["Metadata"].get("source-version-id"),
+            source_last_modified=head["Metadata"].get("source-last-modified"),
+            checksum=_checksum(head),
+        )
+
+    def unfinished(self) -> list[Unfinished]:
+        """Every multipart upload that is not finished."""
+        pages = self.s3.get_paginator("list_multipart_uploads").paginate(**self.args)
+        return [
+            Unfinished(key=item["Key"], upload_id=item["UploadId"], begun=item["Initiated"])
+            for page in pages
+            for item in page.get("Uploads", [])
+        ]
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Abort a multipart upload. That it is finished or aborted already is success."""
+        try:
+            self.s3.abort_multipart_upload(**self.args, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if error_code(error) != "NoSuchUpload":
+                raise
+
+
+def open_buckets(s3: "S3Client", settings: Settings) -> tuple[Incoming, Vault]:
+    """Both buckets of a stage."""
+    return (
+        Incoming(s3=s3, name=settings.incoming_bucket, owner=settings.incoming_owner),
+        Vault(s3=s3, name=settings.vault_bucket, owner=settings.vault_owner),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """Both sides of a promotion: the upload (None: gone) and what is in its slot (None: free).
+
+    `older` is when an upload was made that is eligible for the same slot and came first.
+    """
+
+    upload: Upload | Sealed | None = None
+    stored: Stored | DeleteMarker | None = None
+    older: datetime | None = None
+
+
+def look_up(
+    incoming: Incoming, vault: Vault, policy: Policy, refusal: Refusal, *, notice: Notice
+) -> Situation:
+    """What is there now of the upload that was told of, if a rule names its key."""
+    if notice.key not in policy.claims:
+        return Situation()
+    upload = incoming.head(notice.key, notice.version_id)
+    if not isinstance(upload, Upload):
+        return Situation(upload=upload)
+    slot = policy.slot_of(notice.key, upload.last_modified)
+    stored = vault.head(slot.name)
+    if stored is not None or refusal(upload):
+        return Situation(upload=upload, stored=stored)
+    return Situation(upload=upload, older=_older(incoming, slot, upload, refusal))
+
+
+def is_eligible(incoming: Incoming, listed: Upload, refusal: Refusal) -> bool:
+    """Whether this version is there and nothing refuses it. (A list does not show every reason.)"""
+    upload = incoming.head(listed.key, listed.version_id)
+    return isinstance(upload, Upload) and not refusal(upload)
+
+
+def _older(incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal) -> datetime | None:
+    """When an upload was made that is eligible for the slot and that S3 lists as older.
+
+    Behind an upload that came at once, before the slot began, nothing belongs to the slot: S3 lists
+    uploads either by when they were begun or by when they were complete.
+    """
+    if upload.version_id is None:
+        return None
+    looks = 0
+    pages = incoming.versions(upload.key, after=upload.version_id)
+    for other in (version for page in pages for version in page):
+        if other.version_id == upload.version_id:
+            continue
+        if other.last_modified < slot.start and not other.came_in_parts:
+            break
+        if slot.start <= other.last_modified < slot.end and not refusal(other):
+            looks += 1
+            if looks > MOST_LOOKS or is_eligible(incoming, other, refusal):
+                return other.last_modified
+    return None
+
+
+def _checksum(head: Mapping[str, Any]) -> Checksum | None:
+    """The checksum over the whole object. (One over its parts, `...-N`, compares with nothing.)"""
+    for algorithm in CHECKSUMS:
+        value = head.get(f"Checksum{algorithm}")
+        if value and head.get("ChecksumType") != "COMPOSITE":
+            return Checksum(algorithm=algorithm, value=value)
+    return None
