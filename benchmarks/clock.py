@@ -87,8 +87,9 @@ class JumpingClock:
             if self._is_busy():
                 await asyncio.sleep(0.001)
                 continue
-            # What was sent while we looked is read first.
-            for _ in range(3):
+            # What was sent while we looked is read first: the request of a new connection takes the
+            # loop some five turns.
+            for _ in range(10):
                 await asyncio.sleep(0)
             if count == self._count:
                 self._jump()
