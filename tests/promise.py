@@ -51,12 +51,13 @@ class Holdings:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """One upload that a server made."""
+    """One upload that a server made; at once, unless its ETag is given."""
 
     key: str
     body: bytes
     at: datetime
     version_id: str | None = None
+    etag: str | None = None
 
 
 def look() -> Holdings:
@@ -98,7 +99,7 @@ def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
     """Whether a slot holds exactly this upload: its bytes, and where they came from."""
     said = {
         "source-key": upload.key,
-        "source-etag": md5(upload.body),
+        "source-etag": upload.etag or md5(upload.body),
         "source-last-modified": upload.at.astimezone(UTC).replace(microsecond=0).isoformat(),
     }
     if upload.version_id:

@@ -67,11 +67,11 @@ min_bytes = 4
 """
 # Up to here a copy is made at once, above in parts.
 SMALL = 8
-# After a month nothing goes wrong for so long, and then nothing waits.
-SETTLING = 12 * HOUR
+# After a month nothing goes wrong for as long as events are kept, and then nothing waits.
+SETTLING = 7 * HOUR
 INTERVAL = 15 * MINUTE
 # So many of the passes are run that can only count, or only fail: the others take time, no more.
-IDLE_PASSES = 1 / 10
+IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
         {
@@ -86,9 +86,9 @@ ONE_FUNCTION = {
 class Chances:
     """How probable it is: of each upload, each event, each run, each request."""
 
-    second: float = 0.03
+    second: float = 0.02
     """A second upload follows, mostly in the same slot."""
-    intruder: float = 0.01
+    intruder: float = 0.005
     """Rubbish follows, five times."""
     small: float = 0.02
     """It is too small, and the server tries again."""

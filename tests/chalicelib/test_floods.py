@@ -1,0 +1,201 @@
+"""An intruder uploads thousands of times: who was first has the slot, and nobody else is delayed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.gathering import MOST_LOOKS
+from chalicelib.policy import Outcome
+from chalicelib.policy_file import parse_policy
+from chalicelib.record import Notice
+from chalicelib.sweep import MOST_OF_A_KEY, PAGES_A_TURN
+from localcloud import store
+from localcloud.clock import clock
+from localcloud.events import next_moment
+from localcloud.wire import Wire
+from tests.promise import bucket
+from tests.world import DAILY, World
+
+pytestmark = pytest.mark.no_cover
+MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+SLOT = "2026-11-23.tar.gz.gpg"
+FLEET = parse_policy(
+    """
+timezone = "Etc/UTC"
+servers = ["db1", "web1", "web2"]
+[[rule]]
+upload = "backup.tar.gz.gpg"
+store_as = "%Y-%m-%d.tar.gz.gpg"
+min_bytes = 4
+"""
+)
+FLOODED = f"web1/{DAILY}"
+FLOOD, PAGE = 10_000, 1000
+
+
+def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLOOD) -> None:
+    """Upload so many times: one upload is made, and the others are put beside it."""
+    world.upload(body, key=key, at=at)
+    [*_, made] = bucket("backups1").keys.getlist(key)
+    for number in range(1, times):
+        one = object.__new__(type(made))
+        vars(one).update(vars(made), _version_id=f"flood-{number}")
+        store._put_version(bucket("backups1"), one, next_moment())
+
+
+@pytest.mark.parametrize(
+    ("body", "lists"),
+    [
+        # The next older upload is enough to know who is not first.
+        pytest.param(b"rubbish", 1, id="that could be promoted"),
+        # A list shows that they can never be, page by page.
+        pytest.param(b"no", FLOOD // PAGE + 1, id="that are too small"),
+    ],
+)
+def test_ten_thousand_uploads_during_a_copy_change_nothing_and_cost_some_requests_each(
+    versioned: World, body: bytes, lists: int
+) -> None:
+    world, wire = versioned.with_policy(FLEET), Wire(versioned.s3)
+    first = world.upload(b"first", key=FLOODED, at=MORNING)
+    cost: list[str] = []
+
+    def intrude(operation: str) -> None:
+        if operation in {"CopyObject", "UploadPartCopy"}:
+            wire.before_each = None
+            flood(world, FLOODED, body, at=MORNING + SECOND)
+            late = world.upload(b"a real one", key=FLOODED, at=MORNING + 2 * SECOND)
+            before = len(wire.sent)
+            assert world.promote(late, now=MORNING + MINUTE).outcome is Outcome.WAITING
+            cost.extend(wire.sent[before:])
+
+    wire.before_each = intrude
+    assert world.promote(first, now=MORNING + MINUTE).outcome is Outcome.PROMOTED
+    assert looks(cost) == ["HeadObject"] * 2 + ["ListObjectVersions"] * lists + ["HeadObject"]
+    assert world.bodies() == {f"web1/{SLOT}": b"first"}
+    # From now on an upload of the flood costs a look at each side.
+    wire.sent.clear()
+    world.promote(Notice(key=FLOODED, version_id="flood-1"), now=MORNING + MINUTE)
+    assert looks(wire.sent) == ["HeadObject"] * 2
+
+
+def looks(sent: list[str]) -> list[str]:
+    """Without the parts of a copy, and the look for parts that others have left."""
+    return [name for name in sent if name in {"HeadObject", "ListObjectVersions"}]
+
+
+def test_of_a_flood_that_only_a_look_reveals_so_many_are_looked_at(world: World) -> None:
+    """No list shows a customer's key. (The bucket's policy refuses such uploads.)"""
+    world.keep_versions()
+    world, wire = world.with_policy(FLEET), Wire(world.s3)
+    flood(world, FLOODED, b"sealed", at=MORNING, times=2 * MOST_LOOKS)
+    for version in bucket("backups1").keys.getlist(FLOODED):
+        version.encryption = "aws:kms"
+    late = world.upload(b"a real one", key=FLOODED, at=MORNING + SECOND)
+    before = len(wire.sent)
+    assert world.promote(late, now=MORNING + MINUTE).outcome is Outcome.WAITING
+    assert wire.sent[before:].count("HeadObject") == 2 + MOST_LOOKS
+
+
+def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: World) -> None:
+    world.keep_versions()
+    world, wire = world.with_policy(FLEET), Wire(world.s3)
+    first = world.upload(b"first", key=FLOODED, at=MORNING)
+    flood(world, FLOODED, b"rubbish", at=MORNING + SECOND)
+    clock.stand_at(MORNING + MINUTE)
+    world.promote(first, now=MORNING + MINUTE)
+    events: list[Any] = []
+    at = MORNING + 15 * MINUTE
+    wire.sent.clear()
+    swept = world.sweeper(events.append).sweep(now=at, scheduled=at)
+    assert (swept.contested, swept.versions) == (FLOOD, FLOOD)
+    assert len(events) == MOST_OF_A_KEY
+    # Each other key has a page, and the list of what no rule names two: it skips the flood's rest.
+    others = len(FLEET.claims) - 1
+    assert wire.sent.count("ListObjectVersions") == FLOOD // PAGE + others + 2
+    assert wire.sent.count("HeadObject") == 1
+    assert set(wire.sent) == {"ListObjectVersions", "HeadObject"}
+
+
+@dataclass
+class ManyVersions:
+    """In the client's place: before all that S3 has of `key`, its list has so many pages more."""
+
+    s3: Any
+    key: str
+    pages: int
+    listed: int = field(default=0, init=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def list_object_versions(self, **request: Any) -> Any:
+        if request.get("Prefix") != self.key:
+            return self.s3.list_object_versions(**request)
+        if self.listed == self.pages:
+            return self.s3.list_object_versions(Bucket=request["Bucket"], Prefix=self.key)
+        self.listed += 1
+        return {
+            "Versions": list(self._versions()),
+            "IsTruncated": True,
+            "NextKeyMarker": self.key,
+            "NextVersionIdMarker": f"page {self.listed}",
+        }
+
+    def _versions(self) -> Iterator[dict[str, Any]]:
+        version = {
+            "Key": self.key,
+            "ETag": '"rubbish"',
+            "Size": 7,
+            "LastModified": MORNING + SECOND,
+        }
+        for number in range(PAGE):
+            yield version | {"VersionId": f"{self.listed}-{number}"}
+
+
+def test_a_million_versions_of_one_server_delay_no_other(
+    world: World, request: pytest.FixtureRequest
+) -> None:
+    """(Outside `make soak` 30,000.) All is handed over, the flooded slot's first too."""
+    pages = 1000 if request.config.getoption("--soak") else 30
+    world.keep_versions()
+    world = world.with_policy(FLEET)
+    for server in FLEET.servers:
+        world.upload(b"first", key=f"{server}/{DAILY}", at=MORNING)
+    flooded = ManyVersions(world.s3, FLOODED, pages=pages)
+    handed_over: dict[str, int] = {}
+
+    def invoke(event: dict[str, Any]) -> None:
+        key = event["Records"][0]["s3"]["object"]["key"]
+        handed_over[key] = flooded.listed
+        world.promoter.promote_all(event, now=at)
+
+    at = MORNING + 6 * MINUTE
+    sweeper = replace(world.sweeper(invoke), s3=flooded)
+    swept = sweeper.sweep(now=at, scheduled=at)
+    assert handed_over == {
+        "db1%2Fbackup.tar.gz.gpg": 0,
+        "web1%2Fbackup.tar.gz.gpg": pages,
+        "web2%2Fbackup.tar.gz.gpg": PAGES_A_TURN,
+    }
+    assert set(world.bodies().values()) == {b"first"}
+    assert swept.waiting == pages * PAGE + len(FLEET.servers)
+
+
+def test_a_pass_whose_time_is_up_in_a_flood_has_handed_over_all_others(world: World) -> None:
+    world.keep_versions()
+    world = world.with_policy(FLEET)
+    for server in FLEET.servers:
+        world.upload(b"first", key=f"{server}/{DAILY}", at=MORNING)
+    flooded = ManyVersions(world.s3, FLOODED, pages=1000)
+    events: list[Any] = []
+    sweeper = replace(world.sweeper(events.append), s3=flooded)
+    at = MORNING + 6 * MINUTE
+    left = iter([900.0] * 8)
+    swept = sweeper.sweep(now=at, scheduled=at, seconds_left=lambda: next(left, 0.0))
+    assert not swept.complete
+    assert len(events) == len(FLEET.servers) - 1
+    assert flooded.listed <= 3 * PAGES_A_TURN
