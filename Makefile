@@ -66,9 +66,9 @@ conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on
 
 SOAK_MINUTES ?= 10
 
-soak: $(READY) ## every clock change since 1850, 50 races, every interleaving, then random histories with faults (SOAK_MINUTES=10; ARGS="--seed 7" repeats one)
+soak: $(READY) ## every clock change since 1850, 50 races, every interleaving, a flood of a million, months of 100,000 uploads, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or "--month 7" repeats one)
 ifndef ARGS
-	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_naming.py tests/chalicelib/test_races.py tests/chalicelib/test_interleavings.py
+	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_naming.py tests/chalicelib/test_races.py tests/chalicelib/test_floods.py tests/chalicelib/test_interleavings.py
 endif
 	@$(VENV)/python -m tests.soak --minutes $(SOAK_MINUTES) $(ARGS)
 

@@ -539,10 +539,9 @@ class History(RuleBasedStateMachine):
         assert swept.handed_over == len(self.queue) - queued
         for upload, outcome in outcomes:
             address = upload.name, upload.version_id
-            if outcome == "waiting":
-                assert address not in handed_over
-            if outcome == "promoted" and self._is_due(upload):
-                assert address in handed_over
+            if outcome in {"promoted", "waiting"}:
+                first = outcome == "promoted" and self._is_due(upload)
+                assert (address in handed_over) == first, (upload, outcome)
         return swept
 
     def _is_due(self, upload: Held) -> bool:

@@ -606,7 +606,7 @@ def month(
         corrected(deliver=deliver, order=order),
         retries_at_once(),
         parts_in_turn(),
-        _noted(lambda entry: months[0].note(entry)),
+        _noted(months),
     ):
         config = Config(retries={"mode": "standard", "total_max_attempts": 2})
         months.append(
@@ -625,13 +625,13 @@ def month(
 
 
 @contextmanager
-def _noted(note: Any) -> Iterator[None]:
-    """Records are noted, and log lines and metrics go nowhere."""
+def _noted(months: list[Month]) -> Iterator[None]:
+    """The month notes records, and log lines and metrics go nowhere."""
     handler = record.logger.registered_handler
     before, level, write = handler.stream, record.logger.log_level, record.write
 
     def note_and_write(entry: Record) -> None:
-        note(entry)
+        months[0].note(entry)
         write(entry)
 
     with (

@@ -1,9 +1,16 @@
-"""Histories at random for as long as you like: `make soak`, or one again with ARGS="--seed 7"."""
+"""Months of backups, then histories at random for as long as you like: `make soak`.
+
+One again: ARGS="--seed 7" for histories, ARGS="--month 7" for a month.
+"""
 
 import argparse
 import random
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 
 # First: it takes the credentials of whoever runs this out of the environment.
 import tests.conftest  # noqa: F401 # isort: skip
@@ -12,18 +19,105 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.history import LAYOUTS, Stage, stage
+from tests.simulation import HOUR, month, random_outages
 
 HISTORIES_A_SEED = 100
 STEPS_A_HISTORY = 50
+DAYS_A_MONTH = 31
+LONGEST_OUTAGE = 160 * HOUR
 
 
 def main() -> int:
-    """Go through seed after seed; 1 at the first that breaks a promise, with the way to repeat."""
+    """Take both in turn; 1 at the first that breaks a promise, with the way to repeat it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10, help="how long (10)")
-    parser.add_argument("--seed", type=int, help="this seed only")
+    parser.add_argument("--minutes", type=float, default=10, help="how long, for histories (10)")
+    parser.add_argument("--uploads", type=int, default=100_000, help="of months (100,000)")
+    parser.add_argument("--seed", type=int, help="histories of this seed only")
+    parser.add_argument("--month", type=int, help="the month of this seed only")
     parser.add_argument("--shorten", action="store_true", help="shorten what fails: minutes")
     arguments = parser.parse_args()
+    if arguments.month is not None:
+        print(live(arguments.month))
+        return 0
+    if arguments.seed is None:
+        soak_months(arguments.uploads)
+    soak_histories(arguments)
+    return 0
+
+
+# Months
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """A month that broke no promise."""
+
+    seed: int
+    uploads: int
+    slots: int
+    runs: int
+    passes: int
+    killed: int
+    dropped: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"month {self.seed}: {self.uploads:,} uploads, {self.slots:,} slots, {self.runs:,} runs"
+            f" and {self.passes:,} passes, {self.killed} of them killed, {self.dropped} events "
+            f"dropped, {self.seconds:.0f} s"
+        )
+
+
+def soak_months(uploads: int) -> None:
+    """As many months as have so many uploads together, on all cores."""
+    lived: list[Lived] = []
+    with ProcessPoolExecutor() as pool:
+        seeds = count(1)
+        while sum(one.uploads for one in lived) < uploads:
+            some = [next(seeds) for _ in range(pool._max_workers)]
+            for one in pool.map(live, some):
+                lived.append(one)
+                print(one, flush=True)
+    total = sum(one.uploads for one in lived)
+    print(f"{len(lived)} months, {total:,} uploads: each slot has the first, and none is lost")
+
+
+def live(number: int) -> Lived:
+    """The month of this seed, always the same one. Clocks change in every sixth."""
+    started = time.process_time()
+    begin = datetime(2026, 1 + number % 12, 1, tzinfo=UTC)
+    try:
+        with month(
+            seed=number,
+            begin=begin,
+            days=DAYS_A_MONTH,
+            accept_within_hours=168,
+            outages=random_outages(number, begin=begin, days=DAYS_A_MONTH, longest=LONGEST_OUTAGE),
+            order="completed" if number % 2 else "begun",
+        ) as here:
+            here.live()
+            here.let_all_expire()
+    except BaseException:
+        print(f"month {number}: FAILED; make soak ARGS='--month {number}'", flush=True)
+        raise
+    return Lived(
+        seed=number,
+        uploads=len(here.uploads),
+        slots=len(here.stored),
+        runs=here.tally.runs,
+        passes=here.tally.passes - here.tally.idle_passes,
+        killed=here.tally.killed,
+        dropped=here.lambda_.dropped,
+        seconds=time.process_time() - started,
+    )
+
+
+# Histories
+
+
+def soak_histories(arguments: argparse.Namespace) -> None:
+    """Seed after seed, until the time is up."""
     end = time.monotonic() + 60 * arguments.minutes
     seeds = steps = runs = 0
     while not seeds or (arguments.seed is None and time.monotonic() < end):
@@ -33,17 +127,16 @@ def main() -> int:
         begun = time.monotonic()
         try:
             with stage() as here:
-                soak(number, shorten=arguments.shorten)
+                run_histories(number, shorten=arguments.shorten)
         except BaseException:
             print(f"seed {number}: FAILED; make soak ARGS='--seed {number}'", flush=True)
             raise
         seeds, steps, runs = seeds + 1, steps + here.steps, runs + here.runs
         print(told(number, here, time.monotonic() - begun), flush=True)
     print(f"{seeds} seeds, {steps:,} steps, {runs:,} runs of promote: every promise held")
-    return 0
 
 
-def soak(number: int, *, shorten: bool) -> None:
+def run_histories(number: int, *, shorten: bool) -> None:
     """The histories of one seed, always the same ones."""
     for layout in LAYOUTS.values():
         run_state_machine_as_test(
@@ -61,7 +154,10 @@ def soak(number: int, *, shorten: bool) -> None:
 
 
 def told(number: int, here: Stage, seconds: float) -> str:
-    return f"seed {number}: {here.steps:,} steps, {here.runs:,} runs, {seconds:.0f} s"
+    return (
+        f"seed {number}: {here.steps:,} steps, {here.runs:,} runs, {here.passes:,} passes, "
+        f"{seconds:.0f} s"
+    )
 
 
 if __name__ == "__main__":

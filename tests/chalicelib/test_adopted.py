@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
-from typing import Any
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An intruder uploads thousands of times: who was first has the slot, and nobody else is delayed."""
+"""An intruder uploads thousands of times: the first keeps its slot, and nobody else is delayed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
