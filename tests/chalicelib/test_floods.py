@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.gathering import MOST_LOOKS
+from chalicelib.buckets import MOST_LOOKS
 from chalicelib.policy import Outcome
 from chalicelib.policy_file import parse_policy
 from chalicelib.record import Notice
