@@ -1,398 +1,350 @@
-"""Walks every interleaving of the requests of several runs of the real `promote()`.
+"""Explores every interleaving of the requests of several runs of the real code.
 
-A run is stepped without threads: it is executed again from its start, its first requests are
-answered as they were answered before, one more goes to S3, and the next one stops it. So a run is
-its answers so far, a moment is that of each run and what S3 holds, and a moment can be returned to.
+A state is how far every run and the servers have come, and what S3 holds. From each state every
+run that goes on can take a step (its next request, in one go), a server can take its next, and one
+run in all can die.
 
-Two schedules that lead to an equal moment have the same future, because a run depends on nothing
-but the answers it was given: `now` is given, and it waits for nothing. Each moment is therefore
-walked on from once, and the schedules are counted by adding up. An equal moment is one in which S3
-holds the same, and every run that still goes on was answered the same, where ids that S3 made up
-(versions, unfinished uploads) are called after the step that made them. What a run that has ended
-or died was answered before is nobody's concern any more.
-
-S3's clock stands, so S3 is a function too: what it answers and holds then depends on nothing but
-what it holds and is asked. From each state a request is therefore sent once, and remembered.
+Two schedules that lead to the same state have the same future (`tests/stepping.py` and
+`tests/remembered_s3.py` say why), so each state is explored once, and schedules are counted by
+adding up. What a run that has ended or died was answered before is nobody's concern any more.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
-from unittest.mock import patch
-
-from botocore.exceptions import ClientError
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from chalicelib.policy import Outcome
 from chalicelib.record import Notice
-from localcloud.faults import time_for
+from localcloud.clock import clock
+from localcloud.store import Order, md5, ordered_by
 from tests.in_turn import parts_in_turn
-from tests.promise import INCOMING, VAULT, Holdings, Uploaded, bucket, check, look
-from tests.world import World
+from tests.promise import Held, Uploaded, check, look
+from tests.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
+from tests.stepping import Program, Run, Runs
+from tests.world import DAILY, World
 
-# What differs between two answers that say the same.
-MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
+# The servers' first step is this long ago, and each next one so much later.
+FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
+# A pass of the sweep is this much later than all copies. What was settled before is news to it.
+PASS = timedelta(minutes=15)
+# Until then no run that copied is alive any more.
+SETTLING = timedelta(hours=1)
+# One pass fills the slot, the next ones settle what waited for it.
+MOST_PASSES = 4
+SWEEP = "sweep"
+# Behind all that runs copied before.
+SETTLING_ORDER = 1000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A server's step: it uploads at once, or begins an upload in parts, or completes it."""
+
+    body: bytes
+    does: Literal["uploads", "begins", "completes"] = "uploads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What happens in any order, but that the servers' steps come one after the other.
+
+    So many steps have `arrived` at the start. `events` are the steps that `promote` is told of,
+    once for each time that they are named. In all, the passes of the sweep start as many runs as
+    are `handed_over`: Lambda drops what goes beyond. An `adopted` bucket keeps versions only since
+    the first step.
+    """
+
+    arrivals: tuple[Arrival, ...]
+    arrived: int
+    events: tuple[int, ...]
+    sweeps: int = 0
+    handed_over: int = 0
+    order: Order = "begun"
+    versioning: Literal["never", "enabled", "suspended", "adopted"] = "enabled"
+
+
+class Counts(NamedTuple):
+    """How many schedules there are: where nobody dies, and where one run does."""
+
+    quiet: int = 0
+    deaths: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(self.quiet + other.quiet, self.deaths + other.deaths)
 
 
 @dataclass(frozen=True)
 class State:
-    """What S3 holds: as it is checked, as text that is equal for equal states, and to return to."""
+    """How far everybody has come, and what S3 holds. A run that has ended or died is None."""
 
-    holdings: Holdings
-    text: str
-    store: Any
-
-
-class S3:
-    """Remembers for each state and request what S3 answered and which state came of it."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self._states: dict[str, State] = {}
-        self._remembered: dict[tuple[str, str], tuple[Any, State]] = {}
-
-    def ask(self, state: State, request: str, send: Callable[[], Any]) -> tuple[Any, State]:
-        """The answer (an error is one, too) and the next state. `send` is called at most once."""
-        asked = (state.text, request)
-        if asked not in self._remembered:
-            restore(state.store)
-            self.sent += 1
-            try:
-                answer = send()
-            except ClientError as error:
-                answer = error
-            self._remembered[asked] = (answer, self.now())
-        return self._remembered[asked]
-
-    def now(self) -> State:
-        """The state that S3 is in."""
-        holdings = look()
-        text = repr(holdings)
-        if text not in self._states:
-            self._states[text] = State(holdings=holdings, text=text, store=keep())
-        return self._states[text]
-
-
-class Stopped(BaseException):
-    """A run has come to a request that is not its turn."""
-
-
-class Steps:
-    """In a client's place: gives the answers that are known, asks one request more, then stops."""
-
-    def __init__(self, client: Any, s3: S3) -> None:
-        self._client = client
-        self._s3 = s3
-        self._paginators: dict[str, Any] = {}
-        self._asked = 0
-        self._allowed = 0
-        self._answers: list[tuple[str, Any]] = []
-        self._state: State | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return partial(self._ask, name)
-
-    def get_paginator(self, name: str) -> Any:
-        if name not in self._paginators:
-            self._paginators[name] = self._client.get_paginator(name)
-            self._paginators[name]._method = partial(self._ask, name)
-        return self._paginators[name]
-
-    def run(
-        self, promote: Callable[[], Outcome], answers: tuple[tuple[str, Any], ...], state: State
-    ) -> tuple[tuple[str, Any], State, Outcome | None]:
-        """One step of a run: the request with its answer, the next state, and the outcome if any.
-
-        (Without an outcome the run goes on.)
-        """
-        self._answers, self._state = list(answers), state
-        self._asked, self._allowed = 0, len(answers) + 1
-        try:
-            outcome = promote()
-        except Stopped:
-            outcome = None
-        assert len(self._answers) == self._allowed
-        return self._answers[-1], self._state, outcome
-
-    def _ask(self, name: str, **parameters: Any) -> Any:
-        number, self._asked = self._asked, self._asked + 1
-        if number >= self._allowed:
-            raise Stopped
-        if number == len(self._answers):
-            answer, self._state = self._s3.ask(
-                self._state,
-                repr((name, sorted(parameters.items()))),
-                partial(getattr(self._client, name), **parameters),
-            )
-            self._answers.append((name, answer))
-        asked, answer = self._answers[number]
-        assert asked == name, "a run depends on something else than its answers"
-        if isinstance(answer, ClientError):
-            raise ClientError(answer.response, answer.operation_name)
-        return answer
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, as far as it has come: it has ended when it has an outcome, or is dead."""
-
-    answers: tuple[tuple[str, Any], ...] = ()
-    said: tuple[str, ...] = ()
-    outcome: Outcome | None = None
-    dead: bool = False
-
-    @property
-    def goes_on(self) -> bool:
-        return self.outcome is None and not self.dead
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Two buckets as they are at first, and what then happens in any order.
-
-    `arrivals` are uploads that come one after the other; `notices` are what the runs are told, and
-    `after` how many arrivals each has to wait for. `hurried`: the first run's time is up after each
-    part, and a next run goes on.
-    """
-
-    world: World
-    uploads: tuple[Uploaded, ...]
-    arrivals: tuple[tuple[bytes, datetime], ...]
-    notices: tuple[Notice, ...]
-    after: tuple[int, ...]
-    now: datetime
-    hurried: bool = False
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How far everybody has come, and what S3 holds; `path` is one schedule that leads here."""
-
-    runs: tuple[Run, ...]
-    uploads: tuple[Uploaded, ...]
+    runs: tuple[Run | None, ...]
+    waits_for: tuple[int, ...]
     arrived: int
-    state: State
-    names: dict[str, str]
-    path: tuple[str, ...] = ()
+    store: Store
+    handed_over: int = 0
+    died: bool = False
+    promoted: bool = False
 
     @property
     def over(self) -> bool:
-        return not any(run.goes_on for run in self.runs)
+        return not any(self.runs)
 
     @property
-    def died(self) -> bool:
-        return any(run.dead for run in self.runs)
+    def canonical(self) -> tuple[Any, ...]:
+        """Equal for states that have the same future."""
+        runs = tuple(run and run.number for run in self.runs)
+        return runs, self.arrived, self.store.numbers, self.handed_over, self.died, self.promoted
 
-    def same(self) -> bytes:
-        """Equal for moments that have the same future: a digest, as there are many."""
-        runs = tuple(
-            run.said if run.goes_on else (run.outcome, self.died if run.dead else None)
-            for run in self.runs
-        )
-        meaning = repr((runs, self.arrived, self.called(self.state.text)))
-        return hashlib.sha256(meaning.encode()).digest()
-
-    def called(self, text: str) -> str:
-        """The text, with ids that S3 made up called after the step that made them."""
-        for id_, name in self.names.items():
-            text = text.replace(id_, name)
-        return text
+    def with_run(self, number: int, run: Run | None, **changes: Any) -> State:
+        runs = (*self.runs[:number], run, *self.runs[number + 1 :])
+        return replace(self, runs=runs, **changes)
 
 
 @dataclass
-class Walk:
-    """Walks from the first moment of a scene to every last one, and checks each step."""
+class Explorer:
+    """Explores a scene from its first state to every last one, and checks each transition."""
 
+    world: World
     scene: Scene
-    schedules: dict[bytes, Counter[tuple[int, bool]]] = field(default_factory=dict)
-    s3: S3 = field(default_factory=S3)
-    _settled: set[str] = field(default_factory=set)
-    _clients: list[Steps] = field(default_factory=list)
+    now: datetime
+    counts: dict[tuple[Any, ...], Counts] = field(default_factory=dict)
+    _programs: dict[Notice | str, Program] = field(default_factory=dict)
+    _schedule: list[str] = field(default_factory=list)
+    _checked: set[tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=set)
+    _settled: set[tuple[tuple[int, int], int]] = field(default_factory=set)
 
-    def every_schedule(self) -> Counter[tuple[int, bool]]:
-        """How many there are, by how many uploads arrived and whether one of the runs died."""
-        with still_clock(self.scene.now), parts_in_turn():
-            self._clients = [Steps(self.scene.world.s3, self.s3) for _ in self.scene.notices]
-            first = Moment(
-                runs=tuple(Run() for _ in self.scene.notices),
-                uploads=self.scene.uploads,
-                arrived=0,
-                state=self.s3.now(),
-                names={},
-            )
-            return self._walk(first)
-
-    def _walk(self, moment: Moment) -> Counter[tuple[int, bool]]:
-        same = moment.same()
-        if same not in self.schedules:
-            total: Counter[tuple[int, bool]] = Counter()
+    def explore(self) -> Counts:
+        with ExitStack() as stack:
+            stack.enter_context(ordered_by(self.scene.order))
+            stack.enter_context(parts_in_turn())
+            stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+            ids = stack.enter_context(function_of_its_state(self.now))
+            self.s3 = S3(self.world.s3, ids)
+            self.runs = Runs(self.world.s3)
             try:
-                if moment.over:
-                    total[moment.arrived, moment.died] += 1
-                    self._settle(moment)
-                for following in self._following(moment):
-                    total += self._walk(following)
+                return self._explore(self._first())
             except BaseException as error:
-                if not hasattr(error, "__notes__"):
-                    error.add_note("schedule: " + ", ".join(moment.path))
+                error.add_note("schedule: " + ", ".join(self._schedule))
                 raise
-            self.schedules[same] = total
-        return self.schedules[same]
 
-    def _following(self, moment: Moment) -> Iterator[Moment]:
-        if moment.arrived < len(self.scene.arrivals):
-            yield self._arrive(moment)
-        for number, run in enumerate(moment.runs):
-            if not run.goes_on or moment.arrived < self.scene.after[number]:
+    def _first(self) -> State:
+        scene, store = self.scene, self.s3.now()
+        if scene.versioning in {"enabled", "suspended"}:
+            self.world.keep_versions()
+        if scene.versioning == "suspended":
+            self.world.suspend_versions()
+        for number in range(scene.arrived):
+            store = self.s3.arrive(store, number, partial(self._arrive, number)).store
+            if scene.versioning == "adopted":
+                self.world.keep_versions()
+        self.uploads = [self._uploaded(n) for n in range(len(scene.arrivals)) if self._ends(n)]
+        programs = [self._promote(self._notice(number)) for number in scene.events]
+        programs += [self._sweep] * scene.sweeps
+        return State(
+            runs=tuple(self.runs.begin(program) for program in programs),
+            waits_for=(*(number + 1 for number in scene.events), *[0] * scene.sweeps),
+            arrived=scene.arrived,
+            store=store,
+        )
+
+    def _explore(self, state: State) -> Counts:
+        canonical = state.canonical
+        if canonical not in self.counts:
+            counts = Counts()
+            if state.over:
+                counts = Counts(quiet=not state.died, deaths=state.died)
+                self._settle(state)
+            for step, following in self._following(state):
+                self._schedule.append(step)
+                counts = counts.plus(self._explore(following))
+                self._schedule.pop()
+            self.counts[canonical] = counts
+        return self.counts[canonical]
+
+    def _following(self, state: State) -> Iterator[tuple[str, State]]:
+        if state.arrived < len(self.scene.arrivals):
+            number = state.arrived
+            store = self.s3.arrive(state.store, number, partial(self._arrive, number)).store
+            does = self.scene.arrivals[number].does
+            yield f"a server {does} ({number})", replace(state, arrived=number + 1, store=store)
+        for number, run in enumerate(state.runs):
+            if run is None or state.arrived < state.waits_for[number]:
                 continue
-            yield self._step(moment, number)
-            if not moment.died:
-                yield replace(
-                    moment,
-                    runs=_with(moment.runs, number, replace(run, dead=True)),
-                    path=(*moment.path, f"{number} dies"),
+            yield self._step(state, number, run)
+            if not state.died:
+                yield f"{number} dies", state.with_run(number, None, died=True)
+
+    def _step(self, state: State, number: int, run: Run) -> tuple[str, State]:
+        label = 1000 * (number + 1) + len(run.answers)
+        transition = self.s3.ask(state.store, run.request, label=label)
+        self._schedule.append(f"{number}: {run.request.operation}")
+        self._check(state.store, transition.store)
+        after = self.runs.step(run, transition)
+        promoted = after.outcome is Outcome.PROMOTED
+        assert not (promoted and state.promoted), "two runs say that they filled the slot"
+        following = state.with_run(
+            number,
+            after if after.request else None,
+            store=transition.store,
+            promoted=state.promoted or promoted,
+        )
+        for notice in after.started[len(run.started) :]:
+            if following.handed_over < self.scene.handed_over:
+                following = replace(
+                    following,
+                    runs=(*following.runs, self.runs.begin(self._promote(notice))),
+                    waits_for=(*following.waits_for, 0),
+                    handed_over=following.handed_over + 1,
                 )
+        return self._schedule.pop(), following
 
-    def _step(self, moment: Moment, number: int) -> Moment:
-        run, scene = moment.runs[number], self.scene
-        promoter = replace(scene.world.promoter, s3=self._clients[number])
+    # What runs
 
-        def promote() -> Outcome:
-            notice, handed = scene.notices[number], None
-            hurry = scene.hurried and number == 0
-            while True:
-                seconds_left = time_for(1) if hurry else None
-                told = promoter.promote(
-                    notice, now=scene.now, seconds_left=seconds_left, handed=handed
-                )
-                handed = told.handover
-                if handed is None:
-                    return told.outcome
+    def _promote(self, notice: Notice) -> Program:
+        def program(client: Any, _: Any) -> Outcome:
+            promoter = replace(self.world.promoter, s3=client)
+            return promoter.promote(notice, now=self.now).outcome
 
-        path = (*moment.path, f"{number} goes on")
+        return self._programs.setdefault(notice, program)
+
+    def _sweep(self, client: Any, start: Any) -> str:
+        def invoke(event: dict[str, Any]) -> None:
+            [record] = event["Records"]
+            start(Notice.of_notification(record, bucket="backups1"))
+
+        sweeper = replace(self.world.sweeper(invoke), s3=client)
+        sweeper.sweep(now=self.now + PASS, scheduled=self.now + PASS)
+        return SWEEP
+
+    # What servers do
+
+    def _arrive(self, number: int) -> Any:
+        arrival, place = self.scene.arrivals[number], {"Bucket": "backups1", "Key": DAILY}
+        begun = place | {"UploadId": f"{self._begins(number) << 32:016X}"}
+        clock.stand_at(self._time(number))
         try:
-            answered, state, outcome = self._clients[number].run(promote, run.answers, moment.state)
-        except BaseException as error:
-            error.add_note("schedule: " + ", ".join(path))
-            raise
-        before, after = moment.state.holdings, state.holdings
-        check(before, after, uploads=moment.uploads, policy=scene.world.promoter.policy)
-        label = f"<{number}.{len(run.answers)}>"
-        reached = replace(
-            moment,
-            state=state,
-            names=moment.names | dict.fromkeys(_ids(after) - _ids(before), label),
-            path=(*moment.path, f"{number}: {answered[0]}"),
-        )
-        run = Run(
-            answers=(*run.answers, answered),
-            said=(*run.said, reached.called(_meaning(answered))),
-            outcome=outcome,
-        )
-        return replace(reached, runs=_with(moment.runs, number, run))
+            match arrival.does:
+                case "uploads":
+                    return self.world.s3.put_object(**place, Body=arrival.body)
+                case "begins":
+                    return self.world.s3.create_multipart_upload(**place)
+                case "completes":
+                    part = self.world.s3.upload_part(**begun, PartNumber=1, Body=arrival.body)
+                    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+                    return self.world.s3.complete_multipart_upload(**begun, MultipartUpload=parts)
+        finally:
+            clock.stand_at(self.now)
 
-    def _arrive(self, moment: Moment) -> Moment:
-        body, at = self.scene.arrivals[moment.arrived]
-        label = f"<arrival {moment.arrived}>"
-        notice, state = self.s3.ask(
-            moment.state, label, partial(self.scene.world.upload, body, at=at)
-        )
-        upload = Uploaded(key=notice.key, body=body, at=at, version_id=notice.version_id)
-        made = _ids(state.holdings) - _ids(moment.state.holdings)
-        return replace(
-            moment,
-            uploads=(*moment.uploads, upload),
-            arrived=moment.arrived + 1,
-            state=state,
-            names=moment.names | dict.fromkeys(made, label),
-            path=(*moment.path, "an upload arrives"),
+    def _time(self, number: int) -> datetime:
+        return self.now - FIRST_STEP + BETWEEN_STEPS * number
+
+    def _ends(self, number: int) -> bool:
+        return self.scene.arrivals[number].does != "begins"
+
+    def _begins(self, number: int) -> int:
+        """The step that began the upload which this step completes."""
+        arrival = self.scene.arrivals[number]
+        if arrival.does != "completes":
+            return number
+        return self.scene.arrivals.index(Arrival(arrival.body, "begins"))
+
+    def _version_id(self, number: int) -> str | None:
+        match self.scene.versioning:
+            case "never":
+                return None
+            case "suspended":
+                return "null"
+            case "adopted" if number == 0:
+                return "null"
+        return version_id(self._begins(number))
+
+    def _notice(self, number: int) -> Notice:
+        return Notice(key=DAILY, version_id=self._version_id(number))
+
+    def _uploaded(self, number: int) -> Uploaded:
+        arrival, etag = self.scene.arrivals[number], None
+        if arrival.does == "completes":
+            etag = f"{md5(bytes.fromhex(md5(arrival.body)))}-1"
+        return Uploaded(
+            key=DAILY,
+            body=arrival.body,
+            at=self._time(self._begins(number)),
+            version_id=self._version_id(number),
+            etag=etag,
         )
 
-    def _settle(self, moment: Moment) -> None:
-        """Nobody is at work any more; events come once more, and then nothing is left to do."""
-        if not moment.died:
-            assert moment.state.holdings.unfinished == ()
-        state = moment.called(moment.state.text)
-        if state in self._settled:
+    # What is promised
+
+    def _check(self, before: Store, after: Store) -> None:
+        """What must be true of every transition, whatever came before."""
+        if (before.numbers, after.numbers) in self._checked:
             return
-        self._settled.add(state)
-        restore(moment.state.store)
-        world, policy = self.scene.world, self.scene.world.promoter.policy
-        lying = [
-            Notice(key=one.name, version_id=one.version_id)
-            for one in moment.state.holdings.incoming
-        ]
-        for notice in {*self.scene.notices, *lying}:
-            before = look()
-            world.promote(notice, now=self.scene.now)
-            check(before, look(), uploads=moment.uploads, policy=policy)
-        held = look()
-        [[stored]] = held.vault.values()
-        assert stored.body not in {upload.body for upload in held.incoming}
-        assert held.unfinished == ()
+        self._checked.add((before.numbers, after.numbers))
+        policy = self.world.promoter.policy
+        check(before.holdings, after.holdings, uploads=self.uploads, policy=policy)
+        for [stored] in after.holdings.vault.values():
+            self._check_first_come(stored)
 
+    def _check_first_come(self, stored: Held) -> None:
+        """Nothing that was begun after an eligible upload was complete has taken its slot.
 
-def _with(runs: tuple[Run, ...], number: int, run: Run) -> tuple[Run, ...]:
-    return (*runs[:number], run, *runs[number + 1 :])
+        (Where no versions are kept, that one may have been overwritten before anybody looked.)
+        """
+        if self.scene.versioning in {"never", "suspended"}:
+            return
+        ends = [number for number in range(len(self.scene.arrivals)) if self._ends(number)]
+        eligible = [number for number in ends if self.scene.arrivals[number].body]
+        source = stored.says("source-version-id") or "null"
+        [taken_by] = [number for number in ends if self._version_id(number) == source]
+        assert self._begins(taken_by) <= min(eligible), "an upload that came too late has the slot"
 
+    def _settle(self, state: State) -> None:
+        """Nobody is at work any more. Events and the sweep, or the sweep alone, settle the rest."""
+        if not state.died:
+            assert state.store.holdings.unfinished == ()
+        if (state.store.numbers, state.arrived) in self._settled:
+            return
+        self._settled.add((state.store.numbers, state.arrived))
+        numbers = [number for number in range(state.arrived) if self._ends(number)]
+        for events in (numbers[::-1], []):
+            self._schedule.append("events and sweep" if events else "sweep")
+            restore(state.store)
+            self.s3.ids.order = SETTLING_ORDER
+            for number in events:
+                self._promote_now(self._notice(number))
+            for _ in range(MOST_PASSES):
+                if not self._sweep_now():
+                    break
+            held = look()
+            assert [len(versions) for versions in held.vault.values()] == [1]
+            left = {self._promote_now(Notice(key=DAILY, version_id=one.version_id)) for one in held.incoming}
+            assert left <= {Outcome.CONTESTED, Outcome.REJECTED}, left
+            assert replace(look(), unfinished=()) == replace(held, unfinished=())
+            assert not (events and held.unfinished), "parts stay"
+            self._schedule.pop()
 
-def _ids(holdings: Holdings) -> set[str]:
-    versions = {one.version_id for held in holdings.vault.values() for one in held}
-    versions |= {one.version_id for one in holdings.incoming}
-    return (versions | {id_ for _, ids, _ in holdings.unfinished for id_ in ids}) - {"null"}
+    def _promote_now(self, notice: Notice) -> Outcome:
+        before = look()
+        self.s3.ids.label += 1
+        outcome = self.world.promote(notice, now=self.now + SETTLING).outcome
+        check(before, look(), uploads=self.uploads, policy=self.world.promoter.policy)
+        for [stored] in look().vault.values():
+            self._check_first_come(stored)
+        return outcome
 
-
-def _meaning(answered: tuple[str, Any]) -> str:
-    name, answer = answered
-    failed = isinstance(answer, ClientError)
-    said = dict(answer.response if failed else answer)
-    about = dict(said.pop("ResponseMetadata"))
-    headers = about["HTTPHeaders"].items()
-    about = {
-        "status": about["HTTPStatusCode"],
-        "headers": sorted((key, value) for key, value in headers if key not in MEANINGLESS),
-    }
-    return repr((name, failed, sorted(said.items(), key=str), about))
-
-
-# S3's store, and its clock
-
-
-def keep() -> Any:
-    """What S3 holds, to return to."""
-    return {
-        name: (
-            {key: list(versions) for key, versions in dict.items(bucket(name).keys)},
-            {id_: (one, dict(one.parts)) for id_, one in bucket(name).multiparts.items()},
-        )
-        for name in (INCOMING, VAULT)
-    }
-
-
-def restore(store: Any) -> None:
-    """Return to what S3 held. (moto changes no version in place: only which there are.)"""
-    for name, (versions, uploads) in store.items():
-        bucket(name).keys.clear()
-        for key, held in versions.items():
-            bucket(name).keys.setlist(key, list(held))
-        bucket(name).multiparts.clear()
-        for id_, (upload, parts) in uploads.items():
-            upload.parts = dict(parts)
-            bucket(name).multiparts[id_] = upload
-
-
-@contextmanager
-def still_clock(now: datetime) -> Iterator[None]:
-    """S3's clock stands: when something was written says nothing about the order."""
-
-    def naive() -> datetime:
-        return now.replace(tzinfo=None)
-
-    with patch("moto.s3.models.utcnow", naive), patch("localcloud.uploads.utcnow", naive):
-        yield
+    def _sweep_now(self) -> int:
+        """A pass of the sweep; how many uploads it has handed over."""
+        notices: list[Any] = []
+        later = self.now + SETTLING
+        self.world.sweeper(notices.append).sweep(now=later, scheduled=later)
+        for event in notices:
+            [record] = event["Records"]
+            self._promote_now(Notice.of_notification(record, bucket="backups1"))
+        return len(notices)

@@ -51,7 +51,7 @@ class Holdings:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """One upload that a server made; at once, unless its ETag is given."""
+    """One upload that a server made; `etag` is None if it was uploaded at once."""
 
     key: str
     body: bytes
@@ -102,7 +102,7 @@ def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
         "source-etag": upload.etag or md5(upload.body),
         "source-last-modified": upload.at.astimezone(UTC).replace(microsecond=0).isoformat(),
     }
-    if upload.version_id:
+    if upload.version_id not in {None, "null"}:
         said["source-version-id"] = upload.version_id
     return (
         stored.name == policy.slot_of(upload.key, upload.at).name

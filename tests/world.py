@@ -93,3 +93,9 @@ class World:
         self.s3.put_bucket_versioning(
             Bucket="backups1", VersioningConfiguration={"Status": "Enabled"}
         )
+
+    def suspend_versions(self) -> None:
+        """Let each upload to incoming replace the last one again."""
+        self.s3.put_bucket_versioning(
+            Bucket="backups1", VersioningConfiguration={"Status": "Suspended"}
+        )

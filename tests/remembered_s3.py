@@ -1,0 +1,230 @@
+"""An S3 that is asked each question once: (what a bucket holds, request) -> (answer, what it holds).
+
+S3's clock stands, and ids that S3 makes up are named after the step that made them, so S3 is a
+function: what it answers and holds then depends on nothing but what it holds and is asked. A
+request that concerns one bucket is remembered for what that bucket holds, whatever the other does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+
+from localcloud.clock import clock
+from tests.promise import INCOMING, VAULT, Holdings, bucket, look
+
+# What differs between two answers that say the same.
+MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
+# Requests whose answers name an id that S3 makes up.
+MAKING_IDS = {"copy_object", "create_multipart_upload", "delete_object"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of S3; `text` is equal for equal requests."""
+
+    operation: str
+    parameters: dict[str, Any]
+    text: str
+
+    @classmethod
+    def of(cls, operation: str, parameters: dict[str, Any]) -> Request:
+        text = repr((operation, sorted(parameters.items())))
+        return cls(operation=operation, parameters=parameters, text=text)
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The buckets on which the answer depends."""
+        copies = "CopySource" in self.parameters
+        return (INCOMING, VAULT) if copies else (self.parameters["Bucket"],)
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What one bucket holds: `number` is equal for equal contents, `kept` is to return to."""
+
+    number: int
+    holdings: Holdings
+    kept: Any
+
+
+@dataclass(frozen=True)
+class Store:
+    """What both buckets hold."""
+
+    incoming: Contents
+    vault: Contents
+
+    def of(self, name: str) -> Contents:
+        return self.incoming if name == INCOMING else self.vault
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        return self.incoming.number, self.vault.number
+
+    @property
+    def holdings(self) -> Holdings:
+        vault = self.vault.holdings
+        return replace(vault, incoming=self.incoming.holdings.incoming)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """S3's answer to a request (an error is one, too), what it means, and the next store."""
+
+    answer: Any
+    meaning: str
+    store: Store
+
+
+class Ids:
+    """Makes up S3's ids, in moto's place: each is named after the step that asks for it."""
+
+    def __init__(self) -> None:
+        self.order = self.label = 0
+
+    def __next__(self) -> int:
+        """The place of a new version or multipart upload: behind all that are there."""
+        return self.order << 32 | self.label
+
+    def uuid4(self) -> str:
+        return version_id(self.label)
+
+
+def version_id(label: int) -> str:
+    """The id of a version that the step of this label makes, or begins."""
+    return f"version-{label}"
+
+
+@dataclass
+class S3:
+    """Remembers every transition; `sent` counts the requests that S3 was really asked."""
+
+    client: Any
+    ids: Ids
+    sent: int = 0
+    _contents: dict[tuple[str, str], Contents] = field(default_factory=dict)
+    _answers: dict[tuple[Any, ...], tuple[Any, str, Store]] = field(default_factory=dict)
+
+    def ask(self, store: Store, request: Request, *, label: int) -> Transition:
+        """Send the request, or remember it. `label` tells the step that asks from every other."""
+        send = partial(getattr(self.client, request.operation), **request.parameters)
+        asked = (request.text, label if request.operation in MAKING_IDS else None)
+        return self._transition(store, request.buckets, asked, send, label=label)
+
+    def arrive(self, store: Store, number: int, send: Callable[[], Any]) -> Transition:
+        """Let a server take its `number`th step. Its versions stand in the order of these."""
+        return self._transition(store, (INCOMING,), number, send, label=number, order=number)
+
+    def now(self) -> Store:
+        """What both buckets hold now."""
+        holdings = look()
+        return Store(
+            incoming=self._recall(INCOMING, holdings, holdings.incoming),
+            vault=self._recall(VAULT, holdings, (holdings.vault, holdings.unfinished)),
+        )
+
+    def _transition(
+        self,
+        store: Store,
+        buckets: tuple[str, ...],
+        asked: Any,
+        send: Callable[[], Any],
+        *,
+        label: int,
+        order: int | None = None,
+    ) -> Transition:
+        key = (*(store.of(name).number for name in buckets), asked)
+        if key not in self._answers:
+            restore(store)
+            self.ids.label, self.ids.order = label, _next_order() if order is None else order
+            self.sent += 1
+            try:
+                answer = send()
+            except ClientError as error:
+                answer = error
+            self._answers[key] = answer, _meaning(answer), self.now()
+        answer, meaning, after = self._answers[key]
+        return Transition(
+            answer=answer,
+            meaning=meaning,
+            store=Store(
+                incoming=after.incoming if INCOMING in buckets else store.incoming,
+                vault=after.vault if VAULT in buckets else store.vault,
+            ),
+        )
+
+    def _recall(self, name: str, holdings: Holdings, held: Any) -> Contents:
+        of = bucket(name)
+        begun = [(one.id, one.attributes.metadata, one.parts) for one in of.multiparts.values()]
+        text = repr((held, [(id_, metadata, sorted(parts)) for id_, metadata, parts in begun]))
+        if (name, text) not in self._contents:
+            number, kept = len(self._contents), _keep(name)
+            self._contents[name, text] = Contents(number, holdings, kept)
+        return self._contents[name, text]
+
+
+def _next_order() -> int:
+    """Behind every copy of the vault, finished or not."""
+    of = bucket(VAULT)
+    versions = [version for held in dict.values(of.keys) for version in held]
+    places = [one.place for one in (*versions, *of.multiparts.values())]
+    return 1 + max((int(place, 16) >> 32 for place in places), default=0)
+
+
+def _meaning(answer: Any) -> str:
+    failed = isinstance(answer, ClientError)
+    said = dict(answer.response if failed else answer)
+    about = said.pop("ResponseMetadata")
+    headers = about["HTTPHeaders"].items()
+    about = {
+        "status": about["HTTPStatusCode"],
+        "headers": sorted((key, value) for key, value in headers if key not in MEANINGLESS),
+    }
+    return repr((failed, sorted(said.items(), key=str), about))
+
+
+# S3's store, ids and clock
+
+
+def _keep(name: str) -> Any:
+    of = bucket(name)
+    versions = {key: list(held) for key, held in dict.items(of.keys)}
+    return versions, {id_: (upload, dict(upload.parts)) for id_, upload in of.multiparts.items()}
+
+
+def restore(store: Store) -> None:
+    """Return to what S3 held. (moto changes no version in place: only which there are.)"""
+    for name in (INCOMING, VAULT):
+        versions, uploads = store.of(name).kept
+        of = bucket(name)
+        dict.clear(of.keys)
+        for key, held in versions.items():
+            dict.__setitem__(of.keys, key, list(held))
+        of.multiparts.clear()
+        for id_, (upload, parts) in uploads.items():
+            upload.parts = dict(parts)
+            of.multiparts[id_] = upload
+
+
+@contextmanager
+def function_of_its_state(now: datetime) -> Iterator[Ids]:
+    """For as long as the block runs, S3's clock stands, and nothing that S3 makes up is random."""
+    ids = Ids()
+    with (
+        patch("localcloud.events._moments", ids),
+        patch("localcloud.store.mock_random", ids),
+        patch("moto.s3.models.UPLOAD_ID_BYTES", 0),
+    ):
+        clock.stand_at(now)
+        try:
+            yield ids
+        finally:
+            clock.reset()

@@ -1,0 +1,113 @@
+"""Runs of the real code, taken request by request without threads.
+
+A run depends on nothing but the answers it is given: its time is given, and it waits for nothing.
+So all that it can do is a tree. A node is a run as far as it has come, with the request that it
+sends next, and each answer leads to a child. To grow a child the run is executed again from its
+start: its requests are answered as they were before, and the first that is new stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.remembered_s3 import Request, Transition
+
+Program = Callable[[Any, Callable[[Any], None]], Any]
+"""Called with a client, and with what to call for each run that it starts; returns its outcome."""
+
+
+class Stopped(BaseException):
+    """A run has come to a request that has no answer yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as far as it has come: it sends `request` next, or has ended with `outcome`.
+
+    `started` is what it has started so far. `number` differs from that of every other run.
+    """
+
+    number: int
+    program: Program
+    asked: tuple[Request, ...]
+    answers: tuple[Any, ...]
+    request: Request | None
+    started: tuple[Any, ...]
+    outcome: Any
+    children: dict[str, Run] = field(default_factory=dict)
+
+
+@dataclass
+class Runs:
+    """Grows the trees of runs. `executed` counts how often the real code was run."""
+
+    client: Any
+    executed: int = 0
+    _first: dict[Program, Run] = field(default_factory=dict)
+
+    def begin(self, program: Program) -> Run:
+        """The run before its first request."""
+        if program not in self._first:
+            self._first[program] = self._execute(program, (), ())
+        return self._first[program]
+
+    def step(self, run: Run, transition: Transition) -> Run:
+        """The run with the answer to its request."""
+        assert run.request is not None
+        if transition.meaning not in run.children:
+            run.children[transition.meaning] = self._execute(
+                run.program, (*run.asked, run.request), (*run.answers, transition.answer)
+            )
+        return run.children[transition.meaning]
+
+    def _execute(
+        self, program: Program, asked: tuple[Request, ...], answers: tuple[Any, ...]
+    ) -> Run:
+        self.executed += 1
+        client, started, outcome = _Replay(self.client, asked, answers), [], None
+        try:
+            outcome = program(client, started.append)
+        except Stopped:
+            assert client.next is not None
+        return Run(
+            number=self.executed,
+            program=program,
+            asked=asked,
+            answers=answers,
+            request=client.next,
+            started=tuple(started),
+            outcome=outcome,
+        )
+
+
+class _Replay:
+    """In a client's place: gives the known answers, and stops the run at its `next` request."""
+
+    def __init__(self, client: Any, asked: tuple[Request, ...], answers: tuple[Any, ...]) -> None:
+        self._client = client
+        self._known = iter(zip(asked, answers, strict=True))
+        self.next: Request | None = None
+
+    def __getattr__(self, operation: str) -> Any:
+        return partial(self._ask, operation)
+
+    def get_paginator(self, operation: str) -> Any:
+        paginator = self._client.get_paginator(operation)
+        paginator._method = partial(self._ask, operation)
+        return paginator
+
+    def _ask(self, operation: str, **parameters: Any) -> Any:
+        request = Request.of(operation, parameters)
+        before, answer = next(self._known, (None, None))
+        if before is None:
+            self.next = self.next or request
+            raise Stopped
+        assert before.text == request.text, "a run depends on something else than its answers"
+        if isinstance(answer, ClientError):
+            raise ClientError(answer.response, answer.operation_name)
+        return answer
