@@ -324,7 +324,10 @@ class Explorer:
                     break
             held = look()
             assert [len(versions) for versions in held.vault.values()] == [1]
-            left = {self._promote_now(Notice(key=DAILY, version_id=one.version_id)) for one in held.incoming}
+            left = {
+                self._promote_now(Notice(key=DAILY, version_id=one.version_id))
+                for one in held.incoming
+            }
             assert left <= {Outcome.CONTESTED, Outcome.REJECTED}, left
             assert replace(look(), unfinished=()) == replace(held, unfinished=())
             assert not (events and held.unfinished), "parts stay"
