@@ -13,6 +13,7 @@ from localcloud.wire import Wire
 from tests.promise import Uploaded, bucket, check, look
 from tests.world import DAILY, World
 
+pytestmark = pytest.mark.no_cover
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)
 FIRST, SECOND = b"a copy of two parts", b"something else"
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
