@@ -32,7 +32,7 @@ from chalicelib.policy_file import parse_policy
 from chalicelib.promotion import Promoter
 from chalicelib.record import Record, Swept
 from chalicelib.settings import Settings
-from chalicelib.sweep import Sweeper
+from chalicelib.sweep import INTERVAL, LONGEST_RUN, Sweeper
 from localcloud.faults import EVERY_FAULT, Fault, Killed
 from localcloud.lifecycle import run_lifecycle
 from localcloud.s3 import corrected
@@ -69,7 +69,6 @@ min_bytes = 4
 SMALL = 8
 # After a month nothing goes wrong for as long as events are kept, and then nothing waits.
 SETTLING = 7 * HOUR
-INTERVAL = 15 * MINUTE
 # So many of the passes are run that can only count, or only fail: the others take time, no more.
 IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
@@ -86,9 +85,9 @@ ONE_FUNCTION = {
 class Chances:
     """How probable it is: of each upload, each event, each run, each request."""
 
-    second: float = 0.02
+    second: float = 0.03
     """A second upload follows, mostly in the same slot."""
-    intruder: float = 0.005
+    intruder: float = 0.01
     """Rubbish follows, five times."""
     small: float = 0.02
     """It is too small, and the server tries again."""
@@ -98,9 +97,9 @@ class Chances:
     """The answer is lost, and the SDK sends the same bytes again."""
     large: float = 0.1
     """It is copied in parts."""
-    lost: float = 0.03
+    lost: float = 0.05
     doubled: float = 0.03
-    late: float = 0.04
+    late: float = 0.1
     killed: float = 0.02
     slow: float = 0.02
     """The run takes minutes, and all else goes on meanwhile."""
@@ -175,8 +174,8 @@ class Tally:
     runs: int = 0
     passes: int = 0
     idle_passes: int = 0
+    only_counted: int = 0
     killed: int = 0
-    outages: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
@@ -309,7 +308,7 @@ class Month:
             if self._by_chance(chances.again):
                 self._later(2 * MINUTE, partial(self.put, key, body))
         if self._by_chance(chances.second):
-            self._later(50 * MINUTE, partial(self.put, key, self._body()))
+            self._later(30 * MINUTE, partial(self.put, key, self._body()))
         if self._by_chance(chances.intruder):
             for _ in range(5):
                 self._later(5 * MINUTE, partial(self.put, key, self._body()))
@@ -521,7 +520,9 @@ class Month:
             in_slot = self._is_in_its_slot(upload)
             assert (upload.address in lying) != in_slot, f"still there, or gone: {upload}"
             if not in_slot:
-                assert self.told[upload.address], f"not told: {upload}"
+                if not self.told[upload.address]:
+                    assert self._is_only_counted(upload), f"not told: {upload}"
+                    self.tally.only_counted += 1
                 late = self.last_pass_at - upload.begun > self.policy.accept_within
                 rejected += late or not upload.is_eligible
                 contested += upload.is_eligible and not late
@@ -532,6 +533,18 @@ class Month:
         assert (swept.contested, swept.rejected) == (contested, rejected)
         assert (swept.versions, swept.size) == (len(lying), size)
         assert swept.complete
+
+    def _is_only_counted(self, upload: Accepted) -> bool:
+        """Whether promote has no record of it yet, though nothing is wrong: the metrics count it.
+
+        The pass that would have told failed for as long as Lambda tries, or was long ago by the
+        time that S3 gives to an upload in parts. When it is too late for it, that is recorded.
+        """
+        stored = self.stored.get(upload.slot.name)
+        settled = max(upload.completed, stored.at) if stored else upload.completed
+        told_until = settled + LONGEST_RUN + 2 * INTERVAL
+        failed = any(one.begin < told_until and settled < one.end for one in self.outages)
+        return failed or upload.completed - upload.begun > LONGEST_RUN
 
     def winner(self, stored: Stored) -> Accepted:
         metadata = stored.version.metadata

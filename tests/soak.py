@@ -59,13 +59,14 @@ class Lived:
     passes: int
     killed: int
     dropped: int
+    only_counted: int
     seconds: float
 
     def __str__(self) -> str:
         return (
             f"month {self.seed}: {self.uploads:,} uploads, {self.slots:,} slots, {self.runs:,} runs"
             f" and {self.passes:,} passes, {self.killed} of them killed, {self.dropped} events "
-            f"dropped, {self.seconds:.0f} s"
+            f"dropped, {self.only_counted} uploads only counted yet, {self.seconds:.0f} s"
         )
 
 
@@ -109,6 +110,7 @@ def live(number: int) -> Lived:
         passes=here.tally.passes - here.tally.idle_passes,
         killed=here.tally.killed,
         dropped=here.lambda_.dropped,
+        only_counted=here.tally.only_counted,
         seconds=time.process_time() - started,
     )
 
