@@ -13,12 +13,12 @@ from botocore.config import Config
 from botocore.session import get_session
 from chalice.app import Chalice, CloudWatchEvent, Rate, S3Event
 
-from chalicelib.part_plan import Limits
-from chalicelib.policy_file import read_policy
-from chalicelib.promotion import Promoter
+from chalicelib.policy.file import read_policy
+from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import SERVICE
 from chalicelib.settings import Settings
-from chalicelib.sweep import Sweeper
+from chalicelib.watching.sweep import Sweeper
 
 
 class TlsContext(ssl.SSLContext):

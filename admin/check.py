@@ -15,7 +15,7 @@ from admin.setting import Kind, Setting
 from admin.setup import Step, make_plan
 from admin.stage import FUNCTIONS, Stage
 from admin.stage_files import changes, stage_files
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 
 def check(

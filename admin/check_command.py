@@ -11,7 +11,7 @@ from admin.exit_status import ExitStatus
 from admin.finding import Report
 from admin.stage import Stage
 from admin.worst_case import largest_stored, worst_case
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 
 def show_check(

@@ -30,9 +30,9 @@ from admin.server_keys import CredentialsError
 from admin.setting import Wishes
 from admin.setup_command import SetupRefused, set_up
 from admin.stage import Stage, StageError, read_stage
-from chalicelib.policy import Policy
-from chalicelib.policy_file import read_policy
-from chalicelib.rules import PolicyError
+from chalicelib.policy.file import read_policy
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import PolicyError
 
 
 @contextmanager

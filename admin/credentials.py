@@ -10,7 +10,7 @@ from admin.account import Account
 from admin.cron_lines import Place, crontab
 from admin.server_keys import CredentialsError, ServerKeys
 from admin.stage import Stage
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 
 def show_new_key(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from chalicelib.naming import Unit
-from chalicelib.policy import Policy
-from chalicelib.rules import Rule
+from chalicelib.policy.patterns import Unit
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import Rule
 
 # Soon after a period has begun, so that a second attempt still belongs to it; away from the full
 # hour, when everybody's jobs start, from midnight, and from the hours in which clocks change.

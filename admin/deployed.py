@@ -9,7 +9,7 @@ from admin.function import Function
 from admin.permissions import function_policies
 from admin.role import Role
 from admin.stage import Stage
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 # How often the sweep runs, as EventBridge writes it.
 EVERY_QUARTER_HOUR = "rate(15 minutes)"

@@ -13,8 +13,8 @@ from admin.desired_alerts import alerts, functions
 from admin.permissions import server_policy
 from admin.setting import Kind, Lock, Setting, Wishes
 from admin.stage import Stage
-from chalicelib.policy import Policy
-from chalicelib.rules import DRILL
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import DRILL
 
 # Uploads outlive the time in which they can be promoted by this much, for somebody to look at them.
 DAYS_TO_LOOK = 2

@@ -27,8 +27,8 @@ from admin.rehearsal import UPLOAD, Rehearsals
 from admin.stage import Stage
 from admin.store_probe import conditions_hold
 from admin.temporary import Temporary
-from chalicelib.policy import Outcome, Policy
-from chalicelib.rules import DRILL
+from chalicelib.policy.policy import Outcome, Policy
+from chalicelib.policy.rules import DRILL
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -13,7 +13,7 @@ from admin.drill import drill
 from admin.exit_status import ExitStatus
 from admin.patience import Patience
 from admin.stage import Stage
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 # Seconds: a promotion takes a few, a cold start included; what is new in IAM, some ten.
 PATIENCE = 120.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from admin.stage import Stage, StageError
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 Document = dict[str, Any]
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from chalicelib.policy import Policy, Slot
+from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
 
 _ADVERBS = {

@@ -12,8 +12,8 @@ from admin.attempts import NotAsPromisedError, Place
 from admin.drill_lock import UNVERSIONED
 from admin.patience import Patience
 from admin.stage import Stage
-from chalicelib.policy import Policy
-from chalicelib.rules import DRILL, REHEARSAL
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import DRILL, REHEARSAL
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,7 +10,7 @@ from admin.permissions import NOTHING
 from admin.principals import DENIAL, denial
 from admin.server_keys import REVOKED
 from admin.stage import APP_NAME, Stage
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 WHY = "What a server can do, whoever breaks into it can do."
 

@@ -14,7 +14,7 @@ from admin.setup import Plan, execute, make_plan
 from admin.stage import Stage
 from admin.stage_files import changes, stage_files, write_files
 from admin.worst_case import largest_stored, worst_case
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 
 MINIMUM_DAYS = {"STANDARD_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
 

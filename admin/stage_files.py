@@ -22,9 +22,9 @@ from admin.stage import (
     written_incoming_alarm,
     written_lock,
 )
-from chalicelib.policy import Policy
-from chalicelib.policy_file import read_policy
-from chalicelib.rules import PolicyError
+from chalicelib.policy.file import read_policy
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import PolicyError
 
 TOPIC = "ALERT_TOPIC_ARN"
 

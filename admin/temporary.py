@@ -11,7 +11,7 @@ from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if, one_sen
 from admin.patience import Patience
 from admin.permissions import Document
 from admin.stage import Stage
-from chalicelib.rules import DRILL
+from chalicelib.policy.rules import DRILL
 
 POLICY_NAME = "uploads"
 TRUST = "ImmutableBackupsDrill"

@@ -6,8 +6,8 @@ from admin.account import Account
 from admin.desired import upload_days
 from admin.live_buckets import each_object
 from admin.setting import IncomingAlarm
-from chalicelib.policy import Policy
-from chalicelib.rules import Rule
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import Rule
 
 # us-east-1, indicative (aws.amazon.com/s3/pricing): dollars per GB and month.
 PRICES = {

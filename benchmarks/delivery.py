@@ -11,7 +11,7 @@ from moto.s3.models import s3_backends
 from rich.console import Console
 
 from benchmarks.tables import table
-from chalicelib.policy_file import read_policy
+from chalicelib.policy.file import read_policy
 from localcloud.cloud import Cloud
 
 UPLOAD = "backup.tar.gz.gpg"

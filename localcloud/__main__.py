@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 
 from admin.stage import StageError
-from chalicelib.policy_file import read_policy
-from chalicelib.rules import PolicyError
+from chalicelib.policy.file import read_policy
+from chalicelib.policy.rules import PolicyError
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
 from localcloud.deployment import DeployError

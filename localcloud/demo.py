@@ -15,7 +15,7 @@ from admin.attempts import NotAsPromisedError as BrokenPromise
 from admin.drill import drill
 from admin.patience import Patience
 from admin.stage import read_stage
-from chalicelib.policy_file import read_policy
+from chalicelib.policy.file import read_policy
 from localcloud.authorization import Credentials
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running

@@ -11,8 +11,8 @@ from typing import Any
 
 from admin.stage import read_stage
 from admin.stage_files import stage_files, write_files
-from chalicelib.policy import Policy
-from chalicelib.policy_file import POLICY_FILE, read_policy
+from chalicelib.policy.file import POLICY_FILE, read_policy
+from chalicelib.policy.policy import Policy
 from localcloud.authorization import Credentials
 
 # Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.

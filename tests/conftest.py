@@ -40,7 +40,7 @@ from coverage import Coverage
 from moto import mock_aws
 
 from chalicelib import record
-from chalicelib.promotion import Promoter
+from chalicelib.promotion.promotion import Promoter
 from chalicelib.settings import Settings
 from localcloud.s3 import corrected
 from localcloud.wire import Wire, retries_at_once

@@ -23,12 +23,12 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from moto import mock_aws
 
 from chalicelib import record
-from chalicelib.policy import Policy
-from chalicelib.policy_file import parse_policy
-from chalicelib.promotion import Promoter
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Policy
+from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Swept
 from chalicelib.settings import Settings
-from chalicelib.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN, Sweeper
+from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN, Sweeper
 from localcloud.clock import clock
 from localcloud.faults import EVERY_FAULT, Killed, at
 from localcloud.s3 import corrected

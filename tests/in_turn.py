@@ -25,5 +25,5 @@ class InTurn(Executor):
 @contextmanager
 def parts_in_turn() -> Iterator[None]:
     """For as long as the block runs, parts are copied one after the other."""
-    with patch("chalicelib.copying_in_parts.ThreadPoolExecutor", InTurn):
+    with patch("chalicelib.promotion.multipart.ThreadPoolExecutor", InTurn):
         yield

@@ -10,7 +10,7 @@ from typing import Any
 
 from admin.stage import APP_NAME, CONFIG, FUNCTIONS, PROJECT, Stage, read_stage
 from admin.stage_files import stage_files, write_files
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
 from chalicelib.settings import Settings
 
 # As this project ships it.

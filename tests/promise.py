@@ -15,7 +15,7 @@ from moto.s3.models import (
     s3_backends,
 )
 
-from chalicelib.policy import Policy
+from chalicelib.policy.policy import Policy
 from localcloud.store import md5
 
 INCOMING, VAULT = "backups1", "backups2"

@@ -27,12 +27,12 @@ from moto import mock_aws
 from admin.desired import desired_settings
 from admin.setting import Kind, Wishes
 from chalicelib import record
-from chalicelib.policy import Outcome, Slot
-from chalicelib.policy_file import parse_policy
-from chalicelib.promotion import Promoter
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Outcome, Slot
+from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
 from chalicelib.settings import Settings
-from chalicelib.sweep import INTERVAL, LONGEST_RUN, Sweeper
+from chalicelib.watching.sweep import INTERVAL, LONGEST_RUN, Sweeper
 from localcloud.faults import EVERY_FAULT, Fault, Killed
 from localcloud.lifecycle import run_lifecycle
 from localcloud.s3 import corrected

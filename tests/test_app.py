@@ -12,7 +12,7 @@ import pytest
 from chalice.test import Client
 
 import app
-from chalicelib.part_plan import MIB
+from chalicelib.promotion.copy_plan import MIB
 from localcloud.checksums import digest, encoded
 from tests.world import World
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from admin.cli import cli
 from admin.stage import PROJECT
-from chalicelib.policy_file import _POLICY_SETTINGS, _RULE_SETTINGS
+from chalicelib.policy.file import _POLICY_SETTINGS, _RULE_SETTINGS
 from tests.project import POLICY_TOML
 
 README = (PROJECT / "README.md").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.copying_in_parts import OutOfTimeError
+from chalicelib.promotion.multipart import OutOfTimeError
 from localcloud.clock import clock
 from localcloud.event_queue import LAMBDA_RETRY_DELAYS, LONGEST_AGE
 from localcloud.faults import Killed

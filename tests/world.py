@@ -7,10 +7,10 @@ from typing import Any
 
 from moto.s3.models import s3_backends
 
-from chalicelib.part_plan import Limits
-from chalicelib.promotion import Promoter
+from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Notice, Record, Swept
-from chalicelib.sweep import Sweeper
+from chalicelib.watching.sweep import Sweeper
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
 SINGLE = Limits(pause=0)

@@ -10,7 +10,7 @@ import pytest
 from admin.desired_alerts import alerts
 from admin.setting import IncomingAlarm, Kind, Setting, Wishes
 from chalicelib import record
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
 from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
 from tests.project import STAGE

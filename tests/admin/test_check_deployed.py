@@ -117,9 +117,9 @@ def _a_bundle_of_an_older_policy(living: Live) -> PutBack:
     return change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
 
 
-@changed_bundle("is not that of this clone: chalicelib/copying.py")
+@changed_bundle("is not that of this clone: chalicelib/promotion/copying.py")
 def _a_bundle_without_a_module(living: Live) -> PutBack:
-    return change_bundle(living, "chalicelib/copying.py", lambda _: None)
+    return change_bundle(living, "chalicelib/promotion/copying.py", lambda _: None)
 
 
 def _forget(argument: str) -> Callable[[bytes], bytes]:

@@ -21,8 +21,8 @@ from admin.cli import cli
 from admin.cron_lines import Place, crontab, part_mib
 from admin.permissions import server_policy
 from admin.server_keys import REVOKED, AccessKey
-from chalicelib.naming import Pattern
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.patterns import Pattern
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud
 from tests.project import POLICY, STAGE

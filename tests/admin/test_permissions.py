@@ -17,8 +17,8 @@ from admin.permissions import (
 )
 from admin.stage import FUNCTIONS, PROJECT, Stage, StageError, read_stage
 from admin.stage_files import stage_files
-from chalicelib.policy import Policy
-from chalicelib.policy_file import parse_policy, read_policy
+from chalicelib.policy.file import parse_policy, read_policy
+from chalicelib.policy.policy import Policy
 from localcloud.iam import Effect, Request, evaluate
 from tests.project import POLICY, STAGE
 

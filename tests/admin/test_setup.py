@@ -20,7 +20,7 @@ from admin.setting import Kind, Lock, Setting, Wishes
 from admin.setup import execute, make_plan
 from admin.stage import CONFIG
 from admin.statements import canonical
-from chalicelib.rules import Archive
+from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.project import POLICY, STAGE
 

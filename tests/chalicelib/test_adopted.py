@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice, Record, Swept
 from tests.world import DAILY, World
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.buckets import CHECKSUMS, open_buckets
-from chalicelib.copying import copy, is_single
-from chalicelib.part_plan import GIB, MIB, Limits
-from chalicelib.policy import Checksum, Outcome, Upload
+from chalicelib.policy.policy import Checksum, Outcome, Upload
+from chalicelib.promotion.buckets import CHECKSUMS, open_buckets
+from chalicelib.promotion.copy_plan import GIB, MIB, Limits
+from chalicelib.promotion.copying import copy, is_single
 from chalicelib.record import Notice
 from localcloud.faults import answers
 from localcloud.wire import Wire

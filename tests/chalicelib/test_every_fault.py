@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from localcloud.wire import Wire

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import copying_in_parts
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion import multipart
 from localcloud.faults import (
     Fault,
     Killed,
@@ -185,7 +185,7 @@ def test_parts_under_way_have_ended_when_a_copy_that_failed_is_aborted(
         may_end.set()
         return do_it()
 
-    monkeypatch.setattr(copying_in_parts, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(multipart, "ThreadPoolExecutor", Pool)
     by_number = {"partNumber=1": fails, "partNumber=2": lasts}
 
     def either(request: Any, do_it: Any) -> Any:

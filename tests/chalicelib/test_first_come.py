@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.buckets import MOST_LOOKS
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from localcloud.clock import clock
 from localcloud.store import Order, ordered_by

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.buckets import MOST_LOOKS
-from chalicelib.policy import Outcome
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
-from chalicelib.sweep import MOST_OF_A_KEY, PAGES_A_TURN
+from chalicelib.watching.sweep import MOST_OF_A_KEY, PAGES_A_TURN
 from localcloud import store
 from localcloud.clock import clock
 from localcloud.events import next_moment

@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
-from chalicelib.part_plan import GIB, Limits, plan_parts
-from chalicelib.policy import Outcome
-from chalicelib.promotion import UnverifiedCopyError
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.copy_plan import GIB, Limits, plan_parts
+from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
 from localcloud.checksums import digest, encoded
 from localcloud.faults import Fault, respond

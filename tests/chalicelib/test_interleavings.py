@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib import record
-from chalicelib.part_plan import plan_parts
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
+from chalicelib.promotion.copy_plan import plan_parts
 from localcloud.store import Order
 from tests.interleaving import Arrival, Explorer, Scene
 from tests.world import PARTS, SINGLE, World

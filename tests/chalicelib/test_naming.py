@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from admin.stage import PROJECT
-from chalicelib.naming import Pattern, PatternError, Period, load_zone
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.patterns import Pattern, PatternError, Period, load_zone
 from tests.project import POLICY_TOML
 
 ZONES = (resources.files("tzdata") / "zones").read_text(encoding="utf-8").split()
@@ -320,7 +320,7 @@ OTHER_DATA = """
 import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
 
 moment = datetime(2026, 12, 1, 7, 30, tzinfo=UTC)
 print(f"{moment.astimezone(ZoneInfo('America/Vancouver')):%Y-%m-%d.%H}")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chalicelib import part_plan
-from chalicelib.part_plan import (
+from chalicelib.promotion import copy_plan
+from chalicelib.promotion.copy_plan import (
     GIB,
     LARGEST_PART,
     MIB,
@@ -137,7 +137,7 @@ def test_the_table_in_the_room_s_own_words_is_right() -> None:
         ]
 
 
-DOC = part_plan.__doc__ or ""
+DOC = copy_plan.__doc__ or ""
 
 
 def test_no_run_is_so_short_that_parts_under_way_would_be_killed() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.naming import Pattern, load_zone
-from chalicelib.policy import (
+from chalicelib.policy.patterns import Pattern, load_zone
+from chalicelib.policy.policy import (
     Checksum,
     DeleteMarker,
     Outcome,
@@ -15,7 +15,7 @@ from chalicelib.policy import (
     Upload,
     decide,
 )
-from chalicelib.rules import PolicyError, Rule
+from chalicelib.policy.rules import PolicyError, Rule
 
 NOW = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 ZONE = load_zone("Etc/UTC")

@@ -4,8 +4,8 @@ from textwrap import dedent
 
 import pytest
 
-from chalicelib.policy_file import parse_policy, read_policy
-from chalicelib.rules import Archive, PolicyError
+from chalicelib.policy.file import parse_policy, read_policy
+from chalicelib.policy.rules import Archive, PolicyError
 from tests.project import POLICY_TOML
 
 TOP = 'timezone = "Europe/London"'

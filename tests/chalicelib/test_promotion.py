@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from moto.s3.models import s3_backends
 
-from chalicelib.policy import Outcome
-from chalicelib.policy_file import parse_policy
-from chalicelib.promotion import UnverifiedCopyError
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import ForeignEventError, Notice
 from localcloud.checksums import digest, encoded
 from localcloud.faults import answers

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.policy import Outcome
-from chalicelib.policy_file import parse_policy
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
-from chalicelib.sweep import MOST_OF_A_KEY
+from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.faults import answers
 from localcloud.wire import Wire

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib.part_plan import Limits
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.copy_plan import Limits
 from chalicelib.record import Notice
 from localcloud.faults import Killed
 from localcloud.wire import Wire

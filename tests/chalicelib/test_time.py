@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.copying_in_parts import OutOfTimeError
-from chalicelib.part_plan import BEST_BYTES_PER_SECOND, seconds_to_end
-from chalicelib.policy import Outcome
+from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, seconds_to_end
+from chalicelib.promotion.multipart import OutOfTimeError
 from localcloud.faults import answers, slow_down
 from localcloud.wire import Wire
 from tests.world import DAILY, PARTS, World

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.policy import (
+from chalicelib.policy.policy import (
     Checksum,
     DeleteMarker,
     Policy,

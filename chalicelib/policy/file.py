@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chalicelib.naming import Pattern, PatternError, load_zone
-from chalicelib.policy import Policy
-from chalicelib.rules import Archive, PolicyError, Rule
+from chalicelib.policy.patterns import Pattern, PatternError, load_zone
+from chalicelib.policy.policy import Policy
+from chalicelib.policy.rules import Archive, PolicyError, Rule
 
-POLICY_FILE = Path(__file__).with_name("policy.toml")
+POLICY_FILE = Path(__file__).parent.with_name("policy.toml")
 
 _POLICY_SETTINGS = {
     "timezone",

@@ -7,10 +7,10 @@ from weakref import WeakSet
 
 from botocore.exceptions import ClientError
 
-from chalicelib.buckets import Incoming, Vault
-from chalicelib.copying_in_parts import FULL_OBJECT_IN_PARTS, Copied, copy_in_parts
-from chalicelib.part_plan import LARGEST_PART, Limits
-from chalicelib.policy import Slot, Upload
+from chalicelib.policy.policy import Slot, Upload
+from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.copy_plan import LARGEST_PART, Limits
+from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, Copied, copy_in_parts
 from chalicelib.s3_errors import error_code
 
 # Clients whose CopyObject S3 has answered with 501. AWS documents both: that the condition works

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.buckets import Unfinished, Vault
-from chalicelib.policy import Slot
+from chalicelib.policy.policy import Slot
+from chalicelib.promotion.buckets import Unfinished, Vault
 
 
 def tidy_vault(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from chalicelib.naming import Pattern, load_zone
+from chalicelib.policy.patterns import Pattern, load_zone
 
 # S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024

@@ -17,8 +17,7 @@ from urllib.parse import quote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.buckets import MOST_LOOKS, Incoming, Vault, is_eligible, open_buckets
-from chalicelib.policy import (
+from chalicelib.policy.policy import (
     DeleteMarker,
     Outcome,
     Policy,
@@ -28,6 +27,7 @@ from chalicelib.policy import (
     decide,
     objection,
 )
+from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault, is_eligible, open_buckets
 from chalicelib.record import Swept
 from chalicelib.settings import Settings
 

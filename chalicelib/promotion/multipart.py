@@ -10,9 +10,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.buckets import Incoming, Unfinished, Vault
-from chalicelib.part_plan import Limits, Part, plan_parts, seconds_to_end
-from chalicelib.policy import Checksum, Upload
+from chalicelib.policy.policy import Checksum, Upload
+from chalicelib.promotion.buckets import Incoming, Unfinished, Vault
+from chalicelib.promotion.copy_plan import Limits, Part, plan_parts, seconds_to_end
 from chalicelib.s3_errors import may_pass
 
 # Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.

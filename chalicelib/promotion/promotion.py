@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import copying, record
-from chalicelib.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
-from chalicelib.part_plan import BEST_BYTES_PER_SECOND, Limits
-from chalicelib.policy import (
+from chalicelib import record
+from chalicelib.policy.policy import (
     Decision,
     DeleteMarker,
     Outcome,
@@ -24,10 +22,13 @@ from chalicelib.policy import (
     decide,
     objection,
 )
+from chalicelib.promotion import copying
+from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
+from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, Limits
+from chalicelib.promotion.leftovers import tidy_vault
 from chalicelib.record import Notice, Record
 from chalicelib.s3_errors import error_code, may_have_worked
 from chalicelib.settings import Settings
-from chalicelib.tidying import tidy_vault
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,8 +15,8 @@ from functools import cached_property
 from itertools import combinations
 from zoneinfo import ZoneInfo
 
-from chalicelib.naming import LONGEST
-from chalicelib.rules import (
+from chalicelib.policy.patterns import LONGEST
+from chalicelib.policy.rules import (
     COLDNESS,
     DRILL,
     LONGEST_KEY,
