@@ -52,7 +52,7 @@ bench: $(READY) ## measure, side by side with what one would use instead
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
-	@$(VENV)/python -m admin.stage_files --stage $(STAGE)
+	@$(VENV)/python -m admin.setup.files --stage $(STAGE)
 
 deploy: $(READY) ## make the account ready and deploy into it; safe to repeat (STAGE=prod)
 	@$(VENV)/python -m admin.deploy --stage $(STAGE) $(ARGS)

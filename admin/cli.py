@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
-from admin import plain_english
+from admin import describe
 from admin.account import Account, AccountError, one_sentence_each, open_account, with_vault
-from admin.check_command import show_check
-from admin.credentials import end_access, remove_old_key, show_new_key
-from admin.drill_command import rehearse
+from admin.check.command import show_check
+from admin.credentials.command import end_access, remove_old_key, show_new_key
+from admin.credentials.keys import CredentialsError
+from admin.desired.requirement import Wishes
+from admin.drill.command import rehearse
 from admin.exit_status import ExitStatus
 from admin.options import (
     Moment,
@@ -26,9 +28,7 @@ from admin.options import (
     of_an_account,
     of_an_incoming_alarm,
 )
-from admin.server_keys import CredentialsError
-from admin.setting import Wishes
-from admin.setup_command import SetupRefused, set_up
+from admin.setup.command import SetupRefused, set_up
 from admin.stage import Stage, StageError, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.policy import Policy
@@ -100,11 +100,11 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """
     with _exit_statuses():
         rules, place = read_policy(), read_stage(stage)
-        told = plain_english.describe(rules, place.settings, moment=at or datetime.now(UTC))
+        told = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo(plain_english.say(told, asked=at is not None))
+        click.echo(describe.say(told, asked=at is not None))
 
 
 @cli.command(short_help="Make the account ready; without --apply: show what is missing.")

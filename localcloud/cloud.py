@@ -21,8 +21,8 @@ from moto.moto_server.werkzeug_app import (
 from moto.sts.models import sts_backends
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
-from admin.desired import desired_settings
-from admin.setup import execute, make_plan
+from admin.desired.buckets import desired_settings
+from admin.setup.plan import execute, make_plan
 from admin.stage import read_stage
 from localcloud.authorization import Authorization, Credentials
 from localcloud.bundles import Bundles, naming_bundles

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from admin.account import local_account
-from admin.attempts import NotAsPromisedError as BrokenPromise
-from admin.drill import drill
-from admin.patience import Patience
+from admin.drill.attacks import NotAsPromisedError as BrokenPromise
+from admin.drill.scenario import drill
 from admin.stage import read_stage
+from admin.waiting import Patience
 from chalicelib.policy.file import read_policy
 from localcloud.authorization import Credentials
 from localcloud.clock import clock

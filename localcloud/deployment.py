@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from admin.setup.files import stage_files, write_files
 from admin.stage import read_stage
-from admin.stage_files import stage_files, write_files
 from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.authorization import Credentials

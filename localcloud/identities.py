@@ -12,7 +12,7 @@ from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
 
-from admin.permissions import LARGEST_OF_A_USER
+from admin.desired.permissions import LARGEST_OF_A_USER
 from localcloud import iam
 from localcloud.iam_operators import UnsupportedPolicy
 from localcloud.principals import Credentials, find_caller, find_role

@@ -24,8 +24,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from admin.desired import desired_settings
-from admin.setting import Kind, Wishes
+from admin.desired.buckets import desired_settings
+from admin.desired.requirement import Kind, Wishes
 from chalicelib import record
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Outcome, Slot

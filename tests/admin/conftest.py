@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from botocore.loaders import create_loader
 
+import admin.check.function
 import admin.cli
-import admin.deployed
-import admin.stage_files
+import admin.setup.files
 import localcloud.deployment
 from admin.account import Account, local_account
-from admin.check import check
-from admin.finding import Report
+from admin.check.report import Report
+from admin.check.settings import check
 from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
@@ -42,7 +42,7 @@ def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
 def a_bundle_is_compared_once() -> Iterator[None]:
     """Forty megabytes are not read again for each weakening of something else."""
     known: dict[Any, list[str]] = {}
-    compare = admin.deployed.differences
+    compare = admin.check.function.differences
 
     def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
         own = [path.read_bytes() for path in sorted((project / "chalicelib").rglob("*.*"))]
@@ -53,7 +53,7 @@ def a_bundle_is_compared_once() -> Iterator[None]:
         return list(known[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(admin.deployed, "differences", differences)
+        patch.setattr(admin.check.function, "differences", differences)
         yield
 
 
@@ -62,7 +62,7 @@ def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
-    for door in (admin.cli, admin.stage_files):
+    for door in (admin.cli, admin.setup.files):
         monkeypatch.setattr(door, "read_policy", lambda: POLICY)
         monkeypatch.setattr(door, "read_stage", partial(read_stage, project=folder))
     return folder

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from admin.desired_alerts import alerts
-from admin.setting import IncomingAlarm, Kind, Setting, Wishes
+from admin.desired.alerts import alerts
+from admin.desired.requirement import IncomingAlarm, Kind, Setting, Wishes
 from chalicelib import record
 from chalicelib.policy.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions

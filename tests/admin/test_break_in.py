@@ -7,9 +7,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account
-from admin.desired import desired_settings
-from admin.setting import Wishes
-from admin.setup import execute, make_plan
+from admin.desired.buckets import desired_settings
+from admin.desired.requirement import Wishes
+from admin.setup.plan import execute, make_plan
 from admin.stage import PROJECT
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud

@@ -11,13 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 import admin.cli
-from admin import live
 from admin.account import Account
-from admin.check import check
-from admin.desired import desired_settings
-from admin.finding import Remedies, Report
-from admin.rights import grants, grants_below
-from admin.setting import Kind, Lock, Wishes
+from admin.check.report import Remedies, Report
+from admin.check.rights import grants, grants_below
+from admin.check.settings import check
+from admin.desired.buckets import desired_settings
+from admin.desired.requirement import Kind, Lock, Wishes
+from admin.setup import resources
 from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.project import POLICY
 
@@ -120,7 +120,7 @@ def _versioning_suspended(living: Live) -> None:
 @weakened("locks what is stored for 30 days (governance): days is 1")
 def _the_lock_shortened(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    live.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+    resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
 
 
 @weakened("locks what is stored for 30 days (governance): there is nothing")
@@ -558,7 +558,7 @@ def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
     living: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = Report(unseen=["the sky"])
-    monkeypatch.setattr("admin.check_command.check", lambda *_, **__: report)
+    monkeypatch.setattr("admin.check.command.check", lambda *_, **__: report)
     result = living.check()
     assert result.exit_code == 3
     assert "? It could not be seen the sky" in result.stdout
@@ -568,14 +568,14 @@ def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
 
 def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    live.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
+    resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
     try:
         assert living.check().exit_code == 1
         weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
         found = [one.what for one in look(living, stage=weeks).findings]
         assert not any("locks what is stored" in one for one in found)
     finally:
-        live.write(living.account, lock)
+        resources.write(living.account, lock)
 
 
 def test_files_of_an_earlier_policy_are_found(living: Live) -> None:
@@ -609,12 +609,12 @@ def test_a_stricter_mode_for_fewer_days_becomes_neither_laxer_nor_shorter(
     living: Live,
 ) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    live.write(living.account, replace(lock, want={"mode": "COMPLIANCE", "days": 7}))
+    resources.write(living.account, replace(lock, want={"mode": "COMPLIANCE", "days": 7}))
     try:
         [found] = look(living).findings
         assert "locks what is stored for 30 days (compliance): days is 7" in found.what
     finally:
-        live.write(living.account, lock)
+        resources.write(living.account, lock)
 
 
 def allow(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:

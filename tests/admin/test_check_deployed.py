@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from admin.account import AccountError
-from admin.bundle import differences
+from admin.check.code import differences
 from tests.admin.living import DEPLOY, HARMLESS, Live, Table, table_of
 
 FUNCTION = "immutable-backups-dev-promote"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from admin.deployed import EVERY_QUARTER_HOUR
+from admin.check.function import EVERY_QUARTER_HOUR
 from tests.admin.living import DEPLOY, HARMLESS, Live, Table, table_of
 from tests.admin.test_check_deployed import PutBack
 

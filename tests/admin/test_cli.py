@@ -11,8 +11,8 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import AccountError, local_account, one_sentence_each
 from admin.cli import cli
+from admin.setup.files import write_policies
 from admin.stage import FUNCTIONS, StageError, read_stage, refuse_unfinished
-from admin.stage_files import write_policies
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.rules import Archive
 from tests.project import POLICY, STAGE, stage_named

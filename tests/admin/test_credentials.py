@@ -18,9 +18,9 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import Account
 from admin.cli import cli
-from admin.cron_lines import Place, crontab, part_mib
-from admin.permissions import server_policy
-from admin.server_keys import REVOKED, AccessKey
+from admin.credentials.crontab import Place, crontab, part_mib
+from admin.credentials.keys import REVOKED, AccessKey
+from admin.desired.permissions import server_policy
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern
 from localcloud.authorization import Credentials

@@ -24,19 +24,19 @@ from moto.s3.responses import S3Response
 from urllib3 import HTTPResponse
 
 import admin.cli
-import admin.drill
-import admin.drill_command
-import admin.patience
+import admin.drill.command
+import admin.drill.scenario
+import admin.waiting
 from admin.account import Account, AccountError, local_account
 from admin.cli import cli
-from admin.desired import desired_settings
-from admin.drill import drill
-from admin.patience import Patience
-from admin.permissions import document
-from admin.rehearsal import Rehearsals
-from admin.setting import Wishes
-from admin.setup import execute, make_plan
-from admin.temporary import TRUST, Temporary
+from admin.desired.buckets import desired_settings
+from admin.desired.permissions import document
+from admin.desired.requirement import Wishes
+from admin.drill.scenario import drill
+from admin.drill.temporary_access import TRUST, Temporary
+from admin.drill.uploads import Rehearsals
+from admin.setup.plan import execute, make_plan
+from admin.waiting import Patience
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
 from tests.project import POLICY, STAGE, stage_named
@@ -95,7 +95,7 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     account = deployment.account
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     # All is on this machine, and sooner there than in AWS.
-    monkeypatch.setattr(admin.patience, "SHORTEST_PAUSE", 0.02)
+    monkeypatch.setattr(admin.waiting, "SHORTEST_PAUSE", 0.02)
     s3, iam = account.client("s3"), account.client("iam")
     notification = s3.get_bucket_notification_configuration(Bucket="backups1")
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
@@ -123,7 +123,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds_ahead = 0.0
         self.sleep = time.sleep
-        monkeypatch.setattr(admin.patience, "time", self)
+        monkeypatch.setattr(admin.waiting, "time", self)
 
     def monotonic(self) -> float:
         return time.monotonic() + self.seconds_ahead
@@ -335,7 +335,7 @@ def forget_versions(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forbid_uploads(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = document({"Effect": "Deny", "Action": "s3:*", "Resource": "*"})
-    monkeypatch.setattr(admin.drill, "server_policy", lambda *_, **__: nothing)
+    monkeypatch.setattr(admin.drill.scenario, "server_policy", lambda *_, **__: nothing)
 
 
 BROKEN = {
@@ -408,7 +408,7 @@ def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
 ) -> None:
     weaken, said = BROKEN[broken]
     if broken in PATIENCE:
-        monkeypatch.setattr(admin.drill_command, "PATIENCE", PATIENCE[broken])
+        monkeypatch.setattr(admin.drill.command, "PATIENCE", PATIENCE[broken])
     weaken(deployed, monkeypatch)
     result = run()
     assert result.exit_code == 1, result.stdout + result.stderr
@@ -462,7 +462,7 @@ def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
     filled = "drill/2026-11-23.02.10.rehearsal"
     answers = iter([([filled], now), ([filled], now + timedelta(seconds=21))])
     monkeypatch.setattr(Rehearsals, "_stored", lambda _: next(answers))
-    monkeypatch.setattr("admin.rehearsal.time.sleep", slept.append)
+    monkeypatch.setattr("admin.drill.uploads.time.sleep", slept.append)
     Rehearsals(
         account=deployed.account,
         stage=STAGE,
@@ -512,7 +512,7 @@ def test_a_key_that_never_becomes_known_breaks_no_promise(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lag(monkeypatch, refused=itertools.cycle([True]))
-    monkeypatch.setattr(admin.drill_command, "PATIENCE", 2.0)
+    monkeypatch.setattr(admin.drill.command, "PATIENCE", 2.0)
     result = run()
     assert result.exit_code == 3
     assert "AWS does not know the drill's own key everywhere, 2 seconds after" in result.stderr

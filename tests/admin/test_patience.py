@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from admin.patience import Patience
+from admin.waiting import Patience
 
 
 def refusal(code: str) -> ClientError:
@@ -18,9 +18,9 @@ def patience(told: list[str], *, seconds: float = 60) -> Patience:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Time passes by sleeping only."""
     now = [0.0]
-    monkeypatch.setattr("admin.patience.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("admin.waiting.time.monotonic", lambda: now[0])
     monkeypatch.setattr(
-        "admin.patience.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)
+        "admin.waiting.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)
     )
     return now
 

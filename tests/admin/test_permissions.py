@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from admin.bucket_policies import vault_policy
-from admin.permissions import (
+from admin.desired.bucket_policies import vault_policy
+from admin.desired.permissions import (
     NOTHING,
     Document,
     function_policies,
@@ -15,8 +15,8 @@ from admin.permissions import (
     server_policy,
     sweeper_policy,
 )
+from admin.setup.files import stage_files
 from admin.stage import FUNCTIONS, PROJECT, Stage, StageError, read_stage
-from admin.stage_files import stage_files
 from chalicelib.policy.file import parse_policy, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam import Effect, Request, evaluate

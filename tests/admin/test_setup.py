@@ -11,15 +11,15 @@ from click.testing import CliRunner
 from moto.s3.models import s3_backends
 
 import admin.cli
-from admin import live
 from admin.account import Account
 from admin.cli import cli
-from admin.concurrency import suggestion
-from admin.desired import REHEARSALS, desired_settings, vault_lifecycle
-from admin.setting import Kind, Lock, Setting, Wishes
-from admin.setup import execute, make_plan
+from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
+from admin.desired.requirement import Kind, Lock, Setting, Wishes
+from admin.desired.statements import canonical
+from admin.setup import resources
+from admin.setup.concurrency import suggestion
+from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG
-from admin.statements import canonical
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.project import POLICY, STAGE
@@ -113,28 +113,28 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
 )
 def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
     [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
-    live.write(account, alarm)
-    assert live.read(account, alarm).actual == alarm.want
+    resources.write(account, alarm)
+    assert resources.read(account, alarm).actual == alarm.want
     if "Metrics" in weaken:
         source, filled = alarm.want["Metrics"]
         weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
     account.client("cloudwatch").put_metric_alarm(
         AlarmName=alarm.target, **{**alarm.want, **weaken}
     )
-    assert live.read(account, alarm).actual != alarm.want
+    assert resources.read(account, alarm).actual != alarm.want
 
 
 def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
-    live.write(account, alarm)
+    resources.write(account, alarm)
     cloudwatch = account.client("cloudwatch")
     answer = cloudwatch.describe_alarms(AlarmNames=[alarm.target])
     for query in answer["MetricAlarms"][0]["Metrics"]:
         query["AccountId"] = "123456789012"
     monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
-    assert live.read(account, alarm).actual == alarm.want
+    assert resources.read(account, alarm).actual == alarm.want
 
 
 def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
@@ -241,7 +241,7 @@ def test_what_was_weakened_is_found_and_mended(account: Account, kind: Kind, buc
 def test_a_lock_that_was_shortened_is_found(account: Account) -> None:
     set_up(account)
     [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
-    live.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+    resources.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
     assert left(account) == ["backups2 locks what is stored for 30 days (governance)"]
 
 
@@ -559,7 +559,7 @@ def test_a_bucket_of_somebody_else_is_one_sentence(
     stranger = replace(account, session=cloud_session(cloud))
     bucket = settings(account)[0]
     with pytest.raises(admin.account.AccountError, match="belongs to somebody else"):
-        live.read(stranger, bucket)
+        resources.read(stranger, bucket)
 
 
 def cloud_session(cloud: Any) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from admin.account import AccountError
-from admin.bucket_policies import vault_policy
-from admin.simulation import binding
+from admin.desired.bucket_policies import vault_policy
+from admin.drill.iam_simulation import binding
 from tests.project import STAGE
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"

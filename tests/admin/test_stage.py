@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from admin.setting import Lock
+from admin.desired.requirement import Lock
+from admin.setup.files import stage_files
 from admin.stage import CONFIG, FUNCTIONS, StageError, read_stage
-from admin.stage_files import stage_files
 from tests.project import POLICY
 
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}

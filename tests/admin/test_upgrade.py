@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import admin.cli
-from admin import live
 from admin.account import Account, local_account
-from admin.desired import desired_settings
-from admin.role import TRUST
-from admin.setting import Kind, Setting
-from admin.setup import execute, make_plan
+from admin.check.role import TRUST
+from admin.desired.buckets import desired_settings
+from admin.desired.requirement import Kind, Setting
+from admin.setup import resources
+from admin.setup.plan import execute, make_plan
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
@@ -46,11 +46,11 @@ def before() -> Iterator[Cloud]:
         ]
         for setting in settings:
             if setting.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
-                live.write(account, setting)
+                resources.write(account, setting)
         _deploy_the_app_of_before(account)
         for setting in settings:
             if setting.kind is Kind.RECURSION:
-                live.write(account, setting)
+                resources.write(account, setting)
             elif setting.kind is Kind.ASYNCHRONOUS:
                 account.client("lambda").put_function_event_invoke_config(
                     FunctionName=PROMOTE,

@@ -14,14 +14,14 @@ from moto.iam.models import iam_backends
 
 import admin.account
 from admin.account import Account, local_account, with_vault
-from admin.check import check
-from admin.desired import desired_settings
-from admin.drill import drill
-from admin.finding import Report
-from admin.patience import Patience
-from admin.setting import Wishes
-from admin.setup import execute, make_plan
+from admin.check.report import Report
+from admin.check.settings import check
+from admin.desired.buckets import desired_settings
+from admin.desired.requirement import Wishes
+from admin.drill.scenario import drill
+from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
+from admin.waiting import Patience
 from localcloud.authorization import Credentials
 from localcloud.clock import clock
 from localcloud.cloud import Cloud

@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 
 import admin.cli
 from admin.account import Account
-from admin.check import check
+from admin.check.settings import check
 from admin.stage import PROJECT
 from tests.admin.living import Live
 from tests.project import POLICY

@@ -21,9 +21,9 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from admin.account import Account
-from admin.bucket_policies import incoming_policy, vault_policy
-from admin.desired import desired_settings, vault_lifecycle
-from admin.permissions import (
+from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.buckets import desired_settings, vault_lifecycle
+from admin.desired.permissions import (
     Document,
     document,
     function_policies,
@@ -31,9 +31,9 @@ from admin.permissions import (
     server_policy,
     sweeper_policy,
 )
-from admin.setting import Wishes
-from admin.setup import execute, make_plan
-from admin.statements import canonical
+from admin.desired.requirement import Wishes
+from admin.desired.statements import canonical
+from admin.setup.plan import execute, make_plan
 from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
 from localcloud.iam import Effect, Request, evaluate

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from admin.worst_case import rule_of
+from admin.setup.exposure import rule_of
 from tests.project import POLICY
 
 FLEET = replace(POLICY, servers=("web1", "db1"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from admin.attempts import NotAsPromisedError as BrokenPromise
+from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from localcloud import demo
 from localcloud.cloud import REPOSITORY
 from localcloud.narration import NotAsPromisedError, Shell, expect

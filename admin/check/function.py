@@ -1,0 +1,134 @@
+"""What `chalice deploy` has brought into the account, compared with what it would bring now."""
+
+from admin.account import Account, absent_if
+from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
+from admin.check.configuration import Configuration
+from admin.check.deployed_function import Function
+from admin.check.invokers import Callers
+from admin.check.report import Remedies, Report
+from admin.check.role import Role
+from admin.desired.permissions import function_policies
+from admin.stage import Stage
+from chalicelib.policy.policy import Policy
+
+# How often the sweep runs, as EventBridge writes it.
+EVERY_QUARTER_HOUR = "rate(15 minutes)"
+# So many files name what happened; whoever wants them all compares the bundles.
+NAMED = 10
+NOT_WHAT_RUNS = "What you read and test here is not what runs there."
+
+
+def check_function(
+    report: Report,
+    account: Account,
+    stage: Stage,
+    policy: Policy,
+    remedies: Remedies,
+    *,
+    function: str,
+) -> None:
+    """Everything about one function: how it runs, its code, its rights, what calls it."""
+    of = Function(report=report, account=account, stage=stage, remedies=remedies, function=function)
+    with report.seeing(f"the function {of.name}"):
+        found = absent_if(
+            "ResourceNotFoundException",
+            lambda: of.client("lambda").get_function(FunctionName=of.name),
+        )
+        if found is None:
+            report.find(f"{of.name} is not deployed", why=of.stays_behind, remedy=of.deploy)
+            return
+        if found["Configuration"].get("PackageType", "Zip") != "Zip":
+            report.find(
+                f"{of.name} runs a container image, which is not ours",
+                why=NOT_WHAT_RUNS,
+                remedy=of.deploy_anew,
+            )
+            return
+        role = Role(of, function_policies(policy, stage)[function])
+        if role.is_gone():
+            return
+        Configuration(of, found["Configuration"]).check()
+        _check_code(of, found["Code"]["Location"])
+        role.check()
+        Callers(of).check()
+        arn = found["Configuration"]["FunctionArn"]
+        match function:
+            case "promote":
+                _check_notification(of, arn)
+            case "sweep":
+                _check_schedule(of, arn)
+
+
+def _check_code(of: Function, location: str) -> None:
+    with of.report.seeing(f"the code of {of.name}"):
+        bundle = fetch_bundle(location)
+        missing = unknown_to_boto3(bundle)
+        if missing:
+            of.report.find(
+                f"The boto3 in the bundle of {of.name} does not know {', '.join(missing)} "
+                "of CopyObject",
+                why="It refuses the conditional copy, and no upload is promoted.",
+                remedy=of.deploy,
+            )
+        different = differences(bundle, of.stage.project)
+        if missing and S3_MODEL in different:
+            different.remove(S3_MODEL)
+        if different:
+            more = f" and {len(different) - NAMED} more" if different[NAMED:] else ""
+            of.report.find(
+                f"The code of {of.name} is not that of this clone: "
+                f"{', '.join(different[:NAMED])}{more}",
+                why=NOT_WHAT_RUNS,
+                remedy=of.deploy,
+            )
+
+
+def _check_notification(of: Function, arn: str) -> None:
+    bucket = of.stage.settings.incoming_bucket
+    with of.report.seeing(f"the notifications of {bucket}"):
+        answer = absent_if(
+            "NoSuchBucket",
+            lambda: of.client("s3").get_bucket_notification_configuration(Bucket=bucket),
+        )
+        if answer is not None and not any(
+            one["LambdaFunctionArn"] == arn
+            and "s3:ObjectCreated:*" in one["Events"]
+            and not one.get("Filter", {}).get("Key", {}).get("FilterRules")
+            for one in answer.get("LambdaFunctionConfigurations", [])
+        ):
+            of.report.find(
+                f"{bucket} does not tell the function of uploads",
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )
+
+
+def _check_schedule(of: Function, arn: str) -> None:
+    with of.report.seeing(f"the schedule of {of.name}"):
+        events = of.client("events")
+        rule = absent_if(
+            "ResourceNotFoundException", lambda: events.describe_rule(Name=of.schedule)
+        )
+        if rule is None:
+            of.report.find(f"There is no rule {of.schedule}", why=of.stays_behind, remedy=of.deploy)
+            return
+        if rule["State"] != "ENABLED":
+            of.report.find(
+                f"The rule {of.schedule} is {rule['State'].lower()}",
+                why=of.stays_behind,
+                remedy=of.aws("events", "enable-rule", name=of.schedule),
+            )
+        if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
+            of.report.find(
+                f"The schedule of {of.schedule} is {often}, and should be {EVERY_QUARTER_HOUR}",
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )
+        # An input of its own would hide the moment that the sweep takes from its event.
+        targets = events.list_targets_by_rule(Rule=of.schedule)["Targets"]
+        if not any(one == {"Id": one["Id"], "Arn": arn} for one in targets):
+            of.report.find(
+                f"The rule {of.schedule} does not invoke {of.name} as deployed",
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )

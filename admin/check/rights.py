@@ -1,0 +1,91 @@
+"""What identity policies grant at the most: a condition counts as fulfilled where it would allow.
+
+This judges no request, as IAM does, but a danger: whoever asks for a second factor, for a network
+or for a time of day, does not stop an intruder who has those.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from admin.desired.permissions import Document
+
+# No name in S3 or IAM is like this one: a pattern that matches it matches every name.
+ANY_NAME = "\N{WHITE SMILING FACE}"
+
+
+def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
+    """Whether the policies together allow `action` on exactly `resource`, an ARN."""
+    return _grants(
+        policies, action, resource, allows=lambda pattern: _matches(_widest(pattern), resource)
+    )
+
+
+def grants_below(policies: Iterable[Document], action: str, prefix: str) -> bool:
+    """Whether they allow `action` on anything at all whose ARN begins with `prefix`."""
+    return _grants(
+        policies,
+        action,
+        prefix + ANY_NAME,
+        allows=lambda pattern: _may_begin(_widest(pattern), prefix),
+    )
+
+
+def _grants(
+    policies: Iterable[Document], action: str, resource: str, *, allows: Callable[[str], bool]
+) -> bool:
+    allowed = False
+    for statement in _statements(policies):
+        if not _selects(statement, "Action", action, lambda pattern: _matches(pattern, action)):
+            continue
+        if statement["Effect"] == "Allow":
+            allowed |= _selects(statement, "Resource", resource, allows)
+        elif "Condition" not in statement and _selects(
+            statement, "Resource", resource, lambda pattern: _matches(pattern, resource)
+        ):
+            return False
+    return allowed
+
+
+def _statements(policies: Iterable[Document]) -> Iterator[dict[str, Any]]:
+    for policy in policies:
+        yield from _listed(policy["Statement"])
+
+
+def _selects(
+    statement: dict[str, Any], element: str, value: str, matches: Callable[[str], bool]
+) -> bool:
+    if element in statement:
+        return any(matches(pattern) for pattern in _listed(statement[element]))
+    return not any(_matches(pattern, value) for pattern in _listed(statement[f"Not{element}"]))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    return _expression(pattern).fullmatch(value) is not None
+
+
+def _may_begin(pattern: str, prefix: str) -> bool:
+    """Whether anything that begins with `prefix` matches the pattern."""
+    for place, wanted in enumerate(pattern):
+        if wanted == "*" or place == len(prefix):
+            return True
+        if wanted not in {"?", prefix[place]}:
+            return False
+    return False
+
+
+def _widest(pattern: str) -> str:
+    """The pattern with anything at all in place of its variables, such as `${aws:username}`."""
+    return re.sub(r"\$\{[^}]*\}", "*", pattern)
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    # Only actions are alike in capital and small letters, but it errs on the side of danger.
+    return re.compile(text, re.DOTALL | re.IGNORECASE)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,224 @@
+"""How the settings of a bucket are read and written. What is not ours in a bucket stays."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from admin.account import Account, AccountError, absent_if
+from admin.desired.bucket_policies import FORMER_STATEMENTS
+from admin.desired.buckets import OUR_RULES
+from admin.desired.requirement import Setting
+from admin.desired.statements import canonical
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What a bucket has one of, with entries of ours (None: there are none) and of others."""
+
+    ours: list[Entry] | None
+    others: list[Entry]
+
+
+def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
+    """Every current object of a bucket, as S3 lists it."""
+    for page in _s3(account, bucket).get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        yield from page.get("Contents", [])
+
+
+def read_bucket(account: Account, setting: Setting) -> Any:
+    try:
+        answer = _s3(account, setting.target).head_bucket(Bucket=setting.target)
+    except ClientError as error:
+        match error.response["Error"]["Code"]:
+            case "404":
+                return None
+            case "403":
+                raise AccountError(
+                    f"The name {setting.target} belongs to somebody else, or you may not look at "
+                    "it; choose another name in .chalice/config.json"
+                ) from None
+            case "301":
+                raise AccountError(
+                    f"{setting.target} is in another region than {account.region}; name the "
+                    "bucket's region with --region"
+                ) from None
+        raise
+    region = answer.get("BucketRegion") or account.region
+    if region != account.region:
+        raise AccountError(
+            f"{setting.target} is in {region}, not in {account.region}; name its region with "
+            "--region"
+        )
+    return setting.want
+
+
+def make_bucket(account: Account, setting: Setting) -> None:
+    where: dict[str, Any] = {}
+    if account.region != "us-east-1":  # which S3 does not let itself be told
+        where = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
+    _s3(account, setting.target).create_bucket(
+        Bucket=setting.target,
+        ObjectLockEnabledForBucket=setting.want.get("object_lock", False),
+        **where,
+    )
+
+
+def read_public_access(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "NoSuchPublicAccessBlockConfiguration",
+        lambda: _s3(account, setting.target).get_public_access_block(Bucket=setting.target),
+    )
+    return answer and answer["PublicAccessBlockConfiguration"]
+
+
+def write_public_access(account: Account, setting: Setting) -> None:
+    _s3(account, setting.target).put_public_access_block(
+        Bucket=setting.target, PublicAccessBlockConfiguration=setting.want
+    )
+
+
+def read_ownership(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "OwnershipControlsNotFoundError",
+        lambda: _s3(account, setting.target).get_bucket_ownership_controls(Bucket=setting.target),
+    )
+    return answer and answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+
+
+def write_ownership(account: Account, setting: Setting) -> None:
+    _s3(account, setting.target).put_bucket_ownership_controls(
+        Bucket=setting.target, OwnershipControls={"Rules": [{"ObjectOwnership": setting.want}]}
+    )
+
+
+def read_encryption(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "ServerSideEncryptionConfigurationNotFoundError",
+        lambda: _s3(account, setting.target).get_bucket_encryption(Bucket=setting.target),
+    )
+    if answer is None:
+        return None
+    [rule] = answer["ServerSideEncryptionConfiguration"]["Rules"]
+    return rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+
+
+def write_encryption(account: Account, setting: Setting) -> None:
+    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": setting.want}}
+    _s3(account, setting.target).put_bucket_encryption(
+        Bucket=setting.target, ServerSideEncryptionConfiguration={"Rules": [default]}
+    )
+
+
+def read_versioning(account: Account, setting: Setting) -> Any:
+    return _s3(account, setting.target).get_bucket_versioning(Bucket=setting.target).get("Status")
+
+
+def write_versioning(account: Account, setting: Setting) -> None:
+    _s3(account, setting.target).put_bucket_versioning(
+        Bucket=setting.target, VersioningConfiguration={"Status": setting.want}
+    )
+
+
+def read_lock(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "ObjectLockConfigurationNotFoundError",
+        lambda: _s3(account, setting.target).get_object_lock_configuration(Bucket=setting.target),
+    )
+    rule = answer and answer["ObjectLockConfiguration"].get("Rule")
+    if not rule:
+        return None
+    default = rule["DefaultRetention"]
+    return {"mode": default["Mode"], "days": default.get("Days") or 365 * default["Years"]}
+
+
+def write_lock(account: Account, setting: Setting) -> None:
+    retention = {"Mode": setting.want["mode"], "Days": setting.want["days"]}
+    _s3(account, setting.target).put_object_lock_configuration(
+        Bucket=setting.target,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": retention},
+        },
+    )
+
+
+def read_lifecycle(account: Account, setting: Setting) -> Shared:
+    """The rules of the lifecycle, all as S3 takes them beside ours."""
+    order = [rule["ID"] for rule in setting.want]
+    return _shared(
+        _rules(account, setting),
+        is_ours=lambda rule: str(rule.get("ID", "")).startswith(OUR_RULES),
+        order=lambda rule: order.index(rule["ID"]) if rule["ID"] in order else -1,
+    )
+
+
+def write_lifecycle(account: Account, setting: Setting) -> None:
+    others = read_lifecycle(account, setting).others
+    _s3(account, setting.target).put_bucket_lifecycle_configuration(
+        Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
+    )
+
+
+def _rules(account: Account, setting: Setting) -> list[Entry]:
+    answer = absent_if(
+        "NoSuchLifecycleConfiguration",
+        lambda: _s3(account, setting.target).get_bucket_lifecycle_configuration(
+            Bucket=setting.target
+        ),
+    )
+    return [_with_filter(rule) for rule in answer["Rules"]] if answer else []
+
+
+def _with_filter(rule: Entry) -> Entry:
+    """The rule without a Prefix of its own: S3 refuses to mix the older kind with the newer one."""
+    others = {name: value for name, value in rule.items() if name not in {"Prefix", "Filter"}}
+    return {**others, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}}
+
+
+def read_policy(account: Account, setting: Setting) -> Shared:
+    """The statements of the policy: under one of our Sids what means the same as ours, as ours."""
+    order = [statement["Sid"] for statement in setting.want]
+    ours = {statement["Sid"]: statement for statement in setting.want}
+    return _shared(
+        [_as_spelled(one, ours.get(one.get("Sid", ""))) for one in _statements(account, setting)],
+        is_ours=lambda one: one.get("Sid") in {*ours, *FORMER_STATEMENTS},
+        order=lambda one: order.index(one["Sid"]) if one["Sid"] in ours else -1,
+    )
+
+
+def write_policy(account: Account, setting: Setting) -> None:
+    others = read_policy(account, setting).others
+    _s3(account, setting.target).put_bucket_policy(
+        Bucket=setting.target,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
+    )
+
+
+def _statements(account: Account, setting: Setting) -> list[Entry]:
+    answer = absent_if(
+        "NoSuchBucketPolicy",
+        lambda: _s3(account, setting.target).get_bucket_policy(Bucket=setting.target),
+    )
+    statements = json.loads(answer["Policy"])["Statement"] if answer else []
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _as_spelled(live: Entry, ours: Entry | None) -> Entry:
+    return ours if ours and canonical(live) == canonical(ours) else live
+
+
+def _shared(
+    entries: list[Entry], *, is_ours: Callable[[Entry], bool], order: Callable[[Entry], int]
+) -> Shared:
+    ours = sorted(filter(is_ours, entries), key=order)
+    return Shared(ours=ours or None, others=[one for one in entries if not is_ours(one)])
+
+
+def _s3(account: Account, bucket: str) -> Any:
+    """A client that acts in the account that the bucket is in."""
+    return account.holding(bucket).client("s3")

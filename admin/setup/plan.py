@@ -1,0 +1,110 @@
+"""`backups setup`: what an account lacks, as a plan; and its execution, step by step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from admin.account import Account
+from admin.desired.buckets import REHEARSALS, lock_setting
+from admin.desired.requirement import MODES, Kind, Lock, Setting
+from admin.setup import resources
+from admin.setup.bucket_resources import Entry, each_object
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One setting to bring about, and what is there instead (None: nothing)."""
+
+    setting: Setting
+    actual: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to do, what has to wait for the deployment, and what is not ours and stays.
+
+    `foreign` has each entry of somebody else's with the setting that it stands beside.
+    """
+
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[Setting, ...] = ()
+    foreign: tuple[tuple[Setting, Entry], ...] = ()
+    # Why a step would make backups less safe than they are, as sentences: each needs a yes.
+    weakens: tuple[str, ...] = ()
+    # Buckets that do not exist yet.
+    missing: frozenset[str] = frozenset()
+
+
+def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bool) -> Plan:
+    """Compare the account with what it should be. `lock_named`: the lock was asked for by name."""
+    steps: list[Step] = []
+    waiting: list[Setting] = []
+    foreign: list[tuple[Setting, Entry]] = []
+    weakens: list[str] = []
+    missing: set[str] = set()
+    for setting in settings:
+        if setting.waits_for and not resources.function_exists(account, setting.waits_for):
+            waiting.append(setting)
+            continue
+        found = resources.Found() if setting.target in missing else resources.read(account, setting)
+        actual = found.actual
+        foreign += [(setting, one) for one in found.others]
+        if setting.kind is Kind.BUCKET and actual is None:
+            missing.add(setting.target)
+        if setting.kind is Kind.OBJECT_LOCK and actual and not lock_named:
+            setting = _at_least(actual, setting)  # noqa: PLW2901 - from here on it is this one
+        if actual == setting.want:
+            continue
+        steps.append(Step(setting=setting, actual=actual))
+        if setting.target not in missing:
+            weakens += _weakening(account, setting, actual)
+    return Plan(
+        steps=tuple(steps),
+        waiting=tuple(waiting),
+        foreign=tuple(foreign),
+        weakens=tuple(weakens),
+        missing=frozenset(missing),
+    )
+
+
+def execute(account: Account, plan: Plan) -> Iterator[Step]:
+    """Carry the plan out in its order; yields each step before it is taken.
+
+    Every step is complete in itself: wherever this ends, the next plan has what is left.
+    """
+    for step in plan.steps:
+        yield step
+        resources.write(account, step.setting)
+
+
+def _at_least(actual: dict[str, Any], lock: Setting) -> Setting:
+    """What was made stricter by hand stays so, unless somebody names what they want instead."""
+    mode = max(actual["mode"], lock.want["mode"], key=MODES.index)
+    return lock_setting(lock.target, Lock(mode=mode, days=max(actual["days"], lock.want["days"])))
+
+
+def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
+    """How many stored backups a shorter time to keep would let expire, as a sentence."""
+    if setting.kind is not Kind.LIFECYCLE:
+        return []
+    before, after = _expiry(actual), _expiry(setting.want)
+    if after is None or (before is not None and before <= after):
+        return []
+    stored = [item["LastModified"] for item in each_object(account, setting.target)]
+    if not stored:  # as after a setup that was interrupted
+        return []
+    oldest = datetime.now(UTC) - timedelta(days=after)
+    count = sum(1 for moment in stored if moment < oldest)
+    until = f"{before} days" if before else "for ever"
+    return [f"{setting.target} keeps backups {until}, and then {after} days: {count} would expire"]
+
+
+def _expiry(rules: Any) -> int | None:
+    """After how many days the lifecycle expires backups; None: never. (Rehearsals are none.)"""
+    days = [
+        rule["Expiration"]["Days"]
+        for rule in rules or []
+        if "Days" in rule.get("Expiration", {}) and rule["Filter"] != REHEARSALS
+    ]
+    return min(days, default=None)

@@ -1,0 +1,176 @@
+"""How each kind of setting is read from an account, and written to it.
+
+Reading answers what `Setting.want` can be compared with, or Shared, where entries of others may
+stand beside ours; None is "not there", and nothing else: whatever AWS refuses to tell raises.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from admin.account import Account, absent_if
+from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
+from admin.desired.requirement import Kind, Setting
+from admin.setup import bucket_resources as buckets
+
+POLICY_NAME = "uploads"
+
+Read = Callable[[Account, Setting], Any]
+Write = Callable[[Account, Setting], None]
+
+
+@dataclass(frozen=True)
+class Handler:
+    """The two halves of a kind."""
+
+    read: Read
+    write: Write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What an account has of a setting, and the entries of others that stand beside it.
+
+    `actual` is in the shape of the setting's `want`; None: there is nothing.
+    """
+
+    actual: Any = None
+    others: tuple[buckets.Entry, ...] = ()
+
+
+def read(account: Account, setting: Setting) -> Found:
+    """What the account has of this setting, from one look."""
+    answer = HANDLERS[setting.kind].read(account, setting)
+    if isinstance(answer, buckets.Shared):
+        return Found(actual=answer.ours, others=tuple(answer.others))
+    return Found(actual=answer)
+
+
+def write(account: Account, setting: Setting) -> None:
+    """Make the account have it. Repeating it changes nothing."""
+    HANDLERS[setting.kind].write(account, setting)
+
+
+def function_exists(account: Account, name: str) -> bool:
+    """Whether `chalice deploy` has made this function."""
+    found = absent_if(
+        "ResourceNotFoundException",
+        lambda: account.client("lambda").get_function_configuration(FunctionName=name),
+    )
+    return found is not None
+
+
+def _read_user(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "NoSuchEntity",
+        lambda: account.client("iam").get_user_policy(
+            UserName=setting.target, PolicyName=POLICY_NAME
+        ),
+    )
+    return answer and answer["PolicyDocument"]
+
+
+def _write_user(account: Account, setting: Setting) -> None:
+    iam = account.client("iam")
+    if absent_if("NoSuchEntity", lambda: iam.get_user(UserName=setting.target)) is None:
+        iam.create_user(UserName=setting.target)
+    iam.put_user_policy(
+        UserName=setting.target, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(setting.want)
+    )
+
+
+def _read_topic(account: Account, setting: Setting) -> Any:
+    found = absent_if(
+        "NotFound", lambda: account.client("sns").get_topic_attributes(TopicArn=setting.target)
+    )
+    return None if found is None else {}
+
+
+def _make_topic(account: Account, setting: Setting) -> None:
+    account.client("sns").create_topic(Name=setting.target.rsplit(":", 1)[1])
+
+
+def _read_subscription(account: Account, setting: Setting) -> Any:
+    sns = account.client("sns")
+    if _read_topic(account, setting) is None:
+        return None
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=setting.target)
+    subscribed = {one["Endpoint"] for page in pages for one in page["Subscriptions"]}
+    return setting.want if setting.want in subscribed else None
+
+
+def _subscribe(account: Account, setting: Setting) -> None:
+    account.client("sns").subscribe(
+        TopicArn=setting.target, Protocol="email", Endpoint=setting.want
+    )
+
+
+def _read_asynchronous(account: Account, setting: Setting) -> Any:
+    answer = absent_if(
+        "ResourceNotFoundException",
+        lambda: account.client("lambda").get_function_event_invoke_config(
+            FunctionName=setting.target
+        ),
+    )
+    said: dict[str, Any] = answer or {}  # what is not said is as Lambda has it by default
+    destinations = said.get("DestinationConfig", {})
+    return {
+        "retries": said.get("MaximumRetryAttempts", RETRIES),
+        "give_up_after_seconds": said.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
+        "on_success": destinations.get("OnSuccess", {}).get("Destination"),
+        "on_failure": destinations.get("OnFailure", {}).get("Destination"),
+    }
+
+
+def _leave_asynchronous_to_lambda(account: Account, setting: Setting) -> None:
+    account.client("lambda").delete_function_event_invoke_config(FunctionName=setting.target)
+
+
+def _read_recursion(account: Account, setting: Setting) -> Any:
+    answer = account.client("lambda").get_function_recursion_config(FunctionName=setting.target)
+    return answer["RecursiveLoop"]
+
+
+def _write_recursion(account: Account, setting: Setting) -> None:
+    account.client("lambda").put_function_recursion_config(
+        FunctionName=setting.target, RecursiveLoop=setting.want
+    )
+
+
+def _read_alarm(account: Account, setting: Setting) -> Any:
+    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
+    for alarm in answer["MetricAlarms"]:
+        return _as_far_as_said(setting.want, alarm)
+    return None
+
+
+def _as_far_as_said(want: Any, live: Any) -> Any:
+    """What is live of all that `want` says: CloudWatch adds members of its own."""
+    if isinstance(want, dict) and isinstance(live, dict):
+        return {name: _as_far_as_said(value, live.get(name)) for name, value in want.items()}
+    if isinstance(want, list) and isinstance(live, list) and len(want) == len(live):
+        return [_as_far_as_said(*pair) for pair in zip(want, live, strict=True)]
+    return live
+
+
+def _write_alarm(account: Account, setting: Setting) -> None:
+    account.client("cloudwatch").put_metric_alarm(AlarmName=setting.target, **setting.want)
+
+
+HANDLERS = {
+    Kind.BUCKET: Handler(buckets.read_bucket, buckets.make_bucket),
+    Kind.PUBLIC_ACCESS: Handler(buckets.read_public_access, buckets.write_public_access),
+    Kind.OWNERSHIP: Handler(buckets.read_ownership, buckets.write_ownership),
+    Kind.ENCRYPTION: Handler(buckets.read_encryption, buckets.write_encryption),
+    Kind.VERSIONING: Handler(buckets.read_versioning, buckets.write_versioning),
+    Kind.OBJECT_LOCK: Handler(buckets.read_lock, buckets.write_lock),
+    Kind.LIFECYCLE: Handler(buckets.read_lifecycle, buckets.write_lifecycle),
+    Kind.BUCKET_POLICY: Handler(buckets.read_policy, buckets.write_policy),
+    Kind.USER: Handler(_read_user, _write_user),
+    Kind.TOPIC: Handler(_read_topic, _make_topic),
+    Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
+    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _leave_asynchronous_to_lambda),
+    Kind.RECURSION: Handler(_read_recursion, _write_recursion),
+    Kind.ALARM: Handler(_read_alarm, _write_alarm),
+}
