@@ -24,7 +24,7 @@ demo: $(READY) ## the whole way of a backup, on this machine: upload, promote, a
 		echo "make demo needs gpg: 'apt-get install gnupg' on Debian, 'brew install gnupg' on macOS." >&2; exit 1; }
 	@command -v tar >/dev/null || { \
 		echo "make demo needs tar: 'apt-get install tar' on Debian; macOS comes with it." >&2; exit 1; }
-	@$(VENV)/python -m localcloud.demo
+	@$(VENV)/python -m demo.story
 
 local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
 	@$(VENV)/python -m localcloud $(ARGS)

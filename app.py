@@ -97,6 +97,6 @@ def seconds_left(context: Any) -> Callable[[], float]:
 
 
 if os.environ.get("BACKUPS_DEV_ROUTES") == "1":
-    from localcloud.routes import routes
+    from demo.routes import routes
 
     app.register_blueprint(routes)

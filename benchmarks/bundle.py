@@ -7,7 +7,7 @@ from pathlib import Path
 from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from localcloud.lambda_functions import REGION
+from localcloud.functions.lambda_functions import REGION
 
 
 def unpack_bundle(directory: Path) -> None:

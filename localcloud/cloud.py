@@ -24,21 +24,21 @@ from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
 from admin.desired.buckets import desired_settings
 from admin.setup.plan import execute, make_plan
 from admin.stage import read_stage
-from localcloud.authorization import Authorization, Credentials
-from localcloud.bundles import Bundles, naming_bundles
+from demo.deployment import deploy, read_config, read_policy_of
 from localcloud.clock import clock
-from localcloud.deployment import deploy, read_config, read_policy_of
-from localcloud.event_faults import EventFaults
-from localcloud.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
-from localcloud.function_settings import serving_settings
-from localcloud.functions import Functions, Result, serving_invoke
-from localcloud.identities import corrected_identities
-from localcloud.lambda_functions import REGION
-from localcloud.lifecycle import lifecycle_each_night
-from localcloud.s3 import corrected
-from localcloud.schedules import Schedules
-from localcloud.served_faults import ServedFaults
-from localcloud.serving import HOST, listening, serving
+from localcloud.functions.api import serving_settings
+from localcloud.functions.bundles import Bundles, naming_bundles
+from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
+from localcloud.functions.lambda_functions import REGION
+from localcloud.functions.runner import Functions, Result, serving_invoke
+from localcloud.functions.schedules import Schedules
+from localcloud.iam.authorization import Authorization, Credentials
+from localcloud.iam.identities import corrected_identities
+from localcloud.s3.backend import corrected
+from localcloud.s3.lifecycle import lifecycle_each_night
+from localcloud.server import HOST, listening, serving
+from tests.support.event_faults import EventFaults
+from tests.support.served_faults import ServedFaults
 
 REPOSITORY = Path(__file__).parent.parent
 ADMINISTRATOR = Credentials(

@@ -42,9 +42,9 @@ from moto import mock_aws
 from chalicelib import record
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.settings import Settings
-from localcloud.s3 import corrected
-from localcloud.wire import Wire, retries_at_once
+from localcloud.s3.backend import corrected
 from tests.project import POLICY, copy_project
+from tests.support.wire import Wire, retries_at_once
 from tests.world import PARTS, SINGLE, World
 
 # How long an example takes says how busy the machine is, and nothing else.

@@ -30,11 +30,11 @@ from chalicelib.record import Swept
 from chalicelib.settings import Settings
 from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN, Sweeper
 from localcloud.clock import clock
-from localcloud.faults import EVERY_FAULT, Killed, at
-from localcloud.s3 import corrected
-from localcloud.wire import Wire, retries_at_once
+from localcloud.s3.backend import corrected
 from tests.in_turn import parts_in_turn
 from tests.promise import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
+from tests.support.faults import EVERY_FAULT, Killed, at
+from tests.support.wire import Wire, retries_at_once
 from tests.world import DAILY, HOURLY, PARTS, World
 
 # On this night London's clocks go back: 01:30 comes twice.

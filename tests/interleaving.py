@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.clock import clock
-from localcloud.store import Order, md5, ordered_by
+from localcloud.s3.versions import Order, md5, ordered_by
 from tests.in_turn import parts_in_turn
 from tests.promise import Held, Uploaded, check, look
 from tests.remembered_s3 import S3, Store, function_of_its_state, restore, version_id

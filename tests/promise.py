@@ -16,7 +16,7 @@ from moto.s3.models import (
 )
 
 from chalicelib.policy.policy import Policy
-from localcloud.store import md5
+from localcloud.s3.versions import md5
 
 INCOMING, VAULT = "backups1", "backups2"
 

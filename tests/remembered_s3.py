@@ -219,8 +219,8 @@ def function_of_its_state(now: datetime) -> Iterator[Ids]:
     """For as long as the block runs, S3's clock stands, and nothing that S3 makes up is random."""
     ids = Ids()
     with (
-        patch("localcloud.events._moments", ids),
-        patch("localcloud.store.mock_random", ids),
+        patch("localcloud.s3.events._moments", ids),
+        patch("localcloud.s3.versions.mock_random", ids),
         patch("moto.s3.models.UPLOAD_ID_BYTES", 0),
     ):
         clock.stand_at(now)

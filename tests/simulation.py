@@ -33,14 +33,14 @@ from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
 from chalicelib.settings import Settings
 from chalicelib.watching.sweep import INTERVAL, LONGEST_RUN, Sweeper
-from localcloud.faults import EVERY_FAULT, Fault, Killed
-from localcloud.lifecycle import run_lifecycle
-from localcloud.s3 import corrected
-from localcloud.store import Order
-from localcloud.wire import Wire, retries_at_once
+from localcloud.s3.backend import corrected
+from localcloud.s3.lifecycle import run_lifecycle
+from localcloud.s3.versions import Order
 from tests.in_turn import parts_in_turn
 from tests.project import STAGE
 from tests.promise import INCOMING, VAULT, bucket
+from tests.support.faults import EVERY_FAULT, Fault, Killed
+from tests.support.wire import Wire, retries_at_once
 from tests.timeline import Lambda, Timeline
 from tests.world import DAILY, HOURLY, PARTS
 

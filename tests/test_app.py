@@ -13,7 +13,7 @@ from chalice.test import Client
 
 import app
 from chalicelib.promotion.copy_plan import MIB
-from localcloud.checksums import digest, encoded
+from localcloud.s3.checksums import digest, encoded
 from tests.world import World
 
 PROJECT = Path(app.__file__).parent

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.promotion.multipart import OutOfTimeError
 from localcloud.clock import clock
-from localcloud.event_queue import LAMBDA_RETRY_DELAYS, LONGEST_AGE
-from localcloud.faults import Killed
+from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, LONGEST_AGE
+from tests.support.faults import Killed
 
 # What a run can fail with, though nothing is wrong with the code.
 FAILURES = (ClientError, BotoCoreError, OutOfTimeError)

@@ -10,7 +10,7 @@ from botocore.loaders import create_loader
 import admin.check.function
 import admin.cli
 import admin.setup.files
-import localcloud.deployment
+import demo.deployment
 from admin.account import Account, local_account
 from admin.check.report import Report
 from admin.check.settings import check
@@ -34,7 +34,7 @@ def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedC
 @pytest.fixture(scope="module", autouse=True)
 def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(localcloud.deployment, "subprocess", loaded_chalice)
+        patch.setattr(demo.deployment, "subprocess", loaded_chalice)
         yield
 
 

@@ -11,8 +11,8 @@ from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Wishes
 from admin.setup.plan import execute, make_plan
 from admin.stage import PROJECT
-from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud
+from localcloud.iam.authorization import Credentials
 from tests.project import POLICY, STAGE
 
 STATEMENT = "OnlyTheAuditLocks"

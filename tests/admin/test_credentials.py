@@ -23,8 +23,8 @@ from admin.credentials.keys import REVOKED, AccessKey
 from admin.desired.permissions import server_policy
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern
-from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud
+from localcloud.iam.authorization import Credentials
 from tests.project import POLICY, STAGE
 
 FLEET = replace(POLICY, servers=("web1", "db1"))

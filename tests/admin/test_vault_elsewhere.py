@@ -22,10 +22,10 @@ from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
 from admin.waiting import Patience
-from localcloud.authorization import Credentials
+from demo.deployment import deploy
 from localcloud.clock import clock
 from localcloud.cloud import Cloud
-from localcloud.deployment import deploy
+from localcloud.iam.authorization import Credentials
 from tests.project import POLICY, STAGE
 
 HOLDER = "210987654321"

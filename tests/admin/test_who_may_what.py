@@ -34,9 +34,9 @@ from admin.desired.permissions import (
 from admin.desired.requirement import Wishes
 from admin.desired.statements import canonical
 from admin.setup.plan import execute, make_plan
-from localcloud.authorization import Credentials
 from localcloud.cloud import Cloud, running
-from localcloud.iam import Effect, Request, evaluate
+from localcloud.iam.authorization import Credentials
+from localcloud.iam.evaluation import Effect, Request, evaluate
 from tests.project import ENVIRONMENTS, POLICY, STAGE, stage_named
 
 FLEET = replace(POLICY, servers=("web1", "db1"))

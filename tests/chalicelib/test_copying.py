@@ -12,8 +12,8 @@ from chalicelib.promotion.buckets import CHECKSUMS, open_buckets
 from chalicelib.promotion.copy_plan import GIB, MIB, Limits
 from chalicelib.promotion.copying import copy, is_single
 from chalicelib.record import Notice
-from localcloud.faults import answers
-from localcloud.wire import Wire
+from tests.support.faults import answers
+from tests.support.wire import Wire
 from tests.world import DAILY, HOURLY, PARTS, World
 
 SHA = Checksum(algorithm="SHA256", value="c2hh")

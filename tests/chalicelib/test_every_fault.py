@@ -8,9 +8,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
-from localcloud.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
-from localcloud.wire import Wire
 from tests.promise import Uploaded, bucket, check, look
+from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
+from tests.support.wire import Wire
 from tests.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion import multipart
-from localcloud.faults import (
+from tests.support.faults import (
     Fault,
     Killed,
     answers,
@@ -19,7 +19,7 @@ from localcloud.faults import (
     does_it_and_is_silent,
     never_answers,
 )
-from localcloud.wire import Wire
+from tests.support.wire import Wire
 from tests.world import DAILY, PARTS, World
 
 # botocore sends a request three times, and a copy in parts each of its requests ten times.

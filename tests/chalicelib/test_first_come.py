@@ -9,8 +9,8 @@ from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from localcloud.clock import clock
-from localcloud.store import Order, ordered_by
-from localcloud.wire import Wire
+from localcloud.s3.versions import Order, ordered_by
+from tests.support.wire import Wire
 from tests.world import DAILY, HOURLY, World
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)

@@ -12,11 +12,11 @@ from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from chalicelib.watching.sweep import MOST_OF_A_KEY, PAGES_A_TURN
-from localcloud import store
 from localcloud.clock import clock
-from localcloud.events import next_moment
-from localcloud.wire import Wire
+from localcloud.s3 import versions
+from localcloud.s3.events import next_moment
 from tests.promise import bucket
+from tests.support.wire import Wire
 from tests.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
@@ -44,7 +44,7 @@ def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLO
     for number in range(1, times):
         one = object.__new__(type(made))
         vars(one).update(vars(made), _version_id=f"flood-{number}")
-        store._put_version(bucket("backups1"), one, next_moment())
+        versions._put_version(bucket("backups1"), one, next_moment())
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.copy_plan import GIB, Limits, plan_parts
 from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import Notice
-from localcloud.checksums import digest, encoded
-from localcloud.faults import Fault, respond
-from localcloud.wire import Wire
+from localcloud.s3.checksums import digest, encoded
+from tests.support.faults import Fault, respond
+from tests.support.wire import Wire
 from tests.world import DAILY, HOURLY, PARTS, World
 
 # At once up to 16 bytes, then in parts of 8 and more.

@@ -16,7 +16,7 @@ import pytest
 from chalicelib import record
 from chalicelib.policy.file import parse_policy
 from chalicelib.promotion.copy_plan import plan_parts
-from localcloud.store import Order
+from localcloud.s3.versions import Order
 from tests.interleaving import Arrival, Explorer, Scene
 from tests.world import PARTS, SINGLE, World
 

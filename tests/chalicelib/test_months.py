@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from localcloud.store import Order
+from localcloud.s3.versions import Order
 from tests.simulation import FAIR, HOUR, MINUTE, Month, month, random_outages
 from tests.world import DAILY
 

@@ -13,9 +13,9 @@ from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import ForeignEventError, Notice
-from localcloud.checksums import digest, encoded
-from localcloud.faults import answers
-from localcloud.wire import Wire
+from localcloud.s3.checksums import digest, encoded
+from tests.support.faults import answers
+from tests.support.wire import Wire
 from tests.world import DAILY, HOURLY, SINGLE, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)

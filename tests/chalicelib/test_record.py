@@ -6,8 +6,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from localcloud.faults import answers
-from localcloud.wire import Wire
+from tests.support.faults import answers
+from tests.support.wire import Wire
 from tests.world import DAILY, World
 
 CLAIMS = {

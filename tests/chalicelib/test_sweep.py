@@ -14,8 +14,8 @@ from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
-from localcloud.faults import answers
-from localcloud.wire import Wire
+from tests.support.faults import answers
+from tests.support.wire import Wire
 from tests.world import DAILY, HOURLY, World
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)

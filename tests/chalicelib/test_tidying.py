@@ -8,8 +8,8 @@ import pytest
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.copy_plan import Limits
 from chalicelib.record import Notice
-from localcloud.faults import Killed
-from localcloud.wire import Wire
+from tests.support.faults import Killed
+from tests.support.wire import Wire
 from tests.world import DAILY, PARTS, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)

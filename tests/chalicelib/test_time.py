@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, seconds_to_end
 from chalicelib.promotion.multipart import OutOfTimeError
-from localcloud.faults import answers, slow_down
-from localcloud.wire import Wire
+from tests.support.faults import answers, slow_down
+from tests.support.wire import Wire
 from tests.world import DAILY, PARTS, World
 
 BODY = b"five parts of eight bytes, two at a time"

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud.authorization import Authorization, Credentials
-from localcloud.s3 import corrected, requester
+from localcloud.iam.authorization import Authorization, Credentials
+from localcloud.s3.backend import corrected, requester
 
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/test"

@@ -11,7 +11,7 @@ from botocore.credentials import Credentials as Keys
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
-from localcloud.authorization import Credentials
+from localcloud.iam.authorization import Credentials
 from tests.localcloud.gate import ADMINISTRATOR, allow, deny, document, is_allowed, refusal, send
 
 

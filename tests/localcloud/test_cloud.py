@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from localcloud.__main__ import show_log_line
+from demo.deployment import DeployError, deploy
+from demo.local import show_log_line
 from localcloud.clock import clock
 from localcloud.cloud import running
-from localcloud.deployment import DeployError, deploy
-from localcloud.serving import PortTaken
+from localcloud.server import PortTaken
 from tests.localcloud.small_functions import FAILS, create
 from tests.project import copy_project
 

@@ -15,10 +15,10 @@ import pytest
 from moto import mock_aws
 from moto.s3.models import s3_backends
 
-from localcloud import content as contents
-from localcloud.checksums import ALGORITHMS, digest
-from localcloud.content import Blob, Content
-from localcloud.s3 import corrected
+from localcloud.s3 import content as contents
+from localcloud.s3.backend import corrected
+from localcloud.s3.checksums import ALGORITHMS, digest
+from localcloud.s3.content import Blob, Content
 
 MIB = 1024 * 1024
 BODY = Random(7).randbytes(10_000)

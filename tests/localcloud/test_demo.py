@@ -6,18 +6,18 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from story.narration import NotAsPromisedError, Shell, expect
 
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
-from localcloud import demo
+from demo import story
 from localcloud.cloud import REPOSITORY
-from localcloud.narration import NotAsPromisedError, Shell, expect
 
 
 @pytest.fixture(scope="module")
 def told(project):
     """What `make demo` prints into a pipe."""
     return subprocess.run(
-        [sys.executable, "-m", "localcloud.demo"],
+        [sys.executable, "-m", "demo.story"],
         cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -72,9 +72,9 @@ def test_a_broken_promise_ends_the_demo_with_a_failure(monkeypatch, capsys):
     def story(directory):
         expect(kept=False, otherwise="the vault is empty")
 
-    monkeypatch.setattr(demo, "story", story)
+    monkeypatch.setattr(story, "story", story)
     with pytest.raises(SystemExit) as ended:
-        demo.main()
+        story.main()
     assert ended.value.code == 1
     assert "Not as promised: the vault is empty" in capsys.readouterr().out
 
@@ -83,9 +83,9 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
     def story(directory):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "story", story)
+    monkeypatch.setattr(story, "story", story)
     with pytest.raises(SystemExit) as ended:
-        demo.main()
+        story.main()
     assert ended.value.code == 130
     assert "Interrupted" in capsys.readouterr().out
 
@@ -95,10 +95,10 @@ def test_a_drill_that_finds_something_breaks_the_promise(monkeypatch):
         yield from ()
         raise BrokenPromise("the server may not delete it", happened="that went through", why="So.")
 
-    monkeypatch.setattr(demo, "drill", find_something)
+    monkeypatch.setattr(story, "drill", find_something)
     cloud = SimpleNamespace(endpoint="http://127.0.0.1:1")
     with pytest.raises(NotAsPromisedError, match="the server may not delete it: that went"):
-        demo.break_in(cloud)
+        story.break_in(cloud)
 
 
 def test_a_command_that_fails_anywhere_in_its_pipe_breaks_the_promise(tmp_path):

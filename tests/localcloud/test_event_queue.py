@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.clock import clock
 from localcloud.cloud import running
-from localcloud.event_queue import Throttled
+from localcloud.functions.event_queue import Throttled
 from tests.localcloud.small_functions import ANSWERS, FAILS, PID, configure_events, create, reserve
 
 

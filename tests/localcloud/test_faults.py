@@ -11,7 +11,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from localcloud.faults import (
+from tests.support.faults import (
     EVERY_FAULT,
     Killed,
     answers,
@@ -21,7 +21,7 @@ from localcloud.faults import (
     not_implemented,
     slow_down,
 )
-from localcloud.wire import Wire, retries_at_once
+from tests.support.wire import Wire, retries_at_once
 
 ATTEMPTS = 3  # of botocore, for one call
 

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud.clock import clock
 from localcloud.cloud import running
-from localcloud.functions import FunctionError
+from localcloud.functions.runner import FunctionError
 from tests.localcloud.small_functions import PID, bundle, create
 
 

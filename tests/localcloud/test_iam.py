@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.iam import Effect, Request, evaluate
-from localcloud.iam_operators import UnsupportedPolicy
+from localcloud.iam.evaluation import Effect, Request, evaluate
+from localcloud.iam.operators import UnsupportedPolicy
 
 WEB1 = "arn:aws:iam::123456789012:user/web1"
 PROMOTER = "arn:aws:iam::123456789012:role/promoter"

@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 
 from localcloud.clock import clock
-from localcloud.lifecycle import lifecycle_each_night, pass_nights, run_lifecycle
-from localcloud.s3 import corrected
+from localcloud.s3.backend import corrected
+from localcloud.s3.lifecycle import lifecycle_each_night, pass_nights, run_lifecycle
 
 MORNING = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:promote"
@@ -308,8 +308,8 @@ def test_it_runs_by_itself_when_the_clock_has_passed_midnight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran = threading.Event()
-    monkeypatch.setattr("localcloud.lifecycle.POLL_SECONDS", 0.001)
-    monkeypatch.setattr("localcloud.lifecycle.run_lifecycle", ran.set)
+    monkeypatch.setattr("localcloud.s3.lifecycle.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("localcloud.s3.lifecycle.run_lifecycle", ran.set)
     with mock_aws(), corrected():
         clock.stand_at(midnight(3) - A_MOMENT)
         with lifecycle_each_night():

@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from moto.sts.models import sts_backends
 
-from localcloud.principals import Credentials
-from localcloud.s3 import Requester, requester
+from localcloud.iam.callers import Credentials
+from localcloud.s3.backend import Requester, requester
 from tests.localcloud.gate import ADMINISTRATOR, allow, document, is_allowed, keys_of, refusal
 
 

@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from localcloud.http_requests import Refused
-from localcloud.s3_actions import s3_checks
-from localcloud.s3_calls import S3Call
+from localcloud.iam.http_requests import Refused
+from localcloud.iam.s3_actions import s3_checks
+from localcloud.iam.s3_calls import S3Call
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

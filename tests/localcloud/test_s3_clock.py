@@ -9,9 +9,9 @@ import pytest
 from moto import mock_aws
 from moto.s3.models import s3_backends
 
-from localcloud import listings
 from localcloud.clock import clock
-from localcloud.s3 import corrected
+from localcloud.s3 import listings
+from localcloud.s3.backend import corrected
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:promote"

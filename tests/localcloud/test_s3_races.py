@@ -18,7 +18,7 @@ from moto import mock_aws
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 from moto.s3.responses import S3Response
 
-from localcloud.s3 import Requester, corrected, requester
+from localcloud.s3.backend import Requester, corrected, requester
 
 WRITERS = 16
 ROUNDS = 10

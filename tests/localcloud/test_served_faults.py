@@ -6,8 +6,9 @@ from random import Random
 import pytest
 
 from localcloud.clock import clock
-from localcloud.event_faults import EventFault
-from localcloud.faults import (
+from tests.promise import INCOMING, VAULT, bucket, look
+from tests.support.event_faults import EventFault
+from tests.support.faults import (
     EVERY_FAULT,
     at,
     by_chance,
@@ -15,7 +16,6 @@ from localcloud.faults import (
     for_a_while,
     slow_down,
 )
-from tests.promise import INCOMING, VAULT, bucket, look
 from tests.world import DAILY, HOURLY
 
 # What is silent takes as long as its client is patient: the app, two minutes and a half.

@@ -1,7 +1,7 @@
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from localcloud.authorization import Credentials
+from localcloud.iam.authorization import Credentials
 from tests.localcloud.gate import ADMINISTRATOR, refusal, send, signed
 
 

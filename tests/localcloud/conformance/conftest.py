@@ -19,7 +19,7 @@ import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from localcloud.s3 import corrected
+from localcloud.s3.backend import corrected
 from tests.localcloud.conformance.bucket import WRITERS, Store
 
 ENDPOINT = "--endpoint"

@@ -153,7 +153,7 @@ def test_a_copy_of_a_removed_upload_is_refused(versioned: Store) -> None:
 def test_a_source_larger_than_the_limit_is_copied_in_parts_only(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localcloud.objects.COPY_LIMIT_BYTES", 3)
+    monkeypatch.setattr("localcloud.s3.objects.COPY_LIMIT_BYTES", 3)
     store.put("source", b"four")
     store.put("small", b"two")
     with refused(400, "InvalidRequest"):

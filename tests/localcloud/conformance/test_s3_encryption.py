@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from localcloud.kms_keys import kms_keys
+from localcloud.s3.kms_keys import kms_keys
 from tests.localcloud.conformance.bucket import (
     Store,
     refused,

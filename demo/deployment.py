@@ -1,0 +1,107 @@
+"""Runs the real `chalice deploy`, against a local cloud instead of AWS."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from admin.setup.files import stage_files, write_files
+from admin.stage import read_stage
+from chalicelib.policy.file import POLICY_FILE, read_policy
+from chalicelib.policy.policy import Policy
+from localcloud.iam.authorization import Credentials
+
+# Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
+_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+
+
+class DeployError(Exception):
+    """`chalice deploy` failed; the message is what it printed."""
+
+
+def deploy(
+    project_dir: Path,
+    *,
+    stage: str,
+    endpoint: str,
+    region: str,
+    credentials: Credentials,
+    packages: Path | None = None,
+) -> None:
+    """Deploy a copy of the project, whose stage's functions use `endpoint` instead of AWS.
+
+    The policies of its functions are generated anew: what is tried here need not be the last word.
+    pip fetches what is pinned in requirements.txt, from its own cache the second time. What is
+    built is kept in the directory `packages`, for the next deployment of the very same code.
+    Raises DeployError.
+    """
+    with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
+        copy = Path(directory)
+        built = copy / ".chalice" / "deployments"
+        _copy(project_dir, copy, stage=stage, endpoint=endpoint)
+        if packages:
+            shutil.copytree(packages, built)
+        chalice = subprocess.run(
+            [sys.executable, "-c", _CHALICE, "deploy", "--stage", stage],
+            cwd=copy,
+            env=_shell_without_aws()
+            | {
+                "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+                "AWS_DEFAULT_REGION": region,
+                "AWS_ENDPOINT_URL": endpoint,
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                # Chalice would ship what Python writes beside the sources while it runs.
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if chalice.returncode != 0:
+            raise DeployError(chalice.stdout)
+        if packages:
+            shutil.copytree(built, packages, dirs_exist_ok=True)
+
+
+def read_config(project_dir: Path) -> dict[str, Any]:
+    """The project's .chalice/config.json."""
+    return dict(json.loads((project_dir / ".chalice" / "config.json").read_text(encoding="utf-8")))
+
+
+def read_policy_of(project_dir: Path) -> Policy:
+    """The project's chalicelib/policy.toml. Raises PolicyError."""
+    return read_policy(project_dir / "chalicelib" / POLICY_FILE.name)
+
+
+def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
+    for file in ("app.py", "requirements.txt"):
+        shutil.copy(project_dir / file, copy)
+    for directory in ("chalicelib", ".chalice"):
+        shutil.copytree(
+            project_dir / directory,
+            copy / directory,
+            ignore=shutil.ignore_patterns("__pycache__", "deployed", "deployments"),
+        )
+    config = read_config(project_dir)
+    config["stages"][stage]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
+    (copy / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
+
+
+def _shell_without_aws() -> dict[str, str]:
+    """This shell's variables, for pip's sake, but nothing that leads to an account of AWS."""
+    shell = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AWS_") and name != "BACKUPS_DEV_ROUTES"
+    }
+    direct = ",".join(filter(None, (shell.get("no_proxy") or shell.get("NO_PROXY"), "127.0.0.1")))
+    return {**shell, "no_proxy": direct, "NO_PROXY": direct}

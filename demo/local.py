@@ -1,0 +1,137 @@
+"""`make local`: serves the local cloud until Ctrl-C and shows what its functions do."""
+
+import json
+import signal
+import threading
+from datetime import datetime
+
+import click
+
+from admin.stage import StageError
+from chalicelib.policy.file import read_policy
+from chalicelib.policy.rules import PolicyError
+from demo.deployment import DeployError
+from localcloud.cloud import Cloud, running
+from localcloud.functions.lambda_functions import REGION
+from localcloud.functions.runner import Result
+from localcloud.iam.authorization import Credentials
+from localcloud.server import PortTaken
+
+
+@click.command()
+@click.option(
+    "--port", default=9000, show_default=True, help="The port on 127.0.0.1; 0: a free one."
+)
+@click.option(
+    "--by-hand",
+    is_flag=True,
+    help="Uploads wait, and no sweep runs: you post to `chalice local` instead.",
+)
+@click.option(
+    "--empty", is_flag=True, help="An account with nothing in it: `make deploy STAGE=dev` fills it."
+)
+def main(*, port: int, by_hand: bool, empty: bool) -> None:
+    r"""Serve an AWS of your own on this machine, in memory, until Ctrl-C.
+
+    \b
+    Example:
+      python -m localcloud --port 9001
+      (paste the printed export lines into another terminal, and upload)
+
+    It has the buckets of the stage dev, a server that may upload and nothing else, and the app,
+    brought in by the real `chalice deploy`. Nothing reaches AWS; nothing is kept.
+    """
+    # A terminated cloud cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running(
+            port=port, by_hand=by_hand, on_log=show_log_line, on_result=show_failure
+        ) as cloud:
+            if empty:
+                click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
+            else:
+                cloud.prepare()
+                click.echo("chalice deploy (some seconds) ...", err=True)
+                cloud.deploy()
+                show_ways_in(cloud, by_hand=by_hand)
+            threading.Event().wait()
+    except (PortTaken, PolicyError, StageError) as error:
+        raise click.ClickException(str(error)) from None
+    except DeployError as error:
+        click.echo(str(error), err=True)
+        raise click.ClickException("chalice deploy failed; what it said is above.") from None
+    except KeyboardInterrupt:
+        click.echo("\nThe local cloud is gone, and all that was in it.", err=True)
+
+
+def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
+    """Print the endpoint, and each user's environment as lines to paste."""
+    click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
+    click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
+    for server, credentials in cloud.servers.items():
+        click.echo(f"For the server{f' {server}' if server else ''}, which may only upload:\n")
+        show_exports(cloud, credentials)
+    address = cloud.endpoint.removeprefix("http://")
+    click.echo("With these, a first upload:\n")
+    click.echo(
+        f".venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address} --region={REGION}"
+        f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().uploads))}\n"
+    )
+    click.echo("For the administrator, who may do everything:\n")
+    show_exports(cloud, cloud.administrator)
+    if by_hand:
+        click.echo("For the function promote, for one hour, and so for chalice local:\n")
+        show_exports(cloud, cloud.role_credentials("promote"))
+        click.echo("With these: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
+    else:
+        click.echo("Promotions appear here, and a sweep every 15 minutes:\n")
+
+
+def show_exports(cloud: Cloud, credentials: Credentials) -> None:
+    """Print what puts these credentials into a shell."""
+    click.echo(f"export AWS_ACCESS_KEY_ID={credentials.access_key_id}")
+    click.echo(f"export AWS_SECRET_ACCESS_KEY={credentials.secret_access_key}")
+    if credentials.session_token:
+        click.echo(f"export AWS_SESSION_TOKEN={credentials.session_token}")
+    else:
+        click.echo("unset AWS_SESSION_TOKEN")
+    click.echo(f"export AWS_DEFAULT_REGION={REGION}")
+    click.echo(f"export AWS_ENDPOINT_URL={cloud.endpoint}\n")
+
+
+def show_log_line(line: str) -> None:
+    """Print a line of a function's log: promotions and sweeps as sentences, others to stderr."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        record = None
+    time = datetime.now().astimezone().strftime("%H:%M:%S")
+    match record:
+        case {"outcome": outcome, "reason": reason, "upload": upload}:
+            slot = f" -> {record['slot']}" if record.get("slot") else ""
+            size = f", {record['size']:,} bytes" if record.get("size") is not None else ""
+            # As JSON writes it: a key may hold what would move the cursor, or begin a line.
+            key = json.dumps(upload)[1:-1]
+            click.echo(f"{time}  {outcome:16}  {key}{slot}{size}: {reason}")
+        case {"versions": versions, "waiting": waiting, "handed_over": handed_over}:
+            click.echo(
+                f"{time}  {'swept':16}  {versions} versions in incoming, {waiting} waiting,"
+                f" {handed_over} handed over to promote"
+            )
+        case {"_aws": _}:
+            pass
+        case _:
+            click.echo(line, err=True)
+
+
+def show_failure(result: Result) -> None:
+    """Print that an attempt failed; Lambda, and so the cloud, tries three times."""
+    if result.error:
+        click.echo(
+            f"{result.function} failed at attempt {result.attempt}: {result.error['errorMessage']}",
+            err=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""Lambda's queue of asynchronous events: each waits for its turn, is retried, at last dropped.
+
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from moto.awslambda.exceptions import UnknownFunctionException
+
+from localcloud.clock import clock
+from localcloud.functions.lambda_functions import find_function, reserved_concurrency
+
+LAMBDA_RETRY_DELAYS = (60.0, 120.0)
+"""Seconds that Lambda waits before the second and before the third attempt of a failed event."""
+LONGEST_AGE = 6 * 3600
+"""Seconds that an event may wait, unless its function says MaximumEventAgeInSeconds."""
+NEW_ACCOUNT_CONCURRENCY = 10
+
+
+class _Turn(Enum):
+    RUN = "it is due, and concurrency is left"
+    DROP = "it has waited too long"
+    WAIT = "neither"
+
+
+class Throttled(Exception):
+    """No concurrency is left for the function."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedEvent:
+    """An event for a function, before one of its attempts."""
+
+    function_arn: str
+    payload: Any
+    accepted: datetime
+    due: datetime
+    """When this attempt may begin."""
+    attempt: int = 1
+
+
+class EventQueue:
+    """Hands each event to `run`, in a thread, when it is due and its function has concurrency left.
+
+    `run` answers whether the attempt succeeded. The cloud's clock decides what is due. `tell` gets
+    a line for each event that is dropped; `dropped` counts these by function name, as CloudWatch's
+    AsyncEventsDropped does.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Callable[[QueuedEvent], bool],
+        tell: Callable[[str], None],
+        retry_delays: tuple[float, ...],
+        concurrency: int,
+    ) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._run = run
+        self._tell = tell
+        self._retry_delays = retry_delays
+        self._concurrency = concurrency
+        self._changed = threading.Condition()
+        self._waiting: list[QueuedEvent] = []
+        self._in_hand = 0
+        self._running: Counter[str] = Counter()
+        self._attempts: set[threading.Thread] = set()
+        self._closing = False
+        self._dispatcher = threading.Thread(target=self._dispatch)
+
+    def start(self) -> None:
+        """Begin to run events."""
+        self._dispatcher.start()
+
+    def put(self, function_arn: str, payload: Any) -> None:
+        """Take an event and return at once."""
+        now = clock.now()
+        event = QueuedEvent(function_arn=function_arn, payload=payload, accepted=now, due=now)
+        with self._changed:
+            if not self._closing:
+                self._waiting.append(event)
+                self._changed.notify_all()
+
+    @contextmanager
+    def concurrency_for(self, function_arn: str) -> Iterator[None]:
+        """Count a run that did not queue. Raises Throttled if no concurrency is left for it."""
+        with self._changed:
+            if not self._has_concurrency(function_arn):
+                raise Throttled
+            self._running[function_arn] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running[function_arn] -= 1
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Look again at what waits: the clock was moved, or a function's concurrency changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_until_quiet(self, timeout: float) -> None:
+        """Return when each event has succeeded or been dropped. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._unfinished, timeout):
+                number = self._unfinished
+                raise TimeoutError(f"{number} event(s) are not finished after {timeout} s")
+
+    def wait_until_stalled(self, timeout: float) -> None:
+        """Return when nothing runs or can run before the clock or a concurrency is changed.
+
+        Raises TimeoutError.
+        """
+        with self._changed:
+            if not self._changed.wait_for(self._is_stalled, timeout):
+                raise TimeoutError(f"Events are still being processed after {timeout} s")
+
+    def close(self) -> None:
+        """Forget what waits; no attempt begins from now on."""
+        with self._changed:
+            self._closing = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Return when every attempt has ended; `close` comes first."""
+        self._dispatcher.join()
+        with self._changed:
+            attempts = set(self._attempts)
+        for attempt in attempts:
+            attempt.join()
+
+    @property
+    def _unfinished(self) -> int:
+        return len(self._waiting) + self._in_hand
+
+    def _is_stalled(self) -> bool:
+        return not self._in_hand and all(self._turn(e) is _Turn.WAIT for e in self._waiting)
+
+    def _dispatch(self) -> None:
+        while taken := self._take():
+            event, turn = taken
+            if turn is _Turn.RUN:
+                attempt = threading.Thread(target=self._attempt, args=(event,))
+                with self._changed:
+                    self._attempts.add(attempt)
+                attempt.start()
+            else:
+                self._drop(event, f"after {clock.now() - event.accepted} in the queue")
+                with self._changed:
+                    self._in_hand -= 1
+                    self._changed.notify_all()
+
+    def _take(self) -> tuple[QueuedEvent, _Turn] | None:
+        """The next event and what to do with it, when there is something to do; None at the end."""
+        with self._changed:
+            while not self._closing:
+                for event in self._waiting:
+                    turn = self._turn(event)
+                    if turn is not _Turn.WAIT:
+                        self._waiting.remove(event)
+                        self._in_hand += 1
+                        if turn is _Turn.RUN:
+                            self._running[event.function_arn] += 1
+                        return event, turn
+                self._changed.wait(self._seconds_until_next_turn())
+            return None
+
+    def _attempt(self, event: QueuedEvent) -> None:
+        retry = None
+        try:
+            if not self._run(event):
+                retry = self._retry_or_drop(event)
+        except UnknownFunctionException as error:
+            self._tell(f"event dropped: {error.message}")
+        finally:
+            with self._changed:
+                self._attempts.remove(threading.current_thread())
+                self._running[event.function_arn] -= 1
+                self._in_hand -= 1
+                if retry and not self._closing:
+                    self._waiting.append(retry)
+                self._changed.notify_all()
+
+    def _retry_or_drop(self, event: QueuedEvent) -> QueuedEvent | None:
+        retries = _invoke_config(event).get("MaximumRetryAttempts", len(self._retry_delays))
+        delays = self._retry_delays[:retries]
+        if event.attempt > len(delays):
+            self._drop(event, f"after {event.attempt} attempts")
+            return None
+        delay = timedelta(seconds=delays[event.attempt - 1])
+        return replace(event, attempt=event.attempt + 1, due=clock.now() + delay)
+
+    def _drop(self, event: QueuedEvent, when: str) -> None:
+        name = event.function_arn.rpartition(":")[2]
+        with self._changed:
+            self.dropped[name] += 1
+        self._tell(f"{name}: event dropped {when}")
+
+    def _turn(self, event: QueuedEvent) -> _Turn:
+        now, expires = clock.now(), _expires(event)
+        # A clock that was moved past both moments has passed the first of them first.
+        if event.due <= now and event.due < expires and self._has_concurrency(event.function_arn):
+            return _Turn.RUN
+        return _Turn.DROP if now >= expires else _Turn.WAIT
+
+    def _has_concurrency(self, function_arn: str) -> bool:
+        # AWS refuses reservations that leave too little for the other functions; moto accepts them,
+        # so what is reserved comes on top here.
+        reserved = reserved_concurrency()
+        if function_arn in reserved:
+            return self._running[function_arn] < reserved[function_arn]
+        unreserved = sum(n for arn, n in self._running.items() if arn not in reserved)
+        return unreserved < self._concurrency
+
+    def _seconds_until_next_turn(self) -> float | None:
+        now = clock.now()
+        moments = [e.due if e.due > now else _expires(e) for e in self._waiting]
+        return clock.seconds_until(min(moments)) if moments else None
+
+
+def _expires(event: QueuedEvent) -> datetime:
+    age = _invoke_config(event).get("MaximumEventAgeInSeconds", LONGEST_AGE)
+    return event.accepted + timedelta(seconds=age)
+
+
+def _invoke_config(event: QueuedEvent) -> dict[str, Any]:
+    try:
+        configs = find_function(event.function_arn).event_invoke_config
+    except UnknownFunctionException:
+        # Running the event will say so.
+        return {}
+    return dict(configs[0].config) if configs else {}

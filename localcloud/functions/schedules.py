@@ -1,0 +1,171 @@
+"""EventBridge's schedules: rules that invoke functions at a rate, on the cloud's clock."""
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from moto.awslambda.exceptions import UnknownFunctionException
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.events.exceptions import ValidationException
+from moto.events.models import EventsBackend, Rule, events_backends
+
+from localcloud.clock import clock
+from localcloud.functions.lambda_functions import REGION, find_function
+from localcloud.iam.evaluation import listed
+from localcloud.iam.operators import OPERATORS, like
+from localcloud.s3.events import Deliver
+
+_RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
+_SERVICE = "events.amazonaws.com"
+
+
+class Schedules:
+    """Delivers the events of moto's scheduled rules when they are due.
+
+    A rule is due for the first time one period after it was put, or got another schedule. `tell`
+    gets a line for each event that a function's policy keeps out.
+    """
+
+    def __init__(self, *, deliver: Deliver, tell: Callable[[str], None]) -> None:
+        self._deliver = deliver
+        self._tell = tell
+        self._changed = threading.Condition()
+        self._due: dict[str, datetime] = {}
+        self._closing = False
+
+    def run_due(self) -> None:
+        """Deliver, in their order, all events that have become due; return when that is done."""
+        with self._changed:
+            now = clock.now()
+            moments = sorted(
+                (
+                    (moment, rule)
+                    for rule in _scheduled_rules()
+                    for moment in self._take_due_moments(rule, now=now)
+                ),
+                key=lambda due: due[0],
+            )
+            for moment, rule in moments:
+                self._run(rule, moment)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run what is due by itself, also when the clock is moved, until the block ends."""
+        put_rule = EventsBackend.put_rule
+
+        def put_and_start(backend: EventsBackend, name: str, **arguments: Any) -> Rule:
+            schedule = arguments.get("scheduled_expression")
+            if schedule is None:
+                return put_rule(backend, name, **arguments)
+            first = clock.now() + _period(schedule)
+            with self._changed:
+                before = {rule.name: rule.scheduled_expression for rule in _scheduled_rules()}
+                rule = put_rule(backend, name, **arguments)
+                if before.get(name) != schedule:
+                    self._due[name] = first
+                self._changed.notify_all()
+            return rule
+
+        thread = threading.Thread(target=self._run_until_closing)
+        with (
+            mock.patch.object(EventsBackend, "put_rule", put_and_start),
+            clock.telling(self._wake),
+        ):
+            thread.start()
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._closing = True
+                    self._changed.notify_all()
+                thread.join()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run_until_closing(self) -> None:
+        with self._changed:
+            while not self._closing:
+                self.run_due()
+                moments = [self._due[rule.name] for rule in _scheduled_rules()]
+                self._changed.wait(clock.seconds_until(min(moments)) if moments else None)
+
+    def _take_due_moments(self, rule: Rule, *, now: datetime) -> list[datetime]:
+        moment, period = self._due[rule.name], _period(rule.scheduled_expression or "")
+        moments = []
+        while moment <= now:
+            moments.append(moment)
+            moment += period
+        # At most a period away, also after the clock was moved back.
+        self._due[rule.name] = min(moment, now + period)
+        return moments if rule.state == "ENABLED" else []
+
+    def _run(self, rule: Rule, moment: datetime) -> None:
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": rule.account_id,
+            "time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            "region": rule.region_name,
+            "resources": [rule.arn],
+            "detail": {},
+        }
+        for target in rule.targets:
+            problem = _why_not(rule, target["Arn"])
+            if problem:
+                self._tell(f"{rule.name}: event not delivered: {problem}")
+            else:
+                self._deliver(target["Arn"], event)
+
+
+def _scheduled_rules() -> list[Rule]:
+    rules = events_backends[DEFAULT_ACCOUNT_ID][REGION].event_buses["default"].rules
+    return [rule for rule in list(rules.values()) if rule.scheduled_expression]
+
+
+def _period(schedule: str) -> timedelta:
+    rate = _RATE.fullmatch(schedule)
+    if rate is None:
+        raise ValidationException(
+            f"The local cloud runs schedules such as rate(15 minutes) only: {schedule}"
+        )
+    return timedelta(**{f"{rate[2]}s": int(rate[1])})
+
+
+def _why_not(rule: Rule, function_arn: str) -> str | None:
+    try:
+        policy = find_function(function_arn).policy
+    except UnknownFunctionException as error:
+        return str(error.message)
+    if any(_lets_in(statement, rule, function_arn) for statement in policy.statements):
+        return None
+    return f"{function_arn} does not let {_SERVICE} invoke it for {rule.arn}"
+
+
+def _lets_in(statement: dict[str, Any], rule: Rule, function_arn: str) -> bool:
+    context = {"aws:sourcearn": rule.arn, "aws:sourceaccount": rule.account_id}
+
+    def holds(operator: str, key: str, values: Any) -> bool:
+        matches, negated = OPERATORS[operator]
+        value = context.get(key.lower(), "")
+        return any(matches(pattern, value) for pattern in listed(values)) != negated
+
+    return (
+        statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": _SERVICE}
+        and any(like(a, "lambda:InvokeFunction") for a in listed(statement["Action"]))
+        and statement["Resource"] == function_arn
+        and all(
+            holds(operator, key, values)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, values in keys.items()
+        )
+    )

@@ -1,0 +1,131 @@
+"""Whose access key it is, and which policies are its owner's: users and roles in moto."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+
+from localcloud.iam import evaluation
+from localcloud.iam.operators import UnsupportedPolicy
+
+_ADMINISTRATOR = "arn:aws:iam::123456789012:user/administrator"
+
+_EVERYTHING: evaluation.Policy = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What a client signs its requests with."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who signed a request: `arn` names the session, `principal` what policies name."""
+
+    arn: str
+    principal: str
+    principal_id: str
+    credentials: Credentials
+    policies: list[evaluation.Policy]
+    is_administrator: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role: whom it trusts, and what it may do."""
+
+    arn: str
+    trust: evaluation.Policy
+    policies: list[evaluation.Policy]
+
+
+def find_role(arn: str) -> Role | None:
+    """The role of that ARN; None if there is none.
+
+    Raises `UnsupportedPolicy` for one with a permissions boundary.
+    """
+    if not re.match(r"arn:aws:iam::\d{12}:role/", arn):
+        return None
+    for role in list(iam_backends[arn.split(":")[4]]["aws"].roles.values()):
+        if role.arn == arn:
+            if role.permissions_boundary:
+                raise UnsupportedPolicy(f"{arn} has a permissions boundary")
+            trust = json.loads(role.assume_role_policy_document)
+            return Role(arn=arn, trust=trust, policies=_policies(role))
+    return None
+
+
+def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
+    """Whose access key `key` is; None if it is nobody's, inactive, or of a session that ended.
+
+    Raises `UnsupportedPolicy` for a session that is allowed less than its role.
+    """
+    if key == administrator.access_key_id:
+        return Caller(
+            arn=_ADMINISTRATOR,
+            principal=_ADMINISTRATOR,
+            principal_id="AWS:AIDALOCALADMINISTRATOR",
+            credentials=administrator,
+            policies=[_EVERYTHING],
+            is_administrator=True,
+        )
+    return _user(key) or _assumed_role(key)
+
+
+def _user(key: str) -> Caller | None:
+    for account in list(iam_backends):
+        backend = iam_backends[account]["aws"]
+        for user in list(backend.users.values()):
+            for access_key in user.access_keys:
+                if access_key.access_key_id == key and access_key.status == "Active":
+                    groups = [g for g in list(backend.groups.values()) if user in g.users]
+                    return Caller(
+                        arn=user.arn,
+                        principal=user.arn,
+                        principal_id=f"AWS:AIDA{user.id.upper()}:{user.name}",
+                        credentials=Credentials(
+                            access_key_id=key, secret_access_key=access_key.secret_access_key
+                        ),
+                        policies=[policy for who in [user, *groups] for policy in _policies(who)],
+                    )
+    return None
+
+
+def _assumed_role(key: str) -> Caller | None:
+    for account in list(sts_backends):
+        for session in list(sts_backends[account]["aws"].assumed_roles):
+            if session.access_key_id == key and session.expiration > utcnow():
+                if session.policy:
+                    raise UnsupportedPolicy(f"{session.arn} has a session policy")
+                role = find_role(session.role_arn)
+                return Caller(
+                    arn=session.arn,
+                    principal=session.role_arn,
+                    principal_id=f"AWS:{session.user_id}",
+                    credentials=Credentials(
+                        access_key_id=key,
+                        secret_access_key=session.secret_access_key,
+                        session_token=session.session_token,
+                    ),
+                    policies=role.policies if role else [],
+                )
+    return None
+
+
+def _policies(holder: Any) -> list[evaluation.Policy]:
+    attached = [
+        next(version.document for version in policy.versions if version.is_default)
+        for policy in list(holder.managed_policies.values())
+    ]
+    return [json.loads(document) for document in [*holder.policies.values(), *attached]]

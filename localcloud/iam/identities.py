@@ -1,0 +1,90 @@
+"""moto's IAM and STS, corrected: the administrator, simulation, and the room for policies."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult
+from moto.iam.exceptions import InvalidInput, LimitExceededException, NotFoundException
+from moto.iam.models import IAMBackend
+from moto.iam.responses import IamResponse
+from moto.sts.models import STSBackend
+
+from admin.desired.permissions import LARGEST_OF_A_USER
+from localcloud.iam import evaluation
+from localcloud.iam.callers import Credentials, find_caller, find_role
+from localcloud.iam.operators import UnsupportedPolicy
+
+_DECISIONS = {
+    evaluation.Effect.ALLOW: "allowed",
+    evaluation.Effect.EXPLICIT_DENY: "explicitDeny",
+    evaluation.Effect.IMPLICIT_DENY: "implicitDeny",
+}
+
+
+@contextmanager
+def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
+    """Let IAM simulate and count, and STS know the administrator, for as long as the block runs."""
+    put_user_policy = IAMBackend.put_user_policy
+
+    def put_if_there_is_room(self: IAMBackend, user: str, name: str, policy: str) -> None:
+        together = {**self.get_user(user).policies, name: policy}
+        size = sum(len("".join(text.split())) for text in together.values())
+        if size > LARGEST_OF_A_USER:
+            raise LimitExceededException(
+                f"Maximum policy size of {LARGEST_OF_A_USER} bytes exceeded for user {user}"
+            )
+        put_user_policy(self, user, name, policy)
+
+    original = STSBackend.get_caller_identity
+
+    def get_caller_identity(self: STSBackend, key: str, region: str) -> tuple[str, str, str]:
+        caller = find_caller(key, administrator=administrator)
+        if caller is None or not caller.is_administrator:
+            return original(self, key, region)
+        return caller.principal_id.removeprefix("AWS:"), caller.arn, caller.arn.split(":")[4]
+
+    with (
+        patch.object(STSBackend, "get_caller_identity", get_caller_identity),
+        patch.object(IAMBackend, "put_user_policy", put_if_there_is_room),
+        patch.object(IamResponse, "simulate_principal_policy", _simulate, create=True),
+    ):
+        yield
+
+
+def _simulate(self: IamResponse) -> ActionResult:
+    """SimulatePrincipalPolicy of a role: what its own policies and those in the request allow."""
+    if self._get_param("ResourcePolicy"):
+        raise InvalidInput("Simulation of resource-based policies isn't supported for IAM roles.")
+    role = find_role(self._get_param("PolicySourceArn"))
+    if role is None:
+        raise NotFoundException("There is no such role; the local cloud simulates only roles")
+    given = [json.loads(policy) for policy in self._get_param("PolicyInputList", [])]
+    context = {
+        entry["ContextKeyName"]: entry["ContextKeyValues"][0]
+        for entry in self._get_param("ContextEntries", [])
+    }
+
+    def decide(action: str, resource: str) -> str:
+        request = evaluation.Request(
+            principal=role.arn, action=action, resource=resource, context=context
+        )
+        try:
+            return _DECISIONS[evaluation.evaluate(request, identity=[*role.policies, *given])]
+        except UnsupportedPolicy as error:
+            raise InvalidInput(str(error)) from None
+
+    results: list[dict[str, Any]] = [
+        {
+            "EvalActionName": action,
+            "EvalResourceName": resource,
+            "EvalDecision": decide(action, resource),
+            "MatchedStatements": [],
+            "MissingContextValues": [],
+        }
+        for action in self._get_param("ActionNames")
+        for resource in self._get_param("ResourceArns", ["*"])
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})

@@ -1,0 +1,208 @@
+"""What S3 wants to see allowed before it does what a request asks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import unquote
+
+from localcloud.iam.http_requests import denied
+from localcloud.iam.s3_calls import S3Call, copy_source, unknown_call, xml_body
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Check:
+    """One right that a request needs."""
+
+    action: str
+    bucket: str
+    key: str = ""
+    version: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def resource(self) -> str:
+        if not self.bucket:
+            return "*"
+        return f"arn:aws:s3:::{self.bucket}" + (f"/{self.key}" if self.key else "")
+
+
+def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) -> list[S3Check]:
+    """The rights that S3 wants to see before it does what `call` says, all of them.
+
+    Raises Refused for a request that is not known here.
+    """
+    operation = (call.method, call.subresource)
+    if call.key and operation in _WRITES:
+        return _write_checks(call, now=now, source_is_tagged=source_is_tagged)
+    if call.key and operation in _OBJECT_ACTIONS:
+        return _object_checks(call, _OBJECT_ACTIONS[operation], now=now)
+    if call.bucket and not call.key and operation == ("POST", "delete"):
+        return _bulk_delete_checks(call)
+    if call.bucket and not call.key and operation in _BUCKET_ACTIONS:
+        asked = {"s3:prefix": call.query["prefix"]} if "prefix" in call.query else {}
+        action = _BUCKET_ACTIONS[operation]
+        return [S3Check(action=f"s3:{action}", bucket=call.bucket, context=asked)]
+    if not call.bucket and operation == ("GET", ""):
+        return [S3Check(action="s3:ListAllMyBuckets", bucket="")]
+    raise unknown_call(call)
+
+
+def _write_checks(call: S3Call, *, now: datetime, source_is_tagged: bool) -> list[S3Check]:
+    def check(action: str, context: Mapping[str, str] | None = None) -> S3Check:
+        return S3Check(action=action, bucket=call.bucket, key=call.key, context=context or {})
+
+    headers = call.headers
+    lock = _lock(
+        headers.get("x-amz-object-lock-mode"),
+        headers.get("x-amz-object-lock-retain-until-date"),
+        now=now,
+    )
+    creates = (call.method, "uploadId" in call.query) in (("PUT", False), ("POST", True))
+    context = {f"s3:{name}": headers[name] for name in _WRITE_KEYS if name in headers}
+    context |= {"s3:ObjectCreationOperation": str(creates).lower(), **lock}
+
+    source = copy_source(call)
+    if source is not None:
+        context["s3:x-amz-copy-source"] = unquote(headers["x-amz-copy-source"]).lstrip("/")
+    checks = [check("s3:PutObject", context)]
+    if source is not None:
+        bucket, key, version = source
+        v = "Version" if version else ""
+        reads = [f"s3:GetObject{v}"]
+        copies_tags = headers.get("x-amz-tagging-directive", "COPY") == "COPY"
+        if source_is_tagged and copies_tags and "uploadId" not in call.query:
+            reads.append(f"s3:GetObject{v}Tagging")
+            checks.append(check("s3:PutObjectTagging"))
+        checks += [S3Check(action=a, bucket=bucket, key=key, version=version) for a in reads]
+    if "x-amz-tagging" in headers:
+        checks.append(check("s3:PutObjectTagging"))
+    if lock:
+        checks.append(check("s3:PutObjectRetention", lock))
+    if "x-amz-object-lock-legal-hold" in headers:
+        checks.append(check("s3:PutObjectLegalHold"))
+    if any(name == "x-amz-acl" or name.startswith("x-amz-grant-") for name in headers):
+        checks.append(check("s3:PutObjectAcl"))
+    return checks
+
+
+def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check]:
+    version = call.query.get("versionId")
+    context: dict[str, str] = {}
+    wanted = [f"s3:{a}" for a in actions.format(v="Version" if version else "").split()]
+    if call.method == "DELETE" and "if-match" in call.headers:
+        context["s3:if-match"] = call.headers["if-match"]
+        wanted.append("s3:GetObjectVersion" if version else "s3:GetObject")
+    if wanted == ["s3:PutObjectRetention"]:
+        retention = xml_body(call)
+        context |= _lock(
+            retention.findtext("{*}Mode"), retention.findtext("{*}RetainUntilDate"), now=now
+        )
+    if "x-amz-bypass-governance-retention" in call.headers:
+        wanted.append("s3:BypassGovernanceRetention")
+    return [
+        S3Check(action=a, bucket=call.bucket, key=call.key, version=version, context=context)
+        for a in wanted
+    ]
+
+
+def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
+    """One key that may not be deleted refuses them all; S3 would delete the others."""
+    bypass = "x-amz-bypass-governance-retention" in call.headers
+    checks = []
+    for item in xml_body(call).iterfind("{*}Object"):
+        key, version = item.findtext("{*}Key"), item.findtext("{*}VersionId")
+        if not key:
+            raise unknown_call(call)
+        wanted = ["s3:DeleteObjectVersion" if version else "s3:DeleteObject"]
+        wanted += ["s3:BypassGovernanceRetention"] if bypass else []
+        checks += [S3Check(action=a, bucket=call.bucket, key=key, version=version) for a in wanted]
+    if not checks:
+        raise unknown_call(call)
+    return checks
+
+
+def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, str]:
+    context = {} if mode is None else {"s3:object-lock-mode": mode}
+    if until is not None:
+        try:
+            left = datetime.fromisoformat(until) - now
+        except (ValueError, TypeError):
+            raise denied(f"Not a time with its zone: {until}") from None
+        # A day begun counts as a day: not said anywhere, but the stricter reading of a maximum.
+        days = math.ceil(left / timedelta(days=1))
+        context["s3:object-lock-remaining-retention-days"] = str(days)
+    return context
+
+
+_WRITE_KEYS = (
+    "if-match",
+    "if-none-match",
+    "x-amz-metadata-directive",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-storage-class",
+)
+
+_WRITES = {("PUT", ""), ("PUT", "partNumber&uploadId"), ("POST", "uploads"), ("POST", "uploadId")}
+
+# {v} becomes Version where the request names a version.
+_OBJECT_ACTIONS = {
+    ("GET", ""): "GetObject{v}",
+    ("GET", "partNumber"): "GetObject{v}",
+    ("HEAD", ""): "GetObject{v}",
+    ("HEAD", "partNumber"): "GetObject{v}",
+    ("GET", "acl"): "GetObject{v}Acl",
+    ("GET", "attributes"): "GetObject{v} GetObject{v}Attributes",
+    ("GET", "legal-hold"): "GetObjectLegalHold",
+    ("GET", "retention"): "GetObjectRetention",
+    ("GET", "tagging"): "GetObject{v}Tagging",
+    ("GET", "uploadId"): "ListMultipartUploadParts",
+    ("PUT", "acl"): "PutObject{v}Acl",
+    ("PUT", "legal-hold"): "PutObjectLegalHold",
+    ("PUT", "retention"): "PutObjectRetention",
+    ("PUT", "tagging"): "PutObject{v}Tagging",
+    ("POST", "restore"): "RestoreObject",
+    ("DELETE", ""): "DeleteObject{v}",
+    ("DELETE", "tagging"): "DeleteObject{v}Tagging",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+}
+
+_BUCKET_ACTIONS = {
+    ("HEAD", ""): "ListBucket",
+    ("GET", ""): "ListBucket",
+    ("GET", "versions"): "ListBucketVersions",
+    ("GET", "uploads"): "ListBucketMultipartUploads",
+    ("PUT", ""): "CreateBucket",
+    ("DELETE", ""): "DeleteBucket",
+    ("GET", "acl"): "GetBucketAcl",
+    ("PUT", "acl"): "PutBucketAcl",
+    ("GET", "encryption"): "GetEncryptionConfiguration",
+    ("PUT", "encryption"): "PutEncryptionConfiguration",
+    ("DELETE", "encryption"): "PutEncryptionConfiguration",
+    ("GET", "lifecycle"): "GetLifecycleConfiguration",
+    ("PUT", "lifecycle"): "PutLifecycleConfiguration",
+    ("DELETE", "lifecycle"): "PutLifecycleConfiguration",
+    ("GET", "location"): "GetBucketLocation",
+    ("GET", "logging"): "GetBucketLogging",
+    ("GET", "notification"): "GetBucketNotification",
+    ("PUT", "notification"): "PutBucketNotification",
+    ("GET", "object-lock"): "GetBucketObjectLockConfiguration",
+    ("PUT", "object-lock"): "PutBucketObjectLockConfiguration",
+    ("GET", "ownershipControls"): "GetBucketOwnershipControls",
+    ("PUT", "ownershipControls"): "PutBucketOwnershipControls",
+    ("DELETE", "ownershipControls"): "PutBucketOwnershipControls",
+    ("GET", "policy"): "GetBucketPolicy",
+    ("PUT", "policy"): "PutBucketPolicy",
+    ("DELETE", "policy"): "DeleteBucketPolicy",
+    ("GET", "publicAccessBlock"): "GetBucketPublicAccessBlock",
+    ("PUT", "publicAccessBlock"): "PutBucketPublicAccessBlock",
+    ("DELETE", "publicAccessBlock"): "PutBucketPublicAccessBlock",
+    ("GET", "replication"): "GetReplicationConfiguration",
+    ("GET", "tagging"): "GetBucketTagging",
+    ("PUT", "tagging"): "PutBucketTagging",
+    ("DELETE", "tagging"): "PutBucketTagging",
+    ("GET", "versioning"): "GetBucketVersioning",
+    ("PUT", "versioning"): "PutBucketVersioning",
+}

@@ -1,0 +1,109 @@
+"""A request to S3, read: what it does to which bucket and key."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+from localcloud.iam.http_requests import HttpRequest, Refused, denied
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Call:
+    """One S3 request, its names decoded; `key` or both names are empty where it names none."""
+
+    method: str
+    bucket: str = ""
+    key: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def subresource(self) -> str:
+        """What the query asks for, beside how: `partNumber&uploadId`; mostly nothing."""
+        return "&".join(sorted(self.query.keys() - _MODIFIERS))
+
+    @property
+    def operation(self) -> str:
+        """S3's name of the operation, where it is one that moves objects; else nothing."""
+        copies = "Copy" if "x-amz-copy-source" in self.headers else ""
+        match self.method, bool(self.key), self.subresource:
+            case "PUT", True, "":
+                return "CopyObject" if copies else "PutObject"
+            case "PUT", True, "partNumber&uploadId":
+                return f"UploadPart{copies}"
+            case operation:
+                return _OPERATIONS.get(operation, "")
+
+
+def read_s3_call(request: HttpRequest) -> S3Call:
+    """Raises Refused for what is not plainly path-style: moto might read another bucket from it."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    path = re.fullmatch(r"/(?:([\w.-]+)(?:/(.*))?)?", request.raw_path, re.ASCII | re.DOTALL)
+    if path is None or not (host == "localhost" or _is_ip(host)):
+        raise denied("Only path-style requests are understood")
+    return S3Call(
+        method=request.method,
+        bucket=path[1] or "",
+        key=unquote(path[2] or ""),
+        query=request.query,
+        headers=request.headers,
+        body=request.body,
+    )
+
+
+def copy_source(call: S3Call) -> tuple[str, str, str | None] | None:
+    """Bucket, key and version id of what a CopyObject or UploadPartCopy reads."""
+    if call.method != "PUT" or "x-amz-copy-source" not in call.headers:
+        return None
+    source = urlsplit(call.headers["x-amz-copy-source"])
+    bucket, _, key = unquote(source.path).lstrip("/").partition("/")
+    if not bucket or not key:
+        raise unknown_call(call)
+    return bucket, key, dict(reversed(parse_qsl(source.query))).get("versionId")
+
+
+def xml_body(call: S3Call) -> ET.Element:
+    try:
+        return ET.fromstring(call.body)
+    except ET.ParseError:
+        raise unknown_call(call) from None
+
+
+def unknown_call(call: S3Call) -> Refused:
+    return denied(f"The local cloud does not know this request: {call.method} ?{[*call.query]}")
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+# Query parameters that say how, not what. Every other one names an operation.
+_MODIFIERS = frozenset(
+    """
+    versionId x-id prefix delimiter marker max-keys encoding-type list-type continuation-token
+    start-after fetch-owner key-marker version-id-marker upload-id-marker max-uploads
+    part-number-marker max-parts max-buckets bucket-region response-cache-control
+    response-content-disposition response-content-encoding response-content-language
+    response-content-type response-expires
+    """.split()  # noqa: SIM905 - a column of 24 lines would say no more
+)
+
+# Method, whether it names a key, and what the query asks for.
+_OPERATIONS = {
+    ("HEAD", True, ""): "HeadObject",
+    ("GET", True, ""): "GetObject",
+    ("DELETE", True, ""): "DeleteObject",
+    ("POST", True, "uploads"): "CreateMultipartUpload",
+    ("GET", True, "uploadId"): "ListParts",
+    ("POST", True, "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", True, "uploadId"): "AbortMultipartUpload",
+    ("GET", False, "uploads"): "ListMultipartUploads",
+}

@@ -1,0 +1,133 @@
+"""The bytes of objects: never copied, as an object in parts or a copy shares those of others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from moto.s3.models import FakeKey
+from moto.settings import get_s3_default_key_buffer_size
+
+from localcloud.s3.checksums import digest_of_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CHUNK_BYTES = 1024 * 1024
+"""So much is read at once: few enough to stay in a processor's cache, and to let others work."""
+
+
+class Blob:
+    """Bytes as they came: in memory or, if there are many, in a file without a name."""
+
+    def __init__(self, body: bytes) -> None:
+        self.size = len(body)
+        self.digests: dict[str, bytes] = {}
+        self._in_memory = body
+        self._file = None
+        if self.size > get_s3_default_key_buffer_size():
+            self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the blob
+            self._in_memory = b""
+            rest = memoryview(body)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, start: int, stop: int) -> bytes:
+        if self._file is None:
+            return self._in_memory[start:stop]
+        # Unlike seek and read, this is right in several threads at once.
+        return os.pread(self._file.fileno(), stop - start, start)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of the bytes of a blob."""
+
+    blob: Blob
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of an object, in pieces of blobs."""
+
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def of(cls, body: bytes) -> Content:
+        return cls((Piece(Blob(body), 0, len(body)),))
+
+    @classmethod
+    def joined(cls, contents: Iterable[Content]) -> Content:
+        """All of them in a row; pieces of one blob that meet become one piece again."""
+        pieces: list[Piece] = []
+        for piece in (piece for content in contents for piece in content.pieces):
+            last = pieces[-1] if pieces else None
+            if last and last.blob is piece.blob and last.stop == piece.start:
+                pieces[-1] = Piece(piece.blob, last.start, piece.stop)
+            else:
+                pieces.append(piece)
+        return cls(tuple(pieces))
+
+    @property
+    def size(self) -> int:
+        return sum(piece.stop - piece.start for piece in self.pieces)
+
+    def cut(self, first: int, last: int) -> Content:
+        """The bytes from `first` to `last`, both included."""
+        pieces, offset = [], 0
+        for piece in self.pieces:
+            start = max(piece.start, piece.start + first - offset)
+            stop = min(piece.stop, piece.start + last + 1 - offset)
+            if start < stop:
+                pieces.append(Piece(piece.blob, start, stop))
+            offset += piece.stop - piece.start
+        return Content(tuple(pieces))
+
+    def chunks(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            for start in range(piece.start, piece.stop, CHUNK_BYTES):
+                yield piece.blob.read(start, min(start + CHUNK_BYTES, piece.stop))
+
+    def read(self) -> bytes:
+        return b"".join(self.chunks())
+
+    def md5(self) -> str:
+        """As ETags show it."""
+        digested = hashlib.md5(usedforsecurity=False)
+        for chunk in self.chunks():
+            digested.update(chunk)
+        return digested.hexdigest()
+
+    def digest(self, algorithm: str) -> bytes:
+        """The checksum, computed once for a blob that is an object's whole content."""
+        whole = self.pieces[0] if len(self.pieces) == 1 else None
+        if whole is None or (whole.start, whole.stop) != (0, whole.blob.size):
+            return digest_of_chunks(self.chunks(), algorithm)
+        if algorithm not in whole.blob.digests:
+            whole.blob.digests[algorithm] = digest_of_chunks(self.chunks(), algorithm)
+        return whole.blob.digests[algorithm]
+
+
+class StoredKey(FakeKey):
+    """An object or a part of an upload, whose bytes may be another's too."""
+
+    content: Content
+
+    @property
+    def value(self) -> bytes:
+        return self.content.read()
+
+    @value.setter
+    def value(self, content: Content) -> None:
+        self._value_buffer.close()  # moto's place for them
+        self.content = content
+        self.contentsize = content.size

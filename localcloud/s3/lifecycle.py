@@ -1,0 +1,150 @@
+"""S3's lifecycle rules: what they remove at midnight UTC."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend, s3_backends
+
+from localcloud.clock import clock, utcnow
+from localcloud.s3 import versions
+from localcloud.s3.backend import key_lock
+from localcloud.s3.events import after_the_request
+from localcloud.s3.multipart import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moto.s3.models import FakeBucket, LifecycleRule
+
+POLL_SECONDS = 1.0
+
+
+def run_lifecycle() -> None:
+    """Remove all that is due by now, in every bucket.
+
+    S3 does this at midnight UTC. Whoever moves the clock by hand calls it at each midnight, as
+    `pass_nights` does: what one night's run does is what the next ones count their days from.
+    """
+    for name, (partition, account) in list(s3_backends.bucket_accounts.items()):
+        backend = s3_backends[account][partition]
+        bucket = backend.get_bucket(name)
+        for rule in [rule for rule in bucket.rules if rule.status == "Enabled"]:
+            _abort_unfinished(bucket, rule)
+            for key_name in list(bucket.keys):
+                # Events follow when the lock is free, as after a request.
+                with after_the_request(), key_lock(name, key_name):
+                    _expire(backend, bucket, rule, key_name)
+
+
+def pass_nights(until: datetime) -> None:
+    """Stop the clock at `until`, and at each midnight UTC before it, when lifecycle runs."""
+    while (midnight := _midnight(clock.now()) + timedelta(days=1)) <= until:
+        clock.stand_at(midnight)
+        run_lifecycle()
+    clock.stand_at(until)
+
+
+@contextmanager
+def lifecycle_each_night() -> Iterator[None]:
+    """For as long as the block runs, run it whenever the clock has passed midnight UTC."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        day = clock.now().date()
+        while not ended.wait(POLL_SECONDS):
+            if clock.now().date() != day:
+                day = clock.now().date()
+                run_lifecycle()
+
+    thread = threading.Thread(target=watch, name="lifecycle")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:
+    for upload_id, upload in list(bucket.multiparts.items()):
+        if (
+            isinstance(upload, Upload)
+            and upload.key_name.startswith(_prefix(rule))
+            and _is_due(upload.initiated, rule.aimu_days)
+        ):
+            bucket.multiparts.pop(upload_id, None)
+
+
+def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_name: str) -> None:
+    """Noncurrent versions first: with the last of them, a delete marker covers nothing."""
+    versions = bucket.keys.getlist(key_name, [])
+    for version, successor in pairwise(versions):
+        # In the order of emulators, what comes next in the list may have been begun before.
+        superseded = max(version.last_modified, successor.last_modified)
+        if _is_for(backend, rule, version) and _is_due(superseded, rule.nve_noncurrent_days):
+            _remove(backend, bucket, version)
+    versions = bucket.keys.getlist(key_name, [])
+    if not versions or not _is_for(backend, rule, versions[-1]):
+        return
+    newest = versions[-1]
+    is_old = _is_due(newest.last_modified, rule.expiration_days)
+    if isinstance(newest, FakeDeleteMarker):
+        covers_nothing = len(versions) == 1
+        if covers_nothing and (is_old or rule.expired_object_delete_marker == "true"):
+            _remove(backend, bucket, newest)
+    elif is_old:
+        # On a version, locked or not, this lays a delete marker.
+        versions.remove(backend, bucket.name, key_name, events=versions.EXPIRED)
+
+
+def _remove(backend: S3Backend, bucket: FakeBucket, version: FakeKey | FakeDeleteMarker) -> None:
+    if isinstance(version, FakeDeleteMarker) or not version.is_locked(governance_bypass=False):
+        versions.remove(
+            backend, bucket.name, version.name, version.version_id, events=versions.EXPIRED
+        )
+
+
+def _is_due(since: datetime, days: Any) -> bool:
+    """Whether so many days have passed, rounded up to midnight UTC; moto keeps them as text."""
+    if days is None:
+        return False
+    passed = since + timedelta(days=int(days))
+    midnight = _midnight(passed)
+    return utcnow() >= (midnight if midnight == passed else midnight + timedelta(days=1))
+
+
+def _midnight(moment: datetime) -> datetime:
+    """The last one before the moment, or the moment itself."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _is_for(backend: S3Backend, rule: LifecycleRule, version: FakeKey | FakeDeleteMarker) -> bool:
+    if not version.name.startswith(_prefix(rule)):
+        return False
+    wanted = _tags(rule)
+    if not wanted or isinstance(version, FakeDeleteMarker):
+        return not wanted
+    tags = backend.tagger.get_tag_dict_for_resource(version.arn)
+    return wanted.items() <= tags.items()
+
+
+def _prefix(rule: LifecycleRule) -> str:
+    """Of either kind of rule: with a filter, or with a prefix of its own."""
+    if rule.filter is None:
+        return rule.prefix or ""
+    if rule.filter.and_filter is not None:
+        return rule.filter.and_filter.prefix or ""
+    return rule.filter.prefix or ""
+
+
+def _tags(rule: LifecycleRule) -> dict[str, str]:
+    if rule.filter is None:
+        return {}
+    if rule.filter.and_filter is not None:
+        return rule.filter.and_filter.tags
+    return {rule.filter.tag_key: rule.filter.tag_value or ""} if rule.filter.tag_key else {}

@@ -1,0 +1,78 @@
+"""Which parts and bytes the steps of an upload name, and what they are refused for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.s3 import models
+from moto.s3.exceptions import (
+    EntityTooSmall,
+    InvalidPart,
+    InvalidPartOrder,
+    MalformedXML,
+    S3ClientError,
+)
+
+from localcloud.s3.conditions import bad_digest, claimed_checksum
+
+if TYPE_CHECKING:
+    from moto.s3.responses import S3Response
+
+    from localcloud.s3.attributes import Checksum
+    from localcloud.s3.content import StoredKey
+    from localcloud.s3.multipart import Upload
+
+
+def chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
+    numbers = [number for number, _ in chosen]
+    if not chosen:
+        raise MalformedXML
+    if numbers != sorted(set(numbers)):
+        raise InvalidPartOrder
+    parts = []
+    for number, etag in chosen:
+        part = upload.parts.get(number)
+        if part is None or part.etag.strip('"') != etag.strip('"'):
+            raise InvalidPart
+        parts.append(part)
+    smallest = models.S3_UPLOAD_PART_MIN_SIZE  # type: ignore[attr-defined]
+    if any(part.size < smallest for part in parts[:-1]):
+        raise EntityTooSmall
+    return parts
+
+
+def refuse_wrong_checksum(response: S3Response, computed: Checksum) -> None:
+    type_ = response.headers.get("x-amz-checksum-type")
+    if type_ and type_ != computed.type:
+        raise S3ClientError(
+            "InvalidRequest",
+            f"The upload was created using the {computed.type} checksum mode. The complete "
+            "request must use the same checksum mode.",
+        )
+    claimed = claimed_checksum(response)
+    if claimed is None:
+        return
+    if claimed.algorithm != computed.algorithm:
+        raise S3ClientError(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: "
+            f"{computed.algorithm.lower()}, actual checksum Type: {claimed.algorithm.lower()}",
+        )
+    if claimed.value not in (computed.value, computed.value.partition("-")[0]):
+        raise bad_digest(claimed.algorithm)
+
+
+def source_range(header: str, size: int) -> tuple[int, int]:
+    """The first and the last byte that the header asks for."""
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    if not (header.startswith("bytes=") and first.isdigit() and last.isdigit()):
+        raise S3ClientError(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
+            "and last are the zero-based offsets of the first and last bytes to copy",
+        )
+    if not int(first) <= int(last) < size:
+        raise S3ClientError(
+            "InvalidArgument", f"Range specified is not valid for source object of size: {size}"
+        )
+    return int(first), int(last)
