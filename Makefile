@@ -68,9 +68,9 @@ SOAK_MINUTES ?= 10
 
 soak: $(READY) ## every clock change since 1850, 50 races, every interleaving, a flood of a million, months of 100,000 uploads, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or "--month 7" repeats one)
 ifndef ARGS
-	@$(VENV)/python -m pytest -q -s --soak tests/chalicelib/test_naming.py tests/chalicelib/test_races.py tests/chalicelib/test_floods.py tests/chalicelib/test_interleavings.py
+	@$(VENV)/python -m pytest -q -s --soak tests/policy/test_patterns.py tests/proofs/test_races.py tests/proofs/test_floods.py tests/proofs/test_interleavings.py
 endif
-	@$(VENV)/python -m tests.soak --minutes $(SOAK_MINUTES) $(ARGS)
+	@$(VENV)/python -m tests.proofs.soak --minutes $(SOAK_MINUTES) $(ARGS)
 
 requirements: ## pin and hash the requirements anew, with uv (ARGS=--upgrade takes newer versions)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }

@@ -43,9 +43,9 @@ from chalicelib import record
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.settings import Settings
 from localcloud.s3.backend import corrected
-from tests.project import POLICY, copy_project
+from tests.support.project import POLICY, copy_project
 from tests.support.wire import Wire, retries_at_once
-from tests.world import PARTS, SINGLE, World
+from tests.support.world import PARTS, SINGLE, World
 
 # How long an example takes says how busy the machine is, and nothing else.
 hypothesis.settings.register_profile("any machine", deadline=None)

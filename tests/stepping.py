@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.remembered_s3 import Request, Transition
+from tests.proofs.remembered_s3 import Request, Transition
 
 Program = Callable[[Any, Callable[[Any], None]], Any]
 """Called with a client, and with what to call for each run that it starts; returns its outcome."""

@@ -14,7 +14,7 @@ from chalice.test import Client
 import app
 from chalicelib.promotion.copy_plan import MIB
 from localcloud.s3.checksums import digest, encoded
-from tests.world import World
+from tests.support.world import World
 
 PROJECT = Path(app.__file__).parent
 AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)

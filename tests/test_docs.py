@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from admin.cli import cli
 from admin.stage import PROJECT
 from chalicelib.policy.file import _POLICY_SETTINGS, _RULE_SETTINGS
-from tests.project import POLICY_TOML
+from tests.support.project import POLICY_TOML
 
 README = (PROJECT / "README.md").read_text()
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")]

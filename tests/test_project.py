@@ -7,7 +7,7 @@ YOURS = re.compile(
 
 
 def test_only_two_tests_read_the_policy_and_the_stages_that_are_yours() -> None:
-    """The others would fail as soon as you edit them: take those of tests/project.py."""
+    """The others would fail as soon as you edit them: take those of tests/support/project.py."""
     readers = {
         path.name
         for path in Path(__file__).parent.rglob("*.py")

@@ -18,7 +18,7 @@ from admin.stage import read_stage
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
-from tests.project import POLICY, write_stages
+from tests.support.project import POLICY, write_stages
 
 DESCRIPTIONS = create_loader()
 

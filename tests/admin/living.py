@@ -15,7 +15,7 @@ from admin.account import local_account
 from admin.cli import cli
 from admin.stage import Stage
 from localcloud.cloud import Cloud
-from tests.project import stage_named
+from tests.support.project import stage_named
 
 Weaken = Callable[["Live"], Any]
 Table = dict[str, tuple[Weaken, str]]

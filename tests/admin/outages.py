@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 
 from localcloud.alarms import Metric
-from tests.project import STAGE
+from tests.support.project import STAGE
 
 SERVERS = ("web1", "web2", "db1", "db2", "mail1")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -13,7 +13,7 @@ from chalicelib import record
 from chalicelib.policy.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
 from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
-from tests.project import STAGE
+from tests.support.project import STAGE
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {

@@ -13,7 +13,7 @@ from admin.setup.plan import execute, make_plan
 from admin.stage import PROJECT
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
-from tests.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE
 
 STATEMENT = "OnlyTheAuditLocks"
 STORED = {"Bucket": "backups2", "Key": "2026-11-23.tar.gz.gpg"}

@@ -19,7 +19,7 @@ from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Lock, Wishes
 from admin.setup import resources
 from tests.admin.living import HARMLESS, Live, Table, table_of
-from tests.project import POLICY
+from tests.support.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
 SWEEP = "immutable-backups-dev-sweep"

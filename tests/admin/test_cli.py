@@ -15,7 +15,7 @@ from admin.setup.files import write_policies
 from admin.stage import FUNCTIONS, StageError, read_stage, refuse_unfinished
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.rules import Archive
-from tests.project import POLICY, STAGE, stage_named
+from tests.support.project import POLICY, STAGE, stage_named
 
 LONDON = """
 timezone = "Europe/London"

@@ -25,7 +25,7 @@ from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
-from tests.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE
 
 FLEET = replace(POLICY, servers=("web1", "db1"))
 UPLOAD = "backup.tar.gz.gpg"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from admin.deploy import _environment
-from tests.project import copy_project
+from tests.support.project import copy_project
 
 
 @pytest.fixture

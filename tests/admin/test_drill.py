@@ -39,7 +39,7 @@ from admin.setup.plan import execute, make_plan
 from admin.waiting import Patience
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
-from tests.project import POLICY, STAGE, stage_named
+from tests.support.project import POLICY, STAGE, stage_named
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"

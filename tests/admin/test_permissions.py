@@ -20,7 +20,7 @@ from admin.stage import FUNCTIONS, PROJECT, Stage, StageError, read_stage
 from chalicelib.policy.file import parse_policy, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.evaluation import Effect, Request, evaluate
-from tests.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE
 
 PROMOTER, SWEEPER = promoter_policy(POLICY, STAGE), sweeper_policy(POLICY, STAGE)
 FLEET = replace(POLICY, servers=("web1", "db1"))

@@ -22,7 +22,7 @@ from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
-from tests.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 WISHES = Wishes(alert_email="admin@example.org")

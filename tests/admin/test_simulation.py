@@ -7,7 +7,7 @@ import pytest
 from admin.account import AccountError
 from admin.desired.bucket_policies import vault_policy
 from admin.drill.iam_simulation import binding
-from tests.project import STAGE
+from tests.support.project import STAGE
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"
 ACCOUNT = "arn:aws:iam::123456789012:root"

@@ -9,7 +9,7 @@ import pytest
 from admin.desired.requirement import Lock
 from admin.setup.files import stage_files
 from admin.stage import CONFIG, FUNCTIONS, StageError, read_stage
-from tests.project import POLICY
+from tests.support.project import POLICY
 
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}
 POLICIES = {function: {"iam_policy_file": f"policy-prod-{function}.json"} for function in FUNCTIONS}

@@ -22,7 +22,7 @@ from admin.setup.plan import execute, make_plan
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
-from tests.project import POLICY, STAGE, copy_project
+from tests.support.project import POLICY, STAGE, copy_project
 
 # What `desired_settings` and `function_policies` of that version said, for the tests' stage.
 BEFORE = json.loads((Path(__file__).parent / "account_before.json").read_text())

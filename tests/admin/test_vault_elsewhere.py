@@ -26,7 +26,7 @@ from demo.deployment import deploy
 from localcloud.clock import clock
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
-from tests.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE
 
 HOLDER = "210987654321"
 

@@ -14,7 +14,7 @@ from admin.account import Account
 from admin.check.settings import check
 from admin.stage import PROJECT
 from tests.admin.living import Live
-from tests.project import POLICY
+from tests.support.project import POLICY
 
 [WATCHING] = re.findall(
     r'^ *(\{"Version".*?\]\})$',

@@ -37,7 +37,7 @@ from admin.setup.plan import execute, make_plan
 from localcloud.cloud import Cloud, running
 from localcloud.iam.authorization import Credentials
 from localcloud.iam.evaluation import Effect, Request, evaluate
-from tests.project import ENVIRONMENTS, POLICY, STAGE, stage_named
+from tests.support.project import ENVIRONMENTS, POLICY, STAGE, stage_named
 
 FLEET = replace(POLICY, servers=("web1", "db1"))
 OURS, THEIRS = "123456789012", "999999999999"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from admin.setup.exposure import rule_of
-from tests.project import POLICY
+from tests.support.project import POLICY
 
 FLEET = replace(POLICY, servers=("web1", "db1"))
 

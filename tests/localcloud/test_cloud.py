@@ -18,7 +18,7 @@ from localcloud.clock import clock
 from localcloud.cloud import running
 from localcloud.server import PortTaken
 from tests.localcloud.small_functions import FAILS, create
-from tests.project import copy_project
+from tests.support.project import copy_project
 
 
 def test_a_deployment_that_fails_shows_what_chalice_said(cloud, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.awslambda.models import lambda_backends
 
-from tests.project import POLICY
+from tests.support.project import POLICY
 
 UPLOAD = "backup.tar.gz.gpg"
 

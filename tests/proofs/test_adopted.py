@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice, Record, Swept
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
 HOUR, INTERVAL = timedelta(hours=1), timedelta(minutes=15)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from admin.stage import PROJECT
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern, PatternError, Period, load_zone
-from tests.project import POLICY_TOML
+from tests.support.project import POLICY_TOML
 
 ZONES = (resources.files("tzdata") / "zones").read_text(encoding="utf-8").split()
 DAILY, HOURLY = (rule.store_as for rule in parse_policy(POLICY_TOML).rules)

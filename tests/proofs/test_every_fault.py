@@ -8,10 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
-from tests.promise import Uploaded, bucket, check, look
+from tests.proofs.invariants import Uploaded, bucket, check, look
 from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from tests.support.wire import Wire
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.record import Notice, Record
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
 AT_ONCE = 16

@@ -10,7 +10,7 @@ from chalicelib.promotion.copy_plan import Limits
 from chalicelib.record import Notice
 from tests.support.faults import Killed
 from tests.support.wire import Wire
-from tests.world import DAILY, PARTS, World
+from tests.support.world import DAILY, PARTS, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"

@@ -31,11 +31,11 @@ from chalicelib.settings import Settings
 from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN, Sweeper
 from localcloud.clock import clock
 from localcloud.s3.backend import corrected
-from tests.in_turn import parts_in_turn
-from tests.promise import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
+from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
+from tests.proofs.sequential_pool import parts_in_turn
 from tests.support.faults import EVERY_FAULT, Killed, at
 from tests.support.wire import Wire, retries_at_once
-from tests.world import DAILY, HOURLY, PARTS, World
+from tests.support.world import DAILY, HOURLY, PARTS, World
 
 # On this night London's clocks go back: 01:30 comes twice.
 BEGIN = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)

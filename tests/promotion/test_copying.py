@@ -14,7 +14,7 @@ from chalicelib.promotion.copying import copy, is_single
 from chalicelib.record import Notice
 from tests.support.faults import answers
 from tests.support.wire import Wire
-from tests.world import DAILY, HOURLY, PARTS, World
+from tests.support.world import DAILY, HOURLY, PARTS, World
 
 SHA = Checksum(algorithm="SHA256", value="c2hh")
 CRC = Checksum(algorithm="CRC64NVME", value="AAAAAAAAAAA=")

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 
 from localcloud.clock import clock
-from tests.promise import INCOMING, VAULT, Holdings, bucket, look
+from tests.proofs.invariants import INCOMING, VAULT, Holdings, bucket, look
 
 # What differs between two answers that say the same.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}

@@ -12,7 +12,7 @@ from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, seconds_to_end
 from chalicelib.promotion.multipart import OutOfTimeError
 from tests.support.faults import answers, slow_down
 from tests.support.wire import Wire
-from tests.world import DAILY, PARTS, World
+from tests.support.world import DAILY, PARTS, World
 
 BODY = b"five parts of eight bytes, two at a time"
 NOW = datetime.now(UTC)

@@ -15,7 +15,7 @@ import pytest
 
 from localcloud.clock import clock
 from localcloud.cloud import running
-from tests.project import copy_project
+from tests.support.project import copy_project
 
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 

@@ -15,9 +15,9 @@ from chalicelib.watching.sweep import MOST_OF_A_KEY, PAGES_A_TURN
 from localcloud.clock import clock
 from localcloud.s3 import versions
 from localcloud.s3.events import next_moment
-from tests.promise import bucket
+from tests.proofs.invariants import bucket
 from tests.support.wire import Wire
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from localcloud.s3.versions import Order
-from tests.simulation import FAIR, HOUR, MINUTE, Month, month, random_outages
-from tests.world import DAILY
+from tests.proofs.simulation import FAIR, HOUR, MINUTE, Month, month, random_outages
+from tests.support.world import DAILY
 
 pytestmark = pytest.mark.no_cover
 # Six days later London's clocks go back.

@@ -16,7 +16,7 @@ from chalicelib.record import ForeignEventError, Notice
 from localcloud.s3.checksums import digest, encoded
 from tests.support.faults import answers
 from tests.support.wire import Wire
-from tests.world import DAILY, HOURLY, SINGLE, World
+from tests.support.world import DAILY, HOURLY, SINGLE, World
 
 EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from localcloud.clock import clock
-from tests.promise import INCOMING, VAULT, bucket, look
+from tests.proofs.invariants import INCOMING, VAULT, bucket, look
 from tests.support.event_faults import EventFault
 from tests.support.faults import (
     EVERY_FAULT,
@@ -16,7 +16,7 @@ from tests.support.faults import (
     for_a_while,
     slow_down,
 )
-from tests.world import DAILY, HOURLY
+from tests.support.world import DAILY, HOURLY
 
 # What is silent takes as long as its client is patient: the app, two minutes and a half.
 SPEAKING = sorted(EVERY_FAULT.keys() - {"no answer", "a slow answer"})

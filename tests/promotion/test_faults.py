@@ -20,7 +20,7 @@ from tests.support.faults import (
     never_answers,
 )
 from tests.support.wire import Wire
-from tests.world import DAILY, PARTS, World
+from tests.support.world import DAILY, PARTS, World
 
 # botocore sends a request three times, and a copy in parts each of its requests ten times.
 LASTING = 30

@@ -5,7 +5,7 @@ run that goes on can take a step (its next request, in one go), a server can tak
 run in all can die.
 
 Two schedules that lead to the same state have the same future (`tests/stepping.py` and
-`tests/remembered_s3.py` say why), so each state is explored once, and schedules are counted by
+`tests/proofs/remembered_s3.py` say why), so each state is explored once, and schedules are counted by
 adding up. What a run that has ended or died was answered before is nobody's concern any more.
 """
 
@@ -24,11 +24,11 @@ from chalicelib.policy.policy import Outcome
 from chalicelib.record import Notice
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, md5, ordered_by
-from tests.in_turn import parts_in_turn
-from tests.promise import Held, Uploaded, check, look
-from tests.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
+from tests.proofs.invariants import Held, Uploaded, check, look
+from tests.proofs.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
+from tests.proofs.sequential_pool import parts_in_turn
 from tests.stepping import Program, Run, Runs
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 # The servers' first step is this long ago, and each next one so much later.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)

@@ -17,8 +17,8 @@ from chalicelib import record
 from chalicelib.policy.file import parse_policy
 from chalicelib.promotion.copy_plan import plan_parts
 from localcloud.s3.versions import Order
-from tests.interleaving import Arrival, Explorer, Scene
-from tests.world import PARTS, SINGLE, World
+from tests.proofs.explorer import Arrival, Explorer, Scene
+from tests.support.world import PARTS, SINGLE, World
 
 # Nothing runs here alone, and being watched would take a third of the time.
 pytestmark = pytest.mark.no_cover

@@ -18,8 +18,8 @@ import tests.conftest  # noqa: F401 # isort: skip
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.history import LAYOUTS, Stage, stage
-from tests.simulation import HOUR, month, random_outages
+from tests.proofs.simulation import HOUR, month, random_outages
+from tests.proofs.state_machine import LAYOUTS, Stage, stage
 
 HISTORIES_A_SEED = 100
 STEPS_A_HISTORY = 50

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.policy.file import parse_policy, read_policy
 from chalicelib.policy.rules import Archive, PolicyError
-from tests.project import POLICY_TOML
+from tests.support.project import POLICY_TOML
 
 TOP = 'timezone = "Europe/London"'
 RULE = """

@@ -11,7 +11,7 @@ from chalicelib.record import Notice
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, ordered_by
 from tests.support.wire import Wire
-from tests.world import DAILY, HOURLY, World
+from tests.support.world import DAILY, HOURLY, World
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 SLOT = f"{NOON:%Y-%m-%d}.tar.gz.gpg"

@@ -15,7 +15,7 @@ from chalicelib.record import Notice
 from localcloud.s3.checksums import digest, encoded
 from tests.support.faults import Fault, respond
 from tests.support.wire import Wire
-from tests.world import DAILY, HOURLY, PARTS, World
+from tests.support.world import DAILY, HOURLY, PARTS, World
 
 # At once up to 16 bytes, then in parts of 8 and more.
 LIMITS = Limits(single=16, part=8, streams=2, pause=0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.history import LAYOUTS, stage
+from tests.proofs.state_machine import LAYOUTS, stage
 
 pytestmark = pytest.mark.no_cover
 # How many histories of each layout: together 2,000 steps and more.

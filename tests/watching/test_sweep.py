@@ -16,7 +16,7 @@ from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from tests.support.faults import answers
 from tests.support.wire import Wire
-from tests.world import DAILY, HOURLY, World
+from tests.support.world import DAILY, HOURLY, World
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 SLOT = f"{NOON:%Y-%m-%d}.tar.gz.gpg"

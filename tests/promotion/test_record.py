@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.faults import answers
 from tests.support.wire import Wire
-from tests.world import DAILY, World
+from tests.support.world import DAILY, World
 
 CLAIMS = {
     "requestParameters": {"sourceIPAddress": "203.0.113.7"},
