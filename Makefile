@@ -27,7 +27,7 @@ demo: $(READY) ## the whole way of a backup, on this machine: upload, promote, a
 	@$(VENV)/python -m demo.story
 
 local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
-	@$(VENV)/python -m localcloud $(ARGS)
+	@$(VENV)/python -m demo.local $(ARGS)
 
 test: $(READY) ## run the tests, on all cores; at least 95 % of chalicelib must be covered, branches too (ARGS="-k name" picks some)
 	@$(VENV)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report= $(ARGS)

@@ -35,7 +35,7 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
 
     \b
     Example:
-      python -m localcloud --port 9001
+      make local ARGS="--port 9001"
       (paste the printed export lines into another terminal, and upload)
 
     It has the buckets of the stage dev, a server that may upload and nothing else, and the app,

@@ -55,7 +55,7 @@ hypothesis.settings.load_profile("any machine")
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
-WATCHED = Path(__file__).parent / "chalicelib"
+WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "watching")}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,7 +64,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 
     (pytest-cov's own mark does not spare the fixtures, which are the most of the other tests.)
     """
-    watching = None if WATCHED in item.path.parents else Coverage.current()
+    watching = Coverage.current() if WATCHED.isdisjoint(item.path.parents) else None
     if watching is None:
         return (yield)
     watching.stop()

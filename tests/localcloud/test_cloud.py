@@ -113,7 +113,7 @@ def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkey
 
 # make local
 
-PROGRAM = [sys.executable, "-m", "localcloud"]
+PROGRAM = [sys.executable, "-m", "demo.local"]
 
 
 def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(project):

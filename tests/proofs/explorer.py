@@ -4,7 +4,7 @@ A state is how far every run and the servers have come, and what S3 holds. From 
 run that goes on can take a step (its next request, in one go), a server can take its next, and one
 run in all can die.
 
-Two schedules that lead to the same state have the same future (`tests/stepping.py` and
+Two schedules that lead to the same state have the same future (`tests/proofs/stepping.py` and
 `tests/proofs/remembered_s3.py` say why), so each state is explored once, and schedules are counted by
 adding up. What a run that has ended or died was answered before is nobody's concern any more.
 """
@@ -27,7 +27,7 @@ from localcloud.s3.versions import Order, md5, ordered_by
 from tests.proofs.invariants import Held, Uploaded, check, look
 from tests.proofs.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
 from tests.proofs.sequential_pool import parts_in_turn
-from tests.stepping import Program, Run, Runs
+from tests.proofs.stepping import Program, Run, Runs
 from tests.support.world import DAILY, World
 
 # The servers' first step is this long ago, and each next one so much later.
