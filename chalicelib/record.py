@@ -173,19 +173,27 @@ def write_untidy(error: Exception) -> None:
 
 
 def write_sweep(swept: Swept) -> None:
-    """Write one line about a pass of the sweep, and its metrics, zeros too."""
+    """Write one line about a pass of the sweep, and its metrics, zeros too.
+
+    How long the oldest waits is not known before all was seen: if it is missing, an alarm rings.
+    """
     logger.info(
         "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **swept.as_dict()
     )
     for name, unit, value in (
         ("WaitingUploads", MetricUnit.Count, swept.waiting),
-        ("OldestWaitingSeconds", MetricUnit.Seconds, swept.oldest_waiting_seconds),
         ("ContestedUploads", MetricUnit.Count, swept.contested),
         ("RejectedUploads", MetricUnit.Count, swept.rejected),
         ("IncomingBytes", MetricUnit.Bytes, swept.size),
         ("IncomingVersions", MetricUnit.Count, swept.versions),
     ):
         metrics.add_metric(name=name, unit=unit, value=value)
+    if swept.complete:
+        metrics.add_metric(
+            name="OldestWaitingSeconds",
+            unit=MetricUnit.Seconds,
+            value=swept.oldest_waiting_seconds,
+        )
     flush_metrics()
 
 

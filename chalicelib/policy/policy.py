@@ -7,7 +7,7 @@ Everything here is pure: no AWS, no clock, no environment. `decide` is the heart
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -185,6 +185,10 @@ class Upload:
         return "-" in self.etag
 
 
+Refusal = Callable[[Upload], str | None]
+"""Why an upload can never be promoted, as `objection` says it; None if it can."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sealed:
     """An upload that S3 does not even describe: it is encrypted with a key its sender kept."""
@@ -265,13 +269,13 @@ def decide(
     stored: Stored | DeleteMarker | None,
     now: datetime,
     older: datetime | None = None,
-    largest: int | None = None,
+    largest: float = math.inf,
 ) -> Decision:
     """What to do with the upload `key`, given what is there: only `promoted` asks for a copy.
 
     `upload` is None when incoming does not hold it, `stored` is None when its slot is free. `older`
     is when an upload was made that is eligible for the same slot and came first (None: there is
-    none). No run copies more than `largest` bytes (None: unlimited).
+    none). No run copies more than `largest` bytes.
     """
     if key not in policy.claims:
         return Decision(outcome=Outcome.IGNORED, reason="No rule of the policy names this key.")
@@ -291,8 +295,8 @@ def decide(
             reason=f"{slot.name} holds this very upload.",
             slot=slot,
         )
-    if refusal := objection(policy, upload, now=now, largest=largest):
-        return Decision(outcome=Outcome.REJECTED, reason=refusal, slot=slot)
+    if reason := objection(policy, upload, now=now, largest=largest):
+        return Decision(outcome=Outcome.REJECTED, reason=reason, slot=slot)
     if stored is not None:
         return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, stored), slot=slot)
     if older is not None:
@@ -306,11 +310,11 @@ def decide(
 
 
 def objection(
-    policy: Policy, upload: Upload, *, now: datetime, largest: int | None = None
+    policy: Policy, upload: Upload, *, now: datetime, largest: float = math.inf
 ) -> str | None:
     """Why this upload of a rule can never be promoted, as a sentence; None if it can.
 
-    `largest` is as for `decide`.
+    No run copies more than `largest` bytes.
     """
     rule, _ = policy.claims[upload.key]
     size = f"It has {upload.size:,} bytes"
@@ -321,8 +325,8 @@ def objection(
         return f"{size}, fewer than min_bytes, {rule.min_bytes:,}."
     if rule.max_bytes is not None and upload.size > rule.max_bytes:
         return f"{size}, more than max_bytes, {rule.max_bytes:,}."
-    if largest is not None and upload.size > largest:
-        return f"{size}, and within lambda_timeout S3 copies {largest:,} at most; make it smaller."
+    if upload.size > largest:
+        return f"{size}; S3 copies {int(largest):,} at most within lambda_timeout. Make it smaller."
     if upload.storage_class in ARCHIVED:
         return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
     if upload.encryption is not None and upload.encryption.startswith("aws:kms"):

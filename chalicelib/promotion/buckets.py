@@ -1,8 +1,8 @@
 """The two buckets: what lies there. 404 is absence; every other error raises."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ from chalicelib.policy.policy import (
     Checksum,
     DeleteMarker,
     Policy,
+    Refusal,
     Sealed,
     Slot,
     Stored,
     Upload,
 )
-from chalicelib.record import Notice
 from chalicelib.s3_errors import error_code, http_status
 from chalicelib.settings import Settings
 
@@ -40,13 +40,11 @@ CHECKSUMS = (
 CONFLICT = "ConditionalRequestConflict"
 # A conflict means that another request is at work on the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
-# Older uploads of a slot that are looked at: more of them can only be a flood of what S3 cannot
-# copy.
+# Older uploads of a slot that are looked at, at most. So many that S3 lists but cannot copy are a
+# flood.
 MOST_LOOKS = 100
-
-
-Refusal = Callable[[Upload], str | None]
-"""Why an upload can never be promoted, as `policy.objection` says it; None if it can."""
+# S3 aborts unfinished uploads to incoming after `accept_within`, up to two days late.
+ABORTED_AFTER = timedelta(days=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +74,14 @@ class Incoming(Bucket):
                 **self.args, **which, ChecksumMode="ENABLED"
             )
         except ClientError as error:
-            if http_status(error) == HTTPStatus.NOT_FOUND:
+            status = http_status(error)
+            if status == HTTPStatus.NOT_FOUND or _is_delete_marker(error):
                 return None
-            if http_status(error) == HTTPStatus.BAD_REQUEST and self._is_sealed(which):
+            if status == HTTPStatus.BAD_REQUEST and self._is_sealed(which):
                 return Sealed(key=key)
-            if http_status(error) != HTTPStatus.FORBIDDEN:
+            if status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
                 raise
-            # Under a KMS key that is not ours even asking for a checksum is forbidden.
+            # Under a KMS key that we cannot use, S3 does not tell the checksum, but all else.
             head = self.s3.head_object(**self.args, **which)
             if not head.get("ServerSideEncryption", "").startswith("aws:kms"):
                 raise
@@ -196,8 +195,7 @@ class Vault(Bucket):
         except ClientError as error:
             if http_status(error) != HTTPStatus.NOT_FOUND:
                 raise
-            headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-            return DeleteMarker() if headers.get("x-amz-delete-marker") == "true" else None
+            return DeleteMarker() if _is_delete_marker(error) else None
         return Stored(
             size=head["ContentLength"],
             last_modified=head["LastModified"],
@@ -248,32 +246,37 @@ class Situation:
 
 
 def look_up(
-    incoming: Incoming, vault: Vault, policy: Policy, refusal: Refusal, *, notice: Notice
+    incoming: Incoming,
+    vault: Vault,
+    policy: Policy,
+    refusal: Refusal,
+    *,
+    key: str,
+    version_id: str | None,
 ) -> Situation:
-    """What is there now of the upload that was told of, if a rule names its key."""
-    if notice.key not in policy.claims:
+    """What is there now of this version (None: the current one), if a rule names its key."""
+    if key not in policy.claims:
         return Situation()
-    upload = incoming.head(notice.key, notice.version_id)
+    upload = incoming.head(key, version_id)
     if not isinstance(upload, Upload):
         return Situation(upload=upload)
-    slot = policy.slot_of(notice.key, upload.last_modified)
+    slot = policy.slot_of(key, upload.last_modified)
     stored = vault.head(slot.name)
     if stored is not None or refusal(upload):
         return Situation(upload=upload, stored=stored)
-    return Situation(upload=upload, older=_older(incoming, slot, upload, refusal))
+    # Incoming has aborted by then what was begun earlier, and not complete.
+    horizon = slot.start - policy.accept_within - ABORTED_AFTER
+    return Situation(upload=upload, older=_older(incoming, slot, upload, refusal, horizon))
 
 
-def is_eligible(incoming: Incoming, listed: Upload, refusal: Refusal) -> bool:
-    """Whether this version is there and nothing refuses it. (A list does not show every reason.)"""
-    upload = incoming.head(listed.key, listed.version_id)
-    return isinstance(upload, Upload) and not refusal(upload)
-
-
-def _older(incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal) -> datetime | None:
+def _older(
+    incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal, horizon: datetime
+) -> datetime | None:
     """When an upload was made that is eligible for the slot and that S3 lists as older.
 
-    Behind an upload that came at once, before the slot began, nothing belongs to the slot: S3 lists
-    uploads either by when they were begun or by when they were complete.
+    Behind an upload that was complete before the slot began, nothing belongs to the slot: S3 lists
+    uploads either by when they were begun or by when they were complete. Complete was what came at
+    once, and what was begun before the `horizon`.
     """
     if upload.version_id is None:
         return None
@@ -282,13 +285,23 @@ def _older(incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal) -> 
     for other in (version for page in pages for version in page):
         if other.version_id == upload.version_id:
             continue
-        if other.last_modified < slot.start and not other.came_in_parts:
+        if other.last_modified < (horizon if other.came_in_parts else slot.start):
             break
         if slot.start <= other.last_modified < slot.end and not refusal(other):
+            if looks == MOST_LOOKS:
+                return other.last_modified
             looks += 1
-            if looks > MOST_LOOKS or is_eligible(incoming, other, refusal):
+            # A list does not show every reason why an upload can never be promoted.
+            older = incoming.head(other.key, other.version_id)
+            if isinstance(older, Upload) and not refusal(older):
                 return other.last_modified
     return None
+
+
+def _is_delete_marker(error: ClientError) -> bool:
+    """Whether a delete marker lies there: a 404 of the key, or a 405 of the marker's version."""
+    headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+    return headers.get("x-amz-delete-marker") == "true"
 
 
 def _checksum(head: Mapping[str, Any]) -> Checksum | None:

@@ -72,6 +72,16 @@ def plan_parts(size: int, limits: Limits) -> list[Part]:
     ]
 
 
+def unlimited() -> float:
+    """The seconds that are left where nothing ends a run."""
+    return math.inf
+
+
+def largest_copy(seconds: float) -> float:
+    """How many bytes a run of so many seconds could copy at the best rate ever published."""
+    return seconds * BEST_BYTES_PER_SECOND
+
+
 def seconds_to_end(part_size: int, limits: Limits) -> float:
     """How long before its end a run must not start a part of `part_size` bytes any more.
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.policy.policy import Slot, Upload
 from chalicelib.promotion.buckets import Incoming, Vault
-from chalicelib.promotion.copy_plan import LARGEST_PART, Limits
+from chalicelib.promotion.copy_plan import LARGEST_PART, Limits, unlimited
 from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, Copied, copy_in_parts
 from chalicelib.s3_errors import error_code
 
@@ -25,12 +25,12 @@ def copy(
     upload: Upload,
     slot: Slot,
     limits: Limits,
-    seconds_left: Callable[[], float] | None = None,
+    seconds_left: Callable[[], float] = unlimited,
 ) -> Copied:
     """Copy exactly `upload` into `slot`, which must be free, with nothing of it but its bytes.
 
     Raises ClientError or BotoCoreError, which never says by itself whether the copy was made;
-    OutOfTimeError if it could not end in the seconds that are left (None: unlimited).
+    OutOfTimeError if it could not end in the seconds that are left.
     """
     if is_single(upload, limits) and _copy_at_once(incoming, vault, upload, slot):
         return Copied(verified=False, others=list)

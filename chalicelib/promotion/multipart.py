@@ -1,11 +1,11 @@
 """A copy in many parts at once. It ends in its run, and leaves nothing behind if it fails."""
 
-import math
 import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -45,11 +45,10 @@ def copy_in_parts(
     name: str,
     carried: dict[str, Any],
     limits: Limits,
-    seconds_left: Callable[[], float] | None,
+    seconds_left: Callable[[], float],
 ) -> Copied:
     """Copy as `copying.copy` promises; whatever fails is aborted."""
-    time_left = seconds_left or (lambda: math.inf)
-    seconds = time_left()
+    seconds = seconds_left()
     checksum = upload.checksum
     if checksum and checksum.algorithm not in FULL_OBJECT_IN_PARTS:
         checksum = None
@@ -67,7 +66,7 @@ def copy_in_parts(
         upload=upload,
         place={**vault.args, "Key": name, "UploadId": begun["UploadId"]},
         limits=limits,
-        seconds_left=time_left,
+        seconds_left=seconds_left,
         seconds=seconds,
     )
     try:
@@ -116,7 +115,7 @@ class _Copy:
         piece: Any = {} if whole else {"CopySourceRange": f"bytes={part.first}-{part.last}"}
         try:
             if part.number > self.limits.streams:
-                self._check_time(part.size)
+                self._check_whether_to_begin(part)
             etag: str = self._persist(
                 lambda: self.vault.s3.upload_part_copy(
                     **self.place,
@@ -130,6 +129,17 @@ class _Copy:
             self.stopped_by = error
             raise
         return etag
+
+    def _check_whether_to_begin(self, part: Part) -> None:
+        """Raise if another part has failed, or if this one could not end in time."""
+        if self.stopped_by:
+            raise self.stopped_by
+        if not self._has_time(part.size):
+            raise OutOfTimeError(
+                f"{self.place['Key']}: {self.upload.size:,} bytes could not be copied within "
+                f"the {self.seconds:,.0f} seconds that this run had; raise lambda_timeout in "
+                ".chalice/config.json"
+            )
 
     def complete(self, etags: list[str], checksum: Checksum | None) -> bool:
         """Let S3 make the object; whether S3 has compared a checksum over all of it."""
@@ -152,24 +162,20 @@ class _Copy:
 
     def _persist(self, send: Callable[[], Any], *, size: int) -> Any:
         """The answer to a request that copies `size` bytes, sent again while that may help."""
-        for attempt in range(1, PART_ATTEMPTS):
+        for attempt in count(1):
             try:
                 return send()
             except (ClientError, BotoCoreError) as error:
-                if not may_pass(error):
+                if attempt > 1 and isinstance(error, ClientError):
+                    # S3 may have done what an earlier try asked for, as with retries of botocore's.
+                    error.response["ResponseMetadata"]["RetryAttempts"] = attempt
+                is_last = attempt == PART_ATTEMPTS or not self._has_time(size)
+                if is_last or self.stopped_by or not may_pass(error):
                     raise
             # Not all streams at the same moment again.
             time.sleep(self.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
-            self._check_time(size)
-        return send()
+        return None
 
-    def _check_time(self, size: int) -> None:
-        """Raise unless `size` bytes can still be copied."""
-        if self.stopped_by:
-            raise self.stopped_by
-        if self.seconds_left() < seconds_to_end(size, self.limits):
-            raise OutOfTimeError(
-                f"{self.place['Key']}: {self.upload.size:,} bytes could not be copied within "
-                f"the {self.seconds:,.0f} seconds that this run had; raise lambda_timeout in "
-                ".chalice/config.json"
-            )
+    def _has_time(self, size: int) -> bool:
+        """Whether `size` bytes can still be copied."""
+        return self.seconds_left() >= seconds_to_end(size, self.limits)

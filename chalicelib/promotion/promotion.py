@@ -1,5 +1,6 @@
 """Promotes uploads: gather what is there, decide, act on it, record what became of it."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from chalicelib.policy.policy import (
 )
 from chalicelib.promotion import copying
 from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
-from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, Limits
+from chalicelib.promotion.copy_plan import Limits, largest_copy, unlimited
 from chalicelib.promotion.leftovers import tidy_vault
 from chalicelib.record import Notice, Record
 from chalicelib.s3_errors import error_code, may_have_worked
@@ -55,13 +56,13 @@ class Promoter:
         event: Mapping[str, Any],
         *,
         now: datetime,
-        seconds_left: Callable[[], float] | None = None,
+        seconds_left: Callable[[], float] = unlimited,
     ) -> list[Record]:
         """Promote every upload that an S3 notification names; one that fails stops no other.
 
         Raises ExceptionGroup of what failed, after all were tried, so that Lambda tries again.
         """
-        largest = int(seconds_left() * BEST_BYTES_PER_SECOND) if seconds_left else None
+        largest = largest_copy(seconds_left())
         records: list[Record] = []
         failures: list[Exception] = []
         for notification in event["Records"]:
@@ -85,21 +86,22 @@ class Promoter:
         notice: Notice,
         *,
         now: datetime,
-        seconds_left: Callable[[], float] | None = None,
-        largest: int | None = None,
+        seconds_left: Callable[[], float] = unlimited,
+        largest: float = math.inf,
     ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        The copy ends while there are `seconds_left` (None: unlimited), and `largest` is as for
-        `decide`.
+        The copy ends while there are `seconds_left`, and `largest` is as for `decide`.
         Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError when it could not
         be settled.
         """
         started = time.monotonic()
         incoming, vault = open_buckets(self.s3, self.settings)
         refusal = partial(objection, self.policy, now=now, largest=largest)
-        look = partial(look_up, incoming, vault, self.policy, refusal, notice=notice)
-        found, copied = look(), None
+        look = partial(look_up, incoming, vault, self.policy, refusal, key=notice.key)
+        found, copied = look(version_id=notice.version_id), None
+        # From now on it is about this version, whatever is uploaded meanwhile.
+        version_id = found.upload.version_id if isinstance(found.upload, Upload) else None
         for attempt in count(1):
             decision = decide(self.policy, key=notice.key, **vars(found), now=now, largest=largest)
             try:
@@ -109,7 +111,7 @@ class Promoter:
                 # No error says what was done and what was not: only what is there now counts.
                 if decision.outcome is Outcome.PROMOTED and may_have_worked(error):
                     copied = decision, found
-                before, found = found, look()
+                before, found = found, look(version_id=version_id)
                 if not is_worth_another_look(before, found, error, attempt=attempt):
                     raise
                 if error_code(error) == CONFLICT:
@@ -128,7 +130,7 @@ class Promoter:
         found: Situation,
         incoming: Incoming,
         vault: Vault,
-        seconds_left: Callable[[], float] | None,
+        seconds_left: Callable[[], float],
     ) -> None:
         """Do what was decided."""
         slot, upload, stored = decision.slot, found.upload, found.stored

@@ -5,12 +5,11 @@ but what lies in a bucket can be found. The sweep itself changes nothing. It rea
 decides as `promote` would, and invokes it with an event of S3's shape.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -18,16 +17,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
 from chalicelib.policy.policy import (
+    Decision,
     DeleteMarker,
     Outcome,
     Policy,
+    Refusal,
     Slot,
     Stored,
     Upload,
     decide,
     objection,
 )
-from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault, is_eligible, open_buckets
+from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault, open_buckets
+from chalicelib.promotion.copy_plan import largest_copy, unlimited
 from chalicelib.record import Swept
 from chalicelib.settings import Settings
 
@@ -37,14 +39,11 @@ if TYPE_CHECKING:
 INTERVAL = timedelta(minutes=15)
 # Until then an upload is left to its event, which usually takes seconds.
 LEFT_TO_EVENTS = timedelta(minutes=5)
-# No run of a function lives longer: a copy that was begun earlier has ended or was killed, and what
-# S3 stored in parts, and dates back to its beginning, was complete by then.
+# No run of a function lives longer: a copy that was begun earlier has ended or was killed.
 LONGEST_RUN = timedelta(minutes=30)
 # How many uploads of one key a pass hands over, for each reason: slots that are free, uploads that
 # only need to be removed, and what somebody should hear of.
 MOST_OF_A_KEY = 10
-# Pages of one key before another key has its turn: a flood of one delays that key alone.
-PAGES_A_TURN = 10
 # Seconds that a run keeps for its end.
 RESERVE = 60.0
 
@@ -63,7 +62,7 @@ class Sweeper:
         *,
         now: datetime,
         scheduled: datetime,
-        seconds_left: Callable[[], float] | None = None,
+        seconds_left: Callable[[], float] = unlimited,
     ) -> Swept:
         """Look at every upload once, key by key, and hand over what `promote` should settle.
 
@@ -72,35 +71,47 @@ class Sweeper:
         Raises ExceptionGroup of what failed, after all keys were looked at. Then no metric is
         written, so that nothing unknown counts as zero.
         """
-        time_left = seconds_left or (lambda: math.inf)
-        reserve = min(RESERVE, time_left() / 10)
+        reserve = min(RESERVE, seconds_left() / 10)
+        # Both functions have the same lambda_timeout.
+        largest = largest_copy(seconds_left())
         incoming, vault = open_buckets(self.s3, self.settings)
-        this = _Pass(incoming, vault, self.policy, self.invoke, now, scheduled)
-        turns = deque([*map(this.look_through, self.policy.claims), this.count_unknown_keys()])
-        failures: list[Exception] = []
-        while turns and time_left() > reserve:
+        one_pass = _Pass(
+            incoming=incoming,
+            vault=vault,
+            policy=self.policy,
+            refusal=partial(objection, self.policy, now=now, largest=largest),
+            decide=partial(decide, self.policy, now=now, largest=largest),
+            invoke=self.invoke,
+            now=now,
+            scheduled=scheduled,
+        )
+        turns = deque([*map(one_pass.look_through, self.policy.claims), one_pass.count_others()])
+        while turns and seconds_left() > reserve:
             turn = turns.popleft()
             try:
                 next(turn)
             except StopIteration:
                 continue
             except (ClientError, BotoCoreError) as error:
-                record.write_failed_sweep(error)
-                failures.append(error)
+                one_pass.fail(error)
                 continue
             turns.append(turn)
-        this.swept.complete = not turns
-        if failures:
-            raise ExceptionGroup("the sweep could not look at everything", failures)
-        record.write_sweep(this.swept)
-        return this.swept
+        one_pass.swept.complete = not turns
+        if one_pass.failures:
+            raise ExceptionGroup("the sweep could not look at everything", one_pass.failures)
+        record.write_sweep(one_pass.swept)
+        return one_pass.swept
 
 
 @dataclass(kw_only=True)
 class _FreeSlot:
-    """A slot that holds nothing: its eligible uploads, and the oldest of them in S3's order."""
+    """A slot that holds nothing, and how many uploads wait for it, the first of them `since` when.
+
+    `oldest` are the oldest of them, in S3's order: the last is the first that came.
+    """
 
     slot: Slot
+    since: datetime
     waiting: int = 0
     oldest: deque[Upload] = field(default_factory=lambda: deque(maxlen=MOST_LOOKS))
 
@@ -108,25 +119,28 @@ class _FreeSlot:
         """Add an upload that S3 lists as older than all before it."""
         self.waiting += 1
         self.oldest.append(upload)
+        self.since = upload.last_modified
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Pass:
     """One look through incoming. Its memory grows with the number of slots, not of uploads."""
 
     incoming: Incoming
     vault: Vault
     policy: Policy
+    refusal: Refusal
+    decide: Callable[..., Decision]
     invoke: Callable[[dict[str, Any]], None]
     now: datetime
     scheduled: datetime
     swept: Swept = field(default_factory=Swept)
+    failures: list[Exception] = field(default_factory=list)
 
-    @cached_property
-    def being_copied(self) -> frozenset[str]:
-        """The slots that a run of `promote` may be filling now."""
-        unfinished = self.vault.unfinished()
-        return frozenset(copy.key for copy in unfinished if self.now - copy.begun < LONGEST_RUN)
+    def fail(self, error: Exception) -> None:
+        """Write down what could not be looked at, or handed over; it stops nothing else."""
+        record.write_failed_sweep(error)
+        self.failures.append(error)
 
     def look_through(self, key: str) -> Iterator[None]:
         """See every version of `key`, then hand over. Yields whenever another key has its turn."""
@@ -135,7 +149,7 @@ class _Pass:
         # The oldest ones stay: S3 lists them last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         to_tell: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
-        for number, page in enumerate(self.incoming.versions(key), start=1):
+        for page in self.incoming.versions(key):
             for upload in page:
                 self.swept.versions += 1
                 self.swept.size += upload.size
@@ -143,56 +157,68 @@ class _Pass:
                 if slot.name not in stored:
                     stored[slot.name] = self.vault.head(slot.name)
                 there = stored[slot.name]
-                match self._decide(upload, there):
+                match self.decide(key=key, upload=upload, stored=there).outcome:
                     case Outcome.PROMOTED:
-                        free.setdefault(slot.name, _FreeSlot(slot=slot)).add(upload)
-                    case Outcome.ALREADY_PROMOTED:
+                        waiting = _FreeSlot(slot=slot, since=upload.last_modified)
+                        free.setdefault(slot.name, waiting).add(upload)
+                    case Outcome.ALREADY_PROMOTED if self._is_due(upload):
                         to_remove.append(upload)
                     case Outcome.CONTESTED:
                         self.swept.contested += 1
-                        if self._is_news(max(_complete(upload), _complete(there))):
+                        if self._is_news(max(_moment(upload), _moment(there))):
                             to_tell.append(upload)
-                    case _:
+                    case Outcome.REJECTED:
                         self._reject(upload, to_tell)
-            if number % PAGES_A_TURN == 0:
-                yield
-        slots = sorted(free.values(), key=lambda waiting: waiting.slot.start)
-        for upload in (*self._first_of(slots, to_tell), *to_remove, *to_tell):
+            yield
+        yield from self._fill(sorted(free.values(), key=lambda one: one.slot.start), to_tell)
+        for upload in (*to_remove, *to_tell):
             self._hand_over(upload)
 
-    def count_unknown_keys(self) -> Iterator[None]:
+    def count_others(self) -> Iterator[None]:
         """Count what no rule names: it lies in incoming all the same."""
-        pages = self.incoming.sizes_of_other_keys(self.policy.claims)
-        for number, sizes in enumerate(pages, start=1):
+        for sizes in self.incoming.sizes_of_other_keys(self.policy.claims):
             self.swept.versions += len(sizes)
             self.swept.size += sum(sizes)
-            if number % PAGES_A_TURN == 0:
-                yield
+            yield
 
-    def _decide(self, upload: Upload, there: Stored | DeleteMarker | None) -> Outcome:
-        return decide(
-            self.policy, key=upload.key, upload=upload, stored=there, now=self.now
-        ).outcome
-
-    def _first_of(self, slots: list[_FreeSlot], to_tell: deque[Upload]) -> list[Upload]:
-        """The first eligible upload of each slot, for as many slots as one pass fills."""
-        refusal = partial(objection, self.policy, now=self.now)
-        first: list[Upload] = []
+    def _fill(self, slots: list[_FreeSlot], to_tell: deque[Upload]) -> Iterator[None]:
+        """Hand over the first eligible upload of each slot, of so many slots as one pass fills."""
+        begun = self.vault.unfinished() if slots else []
+        being_copied = {copy.key for copy in begun if self.now - copy.begun < LONGEST_RUN}
+        tried = 0
         for free in slots:
-            if free.slot.name in self.being_copied:
-                continue
-            while free.oldest and len(first) < MOST_OF_A_KEY and self._is_due(free.oldest[-1]):
-                if is_eligible(self.incoming, free.oldest[-1], refusal):
-                    first.append(free.oldest[-1])
-                    break
-                # A list does not show every reason why an upload can never be promoted.
-                free.waiting -= 1
-                self._reject(free.oldest.pop(), to_tell)
-            self.swept.waiting += free.waiting
-            if free.oldest:
-                waits = (self.now - free.oldest[-1].last_modified).total_seconds()
+            if free.slot.name in being_copied:
+                # It is at work, and may be so again and again: only for how long is told.
+                free.waiting = 0
+            elif tried < MOST_OF_A_KEY and self._is_due(free.oldest[-1]):
+                try:
+                    tried += self._hand_over_first(free, to_tell)
+                except (ClientError, BotoCoreError) as error:
+                    self.fail(error)
+                    tried += 1
+                yield
+            if free.waiting or free.slot.name in being_copied:
+                waits = (self.now - free.since).total_seconds()
                 self.swept.oldest_waiting_seconds = max(waits, self.swept.oldest_waiting_seconds)
-        return first
+            self.swept.waiting += free.waiting
+
+    def _hand_over_first(self, free: _FreeSlot, to_tell: deque[Upload]) -> bool:
+        """Hand over the first upload that nothing refuses; whether there is one.
+
+        A list does not show every reason why an upload can never be promoted.
+        """
+        while free.oldest:
+            first = free.oldest[-1]
+            free.since = first.last_modified
+            upload = self.incoming.head(first.key, first.version_id)
+            if isinstance(upload, Upload) and not self.refusal(upload):
+                self._hand_over(first)
+                return True
+            free.waiting -= 1
+            free.oldest.pop()
+            if upload is not None:
+                self._reject(first, to_tell)
+        return False
 
     def _is_due(self, upload: Upload) -> bool:
         return self.now - upload.last_modified >= LEFT_TO_EVENTS
@@ -200,7 +226,7 @@ class _Pass:
     def _reject(self, upload: Upload, to_tell: deque[Upload]) -> None:
         self.swept.rejected += 1
         too_late = upload.last_modified + self.policy.accept_within
-        if self._is_news(too_late if too_late < self.now else _complete(upload)):
+        if self._is_news(too_late if too_late < self.now else _moment(upload)):
             to_tell.append(upload)
 
     def _is_news(self, moment: datetime) -> bool:
@@ -217,8 +243,12 @@ class _Pass:
         self.swept.handed_over += 1
 
 
-def _complete(what: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When it was complete, at the latest. (Of a delete marker S3 does not say.)"""
+def _moment(what: Upload | Stored | DeleteMarker | None) -> datetime:
+    """When it was complete, as far as S3 tells: what came in parts dates back to its beginning.
+
+    Our own copies in parts end within a run. A server's may take longer: then only its event tells
+    of it. When a delete marker came S3 does not say.
+    """
     if not isinstance(what, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)
     return what.last_modified + (LONGEST_RUN if "-" in what.etag else timedelta())

@@ -10,6 +10,7 @@ from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, ordered_by
+from tests.support.faults import answers
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, World
 
@@ -267,3 +268,44 @@ def test_null_names_no_upload_for_ever(either_path: World) -> None:
     record = either_path.promote(Notice(key=DAILY, version_id="null"), now=NOON + HOUR)
     assert record.outcome is Outcome.CONTESTED
     assert either_path.incoming() == [DAILY]
+
+
+def test_after_a_fault_the_run_goes_on_with_the_version_that_it_began_with(
+    versioned: World, wire: Wire
+) -> None:
+    """The event named none, and meanwhile somebody else uploads."""
+    first = versioned.upload(b"first, copied", at=NOON)
+
+    def arrives(operation: str) -> None:
+        if operation in {"CopyObject", "UploadPartCopy"}:
+            wire.before_each = None
+            versioned.upload(b"second", at=NOON + MINUTE)
+
+    wire.before_each = arrives
+    conflict = answers(409, "ConditionalRequestConflict")
+    wire.fail("CopyObject", conflict)
+    wire.fail("CompleteMultipartUpload", conflict)
+    record = versioned.promote(Notice(key=DAILY), now=NOON + HOUR)
+    assert (record.outcome, record.version_id) == (Outcome.PROMOTED, first.version_id)
+    assert versioned.bodies() == {SLOT: b"first, copied"}
+
+
+def test_a_null_that_is_a_delete_marker_is_an_upload_that_is_gone(either_path: World) -> None:
+    """While versioning is suspended, a delete puts one in the place of `null`."""
+    either_path.keep_versions()
+    suspend(either_path)
+    either_path.upload(b"files", at=NOON)
+    either_path.s3.delete_object(Bucket="backups1", Key=DAILY)
+    record = either_path.promote(Notice(key=DAILY, version_id="null"), now=NOON + HOUR)
+    assert record.outcome is Outcome.GONE
+
+
+def test_uploads_in_parts_of_long_ago_end_the_list_too(versioned: World, wire: Wire) -> None:
+    """Whatever was begun so long ago was complete, or aborted by incoming, before the slot."""
+    clock.stand_at(NOON - 12 * 24 * HOUR)
+    for _ in range(4):
+        complete(versioned, begin(versioned, at=clock.now()), b"flood", at=clock.now())
+    notice = at_once(versioned, b"files", at=NOON)
+    pages = listing(versioned, by=2)
+    assert versioned.promote(notice, now=NOON + HOUR).outcome is Outcome.PROMOTED
+    assert len(pages) == 1

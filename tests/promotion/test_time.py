@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, seconds_to_end
 from chalicelib.promotion.multipart import OutOfTimeError
-from tests.support.faults import answers, slow_down
+from tests.support.faults import answers, does_it_and_answers, slow_down
 from tests.support.wire import Wire
 from tests.support.world import DAILY, PARTS, World
 
@@ -52,9 +52,20 @@ def test_a_copy_goes_on_for_as_long_as_its_next_part_can_end(here: World) -> Non
 def test_a_part_is_not_tried_again_when_the_time_is_up(here: World, wire: Wire) -> None:
     notice = here.upload(BODY[:16])
     wire.fail("UploadPartCopy", *[slow_down] * 6)
-    with pytest.raises(OutOfTimeError):
+    with pytest.raises(ClientError, match="SlowDown"):
         here.promoter.promote(notice, now=NOW, seconds_left=lambda: 3)
     assert here.unfinished() == []
+    # As often as botocore itself tries, for each of the two.
+    assert wire.sent.count("UploadPartCopy") <= 6
+
+
+def test_a_copy_that_was_completed_without_an_answer_counts_as_promoted_in_a_short_run_too(
+    here: World, wire: Wire
+) -> None:
+    notice = here.upload(BODY[:16])
+    wire.fail("CompleteMultipartUpload", *[does_it_and_answers(500)] * 3)
+    record = here.promoter.promote(notice, now=NOW, seconds_left=lambda: 3)
+    assert record.outcome is Outcome.PROMOTED
 
 
 def test_a_part_that_fails_for_good_lets_no_other_begin(here: World, wire: Wire) -> None:

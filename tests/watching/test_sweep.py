@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +11,12 @@ from botocore.exceptions import ClientError
 
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Outcome
+from chalicelib.promotion.buckets import MOST_LOOKS
+from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND
 from chalicelib.record import Notice
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
+from localcloud.s3.kms_keys import kms_keys
 from tests.support.faults import answers
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, World
@@ -91,12 +94,15 @@ def test_what_is_stored_already_is_handed_over_to_be_removed(versioned: World) -
     assert versioned.incoming() == []
 
 
-def test_an_upload_whose_slot_is_being_copied_does_not_wait(versioned: World) -> None:
+def test_an_upload_whose_slot_is_being_copied_does_not_count_as_waiting_but_its_age_is_told(
+    versioned: World,
+) -> None:
+    """A copy that never ends in its run is tried again and again, and somebody must hear of it."""
     versioned.upload(b"files", at=NOON)
+    clock.stand_at(NOON + HOUR)
     versioned.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
-    now = datetime.now(UTC)
-    swept, records = versioned.sweep(now=now + 29 * MINUTE)
-    assert (swept.waiting, swept.oldest_waiting_seconds, records) == (0, 0, [])
+    swept, records = versioned.sweep(now=NOON + HOUR + 29 * MINUTE)
+    assert (swept.waiting, swept.oldest_waiting_seconds, records) == (0, 89 * 60, [])
 
 
 def test_a_copy_that_was_begun_before_any_run_that_lives_holds_nothing_up(
@@ -248,13 +254,92 @@ def test_a_refused_hand_over_fails_the_pass_and_no_other_key(versioned: World) -
     assert sorted(handed) == [DAILY, HOURLY]
 
 
-def test_a_pass_ends_in_time_and_says_that_it_has_not_seen_all(versioned: World) -> None:
+def test_a_pass_ends_in_time_and_says_that_it_has_not_seen_all(
+    versioned: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     versioned.upload(b"files", at=NOON)
-    left: Callable[[], float] = iter([900.0, 59.0]).__next__
+    left = iter([900.0, 900.0, 900.0])
     swept = versioned.sweeper(lambda _: None).sweep(
-        now=NOON + HOUR, scheduled=NOON + HOUR, seconds_left=left
+        now=NOON + HOUR, scheduled=NOON + HOUR, seconds_left=lambda: next(left, 59.0)
     )
-    assert (swept.complete, swept.versions) == (False, 0)
+    assert (swept.complete, swept.versions, swept.waiting) == (False, 1, 0)
+    # Nobody knows how long the oldest waits: the metric is missing, and that rings.
+    [blob] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert blob["WaitingUploads"] == [0.0]
+    assert "OldestWaitingSeconds" not in blob
+
+
+def test_what_no_run_can_copy_holds_nobody_back(versioned: World) -> None:
+    """`promote` rejects it, so it must not be handed over in the others' place."""
+    versioned.upload(b"far too large", at=NOON)
+    versioned.upload(b"files", at=NOON + MINUTE)
+    events: list[dict[str, Any]] = []
+    seconds = 5 / BEST_BYTES_PER_SECOND
+    swept = versioned.sweeper(events.append).sweep(
+        now=NOON + HOUR, scheduled=NOON + HOUR, seconds_left=lambda: seconds
+    )
+    [event] = events
+    [record] = versioned.promoter.promote_all(event, now=NOON + HOUR, seconds_left=lambda: seconds)
+    assert (swept.rejected, record.outcome) == (1, Outcome.PROMOTED)
+    assert versioned.bodies() == {SLOT: b"files"}
+
+
+def test_behind_more_refusals_than_a_pass_looks_at_an_upload_is_told_as_waiting(
+    versioned: World,
+) -> None:
+    for _ in range(MOST_LOOKS + 1):
+        versioned.upload(b"sealed", at=NOON, **SEALED)
+    versioned.upload(b"files", at=NOON + MINUTE)
+    swept, records = versioned.sweep(now=NOON + 2 * HOUR)
+    assert (swept.waiting, swept.rejected, records) == (2, MOST_LOOKS, [])
+    assert swept.oldest_waiting_seconds == 2 * 60 * 60
+
+
+def test_an_upload_under_a_key_that_was_disabled_is_rejected_and_stops_nothing(
+    versioned: World,
+) -> None:
+    versioned.upload(b"sealed", at=NOON, ServerSideEncryption="aws:kms", SSEKMSKeyId="k1")
+    kms_keys.disable("k1")
+    second = versioned.upload(b"files", at=NOON + MINUTE)
+    versioned.upload(b"tables", key=HOURLY, at=NOON)
+    assert versioned.promote(second, now=NOON + HOUR).outcome is Outcome.PROMOTED
+    swept, [record] = versioned.sweep(now=NOON + HOUR)
+    assert record.upload == HOURLY
+    assert swept.contested == 1
+
+
+def test_a_slot_that_cannot_be_looked_at_stops_no_other_of_its_key(
+    versioned: World, wire: Wire
+) -> None:
+    for hour in range(3):
+        versioned.upload(b"%d" % hour, key=HOURLY, at=NOON + hour * HOUR)
+    # Three slots are looked at, then the first upload of the first one.
+    wire.fail("HeadObject", None, None, None, *[answers(500, "InternalError")] * 3)
+    events: list[Any] = []
+    with pytest.raises(ExceptionGroup):
+        versioned.sweeper(events.append).sweep(now=NOON + 4 * HOUR, scheduled=NOON + 4 * HOUR)
+    assert len(events) == 2
+
+
+def test_an_upload_that_went_meanwhile_is_no_rejection(versioned: World, wire: Wire) -> None:
+    notice = versioned.upload(b"files", at=NOON)
+
+    def goes(operation: str) -> None:
+        if operation == "ListMultipartUploads":
+            wire.before_each = None
+            versioned.s3.delete_object(Bucket="backups1", Key=DAILY, VersionId=notice.version_id)
+
+    wire.before_each = goes
+    swept, records = versioned.sweep(now=NOON + HOUR)
+    assert (swept.waiting, swept.rejected, records) == (0, 0, [])
+
+
+def test_what_is_stored_since_a_moment_ago_is_left_to_the_run_that_removes_it(
+    versioned: World,
+) -> None:
+    versioned.promote(versioned.upload(b"files", at=NOON))
+    versioned.upload(b"files", at=NOON)
+    assert versioned.sweep(now=NOON + 4 * MINUTE)[1] == []
 
 
 def test_a_bucket_from_before_versioning_is_swept_by_null(world: World) -> None:
