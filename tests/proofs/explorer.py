@@ -4,9 +4,9 @@ A state is how far every run and the servers have come, and what S3 holds. From 
 run that goes on can take a step (its next request, in one go), a server can take its next, and one
 run in all can die.
 
-Two schedules that lead to the same state have the same future (`tests/proofs/stepping.py` and
-`tests/proofs/remembered_s3.py` say why), so each state is explored once, and schedules are counted by
-adding up. What a run that has ended or died was answered before is nobody's concern any more.
+Two schedules that lead to the same state have the same future (`stepping.py` and
+`remembered_s3.py` say why), so each state is explored once, and schedules are counted by adding up.
+What a run that has ended or died was answered before is nobody's concern any more.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Scene:
     So many steps have `arrived` at the start. `events` are the steps that `promote` is told of,
     once for each time that they are named. In all, the passes of the sweep start as many runs as
     are `handed_over`: Lambda drops what goes beyond. An `adopted` bucket keeps versions only since
-    the first step.
+    the first step. With `mind_the_gap` no server takes a step right before an upload is removed.
     """
 
     arrivals: tuple[Arrival, ...]
@@ -68,6 +68,7 @@ class Scene:
     handed_over: int = 0
     order: Order = "begun"
     versioning: Literal["never", "enabled", "suspended", "adopted"] = "enabled"
+    mind_the_gap: bool = False
 
 
 class Counts(NamedTuple):
@@ -169,7 +170,7 @@ class Explorer:
         return self.counts[canonical]
 
     def _following(self, state: State) -> Iterator[tuple[str, State]]:
-        if state.arrived < len(self.scene.arrivals):
+        if state.arrived < len(self.scene.arrivals) and not self._is_gap(state):
             number = state.arrived
             store = self.s3.arrive(state.store, number, partial(self._arrive, number)).store
             does = self.scene.arrivals[number].does
@@ -180,6 +181,12 @@ class Explorer:
             yield self._step(state, number, run)
             if not state.died:
                 yield f"{number} dies", state.with_run(number, None, died=True)
+
+    def _is_gap(self, state: State) -> bool:
+        """Whether a run is about to remove an upload, in a scene that minds that."""
+        return self.scene.mind_the_gap and any(
+            run and run.request.operation == "delete_object" for run in state.runs
+        )
 
     def _step(self, state: State, number: int, run: Run) -> tuple[str, State]:
         label = 1000 * (number + 1) + len(run.answers)

@@ -1,4 +1,4 @@
-"""An S3 that is asked each question once: (what a bucket holds, request) -> (answer, what it holds).
+"""An S3 that is asked once: (what a bucket holds, request) -> (answer, what it then holds).
 
 S3's clock stands, and ids that S3 makes up are named after the step that made them, so S3 is a
 function: what it answers and holds then depends on nothing but what it holds and is asked. A
