@@ -67,7 +67,8 @@ def code(document: Path) -> str:
 
 
 def test_every_file_of_the_layout_is_there() -> None:
-    [layout] = re.findall(r"## The layout\n\n```\n(.*?)```", README, re.DOTALL)
+    architecture = (PROJECT / "docs" / "architecture.md").read_text()
+    [layout] = re.findall(r"## The layout\n\n```\n(.*?)```", architecture, re.DOTALL)
     folder = PROJECT
     for line in layout.splitlines():
         for name in line.split("  ")[0 if line[0] != " " else 1].split(", "):
