@@ -121,7 +121,7 @@ def upload_something_else(server: Shell, cloud: Cloud, upload: str) -> None:
 def restore(administrator: Shell, cloud: Cloud, slot: str) -> None:
     """From the vault to files, compared byte for byte with what was lost."""
     heading("The server is lost. Its administrator takes the backup out of the vault.")
-    administrator.run(f"s3cmd get s3://{cloud.vault}/{slot} backup")
+    administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
     administrator.run(
         "mkdir restored && gpg --batch --passphrase-file passphrase -d backup | tar xz -C restored"
     )
@@ -239,7 +239,7 @@ def send(server: Shell, cloud: Cloud, data: str, upload: str) -> None:
     """Run the server's backup of the directory `data`."""
     server.run(
         f"tar c {data} | gzip | gpg --batch --passphrase-file passphrase -c"
-        f" | s3cmd put - s3://{cloud.incoming}/{upload}"
+        f" | s3cmd --quiet put - s3://{cloud.incoming}/{upload}"
     )
 
 

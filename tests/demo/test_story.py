@@ -35,7 +35,7 @@ def test_the_demo_succeeds(told):
     "claim",
     [
         "$ chalice deploy --stage dev",
-        "$ tar c site | gzip | gpg --batch --passphrase-file passphrase -c | s3cmd put - s3://backups1/",
+        "$ tar c site | gzip | gpg --batch --passphrase-file passphrase -c | s3cmd --quiet put - s3://backups1/",
         "promoted: backup.tar.gz.gpg -> ",
         "s3://backups1/ is empty",
         "contested: backup.tar.gz.gpg -> ",
