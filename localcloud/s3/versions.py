@@ -78,7 +78,7 @@ def index_of(
     place = _places.get((bucket_name, key_name, version_id))
     if place is None:
         return None
-    index = bisect_left(versions, place, key=attrgetter("place"))
+    index = bisect_left(versions, place, key=_place)
     return index, index < len(versions) and versions[index].version_id == version_id
 
 
