@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
 from localcloud.clock import clock, utcnow
-from localcloud.s3 import versions
 from localcloud.s3.backend import key_lock
 from localcloud.s3.events import after_the_request
 from localcloud.s3.multipart import Upload
+from localcloud.s3.versions import EXPIRED, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,14 +99,12 @@ def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_nam
             _remove(backend, bucket, newest)
     elif is_old:
         # On a version, locked or not, this lays a delete marker.
-        versions.remove(backend, bucket.name, key_name, events=versions.EXPIRED)
+        remove(backend, bucket.name, key_name, events=EXPIRED)
 
 
 def _remove(backend: S3Backend, bucket: FakeBucket, version: FakeKey | FakeDeleteMarker) -> None:
     if isinstance(version, FakeDeleteMarker) or not version.is_locked(governance_bypass=False):
-        versions.remove(
-            backend, bucket.name, version.name, version.version_id, events=versions.EXPIRED
-        )
+        remove(backend, bucket.name, version.name, version.version_id, events=EXPIRED)
 
 
 def _is_due(since: datetime, days: Any) -> bool:

@@ -6,10 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from story.narration import NotAsPromisedError, Shell, expect
 
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from demo import story
+from demo.narration import NotAsPromisedError, Shell, expect
 from localcloud.cloud import REPOSITORY
 
 
@@ -50,11 +50,13 @@ def test_the_story_has_every_chapter(told, claim):
 
 
 def test_the_readme_tells_the_same_story(told):
-    """Every heading and command; keys, sizes and times differ from run to run."""
-    shown = (REPOSITORY / "README.md").read_text().splitlines()
-    for line in told.stdout.splitlines():
-        if re.fullmatch(r"[A-Z][^0-9]*[.:]|  \$ [^0-9]*", line):
-            assert line in shown
+    """Shortened there; the day and the seconds differ from run to run."""
+    [shown] = re.findall(
+        r"Shortened output:\n\n```\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
+    )
+    printed = re.sub(r"\d", "0", told.stdout).splitlines()
+    for line in filter(None, re.sub(r"\d", "0", shown).splitlines()):
+        assert line in printed
 
 
 def test_every_attack_is_shown_with_what_s3_answered(told):
