@@ -71,10 +71,10 @@ def test_a_pipe_gets_no_colour_codes(told):
 
 
 def test_a_broken_promise_ends_the_demo_with_a_failure(monkeypatch, capsys):
-    def story(directory):
+    def chapters(directory):
         expect(kept=False, otherwise="the vault is empty")
 
-    monkeypatch.setattr(story, "story", story)
+    monkeypatch.setattr(story, "story", chapters)
     with pytest.raises(SystemExit) as ended:
         story.main()
     assert ended.value.code == 1
@@ -82,10 +82,10 @@ def test_a_broken_promise_ends_the_demo_with_a_failure(monkeypatch, capsys):
 
 
 def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
-    def story(directory):
+    def chapters(directory):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(story, "story", story)
+    monkeypatch.setattr(story, "story", chapters)
     with pytest.raises(SystemExit) as ended:
         story.main()
     assert ended.value.code == 130

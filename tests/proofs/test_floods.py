@@ -11,7 +11,7 @@ from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
-from chalicelib.watching.sweep import MOST_OF_A_KEY, PAGES_A_TURN
+from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.s3 import versions
 from localcloud.s3.events import next_moment
@@ -177,9 +177,9 @@ def test_a_million_versions_of_one_server_delay_no_other(
     sweeper = replace(world.sweeper(invoke), s3=flooded)
     swept = sweeper.sweep(now=at, scheduled=at)
     assert handed_over == {
-        "db1%2Fbackup.tar.gz.gpg": 0,
+        "db1%2Fbackup.tar.gz.gpg": 1,
         "web1%2Fbackup.tar.gz.gpg": pages,
-        "web2%2Fbackup.tar.gz.gpg": PAGES_A_TURN,
+        "web2%2Fbackup.tar.gz.gpg": 2,
     }
     assert set(world.bodies().values()) == {b"first"}
     assert swept.waiting == pages * PAGE + len(FLEET.servers)
@@ -194,8 +194,8 @@ def test_a_pass_whose_time_is_up_in_a_flood_has_handed_over_all_others(world: Wo
     events: list[Any] = []
     sweeper = replace(world.sweeper(events.append), s3=flooded)
     at = MORNING + 6 * MINUTE
-    left = iter([900.0] * 8)
+    left = iter([900.0] * 13)
     swept = sweeper.sweep(now=at, scheduled=at, seconds_left=lambda: next(left, 0.0))
     assert not swept.complete
     assert len(events) == len(FLEET.servers) - 1
-    assert flooded.listed <= 3 * PAGES_A_TURN
+    assert flooded.listed <= 3

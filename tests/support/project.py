@@ -77,7 +77,7 @@ def copy_project(folder: Path, *, endpoint: str | None = None) -> Path:
     """Copy what runs and what is deployed into `folder`, with the tests' policy and stages."""
     for name in ("app.py", "requirements.txt"):
         shutil.copy(PROJECT / name, folder)
-    for name in ("admin", "chalicelib", "localcloud"):
+    for name in ("admin", "chalicelib", "demo", "localcloud"):
         shutil.copytree(PROJECT / name, folder / name)
     (folder / "chalicelib" / "policy.toml").write_text(POLICY_TOML)
     write_stages(folder, endpoint=endpoint)
