@@ -7,7 +7,7 @@ request that concerns one bucket is remembered for what that bucket holds, whate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 
 from localcloud.clock import clock
-from tests.proofs.invariants import INCOMING, VAULT, Holdings, bucket, look
+from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, bucket, look
 
 # What differs between two answers that say the same.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
@@ -126,9 +126,10 @@ class S3:
     def now(self) -> Store:
         """What both buckets hold now."""
         holdings = look()
+        stored = [version for held in holdings.vault.values() for version in held]
         return Store(
             incoming=self._recall(INCOMING, holdings, holdings.incoming),
-            vault=self._recall(VAULT, holdings, (holdings.vault, holdings.unfinished)),
+            vault=self._recall(VAULT, holdings, stored),
         )
 
     def _transition(
@@ -161,10 +162,13 @@ class S3:
             ),
         )
 
-    def _recall(self, name: str, holdings: Holdings, held: Any) -> Contents:
-        of = bucket(name)
-        begun = [(one.id, one.attributes.metadata, one.parts) for one in of.multiparts.values()]
-        text = repr((held, [(id_, metadata, sorted(parts)) for id_, metadata, parts in begun]))
+    def _recall(self, name: str, holdings: Holdings, versions: Iterable[Held]) -> Contents:
+        unfinished = [
+            (id_, upload.attributes.metadata, [(n, part.etag) for n, part in upload.parts.items()])
+            for id_, upload in bucket(name).multiparts.items()
+        ]
+        # Metadata is part of what an object is, but not of how it is shown.
+        text = repr(([(version, version.metadata) for version in versions], unfinished))
         if (name, text) not in self._contents:
             number, kept = len(self._contents), _keep(name)
             self._contents[name, text] = Contents(number, holdings, kept)
