@@ -85,10 +85,10 @@ ONE_FUNCTION = {
 class Chances:
     """How probable it is: of each upload, each event, each run, each request."""
 
-    second: float = 0.03
+    second: float = 0.025
     """A second upload follows, mostly in the same slot."""
-    intruder: float = 0.01
-    """Rubbish follows, five times."""
+    intruder: float = 0.005
+    """Rubbish follows, three times."""
     small: float = 0.02
     """It is too small, and the server tries again."""
     in_parts: float = 0.04
@@ -310,7 +310,7 @@ class Month:
         if self._by_chance(chances.second):
             self._later(30 * MINUTE, partial(self.put, key, self._body()))
         if self._by_chance(chances.intruder):
-            for _ in range(5):
+            for _ in range(3):
                 self._later(5 * MINUTE, partial(self.put, key, self._body()))
 
     def _body(self) -> bytes:
