@@ -455,7 +455,7 @@ class Month:
     def _is_idle(self) -> bool:
         """Whether a pass can only count, as promote has recorded all that lies there; or fail."""
         outage = self._outage()
-        return (outage is not None and outage.kind == "s3") or all(
+        return (outage is not None and outage.kind in {"s3", "invoke"}) or all(
             address in self.told and not self._is_in_its_slot(self.uploads[address])
             for address in self._lying()
         )
