@@ -7,6 +7,7 @@ from bisect import bisect, bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import patch
 
@@ -78,7 +79,7 @@ def index_of(
     place = _places.get((bucket_name, key_name, version_id))
     if place is None:
         return None
-    index = bisect_left(versions, place, key=_place)
+    index = bisect_left(versions, place, key=attrgetter("place"))
     return index, index < len(versions) and versions[index].version_id == version_id
 
 
@@ -191,7 +192,7 @@ def remove(
     else:
         self.tagger.delete_all_tags_for_resource(removed.arn)
     versions = bucket.keys.getlist(key_name)
-    index = bisect_left(versions, _place(removed), key=_place)
+    index = bisect_left(versions, removed.place, key=attrgetter("place"))  # type: ignore[union-attr]
     left = versions[:index] + versions[index + 1 :]
     if left:
         dict.__setitem__(bucket.keys, key_name, left)
@@ -208,11 +209,6 @@ class _NamedOnly:
     name: str
 
 
-def _place(version: FakeKey | FakeDeleteMarker) -> str:
-    """Where a version stands. What moto's own code has put has no place, and is the newest."""
-    return getattr(version, "place", "~")
-
-
 def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
     """Versions stand oldest first. A new "null" version replaces the old one."""
     versions = bucket.keys.getlist(new.name, [])
@@ -220,7 +216,7 @@ def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str
         versions = [version for version in versions if version.version_id != "null"]
     new.place = place  # type: ignore[union-attr]
     _places[bucket.name, new.name, new.version_id] = place
-    index = bisect(versions, place, key=_place)
+    index = bisect(versions, place, key=attrgetter("place"))
     # A new list, as others may be reading this one; and moto's setlist takes quadratic time.
     dict.__setitem__(bucket.keys, new.name, [*versions[:index], new, *versions[index:]])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -39,12 +40,12 @@ from admin.setup.plan import execute, make_plan
 from admin.waiting import Patience
 from localcloud.clock import clock
 from localcloud.cloud import Cloud, running
+from localcloud.s3 import objects
 from tests.support.project import POLICY, STAGE, stage_named
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
 # moto's own, taken before anything corrects it.
-UNCORRECTED_COPY = S3Response.copy_object
 
 
 @dataclass(frozen=True)
@@ -309,8 +310,13 @@ def copies(how: Callable[..., Any]) -> Callable[[Deployed, Any], None]:
     return weaken
 
 
+def overwrite(self: S3Response) -> Any:
+    with patch("localcloud.s3.objects.refuse_unless_conditions_hold"):
+        return objects.copy_object(self)
+
+
 def overwrite_and_refuse(self: S3Response) -> Any:
-    UNCORRECTED_COPY(self)
+    overwrite(self)
     raise PreconditionFailed("If-None-Match")
 
 
@@ -384,7 +390,7 @@ BROKEN = {
     "uploads that are read": (readable("backups1"), "the server may not read its own upload: that"),
     "backups that are read": (readable("backups2"), "the server may not read what is stored: that"),
     "a store without conditions": (
-        copies(UNCORRECTED_COPY),
+        copies(overwrite),
         "CopyObject .*overwrites nothing: the store ignores conditions.* store is not safe",
     ),
     "a store that refuses too late": (copies(overwrite_and_refuse), "overwrote all the same"),
