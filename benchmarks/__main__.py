@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks import chart, delivery, many, moving, settings, starting, sweeping, tables
 from benchmarks.bundle import unpack_bundle
-from localcloud.cloud import running
+from demo.stage import running
 
 SECTIONS = ("moving", "many", "sweeping", "settings", "starting", "delivery")
 # 5GiB: one word, for a shell.

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.tables import table
 from chalicelib.policy.file import read_policy
-from localcloud.cloud import Cloud
+from demo.stage import StageCloud
 
 UPLOAD = "backup.tar.gz.gpg"
 WARM_ROUNDS = 20
@@ -20,7 +20,7 @@ TIMEOUT = 60.0
 LOOK_EVERY = 0.005
 
 
-def report(console: Console, cloud: Cloud) -> None:
+def report(console: Console, cloud: StageCloud) -> None:
     """Print the seconds of a first upload, which starts a function, and of those after it."""
     cold, *warm = [_deliver(cloud) for _ in range(1 + WARM_ROUNDS)]
     table(
@@ -35,7 +35,7 @@ def report(console: Console, cloud: Cloud) -> None:
     )
 
 
-def _deliver(cloud: Cloud) -> float:
+def _deliver(cloud: StageCloud) -> float:
     server = cloud.session(cloud.server_credentials).client("s3")
     administrator = cloud.session(cloud.administrator).client("s3")
     server.put_object(Bucket=cloud.incoming, Key=UPLOAD, Body=b"a night's work")

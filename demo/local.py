@@ -11,7 +11,7 @@ from admin.stage import StageError
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
 from demo.deployment import DeployError
-from localcloud.cloud import Cloud, running
+from demo.stage import StageCloud, running
 from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.runner import Result
 from localcloud.iam.authorization import Credentials
@@ -64,7 +64,7 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
         click.echo("\nThe local cloud is gone, and all that was in it.", err=True)
 
 
-def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
+def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     """Print the endpoint, and each user's environment as lines to paste."""
     click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
     click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
@@ -87,7 +87,7 @@ def show_ways_in(cloud: Cloud, *, by_hand: bool) -> None:
         click.echo("Promotions appear here, and a sweep every 15 minutes:\n")
 
 
-def show_exports(cloud: Cloud, credentials: Credentials) -> None:
+def show_exports(cloud: StageCloud, credentials: Credentials) -> None:
     """Print what puts these credentials into a shell."""
     click.echo(f"export AWS_ACCESS_KEY_ID={credentials.access_key_id}")
     click.echo(f"export AWS_SECRET_ACCESS_KEY={credentials.secret_access_key}")

@@ -17,20 +17,12 @@ from admin.stage import read_stage
 from admin.waiting import Patience
 from chalicelib.policy.file import read_policy
 from demo.deployment import DeployError
-from demo.narration import (
-    NotAsPromisedError,
-    Shell,
-    console,
-    expect,
-    heading,
-    tell,
-)
+from demo.narration import NotAsPromisedError, Shell, console, expect, heading, tell
+from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from localcloud.cloud import Cloud, running
 from localcloud.functions.lambda_functions import REGION
 from localcloud.iam.authorization import Credentials
-from tests.support.event_faults import EventFault
-from tests.support.faults import at
+from localcloud.s3.events import Deliver
 
 LONGEST_STORY = timedelta(minutes=1)
 
@@ -59,7 +51,8 @@ def main() -> None:
 
 def story(directory: Path) -> None:
     """The chapters, in order; each builds on what the one before has left in the cloud."""
-    with running(retry_delays=(1, 1)) as cloud:
+    notifications = Notifications()
+    with running(retry_delays=(1, 1), wrap_events=notifications.wrap) as cloud:
         deploy_the_app(cloud)
         server = open_shell(directory, "server", cloud, cloud.server_credentials)
         administrator = open_shell(directory, "administrator", cloud, cloud.administrator)
@@ -75,12 +68,12 @@ def story(directory: Path) -> None:
             expect(look(cloud, slot) == stored, f"{slot} changed under the attacks")
             # Last, as it moves the cloud's clock.
             if other := another_upload(upload):
-                lose_an_event(server, cloud, other)
+                lose_an_event(server, cloud, other, notifications)
         finally:
             server.stop_gpg()
 
 
-def deploy_the_app(cloud: Cloud) -> None:
+def deploy_the_app(cloud: StageCloud) -> None:
     """Buckets, users, and the app; ends the demo if Chalice cannot deploy it."""
     heading("An AWS of your own starts on this machine; Chalice deploys the app into it.")
     console.print("  $ backups setup --stage dev --apply")
@@ -95,7 +88,7 @@ def deploy_the_app(cloud: Cloud) -> None:
     tell("and the function sweep, which looks every 15 minutes for uploads that wait.")
 
 
-def back_up(server: Shell, cloud: Cloud, upload: str) -> str:
+def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:
     """The pipeline of every night; returns the slot that the backup was promoted into."""
     heading("A server makes its nightly backup and uploads it. It may upload, and nothing else.")
     outcome = upload_as(server, cloud, "site", upload)
@@ -108,7 +101,7 @@ def back_up(server: Shell, cloud: Cloud, upload: str) -> str:
     return str(outcome["slot"])
 
 
-def upload_something_else(server: Shell, cloud: Cloud, upload: str) -> None:
+def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None:
     """A different upload for a slot that is taken: contested, and nothing is done to either."""
     heading("Somebody breaks into the server, and uploads rubbish under the same name.")
     server.run("mkdir rubbish && echo 'all your files are mine' >rubbish/ransom.txt")
@@ -118,7 +111,7 @@ def upload_something_else(server: Shell, cloud: Cloud, upload: str) -> None:
     show_buckets(cloud)
 
 
-def restore(administrator: Shell, cloud: Cloud, slot: str) -> None:
+def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
     """From the vault to files, compared byte for byte with what was lost."""
     heading("The server is lost. Its administrator takes the backup out of the vault.")
     administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
@@ -128,7 +121,7 @@ def restore(administrator: Shell, cloud: Cloud, slot: str) -> None:
     administrator.run("diff -r site restored/site && echo 'no difference'")
 
 
-def break_in(cloud: Cloud) -> None:
+def break_in(cloud: StageCloud) -> None:
     """Every other attack, by the drill that an administrator can run in any account."""
     heading("How else could somebody get at it? backups drill tries, with real requests.")
     console.print("  $ backups drill --stage dev --assume")
@@ -142,10 +135,12 @@ def break_in(cloud: Cloud) -> None:
         raise NotAsPromisedError(str(broken)) from None
 
 
-def lose_an_event(server: Shell, cloud: Cloud, upload: str) -> None:
+def lose_an_event(
+    server: Shell, cloud: StageCloud, upload: str, notifications: "Notifications"
+) -> None:
     """An upload that the function is not told of is found by the sweep."""
     heading("S3 loses the event of the next upload. The sweep finds what waits.")
-    cloud.events.plan(at(1, EventFault.LOST))
+    notifications.lose_next()
     send(server, cloud, "site", upload)
     cloud.functions.wait_until_quiet(timeout=60)
     expect(upload in keys(cloud, cloud.incoming), f"{upload} does not wait in {cloud.incoming}")
@@ -162,7 +157,28 @@ def lose_an_event(server: Shell, cloud: Cloud, upload: str) -> None:
 # What the story needs.
 
 
-def open_shell(directory: Path, user: str, cloud: Cloud, credentials: Credentials) -> Shell:
+class Notifications:
+    """Hands S3's notifications on to the functions, but for one that is to be lost."""
+
+    def __init__(self) -> None:
+        self._lose = False
+
+    def lose_next(self) -> None:
+        """Drop the next notification."""
+        self._lose = True
+
+    def wrap(self, deliver: Deliver) -> Deliver:
+        """What takes notifications in place of `deliver`."""
+
+        def hand_on(function_arn: str, event: dict[str, Any]) -> None:
+            lost, self._lose = self._lose, False
+            if not lost:
+                deliver(function_arn, event)
+
+        return hand_on
+
+
+def open_shell(directory: Path, user: str, cloud: StageCloud, credentials: Credentials) -> Shell:
     """A shell whose s3cmd talks to the cloud as the user, and whose gpg leaves yours alone."""
     gpg = directory / "gpg"
     gpg.mkdir(mode=0o700, exist_ok=True)
@@ -226,7 +242,7 @@ def another_upload(upload: str) -> str | None:
     return next(others, None)
 
 
-def upload_as(server: Shell, cloud: Cloud, data: str, upload: str) -> dict[str, Any]:
+def upload_as(server: Shell, cloud: StageCloud, data: str, upload: str) -> dict[str, Any]:
     """Run the server's backup of the directory `data`; the outcome of promoting it."""
     before = len(cloud.functions.results)
     send(server, cloud, data, upload)
@@ -235,7 +251,7 @@ def upload_as(server: Shell, cloud: Cloud, data: str, upload: str) -> dict[str, 
     return outcomes[0]
 
 
-def send(server: Shell, cloud: Cloud, data: str, upload: str) -> None:
+def send(server: Shell, cloud: StageCloud, data: str, upload: str) -> None:
     """Run the server's backup of the directory `data`."""
     server.run(
         f"tar c {data} | gzip | gpg --batch --passphrase-file passphrase -c"
@@ -243,7 +259,7 @@ def send(server: Shell, cloud: Cloud, data: str, upload: str) -> None:
     )
 
 
-def outcomes_since(before: int, cloud: Cloud) -> list[dict[str, Any]]:
+def outcomes_since(before: int, cloud: StageCloud) -> list[dict[str, Any]]:
     """What became of uploads, once all functions have run, behind the first `before` results."""
     cloud.functions.wait_until_quiet(timeout=60)
     results = cloud.functions.results[before:]
@@ -258,7 +274,7 @@ def show_outcome(outcome: dict[str, Any]) -> None:
     tell(f"{outcome['reason']}")
 
 
-def show_buckets(cloud: Cloud) -> None:
+def show_buckets(cloud: StageCloud) -> None:
     """Print what is in each bucket."""
     s3 = cloud.session(cloud.administrator).client("s3")
     for bucket in (cloud.incoming, cloud.vault):
@@ -270,13 +286,13 @@ def show_buckets(cloud: Cloud) -> None:
             tell(f"s3://{bucket}/ is empty")
 
 
-def keys(cloud: Cloud, bucket: str) -> list[str]:
+def keys(cloud: StageCloud, bucket: str) -> list[str]:
     """The keys in a bucket."""
     s3 = cloud.session(cloud.administrator).client("s3")
     return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
-def look(cloud: Cloud, slot: str) -> dict[str, Any]:
+def look(cloud: StageCloud, slot: str) -> dict[str, Any]:
     """What tells one object in the vault from any other that might take its place."""
     s3 = cloud.session(cloud.administrator).client("s3")
     found = s3.head_object(Bucket=cloud.vault, Key=slot)

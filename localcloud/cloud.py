@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import boto3
 import botocore.session
@@ -20,11 +20,6 @@ from moto.moto_server.werkzeug_app import (
 )
 from moto.sts.models import sts_backends
 
-from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_SECRET_ACCESS_KEY, Account
-from admin.desired.buckets import desired_settings
-from admin.setup.plan import execute, make_plan
-from admin.stage import read_stage
-from demo.deployment import deploy, read_config, read_policy_of
 from localcloud.clock import clock
 from localcloud.functions.api import serving_settings
 from localcloud.functions.bundles import Bundles, naming_bundles
@@ -35,18 +30,21 @@ from localcloud.functions.schedules import Schedules
 from localcloud.iam.authorization import Authorization, Credentials
 from localcloud.iam.identities import corrected_identities
 from localcloud.s3.backend import corrected
+from localcloud.s3.events import Deliver
 from localcloud.s3.lifecycle import lifecycle_each_night
 from localcloud.server import HOST, listening, serving
-from tests.support.event_faults import EventFaults
-from tests.support.served_faults import ServedFaults
 
-REPOSITORY = Path(__file__).parent.parent
+# Whoever holds these may do everything in a local cloud, and nothing anywhere else.
 ADMINISTRATOR = Credentials(
-    access_key_id=LOCAL_ACCESS_KEY_ID, secret_access_key=LOCAL_SECRET_ACCESS_KEY
+    access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/local/cloud"
 )
 
 # Large files, which a loader reads once; and a client is made for every few requests.
 _SERVICE_DESCRIPTIONS = create_loader()
+
+
+def _as_it_is(wrapped: Any) -> Any:
+    return wrapped
 
 
 @contextmanager
@@ -58,6 +56,8 @@ def running(
     by_hand: bool = False,
     on_log: Callable[[str], None] | None = None,
     on_result: Callable[[Result], None] | None = None,
+    wrap_app: Callable[[WSGIApplication], WSGIApplication] = _as_it_is,
+    wrap_events: Callable[[Deliver], Deliver] = _as_it_is,
 ) -> Iterator["Cloud"]:
     """A new, empty cloud, served until the block ends; port 0 takes a free one.
 
@@ -66,6 +66,8 @@ def running(
     `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run any: a
     person does. `on_log` gets each line that functions print, `on_result` what came of each
     attempt.
+    Faults can be put in: `wrap_app` is given what answers requests, and `wrap_events` what takes
+    S3's notifications; what they return stands in its place.
     The clock runs with this machine's again when the block ends. Raises PortTaken.
     """
     with _only_one(), listening(port) as listener:
@@ -79,8 +81,7 @@ def running(
         )
         moto = DomainDispatcherApplication(create_backend_app)
         authorized = Authorization(moto, administrator=ADMINISTRATOR)
-        faults = ServedFaults(authorized, kill=functions.kill)
-        events = EventFaults(functions.deliver)
+        events = wrap_events(functions.deliver)
         schedules = Schedules(
             deliver=_left_to_a_hand if by_hand else functions.deliver, tell=functions.tell_log
         )
@@ -92,19 +93,13 @@ def running(
                 serving_invoke(functions),
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
-                serving(listener, Bundles(faults)),
+                serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
                 # These end before the server: what runs would otherwise wait for answers.
                 functions.taking_events(),
                 schedules.running(),
             ):
-                yield Cloud(
-                    endpoint=endpoint,
-                    functions=functions,
-                    faults=faults,
-                    events=events,
-                    schedules=schedules,
-                )
+                yield Cloud(endpoint=endpoint, functions=functions, schedules=schedules)
         finally:
             moto_api_backend.reset()
             clock.reset()
@@ -144,104 +139,33 @@ class Session:
         )
 
 
+@dataclass(kw_only=True, eq=False)
 class Cloud:
-    """What `running` gives: the way in for its administrator, its servers and its roles.
+    """What `running` gives: the way in for its administrator, its users and its roles."""
 
-    `faults` happen to what functions ask of S3, and `events` to what S3 tells functions.
-    """
+    endpoint: str
+    functions: Functions
+    schedules: Schedules
 
-    administrator = ADMINISTRATOR
-
-    def __init__(
-        self,
-        *,
-        endpoint: str,
-        functions: Functions,
-        faults: ServedFaults,
-        events: EventFaults,
-        schedules: Schedules,
-    ) -> None:
-        self.endpoint = endpoint
-        self.functions = functions
-        self.faults = faults
-        self.events = events
-        self._schedules = schedules
-        self.incoming = ""
-        self.vault = ""
-        self.servers: dict[str | None, Credentials] = {}
+    @property
+    def administrator(self) -> Credentials:
+        """Whoever holds these may do everything."""
+        return ADMINISTRATOR
 
     def session(self, credentials: Credentials) -> Session:
         """Clients that act as whoever holds these credentials."""
         return Session(endpoint=self.endpoint, credentials=credentials)
 
-    @property
-    def server_credentials(self) -> Credentials:
-        """The keys of the policy's only server, or of its first; there after `prepare`."""
-        return next(iter(self.servers.values()))
-
-    def role_credentials(self, function: str, *, stage: str = "dev") -> Credentials:
-        """Credentials of the role that `chalice deploy` made for a function, such as promote."""
-        administrator = self.session(self.administrator)
-        deployed = administrator.client("lambda").get_function_configuration(
-            FunctionName=f"{read_config(REPOSITORY)['app_name']}-{stage}-{function}"
-        )
-        return _assume(deployed["Role"])
+    def assume(self, role: str) -> Credentials:
+        """Credentials of the role with this ARN, as Lambda gets them for a function."""
+        return _assume(role)
 
     def run_schedules(self) -> None:
         """Hand over the event of each schedule that is due, once for each moment; then return.
 
         A clock that is moved does this too, soon; `functions.wait_until_quiet` waits for the runs.
         """
-        self._schedules.run_due()
-
-    def prepare(self, *, project_dir: Path = REPOSITORY, stage: str = "dev") -> None:
-        """What `backups setup --apply` makes, and for each server a key."""
-        place = read_stage(stage, project=project_dir)
-        self.incoming = place.settings.incoming_bucket
-        self.vault = place.settings.vault_bucket
-        self._set_up(project_dir, stage)
-        iam = self.session(self.administrator).client("iam")
-        for server in read_policy_of(project_dir).servers or (None,):
-            key = iam.create_access_key(UserName=place.server_user(server))["AccessKey"]
-            self.servers[server] = Credentials(
-                access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
-            )
-
-    def deploy(
-        self,
-        *,
-        project_dir: Path = REPOSITORY,
-        stage: str = "dev",
-        packages: Path | None = None,
-    ) -> None:
-        """Bring the app in with the real `chalice deploy`, and set up what waited for it.
-
-        Raises DeployError with what Chalice printed.
-        """
-        deploy(
-            project_dir,
-            stage=stage,
-            endpoint=self.endpoint,
-            region=REGION,
-            credentials=self.administrator,
-            packages=packages,
-        )
-        self._set_up(project_dir, stage)
-
-    def _set_up(self, project_dir: Path, stage: str) -> None:
-        account = Account(
-            session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
-        )
-        place = read_stage(stage, project=project_dir)
-        settings = desired_settings(
-            read_policy_of(project_dir),
-            place,
-            place.wishes,
-            account=account.id,
-            region=account.region,
-        )
-        for _ in execute(account, make_plan(account, settings, lock_named=False)):
-            pass
+        self.schedules.run_due()
 
 
 def _left_to_a_hand(_function_arn: str, _event: Any) -> None:

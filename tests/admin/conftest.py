@@ -15,7 +15,7 @@ from admin.account import Account, local_account
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.stage import read_stage
-from localcloud.cloud import Cloud, running
+from demo.stage import StageCloud, running
 from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
 from tests.support.project import POLICY, write_stages
@@ -76,7 +76,7 @@ def cloud():
 
 
 @pytest.fixture
-def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
+def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     """The account of that cloud's administrator; the `backups` command works there too."""
     account = local_account(cloud.endpoint)
     # AWS's descriptions of its services are large: read once for all tests.

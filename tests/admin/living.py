@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from admin.account import local_account
 from admin.cli import cli
 from admin.stage import Stage
-from localcloud.cloud import Cloud
+from demo.stage import StageCloud
 from tests.support.project import stage_named
 
 Weaken = Callable[["Live"], Any]
@@ -31,7 +31,7 @@ HARMLESS = json.dumps(
 class Live:
     """A stage that was set up and deployed, and the account it lives in."""
 
-    def __init__(self, cloud: Cloud, project: Path, packages: Path) -> None:
+    def __init__(self, cloud: StageCloud, project: Path, packages: Path) -> None:
         self.cloud = cloud
         self.project = project
         self.packages = packages

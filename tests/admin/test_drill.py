@@ -38,8 +38,8 @@ from admin.drill.temporary_access import TRUST, Temporary
 from admin.drill.uploads import Rehearsals
 from admin.setup.plan import execute, make_plan
 from admin.waiting import Patience
+from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from localcloud.cloud import Cloud, running
 from localcloud.s3 import objects
 from tests.support.project import POLICY, STAGE, stage_named
 
@@ -53,7 +53,7 @@ class Deployed:
     """The account of a local cloud, as `make deploy` leaves it, and ways to look behind it."""
 
     account: Account
-    cloud: Cloud
+    cloud: StageCloud
 
     def forget_rehearsals(self) -> None:
         """Empty the slots: there is one a minute, and waiting for the next takes that long."""

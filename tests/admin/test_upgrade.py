@@ -19,8 +19,8 @@ from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Setting
 from admin.setup import resources
 from admin.setup.plan import execute, make_plan
+from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from localcloud.cloud import Cloud, running
 from tests.admin.living import Live
 from tests.support.project import POLICY, STAGE, copy_project
 
@@ -36,7 +36,7 @@ SQL, NIGHTLY = "sql.gz.gpg", "backup.tar.gz.gpg"
 
 
 @pytest.fixture
-def before() -> Iterator[Cloud]:
+def before() -> Iterator[StageCloud]:
     """The account, as that version left it."""
     with running(retry_delays=(0, 0)) as cloud:
         account = local_account(cloud.endpoint)
@@ -119,7 +119,7 @@ def stored(account: Account) -> dict[str, bytes]:
     }
 
 
-def promote_as_before(cloud: Cloud, key: str) -> None:
+def promote_as_before(cloud: StageCloud, key: str) -> None:
     """Copy and remove the upload of a key as that version did, with the rights of its role."""
     s3 = cloud.session(cloud.role_credentials("promote")).client("s3")
     source = s3.head_object(Bucket="backups1", Key=key)
@@ -141,7 +141,7 @@ def promote_as_before(cloud: Cloud, key: str) -> None:
 
 
 def test_no_upload_is_lost_and_check_is_content_afterwards(
-    before: Cloud, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: StageCloud, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = local_account(before.endpoint)
     s3 = account.client("s3")
@@ -179,7 +179,7 @@ def test_no_upload_is_lost_and_check_is_content_afterwards(
     assert result.exit_code == 0, result.output
 
 
-def test_what_earlier_settings_would_still_do_is_gone(before: Cloud) -> None:
+def test_what_earlier_settings_would_still_do_is_gone(before: StageCloud) -> None:
     account = local_account(before.endpoint)
     set_up(account)
     functions = account.client("lambda")

@@ -23,15 +23,15 @@ from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
 from admin.waiting import Patience
 from demo.deployment import deploy
+from demo.stage import StageCloud
 from localcloud.clock import clock
-from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
 from tests.support.project import POLICY, STAGE
 
 HOLDER = "210987654321"
 
 
-def sign_in(cloud: Cloud, owner: str) -> Account:
+def sign_in(cloud: StageCloud, owner: str) -> Account:
     """The administrator of another account in the same cloud."""
     iam = iam_backends[owner]["aws"]
     iam.create_user(region_name="us-east-1", user_name="holder")
@@ -49,7 +49,7 @@ def sign_in(cloud: Cloud, owner: str) -> Account:
 
 
 @pytest.fixture
-def stage(project: Path, cloud: Cloud, tmp_path: Path) -> Stage:
+def stage(project: Path, cloud: StageCloud, tmp_path: Path) -> Stage:
     """The tests' stage dev, in a project of its own, with a vault in another account."""
     own = shutil.copytree(project, tmp_path / "own")
     config = json.loads((own / CONFIG).read_text())
@@ -63,7 +63,7 @@ def stage(project: Path, cloud: Cloud, tmp_path: Path) -> Stage:
 
 
 @pytest.fixture
-def account(cloud: Cloud, stage: Stage) -> Account:
+def account(cloud: StageCloud, stage: Stage) -> Account:
     return replace(
         local_account(cloud.endpoint),
         elsewhere={stage.settings.vault_bucket: sign_in(cloud, HOLDER)},
@@ -80,7 +80,7 @@ def look(account: Account, stage: Stage) -> Report:
     return check(account, stage, POLICY, tell=lambda _: None)
 
 
-def test_the_whole_way(cloud: Cloud, stage: Stage, account: Account, packages: Path) -> None:
+def test_the_whole_way(cloud: StageCloud, stage: Stage, account: Account, packages: Path) -> None:
     set_up(account, stage)
     deploy(
         stage.project,
@@ -159,7 +159,7 @@ def refused(s3: Any, operation: str, key: str) -> None:
         getattr(s3, operation)(Bucket="backups2", Key=key)
 
 
-def test_a_vault_in_the_same_account_needs_no_profile(cloud: Cloud) -> None:
+def test_a_vault_in_the_same_account_needs_no_profile(cloud: StageCloud) -> None:
     here = local_account(cloud.endpoint)
     own = replace(STAGE, settings=replace(STAGE.settings, vault_owner=here.id))
     for stage in (STAGE, own):
@@ -177,7 +177,7 @@ def test_a_vault_in_the_same_account_needs_no_profile(cloud: Cloud) -> None:
     ],
 )
 def test_profile_and_configuration_must_agree(
-    cloud: Cloud,
+    cloud: StageCloud,
     monkeypatch: pytest.MonkeyPatch,
     owner: str | None,
     profile: str | None,
@@ -191,7 +191,7 @@ def test_profile_and_configuration_must_agree(
 
 
 def test_the_profile_of_the_vault_s_account_leads_there(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    cloud: StageCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = sign_in(cloud, HOLDER)
     monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)

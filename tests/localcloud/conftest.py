@@ -5,22 +5,23 @@ from datetime import UTC, datetime
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
+import demo.stage
 from localcloud.clock import clock
-from localcloud.cloud import running
 from tests.localcloud.gate import Gate
+from tests.support.faulty_cloud import running
 
 
 @pytest.fixture
 def cloud():
     """An empty cloud, in which Lambda's retries follow at once."""
-    with running(retry_delays=(0, 0)) as cloud:
+    with demo.stage.running(retry_delays=(0, 0)) as cloud:
         yield cloud
 
 
 @pytest.fixture
 def patient():
     """A cloud that waits between attempts as Lambda does, by a clock that stands."""
-    with running() as cloud:
+    with demo.stage.running() as cloud:
         clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         yield cloud
 
@@ -29,6 +30,7 @@ def patient():
 def deployed(project, packages):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
+    Faults can happen there, if they are asked for.
     For one module: moto's state is one per process, and other modules use it without a server.
     Deployed from a shell that runs `chalice local`, which must make no difference.
     """

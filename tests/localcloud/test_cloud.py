@@ -14,8 +14,8 @@ import pytest
 
 from demo.deployment import DeployError, deploy
 from demo.local import show_log_line
+from demo.stage import running
 from localcloud.clock import clock
-from localcloud.cloud import running
 from localcloud.server import PortTaken
 from tests.localcloud.small_functions import FAILS, create
 from tests.support.project import copy_project

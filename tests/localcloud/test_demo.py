@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
+from admin.stage import PROJECT
 from demo import story
 from demo.narration import NotAsPromisedError, Shell, expect
-from localcloud.cloud import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_story_has_every_chapter(told, claim):
 def test_the_readme_tells_the_same_story(told):
     """Shortened there; the day and the seconds differ from run to run."""
     [shown] = re.findall(
-        r"Shortened output:\n\n```\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL
+        r"Shortened output:\n\n```\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
     )
     printed = re.sub(r"\d", "0", told.stdout).splitlines()
     for line in filter(None, re.sub(r"\d", "0", shown).splitlines()):

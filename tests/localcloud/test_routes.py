@@ -13,8 +13,8 @@ from datetime import timedelta
 
 import pytest
 
+from demo.stage import running
 from localcloud.clock import clock
-from localcloud.cloud import running
 from tests.support.project import copy_project
 
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]

@@ -1,0 +1,95 @@
+"""A local cloud with a stage in it: set up as `backups setup` does, and deployed by Chalice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from admin.account import Account
+from admin.desired.buckets import desired_settings
+from admin.setup.plan import execute, make_plan
+from admin.stage import PROJECT, read_stage
+from demo.deployment import deploy, read_config, read_policy_of
+from localcloud import cloud as clouds
+from localcloud.cloud import Cloud
+from localcloud.functions.lambda_functions import REGION
+from localcloud.iam.callers import Credentials
+
+
+@dataclass(kw_only=True, eq=False)
+class StageCloud(Cloud):
+    """A cloud that can take a stage in. It knows the stage's buckets and servers from then on."""
+
+    incoming: str = ""
+    vault: str = ""
+    servers: dict[str | None, Credentials] = field(default_factory=dict)
+
+    @property
+    def server_credentials(self) -> Credentials:
+        """The keys of the policy's only server, or of its first; there after `prepare`."""
+        return next(iter(self.servers.values()))
+
+    def role_credentials(self, function: str, *, stage: str = "dev") -> Credentials:
+        """Credentials of the role that `chalice deploy` made for a function, such as promote."""
+        administrator = self.session(self.administrator)
+        deployed = administrator.client("lambda").get_function_configuration(
+            FunctionName=f"{read_config(PROJECT)['app_name']}-{stage}-{function}"
+        )
+        return self.assume(deployed["Role"])
+
+    def prepare(self, *, project_dir: Path = PROJECT, stage: str = "dev") -> None:
+        """What `backups setup --apply` makes, and for each server a key."""
+        place = read_stage(stage, project=project_dir)
+        self.incoming = place.settings.incoming_bucket
+        self.vault = place.settings.vault_bucket
+        self._set_up(project_dir, stage)
+        iam = self.session(self.administrator).client("iam")
+        for server in read_policy_of(project_dir).servers or (None,):
+            key = iam.create_access_key(UserName=place.server_user(server))["AccessKey"]
+            self.servers[server] = Credentials(
+                access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
+            )
+
+    def deploy(
+        self,
+        *,
+        project_dir: Path = PROJECT,
+        stage: str = "dev",
+        packages: Path | None = None,
+    ) -> None:
+        """Bring the app in with the real `chalice deploy`, and set up what waited for it.
+
+        Raises DeployError with what Chalice printed.
+        """
+        deploy(
+            project_dir,
+            stage=stage,
+            endpoint=self.endpoint,
+            region=REGION,
+            credentials=self.administrator,
+            packages=packages,
+        )
+        self._set_up(project_dir, stage)
+
+    def _set_up(self, project_dir: Path, stage: str) -> None:
+        account = Account(
+            session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
+        )
+        place = read_stage(stage, project=project_dir)
+        settings = desired_settings(
+            read_policy_of(project_dir),
+            place,
+            place.wishes,
+            account=account.id,
+            region=account.region,
+        )
+        for _ in execute(account, make_plan(account, settings, lock_named=False)):
+            pass
+
+
+@contextmanager
+def running(**options: Any) -> Iterator[StageCloud]:
+    """A new, empty cloud, as `localcloud.cloud.running` makes it with the same options."""
+    with clouds.running(**options) as cloud:
+        yield StageCloud(**vars(cloud))
