@@ -99,4 +99,4 @@ def seconds_left(context: Any) -> Callable[[], float]:
 if os.environ.get("BACKUPS_DEV_ROUTES") == "1":
     from demo.routes import routes
 
-    app.register_blueprint(routes)
+    app.register_blueprint(routes(promote, sweeper, seconds_left=seconds_left))

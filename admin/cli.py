@@ -13,9 +13,9 @@ import click
 from admin import describe
 from admin.account import Account, AccountError, one_sentence_each, open_account, with_vault
 from admin.check.command import show_check
+from admin.choices import Wishes
 from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.credentials.keys import CredentialsError
-from admin.desired.requirement import Wishes
 from admin.drill.command import rehearse
 from admin.exit_status import ExitStatus
 from admin.options import (

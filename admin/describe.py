@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from admin.desired.storage_classes import RETRIEVAL
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
 
@@ -15,12 +16,6 @@ _ADVERBS = {
     "week": "once a week",
     "month": "once a month",
     "year": "once a year",
-}
-RETRIEVAL = {
-    "STANDARD_IA": "read at once, for a fee",
-    "GLACIER_IR": "read at once, for a larger fee",
-    "GLACIER": "read 3 to 5 hours after somebody asks for it",
-    "DEEP_ARCHIVE": "read 12 to 48 hours after somebody asks for it",
 }
 
 

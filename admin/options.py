@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.desired.requirement import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm, Lock
+from admin.choices import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm, Lock
 from admin.stage import Stage
 
 Command = TypeVar("Command", bound=Callable[..., Any])

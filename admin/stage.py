@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chalice.config import Config
 
-from admin.desired.requirement import (
+from admin.choices import (
     DEFAULT_INCOMING_ALARM,
     DEFAULT_LOCK,
     LONGEST_LOCK_DAYS,

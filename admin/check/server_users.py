@@ -6,9 +6,7 @@ from typing import Any
 from admin.account import Account, absent_if
 from admin.check.principals import DENIAL, denial
 from admin.check.report import Remedies, Report
-from admin.credentials.keys import REVOKED
-from admin.desired.permissions import NOTHING
-from admin.setup.resources import POLICY_NAME
+from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.stage import APP_NAME, Stage
 from chalicelib.policy.policy import Policy
 
@@ -64,7 +62,7 @@ def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, u
 
 def _is_ours(iam: Any, stage: Stage, *, user: str, policy: str) -> bool:
     """Whether it is what `setup`, a revocation or an earlier remedy has written, and says so."""
-    if policy == POLICY_NAME:  # compared as a setting, word by word
+    if policy == SERVER_POLICY_NAME:  # compared as a setting, word by word
         return True
     ours = {REVOKED: NOTHING, DENIAL: denial(stage.settings.vault_bucket)}
     if policy not in ours:

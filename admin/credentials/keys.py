@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, absent_if
-from admin.desired.permissions import NOTHING
-from admin.setup.resources import POLICY_NAME
+from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.stage import Stage
 
-# The inline policy of a server whose access was ended. `setup` leaves it alone.
-REVOKED = "revoked"
 # IAM allows a user no more.
 MOST_KEYS = 2
 
@@ -142,7 +139,9 @@ class ServerKeys:
         try:
             absent_if(
                 "NoSuchEntity",
-                lambda: self._iam.delete_user_policy(UserName=self.user, PolicyName=POLICY_NAME),
+                lambda: self._iam.delete_user_policy(
+                    UserName=self.user, PolicyName=SERVER_POLICY_NAME
+                ),
             )
             self._put_denial()
         except ClientError as error:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admin.desired.requirement import IncomingAlarm, Kind, Setting, Wishes
+from admin.choices import IncomingAlarm, Wishes
+from admin.desired.requirement import Kind, Setting
 from admin.stage import FUNCTIONS, Stage
 from chalicelib.record import NAMESPACE
 

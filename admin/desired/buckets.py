@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from admin.choices import Lock, Wishes
 from admin.desired.alerts import alerts, functions
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.permissions import server_policy
-from admin.desired.requirement import Kind, Lock, Setting, Wishes
+from admin.desired.requirement import Kind, Setting
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL

@@ -18,6 +18,11 @@ Document = dict[str, Any]
 LARGEST_OF_A_ROLE = 10_240
 LARGEST_OF_A_USER = 2_048
 
+# The inline policies of a server's user: what it can do, and the denial of everything, once its
+# access was ended, which `setup` leaves alone.
+SERVER_POLICY_NAME = "uploads"
+REVOKED = "revoked"
+
 # What ends a server's access. It has no condition, and so it binds the temporary credentials, too,
 # that somebody took with a key (sts:GetSessionToken, which no policy can deny): those live on for
 # hours when the key is deleted.

@@ -6,17 +6,16 @@ from dataclasses import replace
 import click
 
 from admin.account import Account, place_of
-from admin.describe import RETRIEVAL
+from admin.choices import Wishes
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind, Setting, Wishes
+from admin.desired.requirement import Kind, Setting
+from admin.desired.storage_classes import MINIMUM_DAYS, RETRIEVAL
 from admin.setup.concurrency import suggestion
 from admin.setup.exposure import largest_stored, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.plan import Plan, execute, make_plan
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
-
-MINIMUM_DAYS = {"STANDARD_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
 
 
 class SetupRefused(Exception):

@@ -3,8 +3,8 @@
 import re
 
 from admin.account import Account
+from admin.choices import IncomingAlarm
 from admin.desired.buckets import upload_days
-from admin.desired.requirement import IncomingAlarm
 from admin.setup.bucket_resources import each_object
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import Rule

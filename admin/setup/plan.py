@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from admin.account import Account
+from admin.choices import MODES, Lock
 from admin.desired.buckets import REHEARSALS, lock_setting
-from admin.desired.requirement import MODES, Kind, Lock, Setting
+from admin.desired.requirement import Kind, Setting
 from admin.setup import resources
 from admin.setup.bucket_resources import Entry, each_object
 

@@ -11,10 +11,9 @@ from typing import Any
 
 from admin.account import Account, absent_if
 from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
+from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Setting
 from admin.setup import bucket_resources as buckets
-
-POLICY_NAME = "uploads"
 
 Read = Callable[[Account, Setting], Any]
 Write = Callable[[Account, Setting], None]
@@ -65,7 +64,7 @@ def _read_user(account: Account, setting: Setting) -> Any:
     answer = absent_if(
         "NoSuchEntity",
         lambda: account.client("iam").get_user_policy(
-            UserName=setting.target, PolicyName=POLICY_NAME
+            UserName=setting.target, PolicyName=SERVER_POLICY_NAME
         ),
     )
     return answer and answer["PolicyDocument"]
@@ -76,7 +75,9 @@ def _write_user(account: Account, setting: Setting) -> None:
     if absent_if("NoSuchEntity", lambda: iam.get_user(UserName=setting.target)) is None:
         iam.create_user(UserName=setting.target)
     iam.put_user_policy(
-        UserName=setting.target, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(setting.want)
+        UserName=setting.target,
+        PolicyName=SERVER_POLICY_NAME,
+        PolicyDocument=json.dumps(setting.want),
     )
 
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from admin.choices import IncomingAlarm, Wishes
 from admin.desired.alerts import alerts
-from admin.desired.requirement import IncomingAlarm, Kind, Setting, Wishes
+from admin.desired.requirement import Kind, Setting
 from chalicelib import record
 from chalicelib.policy.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions

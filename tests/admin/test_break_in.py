@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account
+from admin.choices import Wishes
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Wishes
 from admin.setup.plan import execute, make_plan
 from admin.stage import PROJECT
 from localcloud.cloud import Cloud

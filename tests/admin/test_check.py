@@ -16,8 +16,9 @@ from admin.account import Account
 from admin.check.report import Remedies, Report
 from admin.check.rights import grants, grants_below
 from admin.check.settings import check
+from admin.choices import Lock, Wishes
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind, Lock, Wishes
+from admin.desired.requirement import Kind
 from admin.setup import resources
 from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.support.project import POLICY

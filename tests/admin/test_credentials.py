@@ -19,8 +19,8 @@ import admin.cli
 from admin.account import Account
 from admin.cli import cli
 from admin.credentials.crontab import Place, crontab, part_mib
-from admin.credentials.keys import REVOKED, AccessKey
-from admin.desired.permissions import server_policy
+from admin.credentials.keys import AccessKey
+from admin.desired.permissions import REVOKED, server_policy
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern
 from localcloud.cloud import Cloud

@@ -29,10 +29,10 @@ import admin.drill.command
 import admin.drill.scenario
 import admin.waiting
 from admin.account import Account, AccountError, local_account
+from admin.choices import Wishes
 from admin.cli import cli
 from admin.desired.buckets import desired_settings
 from admin.desired.permissions import document
-from admin.desired.requirement import Wishes
 from admin.drill.scenario import drill
 from admin.drill.temporary_access import TRUST, Temporary
 from admin.drill.uploads import Rehearsals

@@ -12,9 +12,10 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
+from admin.choices import Lock, Wishes
 from admin.cli import cli
 from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
-from admin.desired.requirement import Kind, Lock, Setting, Wishes
+from admin.desired.requirement import Kind, Setting
 from admin.desired.statements import canonical
 from admin.setup import resources
 from admin.setup.concurrency import suggestion

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from admin.desired.requirement import Lock
+from admin.choices import Lock
 from admin.setup.files import stage_files
 from admin.stage import CONFIG, FUNCTIONS, StageError, read_stage
 from tests.support.project import POLICY

@@ -16,8 +16,8 @@ import admin.account
 from admin.account import Account, local_account, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
+from admin.choices import Wishes
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Wishes
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage

@@ -21,6 +21,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from admin.account import Account
+from admin.choices import Wishes
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.buckets import desired_settings, vault_lifecycle
 from admin.desired.permissions import (
@@ -31,7 +32,6 @@ from admin.desired.permissions import (
     server_policy,
     sweeper_policy,
 )
-from admin.desired.requirement import Wishes
 from admin.desired.statements import canonical
 from admin.setup.plan import execute, make_plan
 from localcloud.cloud import Cloud, running

@@ -24,8 +24,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from admin.choices import Wishes
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind, Wishes
+from admin.desired.requirement import Kind
 from chalicelib import record
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Outcome, Slot
