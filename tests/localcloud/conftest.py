@@ -6,9 +6,10 @@ import pytest
 from moto.moto_api._internal import moto_api_backend
 
 import demo.stage
+import localcloud.cloud
 from localcloud.clock import clock
 from tests.localcloud.gate import Gate
-from tests.support.faulty_cloud import running
+from tests.support import faulty_cloud
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def cloud():
 @pytest.fixture
 def patient():
     """A cloud that waits between attempts as Lambda does, by a clock that stands."""
-    with demo.stage.running() as cloud:
+    with localcloud.cloud.running() as cloud:
         clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         yield cloud
 
@@ -34,7 +35,7 @@ def deployed(project, packages):
     For one module: moto's state is one per process, and other modules use it without a server.
     Deployed from a shell that runs `chalice local`, which must make no difference.
     """
-    with pytest.MonkeyPatch.context() as shell, running(retry_delays=(0, 0)) as cloud:
+    with pytest.MonkeyPatch.context() as shell, faulty_cloud.running(retry_delays=(0, 0)) as cloud:
         shell.setenv("BACKUPS_DEV_ROUTES", "1")
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
