@@ -13,4 +13,4 @@ def test_only_two_tests_read_the_policy_and_the_stages_that_are_yours() -> None:
         for path in Path(__file__).parent.rglob("*.py")
         if YOURS.search(path.read_text()) and path != Path(__file__)
     }
-    assert readers == {"test_permissions.py", "test_policy_file.py"}
+    assert readers == {"test_permissions.py", "test_file.py"}
