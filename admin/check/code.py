@@ -1,4 +1,4 @@
-"""The code of a function, compared file by file with what this clone would deploy."""
+"""Compares a function's code, file by file, with what this clone would deploy."""
 
 import base64
 import csv
@@ -16,14 +16,14 @@ from urllib.request import urlopen
 
 from admin.account import AccountError
 
-# What CopyObject has to know: an older boto3 refuses the call, in the function, every time.
+# Arguments of CopyObject that an older boto3 rejects, in every run of the function.
 NEEDED = ("IfNoneMatch", "AnnotationDirective", "CopySourceIfMatch")
 S3_MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
-# Of itself Chalice ships no more than this.
+# The only files of its own that Chalice ships.
 OF_CHALICE = ("chalice/__init__.py", "chalice/app.py")
 
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
-# Written by who unpacks a wheel, here or for the bundle, and read by nothing that runs.
+# Written by whatever unpacks a wheel, here or for the bundle; no running code reads them.
 _OF_INSTALLERS = re.compile(
     r"[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)"
     r"|[^/]+\.data/scripts/[^/]+"
@@ -33,45 +33,45 @@ _OF_INSTALLERS = re.compile(
 
 
 def fetch_bundle(location: str) -> zipfile.ZipFile:
-    """The zip at the address that GetFunction names. Raises AccountError."""
+    """The zip file at the address that GetFunction returns. Raises AccountError."""
     try:
         with urlopen(location, timeout=60) as answer:  # noqa: S310 - the address is AWS's answer
             return zipfile.ZipFile(io.BytesIO(answer.read()))
     except (OSError, zipfile.BadZipFile) as error:
-        raise AccountError(f"it cannot be fetched: {error}") from None
+        raise AccountError(f"download failed ({error})") from None
 
 
 def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
-    """The files that the bundle has and the clone in `project` would not ship like that, or lacks.
+    """The files that differ between the bundle and the clone in `project`, or are missing from one.
 
-    The clone's own files are compared as they are, those of packages with the hashes of what is
-    installed here: `make` has checked those against requirements.txt, which the bundle cannot. All
-    packages are pure Python; one with compiled code would be another one here than in Lambda.
-    Raises AccountError if what is installed here is not what requirements.txt pins.
+    The clone's own files are compared directly, those of packages by the hashes of the packages
+    installed here, which `make` has checked against requirements.txt. All packages are pure Python;
+    compiled code would differ between this machine and Lambda. Raises AccountError if the installed
+    packages are not those that requirements.txt pins.
     """
     expected = dict(_own_files(project)) | dict(_files_of_packages(project))
-    members = Counter(one for one in bundle.namelist() if not one.endswith("/"))
+    members = Counter(name for name in bundle.namelist() if not name.endswith("/"))
     differing = {
         member
         for member, times in members.items()
-        # Which one of two is unpacked, is not ours to guess.
+        # Of two members with the same name, nobody knows which is unpacked.
         if times > 1 or not _is_expected(bundle, member, expected)
     }
     return sorted(differing | (expected.keys() - members.keys()))
 
 
 def unknown_to_boto3(bundle: zipfile.ZipFile) -> list[str]:
-    """What the bundle's own boto3 cannot say of a CopyObject, of what it must."""
+    """The arguments of CopyObject that the bundle's boto3 does not support, of those needed."""
     if S3_MODEL not in bundle.namelist():
         return list(NEEDED)
     model = json.loads(gzip.decompress(bundle.read(S3_MODEL)))
-    return [one for one in NEEDED if one not in model["shapes"]["CopyObjectRequest"]["members"]]
+    return [name for name in NEEDED if name not in model["shapes"]["CopyObjectRequest"]["members"]]
 
 
 def _is_expected(bundle: zipfile.ZipFile, member: str, expected: dict[str, str]) -> bool:
     if member in expected:
         return _sha256(bundle.read(member)) == expected[member]
-    # Compiled code may run instead of its source, and cannot be compared with it.
+    # Python could run compiled code instead of its source, and the two cannot be compared.
     if member.endswith(".pyc") or not _OF_INSTALLERS.fullmatch(member):
         return False
     package = member.partition("/")[0].rpartition(".")[0]
@@ -92,17 +92,16 @@ def _files_of_packages(project: Path) -> Iterator[tuple[str, str]]:
 
 
 def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str]]:
-    """The files of a package and their hashes, as its own list says: what pip unpacked."""
+    """The files of an installed package with their hashes, from its RECORD."""
     try:
         package = distribution(name)
     except PackageNotFoundError:
         package = None
-    # Not `files`, which looks at each of them: what is missing here would be missing there unseen.
+    # Not `files`, which skips missing files: those missing here would go unnoticed there.
     listed = package.read_text("RECORD") if package else None
     if package is None or not listed or version not in (None, package.version):
         raise AccountError(
-            f"{name} {version or ''} of requirements.txt is not what is installed here; "
-            "`make setup` installs it"
+            f"{name} {version or ''} of requirements.txt is not installed here; run `make setup`"
         )
     for file, digest, _ in csv.reader(listed.splitlines()):
         if digest and not _OF_INSTALLERS.fullmatch(file):

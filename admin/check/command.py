@@ -1,4 +1,4 @@
-"""`backups check` as people and programs read it."""
+"""The command `backups check`: prints the report as text or JSON."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def show_check(
     *,
     as_json: bool,
 ) -> None:
-    """Print what `check` found; exits 1 if something is wrong, else 3 if not all could be seen."""
+    """Print the report; exits with 1 if there are findings, else with 3 if not all was checked."""
     click.echo(place_of(stage, account), err=True)
     report = check(
         account,
@@ -30,7 +30,7 @@ def show_check(
         tell=lambda line: click.echo(line, err=True),
     )
     worst: list[str] = []
-    with report.seeing("the sizes of what is stored"):
+    with report.seeing("the sizes of the stored backups"):
         vault = stage.settings.vault_bucket
         stored = absent_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
         worst = worst_case(policy, stage.incoming_alarm, stored or {})
@@ -58,16 +58,17 @@ def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
     for finding in report.findings:
         lines += [f"! {finding.what}", f"    {finding.why}", f"    {finding.remedy}", ""]
     for sentence in report.unseen:
-        lines += [f"? It could not be seen {sentence}", ""]
+        lines += [f"? Could not check {sentence}", ""]
     if not report.findings and not report.unseen:
         lines.append(
-            f"Nobody can change or delete what is stored in {vault}: its policy denies it to all, "
-            "and everything is as it should be."
+            f"Nobody can change or delete a backup stored in {vault}: its bucket policy denies it "
+            "to "
+            "everyone, and everything is as it should be."
         )
     lines += [
-        "Whoever may do everything in the account could take that down first: its root user"
+        "Administrators of the account could remove that protection first: the root user"
         + "".join(f", {name}" for name in report.administrators)
-        + ". Against these: --lock compliance, or a vault in an account of its own.",
+        + ". To protect against them too, use --lock compliance or a vault in a separate account.",
         *worst,
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One function of a stage, as the parts of `backups check` look at it."""
+"""A deployed function, as the parts of `backups check` use it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +7,16 @@ from admin.account import Account
 from admin.check.report import Remedies, Report
 from admin.stage import Stage
 
-# What is lost while a function does not do its work.
+# What is lost while a function does not work.
 STAYS_BEHIND = {
-    "promote": "Uploads stay in incoming, and can be promoted for accept_within_hours only.",
-    "sweep": "Nobody comes back to uploads whose event was lost or whose copy failed.",
+    "promote": "Uploads stay in incoming, and can only be promoted within accept_within_hours.",
+    "sweep": "Nothing retries uploads whose event was lost or whose copy failed.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """The function `function` of app.py, and the report that its findings go into."""
+    """The function `function` of app.py, and the report for its findings."""
 
     report: Report
     account: Account
@@ -31,12 +31,12 @@ class Function:
 
     @property
     def schedule(self) -> str:
-        """The name that Chalice gives to the rule of EventBridge that invokes it, if any does."""
+        """The name of the EventBridge rule that Chalice makes for a scheduled function."""
         return f"{self.name}-event"
 
     @property
     def stays_behind(self) -> str:
-        """Why it matters that the function does its work."""
+        """What is lost while the function does not work."""
         return STAYS_BEHIND[self.function]
 
     @property
@@ -46,12 +46,12 @@ class Function:
 
     @property
     def deploy_anew(self) -> str:
-        """The command line that deploys it as if it had never been there."""
+        """The command line that deletes and deploys it."""
         delete = self.aws("lambda", "delete-function", function_name=self.name)
         return f"{delete} && {self.deploy}"
 
     def aws(self, service: str, operation: str, **arguments: Any) -> str:
-        """A command line of AWS's own tool, in the function's account."""
+        """An AWS CLI command line, in the function's account."""
         return self.remedies.aws(service, operation, **arguments)
 
     def client(self, service: str) -> Any:

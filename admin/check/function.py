@@ -1,4 +1,4 @@
-"""What `chalice deploy` has brought into the account, compared with what it would bring now."""
+"""Checks a deployed function against what `chalice deploy` would deploy now."""
 
 from admin.account import Account, absent_if
 from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
@@ -13,9 +13,9 @@ from chalicelib.policy.policy import Policy
 
 # How often the sweep runs, as EventBridge writes it.
 EVERY_QUARTER_HOUR = "rate(15 minutes)"
-# So many files name what happened; whoever wants them all compares the bundles.
+# Enough files to see what happened.
 NAMED = 10
-NOT_WHAT_RUNS = "What you read and test here is not what runs there."
+NOT_WHAT_RUNS = "The code you read and test here is not the code that runs there."
 
 
 def check_function(
@@ -27,19 +27,19 @@ def check_function(
     *,
     function: str,
 ) -> None:
-    """Everything about one function: how it runs, its code, its rights, what calls it."""
+    """Check everything about a function: configuration, code, rights, and who can invoke it."""
     of = Function(report=report, account=account, stage=stage, remedies=remedies, function=function)
     with report.seeing(f"the function {of.name}"):
-        found = absent_if(
+        deployed = absent_if(
             "ResourceNotFoundException",
             lambda: of.client("lambda").get_function(FunctionName=of.name),
         )
-        if found is None:
+        if deployed is None:
             report.find(f"{of.name} is not deployed", why=of.stays_behind, remedy=of.deploy)
             return
-        if found["Configuration"].get("PackageType", "Zip") != "Zip":
+        if deployed["Configuration"].get("PackageType", "Zip") != "Zip":
             report.find(
-                f"{of.name} runs a container image, which is not ours",
+                f"{of.name} runs a container image, not this project's code",
                 why=NOT_WHAT_RUNS,
                 remedy=of.deploy_anew,
             )
@@ -47,11 +47,11 @@ def check_function(
         role = Role(of, function_policies(policy, stage)[function])
         if role.is_gone():
             return
-        Configuration(of, found["Configuration"]).check()
-        _check_code(of, found["Code"]["Location"])
+        Configuration(of, deployed["Configuration"]).check()
+        _check_code(of, deployed["Code"]["Location"])
         role.check()
         Callers(of).check()
-        arn = found["Configuration"]["FunctionArn"]
+        arn = deployed["Configuration"]["FunctionArn"]
         match function:
             case "promote":
                 _check_notification(of, arn)
@@ -65,9 +65,9 @@ def _check_code(of: Function, location: str) -> None:
         missing = unknown_to_boto3(bundle)
         if missing:
             of.report.find(
-                f"The boto3 in the bundle of {of.name} does not know {', '.join(missing)} "
-                "of CopyObject",
-                why="It refuses the conditional copy, and no upload is promoted.",
+                f"The boto3 deployed with {of.name} does not support {', '.join(missing)} "
+                "in CopyObject",
+                why="It rejects the conditional copy, so no upload is promoted.",
                 remedy=of.deploy,
             )
         different = differences(bundle, of.stage.project)
@@ -76,7 +76,7 @@ def _check_code(of: Function, location: str) -> None:
         if different:
             more = f" and {len(different) - NAMED} more" if different[NAMED:] else ""
             of.report.find(
-                f"The code of {of.name} is not that of this clone: "
+                f"The code of {of.name} differs from this clone: "
                 f"{', '.join(different[:NAMED])}{more}",
                 why=NOT_WHAT_RUNS,
                 remedy=of.deploy,
@@ -91,13 +91,13 @@ def _check_notification(of: Function, arn: str) -> None:
             lambda: of.client("s3").get_bucket_notification_configuration(Bucket=bucket),
         )
         if answer is not None and not any(
-            one["LambdaFunctionArn"] == arn
-            and "s3:ObjectCreated:*" in one["Events"]
-            and not one.get("Filter", {}).get("Key", {}).get("FilterRules")
-            for one in answer.get("LambdaFunctionConfigurations", [])
+            target["LambdaFunctionArn"] == arn
+            and "s3:ObjectCreated:*" in target["Events"]
+            and not target.get("Filter", {}).get("Key", {}).get("FilterRules")
+            for target in answer.get("LambdaFunctionConfigurations", [])
         ):
             of.report.find(
-                f"{bucket} does not tell the function of uploads",
+                f"{bucket} does not notify {of.name} of uploads",
                 why=of.stays_behind,
                 remedy=of.deploy,
             )
@@ -110,25 +110,29 @@ def _check_schedule(of: Function, arn: str) -> None:
             "ResourceNotFoundException", lambda: events.describe_rule(Name=of.schedule)
         )
         if rule is None:
-            of.report.find(f"There is no rule {of.schedule}", why=of.stays_behind, remedy=of.deploy)
+            of.report.find(
+                f"The EventBridge rule {of.schedule} does not exist",
+                why=of.stays_behind,
+                remedy=of.deploy,
+            )
             return
         if rule["State"] != "ENABLED":
             of.report.find(
-                f"The rule {of.schedule} is {rule['State'].lower()}",
+                f"The EventBridge rule {of.schedule} is {rule['State'].lower()}",
                 why=of.stays_behind,
                 remedy=of.aws("events", "enable-rule", name=of.schedule),
             )
         if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
             of.report.find(
-                f"The schedule of {of.schedule} is {often}, and should be {EVERY_QUARTER_HOUR}",
+                f"The schedule of {of.schedule} is {often}, but should be {EVERY_QUARTER_HOUR}",
                 why=of.stays_behind,
                 remedy=of.deploy,
             )
-        # An input of its own would hide the moment that the sweep takes from its event.
+        # A target with an input of its own would hide the time that the sweep takes from its event.
         targets = events.list_targets_by_rule(Rule=of.schedule)["Targets"]
-        if not any(one == {"Id": one["Id"], "Arn": arn} for one in targets):
+        if not any(target == {"Id": target["Id"], "Arn": arn} for target in targets):
             of.report.find(
-                f"The rule {of.schedule} does not invoke {of.name} as deployed",
+                f"The EventBridge rule {of.schedule} does not invoke {of.name} as deployed",
                 why=of.stays_behind,
                 remedy=of.deploy,
             )

@@ -1,8 +1,8 @@
-"""Who may invoke a function of ours: the one service of AWS that it is for, and nobody else.
+"""Checks who can invoke a function: only the AWS service that it is for.
 
-`promote` is for S3, and its role's policy lets the sweep invoke it; the sweep is for EventBridge.
-What is read here are the functions' own policies, which let in other accounts and services too;
-what a role of ours may invoke is in its policy, which `role` compares.
+S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep. This module reads
+the functions' resource policies, which can let in other accounts and services; `role` checks the
+roles' own IAM policies.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any
 from admin.account import absent_if
 from admin.check.deployed_function import Function
 
-WHY = "It is for S3 to say what was uploaded, and for the schedule to say when to sweep."
+WHY = "Only S3 should report uploads, and only the schedule should start the sweep."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a function is invoked for, and what `chalice deploy` makes of it in its policy.
+    """The service that invokes a function, as `chalice deploy` writes it into the resource policy.
 
-    `otherwise` says what else that service may do, should it be under other conditions.
+    `otherwise` describes what the service can do under other conditions than those.
     """
 
     who: str
@@ -38,14 +38,14 @@ class Source:
 
 
 def source_of(of: Function) -> Source:
-    """What leads to a function."""
+    """The source that should invoke the function."""
     if of.function == "sweep":
         return Source(
             who="EventBridge",
             service="events.amazonaws.com",
             arn=f"arn:aws:events:{of.account.region}:{of.account.id}:rule/{of.schedule}",
             what=f"the rule {of.schedule}",
-            otherwise=f"the rule {of.schedule}, on other conditions than deployed",
+            otherwise=f"the rule {of.schedule} under other conditions than deployed",
         )
     bucket = of.stage.settings.incoming_bucket
     owner = of.stage.settings.incoming_owner or of.account.id
@@ -54,36 +54,38 @@ def source_of(of: Function) -> Source:
         service="s3.amazonaws.com",
         arn=f"arn:aws:s3:::{bucket}",
         what=bucket,
-        otherwise=f"a bucket {bucket} of other accounts than {owner}",
-        # The name of a bucket does not say whose it is.
+        otherwise=f"a bucket {bucket} of an account other than {owner}",
+        # A bucket's name does not tell whose it is.
         account=owner,
     )
 
 
 @dataclass(frozen=True)
 class Callers:
-    """What leads to a function."""
+    """The ways to invoke a function."""
 
     of: Function
 
     def check(self) -> None:
-        """Find everybody who may invoke it besides its source, and its source if it may not."""
-        with self.of.report.seeing(f"who may invoke {self.of.name}"):
+        """Find everyone other than its source who can invoke it, and its source if it cannot."""
+        with self.of.report.seeing(f"who can invoke {self.of.name}"):
             self._check_policy()
-        with self.of.report.seeing(f"who may invoke versions of {self.of.name}"):
+        with self.of.report.seeing(f"who can invoke versions of {self.of.name}"):
             self._check_policies_of_versions()
-        with self.of.report.seeing(f"the addresses of {self.of.name}"):
+        with self.of.report.seeing(f"the function URLs of {self.of.name}"):
             self._check_addresses()
-        with self.of.report.seeing(f"the queues and streams that {self.of.name} reads"):
+        with self.of.report.seeing(f"the event source mappings of {self.of.name}"):
             self._check_sources()
 
     def _check_policy(self) -> None:
         source, statements = source_of(self.of), self._statements()
-        from_source = [one for one in statements if _is_for(source, one)]
-        ours = [one for one in from_source if one["Condition"] == source.condition]
+        from_source = [statement for statement in statements if _is_for(source, statement)]
+        ours = [
+            statement for statement in from_source if statement["Condition"] == source.condition
+        ]
         if not from_source:
             self.of.report.find(
-                f"{source.who} may not invoke {self.of.name} for {source.what}",
+                f"{source.who} cannot invoke {self.of.name} for {source.what}",
                 why=self.of.stays_behind,
                 remedy=self.of.deploy,
             )
@@ -95,16 +97,16 @@ class Callers:
                 self._find_caller(statement, what=self.of.name, remedy=remove)
                 continue
             self.of.report.find(
-                f"{source.who} may invoke {self.of.name} for {source.otherwise}",
-                why="Should it ever be somebody else's, so are its events.",
+                f"{source.who} can invoke {self.of.name} for {source.otherwise}",
+                why="If that ever belongs to somebody else, so do its events.",
                 remedy=remove if ours else f"{remove} && {self.of.deploy}",
             )
 
     def _check_policies_of_versions(self) -> None:
         versions = self._pages("list_versions_by_function", "Versions")
         aliases = self._pages("list_aliases", "Aliases")
-        qualifiers = [one["Version"] for one in versions if one["Version"] != "$LATEST"]
-        for qualifier in [*qualifiers, *(one["Name"] for one in aliases)]:
+        qualifiers = [version["Version"] for version in versions if version["Version"] != "$LATEST"]
+        for qualifier in [*qualifiers, *(alias["Name"] for alias in aliases)]:
             for statement in self._statements(Qualifier=qualifier):
                 self._find_caller(
                     statement,
@@ -113,11 +115,11 @@ class Callers:
                 )
 
     def _check_addresses(self) -> None:
-        for one in self._pages("list_function_url_configs", "FunctionUrlConfigs"):
-            qualifier = one["FunctionArn"].split(":")[7:]
+        for address in self._pages("list_function_url_configs", "FunctionUrlConfigs"):
+            qualifier = address["FunctionArn"].split(":")[7:]
             self.of.report.find(
-                f"{self.of.name} can be invoked at {one['FunctionUrl']} "
-                + ("by anybody" if one["AuthType"] == "NONE" else "by whom IAM lets"),
+                f"{self.of.name} can be invoked at {address['FunctionUrl']} "
+                + ("by anybody" if address["AuthType"] == "NONE" else "by anyone whom IAM allows"),
                 why=WHY,
                 remedy=self.of.aws(
                     "lambda",
@@ -128,16 +130,17 @@ class Callers:
             )
 
     def _check_sources(self) -> None:
-        for one in self._pages("list_event_source_mappings", "EventSourceMappings"):
+        for mapping in self._pages("list_event_source_mappings", "EventSourceMappings"):
             self.of.report.find(
-                f"{self.of.name} gets events from {one.get('EventSourceArn', 'elsewhere')}",
+                f"{self.of.name} gets events from "
+                f"{mapping.get('EventSourceArn', 'another source')}",
                 why=WHY,
-                remedy=self.of.aws("lambda", "delete-event-source-mapping", uuid=one["UUID"]),
+                remedy=self.of.aws("lambda", "delete-event-source-mapping", uuid=mapping["UUID"]),
             )
 
     def _find_caller(self, statement: dict[str, Any], *, what: str, remedy: str) -> None:
         who = json.dumps(statement.get("Principal"))
-        self.of.report.find(f"{who} may invoke {what}", why=WHY, remedy=remedy)
+        self.of.report.find(f"{who} can invoke {what}", why=WHY, remedy=remedy)
 
     def _remove(self, statement: dict[str, Any], **of: str) -> str:
         return self.of.aws(

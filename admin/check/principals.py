@@ -1,4 +1,4 @@
-"""Who in the account has power over the vault: users, roles, and what their policies grant."""
+"""Finds every user and role with rights on the vault."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ ON_THE_BUCKET = (
     "s3:PutLifecycleConfiguration",
     "s3:PutReplicationConfiguration",
 )
-# With one of these, on whatever it may be, people can give themselves, or take, any right.
+# Any of these, on any resource, lets people grant themselves more rights.
 TO_RAISE_ONESELF = (
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",
@@ -47,20 +47,20 @@ TO_RAISE_ONESELF = (
     "iam:SetDefaultPolicyVersion",
     "iam:UpdateAssumeRolePolicy",
 )
-# With one of these on everybody, they become somebody else. On themselves alone these are usual.
+# Any of these, on everybody, lets people act as somebody else. On themselves alone it is common.
 TO_BECOME_USERS = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
 TO_BECOME_ROLES = ("iam:PassRole", "sts:AssumeRole")
 DENIAL = "no-power-over-the-vault"
-# AWS's services act through these; nobody can sign in as one, or change one.
+# AWS services act through these roles; nobody else can assume or change them.
 OF_SERVICES = "/aws-service-role/"
 OF_IDENTITY_CENTER = "/aws-reserved/sso.amazonaws.com/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """A user or a role, its policies (its groups' too), and the boundary of what they may grant.
+    """A user or role with its IAM policies, those of its groups, and its permissions boundary.
 
-    `trusts` are who may become it, as its trust policy names them.
+    `trusts` are the principals that its trust policy lets assume it.
     """
 
     kind: str
@@ -75,19 +75,19 @@ class Principal:
         return f"{self.kind} {self.name}"
 
     def may(self, action: str, resource: str) -> bool:
-        """Whether it may do it to exactly this."""
+        """Whether its policies allow the action on exactly this resource."""
         return grants(self.policies, action, resource) and (
             not self.boundary or grants(self.boundary, action, resource)
         )
 
     def may_below(self, action: str, prefix: str) -> bool:
-        """Whether it may do it to anything that begins so."""
+        """Whether its policies allow the action on any resource with this prefix."""
         return grants_below(self.policies, action, prefix) and (
             not self.boundary or grants_below(self.boundary, action, prefix)
         )
 
     def is_administrator_of(self, account: str) -> bool:
-        """Whether it can give itself any right in its account, or take somebody's who has it."""
+        """Whether it can grant itself any right in its account, or act as somebody who can."""
         iam = f"arn:aws:iam::{account}:"
         return (
             any(self.may_below(action, iam) for action in TO_RAISE_ONESELF)
@@ -97,7 +97,7 @@ class Principal:
 
 
 def denial(bucket: str) -> Document:
-    """A policy that takes all power over the vault, `bucket`, from whoever has it."""
+    """An IAM policy that denies its principal every change to the vault, `bucket`."""
     vault = f"arn:aws:s3:::{bucket}"
     return document(
         {
@@ -109,50 +109,57 @@ def denial(bucket: str) -> Document:
 
 
 def check_principals(report: Report, account: Account, stage: Stage, remedies: Remedies) -> None:
-    """Find everybody who may change, unlock or expire what is stored, in the vault's `account`.
+    """Find everyone in the vault's `account` who can change, unlock or expire stored backups.
 
-    Administrators can give themselves any right: those that the stage's configuration knows are
-    listed, others are found.
+    Administrators could grant themselves these rights: those listed in the stage's configuration
+    are reported by name, any other is a finding.
     """
     vault = stage.settings.vault_bucket
     with report.seeing(f"who has rights on {vault}"):
         for principal in _everybody(account):
             if principal.is_administrator_of(account.id):
                 _check_administrator(report, account, stage, principal)
-            elif may := _powers(principal, vault):
+            elif actions := _powers(principal, vault):
                 report.find(
-                    f"{principal} may {', '.join(may)} on {vault}",
-                    why="Only administrators need that; each is a way to lose what is stored.",
+                    f"{_capital(principal)} is allowed {', '.join(actions)} on {vault}",
+                    why="Only administrators need these rights; each is a way to lose backups.",
                     remedy=_remedy(principal, vault, remedies),
                 )
 
 
 def _powers(principal: Principal, vault: str) -> list[str]:
     bucket = f"arn:aws:s3:::{vault}"
-    may = [action for action in ON_THE_BUCKET if principal.may(action, bucket)]
-    return may + [action for action in ON_OBJECTS if principal.may_below(action, f"{bucket}/")]
+    actions = [action for action in ON_THE_BUCKET if principal.may(action, bucket)]
+    return actions + [action for action in ON_OBJECTS if principal.may_below(action, f"{bucket}/")]
 
 
 def _check_administrator(
     report: Report, account: Account, stage: Stage, principal: Principal
 ) -> None:
-    """An administrator, and whoever else may become one, must be known by name."""
-    strangers = [one for one in principal.trusts if one.split(":")[4] not in {account.id, ""}]
-    unknown = [one for one in (principal.arn, *strangers) if one not in stage.administrators]
+    """Report an administrator, or find it if the configuration does not list it.
+
+    The same goes for principals of other accounts that can assume it.
+    """
+    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in {account.id, ""}]
+    unknown = [arn for arn in (principal.arn, *strangers) if arn not in stage.administrators]
     if not unknown:
         report.administrators.append(str(principal))
         return
-    whom = f", or whoever is {', '.join(strangers)}," if strangers else ""
+    whom = f" (which {', '.join(strangers)} can assume)" if strangers else ""
     report.find(
-        f"{principal}{whom} is an administrator, and could take the vault's protection down",
-        why="Whoever is not known as one may be an intruder.",
-        remedy=f'if this is meant, add {", ".join(unknown)} to the list "administrators" of '
-        f"stage {stage.name} in .chalice/config.json; else take these rights away",
+        f"{_capital(principal)}{whom} is an administrator and could remove the vault's protection",
+        why="An administrator you do not know may be an intruder.",
+        remedy=f'if this is intended, add {", ".join(unknown)} to the list "administrators" of '
+        f"stage {stage.name} in .chalice/config.json; otherwise remove these rights",
     )
 
 
+def _capital(principal: Principal) -> str:
+    return f"{principal.kind.capitalize()} {principal.name}"
+
+
 def _everybody(account: Account) -> Iterator[Principal]:
-    """Every user and role but those that only AWS's services can be.
+    """Every user and role, except those that only AWS services can assume.
 
     Source: IAM API reference, GetAccountAuthorizationDetails.
     """
@@ -160,36 +167,38 @@ def _everybody(account: Account) -> Iterator[Principal]:
         account.client("iam").get_paginator("get_account_authorization_details").paginate()
     )
     managed = {
-        one["Arn"]: version["Document"]
+        policy["Arn"]: version["Document"]
         for page in pages
-        for one in page["Policies"]
-        for version in one["PolicyVersionList"]
+        for policy in page["Policies"]
+        for version in policy["PolicyVersionList"]
         if version["IsDefaultVersion"]
     }
     groups = {
-        one["GroupName"]: _policies(one, "Group", managed)
+        group["GroupName"]: _policies(group, "Group", managed)
         for page in pages
-        for one in page["GroupDetailList"]
+        for group in page["GroupDetailList"]
     }
     for page in pages:
         for kind, details in (("User", "UserDetailList"), ("Role", "RoleDetailList")):
-            for one in page[details]:
-                if one["Path"].startswith(OF_SERVICES):
+            for holder in page[details]:
+                if holder["Path"].startswith(OF_SERVICES):
                     continue
-                boundary = one.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-                of_groups = [policy for name in one.get("GroupList", ()) for policy in groups[name]]
-                name = one[f"{kind}Name"]
+                boundary = holder.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+                of_groups = [
+                    policy for group in holder.get("GroupList", ()) for policy in groups[group]
+                ]
+                name = holder[f"{kind}Name"]
                 yield Principal(
                     kind=kind.lower(),
                     name=name,
-                    arn=one["Arn"],
-                    path=one["Path"],
+                    arn=holder["Arn"],
+                    path=holder["Path"],
                     policies=tuple(
-                        _said_to(name, policy)
-                        for policy in (*_policies(one, kind, managed), *of_groups)
+                        _with_name(name, policy)
+                        for policy in (*_policies(holder, kind, managed), *of_groups)
                     ),
                     boundary=(managed[boundary],) if boundary else (),
-                    trusts=tuple(_trusted(one.get("AssumeRolePolicyDocument", {}))),
+                    trusts=tuple(_trusted(holder.get("AssumeRolePolicyDocument", {}))),
                 )
 
 
@@ -202,14 +211,14 @@ def _policies(
     ]
 
 
-def _said_to(name: str, policy: Document) -> Document:
-    """The policy as it reads to this user: who may look after their own key is no administrator."""
-    said: Document = json.loads(json.dumps(policy).replace("${aws:username}", name))
-    return said
+def _with_name(name: str, policy: Document) -> Document:
+    """The policy with the user's name filled in: managing one's own keys makes no administrator."""
+    filled: Document = json.loads(json.dumps(policy).replace("${aws:username}", name))
+    return filled
 
 
 def _trusted(trust: Document) -> Iterator[str]:
-    """The ARNs that a trust policy allows in: an account's number stands for its root."""
+    """The ARNs that a trust policy lets in; an account's number stands for its root."""
     statements = trust.get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
         principal = statement.get("Principal", {})
@@ -221,7 +230,7 @@ def _trusted(trust: Document) -> Iterator[str]:
 
 def _remedy(principal: Principal, vault: str, remedies: Remedies) -> str:
     if principal.path.startswith(OF_IDENTITY_CENTER):
-        return "take these rights out of its permission set, in IAM Identity Center"
+        return "remove these rights from its permission set in IAM Identity Center"
     return remedies.aws_of_the_vault(
         "iam",
         f"put-{principal.kind}-policy",

@@ -1,4 +1,4 @@
-"""What a look at the account brings up: findings with their remedies, and what was not seen."""
+"""The report of `backups check`: findings with their fixes, and what could not be checked."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ from admin.stage import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that is not as it should be, why that matters, and the command that mends it."""
+    """Something that is not as it should be, why it matters, and the command that fixes it."""
 
     what: str
     why: str
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, what could not be seen, and who is an administrator, as sentences."""
+    """The findings, what could not be checked, and the known administrators, as sentences."""
 
     findings: list[Finding] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
@@ -37,9 +37,9 @@ class Report:
 
     @contextmanager
     def seeing(self, what: str) -> Iterator[None]:
-        """Look at something; what AWS does not let be seen is noted, and the rest is looked at.
+        """Check something; if AWS denies it, note that and go on with the rest.
 
-        Raises ClientError for credentials that nothing at all can be seen with.
+        Raises ClientError if the credentials are expired or unknown.
         """
         try:
             yield
@@ -47,14 +47,14 @@ class Report:
             code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
             if code in EXPIRED | UNKNOWN_KEY:
                 raise
-            self.unseen.append(f"{what}: {error.operation_name} answered {code}: {message}")
+            self.unseen.append(f"{what}: {error.operation_name} returned {code} ({message})")
         except AccountError as error:
             self.unseen.append(f"{what}: {error}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remedies:
-    """Command lines that mend, and lead to the very stage and account that was looked at."""
+    """Command lines that fix findings, for the stage and account that were checked."""
 
     account: Account
     stage: Stage
@@ -74,15 +74,15 @@ class Remedies:
         return self._backups("drill", *self._vault())
 
     def aws(self, service: str, operation: str, **arguments: Any) -> str:
-        """AWS's own tool, in the account that a `bucket` is in, or else in the stage's own.
+        """The AWS CLI, in the account of the argument `bucket`, or else in the stage's.
 
-        Arguments that are no strings are written as JSON.
+        Arguments that are not strings are written as JSON.
         """
         account = self.account.holding(arguments.get("bucket", ""))
         return _aws(account, service, operation, **arguments)
 
     def aws_of_the_vault(self, service: str, operation: str, **arguments: Any) -> str:
-        """AWS's own tool, in the account that the vault is in."""
+        """The AWS CLI, in the vault's account."""
         account = self.account.holding(self.stage.settings.vault_bucket)
         return _aws(account, service, operation, **arguments)
 
@@ -109,5 +109,5 @@ def _options(account: Account) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    """What boto3 answered, as the command line takes it: dates are in some lifecycle rules."""
+    """A boto3 answer as JSON for the command line; some lifecycle rules have dates."""
     return json.dumps(value, separators=(",", ":"), default=datetime.isoformat)

@@ -1,7 +1,7 @@
-"""What identity policies grant at the most: a condition counts as fulfilled where it would allow.
+"""The most that identity policies could allow: every condition of an Allow counts as met.
 
-This judges no request, as IAM does, but a danger: whoever asks for a second factor, for a network
-or for a time of day, does not stop an intruder who has those.
+Unlike IAM this judges a danger, not a request: a condition on a second factor, a network or a time
+of day does not stop an intruder who meets it.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 from admin.desired.permissions import Document
 
-# No name in S3 or IAM is like this one: a pattern that matches it matches every name.
+# No name in S3 or IAM contains this character: a pattern that matches it matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
 
 
@@ -23,7 +23,7 @@ def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
 
 
 def grants_below(policies: Iterable[Document], action: str, prefix: str) -> bool:
-    """Whether they allow `action` on anything at all whose ARN begins with `prefix`."""
+    """Whether the policies together allow `action` on any ARN that begins with `prefix`."""
     return _grants(
         policies,
         action,
@@ -66,24 +66,24 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _may_begin(pattern: str, prefix: str) -> bool:
-    """Whether anything that begins with `prefix` matches the pattern."""
-    for place, wanted in enumerate(pattern):
-        if wanted == "*" or place == len(prefix):
+    """Whether the pattern matches any string that begins with `prefix`."""
+    for index, character in enumerate(pattern):
+        if character == "*" or index == len(prefix):
             return True
-        if wanted not in {"?", prefix[place]}:
+        if character not in {"?", prefix[index]}:
             return False
     return False
 
 
 def _widest(pattern: str) -> str:
-    """The pattern with anything at all in place of its variables, such as `${aws:username}`."""
+    """The pattern with `*` in place of its variables, such as `${aws:username}`."""
     return re.sub(r"\$\{[^}]*\}", "*", pattern)
 
 
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    # Only actions are alike in capital and small letters, but it errs on the side of danger.
+    # IAM ignores case only in actions; ignoring it everywhere errs on the side of caution.
     return re.compile(text, re.DOTALL | re.IGNORECASE)
 
 

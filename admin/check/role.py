@@ -1,4 +1,4 @@
-"""The role that a function of ours runs under: what it may do, and who may become it."""
+"""Checks a function's role: what it is allowed to do, and who can assume it."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from admin.check.deployed_function import Function
 from admin.check.principals import DENIAL, denial
 from admin.desired.permissions import document
 
-# Who may become the function, and nobody else.
+# Only Lambda can assume the role.
 TRUST = document(
     {
         "Effect": "Allow",
@@ -17,30 +17,30 @@ TRUST = document(
         "Action": "sts:AssumeRole",
     }
 )
-# What somebody else could do as the function.
+# What an intruder could do with the role.
 OF_A_THIEF = {
-    "promote": "Whoever assumes this role can fill slots that are still free, with anything.",
-    "sweep": "Whoever assumes this role can read uploads and backups.",
+    "promote": "Anyone who assumes this role can fill free slots with anything.",
+    "sweep": "Anyone who assumes this role can read uploads and backups.",
 }
 
 
 @dataclass(frozen=True)
 class Role:
-    """The role of a function, and the policy that it should have, and no other."""
+    """A function's role, and the only IAM policy that it should have."""
 
     of: Function
     wanted: dict[str, Any]
 
     def is_gone(self) -> bool:
-        """Whether there is no such role; then that is found, and there is nothing to check."""
+        """True, with a finding, if the role does not exist."""
         of = self.of
-        with of.report.seeing(f"whether the role {of.name} is there"):
+        with of.report.seeing(f"whether the role {of.name} exists"):
             iam = of.client("iam")
             if absent_if("NoSuchEntity", lambda: iam.get_role(RoleName=of.name)) is None:
-                # A role made again is another one to the key that Lambda keeps the environment
-                # under: a function that stays never opens it again.
+                # To the key that encrypts the function's environment, a recreated role is another
+                # principal: an existing function could never decrypt it again.
                 of.report.find(
-                    f"The role {of.name} is gone",
+                    f"The role {of.name} does not exist",
                     why=f"The function cannot run without it. {of.stays_behind}",
                     remedy=of.deploy_anew,
                 )
@@ -48,36 +48,38 @@ class Role:
         return False
 
     def check(self) -> None:
-        """Find every right that is not wanted, and everybody else who may become the role."""
+        """Find additional IAM policies, and everyone other than Lambda who can assume the role."""
         with self.of.report.seeing(f"the role {self.of.name}"):
             self._check_policies()
             self._check_trust()
 
     def _check_policies(self) -> None:
         iam, role = self.of.client("iam"), self.of.name
-        why = "What the function may do is said in .chalice/, and nowhere else."
+        why = "The function's rights belong in .chalice/, and nowhere else."
         names = iam.list_role_policies(RoleName=role)["PolicyNames"]
         inline = {
             name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for name in names
         }
-        # Chalice names the policy after the role; what else is there, it leaves there.
+        # Chalice names the IAM policy after the role, and leaves all others alone.
         if inline.pop(role, None) != self.wanted:
             self.of.report.find(
-                f"{role} has not the policy that your policy says", why=why, remedy=self.of.deploy
+                f"The role {role} does not have the IAM policy generated from your policy.toml",
+                why=why,
+                remedy=self.of.deploy,
             )
         if inline.get(DENIAL) == denial(self.of.stage.settings.vault_bucket):
             del inline[DENIAL]
         for name in inline:
             self.of.report.find(
-                f"{role} has the policy {name}, which is not ours",
+                f"The role {role} has an additional IAM policy, {name}",
                 why=why,
                 remedy=self.of.aws("iam", "delete-role-policy", role_name=role, policy_name=name),
             )
         for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
             arn = attached["PolicyArn"]
             self.of.report.find(
-                f"{role} has the policy {arn}, which is not ours",
+                f"The role {role} has an additional IAM policy, {arn}",
                 why=why,
                 remedy=self.of.aws("iam", "detach-role-policy", role_name=role, policy_arn=arn),
             )
@@ -86,9 +88,12 @@ class Role:
         role = self.of.client("iam").get_role(RoleName=self.of.name)["Role"]
         trust = role["AssumeRolePolicyDocument"]["Statement"]
         statements = trust if isinstance(trust, list) else [trust]
-        if any(one.get("Principal") != {"Service": "lambda.amazonaws.com"} for one in statements):
+        if any(
+            statement.get("Principal") != {"Service": "lambda.amazonaws.com"}
+            for statement in statements
+        ):
             self.of.report.find(
-                f"Others than Lambda may become {self.of.name}: {json.dumps(trust)}",
+                f"Others than Lambda can assume the role {self.of.name}: {json.dumps(trust)}",
                 why=OF_A_THIEF[self.of.function],
                 remedy=self.of.aws(
                     "iam",

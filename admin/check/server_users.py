@@ -1,4 +1,4 @@
-"""The IAM users of servers: each may upload its own keys, and there is nobody else."""
+"""Checks the servers' IAM users: each can upload its own keys, and there are no others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +10,16 @@ from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.stage import APP_NAME, Stage
 from chalicelib.policy.policy import Policy
 
-WHY = "What a server can do, whoever breaks into it can do."
+WHY = "An intruder on a server can do everything that the server can do."
 
 
 def check_server_users(
     report: Report, account: Account, stage: Stage, policy: Policy, remedies: Remedies
 ) -> None:
-    """Find what a server's user has besides what `setup` gives it, and users of nobody's."""
+    """Find what `setup` did not give to a server's user, and users that belong to no server."""
     iam = account.client("iam")
     servers = {stage.server_user(server) for server in policy.servers or (None,)}
-    with report.seeing("the users of servers"):
+    with report.seeing("the server users"):
         for user in _users(iam, stage):
             with report.seeing(f"the policies of {user}"):
                 if user in servers:
@@ -29,17 +29,17 @@ def check_server_users(
 
 
 def _users(iam: Any, stage: Stage) -> Iterator[str]:
-    """Every user whose name says that it is of this stage."""
+    """Every IAM user whose name begins with the app's and the stage's."""
     for page in iam.get_paginator("list_users").paginate():
-        for one in page["Users"]:
-            if one["UserName"].startswith(f"{APP_NAME}-{stage.name}-"):
-                yield one["UserName"]
+        for user in page["Users"]:
+            if user["UserName"].startswith(f"{APP_NAME}-{stage.name}-"):
+                yield user["UserName"]
 
 
 def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str) -> None:
     name = {"user_name": user}
-    found = {
-        f"the policy {policy}": remedies.aws(
+    additions = {
+        f"an additional IAM policy, {policy}": remedies.aws(
             "iam", "delete-user-policy", **name, policy_name=policy
         )
         for policy in iam.list_user_policies(UserName=user)["PolicyNames"]
@@ -47,22 +47,22 @@ def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, u
     }
     for attached in iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]:
         arn = attached["PolicyArn"]
-        found[f"the policy {arn}"] = remedies.aws(
+        additions[f"an additional IAM policy, {arn}"] = remedies.aws(
             "iam", "detach-user-policy", **name, policy_arn=arn
         )
     for group in iam.list_groups_for_user(UserName=user)["Groups"]:
-        found[f"what the group {group['GroupName']} may do"] = remedies.aws(
+        additions[f"the rights of the group {group['GroupName']}"] = remedies.aws(
             "iam", "remove-user-from-group", **name, group_name=group["GroupName"]
         )
     if absent_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):
-        found["a password"] = remedies.aws("iam", "delete-login-profile", **name)
-    for what, remedy in found.items():
-        report.find(f"{user} has {what}, which is not ours", why=WHY, remedy=remedy)
+        additions["a password"] = remedies.aws("iam", "delete-login-profile", **name)
+    for what, remedy in additions.items():
+        report.find(f"The user {user} has {what}", why=WHY, remedy=remedy)
 
 
 def _is_ours(iam: Any, stage: Stage, *, user: str, policy: str) -> bool:
-    """Whether it is what `setup`, a revocation or an earlier remedy has written, and says so."""
-    if policy == SERVER_POLICY_NAME:  # compared as a setting, word by word
+    """True if `setup`, a revocation or an earlier fix wrote the policy, and nobody changed it."""
+    if policy == SERVER_POLICY_NAME:  # compared in full with the other settings
         return True
     ours = {REVOKED: NOTHING, DENIAL: denial(stage.settings.vault_bucket)}
     if policy not in ours:
@@ -74,7 +74,7 @@ def _is_ours(iam: Any, stage: Stage, *, user: str, policy: str) -> bool:
 def _check_leftover(
     report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str
 ) -> None:
-    """A user that no server needs any more is a way in that nobody watches."""
+    """Find a user that belongs to no server, unless it is revoked."""
     names = iam.list_user_policies(UserName=user)["PolicyNames"]
     if REVOKED in names and _is_ours(iam, stage, user=user, policy=REVOKED):
         return
@@ -88,7 +88,7 @@ def _check_leftover(
             policy_document=NOTHING,
         )
     report.find(
-        f"{user} is of no server that the policy names, and is not revoked",
-        why="Nobody misses its key, and nobody sees it used.",
+        f"{user} belongs to no server in the policy and still has access",
+        why="Nobody would notice its key being used.",
         remedy=remedy,
     )

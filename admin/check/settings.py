@@ -1,4 +1,4 @@
-"""`backups check`: who can destroy the backups, judged by what is live, not by what was meant."""
+"""`backups check`: who can destroy the backups, judged by what is actually in the account."""
 
 import json
 from collections.abc import Callable
@@ -25,10 +25,10 @@ def check(
     *,
     tell: Callable[[str], None],
 ) -> Report:
-    """Compare everything that keeps the promise with what there is. Changes nothing.
+    """Compare the account with everything that protects the backups. Changes nothing.
 
-    What the caller may not see is in the report; whatever else AWS answers raises. `tell` gets a
-    line before each part of the work.
+    The report lists what the caller is not allowed to read; any other error of AWS is raised.
+    `tell` gets a line before each part of the work.
     """
     report = Report()
     settings = desired_settings(
@@ -38,10 +38,10 @@ def check(
     tell(f"Comparing {len(settings)} settings ...")
     _check_settings(report, account, stage, settings, remedies)
     _check_files(report, policy, stage, settings, remedies)
-    if stage.name != "dev":  # from a local cloud no mail ever goes out
+    if stage.name != "dev":  # a local cloud sends no mail
         _check_readers(report, account, settings, remedies)
     for function in FUNCTIONS:
-        tell(f"Comparing what is deployed as {stage.function_name(function)} ...")
+        tell(f"Comparing the function {stage.function_name(function)} ...")
         check_function(report, account, stage, policy, remedies, function=function)
     tell("Reading the rights of all users and roles ...")
     check_server_users(report, account, stage, policy, remedies)
@@ -56,49 +56,64 @@ def _check_settings(
     settings: tuple[Setting, ...],
     remedies: Remedies,
 ) -> None:
-    """Every property that `setup` establishes, and what others have added to it."""
+    """Check everything that `setup` writes, and what others have added to it."""
     absent: set[str] = set()
     for setting in settings:
         if setting.target in absent:
             continue
         unseen = len(report.unseen)
-        with report.seeing(f"whether {setting.says}"):
+        with report.seeing(setting.says.replace(": ", " (", 1) + ")" * (": " in setting.says)):
             plan = make_plan(account, (setting,), lock_named=False)
             for step in plan.steps:
                 shorter = ["--allow-shorter"] if plan.weakens else []
                 report.find(
-                    f"It is not so that {step.setting.says}: {_difference(step)}",
+                    _what_is_wrong(step),
                     why=setting.why,
                     remedy=remedies.setup(*shorter),
                 )
-            others = [one for _, one in plan.foreign]
+            others = [entry for _, entry in plan.foreign]
             _check_additions(report, stage, setting, others, remedies)
             absent |= plan.missing
         if setting.kind is Kind.BUCKET and len(report.unseen) > unseen:
             absent.add(setting.target)
 
 
+def _what_is_wrong(step: Step) -> str:
+    """The finding's sentence: "SUBJECT should VERB, but ...", or "THING is missing"."""
+    subject, _, task = step.setting.says.partition(": ")
+    if subject != step.setting.target:  # the name of a bucket stays lowercase
+        subject = subject[0].upper() + subject[1:]
+    if task:
+        return f"{subject} should {task}, but {_difference(step)}"
+    if step.actual is None:
+        return f"{subject} is missing"
+    return f"{subject} is not as it should be: {_difference(step)}"
+
+
 def _difference(step: Step) -> str:
-    """What is there instead, as far as that can be said in a line."""
+    """What the account has instead, in a few words."""
     want, actual = step.setting.want, step.actual
     match actual:
         case None:
-            return "there is nothing"
+            return "does not"
+        case {"mode": mode, "days": days}:
+            in_mode = f" ({mode.lower()})" if mode != want["mode"] else ""
+            return f"locks them for {days} day{'s' * (days != 1)}{in_mode}"
         case str():
-            return f"it is {actual}"
+            return f"has {actual}"
         case list():
-            names = {one.get("Sid") or one.get("ID") for one in want if one not in actual}
-            names |= {one.get("Sid") or one.get("ID") for one in actual if one not in want}
-            return f"{', '.join(sorted(names))} is missing, or not as it should be"
+            names = {entry.get("Sid") or entry.get("ID") for entry in want if entry not in actual}
+            names |= {entry.get("Sid") or entry.get("ID") for entry in actual if entry not in want}
+            return f"{', '.join(sorted(names))} is missing or different"
         case _:
             names = {name for name in {*want, *actual} if want.get(name) != actual.get(name)}
-            return "; ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
+            return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
 
 
 def _check_additions(
     report: Report, stage: Stage, setting: Setting, others: list[Entry], remedies: Remedies
 ) -> None:
-    """What is beside our own rules and statements, and takes from what they keep."""
+    """Check the rules and statements that others added: they can weaken ours."""
     bucket = setting.target
     if setting.kind is Kind.LIFECYCLE:
         kept: Any = {
@@ -106,9 +121,10 @@ def _check_additions(
         }
         for rule in filter(_moves_or_expires, others):
             report.find(
-                f"The lifecycle of {bucket} has the rule {rule.get('ID', 'without a name')}, which "
-                "moves objects or lets them expire and is not ours",
-                why="What a rule expires, nobody has to delete; what it freezes is read in days.",
+                f"The lifecycle rule {rule.get('ID', 'without a name')} of {bucket} moves or "
+                "expires "
+                "objects and was not made by backups setup",
+                why="A rule can expire backups early, or move them where reading takes days.",
                 remedy=remedies.aws(
                     "s3api",
                     "put-bucket-lifecycle-configuration",
@@ -117,16 +133,18 @@ def _check_additions(
                 ),
             )
     if setting.kind is Kind.BUCKET_POLICY:
-        # A Deny of somebody else's may lock out whoever has to restore.
+        # Somebody else's Deny can lock out those who have to restore.
         is_vault = bucket == stage.settings.vault_bucket
-        harmless = [one for one in others if one["Effect"] == "Deny" and not is_vault]
+        harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
         kept = {"Version": "2012-10-17", "Statement": [*setting.want, *harmless]}
         for statement in others:
             if statement not in harmless:
                 report.find(
-                    f"The policy of {bucket} has a statement that is not ours: "
+                    f"The bucket policy of {bucket} has a statement that backups setup did not "
+                    "write: "
                     f"{json.dumps(statement)}",
-                    why="Who may do what is said in identity policies; here it is easily missed.",
+                    why="Rights belong in identity policies; in a bucket policy they are easily "
+                    "missed.",
                     remedy=remedies.aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
                 )
 
@@ -151,8 +169,8 @@ def _check_files(
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
     for path in changes(stage_files(policy, stage, topic=topic)):
         report.find(
-            f".chalice/{path.name} is not what your policy says",
-            why="chalice deploy would bring permissions of an earlier policy.",
+            f".chalice/{path.name} does not match your policy.toml",
+            why="chalice deploy would set the permissions of an earlier policy.",
             remedy=remedies.setup(),
         )
 
@@ -162,15 +180,15 @@ def _check_readers(
 ) -> None:
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
     pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
-    with report.seeing("who gets the alerts"):
-        found = absent_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
-        if found is None:
+    with report.seeing("who receives the alerts"):
+        subscriptions = absent_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
+        if subscriptions is None:
             return
-        readers = [one for page in found for one in page["Subscriptions"]]
-        if not any(one["SubscriptionArn"].startswith("arn:") for one in readers):
+        readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
+        if not any(reader["SubscriptionArn"].startswith("arn:") for reader in readers):
             report.find(
-                "Nobody gets the alerts"
-                + "".join(f"; {one['Endpoint']} has not confirmed yet" for one in readers),
-                why="An alarm that nobody hears is none.",
+                "Nobody receives the alerts"
+                + "".join(f"; {reader['Endpoint']} has not confirmed yet" for reader in readers),
+                why="An alarm that reaches nobody is useless.",
                 remedy=remedies.setup("--alert-email", "you@example.org"),
             )

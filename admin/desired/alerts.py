@@ -1,4 +1,4 @@
-"""Who is told of what: the alert topic and its alarms; and what Lambda does with a failure."""
+"""The alert topic, its alarms, and what Lambda does with a failed event."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from admin.stage import FUNCTIONS, Stage
 from chalicelib.record import NAMESPACE
 
 AN_HOUR = 3_600  # seconds
-# Seconds. A sweep is made every quarter of an hour: two such periods have two passes in a row in
-# them, and a single one that is lost, or comes minutes late, leaves neither empty.
+# Seconds. The sweep runs every 15 minutes: a single run that is lost or minutes late leaves no such
+# period empty; two lost in a row do.
 SWEPT_WITHIN = 1_200
-# What fails rings at once, and is over only when it has not failed for so long: something that
-# fails now and then for a week is told once, not each time. (An alarm looks back a day at most,
-# or is evaluated once an hour only.)
+# An alarm on failures goes off at once and ends after a day without any: something that fails now
+# and then for a week sends one mail, not one each time. (An alarm that looks back further than a
+# day is evaluated only once an hour.)
 A_DAY_OF_HOURS = 24
-# Uploads that are refused again and again are told once, those of another night again.
+# Repeated refusals send one mail; those of the next night send another.
 QUIET_HOURS = 6
-# In hours. After an outage of a week Lambda has events of six hours to run, and the sweep catches
-# up within four: that some are held back meanwhile is no news.
+# Hours. After an outage of a week Lambda has the events of six hours to run, and the sweep catches
+# up within four: throttling meanwhile is expected.
 LONGER_THAN_CATCHING_UP = 12
-# Of the settings of asynchronous invocation, in seconds: what Lambda does unless it is told.
+# Lambda's defaults for asynchronous invocation; the age is in seconds.
 LONGEST_EVENT_AGE = 21_600
 RETRIES = 2
 # S3 counts a bucket's bytes once a day (S3 user guide, "Amazon S3 daily storage metrics").
@@ -31,8 +31,9 @@ A_DAY = 86_400  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class _Trouble:
-    """A metric of Lambda's: how much of it within an hour, in how many of the last hours, somebody
-    should know of.
+    """An alarm on one of Lambda's metrics.
+
+    It goes off at `at_least` an hour, in `to_alarm` of the last `within` hours.
     """
 
     name: str
@@ -48,24 +49,24 @@ TROUBLES = (
     _Trouble(
         name="errors",
         metric="Errors",
-        # More than one could be split by the border between two hours, which moves every minute:
-        # the alarm would end, and ring again, though nothing happens.
+        # A higher count could be split between two hours, whose border moves every minute: the
+        # alarm would end and go off again although nothing happened.
         at_least=1,
         to_alarm=1,
         within=A_DAY_OF_HOURS,
-        says="an alarm rings when {function} fails",
-        why="Lambda tries it three times; then the next sweep has to make up for it.",
+        says="alarm on failures of {function}",
+        why="Lambda retries twice; after that the next sweep has to promote the upload.",
     ),
     _Trouble(
         name="throttles",
         metric="Throttles",
-        # Uploads of many servers at the full hour wait for each other some seconds, and are tried
-        # a few times each. An event that cannot run is tried twelve times an hour.
+        # Uploads of many servers on the hour are throttled for some seconds and retried a few
+        # times each. An event that cannot run at all is retried twelve times an hour.
         at_least=60,
         to_alarm=LONGER_THAN_CATCHING_UP,
         within=LONGER_THAN_CATCHING_UP,
-        says="an alarm rings when Lambda has held {function} back 60 times an hour for half a day",
-        why="The concurrency of the function, or of the account, is used up.",
+        says="alarm on {function} being throttled 60 times an hour for 12 hours",
+        why="The concurrency of the function or of the account is used up.",
     ),
     _Trouble(
         name="dropped",
@@ -73,9 +74,10 @@ TROUBLES = (
         at_least=1,
         to_alarm=1,
         within=A_DAY_OF_HOURS,
-        says="an alarm rings when Lambda drops an event of {function}",
-        why="It failed three times, waited for six hours, or its concurrency was set to 0; the "
-        "next sweep has to make up for it.",
+        says="alarm on events of {function} that Lambda drops",
+        why="The event failed three times, waited for six hours, or the function's concurrency is "
+        "0; "
+        "the next sweep has to promote the upload.",
     ),
 )
 
@@ -85,16 +87,16 @@ def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
         kind=Kind.TOPIC,
         target=topic,
         want={},
-        says=f"alerts go to the topic {stage.topic}",
-        why="Whatever is wrong must reach a person.",
+        says=f"topic {stage.topic} for alerts",
+        why="A person must learn of every failure.",
     )
     if wishes.alert_email:
         yield Setting(
             kind=Kind.SUBSCRIPTION,
             target=topic,
             want=wishes.alert_email,
-            says=f"{wishes.alert_email} gets the alerts",
-            why="A topic that nobody reads tells nobody.",
+            says=f"subscription of {wishes.alert_email} to the alerts",
+            why="Without a subscriber nobody receives the alerts.",
         )
     yield from _of_uploads(stage, topic)
     yield from _of_lambda(stage, topic)
@@ -113,47 +115,48 @@ def functions(stage: Stage) -> Iterator[Setting]:
                 "on_success": None,
                 "on_failure": None,
             },
-            says=f"{function} is tried three times, and its events go nowhere else",
-            why="The alarms tell of failures, and the sweep makes up for them.",
+            says=f"failed events of {function} are retried twice; after that the sweep tries "
+            "again every "
+            "15 minutes",
+            why="The alarms report failures, and the sweep picks up what is left.",
             waits_for=name,
         )
         yield Setting(
             kind=Kind.RECURSION,
             target=name,
             want="Terminate",
-            says=f"Lambda stops {function} if it should ever run in a loop",
-            why="Nothing here invokes itself; whatever did would cost money without end.",
+            says=f"{function}: stop recursive loops",
+            why="Nothing here invokes itself; a loop would run up costs without limit.",
             waits_for=name,
         )
 
 
 def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
-    """The oldest upload that waits, and what came of others.
+    """Alarms on the oldest waiting upload, and on contested and rejected uploads.
 
-    A plain alarm looks further back than it says while data are missing, by some periods that AWS
-    does not name: it would tell of a dead sweep after more than an hour. With FILL it tells after
-    40 minutes. FILL fills nothing into a metric that has no data at all: so missing data breach,
-    too.
+    While data are missing, a plain alarm looks back further than configured, by a number of periods
+    that AWS does not document: it would report a dead sweep after more than an hour. With FILL it
+    does so after 40 minutes. FILL adds nothing to a metric without any data, so missing data breach
+    as well.
     """
     oldest = {
         "Metric": _own(stage, "OldestWaitingSeconds"),
         "Period": SWEPT_WITHIN,
-        "Stat": "Minimum",  # of two passes that fall into one period, both see it
+        "Stat": "Minimum",  # if two sweeps fall into one period, both must see it
     }
     yield _alarm(
         stage,
         topic,
         name="waiting",
-        says="an alarm rings when an upload waits for an hour, or there was no sweep for 40 "
-        "minutes",
-        why="A backup that waits is not safe yet, and only the sweep sees it.",
+        says="alarm on uploads that wait for an hour, or no sweep for 40 minutes",
+        why="A waiting backup is not safe yet, and only the sweep notices it.",
         waits_for=stage.function_name("sweep"),
         Metrics=[
             {"Id": "oldest", "MetricStat": oldest, "ReturnData": False},
             {
                 "Id": "or_no_sweep",
                 "Expression": f"FILL(oldest, {AN_HOUR})",
-                "Label": "Seconds that the oldest upload has waited; 3600 without a sweep",
+                "Label": "Age of the oldest waiting upload in seconds; 3600 without a sweep",
                 "ReturnData": True,
             },
         ],
@@ -163,8 +166,8 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
         TreatMissingData="breaching",
     )
     for outcome, why in (
-        ("Contested", "An upload for a slot that is taken: a mistake, or somebody else's."),
-        ("Rejected", "An upload that can never be promoted is a backup that is missing."),
+        ("Contested", "An upload for a slot that is already filled: a mistake, or an intruder."),
+        ("Rejected", "An upload that can never be promoted is a missing backup."),
     ):
         yield _counting(
             stage,
@@ -173,7 +176,7 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
             at_least=1,
             to_alarm=1,
             within=QUIET_HOURS,
-            says=f"an alarm rings when uploads are {outcome.lower()}",
+            says=f"alarm on {outcome.lower()} uploads",
             why=why,
             **_own(stage, outcome),
         )
@@ -203,26 +206,25 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
             stage,
             topic,
             name=f"incoming-{name}",
-            says=f"an alarm rings when incoming holds {limit:,} {name} of uploads or more",
-            why="What fills incoming is not promoted, or should not be there; each version is kept "
-            f"and paid for. --alarm-{name} of backups setup changes the number.",
+            says=f"alarm on incoming holding {limit:,} {name} of uploads or more",
+            why="These uploads are not promoted, or should not be there; every version is kept and "
+            f"billed. Change the limit with backups setup --alarm-{name}.",
             **_own(stage, f"Incoming{name.capitalize()}"),
             Statistic="Maximum",
             Period=AN_HOUR,
             EvaluationPeriods=QUIET_HOURS,
             DatapointsToAlarm=1,
             Threshold=float(limit),
-            # Without a sweep nobody knows: it is then as it was last seen.
+            # Without a sweep there are no data: the alarm keeps its last state.
             TreatMissingData="ignore",
         )
     yield _alarm(
         stage,
         topic,
         name="incoming-size",
-        says=f"an alarm rings when incoming holds {alarm.bytes:,} bytes or more, those of "
-        "unfinished uploads included",
-        why="Parts of an upload that is never completed are seen by no sweep, only by S3, once a "
-        "day.",
+        says=f"alarm on incoming holding {alarm.bytes:,} bytes or more, including unfinished "
+        "uploads",
+        why="The sweep cannot see the parts of unfinished uploads; S3 counts them once a day.",
         Namespace="AWS/S3",
         MetricName="BucketSizeBytes",
         Dimensions=[
@@ -234,7 +236,7 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
         EvaluationPeriods=1,
         DatapointsToAlarm=1,
         Threshold=float(alarm.bytes),
-        # Of an empty bucket S3 says nothing.
+        # S3 reports nothing for an empty bucket.
         TreatMissingData="notBreaching",
     )
 
@@ -251,7 +253,7 @@ def _counting(
     why: str,
     **metric: Any,
 ) -> Setting:
-    """An alarm on a sum over an hour. Where nothing was counted there are no data, and no harm."""
+    """An alarm on an hourly sum. No data means that nothing was counted: no alarm."""
     return _alarm(
         stage,
         topic,
@@ -282,7 +284,7 @@ def _alarm(
         kind=Kind.ALARM,
         target=f"{stage.topic}-{name}",
         want={
-            "AlarmDescription": why,  # which the mail has
+            "AlarmDescription": why,  # which the mail quotes
             **want,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "AlarmActions": [topic],
@@ -296,7 +298,7 @@ def _alarm(
 
 
 def _own(stage: Stage, name: str) -> dict[str, Any]:
-    """A metric that the functions of this stage write."""
+    """A metric that this stage's functions write."""
     return {
         "Namespace": NAMESPACE,
         "MetricName": name,

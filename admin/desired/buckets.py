@@ -1,6 +1,6 @@
-"""What an account should be like for a stage: data, made from the policy and nothing else.
+"""What the account of a stage should contain: data, derived from the policy alone.
 
-`setup` brings an account there, one setting after the other; what is compared is `want`.
+`setup` compares each requirement's `want` with the account, and sets what differs.
 """
 
 import math
@@ -17,9 +17,9 @@ from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# Uploads outlive the time in which they can be promoted by this much, for somebody to look at them.
+# Uploads are kept this much longer than they can be promoted, so that somebody can look at them.
 DAYS_TO_LOOK = 2
-# How the names of our lifecycle rules begin: all others are of somebody else.
+# The prefix of our lifecycle rules; all others belong to somebody else.
 OUR_RULES = "immutable-backups-"
 EVERYTHING = {"Prefix": ""}
 REHEARSALS = {"Prefix": f"{DRILL}/"}
@@ -46,7 +46,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
         kind=Kind.BUCKET,
         target=bucket,
         want={"region": region},
-        says=f"{bucket} exists",
+        says=f"bucket {bucket}",
         why="Servers upload to it.",
     )
     yield from _closed_to_the_world(bucket)
@@ -57,30 +57,32 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
             _rule("forgotten", Expiration={"Days": looked_at}),
             _rule("superseded", NoncurrentVersionExpiration={"NoncurrentDays": looked_at}),
-            # A rule of its own: S3 takes it together with no number of days.
+            # A separate rule: S3 does not accept this one together with a number of days.
             _rule("markers", Expiration={"ExpiredObjectDeleteMarker": True}),
         ],
-        says=f"{bucket} drops unfinished uploads after {days} days, others {looked_at} days after "
-        f"their upload, and those that a later one has superseded {looked_at} days after that",
-        why="What was never promoted would be kept, and paid for, for ever. So it is for "
-        f"{2 * looked_at} days at most, and the day or two that S3 takes for it.",
+        says=f"{bucket}: expire unfinished uploads after {days} days, other uploads {looked_at} "
+        "days "
+        f"after they were made, and superseded ones {looked_at} days after the next upload",
+        why="Otherwise uploads that are never promoted would be kept and billed for ever. This way "
+        f"it is {2 * looked_at} days at most, plus the day or two that S3 takes.",
     )
-    # Behind the lifecycle: from the first one on, versions have an end.
+    # After the lifecycle, so that every version expires, from the first one on.
     yield Setting(
         kind=Kind.VERSIONING,
         target=bucket,
         want="Enabled",
-        says=f"{bucket} keeps every version of an upload",
-        why="An upload that waits is not lost to the next one. Where a bucket never had versions, "
-        "S3 may need 15 minutes to begin: let uploads wait that long. A flood of uploads is kept, "
-        f"too, each for up to {2 * looked_at} days; what that costs is said below.",
+        says=f"{bucket}: keep every version of an upload",
+        why="A waiting upload is not overwritten by the next one. If the bucket never had "
+        "versions, "
+        "S3 may need 15 minutes to start: let servers upload after that. A flood of uploads is "
+        f"kept as well, each upload for up to {2 * looked_at} days; the cost is shown below.",
     )
     yield Setting(
         kind=Kind.BUCKET_POLICY,
         target=bucket,
         want=incoming_policy(stage)["Statement"],
-        says=f"{bucket} takes uploads over TLS only, and none that could not be promoted",
-        why="An upload in an archive class or under a customer's key can never be copied.",
+        says=f"{bucket}: accept uploads over TLS only, and none that could never be promoted",
+        why="An upload in an archive class or encrypted with a customer's key can never be copied.",
     )
 
 
@@ -92,7 +94,7 @@ def _vault(
         kind=Kind.BUCKET,
         target=bucket,
         want={"region": region, "object_lock": True},
-        says=f"{bucket} exists, made for object lock",
+        says=f"bucket {bucket} with Object Lock",
         why="It keeps the backups.",
     )
     yield from _closed_to_the_world(bucket)
@@ -100,8 +102,8 @@ def _vault(
         kind=Kind.VERSIONING,
         target=bucket,
         want="Enabled",
-        says=f"{bucket} keeps every version",
-        why="Without versions a delete removes; with them it only hides.",
+        says=f"{bucket}: keep every version",
+        why="With versions, a delete only hides an object; without, it removes it.",
     )
     if wishes.lock:
         yield lock_setting(bucket, wishes.lock)
@@ -109,33 +111,36 @@ def _vault(
         kind=Kind.LIFECYCLE,
         target=bucket,
         want=vault_lifecycle(policy),
-        says=f"{bucket} drops unfinished copies after {_days(policy)} days, {_keeping(policy)}",
-        why="Expiry is S3's alone: no person and no program needs the right to delete.",
+        says=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
+        why="Only S3 expires backups: no person and no program needs the right to delete.",
     )
     yield Setting(
         kind=Kind.BUCKET_POLICY,
         target=bucket,
         want=vault_policy(stage, account=account)["Statement"],
-        says=f"{bucket} lets nobody change what is stored, and only the promoter add what is new",
-        why="Identity policies are written by people in a hurry; this one binds them all.",
+        says=f"{bucket}: deny every change to stored objects, and new objects to all but the "
+        "promoter",
+        why="Identity policies are written by people in a hurry; this bucket policy overrides "
+        "them.",
     )
 
 
 def lock_setting(bucket: str, lock: Lock) -> Setting:
-    """The default lock of whatever is stored in the bucket."""
+    """The bucket's default lock."""
     return Setting(
         kind=Kind.OBJECT_LOCK,
         target=bucket,
         want={"mode": lock.mode, "days": lock.days},
-        says=f"{bucket} locks what is stored for {lock.days} days ({lock.mode.lower()})",
-        why="A lock binds administrators too, and S3's own lifecycle.",
+        says=f"{bucket}: lock stored objects for {lock.days} days ({lock.mode.lower()})",
+        why="A lock also binds administrators and S3's own lifecycle.",
     )
 
 
 def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
-    """The vault's lifecycle rules, as S3 takes them. Without `keep_days` no backup ever expires.
+    """The vault's lifecycle rules, in S3's format. Without `keep_days` no backup ever expires.
 
-    Rehearsals do, when no upload can claim their slots any more, and as soon as their lock ends.
+    A drill's objects do: once no upload can be promoted to their slots any more, and their lock has
+    ended.
     """
     days = _days(policy)
     rules = [
@@ -156,22 +161,22 @@ def _closed_to_the_world(bucket: str) -> Iterator[Setting]:
         kind=Kind.PUBLIC_ACCESS,
         target=bucket,
         want=dict.fromkeys(blocks, True),
-        says=f"{bucket} cannot be made public",
-        why="One careless policy would show every backup to everybody.",
+        says=f"{bucket}: block public access",
+        why="A single careless policy would expose every backup.",
     )
     yield Setting(
         kind=Kind.OWNERSHIP,
         target=bucket,
         want="BucketOwnerEnforced",
-        says=f"{bucket} knows no access control lists",
-        why="Who may do what is said in policies, and nowhere else.",
+        says=f"{bucket}: disable access control lists",
+        why="Rights belong in policies, and nowhere else.",
     )
     yield Setting(
         kind=Kind.ENCRYPTION,
         target=bucket,
         want="AES256",
-        says=f"{bucket} is encrypted with S3's own keys",
-        why="A key that can be deleted would take every backup with it.",
+        says=f"{bucket}: encrypt with S3's own keys",
+        why="Deleting a key of your own would destroy every backup encrypted with it.",
     )
 
 
@@ -181,14 +186,15 @@ def _servers(policy: Policy, stage: Stage) -> Iterator[Setting]:
             kind=Kind.USER,
             target=stage.server_user(server),
             want=server_policy(policy, incoming=stage.settings.incoming_bucket, server=server),
-            says=f"{server or 'the server'} may upload its own keys, and nothing else",
-            why="What a server cannot do, whoever breaks into it cannot do either.",
+            says=f"user {stage.server_user(server)}: upload its own keys and do nothing else",
+            why="An intruder on a server can do only what the server can do.",
         )
 
 
 def _expiring(name: str, *, days: int, which: dict[str, str]) -> list[dict[str, Any]]:
-    """Expiring a version of a versioned bucket lays a delete marker on it; the day after, the
-    version goes, and then the marker that covers nothing.
+    """Lifecycle rules that expire objects of a versioned bucket.
+
+    S3 first adds a delete marker, removes the version a day later, and then the marker.
     """
     noncurrent = {"NoncurrentDays": 1}
     return [
@@ -208,22 +214,26 @@ def _rule(name: str, which: dict[str, str] = EVERYTHING, **action: Any) -> dict[
 
 
 def upload_days(policy: Policy) -> int:
-    """For how many days an upload is kept that is not promoted: once as the newest of its key, and
-    once more if another one supersedes it in the end.
+    """How many days an upload that is not promoted is kept.
+
+    A superseded upload is kept twice as long: first as its key's newest version, then as an older
+    version.
     """
     return _days(policy) + DAYS_TO_LOOK
 
 
 def _days(policy: Policy) -> int:
-    """For how long uploads are accepted, in S3's unit: whole days, and rather one more."""
+    """How long uploads are accepted, in whole days, rounded up."""
     return math.ceil(policy.accept_within / timedelta(days=1))
 
 
 def _keeping(policy: Policy) -> str:
     moves = (
-        f"moves backups to {policy.archive.to} after {policy.archive.after_days}, "
+        f"move backups to {policy.archive.to} after {policy.archive.after_days} days, "
         if policy.archive
         else ""
     )
-    ends = f"expires them after {policy.keep_days} days" if policy.keep_days else "expires none"
-    return f"{moves}{ends}; rehearsals go after {upload_days(policy)} days"
+    ends = (
+        f"expire backups after {policy.keep_days} days" if policy.keep_days else "expire no backups"
+    )
+    return f"{moves}{ends}, and expire drill objects after {upload_days(policy)} days"

@@ -1,4 +1,4 @@
-"""`backups setup` as people meet it: the plan, one question, and each step as it is taken."""
+"""The command `backups setup`: shows the plan, asks one question, and applies the changes."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,9 +17,11 @@ from admin.setup.plan import Plan, execute, make_plan
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
+_ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
+
 
 class SetupRefused(Exception):
-    """A plan that is not carried out as it was asked for; the message says why."""
+    """The plan cannot be applied with these options; the message says why."""
 
 
 def set_up(
@@ -33,9 +35,9 @@ def set_up(
     yes: bool,
     allow_shorter: bool,
 ) -> None:
-    """Show what is missing and, with `apply`, bring it about after one question.
+    """Show the plan and, with `apply`, apply it after one question.
 
-    Raises SetupRefused where a plan may not be carried out as it was asked for.
+    Raises SetupRefused if the plan cannot be applied with these options.
     """
     settings = desired_settings(policy, stage, wishes, account=account.id, region=account.region)
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
@@ -55,18 +57,19 @@ def set_up(
         click.echo("Nothing to do: everything is as it should be.")
         return
     if not apply:
-        click.echo("Nothing was changed; --apply carries this out.", err=True)
+        click.echo("Nothing was changed; add --apply to make these changes.", err=True)
         return
     if plan.weakens and not allow_shorter:
         raise SetupRefused(
-            "Not carried out: backups would be kept for a shorter time (above). If that is meant, "
+            "Backups would be kept for a shorter time (see above), so nothing was changed. To "
+            "confirm, "
             "add --allow-shorter."
         )
     _ask(stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
     for step in execute(account, plan):
         click.echo(f"  {step.setting.says}")
-    click.echo(f"Done: {len(plan.steps)} settings, {len(changed)} files.")
+    click.echo(f"Done: {len(plan.steps)} changes, {len(changed)} files.")
 
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
@@ -76,17 +79,20 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for diff in diffs:
         click.echo(diff)
     for setting in plan.waiting:
-        click.echo(f"… {setting.says}: waits for chalice deploy")
-    for setting, one in plan.foreign:
-        name = one.get("ID") if setting.kind is Kind.LIFECYCLE else one.get("Sid", "a statement")
-        click.echo(f"= {setting.target}: {setting.kind} {name} is not ours and stays")
+        click.echo(f"… {setting.says} (after chalice deploy)")
+    for setting, entry in plan.foreign:
+        name = entry.get("ID") or entry.get("Sid") or "without a name"
+        click.echo(
+            f"= {setting.target}: {_ENTRY[setting.kind]} {name} was added by somebody else and is "
+            "kept"
+        )
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
     if policy.archive and any(step.setting.kind is Kind.LIFECYCLE for step in plan.steps):
         days, to = policy.archive.after_days, policy.archive.to
         click.echo(
-            f"  After {days} days backups are in {to}: {RETRIEVAL[to]}; each is paid for at least "
-            f"{MINIMUM_DAYS[to]} days there."
+            f"  After {days} days backups move to {to} ({RETRIEVAL[to]}); each is billed for at "
+            f"least {MINIMUM_DAYS[to]} days there."
         )
 
 
@@ -94,15 +100,15 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
     lock = next((s.setting for s in plan.steps if s.setting.kind is Kind.OBJECT_LOCK), None)
     if lock is not None and lock.want["mode"] == "COMPLIANCE":
         _ask_for_the_name(lock)
-    if not yes and not click.confirm(f"Change {stage.name} so?", err=True):
+    if not yes and not click.confirm(f"Apply these changes to stage {stage.name}?", err=True):
         raise SetupRefused("Nothing was changed.")
 
 
 def _ask_for_the_name(setting: Setting) -> None:
     click.echo(
-        f"Compliance cannot be undone: for {setting.want['days']} days nobody, not even AWS's "
-        f"support, can remove what is stored in {setting.target}, and you pay for it.",
+        f"Compliance mode cannot be undone: for {setting.want['days']} days nobody, not even AWS "
+        f"Support, can delete an object stored in {setting.target}, and you pay for it.",
         err=True,
     )
-    if click.prompt("Type the bucket's name to go on", err=True) != setting.target:
-        raise SetupRefused("That is not its name; nothing was changed.")
+    if click.prompt("Type the bucket's name to continue", err=True) != setting.target:
+        raise SetupRefused("That is not the bucket's name; nothing was changed.")

@@ -1,21 +1,21 @@
-"""Whether a flood of uploads could take every run that the account has, and what prevents it."""
+"""Suggests a reserved concurrency, so that a flood of uploads cannot use up the account's."""
 
 from botocore.exceptions import ClientError
 
 from admin.account import DENIED, Account
 from admin.stage import CONFIG, Stage, as_chalice_reads
 
-# So many promotions at a time are plenty, of servers that upload once an hour.
+# Plenty of concurrent promotions for servers that upload once an hour.
 RESERVED = 10
-# Lambda refuses a reservation that leaves fewer to everybody else (API reference,
+# Lambda refuses a reservation that leaves less to all other functions (API reference,
 # PutFunctionConcurrency).
 LEAST_UNRESERVED = 100
 
 
 def suggestion(account: Account, stage: Stage) -> str | None:
-    """What to write into config.json; None where it is written, or the account has too few runs.
+    """A line for config.json; None if it is there already, or the account's concurrency is too low.
 
-    Only a suggestion, because Chalice removes a reservation that its configuration does not have.
+    Only a suggestion, because Chalice removes a reservation that is not in its configuration.
     """
     if as_chalice_reads(stage, "promote").reserved_concurrency is not None:
         return None
@@ -29,6 +29,6 @@ def suggestion(account: Account, stage: Stage) -> str | None:
         return None
     return (
         f'Suggested: "reserved_concurrency": {RESERVED} under lambda_functions.promote of stage '
-        f"{stage.name} in {CONFIG}. A flood of events then takes {RESERVED} of the "
-        f"{limit['ConcurrentExecutions']:,} runs that this account may have at a time, not all."
+        f"{stage.name} in {CONFIG}. A flood of events then uses {RESERVED} of this account's "
+        f"{limit['ConcurrentExecutions']:,} concurrent executions, not all."
     )

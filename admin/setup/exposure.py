@@ -1,4 +1,4 @@
-"""The worst that an intruder on a server can do, in objects, bytes and dollars."""
+"""The most that an intruder on a server can add, in objects, bytes and dollars."""
 
 import re
 
@@ -15,7 +15,7 @@ PRICES = {
     "STANDARD_IA": 0.0125,
     "GLACIER_IR": 0.004,
 }
-# In autumn one day has 25 hours.
+# One day in autumn has 25 hours.
 SLOTS_A_DAY = {"minute": 25 * 60, "hour": 25, "day": 1, "week": 1, "month": 1, "year": 1}
 GB = 1024**3
 DAYS_A_MONTH = 30
@@ -43,11 +43,11 @@ def rule_of(policy: Policy, name: str) -> Rule | None:
 def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> list[str]:
     """What one server can add at most, as sentences.
 
-    `stored` is the largest size seen in the vault of each rule's backups, in bytes, by its upload:
-    it stands in where a rule has no max_bytes.
+    `stored` has the size in bytes of the largest backup in the vault, by the rule's upload. It is
+    used for rules without max_bytes.
     """
     objects = sum(SLOTS_A_DAY[rule.store_as.unit] for rule in policy.rules)
-    lines = [f"Whoever breaks into a server adds at most {objects} objects a day to the vault"]
+    lines = [f"An intruder on a server can add at most {objects} objects a day to the vault"]
     unknown = [
         rule.upload
         for rule in policy.rules
@@ -55,28 +55,30 @@ def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> 
     ]
     if unknown:
         lines[0] += (
-            f", of any size: {', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'} no "
-            "max_bytes in the policy, and nothing is stored yet to go by."
+            f", of any size, because {', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'} "
+            "no max_bytes in the policy and no backup is stored yet."
         )
         return [*lines, _flood(policy, alarm)]
     sizes = {rule.upload: rule.max_bytes or stored[rule.upload] for rule in policy.rules}
     each_day = sum(SLOTS_A_DAY[rule.store_as.unit] * sizes[rule.upload] for rule in policy.rules)
     dollars = sum(_dollars(rule, sizes[rule.upload]) for rule in policy.rules)
-    by = "max_bytes" if all(rule.max_bytes for rule in policy.rules) else "the largest seen"
-    lines[0] += f": {each_day / GB:,.2f} GB (by {by})."
-    lines.append(f"Each such day costs ${dollars:,.2f} a month until it expires.")
+    by = (
+        "max_bytes" if all(rule.max_bytes for rule in policy.rules) else "the largest stored backup"
+    )
+    lines[0] += f", {each_day / GB:,.2f} GB (by {by})."
+    lines.append(f"Each such day costs ${dollars:,.2f} a month until the objects expire.")
     return [*lines, _flood(policy, alarm)]
 
 
 def _flood(policy: Policy, alarm: IncomingAlarm) -> str:
-    """What uploads cost that nobody promotes: the only thing here that has no bound."""
+    """What unpromoted uploads cost: the only amount here without a limit."""
     days = 2 * upload_days(policy)
     each = 1024 * PRICES["STANDARD"] * days / DAYS_A_MONTH
     return (
-        f"Incoming keeps every upload that is not promoted for up to {days} days, however many: "
-        f"1,024 GB of them cost ${each:,.2f} in that time. An alarm rings at "
-        f"{alarm.bytes / GB:,.2f} GB, and at {alarm.versions:,} versions. Parts of "
-        f"unfinished uploads go after {policy.accept_within.days} days; another alarm counts them, "
+        f"Incoming keeps uploads that are not promoted for up to {days} days, without a limit on "
+        f"their number: 1,024 GB of them cost ${each:,.2f} in that time. Alarms go off at "
+        f"{alarm.bytes / GB:,.2f} GB and at {alarm.versions:,} versions. Parts of unfinished "
+        f"uploads are removed after {policy.accept_within.days} days; another alarm counts them "
         "once a day."
     )
 

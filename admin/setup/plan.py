@@ -1,4 +1,4 @@
-"""`backups setup`: what an account lacks, as a plan; and its execution, step by step."""
+"""The plan of `backups setup`: what to change in an account; and applying it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from admin.setup.bucket_resources import Entry, each_object
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One setting to bring about, and what is there instead (None: nothing)."""
+    """A setting to write, and its actual value (None: missing)."""
 
     setting: Setting
     actual: Any
@@ -23,22 +23,22 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to do, what has to wait for the deployment, and what is not ours and stays.
+    """What to change, what has to wait for the deployment, and what others added, which is kept.
 
-    `foreign` has each entry of somebody else's with the setting that it stands beside.
+    `foreign` has each rule or statement of somebody else, with the setting it was found beside.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[Setting, ...] = ()
     foreign: tuple[tuple[Setting, Entry], ...] = ()
-    # Why a step would make backups less safe than they are, as sentences: each needs a yes.
+    # What would make backups less safe than they are now, as sentences; needs --allow-shorter.
     weakens: tuple[str, ...] = ()
     # Buckets that do not exist yet.
     missing: frozenset[str] = frozenset()
 
 
 def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bool) -> Plan:
-    """Compare the account with what it should be. `lock_named`: the lock was asked for by name."""
+    """Compare the account with the settings. `lock_named`: the administrator chose the lock."""
     steps: list[Step] = []
     waiting: list[Setting] = []
     foreign: list[tuple[Setting, Entry]] = []
@@ -50,11 +50,11 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
             continue
         found = resources.Found() if setting.target in missing else resources.read(account, setting)
         actual = found.actual
-        foreign += [(setting, one) for one in found.others]
+        foreign += [(setting, entry) for entry in found.others]
         if setting.kind is Kind.BUCKET and actual is None:
             missing.add(setting.target)
         if setting.kind is Kind.OBJECT_LOCK and actual and not lock_named:
-            setting = _at_least(actual, setting)  # noqa: PLW2901 - from here on it is this one
+            setting = _at_least(actual, setting)  # noqa: PLW2901 - replaced from here on
         if actual == setting.want:
             continue
         steps.append(Step(setting=setting, actual=actual))
@@ -70,9 +70,9 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
 
 
 def execute(account: Account, plan: Plan) -> Iterator[Step]:
-    """Carry the plan out in its order; yields each step before it is taken.
+    """Apply the plan in its order; yields each step before it is taken.
 
-    Every step is complete in itself: wherever this ends, the next plan has what is left.
+    Each step is complete by itself: after an interruption, the next plan has what is left.
     """
     for step in plan.steps:
         yield step
@@ -80,29 +80,33 @@ def execute(account: Account, plan: Plan) -> Iterator[Step]:
 
 
 def _at_least(actual: dict[str, Any], lock: Setting) -> Setting:
-    """What was made stricter by hand stays so, unless somebody names what they want instead."""
+    """The lock to set: an existing stricter lock is kept unless the administrator chose another."""
     mode = max(actual["mode"], lock.want["mode"], key=MODES.index)
     return lock_setting(lock.target, Lock(mode=mode, days=max(actual["days"], lock.want["days"])))
 
 
 def _weakening(account: Account, setting: Setting, actual: Any) -> list[str]:
-    """How many stored backups a shorter time to keep would let expire, as a sentence."""
+    """How many stored backups would expire under a shorter retention, as a sentence."""
     if setting.kind is not Kind.LIFECYCLE:
         return []
     before, after = _expiry(actual), _expiry(setting.want)
     if after is None or (before is not None and before <= after):
         return []
     stored = [item["LastModified"] for item in each_object(account, setting.target)]
-    if not stored:  # as after a setup that was interrupted
+    if not stored:  # for example after an interrupted setup
         return []
     oldest = datetime.now(UTC) - timedelta(days=after)
     count = sum(1 for moment in stored if moment < oldest)
-    until = f"{before} days" if before else "for ever"
-    return [f"{setting.target} keeps backups {until}, and then {after} days: {count} would expire"]
+    until = f"for {before} days" if before else "for ever"
+    sentence = (
+        f"{setting.target} keeps backups {until} now, and would keep them for {after} days: "
+        f"{count} backups would expire"
+    )
+    return [sentence]
 
 
 def _expiry(rules: Any) -> int | None:
-    """After how many days the lifecycle expires backups; None: never. (Rehearsals are none.)"""
+    """After how many days backups expire; None: never. The drill's objects do not count."""
     days = [
         rule["Expiration"]["Days"]
         for rule in rules or []

@@ -35,8 +35,8 @@ EVERYTHING = {
 def test_what_was_just_deployed_is_clean(living: Live) -> None:
     result = living.check()
     assert result.exit_code == 0, result.output
-    assert "Nobody can change or delete what is stored in backups2" in result.stdout
-    assert "adds at most 26 objects a day" in result.stdout
+    assert "Nobody can change or delete a backup stored in backups2" in result.stdout
+    assert "can add at most 26 objects a day" in result.stdout
 
 
 WEAKENED: Table = {}
@@ -58,13 +58,13 @@ for bucket in ("backups1", "backups2"):
     s3_changes: dict[str, tuple[Callable[..., object], str]] = {
         "public access": (
             lambda s3, bucket: s3.delete_public_access_block(Bucket=bucket),
-            "cannot be made public",
+            "block public access",
         ),
         "ownership": (
             lambda s3, bucket: s3.put_bucket_ownership_controls(
                 Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
             ),
-            "knows no access control lists: it is ObjectWriter",
+            "should disable access control lists, but has ObjectWriter",
         ),
         "encryption": (
             lambda s3, bucket: s3.put_bucket_encryption(
@@ -73,13 +73,13 @@ for bucket in ("backups1", "backups2"):
                     "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
                 },
             ),
-            "is encrypted with S3's own keys: it is aws:kms",
+            "should encrypt with S3's own keys, but has aws:kms",
         ),
         "lifecycle": (
             lambda s3, bucket: s3.delete_bucket_lifecycle(Bucket=bucket),
-            "drops unfinished",
+            "unfinished",
         ),
-        "policy": (lambda s3, bucket: s3.delete_bucket_policy(Bucket=bucket), "there is nothing"),
+        "policy": (lambda s3, bucket: s3.delete_bucket_policy(Bucket=bucket), "but does not"),
     }
     for change, (weaken, sentence) in s3_changes.items():
         WEAKENED[f"{change} of {bucket}"] = (
@@ -112,20 +112,20 @@ for bucket, sids in {
         )
 
 
-@weakened("backups2 keeps every version: it is Suspended")
+@weakened("backups2 should keep every version, but has Suspended")
 def _versioning_suspended(living: Live) -> None:
     # S3 refuses this while Object Lock is on; a vault may have none.
     bucket = s3_backends["123456789012"]["aws"].buckets["backups2"]
     bucket.versioning_status = "Suspended"
 
 
-@weakened("locks what is stored for 30 days (governance): days is 1")
+@weakened("backups2 should lock stored objects for 30 days (governance), but locks them for 1 day")
 def _the_lock_shortened(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
     resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
 
 
-@weakened("locks what is stored for 30 days (governance): there is nothing")
+@weakened("should lock stored objects for 30 days (governance), but does not")
 def _the_lock_removed(living: Live) -> None:
     living.client("s3").put_object_lock_configuration(
         Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
@@ -142,23 +142,23 @@ def other_rule(living: Live, rule: dict[str, Any], *, name: str | None = "tidy u
     )
 
 
-@weakened("has the rule tidy up, which moves objects or lets them expire")
+@weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
 def _somebody_else_s_archive(living: Live) -> None:
     other_rule(living, {"Transitions": [{"Days": 0, "StorageClass": "DEEP_ARCHIVE"}]})
 
 
-@weakened("has the rule without a name")
+@weakened("The lifecycle rule without a name")
 def _somebody_else_s_expiry_on_a_date(living: Live) -> None:
     date = datetime(2027, 1, 1, tzinfo=UTC)
     other_rule(living, {"Expiration": {"Date": date}}, name=None)
 
 
-@weakened("has the rule tidy up, which moves objects or lets them expire")
+@weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
 def _somebody_else_s_expiry(living: Live) -> None:
     other_rule(living, {"Expiration": {"Days": 1}})
 
 
-@weakened("has the rule tidy up, which moves objects or lets them expire")
+@weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
 def _somebody_else_s_expiry_of_versions(living: Live) -> None:
     other_rule(living, {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
 
@@ -173,19 +173,19 @@ def other_statement(living: Live, bucket: str, **statement: Any) -> None:
 PARTNER = {"AWS": "arn:aws:iam::210987654321:root"}
 
 
-@weakened("The policy of backups2 has a statement that is not ours: ")
+@weakened("The bucket policy of backups2 has a statement that backups setup did not write: ")
 def _somebody_else_s_access(living: Live) -> None:
     allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:GetObject"}
     other_statement(living, "backups2", Sid="Partner", **allowed)
 
 
-@weakened("The policy of backups1 has a statement that is not ours: ")
+@weakened("The bucket policy of backups1 has a statement that backups setup did not write: ")
 def _somebody_else_s_uploads(living: Live) -> None:
     allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:PutObject"}
     other_statement(living, "backups1", Sid="Partner", **allowed)
 
 
-@weakened("The policy of backups2 has a statement that is not ours: ")
+@weakened("The bucket policy of backups2 has a statement that backups setup did not write: ")
 def _everybody_locked_out(living: Live) -> None:
     denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
     other_statement(living, "backups2", Sid="Ransom", **denied)
@@ -194,12 +194,12 @@ def _everybody_locked_out(living: Live) -> None:
 # Servers and alerts
 
 
-@weakened("the server may upload its own keys, and nothing else: there is nothing")
+@weakened(f"{USER} should upload its own keys and do nothing else, but does not")
 def _a_server_without_its_policy(living: Live) -> None:
     living.client("iam").delete_user_policy(UserName=USER, PolicyName="uploads")
 
 
-@weakened("the server may upload its own keys, and nothing else: Statement is")
+@weakened(f"{USER} should upload its own keys and do nothing else, but Statement is")
 def _a_server_s_policy_widened(living: Live) -> None:
     wide = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::backups2/*"}
     living.client("iam").put_user_policy(
@@ -209,62 +209,62 @@ def _a_server_s_policy_widened(living: Live) -> None:
     )
 
 
-@weakened(f"{USER} has the policy more, which is not ours")
+@weakened(f"The user {USER} has an additional IAM policy, more")
 def _another_policy_of_a_server(living: Live) -> None:
     living.client("iam").put_user_policy(UserName=USER, PolicyName="more", PolicyDocument=HARMLESS)
 
 
-@weakened(f"{USER} has the policy arn:aws:iam::123456789012:policy/for-users, which is not ours")
+@weakened(f"{USER} has an additional IAM policy, arn:aws:iam::123456789012:policy/for-users")
 def _a_policy_attached_to_a_server(living: Live) -> None:
     iam = living.client("iam")
     made = iam.create_policy(PolicyName="for-users", PolicyDocument=HARMLESS)["Policy"]
     iam.attach_user_policy(UserName=USER, PolicyArn=made["Arn"])
 
 
-@weakened(f"{USER} has what the group everybody may do, which is not ours")
+@weakened(f"{USER} has the rights of the group everybody")
 def _a_server_in_a_group(living: Live) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="everybody")
     iam.add_user_to_group(GroupName="everybody", UserName=USER)
 
 
-@weakened(f"{USER} has the policy revoked, which is not ours")
+@weakened(f"{USER} has an additional IAM policy, revoked")
 def _a_revocation_that_allows(living: Live) -> None:
     living.client("iam").put_user_policy(
         UserName=USER, PolicyName="revoked", PolicyDocument=HARMLESS
     )
 
 
-@weakened(f"{USER} has the policy no-power-over-the-vault, which is not ours")
+@weakened(f"{USER} has an additional IAM policy, no-power-over-the-vault")
 def _a_denial_of_power_that_allows(living: Live) -> None:
     living.client("iam").put_user_policy(
         UserName=USER, PolicyName="no-power-over-the-vault", PolicyDocument=HARMLESS
     )
 
 
-@weakened(f"{USER} has a password, which is not ours")
+@weakened(f"{USER} has a password")
 def _a_server_with_a_password(living: Live) -> None:
     living.client("iam").create_login_profile(UserName=USER, Password="correct horse")
 
 
-@weakened(f"{USER}-old is of no server that the policy names, and is not revoked")
+@weakened(f"{USER}-old belongs to no server in the policy and still has access")
 def _a_server_that_left_the_policy(living: Live) -> None:
     living.client("iam").create_user(UserName=f"{USER}-old")
 
 
-@weakened("alerts go to the topic immutable-backups-dev-alerts: there is nothing")
+@weakened("Topic immutable-backups-dev-alerts for alerts is missing")
 def _no_topic(living: Live) -> None:
     [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
     living.client("sns").delete_topic(TopicArn=topic)
 
 
 for name, sentence in {
-    "contested": "rings when uploads are contested",
-    "rejected": "rings when uploads are rejected",
-    "waiting": "rings when an upload waits for an hour, or there was no sweep for 40 minutes",
-    "promote-errors": "rings when promote fails",
-    "sweep-dropped": "rings when Lambda drops an event of sweep",
-    "incoming-versions": "rings when incoming holds 10,000 versions of uploads or more",
+    "contested": "Alarm on contested uploads is missing",
+    "rejected": "Alarm on rejected uploads is missing",
+    "waiting": "Alarm on uploads that wait for an hour, or no sweep for 40 minutes",
+    "promote-errors": "Alarm on failures of promote",
+    "sweep-dropped": "Alarm on events of sweep that Lambda drops",
+    "incoming-versions": "Alarm on incoming holding 10,000 versions of uploads or more",
 }.items():
     WEAKENED[f"no alarm {name}"] = (
         lambda living, name=name: living.client("cloudwatch").delete_alarms(  # type: ignore[misc]
@@ -274,7 +274,7 @@ for name, sentence in {
     )
 
 
-@weakened("rings when uploads are contested: AlarmActions is []")
+@weakened("Alarm on contested uploads is not as it should be: AlarmActions is []")
 def _an_alarm_that_tells_nobody(living: Live) -> None:
     [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
     living.client("cloudwatch").put_metric_alarm(
@@ -282,28 +282,30 @@ def _an_alarm_that_tells_nobody(living: Live) -> None:
     )
 
 
-@weakened("Lambda stops promote if it should ever run in a loop: it is Allow")
+@weakened("Promote should stop recursive loops, but has Allow")
 def _a_loop_that_lambda_would_not_stop(living: Live) -> None:
     living.client("lambda").put_function_recursion_config(
         FunctionName=FUNCTION, RecursiveLoop="Allow"
     )
 
 
-@weakened("backups1 keeps every version of an upload: it is Suspended")
+@weakened("backups1 should keep every version of an upload, but has Suspended")
 def _an_upload_that_the_next_one_would_overwrite(living: Live) -> None:
     living.client("s3").put_bucket_versioning(
         Bucket="backups1", VersioningConfiguration={"Status": "Suspended"}
     )
 
 
-@weakened("sweep is tried three times, and its events go nowhere else: retries is 0")
+@weakened(
+    "Failed events of sweep are retried twice; after that the sweep tries again every 15 minutes"
+)
 def _a_pass_that_is_not_tried_again(living: Live) -> None:
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=SWEEP, MaximumRetryAttempts=0
     )
 
 
-@weakened("promote is tried three times, and its events go nowhere else: on_failure is arn:aws:sns")
+@weakened("is not as it should be: on_failure is arn:aws:sns")
 def _a_destination_that_an_earlier_version_left(living: Live) -> None:
     [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
     living.client("lambda").put_function_event_invoke_config(
@@ -327,33 +329,33 @@ def someone(
     )
 
 
-@weakened("user deleter may s3:DeleteObject on backups2")
+@weakened("User deleter is allowed s3:DeleteObject on backups2")
 def _somebody_may_delete(living: Live) -> None:
     someone(living, "deleter", "s3:DeleteObject", "arn:aws:s3:::backups2/web1/*")
 
 
-@weakened("user locker may s3:PutObjectRetention on backups2")
+@weakened("User locker is allowed s3:PutObjectRetention on backups2")
 def _somebody_may_lock(living: Live) -> None:
     someone(living, "locker", "s3:PutObjectRetention", "arn:aws:s3:::backups*")
 
 
-@weakened("user tagger may s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
+@weakened("User tagger is allowed s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
 def _somebody_may_tag(living: Live) -> None:
     someone(living, "tagger", "s3:*ObjectTagging", "arn:aws:s3:::*/*")
 
 
-@weakened("user bypasser may s3:BypassGovernanceRetention on backups2")
+@weakened("User bypasser is allowed s3:BypassGovernanceRetention on backups2")
 def _somebody_may_bypass_with_a_second_factor(living: Live) -> None:
     condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     someone(living, "bypasser", "s3:BypassGovernanceRetention", Condition=condition)
 
 
-@weakened("user expirer may s3:PutLifecycleConfiguration on backups2")
+@weakened("User expirer is allowed s3:PutLifecycleConfiguration on backups2")
 def _somebody_may_let_expire(living: Live) -> None:
     someone(living, "expirer", "s3:PutLifecycleConfiguration", "arn:aws:s3:::backups2")
 
 
-@weakened("role ci may s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
+@weakened("Role ci is allowed s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
 def _a_role_may_change_the_policy(living: Live) -> None:
     iam = living.client("iam")
     iam.create_role(RoleName="ci", AssumeRolePolicyDocument=HARMLESS)
@@ -366,7 +368,7 @@ def _a_role_may_change_the_policy(living: Live) -> None:
     iam.put_role_policy(RoleName="ci", PolicyName="x", PolicyDocument=json.dumps(document))
 
 
-@weakened("user member may s3:PutBucketVersioning on backups2")
+@weakened("User member is allowed s3:PutBucketVersioning on backups2")
 def _a_group_may(living: Live) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="storage")
@@ -417,7 +419,7 @@ def test_an_administrator_must_be_known(living: Live, action: str, resource: str
     arn = "arn:aws:iam::123456789012:user/chief"
     try:
         [found] = look(living).findings
-        assert found.what.startswith("user chief is an administrator")
+        assert found.what.startswith("User chief is an administrator")
         assert f"add {arn} to the list" in found.remedy
         known = replace(living.stage, administrators=(arn,))
         assert look(living, stage=known) == Report(administrators=["user chief"])
@@ -439,7 +441,9 @@ def test_who_may_become_an_administrator_must_be_known_too(living: Live) -> None
     known = replace(living.stage, administrators=(arn,))
     try:
         [found] = look(living, stage=known).findings
-        assert "role admin, or whoever is arn:aws:iam::210987654321:root, is an admin" in found.what
+        assert (
+            "Role admin (which arn:aws:iam::210987654321:root can assume) is an admin" in found.what
+        )
         known = replace(known, administrators=(arn, "arn:aws:iam::210987654321:root"))
         assert look(living, stage=known) == Report(administrators=["role admin"])
     finally:
@@ -467,8 +471,8 @@ def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(living.client("sns"), "get_topic_attributes", refuse)
         report = look(living)
-    assert ["cannot be made public" in one.what for one in report.findings] == [True]
-    assert ["GetTopicAttributes answered AuthorizationError" in one for one in report.unseen] == [
+    assert ["block public access" in one.what for one in report.findings] == [True]
+    assert ["GetTopicAttributes returned AuthorizationError" in one for one in report.unseen] == [
         True
     ]
     living.mend(report.findings[0].remedy)
@@ -495,7 +499,7 @@ def test_an_account_that_was_never_set_up_is_told_so(living: Live) -> None:
         patch.setattr(admin.cli, "read_stage", lambda name: nowhere)
         result = living.check()
     assert result.exit_code == 1
-    assert "It is not so that nope2 exists" in result.stdout
+    assert "Bucket nope2 with Object Lock is missing" in result.stdout
 
 
 def test_remedies_lead_where_the_check_looked(living: Live) -> None:
@@ -538,13 +542,13 @@ def test_what_may_not_be_seen_is_said_and_is_no_success(living: Live) -> None:
     assert report.findings == []
     unseen = " ".join(report.unseen)
     for what in (
-        "whether the server may upload its own keys",
+        f"user {USER} (upload its own keys",
         f"the function {FUNCTION}",
-        "the users of servers",
+        "the server users",
         "who has rights on backups2",
     ):
         assert what in unseen
-    assert "whether backups2 keeps every version" not in unseen
+    assert "backups2 (keep every version" not in unseen
 
 
 def look(living: Live, **more: Any) -> Report:
@@ -563,7 +567,7 @@ def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
     monkeypatch.setattr("admin.check.command.check", lambda *_, **__: report)
     result = living.check()
     assert result.exit_code == 3
-    assert "? It could not be seen the sky" in result.stdout
+    assert "? Could not check the sky" in result.stdout
     report.find("x", why="y", remedy="z")
     assert living.check().exit_code == 1
 
@@ -575,7 +579,7 @@ def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None
         assert living.check().exit_code == 1
         weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
         found = [one.what for one in look(living, stage=weeks).findings]
-        assert not any("locks what is stored" in one for one in found)
+        assert not any("lock stored objects" in one for one in found)
     finally:
         resources.write(living.account, lock)
 
@@ -583,11 +587,11 @@ def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None
 def test_files_of_an_earlier_policy_are_found(living: Live) -> None:
     more = replace(POLICY, servers=("web1",))
     found = [one.what for one in look(living, policy=more).findings]
-    assert ".chalice/policy-dev-promote.json is not what your policy says" in found
+    assert ".chalice/policy-dev-promote.json does not match your policy.toml" in found
 
 
 def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(living: Live) -> None:
-    nobody = "Nobody gets the alerts"
+    nobody = "Nobody receives the alerts"
     assert not any(one.what.startswith(nobody) for one in look(living).findings)
     stage = replace(living.stage, name="prod")
     sns = living.client("sns")
@@ -603,8 +607,8 @@ def test_of_a_bucket_that_is_not_there_nothing_else_is_said(living: Live) -> Non
     found = [
         one.what for one in look(living, stage=replace(living.stage, settings=nowhere)).findings
     ]
-    assert "It is not so that backups3 exists, made for object lock: there is nothing" in found
-    assert not any("backups3 keeps" in one for one in found)
+    assert "Bucket backups3 with Object Lock is missing" in found
+    assert not any("backups3 should" in one for one in found)
 
 
 def test_a_stricter_mode_for_fewer_days_becomes_neither_laxer_nor_shorter(
@@ -614,7 +618,10 @@ def test_a_stricter_mode_for_fewer_days_becomes_neither_laxer_nor_shorter(
     resources.write(living.account, replace(lock, want={"mode": "COMPLIANCE", "days": 7}))
     try:
         [found] = look(living).findings
-        assert "locks what is stored for 30 days (compliance): days is 7" in found.what
+        assert (
+            "should lock stored objects for 30 days (compliance), but locks them for 7 days"
+            in found.what
+        )
     finally:
         resources.write(living.account, lock)
 

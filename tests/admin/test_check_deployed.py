@@ -45,7 +45,7 @@ def _no_function(living: Live) -> None:
     living.client("lambda").delete_function(FunctionName=FUNCTION)
 
 
-@weakened(f"The role {FUNCTION} is gone")
+@weakened(f"The role {FUNCTION} does not exist")
 def _no_role(living: Live) -> None:
     iam = living.client("iam")
     for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
@@ -85,7 +85,7 @@ def configure(living: Live, **changes: Any) -> PutBack:
     return lambda: update(**{name: before.get(name) or UNSET[name] for name in changes})
 
 
-@deployed_over("was deployed with VAULT_BUCKET=elsewhere, and .chalice/config.json says backups2")
+@deployed_over("was deployed with VAULT_BUCKET=elsewhere, but .chalice/config.json has backups2")
 def _another_environment(living: Live) -> PutBack:
     elsewhere = {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}
     return configure(living, Environment={"Variables": elsewhere})
@@ -112,12 +112,12 @@ def change_bundle_members(living: Live, changes: dict[str, Change]) -> PutBack:
     return upload_bundle(living, out.getvalue())
 
 
-@changed_bundle("is not that of this clone: chalicelib/policy.toml")
+@changed_bundle("differs from this clone: chalicelib/policy.toml")
 def _a_bundle_of_an_older_policy(living: Live) -> PutBack:
     return change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
 
 
-@changed_bundle("is not that of this clone: chalicelib/promotion/copying.py")
+@changed_bundle("differs from this clone: chalicelib/promotion/copying.py")
 def _a_bundle_without_a_module(living: Live) -> PutBack:
     return change_bundle(living, "chalicelib/promotion/copying.py", lambda _: None)
 
@@ -134,17 +134,19 @@ def _forget(argument: str) -> Callable[[bytes], bytes]:
 MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 
 
-@changed_bundle(f"The boto3 in the bundle of {FUNCTION} does not know IfNoneMatch of CopyObject")
+@changed_bundle(f"The boto3 deployed with {FUNCTION} does not support IfNoneMatch in CopyObject")
 def _a_bundle_with_an_old_boto3(living: Live) -> PutBack:
     return change_bundle(living, MODEL, _forget("IfNoneMatch"))
 
 
-@changed_bundle("does not know IfNoneMatch, AnnotationDirective, CopySourceIfMatch of CopyObject")
+@changed_bundle(
+    "does not support IfNoneMatch, AnnotationDirective, CopySourceIfMatch in CopyObject"
+)
 def _a_bundle_without_boto3(living: Live) -> PutBack:
     return change_bundle(living, MODEL, lambda _: None)
 
 
-@deployed_over(f"{FUNCTION} has not the policy that your policy says")
+@deployed_over(f"The role {FUNCTION} does not have the IAM policy generated from your policy.toml")
 def _a_role_s_policy_widened(living: Live) -> PutBack:
     iam, policy = living.client("iam"), {"RoleName": FUNCTION, "PolicyName": FUNCTION}
     before = json.dumps(iam.get_role_policy(**policy)["PolicyDocument"])
@@ -152,21 +154,21 @@ def _a_role_s_policy_widened(living: Live) -> PutBack:
     return partial(iam.put_role_policy, **policy, PolicyDocument=before)
 
 
-@weakened(f"{FUNCTION} has the policy more, which is not ours")
+@weakened(f"The role {FUNCTION} has an additional IAM policy, more")
 def _another_policy_of_the_role(living: Live) -> None:
     living.client("iam").put_role_policy(
         RoleName=FUNCTION, PolicyName="more", PolicyDocument=HARMLESS
     )
 
 
-@weakened(f"{FUNCTION} has the policy arn:aws:iam::123456789012:policy/for-roles, which is not")
+@weakened(f"{FUNCTION} has an additional IAM policy, arn:aws:iam::123456789012:policy/for-roles")
 def _a_policy_attached_to_the_role(living: Live) -> None:
     iam = living.client("iam")
     made = iam.create_policy(PolicyName="for-roles", PolicyDocument=HARMLESS)["Policy"]
     iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
 
 
-@weakened(f"Others than Lambda may become {FUNCTION}")
+@weakened(f"Others than Lambda can assume the role {FUNCTION}")
 def _a_role_for_others(living: Live) -> None:
     trust = {
         "Effect": "Allow",
@@ -179,7 +181,7 @@ def _a_role_for_others(living: Live) -> None:
     )
 
 
-@deployed_over(f"S3 may not invoke {FUNCTION} for backups1")
+@deployed_over(f"S3 cannot invoke {FUNCTION} for backups1")
 def _s3_may_not_invoke(living: Live) -> PutBack:
     client = living.client("lambda")
     [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
@@ -201,12 +203,12 @@ def notify(living: Live, **configuration: Any) -> PutBack:
     return partial(put, NotificationConfiguration=before)
 
 
-@deployed_over("backups1 does not tell the function of uploads")
+@deployed_over("backups1 does not notify immutable-backups-dev-promote of uploads")
 def _no_notification(living: Live) -> PutBack:
     return notify(living)
 
 
-@deployed_over("backups1 does not tell the function of uploads")
+@deployed_over("backups1 does not notify immutable-backups-dev-promote of uploads")
 def _a_notification_of_some_keys_only(living: Live) -> PutBack:
     function = living.client("lambda").get_function_configuration(FunctionName=FUNCTION)
     some = {
@@ -226,16 +228,19 @@ OTHER_FILES = {
 Configurations = dict[str, tuple[dict[str, Any], str]]
 DEPLOYED: Configurations = {
     "runtime": ({"Runtime": "python3.9"}, "The Runtime of"),
-    "timeout": ({"Timeout": 3}, f"The Timeout of {FUNCTION} is 3, and 900 would be deployed"),
-    "memory": ({"MemorySize": 128}, f"The MemorySize of {FUNCTION} is 128, and 1024 would"),
-    "role": ({"Role": "arn:aws:iam::123456789012:role/other"}, "role/other, and arn:aws:iam::"),
+    "timeout": ({"Timeout": 3}, f"The Timeout of {FUNCTION} is 3, but should be 900"),
+    "memory": ({"MemorySize": 128}, f"The MemorySize of {FUNCTION} is 128, but should be 1024"),
+    "role": (
+        {"Role": "arn:aws:iam::123456789012:role/other"},
+        "role/other, but should be arn:aws:iam::",
+    ),
     "network": ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}}, "SubnetIds"),
     "firewall": ({"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": ["sg-1"]}}, "SecurityGroup"),
 }
 NOT_DEPLOYED: Configurations = {
     "handler": (
         {"Handler": "sitecustomize.promote"},
-        'is "sitecustomize.promote", and should be "app.promote"',
+        'is "sitecustomize.promote", but should be "app.promote"',
     ),
     "key": ({"KMSKeyArn": OTHER_KEY}, f'The KMSKeyArn of {FUNCTION} is "{OTHER_KEY}"'),
     "dead letters": (
@@ -261,7 +266,7 @@ def _a_layer(living: Live) -> PutBack:
     return configure(living, Layers=[layer["LayerVersionArn"]])
 
 
-@weakened(f"The reserved concurrency of {FUNCTION} is 0, and none in .chalice/config.json")
+@weakened(f"The reserved concurrency of {FUNCTION} is 0, but none in .chalice/config.json")
 def _stopped_after_a_break_in(living: Live) -> None:
     living.client("lambda").put_function_concurrency(
         FunctionName=FUNCTION, ReservedConcurrentExecutions=0
@@ -281,7 +286,7 @@ def with_member(bundle: bytes, name: str) -> bytes:
     return out.getvalue()
 
 
-@changed_bundle("is not that of this clone: sitecustomize.py")
+@changed_bundle("differs from this clone: sitecustomize.py")
 def _a_module_that_python_runs_first(living: Live) -> PutBack:
     return upload_bundle(living, with_member(bundle_of(living), "sitecustomize.py"))
 
@@ -310,21 +315,23 @@ def test_packages_other_than_those_installed_here_cannot_be_compared(
     pins = tmp_path / "requirements.txt"
     pins.write_text(re.sub(r"boto3==\S+", "boto3==1.0.0", pins.read_text()))
     bundle = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
-    with pytest.raises(AccountError, match=r"boto3 1\.0\.0 .* `make setup` installs it"):
+    with pytest.raises(
+        AccountError, match=r"boto3 1\.0\.0 .* is not installed here; run `make setup`"
+    ):
         differences(bundle, tmp_path)
 
 
-@changed_bundle("is not that of this clone: botocore/__init__.py")
+@changed_bundle("differs from this clone: botocore/__init__.py")
 def _a_package_that_was_tampered_with(living: Live) -> PutBack:
     return change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
 
 
-@changed_bundle("is not that of this clone: chalice/app.py")
+@changed_bundle("differs from this clone: chalice/app.py")
 def _a_chalice_that_was_tampered_with(living: Live) -> PutBack:
     return change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
 
 
-@changed_bundle("is not that of this clone: botocore/__init__.py")
+@changed_bundle("differs from this clone: botocore/__init__.py")
 def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutBack:
     [zipped] = living.packages.glob("*-python*.zip")
     [record] = [
@@ -344,18 +351,18 @@ def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutB
     )
 
 
-@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+@weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
 def _s3_may_invoke_for_anybody_s_bucket(living: Live) -> None:
     _s3_may_not_invoke(living)
     allow_s3(living)
 
 
-@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+@weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
 def _s3_may_invoke_for_anybody_s_bucket_too(living: Live) -> None:
     allow_s3(living)
 
 
-@weakened(f"S3 may invoke {FUNCTION} for a bucket backups1 of other accounts than 123456789012")
+@weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
 def _s3_may_invoke_for_a_stranger_s_bucket(living: Live) -> None:
     allow_s3(living, SourceAccount="210987654321")
 
@@ -369,14 +376,14 @@ def allow(living: Live, principal: str, **more: str) -> None:
     living.client("lambda").add_permission(FunctionName=FUNCTION, Principal=principal, **permission)
 
 
-@weakened(f"The reserved concurrency of {FUNCTION} is 7, and none")
+@weakened(f"The reserved concurrency of {FUNCTION} is 7, but none")
 def _another_concurrency(living: Live) -> None:
     living.client("lambda").put_function_concurrency(
         FunctionName=FUNCTION, ReservedConcurrentExecutions=7
     )
 
 
-@weakened(f'"210987654321" may invoke {FUNCTION}:1')
+@weakened(f'"210987654321" can invoke {FUNCTION}:1')
 def _a_stranger_may_invoke_a_version(living: Live) -> None:
     client = living.client("lambda")
     version = client.publish_version(FunctionName=FUNCTION)["Version"]
@@ -384,7 +391,7 @@ def _a_stranger_may_invoke_a_version(living: Live) -> None:
     allow(living, "210987654321", Qualifier=version)
 
 
-@weakened(f'"210987654321" may invoke {FUNCTION}:now')
+@weakened(f'"210987654321" can invoke {FUNCTION}:now')
 def _a_stranger_may_invoke_an_alias(living: Live) -> None:
     living.client("lambda").create_alias(
         FunctionName=FUNCTION, Name="now", FunctionVersion="$LATEST"

@@ -25,38 +25,38 @@ DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
 
 
-@weakened(f"There is no rule {RULE}")
+@weakened(f"The EventBridge rule {RULE} does not exist")
 def _no_rule(living: Live) -> None:
     events = living.client("events")
     events.remove_targets(Rule=RULE, Ids=["1"])
     events.delete_rule(Name=RULE)
 
 
-@weakened(f"The rule {RULE} is disabled")
+@weakened(f"The EventBridge rule {RULE} is disabled")
 def _a_rule_that_is_disabled(living: Live) -> None:
     living.client("events").disable_rule(Name=RULE)
 
 
-@deployed_over(f"The schedule of {RULE} is rate(7 days), and should be {EVERY_QUARTER_HOUR}")
+@deployed_over(f"The schedule of {RULE} is rate(7 days), but should be {EVERY_QUARTER_HOUR}")
 def _a_rule_that_seldom_fires(living: Live) -> PutBack:
     put = partial(living.client("events").put_rule, Name=RULE)
     put(ScheduleExpression="rate(7 days)")
     return partial(put, ScheduleExpression=EVERY_QUARTER_HOUR)
 
 
-@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+@deployed_over(f"The EventBridge rule {RULE} does not invoke {SWEEP} as deployed")
 def _a_rule_without_a_target(living: Live) -> PutBack:
     living.client("events").remove_targets(Rule=RULE, Ids=["1"])
     return partial(target, living)
 
 
-@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+@deployed_over(f"The EventBridge rule {RULE} does not invoke {SWEEP} as deployed")
 def _a_rule_that_invokes_a_version(living: Live) -> PutBack:
     target(living, Arn=f"{ARN}:1")
     return partial(target, living)
 
 
-@deployed_over(f"The rule {RULE} does not invoke {SWEEP} as deployed")
+@deployed_over(f"The EventBridge rule {RULE} does not invoke {SWEEP} as deployed")
 def _a_rule_that_tells_another_time(living: Live) -> PutBack:
     target(living, Input='{"time": "2020-01-01T00:00:00Z"}')
     return partial(target, living)
@@ -68,30 +68,32 @@ def target(living: Live, **changes: Any) -> None:
     living.client("events").put_targets(Rule=RULE, Targets=[target])
 
 
-@weakened(f"EventBridge may not invoke {SWEEP} for the rule {RULE}")
+@weakened(f"EventBridge cannot invoke {SWEEP} for the rule {RULE}")
 def _eventbridge_may_not_invoke(living: Live) -> None:
     client = living.client("lambda")
     [one] = json.loads(client.get_policy(FunctionName=SWEEP)["Policy"])["Statement"]
     client.remove_permission(FunctionName=SWEEP, StatementId=one["Sid"])
 
 
-@weakened(f"EventBridge may invoke {SWEEP} for the rule {RULE}, on other conditions than deployed")
+@weakened(
+    f"EventBridge can invoke {SWEEP} for the rule {RULE} under other conditions than deployed"
+)
 def _eventbridge_may_invoke_for_another_account(living: Live) -> None:
     _eventbridge_may_not_invoke(living)
     allow(living, "events.amazonaws.com", SourceArn=SOURCE, SourceAccount="210987654321")
 
 
-@weakened(f'{{"Service": "events.amazonaws.com"}} may invoke {SWEEP}')
+@weakened(f'{{"Service": "events.amazonaws.com"}} can invoke {SWEEP}')
 def _another_rule_may_invoke(living: Live) -> None:
     allow(living, "events.amazonaws.com", SourceArn=f"{SOURCE}-2")
 
 
-@weakened(f'{{"Service": "s3.amazonaws.com"}} may invoke {SWEEP}')
+@weakened(f'{{"Service": "s3.amazonaws.com"}} can invoke {SWEEP}')
 def _s3_may_invoke_the_sweep(living: Live) -> None:
     allow(living, "s3.amazonaws.com", SourceArn="arn:aws:s3:::backups1")
 
 
-@weakened(f'{{"Service": "events.amazonaws.com"}} may invoke {PROMOTE}')
+@weakened(f'{{"Service": "events.amazonaws.com"}} can invoke {PROMOTE}')
 def _the_rule_may_invoke_promote(living: Live) -> None:
     allow(living, "events.amazonaws.com", function=PROMOTE, SourceArn=SOURCE)
 
@@ -106,7 +108,7 @@ def allow(living: Live, principal: str, *, function: str = SWEEP, **source: str)
     )
 
 
-@deployed_over(f"{SWEEP} has not the policy that your policy says")
+@deployed_over(f"The role {SWEEP} does not have the IAM policy generated from your policy.toml")
 def _a_sweep_with_the_rights_of_promote(living: Live) -> PutBack:
     iam = living.client("iam")
     own, of_promote = (
@@ -118,12 +120,12 @@ def _a_sweep_with_the_rights_of_promote(living: Live) -> PutBack:
     return partial(put, PolicyDocument=own)
 
 
-@weakened(f"{SWEEP} has the policy more, which is not ours")
+@weakened(f"The role {SWEEP} has an additional IAM policy, more")
 def _another_policy_of_its_role(living: Live) -> None:
     living.client("iam").put_role_policy(RoleName=SWEEP, PolicyName="more", PolicyDocument=HARMLESS)
 
 
-@weakened(f"Others than Lambda may become {SWEEP}")
+@weakened(f"Others than Lambda can assume the role {SWEEP}")
 def _a_role_for_others(living: Live) -> None:
     trust = {
         "Effect": "Allow",
@@ -136,14 +138,14 @@ def _a_role_for_others(living: Live) -> None:
     )
 
 
-@weakened(f"The reserved concurrency of {SWEEP} is 0, and none in .chalice/config.json")
+@weakened(f"The reserved concurrency of {SWEEP} is 0, but none in .chalice/config.json")
 def _a_sweep_that_is_stopped(living: Live) -> None:
     living.client("lambda").put_function_concurrency(
         FunctionName=SWEEP, ReservedConcurrentExecutions=0
     )
 
 
-@weakened(f'The Handler of {SWEEP} is "app.promote", and should be "app.sweep"')
+@weakened(f'The Handler of {SWEEP} is "app.promote", but should be "app.sweep"')
 def _another_handler(living: Live) -> None:
     living.client("lambda").update_function_configuration(FunctionName=SWEEP, Handler="app.promote")
 

@@ -27,6 +27,9 @@ from tests.support.project import POLICY, STAGE
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 WISHES = Wishes(alert_email="admin@example.org")
+RETRIED = (
+    "failed events of promote are retried twice; after that the sweep tries again every 15 minutes"
+)
 
 
 def settings(
@@ -57,8 +60,8 @@ def run(*arguments: str, typed: str = "") -> Any:
 @pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
 def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> None:
     done = set_up(account, policy)
-    assert done[0] == "backups1 exists"
-    assert "backups2 keeps every version" in done
+    assert done[0] == "bucket backups1"
+    assert "backups2: keep every version" in done
     assert left(account, policy) == []
 
 
@@ -81,15 +84,15 @@ def test_what_waits_for_the_deployment_is_said_and_then_set(
         "MaximumEventAgeInSeconds": 60,
     }
     functions.put_function_event_invoke_config(FunctionName=promote, **given_up_soon)
-    assert set_up(account) == ["promote is tried three times, and its events go nowhere else"]
+    assert set_up(account) == [RETRIED]
     for outcome in ("OnFailure", "OnSuccess"):
         functions.put_function_event_invoke_config(
             FunctionName=promote,
             DestinationConfig={outcome: {"Destination": topic_of(account)}},
         )
-        assert set_up(account) == ["promote is tried three times, and its events go nowhere else"]
+        assert set_up(account) == [RETRIED]
     functions.put_function_recursion_config(FunctionName=promote, RecursiveLoop="Allow")
-    assert set_up(account) == ["Lambda stops promote if it should ever run in a loop"]
+    assert set_up(account) == ["promote: stop recursive loops"]
     assert left(account) == []
 
 
@@ -97,7 +100,7 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
     set_up(account)
     name = f"{STAGE.topic}-contested"
     account.client("cloudwatch").disable_alarm_actions(AlarmNames=[name])
-    assert set_up(account) == ["an alarm rings when uploads are contested"]
+    assert set_up(account) == ["alarm on contested uploads"]
     assert left(account) == []
 
 
@@ -143,13 +146,13 @@ def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
 ) -> None:
     run("--apply", "--yes", "--alarm-versions", "50")
     # What is not named is as it was; config.json has what was chosen.
-    assert "An alarm rings at 1,024.00 GB, and at 50 versions." in run().stderr
+    assert "Alarms go off at 1,024.00 GB and at 50 versions." in run().stderr
     run("--apply", "--yes", "--alarm-bytes", str(1024**3))
     stage = json.loads((own_project / CONFIG).read_text())["stages"]["dev"]
     assert stage["incoming_alarm"] == {"bytes": 1024**3, "versions": 50}
     again = run("--apply", "--yes")
     assert again.stdout.endswith("everything is as it should be.\n")
-    assert "An alarm rings at 1.00 GB, and at 50 versions." in again.stderr
+    assert "Alarms go off at 1.00 GB and at 50 versions." in again.stderr
     thresholds = {
         alarm["AlarmName"].rsplit("-", 1)[1]: alarm["Threshold"]
         for alarm in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
@@ -165,19 +168,19 @@ def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str
     if before:
         s3.put_bucket_versioning(Bucket="backups1", VersioningConfiguration={"Status": before})
     said = run("--apply", "--yes").stdout
-    assert "+ backups1 keeps every version" in said or "~ backups1 keeps every version" in said
+    assert "+ backups1: keep every version" in said or "~ backups1: keep every version" in said
     assert "S3 may need 15 minutes" in said
     assert "A flood of uploads is kept" in said
     assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
-    assert "keeps every version of an upload" not in run().stdout
+    assert "keep every version of an upload" not in run().stdout
 
 
 def test_what_versions_cost_has_its_true_bound(account: Account) -> None:
     result = run()
     # Nine days as the newest of its key, and nine more after another one has superseded it.
-    assert "9 days after their upload" in result.stdout
-    assert "for 18 days at most" in result.stdout
-    assert "not promoted for up to 18 days, however many: 1,024 GB of them cost $14.13" in (
+    assert "other uploads 9 days after they were made" in result.stdout
+    assert "it is 18 days at most" in result.stdout
+    assert "for up to 18 days, without a limit on their number: 1,024 GB of them cost $14.13" in (
         result.stderr
     )
 
@@ -205,7 +208,7 @@ def test_interrupted_when_the_buckets_were_made_the_next_run_asks_for_no_other_w
         if step.setting.kind is Kind.LIFECYCLE:
             break
     assert run("--apply", "--yes").exit_code == 0
-    assert left(account, KEEPING) == ["admin@example.org gets the alerts"]
+    assert left(account, KEEPING) == ["subscription of admin@example.org to the alerts"]
 
 
 WIDE = {
@@ -243,7 +246,7 @@ def test_a_lock_that_was_shortened_is_found(account: Account) -> None:
     set_up(account)
     [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
     resources.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
-    assert left(account) == ["backups2 locks what is stored for 30 days (governance)"]
+    assert left(account) == ["backups2: lock stored objects for 30 days (governance)"]
 
 
 def test_a_stricter_lock_stays_unless_another_is_named(account: Account) -> None:
@@ -260,7 +263,9 @@ def test_a_server_s_policy_that_was_widened_is_found(account: Account) -> None:
         PolicyName="uploads",
         PolicyDocument=json.dumps(WIDE),
     )
-    assert left(account) == ["the server may upload its own keys, and nothing else"]
+    assert left(account) == [
+        "user immutable-backups-dev-server: upload its own keys and do nothing else"
+    ]
 
 
 def test_existing_buckets_are_adopted_with_what_is_in_them(account: Account) -> None:
@@ -298,8 +303,8 @@ def test_what_is_not_ours_is_left_alone_and_said(account: Account) -> None:
     s3.put_bucket_policy(Bucket="backups1", Policy=json.dumps(policy))
 
     said = run().stdout
-    assert "backups1: lifecycle theirs is not ours and stays" in said
-    assert "backups1: bucket policy Theirs is not ours and stays" in said
+    assert "backups1: lifecycle rule theirs was added by somebody else and is kept" in said
+    assert "backups1: policy statement Theirs was added by somebody else and is kept" in said
     set_up(account)
     kept = s3.get_bucket_lifecycle_configuration(Bucket="backups1")["Rules"]
     assert "theirs" in {rule["ID"] for rule in kept}
@@ -398,7 +403,7 @@ def test_keeping_for_a_shorter_time_is_said_in_words_and_needs_a_word(
 
     result = run("--apply", "--yes", "--alert-email", "admin@example.org")
     assert result.exit_code == 2
-    assert "keeps backups for ever, and then 400 days: 2 would expire" in result.stdout
+    assert "for ever now, and would keep them for 400 days: 2 backups would expire" in result.stdout
     assert "add --allow-shorter" in result.stderr
     assert left(account, KEEPING) != []
 
@@ -415,15 +420,15 @@ def test_the_archive_s_price_and_wait_are_explained(
     frozen = replace(POLICY, archive=Archive(after_days=90, to="DEEP_ARCHIVE"))
     monkeypatch.setattr(admin.cli, "read_policy", lambda: frozen)
     said = run().stdout
-    assert "After 90 days backups are in DEEP_ARCHIVE: read 12 to 48 hours" in said
+    assert "After 90 days backups move to DEEP_ARCHIVE (read 12 to 48 hours" in said
     assert "at least 180 days" in said
 
 
 def test_without_apply_nothing_is_changed(account: Account) -> None:
     result = run()
     assert result.exit_code == 0
-    assert "+ backups1 exists" in result.stdout
-    assert "--apply carries this out" in result.stderr
+    assert "+ bucket backups1" in result.stdout
+    assert "add --apply to make these changes" in result.stderr
     assert account.client("s3").list_buckets()["Buckets"] == []
 
 
@@ -494,7 +499,7 @@ def test_a_lock_that_is_weaker_than_the_one_chosen_is_found(account: Account) ->
             "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}},
         },
     )
-    assert "locks what is stored for 90 days" in run().stdout
+    assert "lock stored objects for 90 days" in run().stdout
 
 
 def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: Path) -> None:
