@@ -124,7 +124,7 @@ def _check_additions(
                 f"The lifecycle rule {rule.get('ID', 'without a name')} of {bucket} moves or "
                 "expires "
                 "objects and was not made by backups setup",
-                why="A rule can expire backups early, or move them where reading takes days.",
+                why="Such a rule can expire a backup early, or move it where reading takes days.",
                 remedy=remedies.aws(
                     "s3api",
                     "put-bucket-lifecycle-configuration",
