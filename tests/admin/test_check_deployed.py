@@ -57,19 +57,12 @@ def _no_role(living: Live) -> None:
 def _an_image_instead_of_a_bundle(living: Live) -> None:
     client = living.client("lambda")
     role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
-    asynchronous = client.get_function_event_invoke_config(FunctionName=FUNCTION)
     client.delete_function(FunctionName=FUNCTION)
     client.create_function(
         FunctionName=FUNCTION,
         Role=role,
         PackageType="Image",
         Code={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/x:latest"},
-    )
-    client.put_function_recursion_config(FunctionName=FUNCTION, RecursiveLoop="Allow")
-    client.put_function_event_invoke_config(
-        FunctionName=FUNCTION,
-        MaximumRetryAttempts=asynchronous["MaximumRetryAttempts"],
-        DestinationConfig=asynchronous["DestinationConfig"],
     )
 
 

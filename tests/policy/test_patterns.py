@@ -362,7 +362,7 @@ def test_no_zone_is_read_in_any_other_way() -> None:
             )
         )
     }
-    assert readers == {"naming.py": ["ZoneInfo(", "ZoneInfo.from_file("]}
+    assert readers == {"patterns.py": ["ZoneInfo(", "ZoneInfo.from_file("]}
 
 
 def test_a_zone_is_equal_to_itself() -> None:
