@@ -1,14 +1,14 @@
-"""What the administrator of a stage chooses beyond the policy: lock, alarm, and who is told."""
+"""The choices of a stage's administrator besides the policy: lock, alerts and alarms."""
 
 from dataclasses import dataclass
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
-LONGEST_LOCK_DAYS = 36_500  # which S3 takes
+LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """For how many days nobody may remove what is stored: GOVERNANCE or COMPLIANCE."""
+    """The vault's default lock: GOVERNANCE or COMPLIANCE mode, for so many days."""
 
     mode: str
     days: int
@@ -19,9 +19,9 @@ DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 
 @dataclass(frozen=True, kw_only=True)
 class IncomingAlarm:
-    """From how many bytes, and how many versions of uploads, in incoming on an alarm rings.
+    """The alarms on incoming go off at this many bytes, or this many versions of uploads.
 
-    Incoming is emptied as it fills. An outage of a week leaves some thousand uploads of five
+    Incoming is emptied as it fills. An outage of a week leaves about a thousand uploads of five
     servers there, which is no flood.
     """
 
@@ -34,7 +34,7 @@ DEFAULT_INCOMING_ALARM = IncomingAlarm()
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the administrator decides beyond the policy: the lock (None: none) and who is told."""
+    """The administrator's choices besides the policy: lock (None: no lock), alerts and alarms."""
 
     lock: Lock | None = DEFAULT_LOCK
     alert_email: str | None = None

@@ -1,4 +1,4 @@
-"""The `backups` command: what an administrator asks and does. Data on stdout, chatter on stderr."""
+"""The command `backups`, for administrators. Data goes to stdout, everything else to stderr."""
 
 import json
 import sys
@@ -11,17 +11,17 @@ from typing import Any
 import click
 
 from admin import describe
-from admin.account import Account, AccountError, one_sentence_each, open_account, with_vault
+from admin.account import Account, AccountError, open_account, translated_errors, with_vault
 from admin.check.command import show_check
 from admin.choices import Wishes
 from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.credentials.keys import CredentialsError
-from admin.drill.command import rehearse
+from admin.drill.command import run_drill
 from admin.exit_status import ExitStatus
 from admin.options import (
     Moment,
-    incoming_alarm_wished,
-    lock_wished,
+    chosen_incoming_alarm,
+    chosen_lock,
     of_a_lock,
     of_a_stage,
     of_a_vault,
@@ -37,9 +37,9 @@ from chalicelib.policy.rules import PolicyError
 
 @contextmanager
 def _exit_statuses() -> Iterator[None]:
-    """What was used wrongly, and what could not be found out, as a sentence and a status."""
+    """Turn errors into one sentence on stderr and the exit status that belongs to them."""
     try:
-        with one_sentence_each():
+        with translated_errors():
             yield
     except (PolicyError, StageError, CredentialsError, SetupRefused) as error:
         click.echo(f"Error: {error}", err=True)
@@ -53,9 +53,9 @@ def _exit_statuses() -> Iterator[None]:
 def _opened(
     *, stage: str, region: str | None, profile: str | None, **vault: str | None
 ) -> Iterator[tuple[Account, Stage, Policy]]:
-    """What a command line names with the options of an account, for as long as they are used.
+    """The account, stage and policy that a command's options name.
 
-    With `vault_profile` among them, which not every command has, the account knows the vault's.
+    With the option `vault_profile`, which not every command has, the account includes the vault's.
     """
     with _exit_statuses():
         place = read_stage(stage)
@@ -67,12 +67,12 @@ def _opened(
 
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """A crash found nothing out; that something is wrong with the backups has a status, too."""
+        """Exit with 3 after a crash: Python's own status, 1, means that backups are at risk."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        # The door's last resort: Python's own status of a crash is 1.
+        # The last resort at the entry point.
         except Exception:  # noqa: BLE001
             traceback.print_exc()
             sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
@@ -84,38 +84,42 @@ def cli() -> None:
 
     Backups that nobody can destroy: see README.md.
 
-    Exit status: 0 fine, 1 something is wrong with the backups, 2 used wrongly, 3 could not find
+    Exit status: 0 fine, 1 something is wrong with the backups, 2 wrong usage, 3 could not find
     out.
     """
 
 
-@cli.command(short_help="What is backed up, under which names, in plain English.")
+@cli.command(short_help="Explain what is backed up, under which names.")
 @of_a_stage
-@click.option("--at", type=Moment(), help="Show what uploads of that moment would be called.")
-@click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
+@click.option("--at", type=Moment(), help="Show the names that uploads of that time would get.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """Example: backups policy --at 2026-10-25T00:30:00Z
 
-    Say the policy in plain English, with the slots that are next.
+    Explain the policy in plain English and list the next slots.
     """
     with _exit_statuses():
         rules, place = read_policy(), read_stage(stage)
-        told = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
+        description = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(description, indent=2))
     else:
-        click.echo(describe.say(told, asked=at is not None))
+        click.echo(describe.as_text(description, only_at=at is not None))
 
 
-@cli.command(short_help="Make the account ready; without --apply: show what is missing.")
+@cli.command(short_help="Show what the account lacks; with --apply, change it.")
 @of_an_account
-@click.option("--apply", is_flag=True, help="Carry the plan out, after one question.")
+@click.option("--apply", is_flag=True, help="Apply the changes, after one question.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @of_a_vault
 @of_a_lock
 @of_an_incoming_alarm
-@click.option("--alert-email", help="Who gets the alerts; AWS asks that address to confirm.")
-@click.option("--allow-shorter", is_flag=True, help="Keep backups for a shorter time than now.")
+@click.option("--alert-email", help="Address for the alerts; AWS asks it to confirm.")
+@click.option(
+    "--allow-shorter",
+    is_flag=True,
+    help="Confirm that backups are kept for a shorter time than now.",
+)
 def setup(
     *,
     apply: bool,
@@ -130,16 +134,18 @@ def setup(
 ) -> None:
     """Example: backups setup --stage prod --alert-email you@example.org --apply
 
-    Make the account ready: buckets, users, alerts. Shows what is missing; with --apply it is done.
-    A second run has nothing to do.
+    Show what the account lacks: buckets, users, alerts. With --apply, make these changes. It is
+    safe to repeat: a second run has nothing to do.
     """
     if lock == "none" and lock_days:
-        raise click.UsageError("--lock none has no days; leave out --lock-days")
+        raise click.UsageError(
+            "--lock none and --lock-days contradict each other; leave out one of them"
+        )
     with _opened(**where) as (account, stage, rules):
         wishes = Wishes(
-            lock=lock_wished(stage, lock=lock, lock_days=lock_days),
+            lock=chosen_lock(stage, lock=lock, lock_days=lock_days),
             alert_email=alert_email,
-            incoming_alarm=incoming_alarm_wished(
+            incoming_alarm=chosen_incoming_alarm(
                 stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
@@ -155,27 +161,27 @@ def setup(
         )
 
 
-@cli.command(short_help="Who can destroy my backups? Changes nothing.")
+@cli.command(short_help="Find out who can destroy the backups; changes nothing.")
 @of_an_account
 @of_a_vault
-@click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(*, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
 
-    Who can destroy my backups? Compares the account with what it should be: every setting, what is
-    deployed, who has rights on the vault. Each finding says what mends it. Changes nothing.
+    Find out who can destroy the backups: compares every setting, the deployed functions and all
+    rights on the vault with what they should be. Each finding says how to fix it. Changes nothing.
     """
     with _opened(**where) as (account, stage, rules):
         show_check(account, stage, rules, as_json=as_json)
 
 
-@cli.command(short_help="Make, rotate or revoke a server's access key.")
+@cli.command(short_help="Create, rotate or revoke a server's access key.")
 @of_an_account
 @click.argument("server", required=False)
-@click.option("--rotate", is_flag=True, help="Make a second key; the first one works on.")
-@click.option("--remove", metavar="KEY_ID", help="Delete one of two keys: the end of a rotation.")
+@click.option("--rotate", is_flag=True, help="Create a second key; the first one keeps working.")
+@click.option("--remove", metavar="KEY_ID", help="Delete one of two keys, to finish a rotation.")
 @click.option("--revoke", is_flag=True, help="End the server's access at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print data for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def credentials(
     *,
     server: str | None,
@@ -187,14 +193,14 @@ def credentials(
 ) -> None:
     """Example: backups credentials web1 --stage prod
 
-    Make the access key of a server and print it, once, in a crontab that makes its backups. Leave
-    out SERVER where the policy lists no servers.
+    Create a server's access key and print it, once, with a crontab that makes its backups. Leave
+    out SERVER if the policy lists no servers.
 
-    To replace a key without a gap: --rotate, bring the new one to the server, see a backup arrive,
-    and --remove the old one. After a break-in: --revoke; later, a new key lifts that.
+    To replace a key without a gap: --rotate, install the new key on the server, wait for a backup
+    to arrive, and --remove the old key. After a break-in: --revoke; a new key lifts that later.
     """
     if rotate + revoke + (remove is not None) > 1:
-        raise click.UsageError("--rotate, --remove and --revoke are three things; do one")
+        raise click.UsageError("--rotate, --remove and --revoke exclude each other; use only one")
     with _opened(**where) as (account, stage, rules):
         if revoke:
             end_access(account, stage, rules, server, as_json=as_json)
@@ -210,16 +216,17 @@ def credentials(
 @click.option(
     "--assume",
     is_flag=True,
-    help="Attack as the function, too: for a moment its role trusts you.",
+    help="Also attack with the function's role, which trusts you for a minute.",
 )
 def drill(*, assume: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
 
-    Prove in the account itself that the promise holds: upload as a server would, see it promoted
-    and a second upload contested, try to read, overwrite and delete as everybody, and restore.
+    Prove in the account itself that the promise holds: upload as a server, wait for the promotion,
+    have a second upload contested, try to read, overwrite and delete with every user, and restore.
 
-    It removes what it makes, an interrupted drill's too; a tiny object stays in the vault until its
-    lock ends. Backups are not touched. The alarm for contested uploads may ring.
+    The drill cleans up after itself, including after an interrupted drill; one tiny object stays in
+    the vault until its lock expires. It never touches backups. The alarm on contested uploads may
+    go off.
     """
     with _opened(**where) as (account, stage, rules):
-        rehearse(account, stage, rules, assume=assume)
+        run_drill(account, stage, rules, assume=assume)

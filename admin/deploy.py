@@ -1,4 +1,4 @@
-"""`make deploy`: makes the account ready, deploys the app, and sets what had to wait for it."""
+"""`make deploy`: sets up the account, deploys the app, and sets up what needs the functions."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from admin.cli import cli
 from admin.options import of_an_account
 from admin.stage import PROJECT
 
-# Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
+# Chalice has no __main__ module, and its script is not always on the PATH.
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
@@ -25,7 +25,7 @@ def main(
     """Example: make deploy STAGE=prod ARGS="--profile backups"
 
     Runs backups setup --apply, chalice deploy, and backups setup --apply again. Safe to repeat.
-    All other options are those of backups setup, such as --yes, --vault-profile or --lock.
+    All other options are passed to backups setup, for example --yes, --vault-profile or --lock.
     """
     where = [
         *("--stage", stage),
@@ -35,7 +35,7 @@ def main(
     setup = ["setup", *where, "--apply", *setup_options]
     cli(setup, standalone_mode=False)
     click.echo(f"chalice deploy --stage {stage}")
-    # Chalice would ship it, and nobody could tell it from something else (`backups check`).
+    # Chalice would ship compiled files, which `backups check` cannot compare.
     for compiled in (PROJECT / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
     deployed = subprocess.run(
@@ -45,17 +45,17 @@ def main(
         check=False,
     )
     if deployed.returncode != 0:
-        raise click.ClickException("chalice deploy failed; what it said is above.")
+        raise click.ClickException("chalice deploy failed; see its output above.")
     cli(setup, standalone_mode=False)
 
 
 def _environment(stage: str, region: str | None, profile: str | None) -> dict[str, str]:
-    """The shell's own variables, but those that would lead somewhere else."""
-    # With the routes of chalice local the app would get a REST API.
+    """The shell's variables, without those that would lead to another account or app."""
+    # With the routes of chalice local, the app would get a REST API.
     environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
-        # What was deployed into an earlier local cloud is gone with its memory.
+        # Whatever was deployed into an earlier local cloud no longer exists.
         (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)
         environment = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
         return environment | {

@@ -1,4 +1,4 @@
-"""The policy as a person would say it, and the slots that are next."""
+"""Explains the policy in plain English and lists the next slots."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,7 +20,7 @@ _ADVERBS = {
 
 
 def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[str, Any]:
-    """The policy as data; of each upload, the slot at `moment` (aware) and those that follow.
+    """The policy as data, with each upload's slot at `moment` (aware) and the next ones.
 
     Times are ISO 8601, in the rule's time zone; sizes are in bytes.
     """
@@ -49,43 +49,44 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
     }
 
 
-def say(told: dict[str, Any], *, asked: bool) -> str:
-    """`describe`'s data as text. `asked`: only the slots of the moment somebody asked about."""
-    if asked:
-        width = max(len(upload["upload"]) for upload in told["uploads"])
+def as_text(description: dict[str, Any], *, only_at: bool) -> str:
+    """`describe`'s data as text. `only_at`: only the slots at the given time."""
+    if only_at:
+        width = max(len(upload["upload"]) for upload in description["uploads"])
         return "\n".join(
-            [f"Uploaded at {told['at']}:"]
+            [f"Uploaded at {description['at']}:"]
             + [
-                f"  {upload['upload']:{width}}  ->  {_say_slot(upload['slots'][0])}"
-                for upload in told["uploads"]
+                f"  {upload['upload']:{width}}  ->  {_slot_text(upload['slots'][0])}"
+                for upload in description["uploads"]
             ]
         )
+    incoming, vault = description["incoming"], description["vault"]
     lines = [
-        f"Uploads to {told['incoming']} are promoted into {told['vault']}, each into its own slot,",
-        f"until {told['accept_within_hours']} hours after they were made. No slot is filled twice.",
-        " ".join(_keeping(told)),
+        f"Uploads to {incoming} are promoted to {vault}, each into its own slot, within",
+        f"{description['accept_within_hours']} hours of the upload. No slot is filled twice.",
+        " ".join(_keeping(description)),
     ]
-    for upload in told["uploads"]:
+    for upload in description["uploads"]:
         lines += [
             "",
             f"{upload['upload']}: stored {upload['stored']} as {upload['store_as']}",
-            f"  {_say_sizes(upload)}; {upload['storage_class']}; times in {upload['timezone']}",
+            f"  {_size_text(upload)}; {upload['storage_class']}; times in {upload['timezone']}",
             *(
-                f"  {when:5} {_say_slot(slot)}"
+                f"  {when:5} {_slot_text(slot)}"
                 for when, slot in zip(_WHEN, upload["slots"], strict=False)
             ),
         ]
     return "\n".join(lines)
 
 
-def _keeping(told: dict[str, Any]) -> Iterator[str]:
-    if days := told["keep_days"]:
-        yield f"What is stored expires after {days} days."
+def _keeping(description: dict[str, Any]) -> Iterator[str]:
+    if days := description["keep_days"]:
+        yield f"Backups expire after {days} days."
     else:
-        yield "Nothing ever expires."
-    if archive := told["archive"]:
+        yield "Backups never expire."
+    if archive := description["archive"]:
         to = archive["to"]
-        yield f"After {archive['after_days']} days it is in {to}: {RETRIEVAL[to]}."
+        yield f"After {archive['after_days']} days they move to {to} ({RETRIEVAL[to]})."
 
 
 _WHEN = ("now", "next", "then")
@@ -103,12 +104,12 @@ def _slot(slot: Slot) -> dict[str, str]:
     return {"name": slot.name, "start": start.isoformat(), "end": end.isoformat()}
 
 
-def _say_slot(slot: dict[str, str]) -> str:
+def _slot_text(slot: dict[str, str]) -> str:
     start, end = (datetime.fromisoformat(slot[edge]) for edge in ("start", "end"))
     return f"{slot['name']}  ({start:%a %d %b %Y %H:%M} to {end:%a %d %b %Y %H:%M})"
 
 
-def _say_sizes(upload: dict[str, Any]) -> str:
+def _size_text(upload: dict[str, Any]) -> str:
     least, most = upload["min_bytes"], upload["max_bytes"]
     if most is None:
         return f"{least:,} byte{'s' * (least > 1)} or more (no max_bytes)"

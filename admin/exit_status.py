@@ -1,10 +1,10 @@
-"""What the `backups` command ends with: a promise to cron jobs and monitoring."""
+"""Exit statuses of the command `backups`; cron jobs and monitoring rely on them."""
 
 from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Why a command did not end with 0, which says that all is fine."""
+    """Exit statuses other than 0, which means that all is fine."""
 
     SOMETHING_IS_WRONG = 1
     USED_WRONGLY = 2

@@ -1,4 +1,4 @@
-"""Options that several commands have, or that say one thing together; and the type of a time."""
+"""Command-line options that commands share, and the type of a time."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,12 +15,12 @@ CALENDAR = (1970, 9000)
 
 
 class Moment(click.ParamType[datetime]):
-    """A time with its zone, as ISO 8601 writes it."""
+    """An ISO 8601 time with its time zone."""
 
     name = "TIME"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """An aware moment from ISO 8601."""
+        """Parse ISO 8601 into an aware datetime."""
         if isinstance(value, datetime):
             return value
         try:
@@ -28,10 +28,12 @@ class Moment(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is not a time; write it like 2026-10-25T00:30:00Z", param, ctx)
         if not CALENDAR[0] <= moment.year <= CALENDAR[1]:
-            self.fail(f"{value!r} is in no year that backups are made in", param, ctx)
+            self.fail(f"{value!r} is outside the years 1970 to 9000", param, ctx)
         if moment.tzinfo is None:
             self.fail(
-                f"{value!r} does not say its time zone; end it with Z (UTC) or +01:00", param, ctx
+                f"{value!r} has no time zone; end it with Z (UTC) or, for example, +01:00",
+                param,
+                ctx,
             )
         return moment
 
@@ -39,15 +41,15 @@ class Moment(click.ParamType[datetime]):
 def of_a_stage(command: Command) -> Command:
     """--stage."""
     return click.option(
-        "--stage", default="dev", show_default=True, help="The stage of .chalice/config.json."
+        "--stage", default="dev", show_default=True, help="Stage in .chalice/config.json."
     )(command)
 
 
 def of_an_account(command: Command) -> Command:
     """--stage, --region and --profile."""
     for option in (
-        click.option("--profile", help="The profile of ~/.aws to use."),
-        click.option("--region", help="The region of AWS; else the profile's."),
+        click.option("--profile", help="AWS profile in ~/.aws."),
+        click.option("--region", help="AWS region (default: the profile's)."),
     ):
         command = option(command)
     return of_a_stage(command)
@@ -56,7 +58,7 @@ def of_an_account(command: Command) -> Command:
 def of_a_vault(command: Command) -> Command:
     """--vault-profile."""
     return click.option(
-        "--vault-profile", help="The profile of the vault's account, if that is another one."
+        "--vault-profile", help="AWS profile of the vault's account, if the vault has its own."
     )(command)
 
 
@@ -66,21 +68,22 @@ def of_a_lock(command: Command) -> Command:
         click.option(
             "--lock-days",
             type=click.IntRange(1, LONGEST_LOCK_DAYS),
-            help="For how long. Default: as chosen before, or 30.",
+            help="Days that a lock lasts (default: as chosen before, or 30).",
         ),
         click.option(
             "--lock",
             type=click.Choice(["governance", "compliance", "none"]),
-            help="Who may remove what is stored before its time: a few, nobody, or no lock. "
-            "Default: as chosen before, or governance; what is stricter and there already stays.",
+            help="Object Lock mode: governance (a few can remove early), compliance (nobody can), "
+            "or "
+            "none (default: as chosen before, or governance; an existing stricter lock is kept).",
         ),
     ):
         command = option(command)
     return command
 
 
-def lock_wished(stage: Stage, *, lock: str | None, lock_days: int | None) -> Lock | None:
-    """The lock that is asked for (None: none); what is not named is as the stage has it."""
+def chosen_lock(stage: Stage, *, lock: str | None, lock_days: int | None) -> Lock | None:
+    """The lock that these options choose (None: no lock); the stage's own by default."""
     if lock == "none":
         return None
     if not lock and not lock_days:
@@ -95,24 +98,25 @@ def of_an_incoming_alarm(command: Command) -> Command:
         click.option(
             "--alarm-versions",
             type=click.IntRange(min=1),
-            help="Ring when so many versions of uploads lie in incoming. Default: as chosen "
-            "before, or 10000.",
+            help="Alarm at this many versions of uploads in incoming (default: as chosen before, "
+            "or 10000).",
         ),
         click.option(
             "--alarm-bytes",
             type=click.IntRange(min=1),
-            help="Ring when so many bytes lie in incoming. Default: as chosen before, or "
-            "1099511627776 (1 TiB).",
+            help="Alarm at this many bytes in incoming (default: as chosen before, or "
+            "1099511627776, "
+            "which is 1 TiB).",
         ),
     ):
         command = option(command)
     return command
 
 
-def incoming_alarm_wished(
+def chosen_incoming_alarm(
     stage: Stage, *, alarm_bytes: int | None, alarm_versions: int | None
 ) -> IncomingAlarm:
-    """When the alarm on incoming shall ring; what is not named is as the stage has it."""
+    """The limits for the alarms on incoming that these options choose; the stage's by default."""
     chosen = stage.incoming_alarm
     return IncomingAlarm(
         bytes=alarm_bytes or chosen.bytes, versions=alarm_versions or chosen.versions

@@ -1,4 +1,4 @@
-"""A stage of the app, as `.chalice/config.json` describes it."""
+"""Reads a stage of the app from `.chalice/config.json`."""
 
 import json
 from collections.abc import Mapping
@@ -25,22 +25,22 @@ PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
 FUNCTIONS = ("promote", "sweep")
-# What a stage of config.json says of the vault's lock, beside what Chalice reads there. An example:
+# The key in a stage of config.json for the vault's lock, which Chalice ignores; for example
 # {"mode": "GOVERNANCE", "days": 90}, or "none".
 LOCK = "vault_lock"
-# And of the alarm on what lies in incoming: {"bytes": 1099511627776, "versions": 10000}.
+# The key for the alarms on incoming: {"bytes": 1099511627776, "versions": 10000}.
 INCOMING_ALARM = "incoming_alarm"
 
 
 class StageError(ValueError):
-    """A stage that is not there or not complete; the message says what to write where."""
+    """A stage that is missing or incomplete; the message says what to write where."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage: its name, what its functions find in their environment, and the app's folder.
+    """One stage: its name, the environment of its functions, and the app's folder.
 
-    `lock` is the default lock that was chosen for the vault; None: none.
+    `lock` is the default lock that was chosen for the vault; None: no lock.
     """
 
     name: str
@@ -49,35 +49,35 @@ class Stage:
     lock: Lock | None = DEFAULT_LOCK
     incoming_alarm: IncomingAlarm = DEFAULT_INCOMING_ALARM
     project: Path = PROJECT
-    # The ARNs of those who may be administrators of the vault's account, as its owner knows them.
+    # The ARNs of the known administrators of the vault's account.
     administrators: tuple[str, ...] = ()
 
     def function_name(self, function: str) -> str:
-        """The name that Chalice gives a function, and its role, in AWS."""
+        """The name of a function, and of its role, in AWS."""
         return f"{APP_NAME}-{self.name}-{function}"
 
     @property
     def wishes(self) -> Wishes:
-        """What was decided for this stage, as `config.json` has it."""
+        """The choices for this stage in `config.json`."""
         return Wishes(lock=self.lock, incoming_alarm=self.incoming_alarm)
 
     @property
     def service(self) -> str:
-        """What tells the metrics of this stage from those of others: `service`, their dimension."""
+        """The value of the dimension `service` in the metrics of this stage."""
         return f"{APP_NAME}-{self.name}"
 
     @property
     def topic(self) -> str:
-        """The name of the topic that alerts go to."""
+        """The name of the topic for alerts."""
         return f"{APP_NAME}-{self.name}-alerts"
 
     @property
     def drill_user(self) -> str:
-        """The name of the IAM user that a drill makes for as long as it runs."""
+        """The name of the IAM user that a drill makes while it runs."""
         return f"{APP_NAME}-{self.name}-drill"
 
     def server_user(self, server: str | None) -> str:
-        """The name of a server's IAM user (None: of the only server)."""
+        """The name of a server's IAM user (None: the only server)."""
         return f"{APP_NAME}-{self.name}-server" + (f"-{server}" if server else "")
 
 
@@ -90,9 +90,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
         raise StageError(f"{path} cannot be read as Chalice's configuration: {error}") from None
     if name not in stages:
-        raise StageError(
-            f'there is no stage "{name}" in .chalice/config.json; there are {", ".join(stages)}'
-        )
+        raise StageError(f'.chalice/config.json has no stage "{name}", only {", ".join(stages)}')
     try:
         environment = _environment(config, name)
         settings = Settings.from_environment(environment)
@@ -113,39 +111,40 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
 
 
 def as_chalice_reads(stage: Stage, function: str) -> Any:
-    """How Chalice would deploy a function: it merges what config.json says in several places."""
+    """A function's configuration as Chalice merges it from several places in config.json."""
     config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
     return _as_chalice_reads(config, stage.name, function)
 
 
 def policy_file(stage: str, function: str) -> str:
-    """The name in `.chalice/` of the IAM policy of a function's role."""
+    """The file name, in `.chalice/`, of the IAM policy of a function's role."""
     return f"policy-{stage}-{function}.json"
 
 
 def _environment(config: dict[str, Any], stage: str) -> dict[str, str]:
-    """What all functions of the stage find in their environment. Raises StageError."""
+    """The environment variables that all functions of the stage share. Raises StageError."""
     first, *others = FUNCTIONS
     environment: dict[str, str] = _as_chalice_reads(config, stage, first).environment_variables
     for function in others:
-        its_own = _as_chalice_reads(config, stage, function).environment_variables
-        if differing := {name for name, _ in environment.items() ^ its_own.items()}:
+        of_function = _as_chalice_reads(config, stage, function).environment_variables
+        if differing := {name for name, _ in environment.items() ^ of_function.items()}:
             raise StageError(
-                f"{', '.join(sorted(differing))} would not be the same for {first} and {function}; "
+                f"{', '.join(sorted(differing))} would differ between {first} and {function}; "
                 'write it into "environment_variables" of the stage, not of a function'
             )
     return environment
 
 
 def _refuse_other_policy_files(config: dict[str, Any], stage: str) -> None:
-    """Chalice would take another stage's or function's policy, or end in a traceback without one.
+    """Raise StageError unless each function names its own IAM policy file.
 
-    Where a function names no file, it looks for one of a name that nothing here writes.
+    Chalice would use another stage's or function's file, or fail with a traceback: without a name
+    it looks for a file that nothing here writes.
     """
     for function in FUNCTIONS:
-        wanted = policy_file(stage, function)
-        if (written := _as_chalice_reads(config, stage, function).iam_policy_file) != wanted:
-            line = json.dumps({function: {"iam_policy_file": wanted}})[1:-1]
+        expected = policy_file(stage, function)
+        if (written := _as_chalice_reads(config, stage, function).iam_policy_file) != expected:
+            line = json.dumps({function: {"iam_policy_file": expected}})[1:-1]
             raise StageError(
                 f"{function} has {written or 'no IAM policy file'} in .chalice/config.json; "
                 f'write {line} into "lambda_functions" of the stage'
@@ -157,7 +156,7 @@ def _as_chalice_reads(config: dict[str, Any], stage: str, function: str) -> Any:
 
 
 def written_lock(stage: Mapping[str, Any]) -> Lock | None:
-    """The lock that a stage of config.json names, or the default. Raises StageError."""
+    """The lock in a stage of config.json, or the default. Raises StageError."""
     match stage.get(LOCK):
         case None:
             return DEFAULT_LOCK
@@ -180,7 +179,7 @@ def lock_to_write(lock: Lock | None) -> Any:
 
 
 def written_incoming_alarm(stage: Mapping[str, Any]) -> IncomingAlarm:
-    """When the alarm on incoming rings, as a stage of config.json says, or else by default.
+    """The limits of the alarms on incoming in a stage of config.json, or the defaults.
 
     Raises StageError.
     """
@@ -204,7 +203,7 @@ def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
-    """Make sure that a stage other than dev is meant for AWS, whatever the shell was used for.
+    """Make sure that a stage other than dev uses AWS, whatever this shell was used for before.
 
     Raises StageError.
     """
@@ -223,13 +222,14 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
         for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
             if is_local(environment.get(variable, "")):
                 raise StageError(
-                    f"{variable} of {where} is {environment[variable]}, a local cloud, where "
-                    f"only the stage dev belongs; unset it to reach AWS"
+                    f"{variable} of {where} is {environment[variable]}, a local cloud, which is "
+                    "only "
+                    "for the stage dev; unset it to reach AWS"
                 )
 
 
 def is_local(endpoint: str) -> bool:
-    """Whether a URL leads to this very machine, where no AWS is but a local cloud."""
+    """Whether a URL leads to this machine, and so to a local cloud."""
     host = urlsplit(endpoint).hostname or ""
     try:
         return ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""Waiting for what can be observed: again and again, more and more slowly, and not for ever."""
+"""Polls with growing pauses, up to a time limit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,31 +15,31 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """For how many seconds to wait at most, and who hears of it meanwhile."""
+class Waiter:
+    """Waits at most `seconds`; `tell` gets a line now and then."""
 
     seconds: float
     tell: Callable[[str], None]
 
-    def tries(self, what: str) -> Iterator[None]:
-        """Yields for each try to see `what`; ends when patience does."""
-        began, pause, told = time.monotonic(), SHORTEST_PAUSE, 0.0
+    def polls(self, what: str) -> Iterator[None]:
+        """Yields before each poll for `what`; ends at the time limit."""
+        began, pause, last_told = time.monotonic(), SHORTEST_PAUSE, 0.0
         while (waited := time.monotonic() - began) < self.seconds:
-            if waited > told + LONGEST_PAUSE:
+            if waited > last_told + LONGEST_PAUSE:
                 self.tell(f"waiting for {what}: {waited:.0f} s")
-                told = waited * 2
+                last_told = waited * 2
             yield
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def outlast(
-        self, what: str, call: Callable[[], Answer], *, codes: AbstractSet[str]
+    def retry_while(
+        self, codes: AbstractSet[str], what: str, call: Callable[[], Answer]
     ) -> Answer | None:
-        """What the call answers, once AWS refuses it with none of these codes; None: it still does.
+        """Repeat the call while AWS returns one of `codes`; None if it does so until the end.
 
-        Raises ClientError for any other code.
+        `what` is being waited for, in words. Raises ClientError for any other code.
         """
-        for _ in self.tries(what):
+        for _ in self.polls(what):
             try:
                 return call()
             except ClientError as error:

@@ -1,4 +1,4 @@
-"""`make demo`: the whole way of a backup on this machine, from tar into the vault and back."""
+"""`make demo`: follows one backup on this machine, from tar to the vault and back."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from admin.account import local_account
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from admin.drill.scenario import drill
 from admin.stage import read_stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from chalicelib.policy.file import read_policy
 from demo.deployment import DeployError
 from demo.narration import NotAsPromisedError, Shell, console, expect, heading, tell
@@ -28,7 +28,7 @@ LONGEST_STORY = timedelta(minutes=1)
 
 
 def main() -> None:
-    """Tell the story. Exit status 1: something is not as promised; 130: interrupted."""
+    """Run the demo. Exit status 1: a promise is broken; 130: interrupted."""
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="demo-") as directory:
@@ -37,36 +37,37 @@ def main() -> None:
         console.print(f"\nNot as promised: {broken}", style="bold red")
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("\nInterrupted; nothing is left behind.")
+        console.print("\nInterrupted; nothing is left on this machine.")
         sys.exit(130)
     seconds = time.monotonic() - began
     console.print(
-        "\nAll as promised. A server's backup was moved into the vault under a name of the vault's"
-        " choosing;\nneither the server, nor the function, nor the administrator could change it"
-        " there; it came back byte for byte."
-        f"\nThat took {seconds:.0f} seconds, and nothing of it is left on this machine.",
+        "\nAll as promised. A server's backup was promoted to the vault, under a name that the "
+        "server"
+        " cannot choose.\nNeither the server, nor the function, nor the administrator could change"
+        " it there, and it came back byte for byte."
+        f"\nThis took {seconds:.0f} seconds. Nothing is left on this machine.",
         style="bold green",
     )
 
 
 def story(directory: Path) -> None:
-    """The chapters, in order; each builds on what the one before has left in the cloud."""
+    """The chapters, in order; each builds on what the previous chapter left in the cloud."""
     notifications = Notifications()
     with running(retry_delays=(1, 1), wrap_events=notifications.wrap) as cloud:
         deploy_the_app(cloud)
         server = open_shell(directory, "server", cloud, cloud.server_credentials)
         administrator = open_shell(directory, "administrator", cloud, cloud.administrator)
         try:
-            upload = wait_for_a_young_slot()
+            upload = wait_for_a_new_slot()
             make_data(server)
             slot = back_up(server, cloud, upload)
-            stored = look(cloud, slot)
+            stored = identity(cloud, slot)
             upload_something_else(server, cloud, upload)
-            expect(look(cloud, slot) == stored, f"{slot} changed when something else was uploaded")
+            expect(identity(cloud, slot) == stored, f"{slot} changed after a second upload")
             restore(administrator, cloud, slot)
             break_in(cloud)
-            expect(look(cloud, slot) == stored, f"{slot} changed under the attacks")
-            # Last, as it moves the cloud's clock.
+            expect(identity(cloud, slot) == stored, f"{slot} changed during the attacks")
+            # Last, because it moves the cloud's clock.
             if other := another_upload(upload):
                 lose_an_event(server, cloud, other, notifications)
         finally:
@@ -74,8 +75,8 @@ def story(directory: Path) -> None:
 
 
 def deploy_the_app(cloud: StageCloud) -> None:
-    """Buckets, users, and the app; ends the demo if Chalice cannot deploy it."""
-    heading("An AWS of your own starts on this machine; Chalice deploys the app into it.")
+    """Set up the account and deploy the app; ends the demo if `chalice deploy` fails."""
+    heading("A local AWS starts on this machine, and Chalice deploys the app into it.")
     console.print("  $ backups setup --stage dev --apply")
     cloud.prepare()
     console.print("  $ chalice deploy --stage dev")
@@ -84,26 +85,31 @@ def deploy_the_app(cloud: StageCloud) -> None:
     except DeployError as error:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
     tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")
-    tell(f"{cloud.vault}, the function promote, which moves uploads from one to the other,")
-    tell("and the function sweep, which looks every 15 minutes for uploads that wait.")
+    tell(f"{cloud.vault}, the function promote, which moves uploads to the vault,")
+    tell("and the function sweep, which looks for waiting uploads every 15 minutes.")
 
 
 def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:
-    """The pipeline of every night; returns the slot that the backup was promoted into."""
-    heading("A server makes its nightly backup and uploads it. It may upload, and nothing else.")
+    """The nightly backup; returns the slot that it was promoted to."""
+    heading("A server makes its nightly backup and uploads it. It can upload, and nothing else.")
     outcome = upload_as(server, cloud, "site", upload)
-    heading("S3 calls the function, which moves the upload into the vault, under the day's name.")
+    heading(
+        "S3 notifies the function, which moves the upload to the vault, under the name of the day."
+    )
     expect(outcome["outcome"] == "promoted", f"the upload was {outcome['outcome']}")
     show_outcome(outcome)
     show_buckets(cloud)
     expect(keys(cloud, cloud.incoming) == [], f"{cloud.incoming} still holds the upload")
-    expect(keys(cloud, cloud.vault) == [outcome["slot"]], f"{cloud.vault} holds something else")
+    expect(
+        keys(cloud, cloud.vault) == [outcome["slot"]],
+        f"{cloud.vault} does not hold exactly the promoted backup",
+    )
     return str(outcome["slot"])
 
 
 def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None:
-    """A different upload for a slot that is taken: contested, and nothing is done to either."""
-    heading("Somebody breaks into the server, and uploads rubbish under the same name.")
+    """Upload something different for a filled slot: contested, and neither changes."""
+    heading("An intruder on the server uploads rubbish under the same name.")
     server.run("mkdir rubbish && echo 'all your files are mine' >rubbish/ransom.txt")
     outcome = upload_as(server, cloud, "rubbish", upload)
     expect(outcome["outcome"] == "contested", f"the second upload was {outcome['outcome']}")
@@ -112,7 +118,7 @@ def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None
 
 
 def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
-    """From the vault to files, compared byte for byte with what was lost."""
+    """Restore the files from the vault, and compare them byte for byte with the lost ones."""
     heading("The server is lost. Its administrator takes the backup out of the vault.")
     administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
     administrator.run(
@@ -122,13 +128,15 @@ def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
 
 
 def break_in(cloud: StageCloud) -> None:
-    """Every other attack, by the drill that an administrator can run in any account."""
-    heading("How else could somebody get at it? backups drill tries, with real requests.")
+    """Try every other attack, with the drill that an administrator can run in any account."""
+    heading(
+        "How else could an intruder get at the backup? backups drill tries, with real requests."
+    )
     console.print("  $ backups drill --stage dev --assume")
-    patience = Patience(seconds=LONGEST_STORY.total_seconds(), tell=tell)
+    waiter = Waiter(seconds=LONGEST_STORY.total_seconds(), tell=tell)
     account, stage = local_account(cloud.endpoint), read_stage("dev")
     try:
-        with closing(drill(account, stage, read_policy(), assume=True, patience=patience)) as steps:
+        with closing(drill(account, stage, read_policy(), assume=True, waiter=waiter)) as steps:
             for step in steps:
                 tell(f"{step.seconds:5.1f} s  {step.says}")
     except BrokenPromise as broken:
@@ -138,27 +146,31 @@ def break_in(cloud: StageCloud) -> None:
 def lose_an_event(
     server: Shell, cloud: StageCloud, upload: str, notifications: "Notifications"
 ) -> None:
-    """An upload that the function is not told of is found by the sweep."""
-    heading("S3 loses the event of the next upload. The sweep finds what waits.")
+    """Lose the event of an upload; the sweep promotes it."""
+    heading("S3 loses the event of the next upload. The sweep finds the waiting upload.")
     notifications.lose_next()
     send(server, cloud, "site", upload)
     cloud.functions.wait_until_quiet(timeout=60)
-    expect(upload in keys(cloud, cloud.incoming), f"{upload} does not wait in {cloud.incoming}")
-    tell(f"{upload} waits in {cloud.incoming}. The local cloud's clock moves on by 15 minutes.")
+    expect(upload in keys(cloud, cloud.incoming), f"{upload} is not waiting in {cloud.incoming}")
+    tell(f"{upload} waits in {cloud.incoming}. The local cloud's clock advances by 15 minutes.")
     before = len(cloud.functions.results)
     clock.advance(timedelta(minutes=15))
     cloud.run_schedules()
     outcomes = outcomes_since(before, cloud)
-    promoted = [one for one in outcomes if (one["outcome"], one["upload"]) == ("promoted", upload)]
+    promoted = [
+        outcome
+        for outcome in outcomes
+        if (outcome["outcome"], outcome["upload"]) == ("promoted", upload)
+    ]
     expect(len(promoted) == 1, f"{upload} was promoted {len(promoted)} times")
     show_outcome(promoted[0])
 
 
-# What the story needs.
+# Helpers of the story.
 
 
 class Notifications:
-    """Hands S3's notifications on to the functions, but for one that is to be lost."""
+    """Passes S3's notifications on to the functions, except one that is to be lost."""
 
     def __init__(self) -> None:
         self._lose = False
@@ -168,18 +180,18 @@ class Notifications:
         self._lose = True
 
     def wrap(self, deliver: Deliver) -> Deliver:
-        """What takes notifications in place of `deliver`."""
+        """Returns what receives the notifications instead of `deliver`."""
 
-        def hand_on(function_arn: str, event: dict[str, Any]) -> None:
+        def pass_on(function_arn: str, event: dict[str, Any]) -> None:
             lost, self._lose = self._lose, False
             if not lost:
                 deliver(function_arn, event)
 
-        return hand_on
+        return pass_on
 
 
 def open_shell(directory: Path, user: str, cloud: StageCloud, credentials: Credentials) -> Shell:
-    """A shell whose s3cmd talks to the cloud as the user, and whose gpg leaves yours alone."""
+    """A shell whose s3cmd has the user's credentials, and whose gpg does not touch yours."""
     gpg = directory / "gpg"
     gpg.mkdir(mode=0o700, exist_ok=True)
     (gpg / "gpg.conf").write_text("pinentry-mode loopback\nno-symkey-cache\nquiet\n")
@@ -219,23 +231,23 @@ def make_data(server: Shell) -> None:
     (site / "photos" / "empty").touch()
 
 
-def wait_for_a_young_slot() -> str:
-    """The upload that the story is about, once its slot outlasts the story.
+def wait_for_a_new_slot() -> str:
+    """The upload of the story; waits for the next slot if the current one is about to end.
 
-    At five to midnight the second upload would be the next day's, and rightly promoted.
+    Just before midnight, the second upload would fall into the next day and be promoted.
     """
     policy = read_policy()
     upload = next(iter(policy.uploads))
     now = datetime.now(UTC)
     left = policy.slot_of(upload, now).end - now
     if left < LONGEST_STORY:
-        tell(f"The next period begins in {left.seconds} seconds; the story waits for it.")
+        tell(f"Waiting for the next period, which begins in {left.seconds} seconds.")
         time.sleep(left.total_seconds() + 1)
     return upload
 
 
 def another_upload(upload: str) -> str | None:
-    """An upload of the same server, with a slot that is free; None if there is only one rule."""
+    """Another upload of the same server, with a free slot; None if there is only one rule."""
     uploads = read_policy().uploads
     _, server = uploads[upload]
     others = (key for key, (_, owner) in uploads.items() if owner == server and key != upload)
@@ -243,7 +255,7 @@ def another_upload(upload: str) -> str | None:
 
 
 def upload_as(server: Shell, cloud: StageCloud, data: str, upload: str) -> dict[str, Any]:
-    """Run the server's backup of the directory `data`; the outcome of promoting it."""
+    """Run the server's backup of the directory `data`; returns the outcome of its promotion."""
     before = len(cloud.functions.results)
     send(server, cloud, data, upload)
     outcomes = outcomes_since(before, cloud)
@@ -260,7 +272,7 @@ def send(server: Shell, cloud: StageCloud, data: str, upload: str) -> None:
 
 
 def outcomes_since(before: int, cloud: StageCloud) -> list[dict[str, Any]]:
-    """What became of uploads, once all functions have run, behind the first `before` results."""
+    """The outcomes of uploads after the first `before` results, once all functions have run."""
     cloud.functions.wait_until_quiet(timeout=60)
     results = cloud.functions.results[before:]
     for result in results:
@@ -269,19 +281,19 @@ def outcomes_since(before: int, cloud: StageCloud) -> list[dict[str, Any]]:
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:
-    """Print what became of an upload, and why."""
+    """Print the outcome of an upload, and the reason."""
     tell(f"{outcome['outcome']}: {outcome['upload']} -> {outcome['slot']}")
     tell(f"{outcome['reason']}")
 
 
 def show_buckets(cloud: StageCloud) -> None:
-    """Print what is in each bucket."""
+    """Print the contents of each bucket."""
     s3 = cloud.session(cloud.administrator).client("s3")
     for bucket in (cloud.incoming, cloud.vault):
         objects = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-        for found in objects:
-            moment = found["LastModified"].strftime("%Y-%m-%d %H:%M:%S")
-            tell(f"s3://{bucket}/{found['Key']:26} {found['Size']:>10,} bytes  {moment} UTC")
+        for item in objects:
+            moment = item["LastModified"].strftime("%Y-%m-%d %H:%M:%S")
+            tell(f"s3://{bucket}/{item['Key']:26} {item['Size']:>10,} bytes  {moment} UTC")
         if not objects:
             tell(f"s3://{bucket}/ is empty")
 
@@ -289,14 +301,14 @@ def show_buckets(cloud: StageCloud) -> None:
 def keys(cloud: StageCloud, bucket: str) -> list[str]:
     """The keys in a bucket."""
     s3 = cloud.session(cloud.administrator).client("s3")
-    return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
-def look(cloud: StageCloud, slot: str) -> dict[str, Any]:
-    """What tells one object in the vault from any other that might take its place."""
+def identity(cloud: StageCloud, slot: str) -> dict[str, Any]:
+    """What identifies a stored object, to notice any replacement."""
     s3 = cloud.session(cloud.administrator).client("s3")
-    found = s3.head_object(Bucket=cloud.vault, Key=slot)
-    return {name: found[name] for name in ("VersionId", "ETag", "LastModified", "ContentLength")}
+    head = s3.head_object(Bucket=cloud.vault, Key=slot)
+    return {name: head[name] for name in ("VersionId", "ETag", "LastModified", "ContentLength")}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from admin.account import Account, absent_if, place_of
+from admin.account import Account, none_if, place_of
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.exit_status import ExitStatus
@@ -32,7 +32,7 @@ def show_check(
     worst: list[str] = []
     with report.seeing("the sizes of the stored backups"):
         vault = stage.settings.vault_bucket
-        stored = absent_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
+        stored = none_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
         worst = worst_case(policy, stage.incoming_alarm, stored or {})
     if as_json:
         click.echo(json.dumps(_as_data(report, worst), indent=2))

@@ -45,7 +45,7 @@ class Function:
         return self.remedies.deploy()
 
     @property
-    def deploy_anew(self) -> str:
+    def redeploy(self) -> str:
         """The command line that deletes and deploys it."""
         delete = self.aws("lambda", "delete-function", function_name=self.name)
         return f"{delete} && {self.deploy}"

@@ -1,6 +1,6 @@
 """Checks a deployed function against what `chalice deploy` would deploy now."""
 
-from admin.account import Account, absent_if
+from admin.account import Account, none_if
 from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
 from admin.check.configuration import Configuration
 from admin.check.deployed_function import Function
@@ -30,7 +30,7 @@ def check_function(
     """Check everything about a function: configuration, code, rights, and who can invoke it."""
     of = Function(report=report, account=account, stage=stage, remedies=remedies, function=function)
     with report.seeing(f"the function {of.name}"):
-        deployed = absent_if(
+        deployed = none_if(
             "ResourceNotFoundException",
             lambda: of.client("lambda").get_function(FunctionName=of.name),
         )
@@ -41,7 +41,7 @@ def check_function(
             report.find(
                 f"{of.name} runs a container image, not this project's code",
                 why=NOT_WHAT_RUNS,
-                remedy=of.deploy_anew,
+                remedy=of.redeploy,
             )
             return
         role = Role(of, function_policies(policy, stage)[function])
@@ -86,7 +86,7 @@ def _check_code(of: Function, location: str) -> None:
 def _check_notification(of: Function, arn: str) -> None:
     bucket = of.stage.settings.incoming_bucket
     with of.report.seeing(f"the notifications of {bucket}"):
-        answer = absent_if(
+        answer = none_if(
             "NoSuchBucket",
             lambda: of.client("s3").get_bucket_notification_configuration(Bucket=bucket),
         )
@@ -106,9 +106,7 @@ def _check_notification(of: Function, arn: str) -> None:
 def _check_schedule(of: Function, arn: str) -> None:
     with of.report.seeing(f"the schedule of {of.name}"):
         events = of.client("events")
-        rule = absent_if(
-            "ResourceNotFoundException", lambda: events.describe_rule(Name=of.schedule)
-        )
+        rule = none_if("ResourceNotFoundException", lambda: events.describe_rule(Name=of.schedule))
         if rule is None:
             of.report.find(
                 f"The EventBridge rule {of.schedule} does not exist",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admin.account import absent_if
+from admin.account import none_if
 from admin.check.deployed_function import Function
 
 WHY = "Only S3 should report uploads, and only the schedule should start the sweep."
@@ -152,7 +152,7 @@ class Callers:
         )
 
     def _statements(self, **of: str) -> list[dict[str, Any]]:
-        answer = absent_if(
+        answer = none_if(
             "ResourceNotFoundException",
             lambda: self.of.client("lambda").get_policy(FunctionName=self.of.name, **of),
         )

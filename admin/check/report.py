@@ -78,12 +78,12 @@ class Remedies:
 
         Arguments that are not strings are written as JSON.
         """
-        account = self.account.holding(arguments.get("bucket", ""))
+        account = self.account.account_of(arguments.get("bucket", ""))
         return _aws(account, service, operation, **arguments)
 
     def aws_of_the_vault(self, service: str, operation: str, **arguments: Any) -> str:
         """The AWS CLI, in the vault's account."""
-        account = self.account.holding(self.stage.settings.vault_bucket)
+        account = self.account.account_of(self.stage.settings.vault_bucket)
         return _aws(account, service, operation, **arguments)
 
     def _backups(self, command: str, *words: str) -> str:
@@ -91,9 +91,9 @@ class Remedies:
         return shlex.join(["backups", command, *where, *words])
 
     def _vault(self) -> list[str]:
-        profile = self.account.holding(self.stage.settings.vault_bucket).named.get("profile")
-        elsewhere = self.stage.settings.vault_bucket in self.account.elsewhere
-        return ["--vault-profile", profile] if elsewhere and profile else []
+        profile = self.account.account_of(self.stage.settings.vault_bucket).named.get("profile")
+        has_own_account = self.stage.settings.vault_bucket in self.account.other_accounts
+        return ["--vault-profile", profile] if has_own_account and profile else []
 
 
 def _aws(account: Account, service: str, operation: str, **arguments: Any) -> str:

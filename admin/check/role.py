@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from admin.account import absent_if
+from admin.account import none_if
 from admin.check.deployed_function import Function
 from admin.check.principals import DENIAL, denial
 from admin.desired.permissions import document
@@ -29,20 +29,20 @@ class Role:
     """A function's role, and the only IAM policy that it should have."""
 
     of: Function
-    wanted: dict[str, Any]
+    desired: dict[str, Any]
 
     def is_gone(self) -> bool:
         """True, with a finding, if the role does not exist."""
         of = self.of
         with of.report.seeing(f"whether the role {of.name} exists"):
             iam = of.client("iam")
-            if absent_if("NoSuchEntity", lambda: iam.get_role(RoleName=of.name)) is None:
+            if none_if("NoSuchEntity", lambda: iam.get_role(RoleName=of.name)) is None:
                 # To the key that encrypts the function's environment, a recreated role is another
                 # principal: an existing function could never decrypt it again.
                 of.report.find(
                     f"The role {of.name} does not exist",
                     why=f"The function cannot run without it. {of.stays_behind}",
-                    remedy=of.deploy_anew,
+                    remedy=of.redeploy,
                 )
                 return True
         return False
@@ -62,7 +62,7 @@ class Role:
             for name in names
         }
         # Chalice names the IAM policy after the role, and leaves all others alone.
-        if inline.pop(role, None) != self.wanted:
+        if inline.pop(role, None) != self.desired:
             self.of.report.find(
                 f"The role {role} does not have the IAM policy generated from your policy.toml",
                 why=why,

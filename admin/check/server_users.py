@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from admin.account import Account, absent_if
+from admin.account import Account, none_if
 from admin.check.principals import DENIAL, denial
 from admin.check.report import Remedies, Report
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
@@ -54,7 +54,7 @@ def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, u
         additions[f"the rights of the group {group['GroupName']}"] = remedies.aws(
             "iam", "remove-user-from-group", **name, group_name=group["GroupName"]
         )
-    if absent_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):
+    if none_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):
         additions["a password"] = remedies.aws("iam", "delete-login-profile", **name)
     for what, remedy in additions.items():
         report.find(f"The user {user} has {what}", why=WHY, remedy=remedy)

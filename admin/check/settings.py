@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from admin.account import Account, absent_if
+from admin.account import Account, none_if
 from admin.check.function import check_function
 from admin.check.principals import check_principals
 from admin.check.report import Remedies, Report
@@ -45,7 +45,7 @@ def check(
         check_function(report, account, stage, policy, remedies, function=function)
     tell("Reading the rights of all users and roles ...")
     check_server_users(report, account, stage, policy, remedies)
-    check_principals(report, account.holding(stage.settings.vault_bucket), stage, remedies)
+    check_principals(report, account.account_of(stage.settings.vault_bucket), stage, remedies)
     return report
 
 
@@ -181,7 +181,7 @@ def _check_readers(
     [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
     pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
     with report.seeing("who receives the alerts"):
-        subscriptions = absent_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
+        subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
         if subscriptions is None:
             return
         readers = [reader for page in subscriptions for reader in page["Subscriptions"]]

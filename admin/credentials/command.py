@@ -1,4 +1,4 @@
-"""`backups credentials`: a server's access key, made, shown once, replaced, and ended at once."""
+"""The command `backups credentials`: creates, rotates and revokes a server's access key."""
 
 import difflib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from admin.account import Account
-from admin.credentials.crontab import Place, crontab
+from admin.credentials.crontab import UploadTarget, crontab
 from admin.credentials.keys import CredentialsError, ServerKeys
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
@@ -22,27 +22,27 @@ def show_new_key(
     rotate: bool,
     as_json: bool,
 ) -> None:
-    """Make a key of `server` (None: of the only one) and print it, with its crontab.
+    """Create a key for `server` (None: the only server) and print it with a crontab.
 
-    `rotate`: a second one, beside one that keeps working. Raises CredentialsError.
+    `rotate`: a second key; the first one keeps working. Raises CredentialsError.
     """
     _check_server(policy, server)
     keys = ServerKeys(account, stage, server)
     if rotate:
         key, replaced = keys.rotate()
         advice = (
-            f"{replaced} still works. When a backup made with the new key has arrived, end it:\n"
+            f"{replaced} still works. Once a backup made with the new key has arrived, remove it:\n"
             f"  {keys.command} --remove {replaced}"
         )
     elif keys.are_revoked():
         key = keys.make_again()
         advice = (
-            "Its access had been revoked; that is lifted. Temporary credentials that somebody took "
-            "with an old key work again until 36 hours after they were taken."
+            "The new key lifts the revocation. Temporary credentials that somebody got with an old "
+            "key work again, until 36 hours after they were issued."
         )
     else:
         key, advice = keys.make(), ""
-    place = Place(
+    target = UploadTarget(
         incoming=stage.settings.incoming_bucket,
         region=account.region,
         access_key_id=key.id,
@@ -55,14 +55,14 @@ def show_new_key(
             user=keys.user,
             access_key_id=key.id,
             secret_access_key=key.secret,
-            region=place.region,
-            endpoint=place.endpoint,
-            incoming=place.incoming,
+            region=target.region,
+            endpoint=target.endpoint,
+            incoming=target.incoming,
             uploads=[upload for upload, (_, owner) in policy.claims.items() if owner == server],
         )
     else:
-        click.echo(crontab(policy, server, place), nl=False)
-    click.echo(f"This is the only time that the secret of {key.id} is shown.", err=True)
+        click.echo(crontab(policy, server, target), nl=False)
+    click.echo(f"The secret of {key.id} is shown only this once.", err=True)
     if advice:
         click.echo(advice, err=True)
 
@@ -76,13 +76,13 @@ def remove_old_key(
     left = keys.remove(key)
     if as_json:
         _print_json(server=server, user=keys.user, removed=[key], access_key_id=left)
-    click.echo(f"{key} is removed; {left} is the only key now.", err=True)
+    click.echo(f"Removed {key}; {left} is the only key now.", err=True)
 
 
 def end_access(
     account: Account, stage: Stage, policy: Policy, server: str | None, *, as_json: bool
 ) -> None:
-    """Revoke a server's access, though it may have left the policy. Raises CredentialsError."""
+    """Revoke a server's access, even if it is no longer in the policy. Raises CredentialsError."""
     keys = ServerKeys(account, stage, server)
     if not server or not keys.user_exists():
         _check_server(policy, server)
@@ -90,27 +90,27 @@ def end_access(
     if as_json:
         _print_json(server=server, user=keys.user, removed=removed)
     click.echo(
-        f"{keys.user} may do nothing any more, and its keys are deleted: "
-        f"{', '.join(removed) or 'it had none'}.\n"
-        "IAM takes some seconds to say so everywhere. Nothing lifts this, and `backups setup` does "
-        f"not; a new key does: {keys.command}",
+        f"Revoked {keys.user}: every request is denied, deleted keys "
+        f"{', '.join(removed) or '(it had none)'}.\n"
+        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift it; only a "
+        f"new key does: {keys.command}",
         err=True,
     )
 
 
 def _check_server(policy: Policy, server: str | None) -> None:
-    """Refuse a server that the policy does not list. Raises CredentialsError."""
+    """Raise CredentialsError for a server that the policy does not list."""
     if server in (policy.servers or (None,)):
         return
     if not policy.servers:
         raise CredentialsError(f'The policy lists no servers; leave out "{server}"')
     servers = ", ".join(policy.servers)
     if not server:
-        raise CredentialsError(f"The policy lists servers; name one: {servers}")
+        raise CredentialsError(f"Name one of the servers in the policy: {servers}")
     near = difflib.get_close_matches(server, policy.servers, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {servers}"
+    hint = f'did you mean "{near[0]}"?' if near else f"it has {servers}"
     raise CredentialsError(f'The policy lists no server "{server}"; {hint}')
 
 
-def _print_json(**told: Any) -> None:
-    click.echo(json.dumps(told, indent=2))
+def _print_json(**data: Any) -> None:
+    click.echo(json.dumps(data, indent=2))

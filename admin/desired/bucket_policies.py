@@ -1,16 +1,16 @@
-"""What S3 itself refuses, to anybody: the bucket policies of incoming and of the vault.
+"""The bucket policies of incoming and of the vault: what S3 denies to everyone.
 
-They deny. What is allowed, identity policies say; a mistake there stays harmless here. Only a vault
-in an account of its own has to let the functions in.
+They only deny; identity policies allow, and a mistake in those does no harm here. Only a vault in
+an account of its own also has to allow the functions.
 """
 
 from admin.desired.permissions import Document, add_to_vault, document, look_into_vault
 from admin.stage import Stage
 
-# Every way of changing or removing what is stored, apart from writing a new object. Nobody needs
-# any of them: what expires, S3's lifecycle removes, and it needs no permission.
+# Every way to change or remove a stored object, except writing a new one. Nobody needs any of them:
+# S3's lifecycle expires objects without a permission.
 CHANGES_OF_WHAT_IS_STORED = (
-    # All of them, on objects and on versions: they are new, and more may come.
+    # All of them, on objects and on versions: annotations are new, and more actions could follow.
     "s3:*Annotation",
     "s3:BypassGovernanceRetention",
     "s3:DeleteObject",
@@ -27,14 +27,14 @@ CHANGES_OF_WHAT_IS_STORED = (
     "s3:ReplicateTags",
     "s3:UpdateObjectEncryption",
 )
-# Names of statements that earlier versions wrote and this one does not: `setup` takes them out.
+# Sids of statements that earlier versions wrote and this one does not: `setup` removes them.
 FORMER_STATEMENTS = frozenset({"SeeWhatIsCopied"})
 
 
 def incoming_policy(stage: Stage) -> Document:
-    """Uploads in the clear, in an archive class or under a customer's key are refused by S3.
+    """Deny uploads without TLS, in an archive class or encrypted with a customer's key.
 
-    They could never be promoted: so the server hears of it, instead of nobody.
+    The last two could never be promoted; this way the server gets an error.
     """
     bucket = f"arn:aws:s3:::{stage.settings.incoming_bucket}"
     return document(
@@ -50,11 +50,11 @@ def incoming_policy(stage: Stage) -> Document:
 
 
 def vault_policy(stage: Stage, *, account: str) -> Document:
-    """Nobody changes or removes what is stored; only the promoter adds, and only what is new.
+    """Deny every change to stored objects; only the promoter can add, and only new objects.
 
-    `account` is where the functions run; a vault in another one lets them in, each with the rights
-    that its own policy gives it. Roles are named by a condition: a principal that does not exist
-    yet would be refused, and a role that is made anew would no longer be meant.
+    `account` is where the functions run; a vault in another account allows them what their own IAM
+    policies do. Roles are named in a condition: S3 does not accept a principal that does not exist
+    yet, and would not recognize a role that was recreated.
     """
     bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     objects = [f"{bucket}/*"]
@@ -71,18 +71,18 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         its_account = {"AWS": f"arn:aws:iam::{account}:root"}
         return {**statement, "Principal": its_account, "Condition": condition}
 
-    is_elsewhere = stage.settings.vault_owner not in {None, account}
-    looks = look_into_vault(stage) if is_elsewhere else []
-    adds = add_to_vault(stage) if is_elsewhere else []
+    has_own_account = stage.settings.vault_owner not in {None, account}
+    looks = look_into_vault(stage) if has_own_account else []
+    adds = add_to_vault(stage) if has_own_account else []
 
     return document(
         _tls_only(bucket),
         _deny("NothingStoredIsChanged", list(CHANGES_OF_WHAT_IS_STORED), objects),
         only("OnlyThePromoterAdds", "s3:PutObject", "promote"),
         only("OnlyTheAuditLocks", "s3:PutObjectRetention", "audit"),
-        # A negated operator matches an absent key, so this denies a request without the header and
-        # one whose header is empty. Creating a multipart upload and its parts can carry no
-        # condition, and create no object; where S3 does not say which it is (IfExists), it denies.
+        # A negated operator also matches a missing key, so this denies requests with no header or
+        # an empty one. Creating a multipart upload and its parts cannot have a condition, and
+        # creates no object; if S3 does not tell which it is (IfExists), this denies.
         _deny(
             "OnlyWhatIsNew",
             ["s3:PutObject"],
@@ -99,7 +99,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
 
 def _only_keys_of_s3(objects: list[str]) -> list[Document]:
-    """No write under a key that S3 does not own. Parts of a copy name no encryption at all."""
+    """Deny writes encrypted with other keys than S3's. Parts of a copy name no encryption."""
     return [
         _deny(
             "NoKeysOfCustomers",
@@ -123,7 +123,7 @@ def _tls_only(bucket: str) -> Document:
 
 
 def _present_but_not(key: str, value: str) -> Document:
-    """A negated operator alone matches an absent key, and so every ordinary upload."""
+    """Without "Null", a negated operator would match a missing key: every ordinary upload."""
     return {"StringNotEquals": {key: value}, "Null": {key: "false"}}
 
 

@@ -1,7 +1,7 @@
-"""What each principal may do, as IAM policies: pure functions of the policy and the stage.
+"""The IAM policy of each principal, as pure functions of the policy and the stage.
 
-Chalice's own generator is off: it reads only `app.py`, knows no permission for a copy, and writes
-`Resource: "*"`. These are what `chalice deploy` attaches instead.
+Chalice's own generator is off: it reads only `app.py`, does not know the permissions for a copy,
+and writes `Resource: "*"`. `chalice deploy` attaches these instead.
 """
 
 import json
@@ -13,19 +13,19 @@ from chalicelib.policy.policy import Policy
 
 Document = dict[str, Any]
 
-# Of all inline policies of a role, or of a user, together; white space not counted (IAM user guide,
+# For all inline policies of a role or a user together, without white space (IAM user guide,
 # "IAM quotas").
 LARGEST_OF_A_ROLE = 10_240
 LARGEST_OF_A_USER = 2_048
 
-# The inline policies of a server's user: what it can do, and the denial of everything, once its
-# access was ended, which `setup` leaves alone.
+# The inline policies of a server's user: what it can do, and the denial of everything after its
+# access is revoked, which `setup` leaves alone.
 SERVER_POLICY_NAME = "uploads"
 REVOKED = "revoked"
 
-# What ends a server's access. It has no condition, and so it binds the temporary credentials, too,
-# that somebody took with a key (sts:GetSessionToken, which no policy can deny): those live on for
-# hours when the key is deleted.
+# Ends a server's access. It has no condition, so it also applies to temporary credentials that
+# somebody got with a key (sts:GetSessionToken, which no policy can deny): those stay valid for
+# hours after the key is deleted.
 NOTHING: Document = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}],
@@ -33,17 +33,17 @@ NOTHING: Document = {
 
 
 def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
-    """The policy of each function's role, by the function's name in `app.py`.
+    """The IAM policy of each function's role, by the function's name in `app.py`.
 
-    Raises StageError where IAM would refuse one for its size.
+    Raises StageError if IAM would not accept a policy because of its size.
     """
     policies = {"promote": promoter_policy(policy, stage), "sweep": sweeper_policy(policy, stage)}
-    for function, its_policy in policies.items():
-        if (size := _size(its_policy)) > LARGEST_OF_A_ROLE:
+    for function, role_policy in policies.items():
+        if (size := _size(role_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
-                f"the IAM policy of {function} would have {size:,} characters, and IAM takes "
-                f"{LARGEST_OF_A_ROLE:,}: the policy has too many servers and rules for one "
-                "stage; divide them among two"
+                f"the IAM policy of {function} would have {size:,} characters, but IAM accepts "
+                f"only {LARGEST_OF_A_ROLE:,}: policy.toml has too many servers and rules for one "
+                "stage; split them between two"
             )
     return policies
 
@@ -61,7 +61,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
 
 
 def sweeper_policy(policy: Policy, stage: Stage) -> Document:
-    """Look at what waits and at what is stored, and invoke `promote`. Never write or remove."""
+    """Read uploads and stored backups, and invoke `promote`. Never write or remove."""
     promote = f"arn:aws:lambda:*:*:function:{stage.function_name('promote')}"
     return document(
         *_list_incoming(stage),
@@ -76,14 +76,14 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
 def _list_incoming(stage: Stage) -> list[Document]:
     incoming = _incoming(stage)
     return [
-        # Without ListBucket S3 answers 403 for a key that is missing, and absence must be a 404.
+        # Without ListBucket, S3 returns 403 for a missing key; absence must be a 404.
         _allow("TellGoneFromForbidden", ["s3:ListBucket"], [incoming]),
         _allow("FindOlderUploads", ["s3:ListBucketVersions"], [incoming]),
     ]
 
 
 def look_into_vault(stage: Stage) -> list[Document]:
-    """What every function may do in the vault, as statements: list and compare."""
+    """Statements for what every function can do in the vault: list and compare."""
     vault = _vault(stage)
     return [
         _allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
@@ -93,18 +93,18 @@ def look_into_vault(stage: Stage) -> list[Document]:
 
 
 def add_to_vault(stage: Stage) -> list[Document]:
-    """What only the promoter may do there, as statements: add what is new."""
+    """Statements for what only the promoter can do in the vault: add new objects."""
     objects = [f"{_vault(stage)}/*"]
     return [
-        # The header must have a value: an empty one is no condition that S3 documents. `?*` asks
-        # for one character at least, and fits `*`, whatever a literal star is taken for.
+        # The header must have a value: S3 does not document an empty one as a condition. `?*`
+        # requires at least one character, and matches a literal `*`.
         _allow(
             "FillFreeSlots",
             ["s3:PutObject"],
             objects,
             condition={"StringLike": {"s3:if-none-match": "?*"}},
         ),
-        # Creating a multipart upload and its parts can carry no condition; completing it does.
+        # Creating a multipart upload and its parts cannot have a condition; completing it does.
         _allow(
             "CopyInParts",
             ["s3:PutObject"],
@@ -116,10 +116,10 @@ def add_to_vault(stage: Stage) -> list[Document]:
 
 
 def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -> Document:
-    """Upload this server's own keys to the bucket `incoming`, begin again, and nothing else.
+    """Upload this server's own keys to the bucket `incoming`, and nothing else.
 
-    `server` is None where the policy lists no servers. Raises ValueError for an unknown one, and
-    StageError where IAM would refuse the policy, or beside it the denial that ends an access.
+    `server` is None if the policy lists no servers. Raises ValueError for an unknown server, and
+    StageError if IAM would not accept the IAM policy together with a revocation.
     """
     keys = [
         f"arn:aws:s3:::{incoming}/{key}"
@@ -133,15 +133,15 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
     room = LARGEST_OF_A_USER - _size(NOTHING)
     if (size := _size(uploads)) > room:
         raise StageError(
-            f"the IAM policy of {server or 'the server'} would have {size:,} characters, and there "
-            f"is room for {room:,}: the policy has too many rules for one server, or their names "
-            "are too long; divide them among two servers"
+            f"the IAM policy of {server or 'the server'} would have {size:,} characters, but there "
+            f"is only room for {room:,}: policy.toml has too many rules for one server, or their "
+            "names are too long; split them between two servers"
         )
     return uploads
 
 
 def _size(policy: Document) -> int:
-    """In characters, as IAM counts them."""
+    """The size in characters, as IAM counts them."""
     return len(json.dumps(policy, separators=(",", ":")))
 
 
@@ -167,7 +167,7 @@ def _logs(stage: Stage, function: str) -> Document:
 
 
 def document(*statements: Document) -> Document:
-    """A policy document of these statements."""
+    """An IAM policy document with these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 

@@ -1,4 +1,4 @@
-"""A setting of an account: what it is about, what it must be, and what would be lost without it."""
+"""One required setting of an account, and the choices of the administrator."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """What can be set, and so read and written; `admin/setup/resources.py` knows how."""
+    """The kinds of settings; `admin/setup/resources.py` reads and writes them."""
 
     BUCKET = "bucket"
     PUBLIC_ACCESS = "public access"
@@ -26,10 +26,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One property of the account: what it is about, what it must be, and what would be lost.
+    """One setting of the account: its target and the value it should have.
 
-    `says` is the property as a sentence, `why` what it is for. What `waits_for` a function (by its
-    name in AWS) cannot be set before `chalice deploy` has made it.
+    `says` is what setup prints: "TARGET: what to do", or a thing that should exist. `why` is its
+    purpose. A setting that `waits_for` a function (by its name in AWS) cannot be set before
+    `chalice deploy` has created that function.
     """
 
     kind: Kind

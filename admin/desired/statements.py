@@ -1,4 +1,4 @@
-"""Statements of bucket policies as they are compared: S3 shows them in a spelling of its own."""
+"""Normalizes statements of bucket policies for comparison: S3 rewrites their spelling."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from admin.desired.permissions import Document
 
 
 def canonical(statement: Document) -> Document:
-    """The statement as S3 understands it, however it is spelled.
+    """The statement in a form that is equal for equal meanings.
 
-    S3 shows a list of one as its only item, and lists in an order of its own. Here every value is
-    a frozenset of strings, and true is "true".
+    S3 returns a list with one item as that item, and reorders lists. Here every value is a
+    frozenset of strings, and true is "true".
     """
     return {element: _canonical(value) for element, value in statement.items()}
 
@@ -18,4 +18,4 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
         return canonical(value)
     values = value if isinstance(value, list) else [value]
-    return frozenset(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+    return frozenset(str(item).lower() if isinstance(item, bool) else str(item) for item in values)

@@ -1,4 +1,4 @@
-"""Requests that must be refused: made for real, and what it means if one is not."""
+"""Attacks: requests that must be denied, sent for real."""
 
 import re
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from admin.account import EXPIRED, UNKNOWN_KEY
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DENIED, NOT_FREE, UNKNOWN = "AccessDenied", "PreconditionFailed", "NotImplemented"
+ACCESS_DENIED, NOT_FREE, UNKNOWN = "AccessDenied", "PreconditionFailed", "NotImplemented"
 STATUSES = {
-    DENIED: HTTPStatus.FORBIDDEN,
+    ACCESS_DENIED: HTTPStatus.FORBIDDEN,
     NOT_FREE: HTTPStatus.PRECONDITION_FAILED,
     UNKNOWN: HTTPStatus.NOT_IMPLEMENTED,
 }
-# They say that AWS did not judge, and so nothing about what it would have said.
+# With these, AWS made no decision, so they prove nothing.
 UNDECIDED = frozenset(
     {
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -30,111 +30,114 @@ UNDECIDED = frozenset(
     }
 )
 RUBBISH = b"rubbish"
-OVERWRITTEN = "Whoever can do that destroys backups, the oldest too"
-# AWS says whose policy refused a request, in most of its answers.
-_WHOSE_POLICY = re.compile(r"with an explicit deny in an? (\S+)-based policy")
+OVERWRITTEN = "Anyone who can do that can destroy every backup"
+# Most denials name the kind of policy that denied the request.
+_KIND_OF_POLICY = re.compile(r"with an explicit deny in an? (\S+)-based policy")
+_POLICIES = {"resource": "bucket policy", "identity": "IAM policy"}
 
 
 class NotAsPromisedError(Exception):
-    """A promise that does not hold here: which one, what happened instead, and why it matters."""
+    """A broken promise: the promise, what happened instead, and why it matters."""
 
     def __init__(self, promise: str, *, happened: str, why: str) -> None:
         super().__init__(f"{promise}: {happened}. {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where rehearsals are: a key of incoming, and its slot, with the version stored there."""
+class StoredObject:
+    """The drill's upload and the slot it was promoted to, with the version stored there."""
 
     incoming: str
     upload: str
     vault: str
     slot: str
     version_id: str
-    # GOVERNANCE or COMPLIANCE; None: it is not locked.
+    # GOVERNANCE or COMPLIANCE; None: not locked.
     lock_mode: str | None
-    # Until when it is locked; where it is not, when it was stored.
+    # When the lock ends; without a lock, when the object was stored.
     locked_until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """A request, in words that follow "may not", and the only answers that keep the promise."""
+class Attack:
+    """A request, in words that follow "cannot", and the error codes that count as denied."""
 
     does: str
     call: Callable[[], Any]
-    codes: tuple[str, ...] = (DENIED,)
+    codes: tuple[str, ...] = (ACCESS_DENIED,)
 
 
-def refused(who: str, attempt: Attempt, *, why: str) -> str:
-    """Make the attempt; that it was refused as it must be, as a sentence.
+def denied(who: str, attack: Attack, *, why: str) -> str:
+    """Send the attack's request; returns a sentence that says how it was denied.
 
-    Raises NotAsPromisedError for any other answer, ClientError where there was none.
+    Raises NotAsPromisedError for any other answer, ClientError if AWS made no decision.
     """
-    promise = f"{who} may not {attempt.does}"
+    promise = f"{who} cannot {attack.does}"
     try:
-        attempt.call()
+        attack.call()
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         code = error.response["Error"]["Code"]
         if status in UNDECIDED or code in EXPIRED | UNKNOWN_KEY:
             raise
-        if code not in attempt.codes or status != STATUSES[code]:
-            happened = f"S3 answered {status} {code}, not {' or '.join(attempt.codes)}"
+        if code not in attack.codes or status != STATUSES[code]:
+            happened = f"S3 returned {status} {code}, not {' or '.join(attack.codes)}"
             raise NotAsPromisedError(promise, happened=happened, why=why) from None
-        whose = _WHOSE_POLICY.search(error.response["Error"].get("Message", ""))
-        return f"{promise}: {status} {code}" + (f" by {whose[1]} policy" if whose else "")
-    raise NotAsPromisedError(promise, happened="that went through", why=why)
+        kind = _KIND_OF_POLICY.search(error.response["Error"].get("Message", ""))
+        policy = f" ({_POLICIES.get(kind[1], f'{kind[1]} policy')})" if kind else ""
+        return f"{promise}: {status} {code}{policy}"
+    raise NotAsPromisedError(promise, happened="the request succeeded", why=why)
 
 
-def to_change(s3: "S3Client", place: Place, *, if_free: str) -> list[Attempt]:
-    """Every way to overwrite, remove or unlock what is in the slot.
+def write_attacks(s3: "S3Client", stored: StoredObject, *, if_free: str) -> list[Attack]:
+    """Every way to overwrite, delete, tag or unlock the stored object.
 
-    `if_free` is the answer to a write that says to be one only if the slot is free.
+    `if_free` is the error code that a write must get that is conditional on a free slot.
     """
-    slot: dict[str, Any] = {"Bucket": place.vault, "Key": place.slot}
-    version = {**slot, "VersionId": place.version_id}
-    source: Any = {"Bucket": place.incoming, "Key": place.upload}
-    # Longer than it is locked: a lock itself would refuse a shorter time.
-    later: Any = {"Mode": "GOVERNANCE", "RetainUntilDate": place.locked_until + timedelta(days=1)}
+    slot: dict[str, Any] = {"Bucket": stored.vault, "Key": stored.slot}
+    version = {**slot, "VersionId": stored.version_id}
+    source: Any = {"Bucket": stored.incoming, "Key": stored.upload}
+    # Longer than the present lock, which would itself deny a shorter one.
+    later: Any = {"Mode": "GOVERNANCE", "RetainUntilDate": stored.locked_until + timedelta(days=1)}
     return [
-        Attempt(does="overwrite what is stored", call=lambda: s3.put_object(**slot, Body=RUBBISH)),
-        Attempt(
-            does="write there if it is free",
+        Attack(does="overwrite a stored backup", call=lambda: s3.put_object(**slot, Body=RUBBISH)),
+        Attack(
+            does="write conditionally to a filled slot",
             call=lambda: s3.put_object(**slot, Body=RUBBISH, IfNoneMatch="*"),
             codes=(if_free,),
         ),
-        Attempt(
-            does="copy over what is stored", call=lambda: s3.copy_object(**slot, CopySource=source)
+        Attack(
+            does="copy over a stored backup", call=lambda: s3.copy_object(**slot, CopySource=source)
         ),
-        Attempt(
-            does="copy there if it is free",
+        Attack(
+            does="copy conditionally to a filled slot",
             call=lambda: s3.copy_object(**slot, CopySource=source, IfNoneMatch="*"),
             codes=(if_free,),
         ),
-        # A policy takes an empty header for a condition, unless it asks for a value. It is written
-        # nowhere whether S3 looks at the header or at the rights first.
-        Attempt(
-            does="overwrite it with an empty condition",
+        # A policy accepts an empty header as a condition, unless it requires a value. AWS does not
+        # document whether S3 checks the header or the rights first.
+        Attack(
+            does="overwrite a stored backup with an empty condition",
             call=lambda: s3.put_object(**slot, Body=RUBBISH, IfNoneMatch=""),
-            codes=(DENIED, UNKNOWN),
+            codes=(ACCESS_DENIED, UNKNOWN),
         ),
-        Attempt(
-            does="copy over it with an empty condition",
+        Attack(
+            does="copy over a stored backup with an empty condition",
             call=lambda: s3.copy_object(**slot, CopySource=source, IfNoneMatch=""),
-            codes=(DENIED, UNKNOWN),
+            codes=(ACCESS_DENIED, UNKNOWN),
         ),
-        Attempt(does="delete what is stored", call=lambda: s3.delete_object(**slot)),
-        Attempt(does="delete its version", call=lambda: s3.delete_object(**version)),
-        Attempt(
-            does="delete its version past the lock",
+        Attack(does="delete a stored backup", call=lambda: s3.delete_object(**slot)),
+        Attack(does="delete a stored version", call=lambda: s3.delete_object(**version)),
+        Attack(
+            does="delete a stored version, bypassing the lock",
             call=lambda: s3.delete_object(**version, BypassGovernanceRetention=True),
         ),
-        Attempt(
-            does="change its lock", call=lambda: s3.put_object_retention(**slot, Retention=later)
+        Attack(
+            does="change the lock of a stored backup",
+            call=lambda: s3.put_object_retention(**slot, Retention=later),
         ),
-        Attempt(
-            does="tag it",
+        Attack(
+            does="tag a stored backup",
             call=lambda: s3.put_object_tagging(
                 **slot, Tagging={"TagSet": [{"Key": "tier", "Value": "hourly"}]}
             ),
@@ -142,21 +145,21 @@ def to_change(s3: "S3Client", place: Place, *, if_free: str) -> list[Attempt]:
     ]
 
 
-def to_look(s3: "S3Client", place: Place) -> list[Attempt]:
-    """What a server needs for no backup: reading, listing, removing, and other keys."""
-    slot: dict[str, Any] = {"Bucket": place.vault, "Key": place.slot}
-    upload: dict[str, Any] = {"Bucket": place.incoming, "Key": place.upload}
-    other: dict[str, Any] = {**upload, "Key": f"{place.upload}.other"}
+def read_attacks(s3: "S3Client", stored: StoredObject) -> list[Attack]:
+    """What no server needs for a backup: reading, listing, deleting, and uploading other keys."""
+    slot: dict[str, Any] = {"Bucket": stored.vault, "Key": stored.slot}
+    upload: dict[str, Any] = {"Bucket": stored.incoming, "Key": stored.upload}
+    other: dict[str, Any] = {**upload, "Key": f"{stored.upload}.other"}
     return [
-        Attempt(does=f"list {place.vault}", call=lambda: s3.list_objects_v2(Bucket=place.vault)),
-        Attempt(does="read what is stored", call=lambda: s3.get_object(**slot)),
-        Attempt(
-            does=f"list {place.incoming}", call=lambda: s3.list_objects_v2(Bucket=place.incoming)
+        Attack(does=f"list {stored.vault}", call=lambda: s3.list_objects_v2(Bucket=stored.vault)),
+        Attack(does="read a stored backup", call=lambda: s3.get_object(**slot)),
+        Attack(
+            does=f"list {stored.incoming}", call=lambda: s3.list_objects_v2(Bucket=stored.incoming)
         ),
-        Attempt(does="read its own upload", call=lambda: s3.get_object(**upload)),
-        Attempt(does="delete its own upload", call=lambda: s3.delete_object(**upload)),
-        Attempt(
-            does="upload another name",
+        Attack(does="read its own upload", call=lambda: s3.get_object(**upload)),
+        Attack(does="delete its own upload", call=lambda: s3.delete_object(**upload)),
+        Attack(
+            does="upload another key",
             call=lambda: s3.put_object(**other, Body=RUBBISH),
         ),
     ]

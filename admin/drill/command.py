@@ -1,4 +1,4 @@
-"""`backups drill` as people meet it: a line for each promise, and what stays behind."""
+"""The command `backups drill`: prints a line for each promise that was tried."""
 
 import sys
 import time
@@ -12,20 +12,20 @@ from admin.drill.attacks import NotAsPromisedError
 from admin.drill.scenario import drill
 from admin.exit_status import ExitStatus
 from admin.stage import Stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from chalicelib.policy.policy import Policy
 
-# Seconds: a promotion takes a few, a cold start included; what is new in IAM, some ten.
-PATIENCE = 120.0
+# Seconds. A promotion takes a few, including a cold start; a change in IAM takes about ten.
+MAX_WAIT = 120.0
 
 
-def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) -> None:
-    """Run the drill and print each step with its seconds; exit status 1: a promise is broken."""
+def run_drill(account: Account, stage: Stage, policy: Policy, *, assume: bool) -> None:
+    """Run the drill and print each step with its seconds; exits with 1 if a promise is broken."""
     click.echo(place_of(stage, account), err=True)
     began = time.monotonic()
     try:
-        patience = Patience(seconds=PATIENCE, tell=_tell)
-        with closing(drill(account, stage, policy, assume=assume, patience=patience)) as steps:
+        waiter = Waiter(seconds=MAX_WAIT, tell=_tell)
+        with closing(drill(account, stage, policy, assume=assume, waiter=waiter)) as steps:
             for step in steps:
                 click.echo(f"{step.seconds:6.1f} s  {step.says}")
     except NotAsPromisedError as broken:
@@ -36,9 +36,9 @@ def rehearse(account: Account, stage: Stage, policy: Policy, *, assume: bool) ->
         _show_notes(error)
         raise
     click.echo(
-        f"All as promised, in {time.monotonic() - began:.0f} seconds. What stays in "
-        f"{stage.settings.vault_bucket} is a tiny object, which S3 removes when its lock ends. The "
-        "alarm for contested uploads may ring: that was this drill.",
+        f"All as promised, in {time.monotonic() - began:.0f} seconds. One tiny object stays in "
+        f"{stage.settings.vault_bucket} until its lock expires. The alarm on contested uploads may "
+        "go off: that was this drill.",
         err=True,
     )
 

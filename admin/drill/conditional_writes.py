@@ -1,4 +1,4 @@
-"""Whether a store honours conditions: several clones do not, and no slot is safe in those."""
+"""Checks that a store honours conditional writes: several S3-compatible stores do not."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 UNSAFE = (
-    "This store is not safe: of two uploads for one slot the second would replace the first. "
+    "This store is not safe: a second upload for a slot would replace the first. "
     "Keep no backups there"
 )
 
 
 def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str]:
-    """Write conditionally, in every way, where something is and where nothing is, as sentences.
+    """Try every kind of conditional write on an existing and on a missing object; yields sentences.
 
-    `bucket` is one in which the caller may write below `prefix`; what it writes there stays.
+    The caller must be allowed to write to `bucket` below `prefix`; the objects stay there.
     Raises NotAsPromisedError.
     """
     taken, free, source = (f"{prefix}/{name}" for name in ("taken", "free", "source"))
@@ -39,28 +39,28 @@ def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str
     ways = {"PutObject": put, "CopyObject": copy, "CompleteMultipartUpload": complete}
     for operation, write in ways.items():
         _must_be_refused(operation, lambda write=write: write(taken))  # type: ignore[misc]
-        # There are stores that answer 412 when they have already overwritten.
+        # Some stores return 412 although they have overwritten the object.
         if s3.get_object(Bucket=bucket, Key=taken)["Body"].read() != b"first":
             raise NotAsPromisedError(
-                f"{operation} with If-None-Match overwrites nothing",
-                happened="the store refused it, and overwrote all the same",
+                f"{operation} with If-None-Match never overwrites",
+                happened="the store returned an error, but overwrote the object",
                 why=UNSAFE,
             )
-        yield f"the store refuses {operation} with If-None-Match where something is"
+        yield f"the store denies {operation} with If-None-Match if the object exists"
     _must_go_through("CopyObject", lambda: copy(free))
-    yield "the store takes CopyObject with If-None-Match where nothing is"
+    yield "the store accepts CopyObject with If-None-Match if the object does not exist"
 
 
 def _must_be_refused(operation: str, write: Callable[[], Any]) -> None:
-    promise = f"{operation} with If-None-Match overwrites nothing"
+    promise = f"{operation} with If-None-Match never overwrites"
     try:
         write()
     except ClientError as error:
         if (answer := _answer(error)) != (STATUSES[NOT_FREE], NOT_FREE):
-            happened = f"the store answered {answer[0]} {answer[1]}, not {NOT_FREE}"
+            happened = f"the store returned {answer[0]} {answer[1]}, not {NOT_FREE}"
             raise NotAsPromisedError(promise, happened=happened, why=UNSAFE) from None
     else:
-        raise NotAsPromisedError(promise, happened="the store ignores conditions", why=UNSAFE)
+        raise NotAsPromisedError(promise, happened="the store ignores the condition", why=UNSAFE)
 
 
 def _must_go_through(operation: str, write: Callable[[], Any]) -> None:
@@ -69,14 +69,14 @@ def _must_go_through(operation: str, write: Callable[[], Any]) -> None:
     except ClientError as error:
         status, code = _answer(error)
         raise NotAsPromisedError(
-            f"{operation} with If-None-Match writes where nothing is",
-            happened=f"the store answered {status} {code}",
-            why="Nothing could ever be promoted there",
+            f"{operation} with If-None-Match creates a missing object",
+            happened=f"the store returned {status} {code}",
+            why="No upload could be promoted there",
         ) from None
 
 
 def _answer(error: ClientError) -> tuple[int, str]:
-    """What the store answered; raises the error again where it was none."""
+    """Status and code of the store's answer; raises the error again if it made no decision."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if status in UNDECIDED:
         raise error
@@ -85,12 +85,12 @@ def _answer(error: ClientError) -> tuple[int, str]:
 
 def _write_in_parts(s3: "S3Client", *, bucket: str, key: str) -> None:
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-    place: Any = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
+    multipart: Any = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
     try:
-        part = s3.upload_part(**place, PartNumber=1, Body=b"second")
+        part = s3.upload_part(**multipart, PartNumber=1, Body=b"second")
         parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-        s3.complete_multipart_upload(**place, MultipartUpload=parts, IfNoneMatch="*")
+        s3.complete_multipart_upload(**multipart, MultipartUpload=parts, IfNoneMatch="*")
     except ClientError:
-        # What is refused stays open, and its parts are paid for.
-        s3.abort_multipart_upload(**place)
+        # A failed completion leaves the multipart upload open, and its parts are billed.
+        s3.abort_multipart_upload(**multipart)
         raise

@@ -1,4 +1,4 @@
-"""What IAM's policy simulation says about a role: by its own policies, and under a bucket's too."""
+"""Asks IAM's policy simulator about a role, with its own policies and with a bucket policy."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ def simulate(
     `context` has the request's condition keys; "true" and "false" are booleans.
     Raises AccountError for a bucket policy that cannot be simulated.
     """
-    said = {"aws:PrincipalArn": role, "aws:SecureTransport": "true", **context}
+    conditions = {"aws:PrincipalArn": role, "aws:SecureTransport": "true", **context}
     more: dict[str, Any] = {}
     if bucket_policy and (bound := binding(bucket_policy, role)):
         more = {"PolicyInputList": [json.dumps(document(*bound))]}
@@ -39,32 +39,35 @@ def simulate(
                 "ContextKeyValues": [value],
                 "ContextKeyType": "boolean" if value in ("true", "false") else "string",
             }
-            for key, value in said.items()
+            for key, value in conditions.items()
         ],
         **more,
     )
-    return {one["EvalActionName"]: one["EvalDecision"] for one in answer["EvaluationResults"]}
+    return {
+        result["EvalActionName"]: result["EvalDecision"] for result in answer["EvaluationResults"]
+    }
 
 
 def binding(bucket_policy: Document, role: str) -> list[Document]:
-    """The statements of a bucket policy that are about this role, as if they were its own.
+    """The statements of a bucket policy that apply to this role, as statements of its own policy.
 
-    IAM simulates no bucket policies for roles. In one account a statement means the same in either
-    place: a Deny denies and an Allow allows, apart from an Allow for the account as such, which
-    leaves it to the role's own policies. Raises AccountError for what is said in another way.
+    IAM does not simulate bucket policies for roles. Within an account a statement means the same in
+    either place, except an Allow for the whole account, which leaves the decision to the role's own
+    policies. Raises AccountError for a statement with NotPrincipal.
     """
     statements = bucket_policy["Statement"]
-    found = []
+    applicable = []
     for statement in statements if isinstance(statements, list) else [statements]:
         if "Principal" not in statement:
             raise AccountError(
-                f"The vault's policy says in {statement.get('Sid', 'a statement')} whom it is not "
-                "about, which cannot be simulated; write it with a condition on aws:PrincipalArn"
+                f"{statement.get('Sid', 'A statement')} of the vault's bucket policy has a "
+                "NotPrincipal, which cannot be simulated; write it with a condition on "
+                "aws:PrincipalArn"
             )
-        if _names(statement["Principal"]) & _meaning(role, statement["Effect"]):
+        if _names(statement["Principal"]) & _principals_of(role, statement["Effect"]):
             kept = {"Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
-            found.append({name: value for name, value in statement.items() if name in kept})
-    return found
+            applicable.append({name: value for name, value in statement.items() if name in kept})
+    return applicable
 
 
 def _names(principal: Any) -> set[str]:
@@ -72,8 +75,8 @@ def _names(principal: Any) -> set[str]:
     return {names} if isinstance(names, str) else set(names)
 
 
-def _meaning(role: str, effect: str) -> set[str]:
-    """The names by which a statement means the role."""
+def _principals_of(role: str, effect: str) -> set[str]:
+    """The principals by which a statement applies to the role."""
     account = role.split(":")[4]
-    everybody_there = {account, f"arn:aws:iam::{account}:root"}
-    return {"*", role} | (everybody_there if effect == "Deny" else set())
+    whole_account = {account, f"arn:aws:iam::{account}:root"}
+    return {"*", role} | (whole_account if effect == "Deny" else set())

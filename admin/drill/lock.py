@@ -1,41 +1,43 @@
-"""Whether what a drill has stored is locked, and where nothing is: whether that is meant so."""
+"""Checks that the stored object is locked, if the vault has a default lock."""
 
 from typing import TYPE_CHECKING
 
-from admin.account import absent_if
-from admin.drill.attacks import NotAsPromisedError, Place
+from admin.account import none_if
+from admin.drill.attacks import NotAsPromisedError, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What S3 calls the one version of an object in a bucket that keeps none.
+# S3's version id for objects in a bucket without versions.
 UNVERSIONED = "null"
 
 
-def lock_holds(keeper: "S3Client", place: Place) -> str:
-    """Until when the object is locked, as a sentence. `keeper` administers the vault.
+def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
+    """Until when the object is locked, as a sentence. `vault_client` is an administrator's.
 
-    A vault may have no default lock: that is its owner's choice, and is said.
-    Raises NotAsPromisedError for one that keeps no versions, or a default lock that does not lock.
+    A vault without a default lock is the owner's choice, and the sentence says so. Raises
+    NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.
     """
-    if place.version_id == UNVERSIONED:
+    if stored.version_id == UNVERSIONED:
         raise NotAsPromisedError(
-            "the vault keeps every version of what is stored",
+            "the vault keeps every version of an object",
             happened="it has no versions",
-            why="Nothing can be locked there, and what is overwritten once is lost",
+            why="No object can be locked there, and an overwritten object is lost",
         )
-    if place.lock_mode:
-        return f"it is locked until {place.locked_until:%Y-%m-%d %H:%M} ({place.lock_mode.lower()})"
-    found = absent_if(
+    if stored.lock_mode:
+        until = f"{stored.locked_until:%Y-%m-%d %H:%M}"
+        return f"the stored object is locked until {until} ({stored.lock_mode.lower()})"
+    configuration = none_if(
         "ObjectLockConfigurationNotFoundError",
-        lambda: keeper.get_object_lock_configuration(Bucket=place.vault),
+        lambda: vault_client.get_object_lock_configuration(Bucket=stored.vault),
     )
-    if found is None or "Rule" not in found["ObjectLockConfiguration"]:
-        return "nothing is locked: the vault has no default lock"
-    default = found["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    if configuration is None or "Rule" not in configuration["ObjectLockConfiguration"]:
+        return "the stored object is not locked: the vault has no default lock"
+    default = configuration["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     raise NotAsPromisedError(
-        "what is stored is locked",
+        "the stored object is locked",
         happened=f"it is not, though the vault's default lock is {default['Mode'].lower()}",
-        why="Without a lock only the vault's policy protects it. (S3 shows no lock to whoever may "
-        "not s3:GetObjectRetention; make sure that you may)",
+        why="Without a lock only the vault's bucket policy protects it. (S3 shows locks only to "
+        "those "
+        "with s3:GetObjectRetention; make sure that you have it)",
     )

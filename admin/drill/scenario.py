@@ -1,4 +1,4 @@
-"""`backups drill`: every promise tried in the account itself, on an object of the drill's own."""
+"""`backups drill`: tries every promise in the account itself, on an object of its own."""
 
 import secrets
 import time
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account, AccountError, absent_if
+from admin.account import Account, AccountError, none_if
 from admin.desired.permissions import server_policy
 from admin.drill.attacks import (
-    DENIED,
+    ACCESS_DENIED,
     NOT_FREE,
     OVERWRITTEN,
     NotAsPromisedError,
-    Place,
-    refused,
-    to_change,
-    to_look,
+    StoredObject,
+    denied,
+    read_attacks,
+    write_attacks,
 )
 from admin.drill.conditional_writes import conditions_hold
 from admin.drill.lock import lock_holds
-from admin.drill.simulation import may_only_add
-from admin.drill.temporary_access import Temporary
-from admin.drill.uploads import UPLOAD, Rehearsals
+from admin.drill.simulation import can_only_add
+from admin.drill.temporary_access import TemporaryAccess
+from admin.drill.uploads import UPLOAD, DrillUploads
 from admin.stage import Stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from chalicelib.policy.policy import Outcome, Policy
 from chalicelib.policy.rules import DRILL
 
@@ -34,34 +34,34 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BYTES = 1024
-# A minute may begin between two uploads, and then they have two slots; hardly so three times.
+# If a minute begins between two uploads, they have different slots; three times is unlikely.
 MOST_MINUTES = 3
-# Of an upload that is promoted. S3 tells the promoter of it too, perhaps before the drill does.
+# Outcomes of a promoted upload; S3 also notifies the promoter, perhaps before the drill does.
 SETTLED = frozenset({Outcome.PROMOTED, Outcome.ALREADY_PROMOTED, Outcome.GONE})
 
-READ = "A server that can do more than upload shares its backups with whoever breaks into it"
+READ = "An intruder on the server could read or remove its backups"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A promise that was kept, as a sentence, and the seconds that it took to see it."""
+    """A promise that holds, as a sentence, and the seconds that trying it took."""
 
     says: str
     seconds: float
 
 
 def drill(
-    account: Account, stage: Stage, policy: Policy, *, assume: bool, patience: Patience
+    account: Account, stage: Stage, policy: Policy, *, assume: bool, waiter: Waiter
 ) -> Generator[Step]:
-    """Rehearse a backup and every attack on it; yields each promise when it was seen to be kept.
+    """Make a backup and try every attack on it; yields each promise that holds.
 
-    Whatever ends it, what it has made is removed: when it is closed, or by the next drill. Only a
-    slot of the vault's stays filled. With `assume` the promoter's role trusts the caller meanwhile.
+    The drill removes what it made when it is closed, or else at the start of the next drill; one
+    stored object stays. With `assume`, the promoter's role trusts the caller for the duration.
 
-    Raises NotAsPromisedError at the first promise that is broken; AccountError, ClientError or
-    BotoCoreError for what could not be found out.
+    Raises NotAsPromisedError at the first broken promise; AccountError, ClientError or
+    BotoCoreError if something could not be tried.
     """
-    steps = _Drill(account, stage, policy, patience).steps(assume=assume)
+    steps = _Drill(account, stage, policy, waiter).steps(assume=assume)
     try:
         began = time.monotonic()
         for says in steps:
@@ -72,157 +72,158 @@ def drill(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """What was uploaded, and where the promoter has put it."""
+class _Promoted:
+    """The uploaded bytes, and the object they were stored as."""
 
     body: bytes = field(repr=False)
-    place: Place
+    stored: StoredObject
 
 
 class _Drill:
-    def __init__(self, account: Account, stage: Stage, policy: Policy, patience: Patience) -> None:
+    def __init__(self, account: Account, stage: Stage, policy: Policy, waiter: Waiter) -> None:
         self._account = account
         self._policy = policy
-        self._patience = patience
+        self._waiter = waiter
         self._incoming = stage.settings.incoming_bucket
         self._role = _role_of_the_promoter(account, stage)
-        self._temporary = Temporary(
-            account=account, stage=stage, role=self._role, patience=patience
-        )
-        self._rehearsals = Rehearsals(
-            account=account, stage=stage, policy=policy, patience=patience
-        )
+        self._access = TemporaryAccess(account=account, stage=stage, role=self._role, waiter=waiter)
+        self._uploads = DrillUploads(account=account, stage=stage, policy=policy, waiter=waiter)
 
     def steps(self, *, assume: bool) -> Generator[str]:
-        """The story, one sentence for each promise that was kept."""
-        found = self._temporary.remove()
-        yield f"of an interrupted drill removed: {', '.join(found)}" if found else "a clean start"
-        ended: Exception | None = None
+        """The whole drill, one sentence for each promise that holds."""
+        leftovers = self._access.remove()
+        yield (
+            f"removed leftovers of an interrupted drill: {', '.join(leftovers)}"
+            if leftovers
+            else "no leftovers of an earlier drill"
+        )
+        failure: Exception | None = None
         try:
             you: S3Client = self._account.client("s3")
             yield from conditions_hold(you, bucket=self._incoming, prefix=DRILL)
             server = yield from self._make_a_server()
-            stored = yield from self._promote(server)
-            stored = yield from self._contest(server, stored)
-            yield lock_holds(self._rehearsals.keeper, stored.place)
-            yield from _look("the server", server, stored.place)
-            yield from _attack("the server", server, stored.place, if_free=DENIED)
-            yield from _attack("the administrator", you, stored.place, if_free=DENIED)
-            if (keeper := self._rehearsals.keeper) is not you:
-                yield from _attack(
-                    "the vault's administrator", keeper, stored.place, if_free=DENIED
+            promoted = yield from self._promote(server)
+            promoted = yield from self._contest(server, promoted)
+            stored = promoted.stored
+            yield lock_holds(self._uploads.vault_client, stored)
+            yield from _read("server", server, stored)
+            yield from _write("server", server, stored, if_free=ACCESS_DENIED)
+            yield from _write("administrator", you, stored, if_free=ACCESS_DENIED)
+            if (vault_client := self._uploads.vault_client) is not you:
+                yield from _write(
+                    "vault administrator", vault_client, stored, if_free=ACCESS_DENIED
                 )
-            yield from may_only_add(self._account, keeper, role=self._role, place=stored.place)
+            yield from can_only_add(self._account, vault_client, role=self._role, stored=stored)
             if assume:
                 promoter = yield from self._become_the_promoter()
-                yield from _attack("the promoter", promoter, stored.place, if_free=NOT_FREE)
-            yield self._restore(stored)
+                yield from _write("promoter", promoter, stored, if_free=NOT_FREE)
+            yield self._restore(promoted)
         except (NotAsPromisedError, AccountError, ClientError, BotoCoreError) as error:
-            ended = error
+            failure = error
             raise
         finally:
-            self._remove(ended)
-        yield "what the drill has made is removed, but for that object"
+            self._remove(failure)
+        yield "cleaned up; only the test object stays in the vault"
 
-    def _remove(self, ended: Exception | None) -> None:
-        """Remove what was made. What ended the drill is said first, with what stays as a note."""
+    def _remove(self, failure: Exception | None) -> None:
+        """Remove what the drill made; leftovers are added as a note to the drill's own failure."""
         try:
-            self._temporary.remove()
-        except AccountError as stays:
-            if ended is None:
+            self._access.remove()
+        except AccountError as error:
+            if failure is None:
                 raise
-            ended.add_note(str(stays))
+            failure.add_note(str(error))
 
     def _make_a_server(self) -> Generator[str, None, "S3Client"]:
         own_keys = server_policy(self._policy, incoming=self._incoming, server=DRILL)
-        server: S3Client = self._temporary.make_user(own_keys).client("s3")
-        yield f"a temporary user is a server, which may upload {self._incoming}/{UPLOAD}"
+        server: S3Client = self._access.make_user(own_keys).client("s3")
+        yield f"made a temporary user as the server: it can upload {self._incoming}/{UPLOAD}"
         return server
 
-    def _promote(self, server: "S3Client") -> Generator[str, None, _Stored]:
-        self._rehearsals.wait_for_a_free_slot()
+    def _promote(self, server: "S3Client") -> Generator[str, None, _Promoted]:
+        self._uploads.wait_for_a_free_slot()
         body = secrets.token_bytes(BYTES)
         etag = self._upload(server, body)
-        yield f"the server uploads {BYTES:,} bytes"
-        place = self._rehearsals.wait_for_promotion(etag)
-        yield f"they are promoted to {place.vault}/{place.slot}, by a conditional copy"
-        return _Stored(body=body, place=place)
+        yield f"server uploaded {BYTES:,} bytes"
+        stored = self._uploads.wait_for_promotion(etag)
+        yield f"promoted to {stored.vault}/{stored.slot} by a conditional copy"
+        return _Promoted(body=body, stored=stored)
 
-    def _contest(self, server: "S3Client", first: _Stored) -> Generator[str, None, _Stored]:
-        """Upload once more for the same slot; the slot is another one if a minute has begun."""
+    def _contest(self, server: "S3Client", first: _Promoted) -> Generator[str, None, _Promoted]:
+        """Upload again for the same slot; if a minute has begun, start over with the new slot."""
         promise = "a second upload for a slot is contested"
         for _ in range(MOST_MINUTES):
             body = secrets.token_bytes(BYTES)
             etag = self._upload(server, body)
-            outcome = self._rehearsals.outcome()
-            if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.place.slot:
+            outcome = self._uploads.outcome()
+            if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.stored.slot:
                 yield f"{promise}: {outcome['reason']}"
                 return first
             if outcome["outcome"] not in SETTLED:
                 happened = f"it was {outcome['outcome']}: {outcome['reason'].rstrip('.')}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-            place = self._rehearsals.wait_for_promotion(etag)
-            if place.slot == first.place.slot:
-                happened = f"it has replaced {place.slot}"
+            stored = self._uploads.wait_for_promotion(etag)
+            if stored.slot == first.stored.slot:
+                happened = f"it replaced {stored.slot}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-            first = _Stored(body=body, place=place)
+            first = _Promoted(body=body, stored=stored)
         raise AccountError(
-            f"Each of {MOST_MINUTES} uploads came in a minute of its own; run the drill again"
+            f"Each of {MOST_MINUTES} uploads fell into a different minute; run the drill again"
         )
 
     def _upload(self, server: "S3Client", body: bytes) -> str:
-        etag = self._patience.outlast(
-            "IAM to know the new user's rights everywhere",
-            lambda: self._rehearsals.upload(server, body),
-            codes={DENIED},
+        etag = self._waiter.retry_while(
+            {ACCESS_DENIED},
+            "all of AWS to know the new user's rights",
+            lambda: self._uploads.upload(server, body),
         )
         if etag is None:
             raise NotAsPromisedError(
-                "a server may upload its own keys",
-                happened=f"it is refused for {self._patience.seconds:.0f} seconds now",
-                why="Servers could not upload either",
+                "servers can upload their own keys",
+                happened=f"still denied after {self._waiter.seconds:.0f} seconds",
+                why="Real servers could not upload either",
             )
         return etag
 
     def _become_the_promoter(self) -> Generator[str, None, "S3Client"]:
-        self._temporary.trust_caller()
-        promoter = self._patience.outlast(
-            "the promoter's role to trust you", self._temporary.assume, codes={DENIED}
+        self._access.trust_caller()
+        promoter = self._waiter.retry_while(
+            {ACCESS_DENIED}, "the promoter's role to trust you", self._access.assume
         )
         if promoter is None:
             raise AccountError(
-                "The promoter's role trusts you now, and still you may not assume it: you need "
-                "sts:AssumeRole; the drill without --assume does not"
+                "You cannot assume the promoter's role although it trusts you; you need "
+                "sts:AssumeRole, or run the drill without --assume"
             )
-        yield f"the role {self._role.rpartition('/')[2]} trusts you for now"
+        yield f"the role {self._role.rpartition('/')[2]} trusts you for this drill"
         client: S3Client = promoter.client("s3")
         return client
 
-    def _restore(self, stored: _Stored) -> str:
-        place = stored.place
-        promise = f"{place.vault}/{place.slot} comes back byte for byte"
-        if self._rehearsals.restore(place) != stored.body:
-            happened = "it has other bytes than were uploaded"
+    def _restore(self, promoted: _Promoted) -> str:
+        stored = promoted.stored
+        promise = f"{stored.vault}/{stored.slot} comes back byte for byte"
+        if self._uploads.restore(stored) != promoted.body:
+            happened = "its bytes differ from those uploaded"
             raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
         return promise
 
 
-def _look(who: str, s3: "S3Client", place: Place) -> Iterator[str]:
-    for attempt in to_look(s3, place):
-        yield refused(who, attempt, why=READ)
+def _read(who: str, s3: "S3Client", stored: StoredObject) -> Iterator[str]:
+    for attack in read_attacks(s3, stored):
+        yield denied(who, attack, why=READ)
 
 
-def _attack(who: str, s3: "S3Client", place: Place, *, if_free: str) -> Iterator[str]:
-    for attempt in to_change(s3, place, if_free=if_free):
-        yield refused(who, attempt, why=OVERWRITTEN)
+def _write(who: str, s3: "S3Client", stored: StoredObject, *, if_free: str) -> Iterator[str]:
+    for attack in write_attacks(s3, stored, if_free=if_free):
+        yield denied(who, attack, why=OVERWRITTEN)
 
 
 def _role_of_the_promoter(account: Account, stage: Stage) -> str:
     name = stage.function_name("promote")
-    found = absent_if(
+    function = none_if(
         "ResourceNotFoundException",
         lambda: account.client("lambda").get_function_configuration(FunctionName=name),
     )
-    if found is None:
+    if function is None:
         raise AccountError(f"There is no function {name}; run make deploy STAGE={stage.name} first")
-    return str(found["Role"])
+    return str(function["Role"])

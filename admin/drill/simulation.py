@@ -1,18 +1,18 @@
-"""The promoter's rights on what is stored, asked of IAM: the drill of who assumes no role."""
+"""Checks the promoter's rights on stored objects with IAM's simulator, without its role."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from admin.account import Account, absent_if
+from admin.account import Account, none_if
 from admin.desired.permissions import Document
-from admin.drill.attacks import OVERWRITTEN, NotAsPromisedError, Place
+from admin.drill.attacks import OVERWRITTEN, NotAsPromisedError, StoredObject
 from admin.drill.iam_simulation import ALLOWED, DENIALS, EXPLICIT_DENY, simulate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What the promoter must never do to what is stored.
+# What the promoter must not be able to do to a stored object.
 NEVER = (
     "s3:PutObject",
     "s3:DeleteObject",
@@ -24,15 +24,17 @@ NEVER = (
     "s3:DeleteObjectTagging",
     "s3:PutObjectAcl",
 )
-# The conditions of a request: one without a value, and those of a copy.
+# Condition keys of a request: an empty If-None-Match, and those of a copy.
 EMPTY = {"s3:if-none-match": ""}
 AS_A_COPY = {"s3:if-none-match": "*", "s3:x-amz-server-side-encryption": "AES256"}
 
 
-def may_only_add(account: Account, keeper: "S3Client", *, role: str, place: Place) -> Iterator[str]:
-    """By either lock alone the role (an ARN) may only add what is new: a sentence for each.
+def can_only_add(
+    account: Account, vault_client: "S3Client", *, role: str, stored: StoredObject
+) -> Iterator[str]:
+    """Check that each kind of policy alone lets the role (an ARN) only add new objects.
 
-    `keeper` administers the vault. Raises NotAsPromisedError.
+    Yields a sentence for each. `vault_client` is an administrator's. Raises NotAsPromisedError.
     """
 
     def decide(
@@ -42,27 +44,31 @@ def may_only_add(account: Account, keeper: "S3Client", *, role: str, place: Plac
             account,
             role=role,
             actions=actions,
-            resource=f"arn:aws:s3:::{place.vault}/{place.slot}",
+            resource=f"arn:aws:s3:::{stored.vault}/{stored.slot}",
             context={"s3:ObjectCreationOperation": "true", **context},
             bucket_policy=bucket_policy,
         )
 
-    answer = absent_if("NoSuchBucketPolicy", lambda: keeper.get_bucket_policy(Bucket=place.vault))
-    live: Document | None = json.loads(answer["Policy"]) if answer else None
-    for whose, bucket_policy, kept in (
-        ("its own policies", None, DENIALS),
-        # Denied by its own policies would do; but this lock must hold without that one.
-        ("the vault's policy", live, {EXPLICIT_DENY}),
+    answer = none_if(
+        "NoSuchBucketPolicy", lambda: vault_client.get_bucket_policy(Bucket=stored.vault)
+    )
+    actual: Document | None = json.loads(answer["Policy"]) if answer else None
+    for which, bucket_policy, expected in (
+        ("its own IAM policy", None, DENIALS),
+        # The IAM policy denies these too, but the bucket policy must hold without it.
+        ("the vault's bucket policy", actual, {EXPLICIT_DENY}),
     ):
-        promise = f"by {whose} the promoter may only add what is new, says IAM's simulation"
-        for condition, said in ({}, ""), (EMPTY, " with an empty If-None-Match"):
+        promise = f"{which} lets the promoter only add new objects (IAM's simulator)"
+        for condition, remark in ({}, ""), (EMPTY, " with an empty If-None-Match"):
             decisions = decide(NEVER, bucket_policy, condition)
-            if may := [action for action, decision in decisions.items() if decision not in kept]:
-                happened = f"nothing there keeps it from {', '.join(may)}{said}"
+            if actions := [
+                action for action, decision in decisions.items() if decision not in expected
+            ]:
+                happened = f"it does not deny {', '.join(actions)}{remark}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
         [new] = decide(NEVER[:1], bucket_policy, AS_A_COPY).values()
         if new != ALLOWED:
             happened = f"{NEVER[0]} with If-None-Match is {new}"
-            why = "Nothing would be promoted any more"
+            why = "No upload would be promoted any more"
             raise NotAsPromisedError(promise, happened=happened, why=why)
         yield promise

@@ -1,4 +1,4 @@
-"""What a drill makes in an account and takes away again, an interrupted one's too."""
+"""The user, trust and uploads that a drill makes and removes, also after an interruption."""
 
 import json
 from collections.abc import Iterator
@@ -7,29 +7,29 @@ from typing import Any
 
 import boto3
 
-from admin.account import UNKNOWN_KEY, Account, AccountError, absent_if, one_sentence_each
+from admin.account import UNKNOWN_KEY, Account, AccountError, none_if, translated_errors
 from admin.desired.permissions import Document
 from admin.stage import Stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from chalicelib.policy.rules import DRILL
 
 POLICY_NAME = "uploads"
-TRUST = "ImmutableBackupsDrill"
-# As short as AWS allows: whoever held them could do no more than the function, and not for long.
+TRUST_SID = "ImmutableBackupsDrill"
+# The shortest that AWS allows; the credentials give no more rights than the function has.
 SESSION_SECONDS = 900
 
 
 @dataclass(frozen=True, kw_only=True)
-class Temporary:
-    """A user, a statement in the promoter's trust, and objects below `drill/` in incoming."""
+class TemporaryAccess:
+    """A user, a statement in the trust of the promoter's role, and uploads below `drill/`."""
 
     account: Account
     stage: Stage
     role: str
-    patience: Patience
+    waiter: Waiter
 
     def make_user(self, policy: Document) -> Account:
-        """A user with this policy: its way into the account, and each request waits for IAM."""
+        """Make a user with this IAM policy; returns its account, whose requests wait for IAM."""
         iam, user = self.account.client("iam"), self.stage.drill_user
         iam.create_user(UserName=user)
         iam.put_user_policy(
@@ -39,9 +39,9 @@ class Temporary:
         return self._as(key)
 
     def trust_caller(self) -> None:
-        """Let the role be assumed by whoever runs this. Raises AccountError for who cannot."""
+        """Let the caller assume the role. Raises AccountError if the caller never could."""
         statement = {
-            "Sid": TRUST,
+            "Sid": TRUST_SID,
             "Effect": "Allow",
             "Principal": {"AWS": self._caller()},
             "Action": "sts:AssumeRole",
@@ -49,95 +49,93 @@ class Temporary:
         self._write_trust([*self._trust(), statement])
 
     def assume(self) -> Account:
-        """The promoter's own way into the account."""
+        """The account as the promoter's role sees it."""
         session = self.account.client("sts").assume_role(
             RoleArn=self.role, RoleSessionName=DRILL, DurationSeconds=SESSION_SECONDS
         )
         return self._as(session["Credentials"])
 
     def remove(self) -> list[str]:
-        """Take everything away, whoever left it there; what there was, in words.
+        """Remove everything that this or an earlier drill left; returns what it removed.
 
-        What cannot be removed keeps nothing else from being removed. Raises AccountError for it.
+        Removes the rest even if something cannot be removed, then raises AccountError.
         """
         removed: list[str] = []
-        stays: list[str] = []
-        # The trust first: it opens the vault, the others only what is the drill's.
+        failures: list[str] = []
+        # The trust first: it gives access to the vault, the others only to the drill's own objects.
         for what, remove in (
-            ("its trust in the promoter's role", self._remove_trust),
+            ("the trust in the promoter's role", self._remove_trust),
             (f"the user {self.stage.drill_user}", self._remove_user),
-            (f"its uploads below {DRILL}/", self._remove_uploads),
+            (f"the uploads below {DRILL}/", self._remove_uploads),
         ):
             try:
-                with one_sentence_each():
+                with translated_errors():
                     removed += remove()
             except AccountError as error:
-                stays.append(f"{what} ({str(error).rstrip('.')})")
-        if stays:
+                failures.append(f"{what} ({str(error).rstrip('.')})")
+        if failures:
             raise AccountError(
-                f"The drill could not remove {', nor '.join(stays)}; run it again, it begins with "
-                "that"
+                f"The drill could not remove {', '.join(failures)}; run it again, it removes that "
+                "first"
             )
         return removed
 
     def _remove_user(self) -> list[str]:
         def remove() -> list[str]:
-            # Just after it was made, IAM may not show it yet, and delete it all the same.
-            keys = absent_if("NoSuchEntity", lambda: iam.list_access_keys(**user))
+            # IAM can delete a user that it does not list yet, just after creating it.
+            keys = none_if("NoSuchEntity", lambda: iam.list_access_keys(**user))
             for key in keys["AccessKeyMetadata"] if keys else []:
                 iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
-            absent_if(
-                "NoSuchEntity", lambda: iam.delete_user_policy(**user, PolicyName=POLICY_NAME)
-            )
-            found = absent_if("NoSuchEntity", lambda: iam.delete_user(**user))
-            return [user["UserName"]] if found else []
+            none_if("NoSuchEntity", lambda: iam.delete_user_policy(**user, PolicyName=POLICY_NAME))
+            deleted = none_if("NoSuchEntity", lambda: iam.delete_user(**user))
+            return [user["UserName"]] if deleted else []
 
         iam, user = self.account.client("iam"), {"UserName": self.stage.drill_user}
-        names = self.patience.outlast("IAM to let the user go", remove, codes={"DeleteConflict"})
+        names = self.waiter.retry_while({"DeleteConflict"}, "IAM to delete the user", remove)
         if names is None:
-            raise AccountError("IAM says that it still has keys or policies")
-        return [f"the user {name}" for name in names]
+            raise AccountError("IAM reports that it still has keys or policies")
+        return [f"user {name}" for name in names]
 
     def _remove_trust(self) -> list[str]:
         trust = self._trust()
-        others = [statement for statement in trust if statement.get("Sid") != TRUST]
+        others = [statement for statement in trust if statement.get("Sid") != TRUST_SID]
         if others == trust:
             return []
         self._write_trust(others)
-        return ["a trust of the promoter's role"]
+        return ["the trust in the promoter's role"]
 
     def _remove_uploads(self) -> list[str]:
         s3, bucket = self.account.client("s3"), self.stage.settings.incoming_bucket
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{DRILL}/")
-        found = [
-            (one["Key"], one["VersionId"])
+        versions = [
+            (version["Key"], version["VersionId"])
             for page in pages
-            for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         ]
-        for key, version in found:
+        for key, version in versions:
             s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
         unfinished = s3.list_multipart_uploads(Bucket=bucket, Prefix=f"{DRILL}/").get("Uploads", [])
-        for one in unfinished:
-            s3.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
-        return [f"{bucket}/{key}" for key, _ in found]
+        for multipart in unfinished:
+            s3.abort_multipart_upload(
+                Bucket=bucket, Key=multipart["Key"], UploadId=multipart["UploadId"]
+            )
+        return [f"{bucket}/{key}" for key, _ in versions]
 
     def _caller(self) -> str:
-        """The ARN that a trust policy can name: of an assumed role, the role's own."""
+        """The caller's ARN for a trust policy; for an assumed role, the role's."""
         arn = str(self.account.client("sts").get_caller_identity()["Arn"])
         kind, _, name = arn.split(":", 5)[5].partition("/")
         if kind == "assumed-role":
             role = name.partition("/")[0]
             return str(self.account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
         if kind != "user":
-            raise AccountError(
-                f"{arn} cannot assume a role; run --assume as an IAM user or with a role"
-            )
+            raise AccountError(f"{arn} cannot assume a role; run --assume as an IAM user or a role")
         return arn
 
     def _role(self) -> dict[str, Any]:
         name = self.role.rpartition("/")[2]
-        found: dict[str, Any] = self.account.client("iam").get_role(RoleName=name)["Role"]
-        return found
+        role: dict[str, Any] = self.account.client("iam").get_role(RoleName=name)["Role"]
+        return role
 
     def _trust(self) -> list[dict[str, Any]]:
         statements = self._role()["AssumeRolePolicyDocument"]["Statement"]
@@ -150,35 +148,35 @@ class Temporary:
         )
 
     def _as(self, credentials: dict[str, Any]) -> Account:
-        """A way into the account with credentials so new that not every node knows them yet."""
+        """The account with new credentials, which parts of AWS do not know yet."""
         session = boto3.Session(
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials.get("SessionToken"),
             region_name=self.account.region,
         )
-        # By its types a hook answers nothing; this one is asked for a pause.
-        hook: Any = self._outlast_unknown_key
+        # By its type a hook returns nothing; this one returns a pause.
+        hook: Any = self._retry_while_unknown
         session.events.register("needs-retry", hook)
         return Account(session=session, endpoint=self.account.endpoint)
 
-    def _outlast_unknown_key(
+    def _retry_while_unknown(
         self, response: Any, request_dict: dict[str, Any], **_: Any
     ) -> int | None:
-        """botocore's hook after each try of a request: None, or in how many seconds to try again.
+        """botocore's hook after each attempt of a request: None, or the seconds until the next one.
 
-        One node may have answered requests before when another one does not know the key yet.
+        Even after a successful request, another node of AWS can still reject the new key.
         """
         if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY:
             return None
         context = request_dict["context"]
-        if "tries" not in context:
-            context["tries"] = self.patience.tries("IAM to know the new key everywhere")
-            next(context["tries"])
-        tries: Iterator[None] = context["tries"]
-        for _try in tries:
+        if "polls" not in context:
+            context["polls"] = self.waiter.polls("all of AWS to accept the new key")
+            next(context["polls"])
+        polls: Iterator[None] = context["polls"]
+        for _poll in polls:
             return 0
         raise AccountError(
-            "AWS does not know the drill's own key everywhere, "
-            f"{self.patience.seconds:.0f} seconds after it was made; run the drill again later"
+            "The drill's new key is still unknown to parts of AWS after "
+            f"{self.waiter.seconds:.0f} seconds; try again later"
         )

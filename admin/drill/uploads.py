@@ -1,4 +1,4 @@
-"""A drill's own uploads: made as a server makes them, and found again where they were promoted."""
+"""The drill's uploads: uploaded as a server, and found in the vault once they are promoted."""
 
 import json
 import time
@@ -8,10 +8,10 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from admin.account import Account
-from admin.drill.attacks import NotAsPromisedError, Place
+from admin.drill.attacks import NotAsPromisedError, StoredObject
 from admin.drill.lock import UNVERSIONED
 from admin.stage import Stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL, REHEARSAL
 
@@ -19,50 +19,50 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 UPLOAD = f"{DRILL}/{REHEARSAL.upload}"
-# How many minutes can begin, at most, while somebody looks for a rehearsal.
+# How many of the newest slots to look at: a minute can begin while waiting.
 RECENT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsals:
-    """Both buckets and the promoter, as a drill needs them. Only S3's clock counts."""
+class DrillUploads:
+    """Both buckets and the promoter, as the drill uses them. All times are S3's."""
 
     account: Account
     stage: Stage
     policy: Policy
-    patience: Patience
+    waiter: Waiter
 
     @property
-    def keeper(self) -> "S3Client":
-        """The administrator of the account that the vault is in."""
-        holder = self.account.holding(self.stage.settings.vault_bucket)
-        client: S3Client = holder.client("s3")
+    def vault_client(self) -> "S3Client":
+        """An S3 client of the vault account's administrator."""
+        vault_account = self.account.account_of(self.stage.settings.vault_bucket)
+        client: S3Client = vault_account.client("s3")
         return client
 
     def upload(self, server: "S3Client", body: bytes) -> str:
-        """Upload it as the server; its ETag."""
+        """Upload the bytes as the server; returns the ETag."""
         bucket = self.stage.settings.incoming_bucket
         return server.put_object(Bucket=bucket, Key=UPLOAD, Body=body)["ETag"].strip('"')
 
     def wait_for_a_free_slot(self) -> None:
-        """Return in a minute whose slot no earlier drill has filled."""
+        """Wait for a minute whose slot no earlier drill has filled."""
         while True:
             names, now = self._stored()
             slot = self.policy.slot_of(UPLOAD, now)
             if slot.name not in names:
                 return
-            self.patience.tell(f"waiting for the next minute: {slot.name} is filled already")
+            self.waiter.tell(f"waiting for the next minute: {slot.name} is already filled")
             time.sleep((slot.end - now).total_seconds())
 
-    def wait_for_promotion(self, etag: str) -> Place:
-        """Where the upload with this ETag is stored. Raises NotAsPromisedError if nowhere."""
+    def wait_for_promotion(self, etag: str) -> StoredObject:
+        """The stored object of the upload with this ETag. Raises NotAsPromisedError if none."""
         settings = self.stage.settings
-        for _ in self.patience.tries("the promotion"):
+        for _ in self.waiter.polls("the promotion"):
             names, _ = self._stored()
             for slot in names[:RECENT]:
-                head = self.keeper.head_object(Bucket=settings.vault_bucket, Key=slot)
+                head = self.vault_client.head_object(Bucket=settings.vault_bucket, Key=slot)
                 if head["Metadata"].get("source-etag") == etag:
-                    return Place(
+                    return StoredObject(
                         incoming=settings.incoming_bucket,
                         upload=UPLOAD,
                         vault=settings.vault_bucket,
@@ -73,15 +73,15 @@ class Rehearsals:
                     )
         raise NotAsPromisedError(
             "an upload is promoted",
-            happened=f"nothing was promoted within {self.patience.seconds:.0f} seconds",
-            why=f"Look at whether {settings.incoming_bucket} notifies the function (make deploy "
-            f"mends that), and into its log, /aws/lambda/{self._promoter}",
+            happened=f"it was not promoted within {self.waiter.seconds:.0f} seconds",
+            why=f"Check that {settings.incoming_bucket} notifies the function (make deploy fixes "
+            f"that), and read its log, /aws/lambda/{self._promoter}",
         )
 
     def outcome(self) -> dict[str, Any]:
-        """What the promoter says of the upload when it is told of it, as S3 tells it.
+        """Invoke the promoter for the upload, as S3 does; returns the outcome.
 
-        S3's own event may come first. Raises NotAsPromisedError where it fails.
+        S3's own event can come first. Raises NotAsPromisedError if the promoter fails.
         """
         about = {
             "bucket": {"name": self.stage.settings.incoming_bucket},
@@ -90,33 +90,35 @@ class Rehearsals:
         answer = self.account.client("lambda").invoke(
             FunctionName=self._promoter, Payload=json.dumps({"Records": [{"s3": about}]})
         )
-        said = json.loads(answer["Payload"].read())
+        payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise NotAsPromisedError(
                 "the promoter settles every upload",
-                happened=f"it failed: {said.get('errorMessage', said)}",
-                why=f"Its log, /aws/lambda/{self._promoter}, says more",
+                happened=f"it failed: {payload.get('errorMessage', payload)}",
+                why=f"See its log, /aws/lambda/{self._promoter}",
             )
-        [outcome] = said["outcomes"]
+        [outcome] = payload["outcomes"]
         return dict(outcome)
 
-    def restore(self, place: Place) -> bytes:
-        """What comes out of the vault."""
-        return self.keeper.get_object(Bucket=place.vault, Key=place.slot)["Body"].read()
+    def restore(self, stored: StoredObject) -> bytes:
+        """Read the stored object."""
+        return self.vault_client.get_object(Bucket=stored.vault, Key=stored.slot)["Body"].read()
 
     @property
     def _promoter(self) -> str:
         return self.stage.function_name("promote")
 
     def _stored(self) -> tuple[list[str], datetime]:
-        """The rehearsals in the vault, the newest first; and what time it is, says S3."""
+        """The drill's objects in the vault, newest first, and S3's time."""
         pages = list(
-            self.keeper.get_paginator("list_objects_v2").paginate(
+            self.vault_client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.stage.settings.vault_bucket, Prefix=f"{DRILL}/"
             )
         )
-        found = [
-            (one["LastModified"], one["Key"]) for page in pages for one in page.get("Contents", [])
+        objects = [
+            (item["LastModified"], item["Key"])
+            for page in pages
+            for item in page.get("Contents", [])
         ]
         now = parsedate_to_datetime(pages[-1]["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return [key for _, key in sorted(found, reverse=True)], now
+        return [key for _, key in sorted(objects, reverse=True)], now

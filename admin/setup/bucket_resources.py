@@ -1,4 +1,4 @@
-"""How the settings of a bucket are read and written. What is not ours in a bucket stays."""
+"""Reads and writes the settings of a bucket. Rules and statements of others are kept."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from admin.account import Account, AccountError, absent_if
+from admin.account import Account, AccountError, none_if
 from admin.desired.bucket_policies import FORMER_STATEMENTS
 from admin.desired.buckets import OUR_RULES
 from admin.desired.requirement import Setting
@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What a bucket has one of, with entries of ours (None: there are none) and of others."""
+    """A setting that is shared with others: our entries (None: none), and theirs."""
 
     ours: list[Entry] | None
     others: list[Entry]
@@ -39,13 +39,15 @@ def read_bucket(account: Account, setting: Setting) -> Any:
                 return None
             case "403":
                 raise AccountError(
-                    f"The name {setting.target} belongs to somebody else, or you may not look at "
-                    "it; choose another name in .chalice/config.json"
+                    f"The bucket {setting.target} belongs to somebody else, or you are not "
+                    "allowed to "
+                    "see it; choose another name in .chalice/config.json"
                 ) from None
             case "301":
                 raise AccountError(
-                    f"{setting.target} is in another region than {account.region}; name the "
-                    "bucket's region with --region"
+                    f"{setting.target} is in a region other than {account.region}; name the "
+                    "bucket's "
+                    "region with --region"
                 ) from None
         raise
     region = answer.get("BucketRegion") or account.region
@@ -58,18 +60,18 @@ def read_bucket(account: Account, setting: Setting) -> Any:
 
 
 def make_bucket(account: Account, setting: Setting) -> None:
-    where: dict[str, Any] = {}
-    if account.region != "us-east-1":  # which S3 does not let itself be told
-        where = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
+    location: dict[str, Any] = {}
+    if account.region != "us-east-1":  # which S3 does not accept here
+        location = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
     _s3(account, setting.target).create_bucket(
         Bucket=setting.target,
         ObjectLockEnabledForBucket=setting.want.get("object_lock", False),
-        **where,
+        **location,
     )
 
 
 def read_public_access(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "NoSuchPublicAccessBlockConfiguration",
         lambda: _s3(account, setting.target).get_public_access_block(Bucket=setting.target),
     )
@@ -83,7 +85,7 @@ def write_public_access(account: Account, setting: Setting) -> None:
 
 
 def read_ownership(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "OwnershipControlsNotFoundError",
         lambda: _s3(account, setting.target).get_bucket_ownership_controls(Bucket=setting.target),
     )
@@ -97,7 +99,7 @@ def write_ownership(account: Account, setting: Setting) -> None:
 
 
 def read_encryption(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "ServerSideEncryptionConfigurationNotFoundError",
         lambda: _s3(account, setting.target).get_bucket_encryption(Bucket=setting.target),
     )
@@ -125,7 +127,7 @@ def write_versioning(account: Account, setting: Setting) -> None:
 
 
 def read_lock(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "ObjectLockConfigurationNotFoundError",
         lambda: _s3(account, setting.target).get_object_lock_configuration(Bucket=setting.target),
     )
@@ -148,7 +150,7 @@ def write_lock(account: Account, setting: Setting) -> None:
 
 
 def read_lifecycle(account: Account, setting: Setting) -> Shared:
-    """The rules of the lifecycle, all as S3 takes them beside ours."""
+    """The lifecycle rules, in a format that S3 accepts together with ours."""
     order = [rule["ID"] for rule in setting.want]
     return _shared(
         _rules(account, setting),
@@ -165,7 +167,7 @@ def write_lifecycle(account: Account, setting: Setting) -> None:
 
 
 def _rules(account: Account, setting: Setting) -> list[Entry]:
-    answer = absent_if(
+    answer = none_if(
         "NoSuchLifecycleConfiguration",
         lambda: _s3(account, setting.target).get_bucket_lifecycle_configuration(
             Bucket=setting.target
@@ -175,19 +177,22 @@ def _rules(account: Account, setting: Setting) -> list[Entry]:
 
 
 def _with_filter(rule: Entry) -> Entry:
-    """The rule without a Prefix of its own: S3 refuses to mix the older kind with the newer one."""
+    """The rule with a Filter instead of a Prefix: S3 does not accept both kinds together."""
     others = {name: value for name, value in rule.items() if name not in {"Prefix", "Filter"}}
     return {**others, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}}
 
 
 def read_policy(account: Account, setting: Setting) -> Shared:
-    """The statements of the policy: under one of our Sids what means the same as ours, as ours."""
+    """The statements of the bucket policy; those that mean the same as ours, in our spelling."""
     order = [statement["Sid"] for statement in setting.want]
     ours = {statement["Sid"]: statement for statement in setting.want}
     return _shared(
-        [_as_spelled(one, ours.get(one.get("Sid", ""))) for one in _statements(account, setting)],
-        is_ours=lambda one: one.get("Sid") in {*ours, *FORMER_STATEMENTS},
-        order=lambda one: order.index(one["Sid"]) if one["Sid"] in ours else -1,
+        [
+            _as_spelled(statement, ours.get(statement.get("Sid", "")))
+            for statement in _statements(account, setting)
+        ],
+        is_ours=lambda statement: statement.get("Sid") in {*ours, *FORMER_STATEMENTS},
+        order=lambda statement: order.index(statement["Sid"]) if statement["Sid"] in ours else -1,
     )
 
 
@@ -200,7 +205,7 @@ def write_policy(account: Account, setting: Setting) -> None:
 
 
 def _statements(account: Account, setting: Setting) -> list[Entry]:
-    answer = absent_if(
+    answer = none_if(
         "NoSuchBucketPolicy",
         lambda: _s3(account, setting.target).get_bucket_policy(Bucket=setting.target),
     )
@@ -208,17 +213,17 @@ def _statements(account: Account, setting: Setting) -> list[Entry]:
     return statements if isinstance(statements, list) else [statements]
 
 
-def _as_spelled(live: Entry, ours: Entry | None) -> Entry:
-    return ours if ours and canonical(live) == canonical(ours) else live
+def _as_spelled(actual: Entry, ours: Entry | None) -> Entry:
+    return ours if ours and canonical(actual) == canonical(ours) else actual
 
 
 def _shared(
     entries: list[Entry], *, is_ours: Callable[[Entry], bool], order: Callable[[Entry], int]
 ) -> Shared:
     ours = sorted(filter(is_ours, entries), key=order)
-    return Shared(ours=ours or None, others=[one for one in entries if not is_ours(one)])
+    return Shared(ours=ours or None, others=[entry for entry in entries if not is_ours(entry)])
 
 
 def _s3(account: Account, bucket: str) -> Any:
-    """A client that acts in the account that the bucket is in."""
-    return account.holding(bucket).client("s3")
+    """An S3 client of the account that the bucket is in."""
+    return account.account_of(bucket).client("s3")

@@ -2,7 +2,7 @@
 
 from botocore.exceptions import ClientError
 
-from admin.account import DENIED, Account
+from admin.account import DENIAL_CODES, Account
 from admin.stage import CONFIG, Stage, as_chalice_reads
 
 # Plenty of concurrent promotions for servers that upload once an hour.
@@ -22,7 +22,7 @@ def suggestion(account: Account, stage: Stage) -> str | None:
     try:
         limit = account.client("lambda").get_account_settings()["AccountLimit"]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in DENIED:
+        if error.response["Error"]["Code"] not in DENIAL_CODES:
             raise
         return None
     if limit["UnreservedConcurrentExecutions"] - RESERVED < LEAST_UNRESERVED:

@@ -1,4 +1,4 @@
-"""The generated files of a stage in `.chalice/`: IAM policies, and what `setup` was told."""
+"""The generated files in `.chalice/`: IAM policies, and the choices made with `setup`."""
 
 import difflib
 import json
@@ -32,24 +32,24 @@ TOPIC = "ALERT_TOPIC_ARN"
 def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
-    `topic` is the ARN that alerts go to; None leaves it as `config.json` has it. Lock and alarm
-    are those of `stage`, whatever `config.json` has.
+    `topic` is the ARN of the topic for alerts; None keeps the one in `config.json`. Lock and alarm
+    are taken from `stage`, not from `config.json`.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
-    written = config["stages"][stage.name]
-    is_right = True
+    in_config = config["stages"][stage.name]
+    is_current = True
     if topic and stage.environment.get(TOPIC) != topic:
-        written.setdefault("environment_variables", {})[TOPIC] = topic
-        is_right = False
-    if written_lock(written) != stage.lock:
-        written[LOCK] = lock_to_write(stage.lock)
-        is_right = False
-    if written_incoming_alarm(written) != stage.incoming_alarm:
-        written[INCOMING_ALARM] = incoming_alarm_to_write(stage.incoming_alarm)
-        is_right = False
-    if not is_right:
+        in_config.setdefault("environment_variables", {})[TOPIC] = topic
+        is_current = False
+    if written_lock(in_config) != stage.lock:
+        in_config[LOCK] = lock_to_write(stage.lock)
+        is_current = False
+    if written_incoming_alarm(in_config) != stage.incoming_alarm:
+        in_config[INCOMING_ALARM] = incoming_alarm_to_write(stage.incoming_alarm)
+        is_current = False
+    if not is_current:
         files[path] = _text(config)
     for function, document in function_policies(policy, stage).items():
         files[stage.project / ".chalice" / policy_file(stage.name, function)] = _text(document)
@@ -57,8 +57,8 @@ def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> di
 
 
 def changes(files: dict[Path, str]) -> dict[Path, str]:
-    """What would change, as a unified diff; files that stay as they are are left out."""
-    found = {}
+    """Unified diffs of the files that would change."""
+    diffs = {}
     for path, text in files.items():
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         if before != text:
@@ -66,12 +66,12 @@ def changes(files: dict[Path, str]) -> dict[Path, str]:
             lines = difflib.unified_diff(
                 before.splitlines(), text.splitlines(), name, name, lineterm=""
             )
-            found[path] = "\n".join(lines)
-    return found
+            diffs[path] = "\n".join(lines)
+    return diffs
 
 
 def write_files(files: dict[Path, str]) -> None:
-    """Write the files; each is whole at any time."""
+    """Write the files, each of them atomically."""
     for path, text in files.items():
         draft = path.with_suffix(".new")
         draft.write_text(text, encoding="utf-8")
@@ -92,7 +92,7 @@ def write_policies(stage: str) -> None:
     changed = changes(files)
     write_files(files)
     for path in files:
-        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'as it was'}")
+        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'unchanged'}")
 
 
 def _text(document: Any) -> str:

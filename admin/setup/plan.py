@@ -48,9 +48,11 @@ def make_plan(account: Account, settings: tuple[Setting, ...], *, lock_named: bo
         if setting.waits_for and not resources.function_exists(account, setting.waits_for):
             waiting.append(setting)
             continue
-        found = resources.Found() if setting.target in missing else resources.read(account, setting)
-        actual = found.actual
-        foreign += [(setting, entry) for entry in found.others]
+        current = (
+            resources.Actual() if setting.target in missing else resources.read(account, setting)
+        )
+        actual = current.value
+        foreign += [(setting, entry) for entry in current.others]
         if setting.kind is Kind.BUCKET and actual is None:
             missing.add(setting.target)
         if setting.kind is Kind.OBJECT_LOCK and actual and not lock_named:

@@ -1,7 +1,7 @@
-"""How each kind of setting is read from an account, and written to it.
+"""Reads and writes each kind of setting in an account.
 
-Reading answers what `Setting.want` can be compared with, or Shared, where entries of others may
-stand beside ours; None is "not there", and nothing else: whatever AWS refuses to tell raises.
+Reading returns a value to compare with `Setting.want`, or Shared if others can have added entries
+of their own. None means that the setting is missing, and nothing else: every denied request raises.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from admin.account import Account, absent_if
+from admin.account import Account, none_if
 from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
 from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Setting
@@ -21,47 +21,47 @@ Write = Callable[[Account, Setting], None]
 
 @dataclass(frozen=True)
 class Handler:
-    """The two halves of a kind."""
+    """How to read and write one kind of setting."""
 
     read: Read
     write: Write
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What an account has of a setting, and the entries of others that stand beside it.
+class Actual:
+    """A setting's actual value, and the entries that others added.
 
-    `actual` is in the shape of the setting's `want`; None: there is nothing.
+    `value` has the format of the setting's `want`; None: missing.
     """
 
-    actual: Any = None
+    value: Any = None
     others: tuple[buckets.Entry, ...] = ()
 
 
-def read(account: Account, setting: Setting) -> Found:
-    """What the account has of this setting, from one look."""
+def read(account: Account, setting: Setting) -> Actual:
+    """The actual value of this setting, read once."""
     answer = HANDLERS[setting.kind].read(account, setting)
     if isinstance(answer, buckets.Shared):
-        return Found(actual=answer.ours, others=tuple(answer.others))
-    return Found(actual=answer)
+        return Actual(value=answer.ours, others=tuple(answer.others))
+    return Actual(value=answer)
 
 
 def write(account: Account, setting: Setting) -> None:
-    """Make the account have it. Repeating it changes nothing."""
+    """Write the setting to the account. Repeating it changes nothing."""
     HANDLERS[setting.kind].write(account, setting)
 
 
 def function_exists(account: Account, name: str) -> bool:
-    """Whether `chalice deploy` has made this function."""
-    found = absent_if(
+    """Whether `chalice deploy` has created this function."""
+    configuration = none_if(
         "ResourceNotFoundException",
         lambda: account.client("lambda").get_function_configuration(FunctionName=name),
     )
-    return found is not None
+    return configuration is not None
 
 
 def _read_user(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "NoSuchEntity",
         lambda: account.client("iam").get_user_policy(
             UserName=setting.target, PolicyName=SERVER_POLICY_NAME
@@ -72,7 +72,7 @@ def _read_user(account: Account, setting: Setting) -> Any:
 
 def _write_user(account: Account, setting: Setting) -> None:
     iam = account.client("iam")
-    if absent_if("NoSuchEntity", lambda: iam.get_user(UserName=setting.target)) is None:
+    if none_if("NoSuchEntity", lambda: iam.get_user(UserName=setting.target)) is None:
         iam.create_user(UserName=setting.target)
     iam.put_user_policy(
         UserName=setting.target,
@@ -82,10 +82,10 @@ def _write_user(account: Account, setting: Setting) -> None:
 
 
 def _read_topic(account: Account, setting: Setting) -> Any:
-    found = absent_if(
+    attributes = none_if(
         "NotFound", lambda: account.client("sns").get_topic_attributes(TopicArn=setting.target)
     )
-    return None if found is None else {}
+    return None if attributes is None else {}
 
 
 def _make_topic(account: Account, setting: Setting) -> None:
@@ -97,7 +97,9 @@ def _read_subscription(account: Account, setting: Setting) -> Any:
     if _read_topic(account, setting) is None:
         return None
     pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=setting.target)
-    subscribed = {one["Endpoint"] for page in pages for one in page["Subscriptions"]}
+    subscribed = {
+        subscription["Endpoint"] for page in pages for subscription in page["Subscriptions"]
+    }
     return setting.want if setting.want in subscribed else None
 
 
@@ -108,17 +110,17 @@ def _subscribe(account: Account, setting: Setting) -> None:
 
 
 def _read_asynchronous(account: Account, setting: Setting) -> Any:
-    answer = absent_if(
+    answer = none_if(
         "ResourceNotFoundException",
         lambda: account.client("lambda").get_function_event_invoke_config(
             FunctionName=setting.target
         ),
     )
-    said: dict[str, Any] = answer or {}  # what is not said is as Lambda has it by default
-    destinations = said.get("DestinationConfig", {})
+    config: dict[str, Any] = answer or {}  # what is missing has Lambda's default
+    destinations = config.get("DestinationConfig", {})
     return {
-        "retries": said.get("MaximumRetryAttempts", RETRIES),
-        "give_up_after_seconds": said.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
+        "retries": config.get("MaximumRetryAttempts", RETRIES),
+        "give_up_after_seconds": config.get("MaximumEventAgeInSeconds", LONGEST_EVENT_AGE),
         "on_success": destinations.get("OnSuccess", {}).get("Destination"),
         "on_failure": destinations.get("OnFailure", {}).get("Destination"),
     }
@@ -142,17 +144,17 @@ def _write_recursion(account: Account, setting: Setting) -> None:
 def _read_alarm(account: Account, setting: Setting) -> Any:
     answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
     for alarm in answer["MetricAlarms"]:
-        return _as_far_as_said(setting.want, alarm)
+        return _same_members(setting.want, alarm)
     return None
 
 
-def _as_far_as_said(want: Any, live: Any) -> Any:
-    """What is live of all that `want` says: CloudWatch adds members of its own."""
-    if isinstance(want, dict) and isinstance(live, dict):
-        return {name: _as_far_as_said(value, live.get(name)) for name, value in want.items()}
-    if isinstance(want, list) and isinstance(live, list) and len(want) == len(live):
-        return [_as_far_as_said(*pair) for pair in zip(want, live, strict=True)]
-    return live
+def _same_members(want: Any, actual: Any) -> Any:
+    """The actual values of the members in `want`: CloudWatch adds members of its own."""
+    if isinstance(want, dict) and isinstance(actual, dict):
+        return {name: _same_members(value, actual.get(name)) for name, value in want.items()}
+    if isinstance(want, list) and isinstance(actual, list) and len(want) == len(actual):
+        return [_same_members(*pair) for pair in zip(want, actual, strict=True)]
+    return actual
 
 
 def _write_alarm(account: Account, setting: Setting) -> None:

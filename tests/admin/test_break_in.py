@@ -80,7 +80,7 @@ def test_locks_are_lengthened_in_a_moment_that_weakens_nothing_else(
     assert s3.head_object(**STORED)["ObjectLockRetainUntilDate"] == until
 
     assert set_up(account) == [
-        "backups2 lets nobody change what is stored, and only the promoter add what is new"
+        "backups2: deny every change to stored objects, and new objects to all but the promoter"
     ]
     assert lock(until + timedelta(days=1)) == "AccessDenied"
 

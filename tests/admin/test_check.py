@@ -507,7 +507,7 @@ def test_remedies_lead_where_the_check_looked(living: Live) -> None:
     account = Account(
         session=living.account.session,
         named={"profile": "work", "region": "eu-west-1"},
-        elsewhere={"backups2": holder},
+        other_accounts={"backups2": holder},
     )
     remedies = Remedies(account=account, stage=living.stage)
     where = "--profile work --region eu-west-1"

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import Account
 from admin.cli import cli
-from admin.credentials.crontab import Place, crontab, part_mib
+from admin.credentials.crontab import UploadTarget, crontab, part_mib
 from admin.credentials.keys import AccessKey
 from admin.desired.permissions import REVOKED, server_policy
 from chalicelib.policy.file import parse_policy
@@ -118,12 +118,12 @@ def test_the_secret_is_printed_once_and_only_as_data(user: str) -> None:
     [secret] = re.findall(r"^AWS_SECRET_ACCESS_KEY=(.+)$", result.stdout, re.MULTILINE)
     assert result.stdout.count(secret) == 1
     assert secret not in result.stderr
-    assert "only time" in result.stderr
+    assert "shown only this once" in result.stderr
     for arguments in ([], ["--rotate"], ["--revoke"]):
         again = run(*arguments)
         assert secret not in again.stdout + again.stderr
     assert secret not in repr(AccessKey(id="AKIA", secret=secret))
-    place = Place(incoming="in", region="r", access_key_id="AKIA", secret_access_key=secret)
+    place = UploadTarget(incoming="in", region="r", access_key_id="AKIA", secret_access_key=secret)
     assert secret not in repr(place)
 
 
@@ -131,7 +131,7 @@ def test_a_second_key_is_made_only_when_it_is_asked_for(account: Account, user: 
     first = new_key()
     result = run()
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"has a key, {first.access_key_id} (not used yet)" in result.stderr
+    assert f"already has a key, {first.access_key_id} (not used yet)" in result.stderr
     assert "backups credentials --stage dev --rotate" in result.stderr
     assert keys_of(account, user) == [first.access_key_id]
 
@@ -268,7 +268,7 @@ def test_the_keys_go_though_the_denial_is_refused(
         monkeypatch.setattr(account.client("iam"), "put_user_policy", refuse)
     result = run("--revoke")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert f"IAM did not take the denial ({code}: " in result.stderr
+    assert f"IAM did not accept the denial ({code}: " in result.stderr
     assert f"are deleted ({key.access_key_id})" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert answer(cloud, key) == "InvalidAccessKeyId"
@@ -284,7 +284,7 @@ def test_a_new_key_lifts_a_revocation_and_says_so(
         access_key_id=told["access_key_id"], secret_access_key=told["secret_access_key"]
     )
     assert answer(cloud, key) == "taken"
-    assert "had been revoked; that is lifted" in result.stderr
+    assert "lifts the revocation" in result.stderr
     assert "36 hours" in result.stderr
 
 
@@ -310,17 +310,23 @@ def test_only_the_server_that_is_named_is_revoked(cloud: Cloud, fleet: None) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        pytest.param([], "The policy lists servers; name one: web1, db1", id="no server"),
-        pytest.param([""], "name one: web1, db1", id="an empty name"),
-        pytest.param(["", "--revoke"], "name one: web1, db1", id="revoke an empty name"),
-        pytest.param(["--revoke"], "name one: web1, db1", id="revoke nobody"),
+        pytest.param([], "Name one of the servers in the policy: web1, db1", id="no server"),
+        pytest.param([""], "Name one of the servers in the policy: web1, db1", id="an empty name"),
+        pytest.param(
+            ["", "--revoke"],
+            "Name one of the servers in the policy: web1, db1",
+            id="revoke an empty name",
+        ),
+        pytest.param(
+            ["--revoke"], "Name one of the servers in the policy: web1, db1", id="revoke nobody"
+        ),
         pytest.param(["wbe1"], 'no server "wbe1"; did you mean "web1"', id="a typo"),
         pytest.param(["wbe1", "--revoke"], 'did you mean "web1"', id="revoke a typo"),
-        pytest.param(["mail"], "there are web1, db1", id="another name"),
-        pytest.param(["web1", "--rotate"], "no key that works. To make one:", id="no key yet"),
+        pytest.param(["mail"], "it has web1, db1", id="another name"),
+        pytest.param(["web1", "--rotate"], "no key that works. To create one:", id="no key yet"),
         pytest.param(["web1", "--remove", "AKIA1"], "has no key AKIA1; it has none", id="no such"),
-        pytest.param(["web1", "--rotate", "--revoke"], "do one", id="two things"),
-        pytest.param(["web1", "--remove", "", "--rotate"], "do one", id="two, one empty"),
+        pytest.param(["web1", "--rotate", "--revoke"], "use only one", id="two things"),
+        pytest.param(["web1", "--remove", "", "--rotate"], "use only one", id="two, one empty"),
     ],
 )
 def test_wrong_use_is_refused_in_one_sentence(
@@ -341,7 +347,7 @@ def test_a_policy_without_servers_has_no_names(user: str) -> None:
 def test_setup_comes_first(account: Account, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "no user immutable-backups-dev-server in IAM; run `backups setup" in result.stderr
+    assert "IAM has no user immutable-backups-dev-server; run `backups setup" in result.stderr
 
 
 def test_what_aws_refuses_is_one_sentence(
@@ -355,7 +361,7 @@ def test_what_aws_refuses_is_one_sentence(
     monkeypatch.setattr(account.client("iam"), "create_access_key", refuse)
     result = run()
     assert (result.exit_code, result.stdout) == (3, "")
-    assert "You are not allowed to CreateAccessKey" in result.stderr
+    assert "CreateAccessKey is denied" in result.stderr
 
 
 def test_help_starts_with_an_example() -> None:
@@ -371,12 +377,14 @@ def test_the_denial_of_a_revocation_is_the_users_own(account: Account, user: str
 
 # The crontab.
 
-AWS = Place(incoming="in", region="eu-west-1", access_key_id="AKIA", secret_access_key="s/e+c")
+AWS = UploadTarget(
+    incoming="in", region="eu-west-1", access_key_id="AKIA", secret_access_key="s/e+c"
+)
 
 
-def text(store_as: str = "%Y.gz", *, place: Place = AWS, **changes: Any) -> str:
+def text(store_as: str = "%Y.gz", *, target: UploadTarget = AWS, **changes: Any) -> str:
     rule = replace(POLICY.rules[0], store_as=Pattern(store_as), **changes)
-    return crontab(replace(POLICY, rules=(rule,)), None, place)
+    return crontab(replace(POLICY, rules=(rule,)), None, target)
 
 
 def jobs(crontab: str, tool: str) -> list[tuple[str, str, dict[str, str]]]:
@@ -474,7 +482,7 @@ def test_only_a_local_cloud_has_an_endpoint() -> None:
     assert "ENDPOINT" not in aws
     assert r"--host-bucket='\%(bucket)s.s3.eu-west-1.amazonaws.com'" in aws
     assert "RCLONE_S3_PROVIDER=AWS" in aws
-    local = text(place=replace(AWS, endpoint="http://127.0.0.1:9000"))
+    local = text(target=replace(AWS, endpoint="http://127.0.0.1:9000"))
     assert "\nAWS_ENDPOINT_URL=http://127.0.0.1:9000\n" in local
     assert "\n#RCLONE_S3_ENDPOINT=http://127.0.0.1:9000\n" in local
     assert "--no-ssl --host=127.0.0.1:9000 --host-bucket=127.0.0.1:9000 " in local

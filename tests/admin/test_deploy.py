@@ -41,8 +41,8 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
     project: Path, cloud: Any
 ) -> None:
     first = deploy(project)
-    assert "backups2 exists, made for object lock" in first
-    assert "promote is tried three times" in first
+    assert "bucket backups2 with Object Lock" in first
+    assert "failed events of promote are retried twice" in first
     assert "REST API" not in first
     assert deploy(project).count("Nothing to do: everything is as it should be.") == 2
 

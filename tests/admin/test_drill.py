@@ -34,10 +34,10 @@ from admin.cli import cli
 from admin.desired.buckets import desired_settings
 from admin.desired.permissions import document
 from admin.drill.scenario import drill
-from admin.drill.temporary_access import TRUST, Temporary
-from admin.drill.uploads import Rehearsals
+from admin.drill.temporary_access import TRUST_SID, TemporaryAccess
+from admin.drill.uploads import DrillUploads
 from admin.setup.plan import execute, make_plan
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
 from localcloud.s3 import objects
@@ -74,7 +74,7 @@ class Deployed:
         users = self.account.client("iam").list_users()["Users"]
         found = {
             "user": any(user["UserName"] == STAGE.drill_user for user in users),
-            "trust": any(statement.get("Sid") == TRUST for statement in self.trust()),
+            "trust": any(statement.get("Sid") == TRUST_SID for statement in self.trust()),
             "uploads": "Versions" in uploads or "DeleteMarkers" in uploads,
             "unfinished uploads": "Uploads" in unfinished,
         }
@@ -131,13 +131,13 @@ class Clock:
 
 
 def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
-    patience = Patience(seconds=seconds, tell=lambda _: None)
-    return drill(deployed.account, STAGE, POLICY, assume=assume, patience=patience)
+    waiter = Waiter(seconds=seconds, tell=lambda _: None)
+    return drill(deployed.account, STAGE, POLICY, assume=assume, waiter=waiter)
 
 
-def temporary_in(account: Account) -> Temporary:
-    patience = Patience(seconds=100, tell=lambda _: None)
-    return Temporary(account=account, stage=STAGE, role=ROLE, patience=patience)
+def temporary_in(account: Account) -> TemporaryAccess:
+    waiter = Waiter(seconds=100, tell=lambda _: None)
+    return TemporaryAccess(account=account, stage=STAGE, role=ROLE, waiter=waiter)
 
 
 def run(*arguments: str) -> Any:
@@ -150,14 +150,14 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     assert result.exit_code == 0, result.stderr
     assert "All as promised" in result.stderr
     for promise in (
-        "the store refuses CopyObject with If-None-Match where something is",
-        "they are promoted to backups2/drill/",
+        "the store denies CopyObject with If-None-Match if the object exists",
+        "promoted to backups2/drill/",
         "a second upload for a slot is contested",
         "(governance)",
-        "the server may not delete what is stored: 403 AccessDenied",
-        "the administrator may not overwrite what is stored: 403 AccessDenied",
-        "by the vault's policy the promoter may only add what is new, says IAM's simulation",
-        "the promoter may not delete its version past the lock: 403 AccessDenied",
+        "server cannot delete a stored backup: 403 AccessDenied",
+        "administrator cannot overwrite a stored backup: 403 AccessDenied (bucket policy)",
+        "the vault's bucket policy lets the promoter only add new objects (IAM's simulator)",
+        "promoter cannot delete a stored version, bypassing the lock: 403 AccessDenied",
         "comes back byte for byte",
     ):
         assert promise in result.stdout
@@ -178,15 +178,15 @@ def test_a_vault_that_locks_nothing_is_said_to(
     for part in ("mode", "days", "years"):
         monkeypatch.setattr(vault, f"default_lock_{part}", None)
     says = [step.says for step in start(deployed, assume=False)]
-    assert "nothing is locked: the vault has no default lock" in says
+    assert "the stored object is not locked: the vault has no default lock" in says
 
 
 def test_without_assume_nobody_is_trusted(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(Temporary, "trust_caller")
+    monkeypatch.delattr(TemporaryAccess, "trust_caller")
     steps = [step.says for step in start(deployed, assume=False)]
-    assert not any(says.startswith("the promoter may not") for says in steps)
+    assert not any(says.startswith("promoter cannot") for says in steps)
     assert steps[-2].endswith("comes back byte for byte")
 
 
@@ -325,7 +325,7 @@ def refuse(self: S3Response) -> Any:
 
 
 def change_what_comes_back(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Rehearsals, "restore", lambda self, place: b"rubbish")
+    monkeypatch.setattr(DrillUploads, "restore", lambda self, stored: b"rubbish")
 
 
 def forget_locks(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,56 +347,68 @@ def forbid_uploads(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
 BROKEN = {
     "no bucket policy": (
         without(),
-        "the administrator may not overwrite what is stored: that went through",
+        "administrator cannot overwrite a stored backup: the request succeeded",
     ),
     "nobody adds but the promoter": (
         without("OnlyThePromoterAdds"),
-        "the administrator may not write there if it is free: S3 answered 412 PreconditionFailed",
+        "administrator cannot write conditionally to a filled slot: S3 returned 412 Precondition",
     ),
     "nothing is changed": (
         without("NothingStoredIsChanged"),
-        "the administrator may not delete what is stored: that went",
+        "administrator cannot delete a stored backup: the request succeeded",
     ),
     "nobody locks but the audit": (
         without("OnlyTheAuditLocks"),
-        "the administrator may not change its lock: that went",
+        "administrator cannot change the lock of a stored backup: the request succeeded",
     ),
     "only what is new": (
         without("OnlyWhatIsNew"),
-        "by the vault's policy the promoter .*nothing there keeps it from s3:PutObject\\.",
+        "the vault's bucket policy lets the promoter .*it does not deny s3:PutObject\\.",
     ),
     "only with a condition that has a value": (
         ask_the_vault_for_no_value,
-        "by the vault's policy the promoter .*from s3:PutObject with an empty If-None-Match\\.",
+        (
+            "the vault's bucket policy lets the promoter .*deny s3:PutObject with an empty "
+            "If-None-Match\\."
+        ),
     ),
     "a promoter whose condition needs no value": (
         ask_the_role_for_no_value,
-        "by its own policies the promoter .*from s3:PutObject with an empty If-None-Match\\.",
+        "its own IAM policy lets the promoter .*deny s3:PutObject with an empty If-None-Match\\.",
     ),
     "a promoter with more rights": (
         promoter("s3:*"),
-        "by its own policies the promoter .*nothing there keeps it from s3:PutObject, s3:Delete",
+        "its own IAM policy lets the promoter .*it does not deny s3:PutObject, s3:Delete",
     ),
     "a promoter with fewer rights": (
         promoter("s3:GetObject", "s3:ListBucket"),
-        "an upload is promoted: nothing was promoted within 1 seconds",
+        "an upload is promoted: it was not promoted within 1 seconds",
     ),
     "a default lock that does not lock": (
         forget_locks,
-        "what is stored is locked: it is not, though the vault's default lock is governance",
+        "the stored object is locked: it is not, though the vault's default lock is governance",
     ),
     "a vault without versions": (forget_versions, "keeps every version .*: it has no versions"),
-    "no notification": (notify_nobody, "nothing was promoted within 1 .*backups1 notifies"),
-    "uploads that are read": (readable("backups1"), "the server may not read its own upload: that"),
-    "backups that are read": (readable("backups2"), "the server may not read what is stored: that"),
+    "no notification": (notify_nobody, "it was not promoted within 1 .*backups1 notifies"),
+    "uploads that are read": (
+        readable("backups1"),
+        "server cannot read its own upload: the request",
+    ),
+    "backups that are read": (
+        readable("backups2"),
+        "server cannot read a stored backup: the request",
+    ),
     "a store without conditions": (
         copies(overwrite),
-        "CopyObject .*overwrites nothing: the store ignores conditions.* store is not safe",
+        "CopyObject .*never overwrites: the store ignores the condition.* store is not safe",
     ),
-    "a store that refuses too late": (copies(overwrite_and_refuse), "overwrote all the same"),
-    "a store that always refuses": (copies(refuse), "the store answered 412 PreconditionFailed"),
-    "other bytes": (change_what_comes_back, "comes back byte for byte: it has other bytes"),
-    "a server that may not upload": (forbid_uploads, "a server may upload its own keys: it is ref"),
+    "a store that refuses too late": (copies(overwrite_and_refuse), "but overwrote the object"),
+    "a store that always refuses": (copies(refuse), "the store returned 412 PreconditionFailed"),
+    "other bytes": (change_what_comes_back, "comes back byte for byte: its bytes differ"),
+    "a server that may not upload": (
+        forbid_uploads,
+        "servers can upload their own keys: still denied",
+    ),
 }
 
 
@@ -414,7 +426,7 @@ def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
 ) -> None:
     weaken, said = BROKEN[broken]
     if broken in PATIENCE:
-        monkeypatch.setattr(admin.drill.command, "PATIENCE", PATIENCE[broken])
+        monkeypatch.setattr(admin.drill.command, "MAX_WAIT", PATIENCE[broken])
     weaken(deployed, monkeypatch)
     result = run()
     assert result.exit_code == 1, result.stdout + result.stderr
@@ -429,15 +441,15 @@ def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
 
 def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int]) -> None:
     """S3's clock says, from the n-th upload on, `uploads(n)` minutes more."""
-    upload, count = Rehearsals.upload, iter(range(100))
+    upload, count = DrillUploads.upload, iter(range(100))
 
-    def shifted(self: Rehearsals, server: Any, body: bytes) -> str:
+    def shifted(self: DrillUploads, server: Any, body: bytes) -> str:
         minutes = timedelta(minutes=uploads(next(count)))
         clock.reset()
         clock.advance(minutes)
         return upload(self, server, body)
 
-    monkeypatch.setattr(Rehearsals, "upload", shifted)
+    monkeypatch.setattr(DrillUploads, "upload", shifted)
 
 
 def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
@@ -445,9 +457,9 @@ def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
 ) -> None:
     shift_clock(monkeypatch, uploads=lambda number: min(number, 1) * 2)
     says = [step.says for step in start(deployed)]
-    [first] = [line for line in says if "they are promoted to" in line]
+    [first] = [line for line in says if "promoted to backups2" in line]
     [restored] = [line for line in says if "comes back" in line]
-    assert first.split()[4].rstrip(",") != restored.split()[0]
+    assert first.split()[2] != restored.split()[0]
 
 
 def test_if_every_upload_has_a_minute_of_its_own_nothing_is_found_out(
@@ -467,16 +479,16 @@ def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
     now = datetime(2026, 11, 23, 2, 10, 40, tzinfo=UTC)
     filled = "drill/2026-11-23.02.10.rehearsal"
     answers = iter([([filled], now), ([filled], now + timedelta(seconds=21))])
-    monkeypatch.setattr(Rehearsals, "_stored", lambda _: next(answers))
+    monkeypatch.setattr(DrillUploads, "_stored", lambda _: next(answers))
     monkeypatch.setattr("admin.drill.uploads.time.sleep", slept.append)
-    Rehearsals(
+    DrillUploads(
         account=deployed.account,
         stage=STAGE,
         policy=POLICY,
-        patience=Patience(seconds=1, tell=told.append),
+        waiter=Waiter(seconds=1, tell=told.append),
     ).wait_for_a_free_slot()
     assert slept == [20]
-    assert told == [f"waiting for the next minute: {filled} is filled already"]
+    assert told == [f"waiting for the next minute: {filled} is already filled"]
 
 
 # IAM, which tells one node after the other.
@@ -487,7 +499,7 @@ def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
 
     It says so after a second.
     """
-    make, clock = Temporary._as, Clock(monkeypatch)
+    make, clock = TemporaryAccess._as, Clock(monkeypatch)
 
     def answer(request: Any, **_: Any) -> AWSResponse | None:
         if not next(refused):
@@ -497,12 +509,12 @@ def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
         raw = HTTPResponse(body=io.BytesIO(body), preload_content=False)
         return AWSResponse(request.url, 403, {}, raw)
 
-    def lagging(self: Temporary, credentials: dict[str, Any]) -> Account:
+    def lagging(self: TemporaryAccess, credentials: dict[str, Any]) -> Account:
         account = make(self, credentials)
         account.session.events.register("before-send.s3", answer)
         return account
 
-    monkeypatch.setattr(Temporary, "_as", lagging)
+    monkeypatch.setattr(TemporaryAccess, "_as", lagging)
 
 
 def test_a_node_that_does_not_know_a_new_key_yet_is_asked_again(
@@ -510,18 +522,20 @@ def test_a_node_that_does_not_know_a_new_key_yet_is_asked_again(
 ) -> None:
     lag(monkeypatch, refused=itertools.cycle([False, True]))
     says = [step.says for step in start(deployed)]
-    assert "the server may not read what is stored: 403 AccessDenied" in says
-    assert any(line.startswith("the promoter may not tag it: 403 AccessDenied") for line in says)
+    assert "server cannot read a stored backup: 403 AccessDenied" in says
+    assert any(
+        line.startswith("promoter cannot tag a stored backup: 403 AccessDenied") for line in says
+    )
 
 
 def test_a_key_that_never_becomes_known_breaks_no_promise(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lag(monkeypatch, refused=itertools.cycle([True]))
-    monkeypatch.setattr(admin.drill.command, "PATIENCE", 2.0)
+    monkeypatch.setattr(admin.drill.command, "MAX_WAIT", 2.0)
     result = run()
     assert result.exit_code == 3
-    assert "AWS does not know the drill's own key everywhere, 2 seconds after" in result.stderr
+    assert "key is still unknown to parts of AWS after 2 seconds; try again later" in result.stderr
     assert deployed.left_behind() == set()
 
 
@@ -555,7 +569,7 @@ def test_a_user_that_iam_does_not_let_go_at_once_is_removed(
     interrupt(deployed)
     refuse_deletion(monkeypatch, times=iter([True, True, False]))
     removed = temporary_in(deployed.account).remove()
-    assert f"the user {STAGE.drill_user}" in removed
+    assert f"user {STAGE.drill_user}" in removed
     assert deployed.left_behind() == set()
 
 
@@ -584,7 +598,7 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_being_removed(
     interrupt(deployed)
     with monkeypatch.context() as conflict:
         refuse_deletion(conflict, times=itertools.cycle([True]))
-        stays = rf"could not remove the user {STAGE.drill_user} \(IAM says .*\); run it again"
+        stays = rf"could not remove the user {STAGE.drill_user} \(IAM reports .*\); run it again"
         with pytest.raises(AccountError, match=stays):
             temporary_in(deployed.account).remove()
     assert deployed.left_behind() == {"user"}
@@ -601,7 +615,7 @@ def test_a_broken_promise_is_said_though_something_cannot_be_removed(
         result = run()
     assert result.exit_code == 1, result.stderr
     broken, stays = result.stderr.splitlines()[-2:]
-    assert broken.startswith("Not as promised: the administrator may not overwrite"), broken
+    assert broken.startswith("Not as promised: administrator cannot overwrite"), broken
     assert f"could not remove the user {STAGE.drill_user}" in stays
     temporary_in(deployed.account).remove()
 
@@ -610,8 +624,8 @@ def test_a_broken_promise_is_said_though_something_cannot_be_removed(
 
 
 def test_a_stage_that_was_never_deployed_is_a_sentence(deployed: Deployed) -> None:
-    patience = Patience(seconds=1, tell=lambda _: None)
-    steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, patience=patience)
+    waiter = Waiter(seconds=1, tell=lambda _: None)
+    steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, waiter=waiter)
     with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
         next(steps)
 
@@ -640,7 +654,7 @@ def test_an_administrator_by_a_role_is_trusted_by_that_role_s_name(deployed: Dep
     temporary.trust_caller()
     assert deployed.trust()[-1]["Principal"] == {"AWS": role["Arn"]}
     assert temporary.assume().client("sts").get_caller_identity()["Arn"].endswith("promote/drill")
-    assert temporary.remove() == ["a trust of the promoter's role"]
+    assert temporary.remove() == ["the trust in the promoter's role"]
     assert deployed.trust() == trust
 
 
@@ -651,4 +665,6 @@ def test_what_aws_does_not_answer_is_no_promise_kept_nor_broken(
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: nowhere)
     result = run()
     assert result.exit_code == 3
-    assert "No local cloud listens at http://127.0.0.1:1: `make local`" in result.stderr
+    assert (
+        "No local cloud listens at http://127.0.0.1:1; start it with `make local`" in result.stderr
+    )

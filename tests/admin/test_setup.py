@@ -118,14 +118,14 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
 def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
     [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
     resources.write(account, alarm)
-    assert resources.read(account, alarm).actual == alarm.want
+    assert resources.read(account, alarm).value == alarm.want
     if "Metrics" in weaken:
         source, filled = alarm.want["Metrics"]
         weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
     account.client("cloudwatch").put_metric_alarm(
         AlarmName=alarm.target, **{**alarm.want, **weaken}
     )
-    assert resources.read(account, alarm).actual != alarm.want
+    assert resources.read(account, alarm).value != alarm.want
 
 
 def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
@@ -138,7 +138,7 @@ def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     for query in answer["MetricAlarms"][0]["Metrics"]:
         query["AccountId"] = "123456789012"
     monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
-    assert resources.read(account, alarm).actual == alarm.want
+    assert resources.read(account, alarm).value == alarm.want
 
 
 def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
@@ -514,16 +514,17 @@ def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: 
     [
         pytest.param("ExpiredToken", "HeadBucket", "expired; sign in again", id="expired"),
         pytest.param("InvalidClientTokenId", "X", "does not know your credentials", id="unknown"),
+        pytest.param("AccessDenied", "PutBucketPolicy", "PutBucketPolicy is denied", id="denied"),
         pytest.param(
-            "AccessDenied", "PutBucketPolicy", "not allowed to PutBucketPolicy", id="denied"
+            "LimitExceeded", "CreateUser", "CreateUser would exceed a quota", id="no more users"
         ),
         pytest.param(
-            "LimitExceeded", "CreateUser", "CreateUser would exceed a limit", id="no more users"
+            "TooManyBuckets",
+            "CreateBucket",
+            "ask AWS for a higher quota (Service Quotas)",
+            id="or buckets",
         ),
-        pytest.param(
-            "TooManyBuckets", "CreateBucket", "ask AWS for more (Service Quotas)", id="or buckets"
-        ),
-        pytest.param("Throttling", "X", "AWS refused X: Throttling", id="anything else"),
+        pytest.param("Throttling", "X", "X returned Throttling", id="anything else"),
     ],
 )
 def test_what_aws_refuses_is_one_sentence_and_status_3(

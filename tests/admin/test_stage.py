@@ -75,7 +75,7 @@ def test_variables_of_one_function_alone_are_refused_in_one_sentence(tmp_path: P
     with pytest.raises(StageError) as refused:
         read_stage("prod", project=project)
     assert str(refused.value) == (
-        "stage prod: VAULT would not be the same for promote and sweep; write it into "
+        "stage prod: VAULT would differ between promote and sweep; write it into "
         '"environment_variables" of the stage, not of a function'
     )
 

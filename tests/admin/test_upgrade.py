@@ -154,7 +154,7 @@ def test_no_upload_is_lost_and_check_is_content_afterwards(
     # The app of before fails three times each, and forgets.
     expected = {upload(SQL, b"first hour"): b"first hour", upload(NIGHTLY, b"night"): b"night"}
     done = set_up(account)
-    assert "backups1 keeps every version of an upload" in done
+    assert "backups1: keep every version of an upload" in done
     # The app of before still runs. It removes an upload without a version by its ETag, which lays a
     # marker on it where versions are kept.
     promote_as_before(before, NIGHTLY)

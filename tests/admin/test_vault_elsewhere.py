@@ -21,7 +21,7 @@ from admin.desired.buckets import desired_settings
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan
 from admin.stage import CONFIG, Stage, StageError, read_stage
-from admin.waiting import Patience
+from admin.waiting import Waiter
 from demo.deployment import deploy
 from demo.stage import StageCloud
 from localcloud.clock import clock
@@ -66,7 +66,7 @@ def stage(project: Path, cloud: StageCloud, tmp_path: Path) -> Stage:
 def account(cloud: StageCloud, stage: Stage) -> Account:
     return replace(
         local_account(cloud.endpoint),
-        elsewhere={stage.settings.vault_bucket: sign_in(cloud, HOLDER)},
+        other_accounts={stage.settings.vault_bucket: sign_in(cloud, HOLDER)},
     )
 
 
@@ -93,7 +93,7 @@ def test_the_whole_way(cloud: StageCloud, stage: Stage, account: Account, packag
     set_up(account, stage)
     assert set_up(account, stage) == []
     assert look(account, stage) == Report(administrators=["user holder"])
-    holder = account.holding("backups2").client("s3")
+    holder = account.account_of("backups2").client("s3")
     assert [bucket["Name"] for bucket in holder.list_buckets()["Buckets"]] == ["backups2"]
 
     key = account.client("iam").create_access_key(UserName=stage.server_user(None))["AccessKey"]
@@ -105,10 +105,10 @@ def test_the_whole_way(cloud: StageCloud, stage: Stage, account: Account, packag
     [stored] = holder.list_objects_v2(Bucket="backups2")["Contents"]
     assert stored["Key"].endswith(".sql.gz.gpg")
 
-    patience = Patience(seconds=60, tell=print)
-    steps = [step.says for step in drill(account, stage, POLICY, assume=True, patience=patience)]
-    for who in ("the administrator", "the vault's administrator", "the promoter"):
-        assert any(says.startswith(f"{who} may not") for says in steps), steps
+    waiter = Waiter(seconds=60, tell=print)
+    steps = [step.says for step in drill(account, stage, POLICY, assume=True, waiter=waiter)]
+    for who in ("administrator", "vault administrator", "promoter"):
+        assert any(says.startswith(f"{who} cannot") for says in steps), steps
 
     sweep = cloud.session(cloud.role_credentials("sweep")).client("s3")
     assert [one["Key"] for one in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
@@ -136,7 +136,7 @@ def test_the_whole_way(cloud: StageCloud, stage: Stage, account: Account, packag
     )
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
     [found] = look(account, stage).findings
-    assert "SeeWhatIsCopied is missing, or not as it should be" in found.what
+    assert "SeeWhatIsCopied is missing or different" in found.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 
@@ -171,9 +171,9 @@ def test_a_vault_in_the_same_account_needs_no_profile(cloud: StageCloud) -> None
     [
         pytest.param(HOLDER, None, "name a profile of the vault's account", id="no profile"),
         pytest.param(
-            None, "vault", 'VAULT_OWNER .* is not set: make it "210987654321"', id="unset"
+            None, "vault", 'VAULT_OWNER .* is not set; set it to "210987654321"', id="unset"
         ),
-        pytest.param("1" * 12, "vault", "is 111111111111: make it", id="another one"),
+        pytest.param("1" * 12, "vault", "is 111111111111; set it to", id="another one"),
     ],
 )
 def test_profile_and_configuration_must_agree(
@@ -197,8 +197,8 @@ def test_the_profile_of_the_vault_s_account_leads_there(
     monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
     stage = replace(STAGE, name="prod", settings=replace(STAGE.settings, vault_owner=HOLDER))
     account = with_vault(local_account(cloud.endpoint), stage, profile="vault")
-    assert account.holding("backups2") is holder
-    assert account.holding("backups1") is account
+    assert account.account_of("backups2") is holder
+    assert account.account_of("backups1") is account
 
 
 def test_the_stage_dev_signs_in_to_no_account_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,17 @@
-"""Waiting ends when what was waited for is there, or when patience does."""
+"""A waiter polls until the call succeeds, or until its time limit."""
 
 import pytest
 from botocore.exceptions import ClientError
 
-from admin.waiting import Patience
+from admin.waiting import Waiter
 
 
 def refusal(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code}}, "PutObject")
 
 
-def patience(told: list[str], *, seconds: float = 60) -> Patience:
-    return Patience(seconds=seconds, tell=told.append)
+def waiter(lines: list[str], *, seconds: float = 60) -> Waiter:
+    return Waiter(seconds=seconds, tell=lines.append)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_refusal_that_passes_is_outlasted() -> None:
+def test_a_passing_denial_is_retried() -> None:
     answers = iter([refusal("InvalidAccessKeyId"), refusal("AccessDenied"), None])
 
     def call() -> str:
@@ -34,23 +34,23 @@ def test_a_refusal_that_passes_is_outlasted() -> None:
         return "done"
 
     codes = {"InvalidAccessKeyId", "AccessDenied"}
-    assert patience([]).outlast("a key", call, codes=codes) == "done"
+    assert waiter([]).retry_while(codes, "a key", call) == "done"
 
 
-def test_another_refusal_is_not() -> None:
+def test_another_error_is_raised() -> None:
     def call() -> str:
         raise refusal("NoSuchBucket")
 
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        patience([]).outlast("a key", call, codes={"AccessDenied"})
+        waiter([]).retry_while({"AccessDenied"}, "a key", call)
 
 
-def test_patience_ends_and_what_is_waited_for_is_told_less_and_less(clock: list[float]) -> None:
+def test_waiting_ends_at_the_limit_and_tells_less_and_less_often(clock: list[float]) -> None:
     def call() -> str:
         raise refusal("AccessDenied")
 
-    told: list[str] = []
-    assert patience(told).outlast("a key", call, codes={"AccessDenied"}) is None
+    lines: list[str] = []
+    assert waiter(lines).retry_while({"AccessDenied"}, "a key", call) is None
     assert 60 <= clock[0] < 63
-    assert told[0].startswith("waiting for a key: 2")
-    assert 2 <= len(told) <= 6
+    assert lines[0].startswith("waiting for a key: 2")
+    assert 2 <= len(lines) <= 6
