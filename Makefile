@@ -1,4 +1,4 @@
-# Everything runs in .venv, which each target makes first if it is missing or its requirements changed.
+# Everything runs in .venv, which each target creates first if it is missing or its requirements changed.
 # Written for /bin/sh and GNU make 3.81, which is what macOS ships.
 
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ STAGE ?= dev
 VENV := .venv/bin
 READY := .venv/.ready
 
-# pip's chatter about its own next version is not ours.
+# No notices about new versions of pip.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo local test lint format bench policies deploy conformance soak requirements FORCE
@@ -16,10 +16,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## make .venv and nothing else (PYTHON=python3.12 makes it anew with that Python)
+setup: $(READY) ## create .venv and nothing else (PYTHON=python3.12 creates it again with that Python)
 	@echo ".venv is ready, with $$($(VENV)/python --version)"
 
-demo: $(READY) ## the whole way of a backup, on this machine: upload, promote, attack, restore
+demo: $(READY) ## follow one backup on this machine: upload, promote, attack, restore
 	@command -v gpg >/dev/null || { \
 		echo "make demo needs gpg: 'apt-get install gnupg' on Debian, 'brew install gnupg' on macOS." >&2; exit 1; }
 	@command -v tar >/dev/null || { \
@@ -29,7 +29,7 @@ demo: $(READY) ## the whole way of a backup, on this machine: upload, promote, a
 local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
 	@$(VENV)/python -m demo.local $(ARGS)
 
-test: $(READY) ## run the tests, on all cores; at least 95 % of chalicelib must be covered, branches too (ARGS="-k name" picks some)
+test: $(READY) ## run the tests on all cores; at least 95 % of chalicelib must be covered, including branches (ARGS="-k name" selects tests)
 	@$(VENV)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report= $(ARGS)
 ifndef ARGS
 	@report=$$($(VENV)/python -m coverage report --skip-covered --show-missing --fail-under=95) || { \
@@ -39,46 +39,46 @@ ifndef ARGS
 	}
 endif
 
-lint: $(READY) ## ruff (rules and format) and mypy
+lint: $(READY) ## run ruff (rules and format) and mypy
 	@$(VENV)/python -m ruff check .
 	@$(VENV)/python -m ruff format --check .
 	@$(VENV)/python -m mypy
 
-format: $(READY) ## let ruff format the code and mend what it can
+format: $(READY) ## format the code with ruff, and fix what ruff can
 	@$(VENV)/python -m ruff check --quiet --fix-only .
 	@$(VENV)/python -m ruff format .
 
-bench: $(READY) ## measure, side by side with what one would use instead
+bench: $(READY) ## measure the app side by side with the alternatives
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
 	@$(VENV)/python -m admin.setup.files --stage $(STAGE)
 
-deploy: $(READY) ## make the account ready and deploy into it; safe to repeat (STAGE=prod)
+deploy: $(READY) ## set up the account and deploy the app; safe to repeat (STAGE=prod)
 	@$(VENV)/python -m admin.deploy --stage $(STAGE) $(ARGS)
 
-conformance: $(READY) ## check whether an S3 keeps the rules the vault relies on (ENDPOINT=http://...)
+conformance: $(READY) ## check that an S3 endpoint follows the rules that the vault relies on (ENDPOINT=http://...)
 	@if [ -z "$(ENDPOINT)" ]; then \
-		echo "Which S3? For example: make conformance ENDPOINT=http://127.0.0.1:9000" >&2; \
+		echo "Name an S3 endpoint, for example: make conformance ENDPOINT=http://127.0.0.1:9000" >&2; \
 		exit 2; \
 	fi
 	@$(VENV)/python -m pytest tests/localcloud/conformance --endpoint=$(ENDPOINT) $(ARGS)
 
 SOAK_MINUTES ?= 10
 
-soak: $(READY) ## every clock change since 1850, 50 races, every interleaving, a flood of a million, months of 100,000 uploads, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or "--month 7" repeats one)
+soak: $(READY) ## run the long tests: every clock change since 1850, 50 races, every interleaving, a flood of a million, months of 100,000 uploads, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or "--month 7" repeats a history or a month)
 ifndef ARGS
 	@$(VENV)/python -m pytest -q -s --soak tests/policy/test_patterns.py tests/proofs/test_races.py tests/proofs/test_floods.py tests/proofs/test_interleavings.py
 endif
 	@$(VENV)/python -m tests.proofs.soak --minutes $(SOAK_MINUTES) $(ARGS)
 
-requirements: ## pin and hash the requirements anew, with uv (ARGS=--upgrade takes newer versions)
+requirements: ## pin and hash the requirements again, with uv (ARGS=--upgrade takes newer versions)
 	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt $(ARGS)
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt $(ARGS)
 
 # The stamp holds the directory that .venv was made in: its scripts do not survive a move.
-# PYTHON= on the command line asks for that Python, whatever is there.
+# PYTHON= on the command line creates .venv again with that Python.
 ifeq ($(origin PYTHON),command line)
 $(READY): FORCE
 else ifneq ($(shell cat $(READY) 2>/dev/null && $(VENV)/python -c '' 2>/dev/null && echo runs),$(CURDIR) runs)
@@ -86,7 +86,7 @@ $(READY): FORCE
 endif
 
 # Lambda's runtime is the version of the Python that deploys: 3.13 is preferred because it is what was measured.
-# Each candidate is run, not looked up: pyenv and macOS leave commands on the path that only print an excuse.
+# Each candidate is run: pyenv and macOS put commands on the path that only print an error.
 $(READY): requirements.txt requirements-dev.txt
 	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
 	else set -- python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python python3.12 python3.14 python3.11 python3; fi; \
@@ -99,16 +99,16 @@ $(READY): requirements.txt requirements-dev.txt
 	done; \
 	if [ -z "$$found" ]; then \
 		if [ -n "$$bare" ]; then \
-			echo "$$bare cannot make virtual environments: 'apt-get install python3-venv' on Debian, or name another Python with PYTHON=/path/to/python."; \
+			echo "$$bare cannot create virtual environments: 'apt-get install python3-venv' on Debian, or name another Python with PYTHON=/path/to/python."; \
 		elif [ -n "$$old" ]; then \
-			echo "Python 3.11 or newer is needed, and $$old is $$("$$old" -c 'import platform; print(platform.python_version())'): install one, or name it with PYTHON=/path/to/python."; \
+			echo "Python 3.11 or newer is needed, but $$old is $$("$$old" -c 'import platform; print(platform.python_version())'); install a newer Python, or name it with PYTHON=/path/to/python."; \
 		else \
-			echo "Python 3.11 or newer is needed, and none of these runs: $$*. Install one, or name it with PYTHON=/path/to/python."; \
+			echo "Python 3.11 or newer is needed, but none of these runs: $$*. Install Python, or name it with PYTHON=/path/to/python."; \
 		fi >&2; \
 		exit 1; \
 	fi; \
 	case $$version in 3.1[1-4]) ;; *) \
-		echo "Python $$version has not been tried with this project, 3.11 to 3.14 have: if something fails, name one of those with PYTHON=/path/to/python." >&2;; \
+		echo "Python $$version is untested with this project (3.11 to 3.14 are tested); if something fails, name another Python with PYTHON=/path/to/python." >&2;; \
 	esac; \
 	echo "setting up .venv with Python $$version (once)" >&2; \
 	"$$found" -m venv --clear .venv

@@ -15,12 +15,12 @@ from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.authorization import Credentials
 
-# Chalice has no __main__ module, and the script beside the interpreter may not be on the PATH.
+# Chalice has no __main__ module, and its script is not always on the PATH.
 _CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 class DeployError(Exception):
-    """`chalice deploy` failed; the message is what it printed."""
+    """`chalice deploy` failed; the message is its output."""
 
 
 def deploy(
@@ -32,12 +32,11 @@ def deploy(
     credentials: Credentials,
     packages: Path | None = None,
 ) -> None:
-    """Deploy a copy of the project, whose stage's functions use `endpoint` instead of AWS.
+    """Deploy a copy of the project whose functions use `endpoint` instead of AWS.
 
-    The policies of its functions are generated anew: what is tried here need not be the last word.
-    pip fetches what is pinned in requirements.txt, from its own cache the second time. What is
-    built is kept in the directory `packages`, for the next deployment of the very same code.
-    Raises DeployError.
+    The functions' IAM policies are generated first, so that they match the policy. pip downloads
+    the pinned requirements; the second time they are in its cache. With `packages`, the bundle is
+    kept in that directory for the next deployment of the same code. Raises DeployError.
     """
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
         copy = Path(directory)
@@ -56,7 +55,7 @@ def deploy(
                 "AWS_ENDPOINT_URL": endpoint,
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                # Chalice would ship what Python writes beside the sources while it runs.
+                # Chalice would ship the compiled files that Python writes beside the sources.
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             stdin=subprocess.DEVNULL,
@@ -97,7 +96,7 @@ def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
 
 
 def _shell_without_aws() -> dict[str, str]:
-    """This shell's variables, for pip's sake, but nothing that leads to an account of AWS."""
+    """This shell's variables, which pip needs, without any that lead to an AWS account."""
     shell = {
         name: value
         for name, value in os.environ.items()

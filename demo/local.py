@@ -1,4 +1,4 @@
-"""`make local`: serves the local cloud until Ctrl-C and shows what its functions do."""
+"""`make local`: serves the local cloud until Ctrl-C and prints what its functions do."""
 
 import json
 import signal
@@ -20,28 +20,28 @@ from localcloud.server import PortTaken
 
 @click.command()
 @click.option(
-    "--port", default=9000, show_default=True, help="The port on 127.0.0.1; 0: a free one."
+    "--port", default=9000, show_default=True, help="Port on 127.0.0.1; 0 picks a free port."
 )
 @click.option(
     "--by-hand",
     is_flag=True,
-    help="Uploads wait, and no sweep runs: you post to `chalice local` instead.",
+    help="Invoke no function: you post events to `chalice local` instead.",
 )
 @click.option(
-    "--empty", is_flag=True, help="An account with nothing in it: `make deploy STAGE=dev` fills it."
+    "--empty", is_flag=True, help="Start with an empty account; `make deploy STAGE=dev` sets it up."
 )
 def main(*, port: int, by_hand: bool, empty: bool) -> None:
-    r"""Serve an AWS of your own on this machine, in memory, until Ctrl-C.
+    r"""Serve a local AWS on this machine, in memory, until Ctrl-C.
 
     \b
     Example:
       make local ARGS="--port 9001"
       (paste the printed export lines into another terminal, and upload)
 
-    It has the buckets of the stage dev, a server that may upload and nothing else, and the app,
-    brought in by the real `chalice deploy`. Nothing reaches AWS; nothing is kept.
+    It has the buckets of the stage dev, a server that can only upload, and the app, deployed by the
+    real `chalice deploy`. Nothing reaches AWS, and nothing is kept.
     """
-    # A terminated cloud cleans up as an interrupted one does.
+    # After SIGTERM, the cloud cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with running(
@@ -51,7 +51,7 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
                 click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
             else:
                 cloud.prepare()
-                click.echo("chalice deploy (some seconds) ...", err=True)
+                click.echo("chalice deploy (takes some seconds) ...", err=True)
                 cloud.deploy()
                 show_ways_in(cloud, by_hand=by_hand)
             threading.Event().wait()
@@ -59,36 +59,38 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
         raise click.ClickException(str(error)) from None
     except DeployError as error:
         click.echo(str(error), err=True)
-        raise click.ClickException("chalice deploy failed; what it said is above.") from None
+        raise click.ClickException("chalice deploy failed; see its output above.") from None
     except KeyboardInterrupt:
-        click.echo("\nThe local cloud is gone, and all that was in it.", err=True)
+        click.echo("\nThe local cloud has stopped; everything in it is gone.", err=True)
 
 
 def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
-    """Print the endpoint, and each user's environment as lines to paste."""
+    """Print the endpoint, and each user's credentials as lines to paste."""
     click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
     click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
     for server, credentials in cloud.servers.items():
-        click.echo(f"For the server{f' {server}' if server else ''}, which may only upload:\n")
+        click.echo(f"For the server{f' {server}' if server else ''}, which can only upload:\n")
         show_exports(cloud, credentials)
     address = cloud.endpoint.removeprefix("http://")
-    click.echo("With these, a first upload:\n")
+    click.echo("A first upload with these credentials:\n")
     click.echo(
         f".venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address} --region={REGION}"
         f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().uploads))}\n"
     )
-    click.echo("For the administrator, who may do everything:\n")
+    click.echo("For the administrator, who can do everything:\n")
     show_exports(cloud, cloud.administrator)
     if by_hand:
-        click.echo("For the function promote, for one hour, and so for chalice local:\n")
+        click.echo(
+            "For the role of the function promote, valid for an hour; chalice local needs it:\n"
+        )
         show_exports(cloud, cloud.role_credentials("promote"))
-        click.echo("With these: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
+        click.echo("Then run: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
-        click.echo("Promotions appear here, and a sweep every 15 minutes:\n")
+        click.echo("Promotions are shown here, and a sweep every 15 minutes:\n")
 
 
 def show_exports(cloud: StageCloud, credentials: Credentials) -> None:
-    """Print what puts these credentials into a shell."""
+    """Print shell commands that export these credentials."""
     click.echo(f"export AWS_ACCESS_KEY_ID={credentials.access_key_id}")
     click.echo(f"export AWS_SECRET_ACCESS_KEY={credentials.secret_access_key}")
     if credentials.session_token:
@@ -100,7 +102,7 @@ def show_exports(cloud: StageCloud, credentials: Credentials) -> None:
 
 
 def show_log_line(line: str) -> None:
-    """Print a line of a function's log: promotions and sweeps as sentences, others to stderr."""
+    """Print a line of a function's log: promotions and sweeps as sentences, the rest to stderr."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError:
@@ -110,7 +112,7 @@ def show_log_line(line: str) -> None:
         case {"outcome": outcome, "reason": reason, "upload": upload}:
             slot = f" -> {record['slot']}" if record.get("slot") else ""
             size = f", {record['size']:,} bytes" if record.get("size") is not None else ""
-            # As JSON writes it: a key may hold what would move the cursor, or begin a line.
+            # Escaped as in JSON: a key can contain characters that move the cursor or begin a line.
             key = json.dumps(upload)[1:-1]
             click.echo(f"{time}  {outcome:16}  {key}{slot}{size}: {reason}")
         case {"versions": versions, "waiting": waiting, "handed_over": handed_over}:
@@ -125,7 +127,7 @@ def show_log_line(line: str) -> None:
 
 
 def show_failure(result: Result) -> None:
-    """Print that an attempt failed; Lambda, and so the cloud, tries three times."""
+    """Print that an attempt failed; like Lambda, the local cloud tries three times."""
     if result.error:
         click.echo(
             f"{result.function} failed at attempt {result.attempt}: {result.error['errorMessage']}",

@@ -1,4 +1,4 @@
-"""How the demo is told: headings, commands as they run, and promises as they are checked."""
+"""Prints the demo: headings, commands as they run, and promises as they are checked."""
 
 import subprocess
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 class NotAsPromisedError(Exception):
-    """Something in the story went otherwise; the message is a sentence that says what."""
+    """A promise of the demo is broken; the message says which."""
 
 
 def heading(sentence: str) -> None:
-    """Begin a chapter."""
+    """Print the heading of a chapter."""
     console.print(f"\n{sentence}", style="bold")
 
 
@@ -24,20 +24,20 @@ def tell(line: str) -> None:
 
 
 def expect(kept: bool, otherwise: str) -> None:  # noqa: FBT001 - a condition, as in assert
-    """End the demo with the sentence unless the promise is kept."""
+    """End the demo with the sentence `otherwise` unless `kept`."""
     if not kept:
         raise NotAsPromisedError(otherwise)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
-    """Somebody's terminal: a directory, the tools of this virtual environment, somebody's keys."""
+    """A user's terminal: a directory, this virtual environment's tools, the user's keys."""
 
     directory: Path
     environment: dict[str, str]
 
     def run(self, command: str) -> None:
-        """Show and run a command line and what it prints; a failure of any part ends the demo."""
+        """Print and run a command line, and print its output; any failure in it ends the demo."""
         console.print(f"  $ {command}")
         finished = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
@@ -54,5 +54,5 @@ class Shell:
         expect(finished.returncode == 0, f"{command} failed")
 
     def stop_gpg(self) -> None:
-        """End the agent that gpg starts for a key directory."""
+        """Stop the agent that gpg starts for a key directory."""
         subprocess.run(["gpgconf", "--kill", "all"], env=self.environment, check=False)

@@ -1,4 +1,4 @@
-"""The routes of `chalice local`: run the app's functions by hand. Never in Lambda.
+"""The routes of `chalice local`, which run the app's functions by hand. Never used in Lambda.
 
 curl -d @notification.json -H 'Content-Type: application/json' http://127.0.0.1:8000/events
 curl -X POST http://127.0.0.1:8000/sweep
@@ -24,7 +24,7 @@ def routes(
 
     @blueprint.route("/events", methods=["POST"], authorizer=IAMAuthorizer())
     def events() -> Any:
-        """Run `promote` on the posted notification, as Lambda would, and answer what it returns."""
+        """Run `promote` on the posted notification, like Lambda, and return its result."""
         notification = blueprint.current_request.json_body
         if not isinstance(notification, dict) or not isinstance(notification.get("Records"), list):
             raise BadRequestError('Post an S3 notification: {"Records": [{"s3": ...}]}')
@@ -32,9 +32,9 @@ def routes(
 
     @blueprint.route("/sweep", methods=["POST"], authorizer=IAMAuthorizer())
     def sweep() -> Any:
-        """Run the sweep now; answer what it saw, and what `promote` made of what it handed over.
+        """Run the sweep now; return its result and the outcomes of `promote`.
 
-        There is no Lambda that it could invoke `promote` through: it runs in this process, at once.
+        Without Lambda, the sweep calls `promote` directly, in this process.
         """
         outcomes: list[dict[str, Any]] = []
 

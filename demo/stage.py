@@ -19,7 +19,7 @@ from localcloud.iam.callers import Credentials
 
 @dataclass(kw_only=True, eq=False)
 class StageCloud(Cloud):
-    """A cloud that can take a stage in. It knows the stage's buckets and servers from then on."""
+    """A local cloud that takes a stage, and then knows the stage's buckets and servers."""
 
     incoming: str = ""
     vault: str = ""
@@ -27,11 +27,11 @@ class StageCloud(Cloud):
 
     @property
     def server_credentials(self) -> Credentials:
-        """The keys of the policy's only server, or of its first; there after `prepare`."""
+        """The keys of the policy's first or only server; only available after `prepare`."""
         return next(iter(self.servers.values()))
 
     def role_credentials(self, function: str, *, stage: str = "dev") -> Credentials:
-        """Credentials of the role that `chalice deploy` made for a function, such as promote."""
+        """Credentials of the role that `chalice deploy` created for a function, such as promote."""
         administrator = self.session(self.administrator)
         deployed = administrator.client("lambda").get_function_configuration(
             FunctionName=f"{read_config(PROJECT)['app_name']}-{stage}-{function}"
@@ -39,7 +39,7 @@ class StageCloud(Cloud):
         return self.assume(deployed["Role"])
 
     def prepare(self, *, project_dir: Path = PROJECT, stage: str = "dev") -> None:
-        """What `backups setup --apply` makes, and for each server a key."""
+        """Do what `backups setup --apply` does, and create a key for each server."""
         place = read_stage(stage, project=project_dir)
         self.incoming = place.settings.incoming_bucket
         self.vault = place.settings.vault_bucket
@@ -58,9 +58,9 @@ class StageCloud(Cloud):
         stage: str = "dev",
         packages: Path | None = None,
     ) -> None:
-        """Bring the app in with the real `chalice deploy`, and set up what waited for it.
+        """Deploy the app with the real `chalice deploy`, and set up what depends on it.
 
-        Raises DeployError with what Chalice printed.
+        Raises DeployError with the output of Chalice.
         """
         deploy(
             project_dir,

@@ -1,4 +1,4 @@
-"""`make demo` tells its story to the end, and fails when a promise is not kept."""
+"""`make demo` runs to the end, and fails if a promise is broken."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from demo.narration import NotAsPromisedError, Shell, expect
 
 
 @pytest.fixture(scope="module")
-def told(project):
+def output(project):
     """What `make demo` prints into a pipe."""
     return subprocess.run(
         [sys.executable, "-m", "demo.story"],
@@ -26,9 +26,9 @@ def told(project):
     )
 
 
-def test_the_demo_succeeds(told):
-    assert told.returncode == 0, told.stdout
-    assert "All as promised." in told.stdout
+def test_the_demo_succeeds(output):
+    assert output.returncode == 0, output.stdout
+    assert "All as promised." in output.stdout
 
 
 @pytest.mark.parametrize(
@@ -45,36 +45,36 @@ def test_the_demo_succeeds(told):
         "promoted: sql.gz.gpg -> ",
     ],
 )
-def test_the_story_has_every_chapter(told, claim):
-    assert claim in told.stdout
+def test_the_story_has_every_chapter(output, claim):
+    assert claim in output.stdout
 
 
-def test_the_readme_tells_the_same_story(told):
+def test_the_readme_tells_the_same_story(output):
     """Shortened there; the day and the seconds differ from run to run."""
     [shown] = re.findall(
         r"Shortened output:\n\n```\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
     )
-    printed = re.sub(r"\d", "0", told.stdout).splitlines()
+    printed = re.sub(r"\d", "0", output.stdout).splitlines()
     for line in filter(None, re.sub(r"\d", "0", shown).splitlines()):
         assert line in printed
 
 
-def test_every_attack_is_shown_with_what_s3_answered(told):
-    answers = re.findall(r"the (\w+) may not .*: (\d{3} \w+)", told.stdout)
+def test_every_attack_is_shown_with_the_answer_of_s3(output):
+    answers = re.findall(r"(\w+) cannot .*: (\d{3} \w+)", output.stdout)
     assert {who for who, _ in answers} == {"server", "administrator", "promoter"}
     assert [answer for _, answer in answers].count("412 PreconditionFailed") == 2
     assert {answer for _, answer in answers} == {"403 AccessDenied", "412 PreconditionFailed"}
 
 
-def test_a_pipe_gets_no_colour_codes(told):
-    assert "\x1b" not in told.stdout
+def test_a_pipe_gets_no_colour_codes(output):
+    assert "\x1b" not in output.stdout
 
 
 def test_a_broken_promise_ends_the_demo_with_a_failure(monkeypatch, capsys):
-    def chapters(directory):
+    def broken(directory):
         expect(kept=False, otherwise="the vault is empty")
 
-    monkeypatch.setattr(story, "story", chapters)
+    monkeypatch.setattr(story, "story", broken)
     with pytest.raises(SystemExit) as ended:
         story.main()
     assert ended.value.code == 1
@@ -82,10 +82,10 @@ def test_a_broken_promise_ends_the_demo_with_a_failure(monkeypatch, capsys):
 
 
 def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
-    def chapters(directory):
+    def interrupted(directory):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(story, "story", chapters)
+    monkeypatch.setattr(story, "story", interrupted)
     with pytest.raises(SystemExit) as ended:
         story.main()
     assert ended.value.code == 130
@@ -95,11 +95,11 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
 def test_a_drill_that_finds_something_breaks_the_promise(monkeypatch):
     def find_something(*_, **__):
         yield from ()
-        raise BrokenPromise("the server may not delete it", happened="that went through", why="So.")
+        raise BrokenPromise("server cannot delete it", happened="the request succeeded", why="So.")
 
     monkeypatch.setattr(story, "drill", find_something)
     cloud = SimpleNamespace(endpoint="http://127.0.0.1:1")
-    with pytest.raises(NotAsPromisedError, match="the server may not delete it: that went"):
+    with pytest.raises(NotAsPromisedError, match="server cannot delete it: the request"):
         story.break_in(cloud)
 
 
