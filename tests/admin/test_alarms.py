@@ -110,7 +110,7 @@ def test_a_week_in_which_every_third_run_fails_sends_at_most_ten_mails(seed: int
     assert len(sent) <= 10
 
 
-def test_a_sweep_that_is_dead_is_told_once_though_nothing_waits() -> None:
+def test_a_dead_sweep_sends_one_mail_even_if_nothing_waits() -> None:
     weeks = outage_of(Trouble.NO_SWEEP)
     dead, alive = mails(weeks.metrics, end=weeks.end)
     assert (dead.alarm, dead.state) == ("waiting", ALARM)
@@ -118,13 +118,13 @@ def test_a_sweep_that_is_dead_is_told_once_though_nothing_waits() -> None:
     assert (alive.alarm, alive.state) == ("waiting", OK)
 
 
-def test_what_the_sweep_makes_up_for_sends_no_mail() -> None:
+def test_failures_that_the_sweep_repairs_send_no_mail() -> None:
     weeks = outage_of(Trouble.NO_EVENTS)
     assert mails(weeks.metrics, end=weeks.end) == []
     assert weeks.longest_wait() < 22 * MINUTE
 
 
-def test_servers_that_do_not_upload_are_not_told_of_here() -> None:
+def test_a_server_that_stops_uploading_sends_no_mail() -> None:
     weeks = outage_of(Trouble.NO_UPLOADS)
     assert mails(weeks.metrics, end=weeks.end) == []
 
@@ -154,7 +154,7 @@ def of_sweeps(
         ("IncomingVersions", 10_000, "incoming-versions"),
     ],
 )
-def test_each_rings_from_its_number_on(name: str, value: float, rings: str | None) -> None:
+def test_each_alarm_goes_off_at_its_threshold(name: str, value: float, rings: str | None) -> None:
     end = BEGIN + 3 * HOUR
     sent = mails(of_sweeps(name, value, end=end), end=end)
     assert [mail.alarm for mail in sent] == ([rings] if rings else [])
@@ -171,7 +171,7 @@ def test_each_rings_from_its_number_on(name: str, value: float, rings: str | Non
         pytest.param([3600, None], True, id="one sees an hour and the next one is lost"),
     ],
 )
-def test_one_pass_proves_nothing(in_the_middle: list[float | None], *, rings: bool) -> None:
+def test_a_single_sweep_proves_nothing(in_the_middle: list[float | None], *, rings: bool) -> None:
     end = BEGIN + 4 * HOUR
     passes = [*[0.0] * 8, *in_the_middle, *[0.0] * 8]
     metrics = of_sweeps("IncomingBytes", 0, end=end) | {
@@ -186,14 +186,14 @@ def test_one_pass_proves_nothing(in_the_middle: list[float | None], *, rings: bo
 
 
 @pytest.mark.parametrize("name", ["OldestWaitingSeconds", "IncomingBytes", "Contested", "Rejected"])
-def test_another_stage_rings_nothing_here(name: str) -> None:
+def test_another_stage_sets_off_no_alarm_here(name: str) -> None:
     end = BEGIN + 3 * HOUR
     metrics = of_sweeps(name, 1e15, end=end, service="immutable-backups-prod")
     assert mails(metrics, end=end) == []
 
 
 @pytest.mark.parametrize("name", ["Contested", "Rejected"])
-def test_refusals_of_one_day_are_told_once_and_those_of_each_night_again(
+def test_refusals_send_one_mail_a_day_and_another_each_night(
     name: str,
 ) -> None:
     end = BEGIN + 4 * DAY
@@ -204,7 +204,7 @@ def test_refusals_of_one_day_are_told_once_and_those_of_each_night_again(
     assert [mail.state for mail in mails(quiet | nightly, end=end)] == 3 * [ALARM, OK]
 
 
-def test_an_error_is_told_once_however_the_hours_are_counted() -> None:
+def test_an_error_sends_one_mail_wherever_the_hours_begin() -> None:
     end = BEGIN + 3 * DAY
     failed = Metric("AWS/Lambda", "Errors", (("FunctionName", STAGE.function_name("promote")),))
     metrics = of_sweeps("IncomingBytes", 0, end=end) | {
@@ -214,14 +214,14 @@ def test_an_error_is_told_once_however_the_hours_are_counted() -> None:
     assert [mail.state for mail in mails(metrics, end=end)] == [ALARM, OK]
 
 
-def test_a_flood_is_told_though_the_sweep_dies_of_it() -> None:
+def test_a_flood_sends_a_mail_even_if_it_kills_the_sweep() -> None:
     end = BEGIN + 2 * DAY
     metrics = of_sweeps("IncomingVersions", 1e6, end=BEGIN + 6 * HOUR)
     sent = [mail for mail in mails(metrics, end=end) if mail.alarm == "incoming-versions"]
     assert [mail.state for mail in sent] == [ALARM]
 
 
-def test_parts_of_unfinished_uploads_ring_though_no_sweep_sees_them() -> None:
+def test_parts_of_unfinished_uploads_set_off_an_alarm_without_the_sweep() -> None:
     end = BEGIN + 8 * DAY
     of_s3 = (("BucketName", "backups1"), ("StorageType", "StandardStorage"))
     metrics = of_sweeps("IncomingBytes", 0, end=end) | {
@@ -236,14 +236,14 @@ def test_parts_of_unfinished_uploads_ring_though_no_sweep_sees_them() -> None:
     ]
 
 
-def test_of_new_alarms_the_first_mail_says_that_all_is_well() -> None:
+def test_the_first_mail_of_a_new_alarm_says_that_all_is_well() -> None:
     """CloudWatch tells of every change to OK, the one from no data included."""
     weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
     sent = mails(weeks.metrics, end=weeks.end, state=NO_DATA)
     assert {mail.state for mail in sent} == {OK}
 
 
-def test_what_the_alarms_look_at_is_what_the_functions_write(
+def test_the_alarms_read_the_metrics_that_the_functions_write(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     record.write_sweep(record.Swept())
@@ -269,13 +269,13 @@ def _metric(alarm: Setting) -> Metric:
     return Metric.of(queries[0]["MetricStat"]["Metric"] if queries else alarm.want)
 
 
-def test_every_alarm_tells_of_both_ends() -> None:
+def test_every_alarm_sends_a_mail_at_its_start_and_end() -> None:
     for alarm in ALARMS.values():
         assert (alarm.want["AlarmActions"], alarm.want["OKActions"]) == ([TOPIC], [TOPIC])
         assert alarm.want["ActionsEnabled"]
 
 
-def test_the_numbers_of_incoming_are_chosen() -> None:
+def test_the_limits_of_incoming_can_be_chosen() -> None:
     chosen = Wishes(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
     thresholds = {
         one.target: one.want["Threshold"]

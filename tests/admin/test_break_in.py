@@ -52,7 +52,7 @@ def store(account: Account, cloud: Cloud) -> None:
     )
 
 
-def test_locks_are_lengthened_in_a_moment_that_weakens_nothing_else(
+def test_locks_can_be_lengthened_without_weakening_anything_else(
     account: Account, cloud: Cloud
 ) -> None:
     assert STATEMENT in (PROJECT / "docs" / "break-in.md").read_text()

@@ -32,7 +32,7 @@ EVERYTHING = {
 }
 
 
-def test_what_was_just_deployed_is_clean(living: Live) -> None:
+def test_a_fresh_deployment_has_no_findings(living: Live) -> None:
     result = living.check()
     assert result.exit_code == 0, result.output
     assert "Nobody can change or delete a backup stored in backups2" in result.stdout
@@ -330,33 +330,33 @@ def someone(
 
 
 @weakened("User deleter is allowed s3:DeleteObject on backups2")
-def _somebody_may_delete(living: Live) -> None:
+def _somebody_can_delete(living: Live) -> None:
     someone(living, "deleter", "s3:DeleteObject", "arn:aws:s3:::backups2/web1/*")
 
 
 @weakened("User locker is allowed s3:PutObjectRetention on backups2")
-def _somebody_may_lock(living: Live) -> None:
+def _somebody_can_lock(living: Live) -> None:
     someone(living, "locker", "s3:PutObjectRetention", "arn:aws:s3:::backups*")
 
 
 @weakened("User tagger is allowed s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
-def _somebody_may_tag(living: Live) -> None:
+def _somebody_can_tag(living: Live) -> None:
     someone(living, "tagger", "s3:*ObjectTagging", "arn:aws:s3:::*/*")
 
 
 @weakened("User bypasser is allowed s3:BypassGovernanceRetention on backups2")
-def _somebody_may_bypass_with_a_second_factor(living: Live) -> None:
+def _somebody_can_bypass_with_a_second_factor(living: Live) -> None:
     condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     someone(living, "bypasser", "s3:BypassGovernanceRetention", Condition=condition)
 
 
 @weakened("User expirer is allowed s3:PutLifecycleConfiguration on backups2")
-def _somebody_may_let_expire(living: Live) -> None:
+def _somebody_can_let_expire(living: Live) -> None:
     someone(living, "expirer", "s3:PutLifecycleConfiguration", "arn:aws:s3:::backups2")
 
 
 @weakened("Role ci is allowed s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
-def _a_role_may_change_the_policy(living: Live) -> None:
+def _a_role_can_change_the_policy(living: Live) -> None:
     iam = living.client("iam")
     iam.create_role(RoleName="ci", AssumeRolePolicyDocument=HARMLESS)
     document = {
@@ -369,7 +369,7 @@ def _a_role_may_change_the_policy(living: Live) -> None:
 
 
 @weakened("User member is allowed s3:PutBucketVersioning on backups2")
-def _a_group_may(living: Live) -> None:
+def _a_group_can(living: Live) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="storage")
     iam.put_group_policy(
@@ -393,9 +393,7 @@ ROWS = [name for first in range(10) for name in [*WEAKENED][first::10]]
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
-    living: Live, name: str
-) -> None:
+def test_every_weakening_is_found_and_fixed_by_its_own_command(living: Live, name: str) -> None:
     weaken, sentence = WEAKENED[name]
     weaken(living)
     living.mend(living.remedy_of(sentence))
@@ -429,7 +427,7 @@ def test_an_administrator_must_be_known(living: Live, action: str, resource: str
         living.client("iam").delete_user(UserName="may-nothing")
 
 
-def test_who_may_become_an_administrator_must_be_known_too(living: Live) -> None:
+def test_anyone_who_can_become_an_administrator_must_be_known(living: Live) -> None:
     iam = living.client("iam")
     trust = {"Effect": "Allow", "Principal": PARTNER, "Action": "sts:AssumeRole"}
     iam.create_role(
@@ -453,7 +451,7 @@ def test_who_may_become_an_administrator_must_be_known_too(living: Live) -> None
 @pytest.mark.parametrize(
     "action", ["iam:CreateAccessKey", "iam:UpdateLoginProfile", "iam:Get*", "iam:ChangePassword"]
 )
-def test_who_may_look_after_their_own_keys_is_no_administrator(living: Live, action: str) -> None:
+def test_managing_ones_own_keys_makes_no_administrator(living: Live, action: str) -> None:
     someone(living, "anna", action, "arn:aws:iam::*:user/${aws:username}")
     try:
         assert look(living) == Report()
@@ -478,9 +476,7 @@ def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
     living.mend(report.findings[0].remedy)
 
 
-def test_nothing_at_all_is_seen_with_credentials_that_are_no_longer_good(
-    living: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_expired_credentials_end_the_check(living: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise ClientError({"Error": {"Code": "ExpiredToken"}}, "HeadBucket")  # type: ignore[arg-type]
 
@@ -490,7 +486,7 @@ def test_nothing_at_all_is_seen_with_credentials_that_are_no_longer_good(
     assert "expired; sign in again" in result.stderr
 
 
-def test_an_account_that_was_never_set_up_is_told_so(living: Live) -> None:
+def test_an_account_without_setup_lacks_its_buckets(living: Live) -> None:
     nowhere = replace(
         living.stage,
         settings=replace(living.stage.settings, incoming_bucket="nope1", vault_bucket="nope2"),
@@ -502,7 +498,7 @@ def test_an_account_that_was_never_set_up_is_told_so(living: Live) -> None:
     assert "Bucket nope2 with Object Lock is missing" in result.stdout
 
 
-def test_remedies_lead_where_the_check_looked(living: Live) -> None:
+def test_fixes_name_the_account_that_was_checked(living: Live) -> None:
     holder = Account(session=living.account.session, named={"profile": "vault"})
     account = Account(
         session=living.account.session,
@@ -522,7 +518,7 @@ def test_remedies_lead_where_the_check_looked(living: Live) -> None:
     assert remedies.aws_of_the_vault("iam", "x") == "aws iam x --profile vault"
 
 
-def test_what_may_not_be_seen_is_said_and_is_no_success(living: Live) -> None:
+def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
     iam = living.client("iam")
     someone(living, "auditor", ["s3:Get*", "s3:List*", "sns:Get*", "cloudwatch:Describe*"])
     key = iam.create_access_key(UserName="auditor")["AccessKey"]
@@ -560,7 +556,7 @@ def look(living: Live, **more: Any) -> Report:
     )
 
 
-def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
+def test_the_exit_status_separates_findings_from_failed_checks(
     living: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = Report(unseen=["the sky"])
@@ -572,7 +568,7 @@ def test_the_exit_status_tells_what_is_wrong_from_what_could_not_be_seen(
     assert living.check().exit_code == 1
 
 
-def test_a_lock_that_was_meant_to_be_shorter_is_no_finding(living: Live) -> None:
+def test_a_shorter_lock_by_choice_is_no_finding(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
     resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
     try:
@@ -602,7 +598,7 @@ def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(livin
     sns.delete_topic(TopicArn=topic)
 
 
-def test_of_a_bucket_that_is_not_there_nothing_else_is_said(living: Live) -> None:
+def test_a_missing_bucket_is_a_single_finding(living: Live) -> None:
     nowhere = replace(living.stage.settings, vault_bucket="backups3")
     found = [
         one.what for one in look(living, stage=replace(living.stage, settings=nowhere)).findings
@@ -611,7 +607,7 @@ def test_of_a_bucket_that_is_not_there_nothing_else_is_said(living: Live) -> Non
     assert not any("backups3 should" in one for one in found)
 
 
-def test_a_stricter_mode_for_fewer_days_becomes_neither_laxer_nor_shorter(
+def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
     living: Live,
 ) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
@@ -676,7 +672,7 @@ def not_resource(resource: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_policies_grant_at_the_most(policies: list[Any], dangerous: bool) -> None:
+def test_the_most_that_policies_can_grant(policies: list[Any], dangerous: bool) -> None:
     assert grants_below(policies, "s3:DeleteObject", f"{VAULT}/") is dangerous
 
 

@@ -175,7 +175,7 @@ def _a_role_for_others(living: Live) -> None:
 
 
 @deployed_over(f"S3 cannot invoke {FUNCTION} for backups1")
-def _s3_may_not_invoke(living: Live) -> PutBack:
+def _s3_cannot_invoke(living: Live) -> PutBack:
     client = living.client("lambda")
     [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
     client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
@@ -183,7 +183,7 @@ def _s3_may_not_invoke(living: Live) -> PutBack:
 
 
 @weakened("210987654321")
-def _a_stranger_may_invoke(living: Live) -> None:
+def _a_stranger_can_invoke(living: Live) -> None:
     allow(living, "210987654321")
 
 
@@ -296,7 +296,7 @@ def _a_module_that_python_runs_first(living: Live) -> PutBack:
         pytest.param("../../opt/python/evil.py", id="outside"),
     ],
 )
-def test_nothing_can_be_added_to_a_bundle_unseen(living: Live, member: str) -> None:
+def test_every_addition_to_a_bundle_is_found(living: Live, member: str) -> None:
     bundle = zipfile.ZipFile(io.BytesIO(with_member(bundle_of(living), member)))
     assert differences(bundle, living.project) == [member]
 
@@ -345,18 +345,18 @@ def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutB
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_may_invoke_for_anybody_s_bucket(living: Live) -> None:
-    _s3_may_not_invoke(living)
+def _s3_can_invoke_for_anybody_s_bucket(living: Live) -> None:
+    _s3_cannot_invoke(living)
     allow_s3(living)
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_may_invoke_for_anybody_s_bucket_too(living: Live) -> None:
+def _s3_can_invoke_for_anybody_s_bucket_too(living: Live) -> None:
     allow_s3(living)
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_may_invoke_for_a_stranger_s_bucket(living: Live) -> None:
+def _s3_can_invoke_for_a_stranger_s_bucket(living: Live) -> None:
     allow_s3(living, SourceAccount="210987654321")
 
 
@@ -377,7 +377,7 @@ def _another_concurrency(living: Live) -> None:
 
 
 @weakened(f'"210987654321" can invoke {FUNCTION}:1')
-def _a_stranger_may_invoke_a_version(living: Live) -> None:
+def _a_stranger_can_invoke_a_version(living: Live) -> None:
     client = living.client("lambda")
     version = client.publish_version(FunctionName=FUNCTION)["Version"]
     assert version == "1"
@@ -385,7 +385,7 @@ def _a_stranger_may_invoke_a_version(living: Live) -> None:
 
 
 @weakened(f'"210987654321" can invoke {FUNCTION}:now')
-def _a_stranger_may_invoke_an_alias(living: Live) -> None:
+def _a_stranger_can_invoke_an_alias(living: Live) -> None:
     living.client("lambda").create_alias(
         FunctionName=FUNCTION, Name="now", FunctionVersion="$LATEST"
     )
@@ -408,16 +408,14 @@ def _a_queue_that_is_read(living: Live) -> None:
 
 
 @pytest.mark.parametrize("name", WEAKENED)
-def test_what_was_weakened_is_found_named_and_mended_by_its_own_remedy(
-    living: Live, name: str
-) -> None:
+def test_every_weakening_is_found_and_fixed_by_its_own_command(living: Live, name: str) -> None:
     weaken, sentence = WEAKENED[name]
     weaken(living)
     living.mend(living.remedy_of(sentence))
 
 
 @pytest.mark.parametrize("name", DEPLOYED_OVER | CHANGED_BUNDLES)
-def test_what_a_deployment_mends_is_found_and_named(living: Live, name: str) -> None:
+def test_what_a_deployment_fixes_is_found(living: Live, name: str) -> None:
     weaken, sentence = (DEPLOYED_OVER | CHANGED_BUNDLES)[name]
     put_back = weaken(living)
     assert living.remedy_of(sentence) == DEPLOY
@@ -425,7 +423,7 @@ def test_what_a_deployment_mends_is_found_and_named(living: Live, name: str) -> 
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
-def test_one_deployment_mends_all_that_it_should(living: Live, order: int) -> None:
+def test_one_deployment_fixes_everything_at_once(living: Live, order: int) -> None:
     """What weakens the same thing twice stands as the last one left it: so in both orders."""
     for weaken, _ in [*DEPLOYED_OVER.values()][::order]:
         weaken(living)

@@ -69,7 +69,7 @@ def target(living: Live, **changes: Any) -> None:
 
 
 @weakened(f"EventBridge cannot invoke {SWEEP} for the rule {RULE}")
-def _eventbridge_may_not_invoke(living: Live) -> None:
+def _eventbridge_cannot_invoke(living: Live) -> None:
     client = living.client("lambda")
     [one] = json.loads(client.get_policy(FunctionName=SWEEP)["Policy"])["Statement"]
     client.remove_permission(FunctionName=SWEEP, StatementId=one["Sid"])
@@ -78,23 +78,23 @@ def _eventbridge_may_not_invoke(living: Live) -> None:
 @weakened(
     f"EventBridge can invoke {SWEEP} for the rule {RULE} under other conditions than deployed"
 )
-def _eventbridge_may_invoke_for_another_account(living: Live) -> None:
-    _eventbridge_may_not_invoke(living)
+def _eventbridge_can_invoke_for_another_account(living: Live) -> None:
+    _eventbridge_cannot_invoke(living)
     allow(living, "events.amazonaws.com", SourceArn=SOURCE, SourceAccount="210987654321")
 
 
 @weakened(f'{{"Service": "events.amazonaws.com"}} can invoke {SWEEP}')
-def _another_rule_may_invoke(living: Live) -> None:
+def _another_rule_can_invoke(living: Live) -> None:
     allow(living, "events.amazonaws.com", SourceArn=f"{SOURCE}-2")
 
 
 @weakened(f'{{"Service": "s3.amazonaws.com"}} can invoke {SWEEP}')
-def _s3_may_invoke_the_sweep(living: Live) -> None:
+def _s3_can_invoke_the_sweep(living: Live) -> None:
     allow(living, "s3.amazonaws.com", SourceArn="arn:aws:s3:::backups1")
 
 
 @weakened(f'{{"Service": "events.amazonaws.com"}} can invoke {PROMOTE}')
-def _the_rule_may_invoke_promote(living: Live) -> None:
+def _the_rule_can_invoke_promote(living: Live) -> None:
     allow(living, "events.amazonaws.com", function=PROMOTE, SourceArn=SOURCE)
 
 
@@ -156,7 +156,7 @@ def _no_sweep(living: Live) -> None:
 
 
 @pytest.mark.parametrize("name", WEAKENED)
-def test_a_weakened_sweep_is_found_named_and_mended_by_its_own_remedy(
+def test_every_weakening_of_the_sweep_is_found_and_fixed_by_its_own_command(
     living: Live, name: str
 ) -> None:
     weaken, sentence = WEAKENED[name]
@@ -165,14 +165,14 @@ def test_a_weakened_sweep_is_found_named_and_mended_by_its_own_remedy(
 
 
 @pytest.mark.parametrize("name", DEPLOYED_OVER)
-def test_what_a_deployment_mends_of_the_sweep_is_found_and_named(living: Live, name: str) -> None:
+def test_what_a_deployment_fixes_in_the_sweep_is_found(living: Live, name: str) -> None:
     weaken, sentence = DEPLOYED_OVER[name]
     put_back = weaken(living)
     assert living.remedy_of(sentence) == DEPLOY
     put_back()
 
 
-def test_one_deployment_mends_the_sweep_and_its_schedule(living: Live) -> None:
+def test_one_deployment_fixes_the_sweep_and_its_schedule(living: Live) -> None:
     for weaken, _ in DEPLOYED_OVER.values():
         weaken(living)
     living.mend(DEPLOY)

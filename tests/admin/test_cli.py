@@ -32,7 +32,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(cli, arguments)
 
 
-def test_the_policy_is_said_in_plain_english() -> None:
+def test_the_policy_is_explained_in_plain_english() -> None:
     said = run("policy").stdout
     assert "Uploads to backups1 are promoted to backups2" in said
     assert "backup.tar.gz.gpg: stored once a day as %Y-%m-%d.tar.gz.gpg" in said
@@ -68,7 +68,7 @@ def test_the_policy_is_said_in_plain_english() -> None:
         ),
     ],
 )
-def test_how_long_backups_are_kept_is_said(
+def test_the_retention_is_explained(
     keeping: dict[str, Any], said: str, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(POLICY, **keeping))
@@ -77,7 +77,7 @@ def test_how_long_backups_are_kept_is_said(
     assert (told["keep_days"], told["archive"]) == data
 
 
-def test_a_moment_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_names_at_a_given_time_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON))
     first, second = (run("policy", "--at", f"2026-10-25T0{hour}:30:00Z").stdout for hour in (0, 1))
     assert "web1/sql.gz.gpg  ->  web1/2026-10-25.01.sql.gz.gpg" in first
@@ -85,7 +85,7 @@ def test_a_moment_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1,000 to 5,000,000 bytes" in run("policy").stdout
 
 
-def test_a_program_gets_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_has_the_whole_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON))
     told = json.loads(run("policy", "--json", "--at", "2026-10-25T00:30:00+00:00").stdout)
     assert (told["incoming"], told["vault"], told["timezone"]) == (
@@ -116,7 +116,7 @@ def test_a_program_gets_data(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(["--sage", "dev"], "No such option", id="a typo"),
     ],
 )
-def test_wrong_use_is_refused_in_one_sentence(arguments: list[str], sentence: str) -> None:
+def test_wrong_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:
     result = run("policy", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -140,7 +140,7 @@ def test_help_starts_with_an_example(command: list[str]) -> None:
     assert lines[2].strip().startswith("Example: backups policy")
 
 
-def test_a_stage_that_is_not_complete_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_stage_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".chalice").mkdir()
     config = tmp_path / ".chalice" / "config.json"
     with pytest.raises(StageError, match="cannot be read"):
@@ -165,7 +165,7 @@ def test_policies_are_written_once() -> None:
     "endpoint",
     ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000", "http://127.1.2.3"],
 )
-def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
+def test_only_the_stage_dev_can_use_a_local_cloud(endpoint: str) -> None:
     shell = {"AWS_ENDPOINT_URL": endpoint}
     refuse_unfinished(STAGE, shell)
     prod = replace(STAGE, name="prod")
@@ -174,7 +174,7 @@ def test_only_the_stage_dev_belongs_into_a_local_cloud(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["setup", "check", "drill"])
-def test_where_no_local_cloud_runs_it_is_said_how_to_start_one(
+def test_without_a_local_cloud_the_error_says_how_to_start_one(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = local_account("http://127.0.0.1:1")
@@ -187,23 +187,23 @@ def test_where_no_local_cloud_runs_it_is_said_how_to_start_one(
     assert "did you mean --stage prod?" in result.stderr
 
 
-def test_aws_that_cannot_be_reached_is_no_local_cloud() -> None:
+def test_unreachable_aws_is_not_mistaken_for_a_local_cloud() -> None:
     error = EndpointConnectionError(endpoint_url="https://s3.eu-west-1.amazonaws.com/")
     with pytest.raises(AccountError, match="AWS cannot be reached"), translated_errors():
         raise error
 
 
-def test_the_example_s_buckets_are_not_made() -> None:
+def test_the_example_buckets_are_never_created() -> None:
     with pytest.raises(StageError, match="change-me-backups1 is only an example"):
         refuse_unfinished(stage_named("prod"), {})
 
 
-def test_a_stage_may_have_an_endpoint_that_is_not_local() -> None:
+def test_a_stage_can_have_an_endpoint_that_is_not_local() -> None:
     prod = replace(STAGE, name="prod", environment={})
     refuse_unfinished(prod, {"AWS_ENDPOINT_URL": "https://s3.example.org"})
 
 
-def test_a_stage_that_was_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None:
+def test_a_stage_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".chalice").mkdir()
     variables = {
         "INCOMING_BUCKET": "incoming",

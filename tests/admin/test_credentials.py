@@ -92,14 +92,14 @@ def add_key(account: Account, user: str) -> Credentials:
 # The key.
 
 
-def test_a_new_key_uploads_what_its_server_may_and_nothing_else(cloud: Cloud, fleet: None) -> None:
+def test_a_new_key_can_only_upload_its_server_s_keys(cloud: Cloud, fleet: None) -> None:
     key = new_key("web1")
     assert answer(cloud, key, upload=f"web1/{UPLOAD}") == "taken"
     assert answer(cloud, key, upload=f"db1/{UPLOAD}") == "AccessDenied"
     assert answer(cloud, key, upload="web1/anything") == "AccessDenied"
 
 
-def test_a_program_gets_the_key_as_data(cloud: Cloud, account: Account, fleet: None) -> None:
+def test_json_has_the_new_key(cloud: Cloud, account: Account, fleet: None) -> None:
     told = json.loads(run("db1", "--json").stdout)
     assert keys_of(account, told["user"]) == [told.pop("access_key_id")]
     assert len(told.pop("secret_access_key")) == 40
@@ -127,7 +127,7 @@ def test_the_secret_is_printed_once_and_only_as_data(user: str) -> None:
     assert secret not in repr(place)
 
 
-def test_a_second_key_is_made_only_when_it_is_asked_for(account: Account, user: str) -> None:
+def test_a_second_key_needs_rotate(account: Account, user: str) -> None:
     first = new_key()
     result = run()
     assert (result.exit_code, result.stdout) == (2, "")
@@ -151,7 +151,7 @@ def test_a_rotation_has_no_gap(cloud: Cloud, account: Account, user: str) -> Non
     assert (answer(cloud, old), answer(cloud, new)) == ("InvalidAccessKeyId", "taken")
 
 
-def test_a_rotation_whose_key_was_lost_can_be_begun_again(
+def test_a_rotation_can_be_repeated_if_its_key_was_lost(
     cloud: Cloud, account: Account, user: str
 ) -> None:
     used = new_key()
@@ -166,7 +166,7 @@ def test_a_rotation_whose_key_was_lost_can_be_begun_again(
     assert answer(cloud, used) == "taken"
 
 
-def test_the_only_key_is_not_removed(account: Account, user: str) -> None:
+def test_the_only_key_cannot_be_removed(account: Account, user: str) -> None:
     key = new_key()
     result = run("--remove", key.access_key_id)
     assert result.exit_code == 2
@@ -174,7 +174,7 @@ def test_the_only_key_is_not_removed(account: Account, user: str) -> None:
     assert keys_of(account, user) == [key.access_key_id]
 
 
-def test_a_program_is_told_what_was_removed(account: Account, user: str) -> None:
+def test_json_has_the_removed_key(account: Account, user: str) -> None:
     old, new = new_key(), new_key("--rotate")
     told = json.loads(run("--remove", old.access_key_id, "--json").stdout)
     assert told == {
@@ -200,7 +200,7 @@ def test_a_revocation_ends_every_access_at_once(cloud: Cloud, account: Account, 
     assert "`backups setup` does not" in result.stderr
 
 
-def test_a_revocation_binds_credentials_that_outlive_the_keys(
+def test_a_revocation_also_denies_temporary_credentials(
     cloud: Cloud, account: Account, user: str
 ) -> None:
     run("--revoke")
@@ -208,7 +208,7 @@ def test_a_revocation_binds_credentials_that_outlive_the_keys(
     assert answer(cloud, add_key(account, user)) == "AccessDenied"
 
 
-def test_the_denial_comes_before_the_keys_go(
+def test_everything_is_denied_before_keys_are_deleted(
     cloud: Cloud, account: Account, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = new_key()
@@ -238,7 +238,7 @@ def fill_up(account: Account, user: str, name: str, *, characters: int) -> None:
     account.client("iam").put_user_policy(UserName=user, PolicyName=name, PolicyDocument=text)
 
 
-def test_the_denial_finds_room_and_setup_does_not_lift_it(
+def test_the_denial_fits_beside_the_policy_and_setup_does_not_lift_it(
     cloud: Cloud, account: Account, user: str
 ) -> None:
     key = new_key()
@@ -253,7 +253,7 @@ def test_the_denial_finds_room_and_setup_does_not_lift_it(
 
 
 @pytest.mark.parametrize("code", ["LimitExceeded", "AccessDenied"])
-def test_the_keys_go_though_the_denial_is_refused(
+def test_keys_are_deleted_even_if_iam_refuses_the_denial(
     cloud: Cloud, account: Account, user: str, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     key = new_key()
@@ -297,7 +297,7 @@ def test_a_server_that_has_left_the_policy_can_still_be_revoked(
     assert answer(cloud, key, upload=f"web1/{UPLOAD}") == "InvalidAccessKeyId"
 
 
-def test_only_the_server_that_is_named_is_revoked(cloud: Cloud, fleet: None) -> None:
+def test_only_the_named_server_is_revoked(cloud: Cloud, fleet: None) -> None:
     one, other = new_key("web1"), new_key("db1")
     run("web1", "--revoke")
     assert answer(cloud, one, upload=f"web1/{UPLOAD}") == "InvalidAccessKeyId"
@@ -329,9 +329,7 @@ def test_only_the_server_that_is_named_is_revoked(cloud: Cloud, fleet: None) -> 
         pytest.param(["web1", "--remove", "", "--rotate"], "use only one", id="two, one empty"),
     ],
 )
-def test_wrong_use_is_refused_in_one_sentence(
-    fleet: None, arguments: list[str], sentence: str
-) -> None:
+def test_wrong_usage_is_one_sentence(fleet: None, arguments: list[str], sentence: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert sentence in result.stderr
@@ -344,13 +342,13 @@ def test_a_policy_without_servers_has_no_names(user: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--rotate"], ["--remove", "AKIA1"], ["--revoke"]])
-def test_setup_comes_first(account: Account, arguments: list[str]) -> None:
+def test_without_setup_the_error_says_to_run_it(account: Account, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert "IAM has no user immutable-backups-dev-server; run `backups setup" in result.stderr
 
 
-def test_what_aws_refuses_is_one_sentence(
+def test_a_denied_request_is_one_sentence(
     account: Account, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -433,7 +431,7 @@ def test_a_backup_is_made_once_in_each_period(tool: str, store_as: str, schedule
         ("sql", "pg_dumpall |"),
     ],
 )
-def test_the_example_makes_what_the_uploads_name_says(upload: str, pipeline: str) -> None:
+def test_the_example_matches_the_file_extensions(upload: str, pipeline: str) -> None:
     [(_, command, _)] = jobs(text(upload=upload), "aws")
     assert command.replace(" || kill 0 )", " |").startswith(f"set -o pipefail; ( {pipeline}")
     assert f"s3://in/{upload} " in command
@@ -443,7 +441,7 @@ def test_the_example_makes_what_the_uploads_name_says(upload: str, pipeline: str
     ("max_bytes", "mib"),
     [(None, 48), (1, 8), (80 * 10**9, 8), (84 * 10**9, 9), (5 * 1024**4, 525)],
 )
-def test_ten_thousand_parts_hold_the_largest_backup(max_bytes: int | None, mib: int) -> None:
+def test_the_largest_backup_fits_into_ten_thousand_parts(max_bytes: int | None, mib: int) -> None:
     assert part_mib(max_bytes) == mib
     assert part_mib(max_bytes) * 1024**2 * 10_000 >= (max_bytes or 500 * 10**9)
     [(_, s3cmd, _)] = jobs(text(max_bytes=max_bytes), "s3cmd")
@@ -494,7 +492,7 @@ def test_only_one_tool_runs_when_everything_is_pasted() -> None:
     assert "aws s3 cp" in pasted[0]
 
 
-def test_what_a_shell_would_read_is_quoted() -> None:
+def test_special_characters_are_quoted_for_the_shell() -> None:
     [(_, command, _)] = jobs(text(upload="it's(1).gz"), "aws")
     assert """s3://'in/it'"'"'s(1).gz' """ in command
 
@@ -552,7 +550,7 @@ def server() -> Iterator[Server]:
         shutil.rmtree(home)
 
 
-def test_the_pasted_lines_upload_what_only_the_private_key_opens(
+def test_the_pasted_lines_upload_backups_that_only_the_private_key_opens(
     account: Account, user: str, server: Server
 ) -> None:
     assert server.cron(run().stdout, "s3cmd") == 0

@@ -63,7 +63,7 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
     assert stored["Key"].endswith(".sql.gz.gpg")
 
 
-def test_other_stages_keep_the_shell_s_way_into_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_stages_keep_the_shell_s_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("BACKUPS_DEV_ROUTES", "1")
     environment = _environment("prod", "eu-west-1", None)

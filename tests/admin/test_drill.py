@@ -171,7 +171,7 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     assert {one["Size"] for one in kept} == {1024}
 
 
-def test_a_vault_that_locks_nothing_is_said_to(
+def test_a_vault_without_a_lock_is_reported(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault = s3_backends["123456789012"]["aws"].buckets["backups2"]
@@ -211,7 +211,7 @@ def test_killed_after_any_step_the_next_drill_cleans_up_and_passes(deployed: Dep
     assert run("--assume").exit_code == 0
 
 
-def test_killed_amid_parts_the_next_drill_aborts_them(deployed: Deployed) -> None:
+def test_killed_during_a_multipart_upload_the_next_drill_aborts_it(deployed: Deployed) -> None:
     s3 = deployed.account.client("s3")
     s3.create_multipart_upload(Bucket="backups1", Key="drill/taken")
     assert deployed.left_behind() == {"unfinished uploads"}
@@ -220,7 +220,7 @@ def test_killed_amid_parts_the_next_drill_aborts_them(deployed: Deployed) -> Non
     following.close()
 
 
-def test_interrupted_it_cleans_up_itself(deployed: Deployed) -> None:
+def test_an_interrupted_drill_cleans_up(deployed: Deployed) -> None:
     steps = start(deployed)
     for step in steps:
         if "trusts you" in step.says:
@@ -405,7 +405,7 @@ BROKEN = {
     "a store that refuses too late": (copies(overwrite_and_refuse), "but overwrote the object"),
     "a store that always refuses": (copies(refuse), "the store returned 412 PreconditionFailed"),
     "other bytes": (change_what_comes_back, "comes back byte for byte: its bytes differ"),
-    "a server that may not upload": (
+    "a server that cannot upload": (
         forbid_uploads,
         "servers can upload their own keys: still denied",
     ),
@@ -416,12 +416,12 @@ BROKEN = {
 PATIENCE = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,
-    "a server that may not upload": 0.2,
+    "a server that cannot upload": 0.2,
 }
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_promise_that_is_broken_is_named_and_ends_the_drill(
+def test_a_broken_promise_is_named_and_ends_the_drill(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     weaken, said = BROKEN[broken]
@@ -462,7 +462,7 @@ def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
     assert first.split()[2] != restored.split()[0]
 
 
-def test_if_every_upload_has_a_minute_of_its_own_nothing_is_found_out(
+def test_three_uploads_in_three_minutes_are_no_result(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift_clock(monkeypatch, uploads=lambda number: 2 * number)
@@ -471,7 +471,7 @@ def test_if_every_upload_has_a_minute_of_its_own_nothing_is_found_out(
     assert deployed.left_behind() == set()
 
 
-def test_a_slot_that_an_earlier_drill_filled_is_waited_out(
+def test_the_drill_waits_for_a_free_slot(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
@@ -517,7 +517,7 @@ def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
     monkeypatch.setattr(TemporaryAccess, "_as", lagging)
 
 
-def test_a_node_that_does_not_know_a_new_key_yet_is_asked_again(
+def test_a_node_that_does_not_know_the_new_key_is_retried(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lag(monkeypatch, refused=itertools.cycle([False, True]))
@@ -563,7 +563,7 @@ def interrupt(deployed: Deployed) -> None:
     deployed.account.client("s3").put_object(Bucket="backups1", Key="drill/taken", Body=b"")
 
 
-def test_a_user_that_iam_does_not_let_go_at_once_is_removed(
+def test_a_user_that_iam_cannot_delete_at_once_is_removed(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(deployed)
@@ -573,7 +573,7 @@ def test_a_user_that_iam_does_not_let_go_at_once_is_removed(
     assert deployed.left_behind() == set()
 
 
-def test_a_user_that_iam_does_not_show_yet_is_removed(
+def test_a_user_that_iam_does_not_list_yet_is_removed(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(deployed)
@@ -592,7 +592,7 @@ def test_a_user_that_iam_does_not_show_yet_is_removed(
     assert deployed.left_behind() == set()
 
 
-def test_what_cannot_be_removed_keeps_nothing_else_from_being_removed(
+def test_one_failed_removal_does_not_prevent_the_others(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(deployed)
@@ -606,7 +606,7 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_being_removed(
     assert deployed.left_behind() == set()
 
 
-def test_a_broken_promise_is_said_though_something_cannot_be_removed(
+def test_a_broken_promise_is_reported_even_if_the_cleanup_fails(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without()(deployed, None)
@@ -623,14 +623,14 @@ def test_a_broken_promise_is_said_though_something_cannot_be_removed(
 # Who runs it.
 
 
-def test_a_stage_that_was_never_deployed_is_a_sentence(deployed: Deployed) -> None:
+def test_a_stage_without_deployment_is_one_sentence(deployed: Deployed) -> None:
     waiter = Waiter(seconds=1, tell=lambda _: None)
     steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, waiter=waiter)
     with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
         next(steps)
 
 
-def test_an_administrator_by_a_role_is_trusted_by_that_role_s_name(deployed: Deployed) -> None:
+def test_an_assumed_role_is_trusted_by_the_role_s_arn(deployed: Deployed) -> None:
     iam, trust = deployed.account.client("iam"), deployed.trust()
     anybody = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
     role = iam.create_role(
@@ -658,7 +658,7 @@ def test_an_administrator_by_a_role_is_trusted_by_that_role_s_name(deployed: Dep
     assert deployed.trust() == trust
 
 
-def test_what_aws_does_not_answer_is_no_promise_kept_nor_broken(
+def test_without_an_answer_no_promise_is_kept_or_broken(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = local_account("http://127.0.0.1:1")

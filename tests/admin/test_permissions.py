@@ -88,7 +88,7 @@ NOBODY_ELSE_MAY = [
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:log-stream:x", {}, id="log"),
     ],
 )
-def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -> None:
+def test_the_promoter_can(action: str, resource: str, context: dict[str, str]) -> None:
     assert judge(PROMOTER, action, resource, context) is Effect.ALLOW
 
 
@@ -126,7 +126,7 @@ def test_the_promoter_may(action: str, resource: str, context: dict[str, str]) -
         ),
     ],
 )
-def test_the_promoter_may_not(action: str, resource: str, context: dict[str, str]) -> None:
+def test_the_promoter_cannot(action: str, resource: str, context: dict[str, str]) -> None:
     assert judge(PROMOTER, action, resource, context) is Effect.IMPLICIT_DENY
 
 
@@ -144,7 +144,7 @@ def test_the_promoter_may_not(action: str, resource: str, context: dict[str, str
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-sweep:log-stream:x", id="log"),
     ],
 )
-def test_the_sweep_may(action: str, resource: str) -> None:
+def test_the_sweep_can(action: str, resource: str) -> None:
     assert judge(SWEEPER, action, resource, by="sweep") is Effect.ALLOW
 
 
@@ -186,7 +186,7 @@ OTHER_FUNCTIONS = {
         pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:x", {}, id="write another's log"),
     ],
 )
-def test_the_sweep_may_not(action: str, resource: str, context: dict[str, str]) -> None:
+def test_the_sweep_cannot(action: str, resource: str, context: dict[str, str]) -> None:
     assert judge(SWEEPER, action, resource, context, by="sweep") is Effect.IMPLICIT_DENY
 
 
@@ -245,7 +245,7 @@ WEB1 = server_policy(FLEET, incoming="backups1", server="web1")
         pytest.param(WEB1, "s3:PutObject", f"{INCOMING}/web1/sql.gz.gpg", id="upload as web1"),
     ],
 )
-def test_a_server_may(policy: dict[str, object], action: str, resource: str) -> None:
+def test_a_server_can(policy: dict[str, object], action: str, resource: str) -> None:
     assert judge(policy, action, resource, CREATES) is Effect.ALLOW
 
 
@@ -269,7 +269,7 @@ def test_a_server_may(policy: dict[str, object], action: str, resource: str) -> 
         ),
     ],
 )
-def test_a_server_may_not(policy: dict[str, object], action: str, resource: str) -> None:
+def test_a_server_cannot(policy: dict[str, object], action: str, resource: str) -> None:
     assert judge(policy, action, resource, ONLY_IF_FREE) is Effect.IMPLICIT_DENY
 
 
@@ -284,7 +284,7 @@ def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_the_policy_files_are_what_the_policy_and_the_stage_ask_for(stage: str) -> None:
+def test_the_policy_files_are_up_to_date(stage: str) -> None:
     """If this fails: make policies STAGE=..."""
     for path, text in stage_files(read_policy(), read_stage(stage)).items():
         assert path.read_text() == text, f"{path.name} is stale: make policies STAGE={stage}"

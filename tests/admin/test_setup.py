@@ -65,7 +65,7 @@ def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> N
     assert left(account, policy) == []
 
 
-def test_what_waits_for_the_deployment_is_said_and_then_set(
+def test_settings_of_functions_wait_for_the_deployment(
     account: Account, cloud: Any, project: Path
 ) -> None:
     set_up(account)
@@ -141,7 +141,7 @@ def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     assert resources.read(account, alarm).value == alarm.want
 
 
-def test_when_the_alarm_on_incoming_rings_is_chosen_written_down_and_kept(
+def test_chosen_limits_of_incoming_are_written_down_and_kept(
     account: Account, own_project: Path
 ) -> None:
     run("--apply", "--yes", "--alarm-versions", "50")
@@ -175,7 +175,7 @@ def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str
     assert "keep every version of an upload" not in run().stdout
 
 
-def test_what_versions_cost_has_its_true_bound(account: Account) -> None:
+def test_the_cost_of_versions_is_bounded(account: Account) -> None:
     result = run()
     # Nine days as the newest of its key, and nine more after another one has superseded it.
     assert "other uploads 9 days after they were made" in result.stdout
@@ -199,7 +199,7 @@ def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) 
     assert left(account) == []
 
 
-def test_interrupted_when_the_buckets_were_made_the_next_run_asks_for_no_other_word(
+def test_interrupted_after_the_buckets_the_next_run_needs_no_flag(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
@@ -233,7 +233,7 @@ WEAKENED = {
 
 @pytest.mark.parametrize("bucket", ["backups1", "backups2"])
 @pytest.mark.parametrize("kind", WEAKENED)
-def test_what_was_weakened_is_found_and_mended(account: Account, kind: Kind, bucket: str) -> None:
+def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket: str) -> None:
     set_up(account)
     WEAKENED[kind](account.client("s3"), bucket)
     plan = make_plan(account, settings(account), lock_named=False)
@@ -242,21 +242,21 @@ def test_what_was_weakened_is_found_and_mended(account: Account, kind: Kind, buc
     assert left(account) == []
 
 
-def test_a_lock_that_was_shortened_is_found(account: Account) -> None:
+def test_a_shortened_lock_is_found(account: Account) -> None:
     set_up(account)
     [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
     resources.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
     assert left(account) == ["backups2: lock stored objects for 30 days (governance)"]
 
 
-def test_a_stricter_lock_stays_unless_another_is_named(account: Account) -> None:
+def test_a_stricter_lock_is_kept_unless_another_is_chosen(account: Account) -> None:
     set_up(account, wishes=Wishes(lock=Lock(mode="COMPLIANCE", days=365)))
     assert left(account, wishes=Wishes()) == []
     plan = make_plan(account, settings(account, wishes=Wishes()), lock_named=True)
     assert [step.setting.kind for step in plan.steps] == [Kind.OBJECT_LOCK]
 
 
-def test_a_server_s_policy_that_was_widened_is_found(account: Account) -> None:
+def test_a_widened_server_policy_is_found(account: Account) -> None:
     set_up(account)
     account.client("iam").put_user_policy(
         UserName="immutable-backups-dev-server",
@@ -278,7 +278,7 @@ def test_existing_buckets_are_adopted_with_what_is_in_them(account: Account) -> 
     assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
 
 
-def test_what_is_not_ours_is_left_alone_and_said(account: Account) -> None:
+def test_additions_of_others_are_kept_and_listed(account: Account) -> None:
     set_up(account)
     s3 = account.client("s3")
     rule = {
@@ -321,7 +321,7 @@ def test_what_is_not_ours_is_left_alone_and_said(account: Account) -> None:
         pytest.param({"Action": "s3:GetObjectAcl"}, id="weaker, behind ours"),
     ],
 )
-def test_a_second_statement_of_our_name_is_found_and_goes(
+def test_a_second_statement_with_our_sid_is_removed(
     account: Account, bucket: str, second: dict[str, str]
 ) -> None:
     set_up(account)
@@ -366,13 +366,13 @@ def test_a_second_statement_of_our_name_is_found_and_goes(
         pytest.param({}, {"Condition": {"Bool": {"k": "true"}}}, False, id="a condition more"),
     ],
 )
-def test_statements_are_alike_however_they_are_spelled(
+def test_statements_are_equal_in_any_spelling(
     one: dict[str, Any], other: dict[str, Any], *, are_alike: bool
 ) -> None:
     assert (canonical(one) == canonical(other)) is are_alike
 
 
-def test_rules_of_the_older_kind_are_adopted_beside_ours(account: Account) -> None:
+def test_older_lifecycle_rules_are_kept_beside_ours(account: Account) -> None:
     s3 = account.client("s3")
     s3.create_bucket(Bucket="backups1")
     old = {"ID": "theirs", "Status": "Enabled", "Prefix": "logs/", "Expiration": {"Days": 9}}
@@ -387,7 +387,7 @@ def test_rules_of_the_older_kind_are_adopted_beside_ours(account: Account) -> No
     assert left(account) == []
 
 
-def test_keeping_for_a_shorter_time_is_said_in_words_and_needs_a_word(
+def test_a_shorter_retention_is_announced_and_needs_a_flag(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3 = account.client("s3")
@@ -443,7 +443,7 @@ def test_one_question_is_asked(account: Account) -> None:
     )
 
 
-def test_compliance_asks_for_the_bucket_s_name_whatever_was_said(account: Account) -> None:
+def test_compliance_always_asks_for_the_bucket_s_name(account: Account) -> None:
     arguments = ("--apply", "--yes", "--lock", "compliance", "--lock-days", "7")
     result = run(*arguments, typed="backups1\n")
     assert result.exit_code == 2
@@ -490,7 +490,7 @@ def test_the_lock_that_was_chosen_is_written_down_and_kept(
     assert lock_of(account) == ("COMPLIANCE", 7)
 
 
-def test_a_lock_that_is_weaker_than_the_one_chosen_is_found(account: Account) -> None:
+def test_a_lock_weaker_than_the_chosen_lock_is_found(account: Account) -> None:
     run("--apply", "--yes", "--lock-days", "90")
     account.client("s3").put_object_lock_configuration(
         Bucket="backups2",
@@ -502,7 +502,7 @@ def test_a_lock_that_is_weaker_than_the_one_chosen_is_found(account: Account) ->
     assert "lock stored objects for 90 days" in run().stdout
 
 
-def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: Path) -> None:
+def test_the_choice_of_no_lock_is_written_down(account: Account, own_project: Path) -> None:
     run("--apply", "--yes", "--lock", "none")
     assert written(own_project) == "none"
     assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
@@ -527,7 +527,7 @@ def test_that_no_lock_was_chosen_is_written_down(account: Account, own_project: 
         pytest.param("Throttling", "X", "X returned Throttling", id="anything else"),
     ],
 )
-def test_what_aws_refuses_is_one_sentence_and_status_3(
+def test_an_error_of_aws_is_one_sentence_and_status_3(
     monkeypatch: pytest.MonkeyPatch, code: str, operation: str, sentence: str
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -606,7 +606,7 @@ def test_the_lifecycle_never_expires_anything_unless_the_policy_says_so() -> Non
         pytest.param(1000, True, id="an ordinary account"),
     ],
 )
-def test_a_bound_for_floods_is_suggested_where_the_account_allows_it(
+def test_a_reserved_concurrency_is_suggested_if_the_account_allows_it(
     own_project: Path, runs: int, *, is_suggested: bool
 ) -> None:
     with running(concurrency=runs) as cloud:
@@ -614,7 +614,7 @@ def test_a_bound_for_floods_is_suggested_where_the_account_allows_it(
         assert bool(suggestion(account, replace(STAGE, project=own_project))) is is_suggested
 
 
-def test_the_bound_for_floods_is_only_a_suggestion_and_made_once(
+def test_the_reserved_concurrency_is_only_suggested_until_it_is_set(
     monkeypatch: pytest.MonkeyPatch, own_project: Path
 ) -> None:
     suggested = '"reserved_concurrency": 10 under lambda_functions.promote of stage dev'
@@ -632,7 +632,7 @@ def test_the_bound_for_floods_is_only_a_suggestion_and_made_once(
         assert suggested not in run().stderr
 
 
-def test_who_may_not_see_the_account_s_limits_gets_no_suggestion(
+def test_without_access_to_the_account_s_limits_nothing_is_suggested(
     account: Account, own_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -644,7 +644,7 @@ def test_who_may_not_see_the_account_s_limits_gets_no_suggestion(
 
 
 @pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
-def test_rehearsals_go_when_no_upload_can_claim_their_slots_any_more(policy: Any) -> None:
+def test_drill_objects_expire_once_no_upload_can_claim_their_slots(policy: Any) -> None:
     rules = [rule for rule in vault_lifecycle(policy) if rule["Filter"] == {"Prefix": "drill/"}]
     days, versions, markers = rules
     assert timedelta(days=days["Expiration"]["Days"]) > policy.accept_within

@@ -29,7 +29,9 @@ ACCOUNT = "arn:aws:iam::123456789012:root"
         pytest.param("Deny", {"AWS": "999999999999"}, False, id="another account"),
     ],
 )
-def test_a_statement_binds_whom_it_names(effect: str, principal: Any, *, meant: bool) -> None:
+def test_a_statement_applies_to_the_principals_it_names(
+    effect: str, principal: Any, *, meant: bool
+) -> None:
     said = {"Effect": effect, "Action": "s3:*", "Resource": "*"}
     statement = {"Sid": "With spaces", "Principal": principal, **said}
     for statements in ([statement], statement):
@@ -37,14 +39,14 @@ def test_a_statement_binds_whom_it_names(effect: str, principal: Any, *, meant: 
         assert binding(policy, ROLE) == ([said] if meant else [])
 
 
-def test_the_vault_s_whole_policy_binds_the_promoter() -> None:
+def test_the_vault_s_whole_bucket_policy_applies_to_the_promoter() -> None:
     policy = vault_policy(STAGE, account="123456789012")
     assert [one["Action"] for one in binding(policy, ROLE)] == [
         one["Action"] for one in policy["Statement"]
     ]
 
 
-def test_what_names_everybody_but_some_is_not_judged() -> None:
+def test_a_not_principal_cannot_be_simulated() -> None:
     statement = {"Effect": "Deny", "NotPrincipal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
     with pytest.raises(AccountError, match=r"cannot be simulated; write it with a condition"):
         binding({"Statement": [statement]}, ROLE)

@@ -65,7 +65,7 @@ def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Pat
     }
 
 
-def test_variables_of_one_function_alone_are_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None:
     """Both functions read them: what only one of them has, the other would lack."""
     functions = {
         **POLICIES,
@@ -147,7 +147,7 @@ def test_the_lock_that_was_chosen_is_read(
     ],
     ids=json.dumps,
 )
-def test_a_lock_that_cannot_be_meant_is_refused_in_one_sentence(tmp_path: Path, lock: Any) -> None:
+def test_an_invalid_lock_is_one_sentence(tmp_path: Path, lock: Any) -> None:
     project = write(tmp_path, {"environment_variables": BUCKETS, "vault_lock": lock})
     with pytest.raises(StageError, match=r'^stage prod: vault_lock is .*; write .*"none"$'):
         read_stage("prod", project=project)
@@ -165,9 +165,7 @@ def test_a_lock_that_cannot_be_meant_is_refused_in_one_sentence(tmp_path: Path, 
     ],
     ids=json.dumps,
 )
-def test_an_alarm_that_cannot_be_meant_is_refused_in_one_sentence(
-    tmp_path: Path, alarm: Any
-) -> None:
+def test_an_invalid_alarm_is_one_sentence(tmp_path: Path, alarm: Any) -> None:
     project = write(tmp_path, {"environment_variables": BUCKETS, "incoming_alarm": alarm})
     with pytest.raises(StageError, match=r"^stage prod: incoming_alarm is .*; write .*10000}"):
         read_stage("prod", project=project)

@@ -140,7 +140,7 @@ def promote_as_before(cloud: StageCloud, key: str) -> None:
     s3.delete_object(Bucket="backups1", Key=key, IfMatch=source["ETag"])
 
 
-def test_no_upload_is_lost_and_check_is_content_afterwards(
+def test_an_upgrade_loses_no_upload_and_leaves_no_finding(
     before: StageCloud, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = local_account(before.endpoint)
@@ -179,7 +179,7 @@ def test_no_upload_is_lost_and_check_is_content_afterwards(
     assert result.exit_code == 0, result.output
 
 
-def test_what_earlier_settings_would_still_do_is_gone(before: StageCloud) -> None:
+def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
     account = local_account(before.endpoint)
     set_up(account)
     functions = account.client("lambda")

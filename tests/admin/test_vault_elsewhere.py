@@ -80,7 +80,9 @@ def look(account: Account, stage: Stage) -> Report:
     return check(account, stage, POLICY, tell=lambda _: None)
 
 
-def test_the_whole_way(cloud: StageCloud, stage: Stage, account: Account, packages: Path) -> None:
+def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
+    cloud: StageCloud, stage: Stage, account: Account, packages: Path
+) -> None:
     set_up(account, stage)
     deploy(
         stage.project,

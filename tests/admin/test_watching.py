@@ -64,9 +64,7 @@ def test_the_rights_read_only_and_read_no_backup() -> None:
     assert not {right for right in ALLOWED if re.match(r"s3:(GetObject|ListAllMy)", right)}
 
 
-def test_who_has_these_rights_sees_all_that_a_local_cloud_can_judge(
-    living: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_these_rights_are_enough_for_a_check(living: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     iam = living.client("iam")
     iam.create_user(UserName="watcher")
     iam.put_user_policy(UserName="watcher", PolicyName="watches", PolicyDocument=WATCHING)

@@ -424,7 +424,7 @@ ROWS, SENT = (
 
 
 @pytest.mark.parametrize(("who", "tried"), ROWS)
-def test_the_generated_documents_say_who_may_what(who: str, tried: Attempt) -> None:
+def test_the_generated_documents_allow_exactly_this(who: str, tried: Attempt) -> None:
     assert (refused_rights(PRINCIPALS[who], tried) == []) is (who in tried.may)
 
 
@@ -438,9 +438,7 @@ FUNCTIONS = ("promoter", "sweep")
 
 
 @pytest.mark.parametrize(("who", "tried"), ROWS)
-def test_into_a_vault_in_an_account_of_its_own_come_the_functions_alone(
-    who: str, tried: Attempt
-) -> None:
+def test_only_the_functions_reach_a_vault_in_another_account(who: str, tried: Attempt) -> None:
     """Each with exactly the rights that it has in a vault of its own account."""
     in_vault = [one for one in tried.rights if one.place.partition("/")[0] == VAULT]
     refused = refused_rights(PRINCIPALS[who], tried, **OF_HOLDER)
@@ -453,7 +451,7 @@ def test_into_a_vault_in_an_account_of_its_own_come_the_functions_alone(
 
 
 @pytest.mark.parametrize("who", FUNCTIONS)
-def test_the_vault_s_own_policy_lets_no_function_in_further(who: str) -> None:
+def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
     """Not even where its role in the other account was widened."""
     wide = replace(PRINCIPALS[who], policy=allowing("*"))
     for what, tried in ATTEMPTS.items():
@@ -470,9 +468,7 @@ def test_the_vault_s_own_policy_lets_no_function_in_further(who: str) -> None:
 @pytest.mark.parametrize(
     ("function", "may"), [("promote", SWEEP), ("sweep", NOBODY), ("audit", NOBODY)]
 )
-def test_promote_is_invoked_by_the_sweep_and_by_nobody_else(
-    function: str, may: AbstractSet[str]
-) -> None:
+def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str]) -> None:
     """But by whoever may do everything."""
     arn = f"arn:aws:lambda:us-east-1:{OURS}:function:{STAGE.function_name(function)}"
     assert allowed("lambda:InvokeFunction", arn) == may | {"careless administrator"}
@@ -585,7 +581,7 @@ def clients(ready: Cloud) -> dict[str, Any]:
     return clients
 
 
-def test_the_documents_judged_are_those_in_the_account(ready: Cloud) -> None:
+def test_the_tested_documents_are_those_in_the_account(ready: Cloud) -> None:
     administrator = ready.session(ready.administrator)
     for name in ("web1", "db1"):
         principal = PRINCIPALS[name]
@@ -600,7 +596,7 @@ def test_the_documents_judged_are_those_in_the_account(ready: Cloud) -> None:
 
 
 @pytest.mark.parametrize(("who", "tried"), SENT)
-def test_each_request_is_answered_accordingly(
+def test_each_request_is_allowed_or_denied_accordingly(
     ready: Cloud, clients: dict[str, Any], who: str, tried: Attempt
 ) -> None:
     before = backup()
@@ -616,7 +612,7 @@ def test_each_request_is_answered_accordingly(
     assert backup() == before
 
 
-def test_the_buckets_own_policies_hold_a_promoter_whose_role_was_widened(
+def test_the_bucket_policies_stop_a_promoter_with_more_rights(
     ready: Cloud, clients: dict[str, Any]
 ) -> None:
     wide = replace(PRINCIPALS["promoter"], policy=allowing("*"))

@@ -20,7 +20,7 @@ FLEET = replace(POLICY, servers=("web1", "db1"))
         pytest.param("drill/2026-11-23.14.05.rehearsal", None, id="the drill's own"),
     ],
 )
-def test_the_name_of_a_backup_tells_its_rule(name: str, upload: str | None) -> None:
+def test_a_backup_s_name_identifies_its_rule(name: str, upload: str | None) -> None:
     rule = rule_of(POLICY, name)
     assert (rule.upload if rule else None) == upload
     assert rule_of(FLEET, f"db1/{name}") == rule

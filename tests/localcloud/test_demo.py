@@ -49,7 +49,7 @@ def test_the_story_has_every_chapter(output, claim):
     assert claim in output.stdout
 
 
-def test_the_readme_tells_the_same_story(output):
+def test_the_readme_s_excerpt_is_in_the_output(output):
     """Shortened there; the day and the seconds differ from run to run."""
     [shown] = re.findall(
         r"Shortened output:\n\n```\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
     assert "Interrupted" in capsys.readouterr().out
 
 
-def test_a_drill_that_finds_something_breaks_the_promise(monkeypatch):
+def test_a_broken_promise_in_the_drill_ends_the_demo(monkeypatch):
     def find_something(*_, **__):
         yield from ()
         raise BrokenPromise("server cannot delete it", happened="the request succeeded", why="So.")
@@ -103,7 +103,7 @@ def test_a_drill_that_finds_something_breaks_the_promise(monkeypatch):
         story.break_in(cloud)
 
 
-def test_a_command_that_fails_anywhere_in_its_pipe_breaks_the_promise(tmp_path):
+def test_a_failure_anywhere_in_a_pipe_ends_the_demo(tmp_path):
     shell = Shell(directory=tmp_path, environment={"PATH": "/usr/bin:/bin"})
     shell.run("true | true")
     with pytest.raises(NotAsPromisedError, match=r"^false \| true failed$"):
