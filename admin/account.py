@@ -110,8 +110,7 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
     if owner != vault_account.id:
         raise StageError(
             f"the profile {profile} belongs to account {vault_account.id}, but VAULT_OWNER of "
-            "stage "
-            f"{stage.name} in .chalice/config.json is {owner or 'not set'}; set it to "
+            f"stage {stage.name} in .chalice/config.json is {owner or 'not set'}; set it to "
             f'"{vault_account.id}", or name another profile'
         )
     return replace(account, other_accounts={stage.settings.vault_bucket: vault_account})
@@ -172,8 +171,7 @@ def translated_errors() -> Iterator[None]:
         if is_local(endpoint):
             raise AccountError(
                 f"No local cloud listens at {endpoint}; start it with `make local`, or did you "
-                "mean "
-                "--stage prod?"
+                "mean --stage prod?"
             ) from None
         raise AccountError(f"AWS cannot be reached: {error}") from None
     except BotoCoreError as error:

@@ -33,7 +33,7 @@ DEFAULT_INCOMING_ALARM = IncomingAlarm()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class SetupOptions:
     """The administrator's choices besides the policy: lock (None: no lock), alerts and alarms."""
 
     lock: Lock | None = DEFAULT_LOCK

@@ -13,7 +13,7 @@ import click
 from admin import describe
 from admin.account import Account, AccountError, open_account, translated_errors, with_vault
 from admin.check.command import show_check
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.credentials.keys import CredentialsError
 from admin.drill.command import run_drill
@@ -142,7 +142,7 @@ def setup(
             "--lock none and --lock-days contradict each other; leave out one of them"
         )
     with _opened(**where) as (account, stage, rules):
-        wishes = Wishes(
+        options = SetupOptions(
             lock=chosen_lock(stage, lock=lock, lock_days=lock_days),
             alert_email=alert_email,
             incoming_alarm=chosen_incoming_alarm(
@@ -153,7 +153,7 @@ def setup(
             account,
             stage,
             rules,
-            wishes,
+            options,
             lock_named=bool(lock or lock_days),
             apply=apply,
             yes=yes,

@@ -17,7 +17,7 @@ from admin.choices import (
     MODES,
     IncomingAlarm,
     Lock,
-    Wishes,
+    SetupOptions,
 )
 from chalicelib.settings import Settings, SettingsError
 
@@ -57,9 +57,9 @@ class Stage:
         return f"{APP_NAME}-{self.name}-{function}"
 
     @property
-    def wishes(self) -> Wishes:
+    def options(self) -> SetupOptions:
         """The choices for this stage in `config.json`."""
-        return Wishes(lock=self.lock, incoming_alarm=self.incoming_alarm)
+        return SetupOptions(lock=self.lock, incoming_alarm=self.incoming_alarm)
 
     @property
     def service(self) -> str:
@@ -223,8 +223,7 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
             if is_local(environment.get(variable, "")):
                 raise StageError(
                     f"{variable} of {where} is {environment[variable]}, a local cloud, which is "
-                    "only "
-                    "for the stage dev; unset it to reach AWS"
+                    "only for the stage dev; unset it to reach AWS"
                 )
 
 

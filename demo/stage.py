@@ -77,14 +77,14 @@ class StageCloud(Cloud):
             session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
         )
         place = read_stage(stage, project=project_dir)
-        settings = desired_settings(
+        requirements = desired_settings(
             read_policy_of(project_dir),
             place,
-            place.wishes,
+            place.options,
             account=account.id,
             region=account.region,
         )
-        for _ in execute(account, make_plan(account, settings, lock_named=False)):
+        for _ in execute(account, make_plan(account, requirements, lock_named=False)):
             pass
 
 

@@ -138,7 +138,7 @@ def break_in(cloud: StageCloud) -> None:
     try:
         with closing(drill(account, stage, read_policy(), assume=True, waiter=waiter)) as steps:
             for step in steps:
-                tell(f"{step.seconds:5.1f} s  {step.says}")
+                tell(f"{step.seconds:5.1f} s  {step.sentence}")
     except BrokenPromise as broken:
         raise NotAsPromisedError(str(broken)) from None
 

@@ -30,7 +30,7 @@ def show_check(
         tell=lambda line: click.echo(line, err=True),
     )
     worst: list[str] = []
-    with report.seeing("the sizes of the stored backups"):
+    with report.checking("the sizes of the stored backups"):
         vault = stage.settings.vault_bucket
         stored = none_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
         worst = worst_case(policy, stage.incoming_alarm, stored or {})
@@ -40,14 +40,14 @@ def show_check(
         click.echo(_as_text(report, worst, vault=stage.settings.vault_bucket))
     if report.findings:
         sys.exit(ExitStatus.SOMETHING_IS_WRONG)
-    if report.unseen:
+    if report.not_checked:
         sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 def _as_data(report: Report, worst: list[str]) -> dict[str, object]:
     return {
         "findings": [vars(finding) for finding in report.findings],
-        "unseen": report.unseen,
+        "unseen": report.not_checked,
         "administrators": report.administrators,
         "worst_case": worst,
     }
@@ -57,13 +57,12 @@ def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
     lines: list[str] = []
     for finding in report.findings:
         lines += [f"! {finding.what}", f"    {finding.why}", f"    {finding.remedy}", ""]
-    for sentence in report.unseen:
+    for sentence in report.not_checked:
         lines += [f"? Could not check {sentence}", ""]
-    if not report.findings and not report.unseen:
+    if not report.findings and not report.not_checked:
         lines.append(
             f"Nobody can change or delete a backup stored in {vault}: its bucket policy denies it "
-            "to "
-            "everyone, and everything is as it should be."
+            "to everyone, and everything is as it should be."
         )
     lines += [
         "Administrators of the account could remove that protection first: the root user"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admin.check.deployed_function import Function
+from admin.check.deployed_function import DeployedFunction
 from admin.stage import as_chalice_reads
 
 # Any supported runtime will do: it depends on the Python of whoever deployed.
@@ -17,7 +17,7 @@ SUPPORTED_RUNTIME = re.compile(r"python3\.1[1-9]")
 class Configuration:
     """A function's configuration: `live` is the Configuration that GetFunction returns."""
 
-    of: Function
+    deployed: DeployedFunction
     live: dict[str, Any]
 
     def check(self) -> None:
@@ -29,47 +29,52 @@ class Configuration:
 
     def _check_environment(self) -> None:
         actual = self.live.get("Environment", {}).get("Variables", {})
-        desired = self.of.stage.environment
+        desired = self.deployed.stage.environment
         for variable in sorted({*desired, *actual}):
             if actual.get(variable) != desired.get(variable):
-                self.of.report.find(
-                    f"{self.of.name} was deployed with {variable}={actual.get(variable, '')}, but "
+                self.deployed.report.find(
+                    f"{self.deployed.name} was deployed with "
+                    f"{variable}={actual.get(variable, '')}, but "
                     f".chalice/config.json has {desired.get(variable, 'no such variable')}",
                     why="The function uses the value that it was deployed with.",
-                    remedy=self.of.deploy,
+                    remedy=self.deployed.deploy,
                 )
 
     def _check_what_chalice_sets(self) -> None:
         for what, actual, desired in self._set_by_chalice():
             if actual != desired:
-                self.of.report.find(
-                    f"The {what} of {self.of.name} is {actual}, but should be {desired}",
+                self.deployed.report.find(
+                    f"The {what} of {self.deployed.name} is {actual}, but should be {desired}",
                     why="It decides whether the function works, and whose code runs.",
-                    remedy=self.of.deploy,
+                    remedy=self.deployed.deploy,
                 )
 
     def _check_what_chalice_leaves(self) -> None:
         for what, actual, desired, option in self._left_by_chalice():
             if actual != desired:
-                self.of.report.find(
-                    f"The {what} of {self.of.name} is {json.dumps(actual)}, but should be "
+                self.deployed.report.find(
+                    f"The {what} of {self.deployed.name} is {json.dumps(actual)}, but should be "
                     f"{json.dumps(desired)}",
                     why="It decides which code runs, what that depends on, and where its log goes.",
-                    remedy=self.of.aws(
+                    remedy=self.deployed.aws(
                         "lambda",
                         "update-function-configuration",
-                        function_name=self.of.name,
+                        function_name=self.deployed.name,
                         **option,
                     ),
                 )
 
     def _set_by_chalice(self) -> Iterator[tuple[str, Any, Any]]:
         """Name, actual and desired value of everything that each deployment sets."""
-        config, live = as_chalice_reads(self.of.stage, self.of.function), self.live
+        config, live = as_chalice_reads(self.deployed.stage, self.deployed.function), self.live
         runtime = live.get("Runtime", "")
         is_supported = SUPPORTED_RUNTIME.fullmatch(runtime)
         network = live.get("VpcConfig", {})
-        yield "Role", live["Role"], f"arn:aws:iam::{self.of.account.id}:role/{self.of.name}"
+        yield (
+            "Role",
+            live["Role"],
+            f"arn:aws:iam::{self.deployed.account.id}:role/{self.deployed.name}",
+        )
         yield "Runtime", runtime, runtime if is_supported else config.lambda_python_version
         yield "Timeout", live["Timeout"], config.lambda_timeout
         yield "MemorySize", live["MemorySize"], config.lambda_memory_size
@@ -87,9 +92,9 @@ class Configuration:
         And the argument of UpdateFunctionConfiguration that sets it; an empty value removes it.
         """
         live = self.live
-        handler = f"app.{self.of.function}"
+        handler = f"app.{self.deployed.function}"
         # With a log filter or another log group the alarms would never go off.
-        log = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.of.name}"}
+        log = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.deployed.name}"}
         yield "Handler", live.get("Handler"), handler, {"handler": handler}
         yield "KMSKeyArn", live.get("KMSKeyArn"), None, {"kms_key_arn": ""}
         yield (
@@ -107,10 +112,14 @@ class Configuration:
         yield "LoggingConfig", live.get("LoggingConfig", log), log, {"logging_config": log}
 
     def _check_concurrency(self) -> None:
-        with self.of.report.seeing(f"the reserved concurrency of {self.of.name}"):
-            answer = self.of.client("lambda").get_function_concurrency(FunctionName=self.of.name)
+        with self.deployed.report.checking(f"the reserved concurrency of {self.deployed.name}"):
+            answer = self.deployed.client("lambda").get_function_concurrency(
+                FunctionName=self.deployed.name
+            )
             actual = answer.get("ReservedConcurrentExecutions")
-            desired = as_chalice_reads(self.of.stage, self.of.function).reserved_concurrency
+            desired = as_chalice_reads(
+                self.deployed.stage, self.deployed.function
+            ).reserved_concurrency
             if actual == desired:
                 return
             operation, option = (
@@ -118,13 +127,15 @@ class Configuration:
                 if desired is None
                 else ("put-function-concurrency", {"reserved_concurrent_executions": desired})
             )
-            self.of.report.find(
-                f"The reserved concurrency of {self.of.name} is {_or_none(actual)}, but "
+            self.deployed.report.find(
+                f"The reserved concurrency of {self.deployed.name} is {_or_none(actual)}, but "
                 f"{_or_none(desired)} in .chalice/config.json",
-                why=self.of.stays_behind
+                why=self.deployed.stays_behind
                 if actual == 0
                 else "It limits how much of the account's concurrency a flood of events can use.",
-                remedy=self.of.aws("lambda", operation, function_name=self.of.name, **option),
+                remedy=self.deployed.aws(
+                    "lambda", operation, function_name=self.deployed.name, **option
+                ),
             )
 
 

@@ -15,7 +15,7 @@ STAYS_BEHIND = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Function:
+class DeployedFunction:
     """The function `function` of app.py, and the report for its findings."""
 
     report: Report

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import none_if
-from admin.check.deployed_function import Function
+from admin.check.deployed_function import DeployedFunction
 
 WHY = "Only S3 should report uploads, and only the schedule should start the sweep."
 
@@ -37,18 +37,18 @@ class Source:
         return {"ArnLike": {"AWS:SourceArn": self.arn}, **account}
 
 
-def source_of(of: Function) -> Source:
+def source_of(deployed: DeployedFunction) -> Source:
     """The source that should invoke the function."""
-    if of.function == "sweep":
+    if deployed.function == "sweep":
         return Source(
             who="EventBridge",
             service="events.amazonaws.com",
-            arn=f"arn:aws:events:{of.account.region}:{of.account.id}:rule/{of.schedule}",
-            what=f"the rule {of.schedule}",
-            otherwise=f"the rule {of.schedule} under other conditions than deployed",
+            arn=f"arn:aws:events:{deployed.account.region}:{deployed.account.id}:rule/{deployed.schedule}",
+            what=f"the rule {deployed.schedule}",
+            otherwise=f"the rule {deployed.schedule} under other conditions than deployed",
         )
-    bucket = of.stage.settings.incoming_bucket
-    owner = of.stage.settings.incoming_owner or of.account.id
+    bucket = deployed.stage.settings.incoming_bucket
+    owner = deployed.stage.settings.incoming_owner or deployed.account.id
     return Source(
         who="S3",
         service="s3.amazonaws.com",
@@ -61,45 +61,45 @@ def source_of(of: Function) -> Source:
 
 
 @dataclass(frozen=True)
-class Callers:
+class Invokers:
     """The ways to invoke a function."""
 
-    of: Function
+    deployed: DeployedFunction
 
     def check(self) -> None:
         """Find everyone other than its source who can invoke it, and its source if it cannot."""
-        with self.of.report.seeing(f"who can invoke {self.of.name}"):
+        with self.deployed.report.checking(f"who can invoke {self.deployed.name}"):
             self._check_policy()
-        with self.of.report.seeing(f"who can invoke versions of {self.of.name}"):
+        with self.deployed.report.checking(f"who can invoke versions of {self.deployed.name}"):
             self._check_policies_of_versions()
-        with self.of.report.seeing(f"the function URLs of {self.of.name}"):
+        with self.deployed.report.checking(f"the function URLs of {self.deployed.name}"):
             self._check_addresses()
-        with self.of.report.seeing(f"the event source mappings of {self.of.name}"):
+        with self.deployed.report.checking(f"the event source mappings of {self.deployed.name}"):
             self._check_sources()
 
     def _check_policy(self) -> None:
-        source, statements = source_of(self.of), self._statements()
+        source, statements = source_of(self.deployed), self._statements()
         from_source = [statement for statement in statements if _is_for(source, statement)]
         ours = [
             statement for statement in from_source if statement["Condition"] == source.condition
         ]
         if not from_source:
-            self.of.report.find(
-                f"{source.who} cannot invoke {self.of.name} for {source.what}",
-                why=self.of.stays_behind,
-                remedy=self.of.deploy,
+            self.deployed.report.find(
+                f"{source.who} cannot invoke {self.deployed.name} for {source.what}",
+                why=self.deployed.stays_behind,
+                remedy=self.deployed.deploy,
             )
         for statement in statements:
             if statement in ours:
                 continue
             remove = self._remove(statement)
             if statement not in from_source:
-                self._find_caller(statement, what=self.of.name, remedy=remove)
+                self._find_caller(statement, what=self.deployed.name, remedy=remove)
                 continue
-            self.of.report.find(
-                f"{source.who} can invoke {self.of.name} for {source.otherwise}",
+            self.deployed.report.find(
+                f"{source.who} can invoke {self.deployed.name} for {source.otherwise}",
                 why="If that ever belongs to somebody else, so do its events.",
-                remedy=remove if ours else f"{remove} && {self.of.deploy}",
+                remedy=remove if ours else f"{remove} && {self.deployed.deploy}",
             )
 
     def _check_policies_of_versions(self) -> None:
@@ -110,57 +110,61 @@ class Callers:
             for statement in self._statements(Qualifier=qualifier):
                 self._find_caller(
                     statement,
-                    what=f"{self.of.name}:{qualifier}",
+                    what=f"{self.deployed.name}:{qualifier}",
                     remedy=self._remove(statement, qualifier=qualifier),
                 )
 
     def _check_addresses(self) -> None:
         for address in self._pages("list_function_url_configs", "FunctionUrlConfigs"):
             qualifier = address["FunctionArn"].split(":")[7:]
-            self.of.report.find(
-                f"{self.of.name} can be invoked at {address['FunctionUrl']} "
+            self.deployed.report.find(
+                f"{self.deployed.name} can be invoked at {address['FunctionUrl']} "
                 + ("by anybody" if address["AuthType"] == "NONE" else "by anyone whom IAM allows"),
                 why=WHY,
-                remedy=self.of.aws(
+                remedy=self.deployed.aws(
                     "lambda",
                     "delete-function-url-config",
-                    function_name=self.of.name,
+                    function_name=self.deployed.name,
                     **({"qualifier": qualifier[0]} if qualifier else {}),
                 ),
             )
 
     def _check_sources(self) -> None:
         for mapping in self._pages("list_event_source_mappings", "EventSourceMappings"):
-            self.of.report.find(
-                f"{self.of.name} gets events from "
+            self.deployed.report.find(
+                f"{self.deployed.name} gets events from "
                 f"{mapping.get('EventSourceArn', 'another source')}",
                 why=WHY,
-                remedy=self.of.aws("lambda", "delete-event-source-mapping", uuid=mapping["UUID"]),
+                remedy=self.deployed.aws(
+                    "lambda", "delete-event-source-mapping", uuid=mapping["UUID"]
+                ),
             )
 
     def _find_caller(self, statement: dict[str, Any], *, what: str, remedy: str) -> None:
         who = json.dumps(statement.get("Principal"))
-        self.of.report.find(f"{who} can invoke {what}", why=WHY, remedy=remedy)
+        self.deployed.report.find(f"{who} can invoke {what}", why=WHY, remedy=remedy)
 
-    def _remove(self, statement: dict[str, Any], **of: str) -> str:
-        return self.of.aws(
+    def _remove(self, statement: dict[str, Any], **qualifier: str) -> str:
+        return self.deployed.aws(
             "lambda",
             "remove-permission",
-            function_name=self.of.name,
+            function_name=self.deployed.name,
             statement_id=statement["Sid"],
-            **of,
+            **qualifier,
         )
 
-    def _statements(self, **of: str) -> list[dict[str, Any]]:
+    def _statements(self, **qualifier: str) -> list[dict[str, Any]]:
         answer = none_if(
             "ResourceNotFoundException",
-            lambda: self.of.client("lambda").get_policy(FunctionName=self.of.name, **of),
+            lambda: self.deployed.client("lambda").get_policy(
+                FunctionName=self.deployed.name, **qualifier
+            ),
         )
         return list(json.loads(answer["Policy"])["Statement"]) if answer else []
 
     def _pages(self, operation: str, member: str) -> Iterator[dict[str, Any]]:
-        pages = self.of.client("lambda").get_paginator(operation)
-        for page in pages.paginate(FunctionName=self.of.name):
+        pages = self.deployed.client("lambda").get_paginator(operation)
+        for page in pages.paginate(FunctionName=self.deployed.name):
             yield from page[member]
 
 

@@ -115,7 +115,7 @@ def check_principals(report: Report, account: Account, stage: Stage, remedies: R
     are reported by name, any other is a finding.
     """
     vault = stage.settings.vault_bucket
-    with report.seeing(f"who has rights on {vault}"):
+    with report.checking(f"who has rights on {vault}"):
         for principal in _everybody(account):
             if principal.is_administrator_of(account.id):
                 _check_administrator(report, account, stage, principal)

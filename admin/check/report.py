@@ -28,7 +28,7 @@ class Report:
     """The findings, what could not be checked, and the known administrators, as sentences."""
 
     findings: list[Finding] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
     administrators: list[str] = field(default_factory=list)
 
     def find(self, what: str, *, why: str, remedy: str) -> None:
@@ -36,7 +36,7 @@ class Report:
         self.findings.append(Finding(what=what, why=why, remedy=remedy))
 
     @contextmanager
-    def seeing(self, what: str) -> Iterator[None]:
+    def checking(self, what: str) -> Iterator[None]:
         """Check something; if AWS denies it, note that and go on with the rest.
 
         Raises ClientError if the credentials are expired or unknown.
@@ -47,9 +47,9 @@ class Report:
             code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
             if code in EXPIRED | UNKNOWN_KEY:
                 raise
-            self.unseen.append(f"{what}: {error.operation_name} returned {code} ({message})")
+            self.not_checked.append(f"{what}: {error.operation_name} returned {code} ({message})")
         except AccountError as error:
-            self.unseen.append(f"{what}: {error}")
+            self.not_checked.append(f"{what}: {error}")
 
 
 @dataclass(frozen=True, kw_only=True)

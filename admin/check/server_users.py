@@ -19,9 +19,9 @@ def check_server_users(
     """Find what `setup` did not give to a server's user, and users that belong to no server."""
     iam = account.client("iam")
     servers = {stage.server_user(server) for server in policy.servers or (None,)}
-    with report.seeing("the server users"):
+    with report.checking("the server users"):
         for user in _users(iam, stage):
-            with report.seeing(f"the policies of {user}"):
+            with report.checking(f"the policies of {user}"):
                 if user in servers:
                     _check_user(report, iam, stage, remedies, user=user)
                 else:

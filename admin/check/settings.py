@@ -10,10 +10,10 @@ from admin.check.principals import check_principals
 from admin.check.report import Remedies, Report
 from admin.check.server_users import check_server_users
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
-from admin.setup.plan import Step, make_plan
+from admin.setup.plan import Change, make_plan
 from admin.stage import FUNCTIONS, Stage
 from chalicelib.policy.policy import Policy
 
@@ -31,15 +31,15 @@ def check(
     `tell` gets a line before each part of the work.
     """
     report = Report()
-    settings = desired_settings(
-        policy, stage, stage.wishes, account=account.id, region=account.region
+    requirements = desired_settings(
+        policy, stage, stage.options, account=account.id, region=account.region
     )
     remedies = Remedies(account=account, stage=stage)
-    tell(f"Comparing {len(settings)} settings ...")
-    _check_settings(report, account, stage, settings, remedies)
-    _check_files(report, policy, stage, settings, remedies)
+    tell(f"Comparing {len(requirements)} settings ...")
+    _check_settings(report, account, stage, requirements, remedies)
+    _check_files(report, policy, stage, requirements, remedies)
     if stage.name != "dev":  # a local cloud sends no mail
-        _check_readers(report, account, settings, remedies)
+        _check_readers(report, account, requirements, remedies)
     for function in FUNCTIONS:
         tell(f"Comparing the function {stage.function_name(function)} ...")
         check_function(report, account, stage, policy, remedies, function=function)
@@ -53,77 +53,85 @@ def _check_settings(
     report: Report,
     account: Account,
     stage: Stage,
-    settings: tuple[Setting, ...],
+    requirements: tuple[Requirement, ...],
     remedies: Remedies,
 ) -> None:
     """Check everything that `setup` writes, and what others have added to it."""
     absent: set[str] = set()
-    for setting in settings:
-        if setting.target in absent:
+    for requirement in requirements:
+        if requirement.target in absent:
             continue
-        unseen = len(report.unseen)
-        with report.seeing(setting.says.replace(": ", " (", 1) + ")" * (": " in setting.says)):
-            plan = make_plan(account, (setting,), lock_named=False)
-            for step in plan.steps:
+        not_checked = len(report.not_checked)
+        with report.checking(
+            requirement.summary.replace(": ", " (", 1) + ")" * (": " in requirement.summary)
+        ):
+            plan = make_plan(account, (requirement,), lock_named=False)
+            for change in plan.changes:
                 shorter = ["--allow-shorter"] if plan.weakens else []
                 report.find(
-                    _what_is_wrong(step),
-                    why=setting.why,
+                    _what_is_wrong(change),
+                    why=requirement.why,
                     remedy=remedies.setup(*shorter),
                 )
             others = [entry for _, entry in plan.foreign]
-            _check_additions(report, stage, setting, others, remedies)
+            _check_additions(report, stage, requirement, others, remedies)
             absent |= plan.missing
-        if setting.kind is Kind.BUCKET and len(report.unseen) > unseen:
-            absent.add(setting.target)
+        if requirement.kind is Kind.BUCKET and len(report.not_checked) > not_checked:
+            absent.add(requirement.target)
 
 
-def _what_is_wrong(step: Step) -> str:
+def _what_is_wrong(change: Change) -> str:
     """The finding's sentence: "SUBJECT should VERB, but ...", or "THING is missing"."""
-    subject, _, task = step.setting.says.partition(": ")
-    if subject != step.setting.target:  # the name of a bucket stays lowercase
+    subject, _, task = change.requirement.summary.partition(": ")
+    if subject != change.requirement.target:  # the name of a bucket stays lowercase
         subject = subject[0].upper() + subject[1:]
     if task:
-        return f"{subject} should {task}, but {_difference(step)}"
-    if step.actual is None:
+        return f"{subject} should {task}, but {_difference(change)}"
+    if change.actual is None:
         return f"{subject} is missing"
-    return f"{subject} is not as it should be: {_difference(step)}"
+    return f"{subject} is not as it should be: {_difference(change)}"
 
 
-def _difference(step: Step) -> str:
+def _difference(change: Change) -> str:
     """What the account has instead, in a few words."""
-    want, actual = step.setting.want, step.actual
+    desired, actual = change.requirement.desired, change.actual
     match actual:
         case None:
             return "does not"
         case {"mode": mode, "days": days}:
-            in_mode = f" ({mode.lower()})" if mode != want["mode"] else ""
+            in_mode = f" ({mode.lower()})" if mode != desired["mode"] else ""
             return f"locks them for {days} day{'s' * (days != 1)}{in_mode}"
         case str():
             return f"has {actual}"
         case list():
-            names = {entry.get("Sid") or entry.get("ID") for entry in want if entry not in actual}
-            names |= {entry.get("Sid") or entry.get("ID") for entry in actual if entry not in want}
+            names = {
+                entry.get("Sid") or entry.get("ID") for entry in desired if entry not in actual
+            }
+            names |= {
+                entry.get("Sid") or entry.get("ID") for entry in actual if entry not in desired
+            }
             return f"{', '.join(sorted(names))} is missing or different"
         case _:
-            names = {name for name in {*want, *actual} if want.get(name) != actual.get(name)}
+            names = {name for name in {*desired, *actual} if desired.get(name) != actual.get(name)}
             return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
 
 
 def _check_additions(
-    report: Report, stage: Stage, setting: Setting, others: list[Entry], remedies: Remedies
+    report: Report, stage: Stage, requirement: Requirement, others: list[Entry], remedies: Remedies
 ) -> None:
     """Check the rules and statements that others added: they can weaken ours."""
-    bucket = setting.target
-    if setting.kind is Kind.LIFECYCLE:
+    bucket = requirement.target
+    if requirement.kind is Kind.LIFECYCLE:
         kept: Any = {
-            "Rules": [*(rule for rule in others if not _moves_or_expires(rule)), *setting.want]
+            "Rules": [
+                *(rule for rule in others if not _moves_or_expires(rule)),
+                *requirement.desired,
+            ]
         }
         for rule in filter(_moves_or_expires, others):
             report.find(
                 f"The lifecycle rule {rule.get('ID', 'without a name')} of {bucket} moves or "
-                "expires "
-                "objects and was not made by backups setup",
+                "expires objects and was not made by backups setup",
                 why="Such a rule can expire a backup early, or move it where reading takes days.",
                 remedy=remedies.aws(
                     "s3api",
@@ -132,17 +140,16 @@ def _check_additions(
                     lifecycle_configuration=kept,
                 ),
             )
-    if setting.kind is Kind.BUCKET_POLICY:
+    if requirement.kind is Kind.BUCKET_POLICY:
         # Somebody else's Deny can lock out those who have to restore.
         is_vault = bucket == stage.settings.vault_bucket
         harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
-        kept = {"Version": "2012-10-17", "Statement": [*setting.want, *harmless]}
+        kept = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
         for statement in others:
             if statement not in harmless:
                 report.find(
                     f"The bucket policy of {bucket} has a statement that backups setup did not "
-                    "write: "
-                    f"{json.dumps(statement)}",
+                    f"write: {json.dumps(statement)}",
                     why="Rights belong in identity policies; in a bucket policy they are easily "
                     "missed.",
                     remedy=remedies.aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
@@ -163,10 +170,10 @@ def _check_files(
     report: Report,
     policy: Policy,
     stage: Stage,
-    settings: tuple[Setting, ...],
+    requirements: tuple[Requirement, ...],
     remedies: Remedies,
 ) -> None:
-    [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
+    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
     for path in changes(stage_files(policy, stage, topic=topic)):
         report.find(
             f".chalice/{path.name} does not match your policy.toml",
@@ -176,11 +183,11 @@ def _check_files(
 
 
 def _check_readers(
-    report: Report, account: Account, settings: tuple[Setting, ...], remedies: Remedies
+    report: Report, account: Account, requirements: tuple[Requirement, ...], remedies: Remedies
 ) -> None:
-    [topic] = [setting.target for setting in settings if setting.kind is Kind.TOPIC]
+    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
     pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
-    with report.seeing("who receives the alerts"):
+    with report.checking("who receives the alerts"):
         subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
         if subscriptions is None:
             return

@@ -80,8 +80,7 @@ class ServerKeys:
         if len(keys) == MOST_KEYS:
             raise CredentialsError(
                 f"{self.user} has two keys, the most that IAM allows: {self._described(keys)}. "
-                "Remove "
-                f"the one that the server does not use: {self.command} --remove KEY_ID"
+                f"Remove the one that the server does not use: {self.command} --remove KEY_ID"
             )
         return self._create(), keys[0]
 

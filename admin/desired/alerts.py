@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admin.choices import IncomingAlarm, Wishes
-from admin.desired.requirement import Kind, Setting
+from admin.choices import IncomingAlarm, SetupOptions
+from admin.desired.requirement import Kind, Requirement
 from admin.stage import FUNCTIONS, Stage
 from chalicelib.record import NAMESPACE
 
@@ -41,7 +41,7 @@ class _Trouble:
     at_least: int
     to_alarm: int
     within: int
-    says: str
+    summary: str
     why: str
 
 
@@ -54,7 +54,7 @@ TROUBLES = (
         at_least=1,
         to_alarm=1,
         within=A_DAY_OF_HOURS,
-        says="alarm on failures of {function}",
+        summary="alarm on failures of {function}",
         why="Lambda retries twice; after that the next sweep has to promote the upload.",
     ),
     _Trouble(
@@ -65,7 +65,7 @@ TROUBLES = (
         at_least=60,
         to_alarm=LONGER_THAN_CATCHING_UP,
         within=LONGER_THAN_CATCHING_UP,
-        says="alarm on {function} being throttled 60 times an hour for 12 hours",
+        summary="alarm on {function} being throttled 60 times an hour for 12 hours",
         why="The concurrency of the function or of the account is used up.",
     ),
     _Trouble(
@@ -74,7 +74,7 @@ TROUBLES = (
         at_least=1,
         to_alarm=1,
         within=A_DAY_OF_HOURS,
-        says="alarm on events of {function} that Lambda drops",
+        summary="alarm on events of {function} that Lambda drops",
         why="The event failed three times, waited for six hours, or the function's concurrency is "
         "0; "
         "the next sweep has to promote the upload.",
@@ -82,56 +82,56 @@ TROUBLES = (
 )
 
 
-def alerts(stage: Stage, wishes: Wishes, topic: str) -> Iterator[Setting]:
-    yield Setting(
+def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirement]:
+    yield Requirement(
         kind=Kind.TOPIC,
         target=topic,
-        want={},
-        says=f"topic {stage.topic} for alerts",
+        desired={},
+        summary=f"topic {stage.topic} for alerts",
         why="A person must learn of every failure.",
     )
-    if wishes.alert_email:
-        yield Setting(
+    if options.alert_email:
+        yield Requirement(
             kind=Kind.SUBSCRIPTION,
             target=topic,
-            want=wishes.alert_email,
-            says=f"subscription of {wishes.alert_email} to the alerts",
+            desired=options.alert_email,
+            summary=f"subscription of {options.alert_email} to the alerts",
             why="Without a subscriber nobody receives the alerts.",
         )
     yield from _of_uploads(stage, topic)
     yield from _of_lambda(stage, topic)
-    yield from _of_incoming(stage, wishes.incoming_alarm, topic)
+    yield from _of_incoming(stage, options.incoming_alarm, topic)
 
 
-def functions(stage: Stage) -> Iterator[Setting]:
+def functions(stage: Stage) -> Iterator[Requirement]:
     for function in FUNCTIONS:
         name = stage.function_name(function)
-        yield Setting(
+        yield Requirement(
             kind=Kind.ASYNCHRONOUS,
             target=name,
-            want={
+            desired={
                 "retries": RETRIES,
                 "give_up_after_seconds": LONGEST_EVENT_AGE,
                 "on_success": None,
                 "on_failure": None,
             },
-            says=f"failed events of {function} are retried twice; after that the sweep tries "
+            summary=f"failed events of {function} are retried twice; after that the sweep tries "
             "again every "
             "15 minutes",
             why="The alarms report failures, and the sweep picks up what is left.",
-            waits_for=name,
+            needs_deployment=name,
         )
-        yield Setting(
+        yield Requirement(
             kind=Kind.RECURSION,
             target=name,
-            want="Terminate",
-            says=f"{function}: stop recursive loops",
+            desired="Terminate",
+            summary=f"{function}: stop recursive loops",
             why="Nothing here invokes itself; a loop would run up costs without limit.",
-            waits_for=name,
+            needs_deployment=name,
         )
 
 
-def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
+def _of_uploads(stage: Stage, topic: str) -> Iterator[Requirement]:
     """Alarms on the oldest waiting upload, and on contested and rejected uploads.
 
     While data are missing, a plain alarm looks back further than configured, by a number of periods
@@ -148,9 +148,9 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
         stage,
         topic,
         name="waiting",
-        says="alarm on uploads that wait for an hour, or no sweep for 40 minutes",
+        summary="alarm on uploads that wait for an hour, or no sweep for 40 minutes",
         why="A waiting backup is not safe yet, and only the sweep notices it.",
-        waits_for=stage.function_name("sweep"),
+        needs_deployment=stage.function_name("sweep"),
         Metrics=[
             {"Id": "oldest", "MetricStat": oldest, "ReturnData": False},
             {
@@ -176,13 +176,13 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Setting]:
             at_least=1,
             to_alarm=1,
             within=QUIET_HOURS,
-            says=f"alarm on {outcome.lower()} uploads",
+            summary=f"alarm on {outcome.lower()} uploads",
             why=why,
             **_own(stage, outcome),
         )
 
 
-def _of_lambda(stage: Stage, topic: str) -> Iterator[Setting]:
+def _of_lambda(stage: Stage, topic: str) -> Iterator[Requirement]:
     for function in FUNCTIONS:
         for trouble in TROUBLES:
             yield _counting(
@@ -192,7 +192,7 @@ def _of_lambda(stage: Stage, topic: str) -> Iterator[Setting]:
                 at_least=trouble.at_least,
                 to_alarm=trouble.to_alarm,
                 within=trouble.within,
-                says=trouble.says.format(function=function),
+                summary=trouble.summary.format(function=function),
                 why=trouble.why,
                 Namespace="AWS/Lambda",
                 MetricName=trouble.metric,
@@ -200,13 +200,13 @@ def _of_lambda(stage: Stage, topic: str) -> Iterator[Setting]:
             )
 
 
-def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Setting]:
+def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Requirement]:
     for name, limit in (("bytes", alarm.bytes), ("versions", alarm.versions)):
         yield _alarm(
             stage,
             topic,
             name=f"incoming-{name}",
-            says=f"alarm on incoming holding {limit:,} {name} of uploads or more",
+            summary=f"alarm on incoming holding {limit:,} {name} of uploads or more",
             why="These uploads are not promoted, or should not be there; every version is kept and "
             f"billed. Change the limit with backups setup --alarm-{name}.",
             **_own(stage, f"Incoming{name.capitalize()}"),
@@ -222,7 +222,7 @@ def _of_incoming(stage: Stage, alarm: IncomingAlarm, topic: str) -> Iterator[Set
         stage,
         topic,
         name="incoming-size",
-        says=f"alarm on incoming holding {alarm.bytes:,} bytes or more, including unfinished "
+        summary=f"alarm on incoming holding {alarm.bytes:,} bytes or more, including unfinished "
         "uploads",
         why="The sweep cannot see the parts of unfinished uploads; S3 counts them once a day.",
         Namespace="AWS/S3",
@@ -249,16 +249,16 @@ def _counting(
     at_least: int,
     to_alarm: int,
     within: int,
-    says: str,
+    summary: str,
     why: str,
     **metric: Any,
-) -> Setting:
+) -> Requirement:
     """An alarm on an hourly sum. No data means that nothing was counted: no alarm."""
     return _alarm(
         stage,
         topic,
         name=name,
-        says=says,
+        summary=summary,
         why=why,
         **metric,
         Statistic="Sum",
@@ -275,25 +275,25 @@ def _alarm(
     topic: str,
     *,
     name: str,
-    says: str,
+    summary: str,
     why: str,
-    waits_for: str | None = None,
-    **want: Any,
-) -> Setting:
-    return Setting(
+    needs_deployment: str | None = None,
+    **desired: Any,
+) -> Requirement:
+    return Requirement(
         kind=Kind.ALARM,
         target=f"{stage.topic}-{name}",
-        want={
+        desired={
             "AlarmDescription": why,  # which the mail quotes
-            **want,
+            **desired,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
             "AlarmActions": [topic],
             "OKActions": [topic],
             "ActionsEnabled": True,
         },
-        says=says,
+        summary=summary,
         why=why,
-        waits_for=waits_for,
+        needs_deployment=needs_deployment,
     )
 
 

@@ -1,6 +1,6 @@
 """What the account of a stage should contain: data, derived from the policy alone.
 
-`setup` compares each requirement's `want` with the account, and sets what differs.
+`setup` compares each requirement's `desired` value with the account, and sets what differs.
 """
 
 import math
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from admin.choices import Lock, Wishes
+from admin.choices import Lock, SetupOptions
 from admin.desired.alerts import alerts, functions
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.permissions import server_policy
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
@@ -26,112 +26,112 @@ REHEARSALS = {"Prefix": f"{DRILL}/"}
 
 
 def desired_settings(
-    policy: Policy, stage: Stage, wishes: Wishes, *, account: str, region: str
-) -> tuple[Setting, ...]:
+    policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
+) -> tuple[Requirement, ...]:
     """Every setting of a stage in `account` (12 digits) and `region`, in the order to set them."""
     topic = f"arn:aws:sns:{region}:{account}:{stage.topic}"
     return (
         *_incoming(policy, stage, region),
-        *_vault(policy, stage, wishes, account=account, region=region),
+        *_vault(policy, stage, options, account=account, region=region),
         *_servers(policy, stage),
-        *alerts(stage, wishes, topic),
+        *alerts(stage, options, topic),
         *functions(stage),
     )
 
 
-def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Setting]:
+def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement]:
     bucket = stage.settings.incoming_bucket
     days, looked_at = _days(policy), upload_days(policy)
-    yield Setting(
+    yield Requirement(
         kind=Kind.BUCKET,
         target=bucket,
-        want={"region": region},
-        says=f"bucket {bucket}",
+        desired={"region": region},
+        summary=f"bucket {bucket}",
         why="Servers upload to it.",
     )
     yield from _closed_to_the_world(bucket)
-    yield Setting(
+    yield Requirement(
         kind=Kind.LIFECYCLE,
         target=bucket,
-        want=[
+        desired=[
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
             _rule("forgotten", Expiration={"Days": looked_at}),
             _rule("superseded", NoncurrentVersionExpiration={"NoncurrentDays": looked_at}),
             # A separate rule: S3 does not accept this one together with a number of days.
             _rule("markers", Expiration={"ExpiredObjectDeleteMarker": True}),
         ],
-        says=f"{bucket}: expire unfinished uploads after {days} days, other uploads {looked_at} "
+        summary=f"{bucket}: expire unfinished uploads after {days} days, other uploads {looked_at} "
         "days "
         f"after they were made, and superseded ones {looked_at} days after the next upload",
         why="Otherwise uploads that are never promoted would be kept and billed for ever. This way "
         f"it is {2 * looked_at} days at most, plus the day or two that S3 takes.",
     )
     # After the lifecycle, so that every version expires, from the first one on.
-    yield Setting(
+    yield Requirement(
         kind=Kind.VERSIONING,
         target=bucket,
-        want="Enabled",
-        says=f"{bucket}: keep every version of an upload",
+        desired="Enabled",
+        summary=f"{bucket}: keep every version of an upload",
         why="A waiting upload is not overwritten by the next one. If the bucket never had "
         "versions, "
         "S3 may need 15 minutes to start: let servers upload after that. A flood of uploads is "
         f"kept as well, each upload for up to {2 * looked_at} days; the cost is shown below.",
     )
-    yield Setting(
+    yield Requirement(
         kind=Kind.BUCKET_POLICY,
         target=bucket,
-        want=incoming_policy(stage)["Statement"],
-        says=f"{bucket}: accept uploads over TLS only, and none that could never be promoted",
+        desired=incoming_policy(stage)["Statement"],
+        summary=f"{bucket}: accept uploads over TLS only, and none that could never be promoted",
         why="An upload in an archive class or encrypted with a customer's key can never be copied.",
     )
 
 
 def _vault(
-    policy: Policy, stage: Stage, wishes: Wishes, *, account: str, region: str
-) -> Iterator[Setting]:
+    policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
+) -> Iterator[Requirement]:
     bucket = stage.settings.vault_bucket
-    yield Setting(
+    yield Requirement(
         kind=Kind.BUCKET,
         target=bucket,
-        want={"region": region, "object_lock": True},
-        says=f"bucket {bucket} with Object Lock",
+        desired={"region": region, "object_lock": True},
+        summary=f"bucket {bucket} with Object Lock",
         why="It keeps the backups.",
     )
     yield from _closed_to_the_world(bucket)
-    yield Setting(
+    yield Requirement(
         kind=Kind.VERSIONING,
         target=bucket,
-        want="Enabled",
-        says=f"{bucket}: keep every version",
+        desired="Enabled",
+        summary=f"{bucket}: keep every version",
         why="With versions, a delete only hides an object; without, it removes it.",
     )
-    if wishes.lock:
-        yield lock_setting(bucket, wishes.lock)
-    yield Setting(
+    if options.lock:
+        yield lock_requirement(bucket, options.lock)
+    yield Requirement(
         kind=Kind.LIFECYCLE,
         target=bucket,
-        want=vault_lifecycle(policy),
-        says=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
+        desired=vault_lifecycle(policy),
+        summary=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
         why="Only S3 expires backups: no person and no program needs the right to delete.",
     )
-    yield Setting(
+    yield Requirement(
         kind=Kind.BUCKET_POLICY,
         target=bucket,
-        want=vault_policy(stage, account=account)["Statement"],
-        says=f"{bucket}: deny every change to stored objects, and new objects to all but the "
+        desired=vault_policy(stage, account=account)["Statement"],
+        summary=f"{bucket}: deny every change to stored objects, and new objects to all but the "
         "promoter",
         why="Identity policies are written by people in a hurry; this bucket policy overrides "
         "them.",
     )
 
 
-def lock_setting(bucket: str, lock: Lock) -> Setting:
+def lock_requirement(bucket: str, lock: Lock) -> Requirement:
     """The bucket's default lock."""
-    return Setting(
+    return Requirement(
         kind=Kind.OBJECT_LOCK,
         target=bucket,
-        want={"mode": lock.mode, "days": lock.days},
-        says=f"{bucket}: lock stored objects for {lock.days} days ({lock.mode.lower()})",
+        desired={"mode": lock.mode, "days": lock.days},
+        summary=f"{bucket}: lock stored objects for {lock.days} days ({lock.mode.lower()})",
         why="A lock also binds administrators and S3's own lifecycle.",
     )
 
@@ -155,38 +155,38 @@ def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     return rules
 
 
-def _closed_to_the_world(bucket: str) -> Iterator[Setting]:
+def _closed_to_the_world(bucket: str) -> Iterator[Requirement]:
     blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    yield Setting(
+    yield Requirement(
         kind=Kind.PUBLIC_ACCESS,
         target=bucket,
-        want=dict.fromkeys(blocks, True),
-        says=f"{bucket}: block public access",
+        desired=dict.fromkeys(blocks, True),
+        summary=f"{bucket}: block public access",
         why="A single careless policy would expose every backup.",
     )
-    yield Setting(
+    yield Requirement(
         kind=Kind.OWNERSHIP,
         target=bucket,
-        want="BucketOwnerEnforced",
-        says=f"{bucket}: disable access control lists",
+        desired="BucketOwnerEnforced",
+        summary=f"{bucket}: disable access control lists",
         why="Rights belong in policies, and nowhere else.",
     )
-    yield Setting(
+    yield Requirement(
         kind=Kind.ENCRYPTION,
         target=bucket,
-        want="AES256",
-        says=f"{bucket}: encrypt with S3's own keys",
+        desired="AES256",
+        summary=f"{bucket}: encrypt with S3's own keys",
         why="Deleting a key of your own would destroy every backup encrypted with it.",
     )
 
 
-def _servers(policy: Policy, stage: Stage) -> Iterator[Setting]:
+def _servers(policy: Policy, stage: Stage) -> Iterator[Requirement]:
     for server in policy.servers or (None,):
-        yield Setting(
+        yield Requirement(
             kind=Kind.USER,
             target=stage.server_user(server),
-            want=server_policy(policy, incoming=stage.settings.incoming_bucket, server=server),
-            says=f"user {stage.server_user(server)}: upload its own keys and do nothing else",
+            desired=server_policy(policy, incoming=stage.settings.incoming_bucket, server=server),
+            summary=f"user {stage.server_user(server)}: upload its own keys and do nothing else",
             why="An intruder on a server can do only what the server can do.",
         )
 

@@ -25,17 +25,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Requirement:
     """One setting of the account: its target and the value it should have.
 
-    `says` is what setup prints: "TARGET: what to do", or a thing that should exist. `why` is its
-    purpose. A setting that `waits_for` a function (by its name in AWS) cannot be set before
+    `summary` is what setup prints: "TARGET: what to do", or a thing that should exist. `why` is its
+    purpose. One that `needs_deployment` of a function (by its name in AWS) cannot be set before
     `chalice deploy` has created that function.
     """
 
     kind: Kind
     target: str
-    want: Any
-    says: str
+    desired: Any
+    summary: str
     why: str
-    waits_for: str | None = None
+    needs_deployment: str | None = None

@@ -27,7 +27,7 @@ def run_drill(account: Account, stage: Stage, policy: Policy, *, assume: bool) -
         waiter = Waiter(seconds=MAX_WAIT, tell=_tell)
         with closing(drill(account, stage, policy, assume=assume, waiter=waiter)) as steps:
             for step in steps:
-                click.echo(f"{step.seconds:6.1f} s  {step.says}")
+                click.echo(f"{step.seconds:6.1f} s  {step.sentence}")
     except NotAsPromisedError as broken:
         click.echo(f"Not as promised: {broken}.", err=True)
         _show_notes(broken)

@@ -46,7 +46,7 @@ READ = "An intruder on the server could read or remove its backups"
 class Step:
     """A promise that holds, as a sentence, and the seconds that trying it took."""
 
-    says: str
+    sentence: str
     seconds: float
 
 
@@ -64,8 +64,8 @@ def drill(
     steps = _Drill(account, stage, policy, waiter).steps(assume=assume)
     try:
         began = time.monotonic()
-        for says in steps:
-            yield Step(says=says, seconds=time.monotonic() - began)
+        for sentence in steps:
+            yield Step(sentence=sentence, seconds=time.monotonic() - began)
             began = time.monotonic()
     finally:
         steps.close()

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from admin.account import Account, AccountError, none_if
 from admin.desired.bucket_policies import FORMER_STATEMENTS
 from admin.desired.buckets import OUR_RULES
-from admin.desired.requirement import Setting
+from admin.desired.requirement import Requirement
 from admin.desired.statements import canonical
 
 Entry = dict[str, Any]
@@ -30,78 +30,79 @@ def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
         yield from page.get("Contents", [])
 
 
-def read_bucket(account: Account, setting: Setting) -> Any:
+def read_bucket(account: Account, requirement: Requirement) -> Any:
     try:
-        answer = _s3(account, setting.target).head_bucket(Bucket=setting.target)
+        answer = _s3(account, requirement.target).head_bucket(Bucket=requirement.target)
     except ClientError as error:
         match error.response["Error"]["Code"]:
             case "404":
                 return None
             case "403":
                 raise AccountError(
-                    f"The bucket {setting.target} belongs to somebody else, or you are not "
-                    "allowed to "
-                    "see it; choose another name in .chalice/config.json"
+                    f"The bucket {requirement.target} belongs to somebody else, or you are not "
+                    "allowed to see it; choose another name in .chalice/config.json"
                 ) from None
             case "301":
                 raise AccountError(
-                    f"{setting.target} is in a region other than {account.region}; name the "
-                    "bucket's "
-                    "region with --region"
+                    f"{requirement.target} is in a region other than {account.region}; name the "
+                    "bucket's region with --region"
                 ) from None
         raise
     region = answer.get("BucketRegion") or account.region
     if region != account.region:
         raise AccountError(
-            f"{setting.target} is in {region}, not in {account.region}; name its region with "
+            f"{requirement.target} is in {region}, not in {account.region}; name its region with "
             "--region"
         )
-    return setting.want
+    return requirement.desired
 
 
-def make_bucket(account: Account, setting: Setting) -> None:
+def make_bucket(account: Account, requirement: Requirement) -> None:
     location: dict[str, Any] = {}
     if account.region != "us-east-1":  # which S3 does not accept here
         location = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
-    _s3(account, setting.target).create_bucket(
-        Bucket=setting.target,
-        ObjectLockEnabledForBucket=setting.want.get("object_lock", False),
+    _s3(account, requirement.target).create_bucket(
+        Bucket=requirement.target,
+        ObjectLockEnabledForBucket=requirement.desired.get("object_lock", False),
         **location,
     )
 
 
-def read_public_access(account: Account, setting: Setting) -> Any:
+def read_public_access(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "NoSuchPublicAccessBlockConfiguration",
-        lambda: _s3(account, setting.target).get_public_access_block(Bucket=setting.target),
+        lambda: _s3(account, requirement.target).get_public_access_block(Bucket=requirement.target),
     )
     return answer and answer["PublicAccessBlockConfiguration"]
 
 
-def write_public_access(account: Account, setting: Setting) -> None:
-    _s3(account, setting.target).put_public_access_block(
-        Bucket=setting.target, PublicAccessBlockConfiguration=setting.want
+def write_public_access(account: Account, requirement: Requirement) -> None:
+    _s3(account, requirement.target).put_public_access_block(
+        Bucket=requirement.target, PublicAccessBlockConfiguration=requirement.desired
     )
 
 
-def read_ownership(account: Account, setting: Setting) -> Any:
+def read_ownership(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "OwnershipControlsNotFoundError",
-        lambda: _s3(account, setting.target).get_bucket_ownership_controls(Bucket=setting.target),
+        lambda: _s3(account, requirement.target).get_bucket_ownership_controls(
+            Bucket=requirement.target
+        ),
     )
     return answer and answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
 
 
-def write_ownership(account: Account, setting: Setting) -> None:
-    _s3(account, setting.target).put_bucket_ownership_controls(
-        Bucket=setting.target, OwnershipControls={"Rules": [{"ObjectOwnership": setting.want}]}
+def write_ownership(account: Account, requirement: Requirement) -> None:
+    _s3(account, requirement.target).put_bucket_ownership_controls(
+        Bucket=requirement.target,
+        OwnershipControls={"Rules": [{"ObjectOwnership": requirement.desired}]},
     )
 
 
-def read_encryption(account: Account, setting: Setting) -> Any:
+def read_encryption(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ServerSideEncryptionConfigurationNotFoundError",
-        lambda: _s3(account, setting.target).get_bucket_encryption(Bucket=setting.target),
+        lambda: _s3(account, requirement.target).get_bucket_encryption(Bucket=requirement.target),
     )
     if answer is None:
         return None
@@ -109,27 +110,33 @@ def read_encryption(account: Account, setting: Setting) -> Any:
     return rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
 
 
-def write_encryption(account: Account, setting: Setting) -> None:
-    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": setting.want}}
-    _s3(account, setting.target).put_bucket_encryption(
-        Bucket=setting.target, ServerSideEncryptionConfiguration={"Rules": [default]}
+def write_encryption(account: Account, requirement: Requirement) -> None:
+    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": requirement.desired}}
+    _s3(account, requirement.target).put_bucket_encryption(
+        Bucket=requirement.target, ServerSideEncryptionConfiguration={"Rules": [default]}
     )
 
 
-def read_versioning(account: Account, setting: Setting) -> Any:
-    return _s3(account, setting.target).get_bucket_versioning(Bucket=setting.target).get("Status")
-
-
-def write_versioning(account: Account, setting: Setting) -> None:
-    _s3(account, setting.target).put_bucket_versioning(
-        Bucket=setting.target, VersioningConfiguration={"Status": setting.want}
+def read_versioning(account: Account, requirement: Requirement) -> Any:
+    return (
+        _s3(account, requirement.target)
+        .get_bucket_versioning(Bucket=requirement.target)
+        .get("Status")
     )
 
 
-def read_lock(account: Account, setting: Setting) -> Any:
+def write_versioning(account: Account, requirement: Requirement) -> None:
+    _s3(account, requirement.target).put_bucket_versioning(
+        Bucket=requirement.target, VersioningConfiguration={"Status": requirement.desired}
+    )
+
+
+def read_lock(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ObjectLockConfigurationNotFoundError",
-        lambda: _s3(account, setting.target).get_object_lock_configuration(Bucket=setting.target),
+        lambda: _s3(account, requirement.target).get_object_lock_configuration(
+            Bucket=requirement.target
+        ),
     )
     rule = answer and answer["ObjectLockConfiguration"].get("Rule")
     if not rule:
@@ -138,10 +145,10 @@ def read_lock(account: Account, setting: Setting) -> Any:
     return {"mode": default["Mode"], "days": default.get("Days") or 365 * default["Years"]}
 
 
-def write_lock(account: Account, setting: Setting) -> None:
-    retention = {"Mode": setting.want["mode"], "Days": setting.want["days"]}
-    _s3(account, setting.target).put_object_lock_configuration(
-        Bucket=setting.target,
+def write_lock(account: Account, requirement: Requirement) -> None:
+    retention = {"Mode": requirement.desired["mode"], "Days": requirement.desired["days"]}
+    _s3(account, requirement.target).put_object_lock_configuration(
+        Bucket=requirement.target,
         ObjectLockConfiguration={
             "ObjectLockEnabled": "Enabled",
             "Rule": {"DefaultRetention": retention},
@@ -149,28 +156,28 @@ def write_lock(account: Account, setting: Setting) -> None:
     )
 
 
-def read_lifecycle(account: Account, setting: Setting) -> Shared:
+def read_lifecycle(account: Account, requirement: Requirement) -> Shared:
     """The lifecycle rules, in a format that S3 accepts together with ours."""
-    order = [rule["ID"] for rule in setting.want]
+    order = [rule["ID"] for rule in requirement.desired]
     return _shared(
-        _rules(account, setting),
+        _rules(account, requirement),
         is_ours=lambda rule: str(rule.get("ID", "")).startswith(OUR_RULES),
         order=lambda rule: order.index(rule["ID"]) if rule["ID"] in order else -1,
     )
 
 
-def write_lifecycle(account: Account, setting: Setting) -> None:
-    others = read_lifecycle(account, setting).others
-    _s3(account, setting.target).put_bucket_lifecycle_configuration(
-        Bucket=setting.target, LifecycleConfiguration={"Rules": [*others, *setting.want]}
+def write_lifecycle(account: Account, requirement: Requirement) -> None:
+    others = read_lifecycle(account, requirement).others
+    _s3(account, requirement.target).put_bucket_lifecycle_configuration(
+        Bucket=requirement.target, LifecycleConfiguration={"Rules": [*others, *requirement.desired]}
     )
 
 
-def _rules(account: Account, setting: Setting) -> list[Entry]:
+def _rules(account: Account, requirement: Requirement) -> list[Entry]:
     answer = none_if(
         "NoSuchLifecycleConfiguration",
-        lambda: _s3(account, setting.target).get_bucket_lifecycle_configuration(
-            Bucket=setting.target
+        lambda: _s3(account, requirement.target).get_bucket_lifecycle_configuration(
+            Bucket=requirement.target
         ),
     )
     return [_with_filter(rule) for rule in answer["Rules"]] if answer else []
@@ -182,32 +189,32 @@ def _with_filter(rule: Entry) -> Entry:
     return {**others, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}}
 
 
-def read_policy(account: Account, setting: Setting) -> Shared:
+def read_policy(account: Account, requirement: Requirement) -> Shared:
     """The statements of the bucket policy; those that mean the same as ours, in our spelling."""
-    order = [statement["Sid"] for statement in setting.want]
-    ours = {statement["Sid"]: statement for statement in setting.want}
+    order = [statement["Sid"] for statement in requirement.desired]
+    ours = {statement["Sid"]: statement for statement in requirement.desired}
     return _shared(
         [
             _as_spelled(statement, ours.get(statement.get("Sid", "")))
-            for statement in _statements(account, setting)
+            for statement in _statements(account, requirement)
         ],
         is_ours=lambda statement: statement.get("Sid") in {*ours, *FORMER_STATEMENTS},
         order=lambda statement: order.index(statement["Sid"]) if statement["Sid"] in ours else -1,
     )
 
 
-def write_policy(account: Account, setting: Setting) -> None:
-    others = read_policy(account, setting).others
-    _s3(account, setting.target).put_bucket_policy(
-        Bucket=setting.target,
-        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*setting.want, *others]}),
+def write_policy(account: Account, requirement: Requirement) -> None:
+    others = read_policy(account, requirement).others
+    _s3(account, requirement.target).put_bucket_policy(
+        Bucket=requirement.target,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [*requirement.desired, *others]}),
     )
 
 
-def _statements(account: Account, setting: Setting) -> list[Entry]:
+def _statements(account: Account, requirement: Requirement) -> list[Entry]:
     answer = none_if(
         "NoSuchBucketPolicy",
-        lambda: _s3(account, setting.target).get_bucket_policy(Bucket=setting.target),
+        lambda: _s3(account, requirement.target).get_bucket_policy(Bucket=requirement.target),
     )
     statements = json.loads(answer["Policy"])["Statement"] if answer else []
     return statements if isinstance(statements, list) else [statements]

@@ -1,7 +1,8 @@
 """Reads and writes each kind of setting in an account.
 
-Reading returns a value to compare with `Setting.want`, or Shared if others can have added entries
-of their own. None means that the setting is missing, and nothing else: every denied request raises.
+Reading returns a value to compare with `Requirement.desired`, or Shared if others can have added
+entries of their own. None means that the setting is missing, and nothing else: every denied request
+raises.
 """
 
 import json
@@ -12,11 +13,11 @@ from typing import Any
 from admin.account import Account, none_if
 from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
 from admin.desired.permissions import SERVER_POLICY_NAME
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from admin.setup import bucket_resources as buckets
 
-Read = Callable[[Account, Setting], Any]
-Write = Callable[[Account, Setting], None]
+Read = Callable[[Account, Requirement], Any]
+Write = Callable[[Account, Requirement], None]
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,24 @@ class Handler:
 class Actual:
     """A setting's actual value, and the entries that others added.
 
-    `value` has the format of the setting's `want`; None: missing.
+    `value` has the format of the `desired` value; None: missing.
     """
 
     value: Any = None
     others: tuple[buckets.Entry, ...] = ()
 
 
-def read(account: Account, setting: Setting) -> Actual:
+def read(account: Account, requirement: Requirement) -> Actual:
     """The actual value of this setting, read once."""
-    answer = HANDLERS[setting.kind].read(account, setting)
+    answer = HANDLERS[requirement.kind].read(account, requirement)
     if isinstance(answer, buckets.Shared):
         return Actual(value=answer.ours, others=tuple(answer.others))
     return Actual(value=answer)
 
 
-def write(account: Account, setting: Setting) -> None:
+def write(account: Account, requirement: Requirement) -> None:
     """Write the setting to the account. Repeating it changes nothing."""
-    HANDLERS[setting.kind].write(account, setting)
+    HANDLERS[requirement.kind].write(account, requirement)
 
 
 def function_exists(account: Account, name: str) -> bool:
@@ -60,60 +61,60 @@ def function_exists(account: Account, name: str) -> bool:
     return configuration is not None
 
 
-def _read_user(account: Account, setting: Setting) -> Any:
+def _read_user(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "NoSuchEntity",
         lambda: account.client("iam").get_user_policy(
-            UserName=setting.target, PolicyName=SERVER_POLICY_NAME
+            UserName=requirement.target, PolicyName=SERVER_POLICY_NAME
         ),
     )
     return answer and answer["PolicyDocument"]
 
 
-def _write_user(account: Account, setting: Setting) -> None:
+def _write_user(account: Account, requirement: Requirement) -> None:
     iam = account.client("iam")
-    if none_if("NoSuchEntity", lambda: iam.get_user(UserName=setting.target)) is None:
-        iam.create_user(UserName=setting.target)
+    if none_if("NoSuchEntity", lambda: iam.get_user(UserName=requirement.target)) is None:
+        iam.create_user(UserName=requirement.target)
     iam.put_user_policy(
-        UserName=setting.target,
+        UserName=requirement.target,
         PolicyName=SERVER_POLICY_NAME,
-        PolicyDocument=json.dumps(setting.want),
+        PolicyDocument=json.dumps(requirement.desired),
     )
 
 
-def _read_topic(account: Account, setting: Setting) -> Any:
+def _read_topic(account: Account, requirement: Requirement) -> Any:
     attributes = none_if(
-        "NotFound", lambda: account.client("sns").get_topic_attributes(TopicArn=setting.target)
+        "NotFound", lambda: account.client("sns").get_topic_attributes(TopicArn=requirement.target)
     )
     return None if attributes is None else {}
 
 
-def _make_topic(account: Account, setting: Setting) -> None:
-    account.client("sns").create_topic(Name=setting.target.rsplit(":", 1)[1])
+def _make_topic(account: Account, requirement: Requirement) -> None:
+    account.client("sns").create_topic(Name=requirement.target.rsplit(":", 1)[1])
 
 
-def _read_subscription(account: Account, setting: Setting) -> Any:
+def _read_subscription(account: Account, requirement: Requirement) -> Any:
     sns = account.client("sns")
-    if _read_topic(account, setting) is None:
+    if _read_topic(account, requirement) is None:
         return None
-    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=setting.target)
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=requirement.target)
     subscribed = {
         subscription["Endpoint"] for page in pages for subscription in page["Subscriptions"]
     }
-    return setting.want if setting.want in subscribed else None
+    return requirement.desired if requirement.desired in subscribed else None
 
 
-def _subscribe(account: Account, setting: Setting) -> None:
+def _subscribe(account: Account, requirement: Requirement) -> None:
     account.client("sns").subscribe(
-        TopicArn=setting.target, Protocol="email", Endpoint=setting.want
+        TopicArn=requirement.target, Protocol="email", Endpoint=requirement.desired
     )
 
 
-def _read_asynchronous(account: Account, setting: Setting) -> Any:
+def _read_asynchronous(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ResourceNotFoundException",
         lambda: account.client("lambda").get_function_event_invoke_config(
-            FunctionName=setting.target
+            FunctionName=requirement.target
         ),
     )
     config: dict[str, Any] = answer or {}  # what is missing has Lambda's default
@@ -126,39 +127,41 @@ def _read_asynchronous(account: Account, setting: Setting) -> Any:
     }
 
 
-def _leave_asynchronous_to_lambda(account: Account, setting: Setting) -> None:
-    account.client("lambda").delete_function_event_invoke_config(FunctionName=setting.target)
+def _leave_asynchronous_to_lambda(account: Account, requirement: Requirement) -> None:
+    account.client("lambda").delete_function_event_invoke_config(FunctionName=requirement.target)
 
 
-def _read_recursion(account: Account, setting: Setting) -> Any:
-    answer = account.client("lambda").get_function_recursion_config(FunctionName=setting.target)
+def _read_recursion(account: Account, requirement: Requirement) -> Any:
+    answer = account.client("lambda").get_function_recursion_config(FunctionName=requirement.target)
     return answer["RecursiveLoop"]
 
 
-def _write_recursion(account: Account, setting: Setting) -> None:
+def _write_recursion(account: Account, requirement: Requirement) -> None:
     account.client("lambda").put_function_recursion_config(
-        FunctionName=setting.target, RecursiveLoop=setting.want
+        FunctionName=requirement.target, RecursiveLoop=requirement.desired
     )
 
 
-def _read_alarm(account: Account, setting: Setting) -> Any:
-    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[setting.target])
+def _read_alarm(account: Account, requirement: Requirement) -> Any:
+    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.target])
     for alarm in answer["MetricAlarms"]:
-        return _same_members(setting.want, alarm)
+        return _same_members(requirement.desired, alarm)
     return None
 
 
-def _same_members(want: Any, actual: Any) -> Any:
-    """The actual values of the members in `want`: CloudWatch adds members of its own."""
-    if isinstance(want, dict) and isinstance(actual, dict):
-        return {name: _same_members(value, actual.get(name)) for name, value in want.items()}
-    if isinstance(want, list) and isinstance(actual, list) and len(want) == len(actual):
-        return [_same_members(*pair) for pair in zip(want, actual, strict=True)]
+def _same_members(desired: Any, actual: Any) -> Any:
+    """The actual values of the members in `desired`: CloudWatch adds members of its own."""
+    if isinstance(desired, dict) and isinstance(actual, dict):
+        return {name: _same_members(value, actual.get(name)) for name, value in desired.items()}
+    if isinstance(desired, list) and isinstance(actual, list) and len(desired) == len(actual):
+        return [_same_members(*pair) for pair in zip(desired, actual, strict=True)]
     return actual
 
 
-def _write_alarm(account: Account, setting: Setting) -> None:
-    account.client("cloudwatch").put_metric_alarm(AlarmName=setting.target, **setting.want)
+def _write_alarm(account: Account, requirement: Requirement) -> None:
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=requirement.target, **requirement.desired
+    )
 
 
 HANDLERS = {

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from admin.choices import IncomingAlarm, Wishes
+from admin.choices import IncomingAlarm, SetupOptions
 from admin.desired.alerts import alerts
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from chalicelib import record
 from chalicelib.policy.policy import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
@@ -19,7 +19,7 @@ from tests.support.project import STAGE
 TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {
     one.target.removeprefix(f"{STAGE.topic}-"): one
-    for one in alerts(STAGE, Wishes(), TOPIC)
+    for one in alerts(STAGE, SetupOptions(), TOPIC)
     if one.kind is Kind.ALARM
 }
 # The outage begins some days in, in the middle of an hour.
@@ -42,12 +42,12 @@ def mails(
     end: datetime,
     begin: datetime = BEGIN + HOUR,
     state: str = OK,
-    alarms: Iterable[tuple[str, Setting]] = ALARMS.items(),
+    alarms: Iterable[tuple[str, Requirement]] = ALARMS.items(),
 ) -> list[Mail]:
     return sorted(
         Mail(change.at, name, change.state)
         for name, alarm in alarms
-        for change in transitions(alarm.want, metrics, begin=begin, end=end, state=state)
+        for change in transitions(alarm.desired, metrics, begin=begin, end=end, state=state)
         if TOPIC in change.actions
     )
 
@@ -264,21 +264,21 @@ def test_the_alarms_read_the_metrics_that_the_functions_write(
     assert own_ones <= written
 
 
-def _metric(alarm: Setting) -> Metric:
-    queries = alarm.want.get("Metrics")
-    return Metric.of(queries[0]["MetricStat"]["Metric"] if queries else alarm.want)
+def _metric(alarm: Requirement) -> Metric:
+    queries = alarm.desired.get("Metrics")
+    return Metric.of(queries[0]["MetricStat"]["Metric"] if queries else alarm.desired)
 
 
 def test_every_alarm_sends_a_mail_at_its_start_and_end() -> None:
     for alarm in ALARMS.values():
-        assert (alarm.want["AlarmActions"], alarm.want["OKActions"]) == ([TOPIC], [TOPIC])
-        assert alarm.want["ActionsEnabled"]
+        assert (alarm.desired["AlarmActions"], alarm.desired["OKActions"]) == ([TOPIC], [TOPIC])
+        assert alarm.desired["ActionsEnabled"]
 
 
 def test_the_limits_of_incoming_can_be_chosen() -> None:
-    chosen = Wishes(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
+    chosen = SetupOptions(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
     thresholds = {
-        one.target: one.want["Threshold"]
+        one.target: one.desired["Threshold"]
         for one in alerts(STAGE, chosen, TOPIC)
         if "-incoming-" in one.target
     }

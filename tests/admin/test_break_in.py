@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.setup.plan import execute, make_plan
 from admin.stage import PROJECT
@@ -20,9 +20,11 @@ STORED = {"Bucket": "backups2", "Key": "2026-11-23.tar.gz.gpg"}
 
 
 def set_up(account: Account) -> list[str]:
-    settings = desired_settings(POLICY, STAGE, Wishes(), account=account.id, region=account.region)
+    settings = desired_settings(
+        POLICY, STAGE, SetupOptions(), account=account.id, region=account.region
+    )
     plan = make_plan(account, settings, lock_named=False)
-    return [step.setting.says for step in execute(account, plan)]
+    return [change.requirement.summary for change in execute(account, plan)]
 
 
 def document_of(allowed: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from admin.account import Account
 from admin.check.report import Remedies, Report
 from admin.check.rights import grants, grants_below
 from admin.check.settings import check
-from admin.choices import Lock, Wishes
+from admin.choices import Lock, SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind
 from admin.setup import resources
@@ -46,7 +46,7 @@ weakened = table_of(WEAKENED)
 def settings_of(living: Live) -> list[Any]:
     account = living.account
     every = desired_settings(
-        POLICY, living.stage, Wishes(), account=account.id, region=account.region
+        POLICY, living.stage, SetupOptions(), account=account.id, region=account.region
     )
     return list(every)
 
@@ -122,7 +122,7 @@ def _versioning_suspended(living: Live) -> None:
 @weakened("backups2 should lock stored objects for 30 days (governance), but locks them for 1 day")
 def _the_lock_shortened(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+    resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
 
 
 @weakened("should lock stored objects for 30 days (governance), but does not")
@@ -278,7 +278,7 @@ for name, sentence in {
 def _an_alarm_that_tells_nobody(living: Live) -> None:
     [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
     living.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.want, "AlarmActions": []}
+        AlarmName=alarm.target, **{**alarm.desired, "AlarmActions": []}
     )
 
 
@@ -470,9 +470,9 @@ def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
         patch.setattr(living.client("sns"), "get_topic_attributes", refuse)
         report = look(living)
     assert ["block public access" in one.what for one in report.findings] == [True]
-    assert ["GetTopicAttributes returned AuthorizationError" in one for one in report.unseen] == [
-        True
-    ]
+    assert [
+        "GetTopicAttributes returned AuthorizationError" in one for one in report.not_checked
+    ] == [True]
     living.mend(report.findings[0].remedy)
 
 
@@ -536,15 +536,15 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
     finally:
         living.account = everything
     assert report.findings == []
-    unseen = " ".join(report.unseen)
+    not_checked = " ".join(report.not_checked)
     for what in (
         f"user {USER} (upload its own keys",
         f"the function {FUNCTION}",
         "the server users",
         "who has rights on backups2",
     ):
-        assert what in unseen
-    assert "backups2 (keep every version" not in unseen
+        assert what in not_checked
+    assert "backups2 (keep every version" not in not_checked
 
 
 def look(living: Live, **more: Any) -> Report:
@@ -559,7 +559,7 @@ def look(living: Live, **more: Any) -> Report:
 def test_the_exit_status_separates_findings_from_failed_checks(
     living: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = Report(unseen=["the sky"])
+    report = Report(not_checked=["the sky"])
     monkeypatch.setattr("admin.check.command.check", lambda *_, **__: report)
     result = living.check()
     assert result.exit_code == 3
@@ -570,7 +570,7 @@ def test_the_exit_status_separates_findings_from_failed_checks(
 
 def test_a_shorter_lock_by_choice_is_no_finding(living: Live) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    resources.write(living.account, replace(lock, want={"mode": "GOVERNANCE", "days": 7}))
+    resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 7}))
     try:
         assert living.check().exit_code == 1
         weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
@@ -611,7 +611,7 @@ def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
     living: Live,
 ) -> None:
     [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
-    resources.write(living.account, replace(lock, want={"mode": "COMPLIANCE", "days": 7}))
+    resources.write(living.account, replace(lock, desired={"mode": "COMPLIANCE", "days": 7}))
     try:
         [found] = look(living).findings
         assert (

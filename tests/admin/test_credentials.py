@@ -394,8 +394,8 @@ def jobs(crontab: str, tool: str) -> list[tuple[str, str, dict[str, str]]]:
     for line in [*general.splitlines(), *chosen]:
         if not line or line.startswith("# "):
             continue
-        if setting := re.fullmatch(r"([A-Z0-9_]+)=(.*)", line):
-            environment[setting[1]] = setting[2]
+        if requirement := re.fullmatch(r"([A-Z0-9_]+)=(.*)", line):
+            environment[requirement[1]] = requirement[2]
             continue
         *when, command = line.split(maxsplit=5)
         assert not re.search(r"(?<!\\)%", command), "cron ends the command at a plain %"

@@ -29,7 +29,7 @@ import admin.drill.command
 import admin.drill.scenario
 import admin.waiting
 from admin.account import Account, AccountError, local_account
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.cli import cli
 from admin.desired.buckets import desired_settings
 from admin.desired.permissions import document
@@ -110,7 +110,9 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         },
     )
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
-    settings = desired_settings(POLICY, STAGE, Wishes(), account=account.id, region=account.region)
+    settings = desired_settings(
+        POLICY, STAGE, SetupOptions(), account=account.id, region=account.region
+    )
     for bucket in ("backups1", "backups2"):
         s3.delete_bucket_policy(Bucket=bucket)
     for _ in execute(account, make_plan(account, settings, lock_named=False)):
@@ -177,16 +179,16 @@ def test_a_vault_without_a_lock_is_reported(
     vault = s3_backends["123456789012"]["aws"].buckets["backups2"]
     for part in ("mode", "days", "years"):
         monkeypatch.setattr(vault, f"default_lock_{part}", None)
-    says = [step.says for step in start(deployed, assume=False)]
-    assert "the stored object is not locked: the vault has no default lock" in says
+    sentences = [step.sentence for step in start(deployed, assume=False)]
+    assert "the stored object is not locked: the vault has no default lock" in sentences
 
 
 def test_without_assume_nobody_is_trusted(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(TemporaryAccess, "trust_caller")
-    steps = [step.says for step in start(deployed, assume=False)]
-    assert not any(says.startswith("promoter cannot") for says in steps)
+    steps = [step.sentence for step in start(deployed, assume=False)]
+    assert not any(sentence.startswith("promoter cannot") for sentence in steps)
     assert steps[-2].endswith("comes back byte for byte")
 
 
@@ -223,7 +225,7 @@ def test_killed_during_a_multipart_upload_the_next_drill_aborts_it(deployed: Dep
 def test_an_interrupted_drill_cleans_up(deployed: Deployed) -> None:
     steps = start(deployed)
     for step in steps:
-        if "trusts you" in step.says:
+        if "trusts you" in step.sentence:
             break
     assert deployed.left_behind() == {"user", "trust", "uploads"}
     steps.close()
@@ -456,9 +458,9 @@ def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift_clock(monkeypatch, uploads=lambda number: min(number, 1) * 2)
-    says = [step.says for step in start(deployed)]
-    [first] = [line for line in says if "promoted to backups2" in line]
-    [restored] = [line for line in says if "comes back" in line]
+    sentences = [step.sentence for step in start(deployed)]
+    [first] = [line for line in sentences if "promoted to backups2" in line]
+    [restored] = [line for line in sentences if "comes back" in line]
     assert first.split()[2] != restored.split()[0]
 
 
@@ -521,10 +523,11 @@ def test_a_node_that_does_not_know_the_new_key_is_retried(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lag(monkeypatch, refused=itertools.cycle([False, True]))
-    says = [step.says for step in start(deployed)]
-    assert "server cannot read a stored backup: 403 AccessDenied" in says
+    sentences = [step.sentence for step in start(deployed)]
+    assert "server cannot read a stored backup: 403 AccessDenied" in sentences
     assert any(
-        line.startswith("promoter cannot tag a stored backup: 403 AccessDenied") for line in says
+        line.startswith("promoter cannot tag a stored backup: 403 AccessDenied")
+        for line in sentences
     )
 
 

@@ -12,10 +12,10 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
-from admin.choices import Lock, Wishes
+from admin.choices import Lock, SetupOptions
 from admin.cli import cli
 from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from admin.desired.statements import canonical
 from admin.setup import resources
 from admin.setup.concurrency import suggestion
@@ -26,30 +26,32 @@ from localcloud.cloud import running
 from tests.support.project import POLICY, STAGE
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
-WISHES = Wishes(alert_email="admin@example.org")
+OPTIONS = SetupOptions(alert_email="admin@example.org")
 RETRIED = (
     "failed events of promote are retried twice; after that the sweep tries again every 15 minutes"
 )
 
 
 def settings(
-    account: Account, policy: Any = POLICY, wishes: Wishes = WISHES
-) -> tuple[Setting, ...]:
-    return desired_settings(policy, STAGE, wishes, account=account.id, region=account.region)
+    account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
+) -> tuple[Requirement, ...]:
+    return desired_settings(policy, STAGE, options, account=account.id, region=account.region)
 
 
-def set_up(account: Account, policy: Any = POLICY, wishes: Wishes = WISHES) -> list[str]:
-    plan = make_plan(account, settings(account, policy, wishes), lock_named=False)
-    return [step.setting.says for step in execute(account, plan)]
+def set_up(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS) -> list[str]:
+    plan = make_plan(account, settings(account, policy, options), lock_named=False)
+    return [change.requirement.summary for change in execute(account, plan)]
 
 
-def left(account: Account, policy: Any = POLICY, wishes: Wishes = WISHES) -> list[str]:
-    plan = make_plan(account, settings(account, policy, wishes), lock_named=False)
-    return [step.setting.says for step in plan.steps]
+def left(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS) -> list[str]:
+    plan = make_plan(account, settings(account, policy, options), lock_named=False)
+    return [change.requirement.summary for change in plan.changes]
 
 
 def topic_of(account: Account) -> str:
-    [topic] = [setting.target for setting in settings(account) if setting.kind is Kind.TOPIC]
+    [topic] = [
+        requirement.target for requirement in settings(account) if requirement.kind is Kind.TOPIC
+    ]
     return topic
 
 
@@ -70,14 +72,14 @@ def test_settings_of_functions_wait_for_the_deployment(
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert {setting.target for setting in plan.waiting} == {
+    assert {requirement.target for requirement in plan.waiting} == {
         "immutable-backups-dev-promote",
         "immutable-backups-dev-sweep",
         "immutable-backups-dev-alerts-waiting",
     }
     cloud.deploy(project_dir=project)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
-    assert (plan.steps, plan.waiting) == ((), ())
+    assert (plan.changes, plan.waiting) == ((), ())
     functions, promote = account.client("lambda"), "immutable-backups-dev-promote"
     given_up_soon = {
         "MaximumRetryAttempts": 2,
@@ -118,14 +120,14 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
 def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
     [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
     resources.write(account, alarm)
-    assert resources.read(account, alarm).value == alarm.want
+    assert resources.read(account, alarm).value == alarm.desired
     if "Metrics" in weaken:
-        source, filled = alarm.want["Metrics"]
+        source, filled = alarm.desired["Metrics"]
         weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
     account.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.want, **weaken}
+        AlarmName=alarm.target, **{**alarm.desired, **weaken}
     )
-    assert resources.read(account, alarm).value != alarm.want
+    assert resources.read(account, alarm).value != alarm.desired
 
 
 def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
@@ -138,7 +140,7 @@ def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     for query in answer["MetricAlarms"][0]["Metrics"]:
         query["AccountId"] = "123456789012"
     monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
-    assert resources.read(account, alarm).value == alarm.want
+    assert resources.read(account, alarm).value == alarm.desired
 
 
 def test_chosen_limits_of_incoming_are_written_down_and_kept(
@@ -205,7 +207,7 @@ def test_interrupted_after_the_buckets_the_next_run_needs_no_flag(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
     plan = make_plan(account, settings(account, KEEPING), lock_named=False)
     for step in execute(account, plan):
-        if step.setting.kind is Kind.LIFECYCLE:
+        if step.requirement.kind is Kind.LIFECYCLE:
             break
     assert run("--apply", "--yes").exit_code == 0
     assert left(account, KEEPING) == ["subscription of admin@example.org to the alerts"]
@@ -237,7 +239,9 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
     set_up(account)
     WEAKENED[kind](account.client("s3"), bucket)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert [(step.setting.kind, step.setting.target) for step in plan.steps] == [(kind, bucket)]
+    assert [(step.requirement.kind, step.requirement.target) for step in plan.changes] == [
+        (kind, bucket)
+    ]
     set_up(account)
     assert left(account) == []
 
@@ -245,15 +249,15 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
 def test_a_shortened_lock_is_found(account: Account) -> None:
     set_up(account)
     [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
-    resources.write(account, replace(lock, want={"mode": "GOVERNANCE", "days": 1}))
+    resources.write(account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
     assert left(account) == ["backups2: lock stored objects for 30 days (governance)"]
 
 
 def test_a_stricter_lock_is_kept_unless_another_is_chosen(account: Account) -> None:
-    set_up(account, wishes=Wishes(lock=Lock(mode="COMPLIANCE", days=365)))
-    assert left(account, wishes=Wishes()) == []
-    plan = make_plan(account, settings(account, wishes=Wishes()), lock_named=True)
-    assert [step.setting.kind for step in plan.steps] == [Kind.OBJECT_LOCK]
+    set_up(account, options=SetupOptions(lock=Lock(mode="COMPLIANCE", days=365)))
+    assert left(account, options=SetupOptions()) == []
+    plan = make_plan(account, settings(account, options=SetupOptions()), lock_named=True)
+    assert [change.requirement.kind for change in plan.changes] == [Kind.OBJECT_LOCK]
 
 
 def test_a_widened_server_policy_is_found(account: Account) -> None:
@@ -332,8 +336,8 @@ def test_a_second_statement_with_our_sid_is_removed(
     policy["Statement"] += [{**before[0], **second}, theirs]
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
-    [step] = make_plan(account, settings(account), lock_named=False).steps
-    assert (step.setting.kind, step.setting.target) == (Kind.BUCKET_POLICY, bucket)
+    [step] = make_plan(account, settings(account), lock_named=False).changes
+    assert (step.requirement.kind, step.requirement.target) == (Kind.BUCKET_POLICY, bucket)
     set_up(account)
     after = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert after == [*before, theirs]
@@ -660,7 +664,7 @@ def test_an_upload_that_can_be_promoted_is_never_expired(hours: int, account: Ac
         for one in settings(account, policy)
         if (one.kind, one.target) == (Kind.LIFECYCLE, "backups1")
     ]
-    unfinished, forgotten, superseded, markers = lifecycle.want
+    unfinished, forgotten, superseded, markers = lifecycle.desired
     days = forgotten["Expiration"]["Days"]
     assert timedelta(days=days - 2) >= policy.accept_within
     assert superseded["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}

@@ -16,7 +16,7 @@ import admin.cli
 from admin.account import Account, local_account
 from admin.check.role import TRUST
 from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind, Setting
+from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import execute, make_plan
 from demo.stage import StageCloud, running
@@ -41,22 +41,24 @@ def before() -> Iterator[StageCloud]:
     with running(retry_delays=(0, 0)) as cloud:
         account = local_account(cloud.endpoint)
         settings = [
-            Setting(kind=Kind(one["kind"]), says="", why="", **_without_kind(one))
+            Requirement(kind=Kind(one["kind"]), summary="", why="", **_without_kind(one))
             for one in BEFORE["settings"]
         ]
-        for setting in settings:
-            if setting.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
-                resources.write(account, setting)
+        for requirement in settings:
+            if requirement.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
+                resources.write(account, requirement)
         _deploy_the_app_of_before(account)
-        for setting in settings:
-            if setting.kind is Kind.RECURSION:
-                resources.write(account, setting)
-            elif setting.kind is Kind.ASYNCHRONOUS:
+        for requirement in settings:
+            if requirement.kind is Kind.RECURSION:
+                resources.write(account, requirement)
+            elif requirement.kind is Kind.ASYNCHRONOUS:
                 account.client("lambda").put_function_event_invoke_config(
                     FunctionName=PROMOTE,
-                    MaximumRetryAttempts=setting.want["retries"],
-                    MaximumEventAgeInSeconds=setting.want["give_up_after_seconds"],
-                    DestinationConfig={"OnFailure": {"Destination": setting.want["on_failure"]}},
+                    MaximumRetryAttempts=requirement.desired["retries"],
+                    MaximumEventAgeInSeconds=requirement.desired["give_up_after_seconds"],
+                    DestinationConfig={
+                        "OnFailure": {"Destination": requirement.desired["on_failure"]}
+                    },
                 )
         yield cloud
 
@@ -103,10 +105,10 @@ def _deploy_the_app_of_before(account: Account) -> None:
 
 def set_up(account: Account) -> list[str]:
     settings = desired_settings(
-        POLICY, STAGE, STAGE.wishes, account=account.id, region=account.region
+        POLICY, STAGE, STAGE.options, account=account.id, region=account.region
     )
     plan = make_plan(account, settings, lock_named=False)
-    return [step.setting.says for step in execute(account, plan)]
+    return [change.requirement.summary for change in execute(account, plan)]
 
 
 def stored(account: Account) -> dict[str, bytes]:
@@ -192,9 +194,9 @@ def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
     wanted = {
         one.target
         for one in desired_settings(
-            POLICY, STAGE, STAGE.wishes, account=account.id, region=account.region
+            POLICY, STAGE, STAGE.options, account=account.id, region=account.region
         )
-        if one.kind is Kind.ALARM and not one.waits_for
+        if one.kind is Kind.ALARM and not one.needs_deployment
     }
     assert {alarm["AlarmName"] for alarm in alarms} == wanted
     # Whoever looks at metrics of the version before, which have another service, looks at nothing.

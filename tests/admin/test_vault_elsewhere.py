@@ -16,7 +16,7 @@ import admin.account
 from admin.account import Account, local_account, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan
@@ -71,9 +71,11 @@ def account(cloud: StageCloud, stage: Stage) -> Account:
 
 
 def set_up(account: Account, stage: Stage) -> list[str]:
-    settings = desired_settings(POLICY, stage, Wishes(), account=account.id, region=account.region)
+    settings = desired_settings(
+        POLICY, stage, SetupOptions(), account=account.id, region=account.region
+    )
     plan = make_plan(account, settings, lock_named=False)
-    return [step.setting.says for step in execute(account, plan)]
+    return [change.requirement.summary for change in execute(account, plan)]
 
 
 def look(account: Account, stage: Stage) -> Report:
@@ -108,9 +110,9 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     assert stored["Key"].endswith(".sql.gz.gpg")
 
     waiter = Waiter(seconds=60, tell=print)
-    steps = [step.says for step in drill(account, stage, POLICY, assume=True, waiter=waiter)]
+    steps = [step.sentence for step in drill(account, stage, POLICY, assume=True, waiter=waiter)]
     for who in ("administrator", "vault administrator", "promoter"):
-        assert any(says.startswith(f"{who} cannot") for says in steps), steps
+        assert any(sentence.startswith(f"{who} cannot") for sentence in steps), steps
 
     sweep = cloud.session(cloud.role_credentials("sweep")).client("s3")
     assert [one["Key"] for one in sweep.list_objects_v2(Bucket="backups2")["Contents"]]

@@ -21,7 +21,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from admin.account import Account
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.buckets import desired_settings, vault_lifecycle
 from admin.desired.permissions import (
@@ -695,7 +695,9 @@ def set_up(cloud: Cloud) -> None:
     account = Account(
         session=cloud.session(cloud.administrator).boto3_session(), endpoint=cloud.endpoint
     )
-    settings = desired_settings(FLEET, STAGE, Wishes(), account=account.id, region=account.region)
+    settings = desired_settings(
+        FLEET, STAGE, SetupOptions(), account=account.id, region=account.region
+    )
     for _ in execute(account, make_plan(account, settings, lock_named=False)):
         pass
 

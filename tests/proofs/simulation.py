@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from admin.choices import Wishes
+from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind
 from chalicelib import record
@@ -265,12 +265,12 @@ class Month:
         self.s3.put_bucket_notification_configuration(
             Bucket=INCOMING, NotificationConfiguration=ONE_FUNCTION
         )
-        for setting in desired_settings(
-            self.policy, STAGE, Wishes(lock=None), account="123456789012", region="us-east-1"
+        for requirement in desired_settings(
+            self.policy, STAGE, SetupOptions(lock=None), account="123456789012", region="us-east-1"
         ):
-            if setting.kind is Kind.LIFECYCLE:
+            if requirement.kind is Kind.LIFECYCLE:
                 self.s3.put_bucket_lifecycle_configuration(
-                    Bucket=setting.target, LifecycleConfiguration={"Rules": setting.want}
+                    Bucket=requirement.target, LifecycleConfiguration={"Rules": requirement.desired}
                 )
 
     def _plan_servers(self) -> None:
