@@ -1,4 +1,4 @@
-"""Runs `chalice` again and again, each time in a process of its own that has imported it already.
+"""Runs `chalice` repeatedly, each time in a forked process that has already imported it.
 
 Its imports, the app's, and AWS's descriptions of services are the most of what a deployment takes.
 """
@@ -18,7 +18,7 @@ SERVICES = ("iam", "lambda", "logs", "s3", "sts")
 
 
 def serve() -> None:
-    """Answer each order on stdin, a JSON object a line, with the exit status of its run."""
+    """Run each command on stdin, a JSON object per line; print its exit status."""
     JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
     for service in SERVICES:
         boto3.client(service, region_name="us-east-1")

@@ -1,4 +1,4 @@
-"""A stage that was set up and deployed: what `backups check` says of it, and how it is mended."""
+"""A deployed stage for the tests of `backups check`, and a way to run the fixes it prints."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ HARMLESS = json.dumps(
 
 
 class Live:
-    """A stage that was set up and deployed, and the account it lives in."""
+    """A deployed stage and its account."""
 
     def __init__(self, cloud: StageCloud, project: Path, packages: Path) -> None:
         self.cloud = cloud
@@ -48,12 +48,12 @@ class Live:
         return CliRunner().invoke(cli, ["check", *arguments])
 
     def mend(self, remedy: str) -> None:
-        """Do what the command line says that a finding names."""
+        """Run the command line that a finding shows."""
         for command in remedy.split(" && "):
             self._run(shlex.split(command))
 
     def remedy_of(self, sentence: str) -> str:
-        """The remedy of what the sentence says, which must be the only finding there is.
+        """The fix of the finding with this sentence, which must be the only finding.
 
         So whatever was weakened before must have been mended.
         """
@@ -93,7 +93,7 @@ class Live:
 
 
 def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
-    """Says of a function, by the sentence that is found then, that it weakens the stage."""
+    """A decorator that adds a weakening to the table, with the sentence of its finding."""
 
     def weakened(sentence: str) -> Callable[[Weaken], Weaken]:
         def note(weaken: Weaken) -> Weaken:

@@ -1,4 +1,4 @@
-"""In the place of `subprocess`, where the local cloud calls Chalice: see chalice_server.py."""
+"""Replaces `subprocess` where the local cloud runs Chalice: see chalice_server.py."""
 
 import json
 import os
@@ -12,7 +12,7 @@ SERVER = Path(__file__).with_name("chalice_server.py")
 
 
 class LoadedChalice:
-    """Runs what it is told to, as subprocess.run does, with a server of its own until the end.
+    """Runs commands like subprocess.run, with one server until the end.
 
     What is printed is in the file `output` meanwhile.
     """

@@ -1,4 +1,4 @@
-"""Weeks of five servers, promoter and sweep in minutes of computing: what their metrics would show.
+"""Simulates the metrics of five servers, promoter and sweep for weeks, in minutes.
 
 Modelled is what alarms can see: uploads that come and wait, runs of the functions as Lambda queues
 and retries them, and the metrics of both. Nothing of this is S3 or Lambda.
@@ -47,7 +47,7 @@ NOTHING_RUNS = frozenset({Trouble.THROTTLED, Trouble.SILENT})
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What is wrong, from when until when."""
+    """An outage: what is wrong, and when."""
 
     trouble: Trouble
     begin: datetime
@@ -98,7 +98,7 @@ class Weeks:
                 happen(now)
 
     def first_stuck(self) -> datetime:
-        """When the first upload came that was not promoted before the outage was over."""
+        """The time of the first upload that was promoted only after the outage."""
         assert self.outage
         return min(
             upload.at
@@ -152,7 +152,7 @@ class Weeks:
         tried: int = 0,
         throttled: int = 0,
     ) -> None:
-        """As Lambda does for an asynchronous event: retries, throttles, and drops it in the end."""
+        """Run an asynchronous event like Lambda: retry, throttle, and drop it in the end."""
         since, trouble = since or now, self._trouble(now)
         while self._running and self._running[0] <= now:
             heapq.heappop(self._running)

@@ -1,4 +1,4 @@
-"""Which mails the alarms of `setup` send: in long outages few and soon, in a quiet month none."""
+"""The mails of the alarms that `setup` creates: few and early in outages, none in quiet months."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -237,7 +237,7 @@ def test_parts_of_unfinished_uploads_set_off_an_alarm_without_the_sweep() -> Non
 
 
 def test_the_first_mail_of_a_new_alarm_says_that_all_is_well() -> None:
-    """CloudWatch tells of every change to OK, the one from no data included."""
+    """CloudWatch reports every change to OK, including the first one from no data."""
     weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
     sent = mails(weeks.metrics, end=weeks.end, state=NO_DATA)
     assert {mail.state for mail in sent} == {OK}

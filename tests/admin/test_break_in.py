@@ -1,4 +1,4 @@
-"""What docs/break-in.md promises of the moment in which an administrator lengthens locks."""
+"""What docs/break-in.md promises for the moment in which an administrator lengthens locks."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def document_of(allowed: dict[str, Any]) -> str:
 
 
 def store(account: Account, cloud: Cloud) -> None:
-    """Put a backup into the vault, as only the promoter may."""
+    """Put a backup into the vault, as only the promoter can."""
     role = account.client("iam").create_role(
         RoleName=STAGE.function_name("promote"),
         AssumeRolePolicyDocument=document_of({"Principal": {"AWS": account.id}, "Action": "sts:*"}),

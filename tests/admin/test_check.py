@@ -1,4 +1,4 @@
-"""Everything that keeps the promise is weakened in turn: found, named, and mended by its remedy."""
+"""Weakens each protection in turn: `check` finds it, names it, and its fix repairs it."""
 
 import json
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""What is deployed is weakened in every way: found, named, and mended by its own remedy.
+"""Weakens the deployed functions in every way: `check` finds it, and its fix repairs it.
 
-Where that is to deploy anew, the test puts things back itself, as deploying takes long; at the end
-everything of that kind is weakened at once, and deployed over.
+If the fix is a deployment, which takes long, the test restores the function itself; at the end,
+everything of that kind is weakened at once and fixed by one deployment.
 """
 
 import base64
@@ -29,15 +29,15 @@ Change = Callable[[bytes], bytes | None]
 PutBack = Callable[[], object]
 WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
-# Mended by deploying anew; what weakens returns what puts it back.
+# Fixed by a deployment; each weakening returns a function that restores the original.
 DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
 CHANGED_BUNDLES: Table = {}
 changed_bundle = table_of(CHANGED_BUNDLES)
 
 
-# Each row shows that the row before was mended: so these, which leave nothing of the function, come
-# first, and no neighbours weaken the same thing.
+# Each row also proves the fix of the row before. So these, which remove the whole function, come
+# first, and no two neighbours weaken the same thing.
 
 
 @weakened(f"{FUNCTION} is not deployed")
@@ -66,7 +66,7 @@ def _an_image_instead_of_a_bundle(living: Live) -> None:
     )
 
 
-# What a function's configuration is without these.
+# The values of settings that a function does not have.
 UNSET: dict[str, Any] = {"Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
 
 
@@ -424,7 +424,7 @@ def test_what_a_deployment_fixes_is_found(living: Live, name: str) -> None:
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
 def test_one_deployment_fixes_everything_at_once(living: Live, order: int) -> None:
-    """What weakens the same thing twice stands as the last one left it: so in both orders."""
+    """Of two weakenings of the same thing only the last one counts: hence both orders."""
     for weaken, _ in [*DEPLOYED_OVER.values()][::order]:
         weaken(living)
     _a_module_that_python_runs_first(living)  # a bundle is replaced as a whole

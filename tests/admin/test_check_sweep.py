@@ -1,7 +1,7 @@
-"""The sweep and its schedule are weakened: found, named, and mended by the remedy of each.
+"""Weakens the sweep and its schedule: `check` finds it, and its fix repairs it.
 
-Where that is to deploy anew, the test puts things back itself, as deploying takes long; at the end
-everything of that kind is weakened at once, and deployed over.
+If the fix is a deployment, which takes long, the test restores the function itself; at the end,
+everything of that kind is weakened at once and fixed by one deployment.
 """
 
 import json
@@ -20,7 +20,7 @@ ARN = f"arn:aws:lambda:us-east-1:123456789012:function:{SWEEP}"
 SOURCE = f"arn:aws:events:us-east-1:123456789012:rule/{RULE}"
 WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
-# Mended by deploying anew; what weakens returns what puts it back.
+# Fixed by a deployment; each weakening returns a function that restores the original.
 DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
 
@@ -63,7 +63,7 @@ def _a_rule_that_tells_another_time(living: Live) -> PutBack:
 
 
 def target(living: Live, **changes: Any) -> None:
-    """Make the rule's only target what Chalice makes of it, apart from the changes."""
+    """Set the rule's only target as Chalice does, apart from the changes."""
     target = {"Id": "1", "Arn": ARN, **changes}
     living.client("events").put_targets(Rule=RULE, Targets=[target])
 

@@ -1,4 +1,4 @@
-"""A server's key, from the first one to the last; and the crontab that comes with it."""
+"""A server's access keys, from the first to the revocation, and the crontab."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def user(account: Account) -> str:
 
 @pytest.fixture
 def fleet(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A policy of two servers, with their users."""
+    """A policy with two servers, and their users."""
     monkeypatch.setattr(admin.cli, "read_policy", lambda: FLEET)
     for server in FLEET.servers:
         make_user(account, server)
@@ -59,7 +59,7 @@ def run(*arguments: str) -> Any:
 
 
 def new_key(*arguments: str) -> Credentials:
-    """The key that the command prints for a program."""
+    """The key that the command prints as JSON."""
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
@@ -71,7 +71,7 @@ def new_key(*arguments: str) -> Credentials:
 def answer(
     cloud: Cloud, key: Credentials, *, upload: str = UPLOAD, bucket: str = "backups1"
 ) -> str:
-    """What S3 says to an upload with this key."""
+    """S3's answer to an upload with this key."""
     try:
         cloud.session(key).client("s3").put_object(Bucket=bucket, Key=upload, Body=b"all our files")
     except ClientError as error:
@@ -229,7 +229,7 @@ def test_everything_is_denied_before_keys_are_deleted(
 
 
 def fill_up(account: Account, user: str, name: str, *, characters: int) -> None:
-    """Give the user a policy of so many characters."""
+    """Give the user an IAM policy of this many characters."""
     statement = {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::x/"]}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     size = len(json.dumps(policy, separators=(",", ":")))
@@ -386,7 +386,7 @@ def text(store_as: str = "%Y.gz", *, target: UploadTarget = AWS, **changes: Any)
 
 
 def jobs(crontab: str, tool: str) -> list[tuple[str, str, dict[str, str]]]:
-    """What cron makes of it when the lines of `tool` are the ones without #: when, what, where."""
+    """The jobs in the crontab with the lines of `tool` uncommented: time, command, environment."""
     general, *blocks = re.split(r"^# With ", crontab, flags=re.MULTILINE)
     [block] = [block for block in blocks if block.startswith(tool)]
     _, *chosen = re.sub(r"^#(?! )", "", block, flags=re.MULTILINE).splitlines()
@@ -522,7 +522,7 @@ class Server:
         program.chmod(0o755)
 
     def cron(self, crontab: str, tool: str) -> int:
-        """Run the line of the database's dump as cron would, in a session of its own."""
+        """Run the line of the database dump like cron, in a session of its own."""
         [(command, environment)] = [
             (command, environment)
             for _, command, environment in jobs(crontab, tool)

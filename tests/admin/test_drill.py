@@ -1,4 +1,4 @@
-"""The drill, in a local cloud that the app was deployed into: it passes, or says what is broken."""
+"""The drill in a local cloud with the deployed app: it passes, or names the broken promise."""
 
 import io
 import itertools
@@ -50,13 +50,13 @@ ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
 
 @dataclass(frozen=True)
 class Deployed:
-    """The account of a local cloud, as `make deploy` leaves it, and ways to look behind it."""
+    """The account of a local cloud after `make deploy`, and ways to look into it."""
 
     account: Account
     cloud: StageCloud
 
-    def forget_rehearsals(self) -> None:
-        """Empty the slots: there is one a minute, and waiting for the next takes that long."""
+    def forget_drill_objects(self) -> None:
+        """Empty the drill's slots, so that no test has to wait for the next minute."""
         self.cloud.functions.wait_until_quiet(timeout=60)
         keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
         for name in [name for name in keys if name.startswith("drill/")]:
@@ -67,7 +67,7 @@ class Deployed:
         return list(role["AssumeRolePolicyDocument"]["Statement"])
 
     def left_behind(self) -> set[str]:
-        """What a drill makes and removes, if it is there."""
+        """Whatever a drill has left in the account."""
         s3 = self.account.client("s3")
         uploads = s3.list_object_versions(Bucket="backups1", Prefix="drill/")
         unfinished = s3.list_multipart_uploads(Bucket="backups1", Prefix="drill/")
@@ -92,7 +92,7 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
 
 @pytest.fixture
 def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    """Whatever a test weakens is as before for the next one."""
+    """Restores what a test weakens."""
     account = deployment.account
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     # All is on this machine, and sooner there than in AWS.
@@ -117,11 +117,11 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         s3.delete_bucket_policy(Bucket=bucket)
     for _ in execute(account, make_plan(account, settings, lock_named=False)):
         pass
-    deployment.forget_rehearsals()
+    deployment.forget_drill_objects()
 
 
 class Clock:
-    """In the place of `time` for who is patient: an answer can be as late as a test wants it."""
+    """Replaces `time` in `admin.waiting`, so that answers can be late."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds_ahead = 0.0
@@ -205,11 +205,11 @@ def test_killed_after_any_step_the_next_drill_cleans_up_and_passes(deployed: Dep
         assert deployed.left_behind() == set()
         assert deployed.trust() == before
         following.close()
-        deployed.forget_rehearsals()
+        deployed.forget_drill_objects()
         # Of the attacks, which change nothing, every ninth stands for the others.
         taken += 1 if taken < 9 else 9
     assert seen == {"user", "trust", "uploads"}
-    deployed.forget_rehearsals()
+    deployed.forget_drill_objects()
     assert run("--assume").exit_code == 0
 
 
@@ -236,7 +236,7 @@ def test_an_interrupted_drill_cleans_up(deployed: Deployed) -> None:
 
 
 def without(*sids: str) -> Callable[[Deployed, Any], None]:
-    """The vault's policy without some of its statements; without any, there is none."""
+    """Remove these statements from the vault's bucket policy; without sids, the whole policy."""
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
@@ -251,7 +251,7 @@ def without(*sids: str) -> Callable[[Deployed, Any], None]:
 
 
 def readable(bucket: str) -> Callable[[Deployed, Any], None]:
-    """Everybody may read the bucket."""
+    """Let everybody read the bucket."""
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
@@ -270,7 +270,7 @@ def readable(bucket: str) -> Callable[[Deployed, Any], None]:
 
 
 def promoter(*actions: str) -> Callable[[Deployed, Any], None]:
-    """The promoter may do this, by its own policies, and nothing else."""
+    """Let the promoter's own IAM policy allow only this."""
 
     def weaken(deployed: Deployed, _: Any) -> None:
         own = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
@@ -282,7 +282,7 @@ def promoter(*actions: str) -> Callable[[Deployed, Any], None]:
 
 
 def ask_the_role_for_no_value(deployed: Deployed, _: Any) -> None:
-    """A condition counts if it is there, as it once did."""
+    """Let the role's condition accept an empty header, as an earlier version did."""
     iam = deployed.account.client("iam")
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
     [fills] = [one for one in own["Statement"] if one["Sid"] == "FillFreeSlots"]
@@ -331,7 +331,7 @@ def change_what_comes_back(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def forget_locks(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vault says that it locks, and does not."""
+    """The vault has a default lock that does not lock."""
     monkeypatch.setattr(FakeBucket, "has_default_lock", False)
 
 
@@ -414,8 +414,8 @@ BROKEN = {
 }
 
 
-# Seconds: what does not come is waited for; a promotion takes a tenth of that here.
-PATIENCE = {
+# Seconds that these wait in vain; a promotion takes a tenth of that here.
+SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,
     "a server that cannot upload": 0.2,
@@ -427,8 +427,8 @@ def test_a_broken_promise_is_named_and_ends_the_drill(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     weaken, said = BROKEN[broken]
-    if broken in PATIENCE:
-        monkeypatch.setattr(admin.drill.command, "MAX_WAIT", PATIENCE[broken])
+    if broken in SHORT_WAITS:
+        monkeypatch.setattr(admin.drill.command, "MAX_WAIT", SHORT_WAITS[broken])
     weaken(deployed, monkeypatch)
     result = run()
     assert result.exit_code == 1, result.stdout + result.stderr
@@ -442,7 +442,7 @@ def test_a_broken_promise_is_named_and_ends_the_drill(
 
 
 def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int]) -> None:
-    """S3's clock says, from the n-th upload on, `uploads(n)` minutes more."""
+    """Set S3's clock forward by `uploads(n)` minutes at the n-th upload."""
     upload, count = DrillUploads.upload, iter(range(100))
 
     def shifted(self: DrillUploads, server: Any, body: bytes) -> str:
@@ -493,7 +493,7 @@ def test_the_drill_waits_for_a_free_slot(
     assert told == [f"waiting for the next minute: {filled} is already filled"]
 
 
-# IAM, which tells one node after the other.
+# IAM, whose nodes learn of a key one after the other.
 
 
 def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
@@ -546,7 +546,7 @@ def test_a_key_that_never_becomes_known_breaks_no_promise(
 
 
 def refuse_deletion(monkeypatch: pytest.MonkeyPatch, *, times: Iterator[bool]) -> None:
-    """IAM refuses to delete a user, after half a minute each time."""
+    """Let IAM refuse to delete a user, after half a minute each time."""
     delete, clock = IAMBackend.delete_user, Clock(monkeypatch)
 
     def conflicting(self: IAMBackend, user_name: str) -> None:
@@ -559,7 +559,7 @@ def refuse_deletion(monkeypatch: pytest.MonkeyPatch, *, times: Iterator[bool]) -
 
 
 def interrupt(deployed: Deployed) -> None:
-    """Leave behind what a drill does at its richest."""
+    """Leave behind everything that an interrupted drill can leave."""
     server = temporary_in(deployed.account)
     server.make_user(document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}))
     server.trust_caller()
@@ -623,7 +623,7 @@ def test_a_broken_promise_is_reported_even_if_the_cleanup_fails(
     temporary_in(deployed.account).remove()
 
 
-# Who runs it.
+# The caller.
 
 
 def test_a_stage_without_deployment_is_one_sentence(deployed: Deployed) -> None:

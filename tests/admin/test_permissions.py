@@ -1,4 +1,4 @@
-"""What each principal may do, evaluated from what is generated; and that the files say the same."""
+"""What each principal can do, evaluated from the generated IAM policies; the files are the same."""
 
 import json
 from collections.abc import Callable

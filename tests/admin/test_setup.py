@@ -1,4 +1,4 @@
-"""From an empty account to one that keeps the promise; again; interrupted; and weakened."""
+"""`setup` on an empty account, repeated, interrupted, and after a weakening."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What of a bucket policy is about a role, said as if it were the role's own."""
+"""The statements of a bucket policy that apply to a role."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What config.json says of a stage: to Chalice, and of the lock that was chosen."""
+"""What is read from a stage of config.json."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ POLICIES = {function: {"iam_policy_file": f"policy-prod-{function}.json"} for fu
 
 
 def write(project: Path, stage: dict[str, Any], **everywhere: Any) -> Path:
-    """A configuration with the stage prod, whose functions have their policies as it ships."""
+    """A config.json with the stage prod, whose functions name their IAM policy files."""
     stage = {"lambda_functions": POLICIES, **stage}
     (project / CONFIG).parent.mkdir(exist_ok=True)
     (project / CONFIG).write_text(json.dumps({**everywhere, "stages": {"prod": stage}}))
@@ -66,7 +66,7 @@ def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Pat
 
 
 def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None:
-    """Both functions read them: what only one of them has, the other would lack."""
+    """Both functions need these variables; a variable of only one is missing in the other."""
     functions = {
         **POLICIES,
         "sweep": {**POLICIES["sweep"], "environment_variables": {"VAULT": "x"}},

@@ -37,7 +37,7 @@ SQL, NIGHTLY = "sql.gz.gpg", "backup.tar.gz.gpg"
 
 @pytest.fixture
 def before() -> Iterator[StageCloud]:
-    """The account, as that version left it."""
+    """The account as the earlier version left it."""
     with running(retry_delays=(0, 0)) as cloud:
         account = local_account(cloud.endpoint)
         settings = [

@@ -1,4 +1,4 @@
-"""A vault in an account of its own: made, deployed to, promoted into, checked, weakened, mended."""
+"""A vault in an account of its own: setup, deployment, promotion, check, weakening and fix."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What docs/operations.md lets the user do that only runs `backups check`: enough, and no more."""
+"""The rights of the user `watcher` in docs/operations.md: enough for a check, and no more."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""Who may do what: one table, judged from the generated documents, and tried request by request.
+"""Who can do what: a table, evaluated from the generated documents and tried request by request.
 
-Every attempt says who may make it; everybody else must be refused. First IAM's rules judge it, from
+Every attempt names who is allowed; everybody else must be denied. First IAM's rules judge it, from
 the documents that `setup` and `chalice deploy` install. Then each principal really makes it, with
 credentials of its own, in a local cloud that was made ready by `setup`.
 """
@@ -50,7 +50,7 @@ BUCKET_POLICIES = {IN: incoming_policy(STAGE), VAULT: vault_policy(STAGE, accoun
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Somebody with credentials: the ARN, and what their own policy says (None: they have none)."""
+    """A principal with credentials: its ARN and its own IAM policy (None: it has none)."""
 
     arn: str
     policy: Document | None = None
@@ -124,7 +124,7 @@ class Right:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One request: who may make it, the rights it needs (all), and boto3's method for it.
+    """A request: who is allowed to make it, all rights it needs, and its boto3 method.
 
     Without a method it is only judged: the local cloud knows no such request.
     """
@@ -452,7 +452,7 @@ def test_only_the_functions_reach_a_vault_in_another_account(who: str, tried: At
 
 @pytest.mark.parametrize("who", FUNCTIONS)
 def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
-    """Not even where its role in the other account was widened."""
+    """Not even if its role in the other account has more rights."""
     wide = replace(PRINCIPALS[who], policy=allowing("*"))
     for what, tried in ATTEMPTS.items():
         refused, ordinarily = (
@@ -469,7 +469,7 @@ def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
     ("function", "may"), [("promote", SWEEP), ("sweep", NOBODY), ("audit", NOBODY)]
 )
 def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str]) -> None:
-    """But by whoever may do everything."""
+    """Except by administrators."""
     arn = f"arn:aws:lambda:us-east-1:{OURS}:function:{STAGE.function_name(function)}"
     assert allowed("lambda:InvokeFunction", arn) == may | {"careless administrator"}
 
@@ -655,7 +655,7 @@ def test_a_copy_in_parts_goes_through_under_the_policies(
 
 
 def refusal(tried: Attempt, s3: Any) -> str | None:
-    """Why it is not allowed; None if it is, whatever else may be wrong with it."""
+    """Why the request is denied; None if it is allowed, even if it fails for another reason."""
     try:
         tried.make(s3)
     except ClientError as error:
@@ -670,7 +670,7 @@ def refusal(tried: Attempt, s3: Any) -> str | None:
 
 
 def backup() -> list[tuple[Any, ...]]:
-    """The versions of the stored backup: what must be the same, whatever anybody tries."""
+    """The versions of the stored backup, which no attempt can change."""
     bucket = s3_backends[OURS]["aws"].buckets[VAULT]
     versions = bucket.keys.getlist(STORED.partition("/")[2])
     tags = s3_backends[OURS]["aws"].tagger
@@ -703,7 +703,7 @@ def set_up(cloud: Cloud) -> None:
 
 
 def credentials(cloud: Cloud, principal: Principal) -> Credentials:
-    """Credentials of a principal, who is made first where `setup` makes no such user."""
+    """Credentials of a principal, which is created first if `setup` does not create it."""
     policy = json.dumps(principal.policy) if principal.policy else ""
     if principal.account == THEIRS:
         # Made behind the endpoint: this account's administrator has no way into another one.

@@ -1,4 +1,4 @@
-"""`chalice local`: how one iterates on the app, without deploying it."""
+"""`chalice local`: running the app without deploying it."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 
 @pytest.fixture
 def cloud():
-    """A cloud whose uploads wait for somebody to tell of them."""
+    """A cloud that sends no events by itself."""
     with running(by_hand=True) as cloud:
         yield cloud
 
@@ -56,7 +56,7 @@ def chalice_local(project, cloud, **environment):
 
 
 def start(project, environment):
-    """Chalice takes a port by number only, and a free one may be taken by somebody else."""
+    """Chalice needs a port number, and another process can take a free port first."""
     for _ in range(3):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
