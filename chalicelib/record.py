@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.policy.policy import Decision, Outcome, Sealed, Upload
+from chalicelib.policy.decision import Decision, Outcome, Sealed, Upload
 
 # App and stage, `immutable-backups-prod`: a function's name in AWS without its last part.
 SERVICE = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "immutable-backups-dev-").rpartition("-")[0]

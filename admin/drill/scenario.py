@@ -27,7 +27,8 @@ from admin.drill.temporary_access import TemporaryAccess
 from admin.drill.uploads import UPLOAD, DrillUploads
 from admin.stage import Stage
 from admin.waiting import Waiter
-from chalicelib.policy.policy import Outcome, Policy
+from chalicelib.policy.decision import Outcome
+from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
 if TYPE_CHECKING:

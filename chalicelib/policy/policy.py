@@ -1,16 +1,15 @@
-"""The policy: which uploads are promoted, under which names, and what becomes of each one.
+"""The policy: which uploads are promoted, and under which names.
 
     backup.tar.gz.gpg, uploaded 2026-11-23 02:10  ->  slot 2026-11-23.tar.gz.gpg
 
-Everything here is pure: no AWS, no clock, no environment. `decide` is the heart of the program.
+Everything in this folder is pure: no AWS, no clock, no environment.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from itertools import combinations
 from zoneinfo import ZoneInfo
@@ -28,8 +27,6 @@ from chalicelib.policy.rules import (
 )
 
 LONGEST_ACCEPTANCE = timedelta(days=365)
-# Storage classes and archive states whose bytes S3 cannot copy before they are restored.
-ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"})
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -142,206 +139,6 @@ class Policy:
             start=period.start,
             end=period.end,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checksum:
-    """A checksum over a whole object, as S3 reports it: `CRC64NVME` and its base64 value."""
-
-    algorithm: str
-    value: str
-
-    def __str__(self) -> str:
-        """As in the log."""
-        return f"{self.algorithm}:{self.value}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """One object in incoming, as S3 describes it.
-
-    `version_id` identifies an upload for ever, but for `null` (an object from a time without
-    versioning), which is only an address; None if the bucket has never kept versions.
-    `checksum` is None if S3 has none over the whole object.
-    """
-
-    key: str
-    etag: str
-    size: int
-    last_modified: datetime
-    version_id: str | None = None
-    storage_class: str = "STANDARD"
-    encryption: str | None = None
-    checksum: Checksum | None = None
-
-    @property
-    def identity(self) -> str | None:
-        """The version id, if no other object can ever have it."""
-        return None if self.version_id == "null" else self.version_id
-
-    @property
-    def came_in_parts(self) -> bool:
-        """Whether it was uploaded in parts: then its time is when it was begun."""
-        return "-" in self.etag
-
-
-Refusal = Callable[[Upload], str | None]
-"""Why an upload can never be promoted, as `objection` says it; None if it can."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sealed:
-    """An upload that S3 does not even describe: it is encrypted with a key its sender kept."""
-
-    key: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What a slot holds, as HEAD describes it; the source is what our own metadata says."""
-
-    size: int
-    last_modified: datetime
-    etag: str
-    source_key: str | None = None
-    source_etag: str | None = None
-    source_version_id: str | None = None
-    source_last_modified: str | None = None
-    checksum: Checksum | None = None
-
-    def names(self, upload: Upload) -> bool:
-        """Whether this says that it was copied from that very upload.
-
-        Without a version, ETag and time are all that tells.
-        """
-        if self.source_version_id or upload.identity:
-            return (self.source_key, self.source_version_id) == (upload.key, upload.identity)
-        source = (self.source_key, self.source_etag, self.source_last_modified)
-        return source == (upload.key, upload.etag, upload.last_modified.isoformat())
-
-    def is_copy_of(self, upload: Upload) -> bool:
-        """Whether this has the bytes of that upload, or of the same bytes sent again.
-
-        A checksum over the whole object decides. Where the two have none that can be compared, the
-        version decides, or else the ETag that the source had.
-        """
-        if (self.source_key, self.size) != (upload.key, upload.size):
-            return False
-        if upload.checksum:
-            if self.checksum is None:
-                return False
-            if self.checksum.algorithm == upload.checksum.algorithm:
-                return self.checksum.value == upload.checksum.value
-        return self.names(upload) or self.source_etag == upload.etag
-
-
-@dataclass(frozen=True)
-class DeleteMarker:
-    """What lies on a slot whose backup somebody deleted. Never taken for a free slot."""
-
-
-class Outcome(StrEnum):
-    """What can become of an upload. Anything else is an exception, and is tried again."""
-
-    PROMOTED = "promoted"
-    ALREADY_PROMOTED = "already-promoted"
-    CONTESTED = "contested"
-    WAITING = "waiting"
-    IGNORED = "ignored"
-    GONE = "gone"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """An outcome, the reason for it as a sentence, and the slot it is about (None: no slot)."""
-
-    outcome: Outcome
-    reason: str
-    slot: Slot | None = None
-
-
-def decide(
-    policy: Policy,
-    *,
-    key: str,
-    upload: Upload | Sealed | None,
-    stored: Stored | DeleteMarker | None,
-    now: datetime,
-    older: datetime | None = None,
-    largest: float = math.inf,
-) -> Decision:
-    """What to do with the upload `key`, given what is there: only `promoted` asks for a copy.
-
-    `upload` is None when incoming does not hold it, `stored` is None when its slot is free. `older`
-    is when an upload was made that is eligible for the same slot and came first (None: there is
-    none). No run copies more than `largest` bytes.
-    """
-    if key not in policy.claims:
-        return Decision(outcome=Outcome.IGNORED, reason="No rule of the policy names this key.")
-    if upload is None:
-        return Decision(outcome=Outcome.GONE, reason="The upload is not there any more.")
-    if isinstance(upload, Sealed):
-        return Decision(
-            outcome=Outcome.REJECTED,
-            reason="It is encrypted with a key that its sender kept (SSE-C), so it cannot be "
-            "copied; upload it without.",
-        )
-
-    slot = policy.slot_of(key, upload.last_modified)
-    if isinstance(stored, Stored) and stored.is_copy_of(upload):
-        return Decision(
-            outcome=Outcome.ALREADY_PROMOTED,
-            reason=f"{slot.name} holds this very upload.",
-            slot=slot,
-        )
-    if reason := objection(policy, upload, now=now, largest=largest):
-        return Decision(outcome=Outcome.REJECTED, reason=reason, slot=slot)
-    if stored is not None:
-        return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, stored), slot=slot)
-    if older is not None:
-        return Decision(
-            outcome=Outcome.WAITING,
-            reason=f"{slot.name} is free, but belongs to an older upload, of "
-            f"{older:%Y-%m-%d %H:%M:%S} UTC, which is not promoted yet.",
-            slot=slot,
-        )
-    return Decision(outcome=Outcome.PROMOTED, reason=f"{slot.name} was free.", slot=slot)
-
-
-def objection(
-    policy: Policy, upload: Upload, *, now: datetime, largest: float = math.inf
-) -> str | None:
-    """Why this upload of a rule can never be promoted, as a sentence; None if it can.
-
-    No run copies more than `largest` bytes.
-    """
-    rule, _ = policy.claims[upload.key]
-    size = f"It has {upload.size:,} bytes"
-    if now - upload.last_modified > policy.accept_within:
-        hours = policy.accept_within // timedelta(hours=1)
-        return f"It was uploaded more than {hours} hours ago, which is too late to name a slot."
-    if upload.size < rule.min_bytes:
-        return f"{size}, fewer than min_bytes, {rule.min_bytes:,}."
-    if rule.max_bytes is not None and upload.size > rule.max_bytes:
-        return f"{size}, more than max_bytes, {rule.max_bytes:,}."
-    if upload.size > largest:
-        return f"{size}; S3 copies {int(largest):,} at most within lambda_timeout. Make it smaller."
-    if upload.storage_class in ARCHIVED:
-        return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
-    if upload.encryption is not None and upload.encryption.startswith("aws:kms"):
-        return f"It is encrypted with a KMS key ({upload.encryption}); upload it without."
-    return None
-
-
-def _contest(slot: Slot, stored: Stored | DeleteMarker) -> str:
-    """Why a slot that is taken is contested, as a sentence."""
-    if isinstance(stored, DeleteMarker):
-        return (
-            f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was changed; "
-            "find out who did it."
-        )
-    return f"{slot.name} already holds a different upload. Nothing was changed."
 
 
 def _check_servers(servers: tuple[str, ...]) -> None:

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.policy.policy import (
-    Checksum,
-    DeleteMarker,
-    Policy,
-    Refusal,
-    Sealed,
-    Slot,
-    Stored,
-    Upload,
-)
+from chalicelib.policy.decision import Checksum, DeleteMarker, Refusal, Sealed, Stored, Upload
+from chalicelib.policy.policy import Policy, Slot
 from chalicelib.s3_errors import error_code, http_status
 from chalicelib.settings import Settings
 

@@ -7,7 +7,8 @@ from weakref import WeakSet
 
 from botocore.exceptions import ClientError
 
-from chalicelib.policy.policy import Slot, Upload
+from chalicelib.policy.decision import Upload
+from chalicelib.policy.policy import Slot
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.copy_plan import LARGEST_PART, Limits, unlimited
 from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, Copied, copy_in_parts

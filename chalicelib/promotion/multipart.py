@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.policy.policy import Checksum, Upload
+from chalicelib.policy.decision import Checksum, Upload
 from chalicelib.promotion.buckets import Incoming, Unfinished, Vault
 from chalicelib.promotion.copy_plan import Limits, Part, plan_parts, seconds_to_end
 from chalicelib.s3_errors import may_pass

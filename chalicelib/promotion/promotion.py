@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.policy.policy import (
+from chalicelib.policy.decision import (
     Decision,
     DeleteMarker,
     Outcome,
-    Policy,
-    Slot,
     Stored,
     Upload,
     decide,
     objection,
 )
+from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion import copying
 from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
 from chalicelib.promotion.copy_plan import Limits, largest_copy, unlimited

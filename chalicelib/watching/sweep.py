@@ -16,18 +16,17 @@ from urllib.parse import quote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.policy.policy import (
+from chalicelib.policy.decision import (
     Decision,
     DeleteMarker,
     Outcome,
-    Policy,
     Refusal,
-    Slot,
     Stored,
     Upload,
     decide,
     objection,
 )
+from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault, open_buckets
 from chalicelib.promotion.copy_plan import largest_copy, unlimited
 from chalicelib.record import Swept

@@ -11,7 +11,7 @@ from admin.choices import IncomingAlarm, SetupOptions
 from admin.desired.alerts import alerts
 from admin.desired.requirement import Kind, Requirement
 from chalicelib import record
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
 from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
 from tests.support.project import STAGE

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from chalicelib.policy.patterns import Pattern, load_zone
-from chalicelib.policy.policy import (
+from chalicelib.policy.decision import (
     Checksum,
     DeleteMarker,
     Outcome,
-    Policy,
     Sealed,
     Stored,
     Upload,
     decide,
 )
+from chalicelib.policy.patterns import Pattern, load_zone
+from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import PolicyError, Rule
 
 NOW = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)

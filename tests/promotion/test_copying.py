@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.policy.policy import Checksum, Outcome, Upload
+from chalicelib.policy.decision import Checksum, Outcome, Upload
 from chalicelib.promotion.buckets import CHECKSUMS, open_buckets
 from chalicelib.promotion.copy_plan import GIB, MIB, Limits
 from chalicelib.promotion.copying import copy, is_single

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from localcloud.clock import clock

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.copy_plan import GIB, Limits, plan_parts
 from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import Notice

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.copy_plan import Limits
 from chalicelib.record import Notice
 from tests.support.faults import Killed

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from moto.s3.models import s3_backends
 
+from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
-from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.promotion import UnverifiedCopyError
 from chalicelib.record import ForeignEventError, Notice
 from localcloud.s3.checksums import digest, encoded

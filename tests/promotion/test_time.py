@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND, seconds_to_end
 from chalicelib.promotion.multipart import OutOfTimeError
 from tests.support.faults import answers, does_it_and_answers, slow_down

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.record import Notice
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, md5, ordered_by

@@ -28,8 +28,9 @@ from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind
 from chalicelib import record
+from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
-from chalicelib.policy.policy import Outcome, Slot
+from chalicelib.policy.policy import Slot
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
 from chalicelib.settings import Settings

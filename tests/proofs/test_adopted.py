@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.record import Notice, Record, Swept
 from tests.support.world import DAILY, World
 

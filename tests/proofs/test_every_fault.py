@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.policy.policy import Outcome
+from chalicelib.policy.decision import Outcome
 from chalicelib.record import Notice
 from tests.proofs.invariants import Uploaded, bucket, check, look
 from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down

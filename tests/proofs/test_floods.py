@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
-from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.record import Notice
 from chalicelib.watching.sweep import MOST_OF_A_KEY

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
-from chalicelib.policy.policy import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND
 from chalicelib.record import Notice
