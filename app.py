@@ -14,6 +14,7 @@ from botocore.session import get_session
 from chalice.app import Chalice, CloudWatchEvent, Rate, S3Event
 
 from chalicelib.policy.file import read_policy
+from chalicelib.promotion.buckets import open_buckets
 from chalicelib.promotion.copy_plan import Limits
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import SERVICE
@@ -49,7 +50,8 @@ s3 = session.create_client(
         retries={"mode": "standard", "total_max_attempts": 5},
     ),
 )
-promoter = Promoter(s3=s3, settings=settings, policy=policy, limits=limits)
+incoming, vault = open_buckets(s3, settings)
+promoter = Promoter(incoming=incoming, vault=vault, policy=policy, limits=limits)
 
 app = Chalice(app_name="immutable-backups")
 
@@ -60,7 +62,7 @@ def promote(event: S3Event) -> dict[str, Any]:
     records = promoter.promote_all(
         event.to_dict(), now=datetime.now(UTC), seconds_left=seconds_left(event.context)
     )
-    return {"outcomes": [record.as_dict() for record in records]}
+    return {"outcomes": [vars(record) for record in records]}
 
 
 def invoke_promote(event: dict[str, Any]) -> None:
@@ -78,17 +80,18 @@ def lambda_client() -> Any:
     return session.create_client("lambda")
 
 
-sweeper = Sweeper(s3=s3, settings=settings, policy=policy, invoke=invoke_promote)
+sweeper = Sweeper(incoming=incoming, vault=vault, policy=policy, invoke=invoke_promote)
 
 
 @app.schedule(Rate(15, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     """Hand over what waits in incoming to `promote`."""
-    return sweeper.sweep(
+    swept = sweeper.sweep(
         now=datetime.now(UTC),
         scheduled=datetime.fromisoformat(event.time),
         seconds_left=seconds_left(event.context),
-    ).as_dict()
+    )
+    return vars(swept)
 
 
 def seconds_left(context: Any) -> Callable[[], float]:

@@ -21,7 +21,7 @@ class Context:
     def __init__(self) -> None:
         self.now = 0.0
         self.ends = TIMEOUT
-        app.promoter.s3.meta.events.register("after-call.s3", self._look_at_the_clock)
+        app.promoter.vault.s3.meta.events.register("after-call.s3", self._look_at_the_clock)
 
     def begin_run(self) -> None:
         """From here on there is a whole run's time."""

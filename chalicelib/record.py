@@ -8,10 +8,8 @@
 import functools
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -40,41 +38,6 @@ _COUNTED = {
 }
 
 
-class ForeignEventError(ValueError):
-    """An event about a bucket that is not ours to promote from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """What a notification of S3 says. Only `key` and `version_id` are ever acted upon.
-
-    `claimed_ip` and `claimed_principal` are who uploaded, if the event speaks the truth.
-    """
-
-    key: str
-    version_id: str | None = None
-    claimed_ip: str | None = None
-    claimed_principal: str | None = None
-
-    @classmethod
-    def of_notification(cls, entry: Mapping[str, Any], *, bucket: str) -> "Notice":
-        """What one record of an event says, all of which may be a lie.
-
-        Raises ForeignEventError where it is not about `bucket`.
-        """
-        said, thing = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
-        if said != bucket:
-            raise ForeignEventError(
-                f"an event for the bucket {said!r}; this function promotes from {bucket} only"
-            )
-        return cls(
-            key=unquote_plus(thing["key"]),
-            version_id=thing.get("versionId"),
-            claimed_ip=(entry.get("requestParameters") or {}).get("sourceIPAddress"),
-            claimed_principal=(entry.get("userIdentity") or {}).get("principalId"),
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`."""
@@ -97,34 +60,36 @@ class Record:
     @classmethod
     def of(
         cls,
-        notice: Notice,
         decision: Decision,
         upload: Upload | Sealed | None,
         *,
+        key: str,
+        version_id: str | None,
         seconds: float,
+        **claims: str | None,
     ) -> "Record":
-        """The record of what was decided about an upload, and done within as many seconds."""
-        slot, seen = decision.slot, upload if isinstance(upload, Upload) else None
+        """Make the record of a decision about the upload `key`, carried out in `seconds`.
+
+        `version_id` and `claims` are what the event said.
+        """
+        details: dict[str, Any] = {**claims, "version_id": version_id}
+        if slot := decision.slot:
+            details |= {"slot": slot.name, "rule": slot.rule.upload, "server": slot.server}
+        if isinstance(upload, Upload):
+            details |= {
+                "size": upload.size,
+                "etag": upload.etag,
+                "version_id": upload.version_id,
+                "uploaded_at": upload.last_modified.isoformat(),
+                "checksum": str(upload.checksum) if upload.checksum else None,
+            }
         return cls(
             outcome=decision.outcome,
             reason=decision.reason,
-            upload=notice.key,
-            slot=slot.name if slot else None,
-            rule=slot.rule.upload if slot else None,
-            server=slot.server if slot else None,
-            size=seen.size if seen else None,
-            etag=seen.etag if seen else None,
-            version_id=seen.version_id if seen else notice.version_id,
-            uploaded_at=seen.last_modified.isoformat() if seen else None,
-            checksum=str(seen.checksum) if seen and seen.checksum else None,
-            claimed_ip=notice.claimed_ip,
-            claimed_principal=notice.claimed_principal,
+            upload=key,
             seconds=round(seconds, 3),
+            **details,
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as plain data, in the order of its fields."""
-        return {**self.__dict__, "outcome": self.outcome.value}
 
 
 @dataclass(kw_only=True)
@@ -144,15 +109,11 @@ class Swept:
     handed_over: int = 0
     complete: bool = True
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return dict(self.__dict__)
-
 
 def write(record: Record) -> None:
     """Write the record's one line and count it."""
     level = logger.warning if record.outcome in _ALARMING else logger.info
-    level(f"{record.outcome}: {record.upload}", **record.as_dict())
+    level(f"{record.outcome}: {record.upload}", **vars(record))
     if name := _COUNTED.get(record.outcome):
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
     if record.outcome is Outcome.PROMOTED:
@@ -160,16 +121,10 @@ def write(record: Record) -> None:
         metrics.add_metric(name="PromotionSeconds", unit=MetricUnit.Seconds, value=record.seconds)
 
 
-def write_failure(notification: Mapping[str, Any], error: Exception) -> None:
-    """Write one line about an upload that could not be settled, with what S3 said of it."""
-    logger.error(
-        "failed: %s: %s", type(error).__name__, error, notification=notification, exc_info=error
-    )
-
-
-def write_untidy(error: Exception) -> None:
-    """Write one line about unfinished copies that could not be removed."""
-    logger.warning("untidy: %s: %s", type(error).__name__, error)
+def write_failure(message: str, error: Exception, **fields: Any) -> None:
+    """Write one line about what failed, and what S3 said of it."""
+    cause = f"{type(error).__name__}: {error}"
+    logger.error("%s: %s", message, cause, exc_info=error, **fields)
 
 
 def write_sweep(swept: Swept) -> None:
@@ -178,28 +133,21 @@ def write_sweep(swept: Swept) -> None:
     How long the oldest waits is not known before all was seen: if it is missing, an alarm rings.
     """
     logger.info(
-        "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **swept.as_dict()
+        "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **vars(swept)
     )
-    for name, unit, value in (
-        ("WaitingUploads", MetricUnit.Count, swept.waiting),
-        ("ContestedUploads", MetricUnit.Count, swept.contested),
-        ("RejectedUploads", MetricUnit.Count, swept.rejected),
-        ("IncomingBytes", MetricUnit.Bytes, swept.size),
-        ("IncomingVersions", MetricUnit.Count, swept.versions),
-    ):
-        metrics.add_metric(name=name, unit=unit, value=value)
+    counts = {
+        "WaitingUploads": swept.waiting,
+        "ContestedUploads": swept.contested,
+        "RejectedUploads": swept.rejected,
+        "IncomingVersions": swept.versions,
+    }
+    for name, value in counts.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.add_metric(name="IncomingBytes", unit=MetricUnit.Bytes, value=swept.size)
     if swept.complete:
-        metrics.add_metric(
-            name="OldestWaitingSeconds",
-            unit=MetricUnit.Seconds,
-            value=swept.oldest_waiting_seconds,
-        )
+        seconds = swept.oldest_waiting_seconds
+        metrics.add_metric(name="OldestWaitingSeconds", unit=MetricUnit.Seconds, value=seconds)
     flush_metrics()
-
-
-def write_failed_sweep(error: Exception) -> None:
-    """Write one line about a key that a pass of the sweep could not look at."""
-    logger.error("sweep failed: %s: %s", type(error).__name__, error, exc_info=error)
 
 
 def flush_metrics() -> None:

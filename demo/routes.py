@@ -45,6 +45,6 @@ def routes(
         swept = replace(sweeper, invoke=invoke).sweep(
             now=now, scheduled=now, seconds_left=seconds_left(blueprint.lambda_context)
         )
-        return {"sweep": swept.as_dict(), "outcomes": outcomes}
+        return {"sweep": vars(swept), "outcomes": outcomes}
 
     return blueprint

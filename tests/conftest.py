@@ -40,8 +40,8 @@ from coverage import Coverage
 from moto import mock_aws
 
 from chalicelib import record
+from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
-from chalicelib.settings import Settings
 from localcloud.s3.backend import corrected
 from tests.support.project import POLICY, copy_project
 from tests.support.wire import Wire, retries_at_once
@@ -123,8 +123,8 @@ def world(s3: Any) -> World:
     return World(
         s3,
         Promoter(
-            s3=s3,
-            settings=Settings(incoming_bucket="backups1", vault_bucket="backups2"),
+            incoming=Incoming(s3=s3, name="backups1"),
+            vault=Vault(s3=s3, name="backups2"),
             policy=POLICY,
             limits=SINGLE,
         ),

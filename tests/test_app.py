@@ -172,7 +172,7 @@ def test_there_are_no_routes_unless_asked_for() -> None:
 
 
 def test_the_client_has_a_connection_for_each_stream_and_is_as_patient_as_is_planned() -> None:
-    config = app.promoter.s3.meta.config
+    config = app.promoter.vault.s3.meta.config
     assert config.max_pool_connections == app.limits.streams
     assert config.read_timeout == app.limits.patience
     assert config.retries == {"mode": "standard", "total_max_attempts": 5}

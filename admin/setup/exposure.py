@@ -34,8 +34,8 @@ def rule_of(policy: Policy, name: str) -> Rule | None:
     """The rule that stores under names such as `name`; None if no rule does."""
     for rule, server in policy.uploads.values():
         prefix = f"{server}/" if server else ""
-        for shape in rule.store_as.shapes:
-            if re.fullmatch(re.escape(prefix + "".join(shape)).replace("%", "[0-9]"), name):
+        for template in rule.store_as.templates:
+            if re.fullmatch(re.escape(prefix + template).replace("%", "[0-9]"), name):
                 return rule
     return None
 

@@ -120,7 +120,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Decision:
     """An outcome, the reason for it as a sentence, and the slot it is about (None: no slot)."""
 
@@ -139,48 +139,44 @@ def decide(
     older: datetime | None = None,
     largest: float = math.inf,
 ) -> Decision:
-    """What to do with the upload `key`, given what is there: only `promoted` asks for a copy.
+    """Decide what happens to the upload `key`: only `promoted` asks for a copy.
 
-    `upload` is None when incoming does not hold it, `stored` is None when its slot is free. `older`
-    is when an upload was made that is eligible for the same slot and came first (None: there is
-    none). No run copies more than `largest` bytes.
+    `upload` is None if incoming does not hold it, `stored` is None if its slot is free. `older` is
+    the time of an upload that is eligible for the same slot and came first (None: there is none).
+    No run copies more than `largest` bytes.
     """
     if key not in policy.claims:
-        return Decision(outcome=Outcome.IGNORED, reason="No rule of the policy names this key.")
+        return Decision(Outcome.IGNORED, "No rule of the policy names this key.")
     if upload is None:
-        return Decision(outcome=Outcome.GONE, reason="The upload is not there any more.")
+        return Decision(Outcome.GONE, "The upload is not there any more.")
     if isinstance(upload, Sealed):
-        return Decision(
-            outcome=Outcome.REJECTED,
-            reason="It is encrypted with a key that its sender kept (SSE-C), so it cannot be "
-            "copied; upload it without.",
-        )
+        reason = "It is encrypted with a key that its sender kept (SSE-C), so it cannot be copied; "
+        return Decision(Outcome.REJECTED, reason + "upload it without.")
 
     slot = policy.slot_of(key, upload.last_modified)
     if isinstance(stored, Stored) and stored.is_copy_of(upload):
+        return Decision(Outcome.ALREADY_PROMOTED, f"{slot.name} holds this very upload.", slot)
+    if refusal := objection(policy, upload, now=now, largest=largest):
+        return Decision(Outcome.REJECTED, refusal, slot)
+    if isinstance(stored, DeleteMarker):
+        reason = f"A delete marker lies on {slot.name}: somebody deleted a backup. "
         return Decision(
-            outcome=Outcome.ALREADY_PROMOTED,
-            reason=f"{slot.name} holds this very upload.",
-            slot=slot,
+            Outcome.CONTESTED, reason + "Nothing was changed; find out who did it.", slot
         )
-    if reason := objection(policy, upload, now=now, largest=largest):
-        return Decision(outcome=Outcome.REJECTED, reason=reason, slot=slot)
     if stored is not None:
-        return Decision(outcome=Outcome.CONTESTED, reason=_contest(slot, stored), slot=slot)
+        reason = f"{slot.name} already holds a different upload. Nothing was changed."
+        return Decision(Outcome.CONTESTED, reason, slot)
     if older is not None:
-        return Decision(
-            outcome=Outcome.WAITING,
-            reason=f"{slot.name} is free, but belongs to an older upload, of "
-            f"{older:%Y-%m-%d %H:%M:%S} UTC, which is not promoted yet.",
-            slot=slot,
-        )
-    return Decision(outcome=Outcome.PROMOTED, reason=f"{slot.name} was free.", slot=slot)
+        reason = f"{slot.name} is free, but belongs to an older upload, of "
+        reason += f"{older:%Y-%m-%d %H:%M:%S} UTC, which is not promoted yet."
+        return Decision(Outcome.WAITING, reason, slot)
+    return Decision(Outcome.PROMOTED, f"{slot.name} was free.", slot)
 
 
 def objection(
     policy: Policy, upload: Upload, *, now: datetime, largest: float = math.inf
 ) -> str | None:
-    """Why this upload of a rule can never be promoted, as a sentence; None if it can.
+    """Say in a sentence why this upload of a rule can never be promoted; None if it can.
 
     No run copies more than `largest` bytes.
     """
@@ -200,13 +196,3 @@ def objection(
     if upload.encryption is not None and upload.encryption.startswith("aws:kms"):
         return f"It is encrypted with a KMS key ({upload.encryption}); upload it without."
     return None
-
-
-def _contest(slot: Slot, stored: Stored | DeleteMarker) -> str:
-    """Why a slot that is taken is contested, as a sentence."""
-    if isinstance(stored, DeleteMarker):
-        return (
-            f"A delete marker lies on {slot.name}: somebody deleted a backup. Nothing was changed; "
-            "find out who did it."
-        )
-    return f"{slot.name} already holds a different upload. Nothing was changed."

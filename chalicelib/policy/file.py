@@ -15,14 +15,7 @@ from chalicelib.policy.rules import Archive, PolicyError, Rule
 
 POLICY_FILE = Path(__file__).parent.with_name("policy.toml")
 
-_POLICY_SETTINGS = {
-    "timezone",
-    "accept_within_hours",
-    "servers",
-    "keep_days",
-    "archive",
-    "rule",
-}
+_POLICY_SETTINGS = {"timezone", "accept_within_hours", "servers", "keep_days", "archive", "rule"}
 _ARCHIVE_SETTINGS = {"after_days", "to"}
 _RULE_SETTINGS = {"upload", "store_as", "timezone", "min_bytes", "max_bytes", "storage_class"}
 

@@ -107,19 +107,19 @@ class Pattern:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
         return any(
             len(mine) == len(theirs) and all(map(_can_be_equal, mine, theirs))
-            for mine in self.shapes
-            for theirs in other.shapes
+            for mine in self.templates
+            for theirs in other.templates
         )
 
     @property
     def longest(self) -> int:
         """The length of the longest name that this pattern writes, in bytes."""
-        return max(len(shape) for shape in self.shapes)
+        return max(len(template) for template in self.templates)
 
     @cached_property
     def unit(self) -> Unit:
         """The finest unit that the pattern names: the length of its periods."""
-        used = {part[1:] for part in self._parts if part[0] == "%"}
+        used = set(re.findall("%(.?)", self.text, re.DOTALL))
         if unknown := sorted(used - DIGITS.keys()):
             raise PatternError(
                 f"%{unknown[0]} is not supported; use "
@@ -143,23 +143,11 @@ class Pattern:
         return "minute" if "M" in used else "hour" if "H" in used else calendar
 
     @cached_property
-    def _parts(self) -> list[str]:
-        return re.findall(r"%.?|[^%]+", self.text, re.DOTALL)
-
-    @cached_property
-    def shapes(self) -> list[list[str]]:
-        """The names it writes, digit for digit (`%`), without and with the hour's `b`."""
+    def templates(self) -> list[str]:
+        """The names it writes, with `%` for each digit, without and with the hour's `b`."""
         return [
-            [
-                character
-                for part in self._parts
-                for character in (
-                    "%" * DIGITS[part[1]] + (second if part[1] == "H" else "")
-                    if part[0] == "%"
-                    else part
-                )
-            ]
-            for second in ("", "b")
+            re.sub("%(.)", lambda directive: "%" * DIGITS[directive[1]], text)
+            for text in (self.text, self.text.replace("%H", "%Hb"))
         ]
 
     def _name(self, start: datetime, zone: ZoneInfo) -> str:
@@ -167,25 +155,23 @@ class Pattern:
         week = local.isocalendar()
         # A minute after the change may be shown once, and still belongs to the hour's second name.
         hour, _ = _clock_period(start, "hour", zone)
-        again = hour.astimezone(zone).fold
+        second_time = hour.astimezone(zone).fold
         fields = {
             "Y": f"{local.year:04}",
             "m": f"{local.month:02}",
             "d": f"{local.day:02}",
-            "H": f"{local.hour:02}" + "b" * again,
+            "H": f"{local.hour:02}" + "b" * second_time,
             "M": f"{local.minute:02}",
             "j": f"{local.timetuple().tm_yday:03}",
             "G": f"{week.year:04}",
             "V": f"{week.week:02}",
         }
-        return "".join(fields[part[1]] if part[0] == "%" else part for part in self._parts)
+        return re.sub("%(.)", lambda directive: fields[directive[1]], self.text)
 
 
 def _can_be_equal(one: str, other: str) -> bool:
-    """Whether two characters of shapes can stand for the same; `%` stands for any digit."""
-    if one == "%":
-        return other == "%" or other.isdigit()
-    return one == other or (other == "%" and one.isdigit())
+    """Whether two characters of templates can stand for the same; `%` stands for any digit."""
+    return one == other or (one == "%" and other.isdigit()) or (other == "%" and one.isdigit())
 
 
 def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:

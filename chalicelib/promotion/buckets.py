@@ -16,19 +16,6 @@ from chalicelib.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Every checksum that S3 knows: the sender chooses one, and must not choose one that we overlook.
-CHECKSUMS = (
-    "CRC64NVME",
-    "CRC32",
-    "CRC32C",
-    "SHA256",
-    "SHA1",
-    "SHA512",
-    "MD5",
-    "XXHASH64",
-    "XXHASH3",
-    "XXHASH128",
-)
 CONFLICT = "ConditionalRequestConflict"
 # A conflict means that another request is at work on the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
@@ -85,7 +72,7 @@ class Incoming(Bucket):
             version_id=head.get("VersionId"),
             storage_class=head.get("ArchiveStatus") or head.get("StorageClass") or "STANDARD",
             encryption=head.get("ServerSideEncryption"),
-            checksum=_checksum(head),
+            checksum=checksum_of(head),
         )
 
     def versions(self, key: str, *, after: str | None = None) -> Iterator[list[Upload]]:
@@ -113,19 +100,6 @@ class Incoming(Bucket):
                 return
             marker = {"KeyMarker": key, "VersionIdMarker": page["NextVersionIdMarker"]}
 
-    def sizes_of_other_keys(self, known: Mapping[str, Any]) -> Iterator[list[int]]:
-        """The bytes of each version whose key is not `known`, page by page."""
-        marker: dict[str, Any] = {}
-        while True:
-            page: Any = self.s3.list_object_versions(**self.args, **marker)
-            yield [item["Size"] for item in page.get("Versions", []) if item["Key"] not in known]
-            if not page["IsTruncated"]:
-                return
-            marker = {"KeyMarker": page["NextKeyMarker"]}
-            # Without this marker S3 goes on behind the key, whose other versions are not asked for.
-            if page["NextKeyMarker"] not in known:
-                marker["VersionIdMarker"] = page["NextVersionIdMarker"]
-
     def copy_source(self, upload: Upload) -> dict[str, Any]:
         """What every request that reads the upload says, so that no two read different bytes."""
         version = {"VersionId": upload.version_id} if upload.version_id else {}
@@ -137,16 +111,15 @@ class Incoming(Bucket):
         }
 
     def remove(self, upload: Upload) -> None:
-        """Remove exactly this upload: a newer one of its key stays, and so do other versions.
+        """Remove exactly this upload: other versions and a newer upload of its key stay.
 
-        That it is gone already is success.
+        If it is gone already, that is success.
         """
-        which: dict[str, Any] = {"IfMatch": f'"{upload.etag}"'}
-        if upload.version_id:
-            which = {"VersionId": upload.version_id}
         # While versioning is suspended, each upload replaces `null`.
         if upload.version_id == "null" and self.head(upload.key, "null") != upload:
             return
+        version = {"VersionId": upload.version_id} if upload.version_id else {}
+        which: dict[str, Any] = version or {"IfMatch": f'"{upload.etag}"'}
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):
             try:
                 self.s3.delete_object(**self.args, Key=upload.key, **which)
@@ -165,15 +138,6 @@ class Incoming(Bucket):
         except ClientError as error:
             return error_code(error) == "InvalidRequest"
         return False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unfinished:
-    """A multipart upload to the vault that is neither completed nor aborted."""
-
-    key: str
-    upload_id: str
-    begun: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,25 +160,8 @@ class Vault(Bucket):
             source_etag=head["Metadata"].get("source-etag"),
             source_version_id=head["Metadata"].get("source-version-id"),
             source_last_modified=head["Metadata"].get("source-last-modified"),
-            checksum=_checksum(head),
+            checksum=checksum_of(head),
         )
-
-    def unfinished(self) -> list[Unfinished]:
-        """Every multipart upload that is not finished."""
-        pages = self.s3.get_paginator("list_multipart_uploads").paginate(**self.args)
-        return [
-            Unfinished(key=item["Key"], upload_id=item["UploadId"], begun=item["Initiated"])
-            for page in pages
-            for item in page.get("Uploads", [])
-        ]
-
-    def abort(self, key: str, upload_id: str) -> None:
-        """Abort a multipart upload. That it is finished or aborted already is success."""
-        try:
-            self.s3.abort_multipart_upload(**self.args, Key=key, UploadId=upload_id)
-        except ClientError as error:
-            if error_code(error) != "NoSuchUpload":
-                raise
 
 
 def open_buckets(s3: "S3Client", settings: Settings) -> tuple[Incoming, Vault]:
@@ -296,10 +243,12 @@ def _is_delete_marker(error: ClientError) -> bool:
     return headers.get("x-amz-delete-marker") == "true"
 
 
-def _checksum(head: Mapping[str, Any]) -> Checksum | None:
+def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
     """The checksum over the whole object. (One over its parts, `...-N`, compares with nothing.)"""
-    for algorithm in CHECKSUMS:
-        value = head.get(f"Checksum{algorithm}")
-        if value and head.get("ChecksumType") != "COMPOSITE":
-            return Checksum(algorithm=algorithm, value=value)
+    if head.get("ChecksumType") == "COMPOSITE":
+        return None
+    # The sender chooses the algorithm: each that S3 knows counts.
+    for name, value in head.items():
+        if name.startswith("Checksum") and name != "ChecksumType" and value:
+            return Checksum(algorithm=name.removeprefix("Checksum"), value=value)
     return None

@@ -11,7 +11,7 @@ from chalicelib.policy.decision import Upload
 from chalicelib.policy.policy import Slot
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.copy_plan import LARGEST_PART, Limits, unlimited
-from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, Copied, copy_in_parts
+from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, CopyInParts
 from chalicelib.s3_errors import error_code
 
 # Clients whose CopyObject S3 has answered with 501. AWS documents both: that the condition works
@@ -27,23 +27,24 @@ def copy(
     slot: Slot,
     limits: Limits,
     seconds_left: Callable[[], float] = unlimited,
-) -> Copied:
+) -> bool:
     """Copy exactly `upload` into `slot`, which must be free, with nothing of it but its bytes.
 
+    Returns whether S3 itself has compared checksum and size of the copy to those of the upload.
     Raises ClientError or BotoCoreError, which never says by itself whether the copy was made;
     OutOfTimeError if it could not end in the seconds that are left.
     """
     if is_single(upload, limits) and _copy_at_once(incoming, vault, upload, slot):
-        return Copied(verified=False, others=list)
-    return copy_in_parts(
-        incoming,
-        vault,
+        return False
+    in_parts = CopyInParts(
+        incoming=incoming,
+        vault=vault,
         upload=upload,
         name=slot.name,
-        carried=carried(upload, slot),
         limits=limits,
         seconds_left=seconds_left,
     )
+    return in_parts.make(carried(upload, slot))
 
 
 def is_single(upload: Upload, limits: Limits) -> bool:

@@ -1,32 +1,63 @@
-"""Aborts unfinished copies whose slot has been filled meanwhile.
+"""Unfinished copies, and the end of those that can never be completed.
 
 Their parts would be billed until S3's lifecycle removes them. That is all the harm they do, so
 errors here are logged and never fail a promotion.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import record
-from chalicelib.policy.policy import Slot
-from chalicelib.promotion.buckets import Unfinished, Vault
+from chalicelib.promotion.buckets import Vault
+from chalicelib.s3_errors import error_code
 
 
-def tidy_vault(
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A multipart upload to the vault that is neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun: datetime
+
+
+def unfinished_copies(vault: Vault) -> list[Unfinished]:
+    """List every multipart upload to the vault that is not finished."""
+    pages = vault.s3.get_paginator("list_multipart_uploads").paginate(**vault.args)
+    return [
+        Unfinished(key=item["Key"], upload_id=item["UploadId"], begun=item["Initiated"])
+        for page in pages
+        for item in page.get("Uploads", [])
+    ]
+
+
+def abort(vault: Vault, key: str, upload_id: str) -> None:
+    """Abort a multipart upload. If it is finished or aborted already, that is success."""
+    try:
+        vault.s3.abort_multipart_upload(**vault.args, Key=key, UploadId=upload_id)
+    except ClientError as error:
+        if error_code(error) != "NoSuchUpload":
+            raise
+
+
+def abort_stale_copies(
     vault: Vault,
     *,
-    taken: Slot | None = None,
-    found: Callable[[], Iterable[Unfinished]] | None = None,
+    filled: str | None = None,
+    listed: Callable[[], list[Unfinished]] | None = None,
 ) -> None:
-    """Abort every copy that can never be completed, by this run or by runs that were killed.
+    """Abort every copy whose slot is filled, by this run or by runs that were killed.
 
-    `taken` is a slot that is known to be filled; `found` gives the unfinished copies if they are
-    listed already.
+    `filled` is the name of a slot that is known to be. `listed` gives the unfinished copies, or
+    raises what S3 answered, if they have been listed already.
     """
     try:
-        for copy in (found or vault.unfinished)():
-            if (taken and copy.key == taken.name) or vault.head(copy.key) is not None:
-                vault.abort(copy.key, copy.upload_id)
+        for copy in listed() if listed else unfinished_copies(vault):
+            if copy.key == filled or vault.head(copy.key) is not None:
+                abort(vault, copy.key, copy.upload_id)
     except (ClientError, BotoCoreError) as error:
-        record.write_untidy(error)
+        cause = f"{type(error).__name__}: {error}"
+        record.logger.warning("could not abort unfinished copies: %s", cause)

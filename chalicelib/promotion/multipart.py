@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.decision import Checksum, Upload
-from chalicelib.promotion.buckets import Incoming, Unfinished, Vault
+from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.copy_plan import Limits, Part, plan_parts, seconds_to_end
+from chalicelib.promotion.leftovers import abort, abort_stale_copies, unfinished_copies
 from chalicelib.s3_errors import may_pass
 
 # Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
@@ -26,72 +28,9 @@ class OutOfTimeError(Exception):
     """A copy that could not end within its run; the message says what to change."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Copied:
-    """The copy is made. `verified`: S3 itself has compared its checksum and size to the upload's.
-
-    `others` tells what else is unfinished in the vault; raises what S3 answered to that.
-    """
-
-    verified: bool
-    others: Callable[[], list[Unfinished]]
-
-
-def copy_in_parts(
-    incoming: Incoming,
-    vault: Vault,
-    *,
-    upload: Upload,
-    name: str,
-    carried: dict[str, Any],
-    limits: Limits,
-    seconds_left: Callable[[], float],
-) -> Copied:
-    """Copy as `copying.copy` promises; whatever fails is aborted."""
-    seconds = seconds_left()
-    checksum = upload.checksum
-    if checksum and checksum.algorithm not in FULL_OBJECT_IN_PARTS:
-        checksum = None
-    algorithm: Any = checksum.algorithm if checksum else "CRC64NVME"
-    begun = vault.s3.create_multipart_upload(
-        **vault.args,
-        Key=name,
-        **carried,
-        ChecksumAlgorithm=algorithm,
-        ChecksumType="FULL_OBJECT",
-    )
-    copy = _Copy(
-        incoming=incoming,
-        vault=vault,
-        upload=upload,
-        place={**vault.args, "Key": name, "UploadId": begun["UploadId"]},
-        limits=limits,
-        seconds_left=seconds_left,
-        seconds=seconds,
-    )
-    try:
-        # Leaving the pool waits for running parts; aborting earlier would leave parts behind.
-        with ThreadPoolExecutor(max_workers=limits.streams) as pool:
-            # Runs beside the parts, so it costs no time.
-            listing = pool.submit(vault.unfinished)
-            etags = list(pool.map(copy.copy_part, plan_parts(upload.size, limits)))
-        verified = copy.complete(etags, checksum)
-    except BaseException as error:
-        # Leave no parts behind; if they stay, the error says so too.
-        try:
-            vault.abort(name, begun["UploadId"])
-        except (ClientError, BotoCoreError) as second:
-            error.add_note(f"Its parts could not be removed either: {second}")
-        raise
-    return Copied(
-        verified=verified,
-        others=lambda: [one for one in listing.result() if one.upload_id != begun["UploadId"]],
-    )
-
-
 @dataclass(kw_only=True)
-class _Copy:
-    """One copy in parts, in its multipart upload; `seconds` is what its run had for it.
+class CopyInParts:
+    """One copy by a multipart upload to the vault.
 
     The first request that fails for good stops all that have not begun.
     """
@@ -99,32 +38,62 @@ class _Copy:
     incoming: Incoming
     vault: Vault
     upload: Upload
-    place: dict[str, Any]
+    name: str
     limits: Limits
     seconds_left: Callable[[], float]
-    seconds: float
     stopped_by: Exception | None = None
 
-    def copy_part(self, part: Part) -> str:
+    def __post_init__(self) -> None:
+        """Remember how many seconds the run had for it."""
+        self.seconds = self.seconds_left()
+
+    def make(self, carried: dict[str, Any]) -> bool:
+        """Copy as `copying.copy` promises; a copy that fails is aborted."""
+        checksum = self.upload.checksum
+        if checksum and checksum.algorithm not in FULL_OBJECT_IN_PARTS:
+            checksum = None
+        algorithm: Any = checksum.algorithm if checksum else "CRC64NVME"
+        kind: Any = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
+        begun = self.vault.s3.create_multipart_upload(
+            **self.vault.args, Key=self.name, **carried, **kind
+        )
+        upload_id = begun["UploadId"]
+        self.target = {**self.vault.args, "Key": self.name, "UploadId": upload_id}
+        try:
+            # Leaving the pool waits for running parts; aborting earlier would leave parts behind.
+            with ThreadPoolExecutor(max_workers=self.limits.streams) as pool:
+                # Runs beside the parts, so it costs no time.
+                listing = pool.submit(unfinished_copies, self.vault)
+                etags = list(pool.map(self._copy_part, plan_parts(self.upload.size, self.limits)))
+            verified = self._complete(etags, checksum)
+        except BaseException as error:
+            # Leave no parts behind; if they stay, the error says so too.
+            try:
+                abort(self.vault, self.name, upload_id)
+            except (ClientError, BotoCoreError) as second:
+                error.add_note(f"Its parts could not be removed either: {second}")
+            raise
+        abort_stale_copies(
+            self.vault,
+            filled=self.name,
+            listed=lambda: [copy for copy in listing.result() if copy.upload_id != upload_id],
+        )
+        return verified
+
+    def _copy_part(self, part: Part) -> str:
         """The ETag of the part. Parts of the first wave always start, however little time is left.
 
         Raises OutOfTimeError, ClientError or BotoCoreError.
         """
+        request = {**self.target, **self.incoming.copy_source(self.upload)}
         # S3 takes ranges only of objects beyond 5 MiB.
-        whole = part.size == self.upload.size
-        piece: Any = {} if whole else {"CopySourceRange": f"bytes={part.first}-{part.last}"}
+        if part.size < self.upload.size:
+            request["CopySourceRange"] = f"bytes={part.first}-{part.last}"
         try:
             if part.number > self.limits.streams:
                 self._check_whether_to_begin(part)
-            etag: str = self._persist(
-                lambda: self.vault.s3.upload_part_copy(
-                    **self.place,
-                    PartNumber=part.number,
-                    **piece,
-                    **self.incoming.copy_source(self.upload),
-                ),
-                size=part.size,
-            )["CopyPartResult"]["ETag"]
+            send = partial(self.vault.s3.upload_part_copy, **request, PartNumber=part.number)
+            etag: str = self._persist(send, size=part.size)["CopyPartResult"]["ETag"]
         except (ClientError, BotoCoreError, OutOfTimeError) as error:
             self.stopped_by = error
             raise
@@ -136,29 +105,26 @@ class _Copy:
             raise self.stopped_by
         if not self._has_time(part.size):
             raise OutOfTimeError(
-                f"{self.place['Key']}: {self.upload.size:,} bytes could not be copied within "
+                f"{self.name}: {self.upload.size:,} bytes could not be copied within "
                 f"the {self.seconds:,.0f} seconds that this run had; raise lambda_timeout in "
                 ".chalice/config.json"
             )
 
-    def complete(self, etags: list[str], checksum: Checksum | None) -> bool:
-        """Let S3 make the object; whether S3 has compared a checksum over all of it."""
-        expected: dict[str, Any] = (
-            {f"Checksum{checksum.algorithm}": checksum.value} if checksum else {}
-        )
+    def _complete(self, etags: list[str], checksum: Checksum | None) -> bool:
+        """Let S3 make the object; True if S3 has compared a checksum over all of it."""
+        expected: Any = {f"Checksum{checksum.algorithm}": checksum.value} if checksum else {}
         parts: Any = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
-        answer = self._persist(
-            lambda: self.vault.s3.complete_multipart_upload(
-                **self.place,
-                IfNoneMatch="*",
-                MultipartUpload={"Parts": parts},
-                MpuObjectSize=self.upload.size,
-                ChecksumType="FULL_OBJECT",
-                **expected,
-            ),
-            size=0,
+        send = partial(
+            self.vault.s3.complete_multipart_upload,
+            **self.target,
+            **expected,
+            IfNoneMatch="*",
+            MultipartUpload={"Parts": parts},
+            MpuObjectSize=self.upload.size,
+            ChecksumType="FULL_OBJECT",
         )
-        return bool(expected) and all(answer.get(name) == expected[name] for name in expected)
+        answer = self._persist(send, size=0)
+        return checksum is not None and expected.items() <= answer.items()
 
     def _persist(self, send: Callable[[], Any], *, size: int) -> Any:
         """The answer to a request that copies `size` bytes, sent again while that may help."""

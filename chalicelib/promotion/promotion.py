@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,16 +22,13 @@ from chalicelib.policy.decision import (
     objection,
 )
 from chalicelib.policy.policy import Policy, Slot
-from chalicelib.promotion import copying
-from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up, open_buckets
+from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up
 from chalicelib.promotion.copy_plan import Limits, largest_copy, unlimited
-from chalicelib.promotion.leftovers import tidy_vault
-from chalicelib.record import Notice, Record
+from chalicelib.promotion.copying import copy, is_single
+from chalicelib.promotion.leftovers import abort_stale_copies
+from chalicelib.promotion.notification import Notification
+from chalicelib.record import Record
 from chalicelib.s3_errors import error_code, may_have_worked
-from chalicelib.settings import Settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 # How often one run tries to copy while uploads keep changing under it, or others are at work.
 ATTEMPTS = 5
@@ -45,8 +42,8 @@ class UnverifiedCopyError(Exception):
 class Promoter:
     """Moves uploads from incoming into the slots of the vault, as the policy says."""
 
-    s3: "S3Client"
-    settings: Settings
+    incoming: Incoming
+    vault: Vault
     policy: Policy
     limits: Limits
 
@@ -64,15 +61,15 @@ class Promoter:
         largest = largest_copy(seconds_left())
         records: list[Record] = []
         failures: list[Exception] = []
-        for notification in event["Records"]:
+        for entry in event["Records"]:
             try:
-                notice = Notice.of_notification(notification, bucket=self.settings.incoming_bucket)
+                notification = Notification.from_event(entry, bucket=self.incoming.name)
                 records.append(
-                    self.promote(notice, now=now, seconds_left=seconds_left, largest=largest)
+                    self.promote(notification, now=now, seconds_left=seconds_left, largest=largest)
                 )
             # The door's last resort: whatever goes wrong with one upload must not hide the others.
             except Exception as error:  # noqa: BLE001
-                record.write_failure(notification, error)
+                record.write_failure("failed", error, notification=entry)
                 failures.append(error)
         record.flush_metrics()
         if failures:
@@ -82,7 +79,7 @@ class Promoter:
 
     def promote(
         self,
-        notice: Notice,
+        notification: Notification,
         *,
         now: datetime,
         seconds_left: Callable[[], float] = unlimited,
@@ -94,70 +91,65 @@ class Promoter:
         Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError when it could not
         be settled.
         """
-        started = time.monotonic()
-        incoming, vault = open_buckets(self.s3, self.settings)
+        started, key, made = time.monotonic(), notification.key, None
         refusal = partial(objection, self.policy, now=now, largest=largest)
-        look = partial(look_up, incoming, vault, self.policy, refusal, key=notice.key)
-        found, copied = look(version_id=notice.version_id), None
-        # From now on it is about this version, whatever is uploaded meanwhile.
-        version_id = found.upload.version_id if isinstance(found.upload, Upload) else None
+        look = partial(look_up, self.incoming, self.vault, self.policy, refusal, key=key)
+        # 1. Gather. From now on it is about this version, whatever is uploaded meanwhile.
+        situation = look(version_id=notification.version_id)
+        version_id = situation.upload.version_id if isinstance(situation.upload, Upload) else None
         for attempt in count(1):
-            decision = decide(self.policy, key=notice.key, **vars(found), now=now, largest=largest)
+            # 2. Decide.
+            decision = decide(self.policy, key=key, **vars(situation), now=now, largest=largest)
+            # 3. Act.
             try:
-                self._act(decision, found, incoming, vault, seconds_left)
+                self._act(decision, situation, seconds_left)
                 break
             except (ClientError, BotoCoreError) as error:
                 # No error says what was done and what was not: only what is there now counts.
                 if decision.outcome is Outcome.PROMOTED and may_have_worked(error):
-                    copied = decision, found
-                before, found = found, look(version_id=version_id)
-                if not is_worth_another_look(before, found, error, attempt=attempt):
+                    made = decision, situation
+                before, situation = situation, look(version_id=version_id)
+                if not is_worth_another_look(before, situation, error, attempt=attempt):
                     raise
                 if error_code(error) == CONFLICT:
                     time.sleep(self.limits.pause * attempt)
-        # An answer was lost, but the copy was made.
-        if copied and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
-            decision, found = copied
+        # 4. Record. If an answer was lost and the copy is there, this run has made it.
+        if made and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
+            decision, situation = made
         seconds = time.monotonic() - started
-        entry = Record.of(notice, decision, found.upload, seconds=seconds)
+        entry = Record.of(decision, situation.upload, seconds=seconds, **vars(notification))
         record.write(entry)
         return entry
 
     def _act(
-        self,
-        decision: Decision,
-        found: Situation,
-        incoming: Incoming,
-        vault: Vault,
-        seconds_left: Callable[[], float],
+        self, decision: Decision, situation: Situation, seconds_left: Callable[[], float]
     ) -> None:
         """Do what was decided."""
-        slot, upload, stored = decision.slot, found.upload, found.stored
+        slot, upload, stored = decision.slot, situation.upload, situation.stored
         if decision.outcome is Outcome.GONE:
-            tidy_vault(vault)
+            abort_stale_copies(self.vault)
         if slot is None or not isinstance(upload, Upload):
             return
         match decision.outcome:
             case Outcome.PROMOTED:
-                copied = copying.copy(
-                    incoming,
-                    vault,
+                verified = copy(
+                    self.incoming,
+                    self.vault,
                     upload=upload,
                     slot=slot,
                     limits=self.limits,
                     seconds_left=seconds_left,
                 )
-                if not copied.verified:
-                    verify(slot, upload, vault.head(slot.name))
-                tidy_vault(vault, taken=slot, found=copied.others)
-                incoming.remove(upload)
+                if not verified:
+                    verify(slot, upload, self.vault.head(slot.name))
+                self.incoming.remove(upload)
             case Outcome.ALREADY_PROMOTED:
-                tidy_vault(vault, taken=slot)
-                incoming.remove(upload)
+                abort_stale_copies(self.vault, filled=slot.name)
+                self.incoming.remove(upload)
             case Outcome.CONTESTED if isinstance(stored, Stored) and stored.names(upload):
                 verify(slot, upload, stored)
-            case _ if stored is not None and not copying.is_single(upload, self.limits):
-                tidy_vault(vault, taken=slot)
+            case _ if stored is not None and not is_single(upload, self.limits):
+                abort_stale_copies(self.vault, filled=slot.name)
 
 
 def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
@@ -174,7 +166,5 @@ def is_worth_another_look(
     before: Situation, after: Situation, error: ClientError | BotoCoreError, *, attempt: int
 ) -> bool:
     """Whether to decide anew after `error`: the slot was filled, or something else has changed."""
-    if after.stored != before.stored:
-        return True
-    changed = after != before or error_code(error) == CONFLICT
-    return changed and attempt < ATTEMPTS
+    has_changed = after != before or error_code(error) == CONFLICT
+    return after.stored != before.stored or (has_changed and attempt < ATTEMPTS)

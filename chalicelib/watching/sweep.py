@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,13 +27,10 @@ from chalicelib.policy.decision import (
     objection,
 )
 from chalicelib.policy.policy import Policy, Slot
-from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault, open_buckets
+from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault
 from chalicelib.promotion.copy_plan import largest_copy, unlimited
+from chalicelib.promotion.leftovers import unfinished_copies
 from chalicelib.record import Swept
-from chalicelib.settings import Settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 INTERVAL = timedelta(minutes=15)
 # Until then an upload is left to its event, which usually takes seconds.
@@ -51,8 +48,8 @@ RESERVE = 60.0
 class Sweeper:
     """Looks through incoming; `invoke` lets `promote` run with an event, and waits for nothing."""
 
-    s3: "S3Client"
-    settings: Settings
+    incoming: Incoming
+    vault: Vault
     policy: Policy
     invoke: Callable[[dict[str, Any]], None]
 
@@ -73,14 +70,13 @@ class Sweeper:
         reserve = min(RESERVE, seconds_left() / 10)
         # Both functions have the same lambda_timeout.
         largest = largest_copy(seconds_left())
-        incoming, vault = open_buckets(self.s3, self.settings)
         one_pass = _Pass(
-            incoming=incoming,
-            vault=vault,
+            incoming=self.incoming,
+            vault=self.vault,
             policy=self.policy,
+            invoke=self.invoke,
             refusal=partial(objection, self.policy, now=now, largest=largest),
             decide=partial(decide, self.policy, now=now, largest=largest),
-            invoke=self.invoke,
             now=now,
             scheduled=scheduled,
         )
@@ -90,11 +86,11 @@ class Sweeper:
             try:
                 next(turn)
             except StopIteration:
-                continue
+                pass
             except (ClientError, BotoCoreError) as error:
                 one_pass.fail(error)
-                continue
-            turns.append(turn)
+            else:
+                turns.append(turn)
         one_pass.swept.complete = not turns
         if one_pass.failures:
             raise ExceptionGroup("the sweep could not look at everything", one_pass.failures)
@@ -103,22 +99,17 @@ class Sweeper:
 
 
 @dataclass(kw_only=True)
-class _FreeSlot:
-    """A slot that holds nothing, and how many uploads wait for it, the first of them `since` when.
+class _SeenSlot:
+    """A slot, what it holds, and how many uploads wait for it, the first of them `since` when.
 
     `oldest` are the oldest of them, in S3's order: the last is the first that came.
     """
 
     slot: Slot
+    stored: Stored | DeleteMarker | None
     since: datetime
     waiting: int = 0
     oldest: deque[Upload] = field(default_factory=lambda: deque(maxlen=MOST_LOOKS))
-
-    def add(self, upload: Upload) -> None:
-        """Add an upload that S3 lists as older than all before it."""
-        self.waiting += 1
-        self.oldest.append(upload)
-        self.since = upload.last_modified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +119,9 @@ class _Pass:
     incoming: Incoming
     vault: Vault
     policy: Policy
+    invoke: Callable[[dict[str, Any]], None]
     refusal: Refusal
     decide: Callable[..., Decision]
-    invoke: Callable[[dict[str, Any]], None]
     now: datetime
     scheduled: datetime
     swept: Swept = field(default_factory=Swept)
@@ -138,52 +129,67 @@ class _Pass:
 
     def fail(self, error: Exception) -> None:
         """Write down what could not be looked at, or handed over; it stops nothing else."""
-        record.write_failed_sweep(error)
+        record.write_failure("sweep failed", error)
         self.failures.append(error)
 
     def look_through(self, key: str) -> Iterator[None]:
         """See every version of `key`, then hand over. Yields whenever another key has its turn."""
-        stored: dict[str, Stored | DeleteMarker | None] = {}
-        free: dict[str, _FreeSlot] = {}
+        slots: dict[str, _SeenSlot] = {}
         # The oldest ones stay: S3 lists them last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         to_tell: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         for page in self.incoming.versions(key):
             for upload in page:
-                self.swept.versions += 1
-                self.swept.size += upload.size
-                slot = self.policy.slot_of(key, upload.last_modified)
-                if slot.name not in stored:
-                    stored[slot.name] = self.vault.head(slot.name)
-                there = stored[slot.name]
-                match self.decide(key=key, upload=upload, stored=there).outcome:
+                self._count(upload.size)
+                slot, moment = self.policy.slot_of(key, upload.last_modified), upload.last_modified
+                if slot.name not in slots:
+                    stored = self.vault.head(slot.name)
+                    slots[slot.name] = _SeenSlot(slot=slot, stored=stored, since=moment)
+                seen = slots[slot.name]
+                match self.decide(key=key, upload=upload, stored=seen.stored).outcome:
                     case Outcome.PROMOTED:
-                        waiting = _FreeSlot(slot=slot, since=upload.last_modified)
-                        free.setdefault(slot.name, waiting).add(upload)
+                        seen.waiting += 1
+                        seen.oldest.append(upload)
+                        seen.since = moment
                     case Outcome.ALREADY_PROMOTED if self._is_due(upload):
                         to_remove.append(upload)
                     case Outcome.CONTESTED:
                         self.swept.contested += 1
-                        if self._is_news(max(_moment(upload), _moment(there))):
+                        if self._is_news(max(_moment(upload), _moment(seen.stored))):
                             to_tell.append(upload)
                     case Outcome.REJECTED:
                         self._reject(upload, to_tell)
             yield
-        yield from self._fill(sorted(free.values(), key=lambda one: one.slot.start), to_tell)
+        free = [seen for seen in slots.values() if seen.waiting]
+        yield from self._fill(sorted(free, key=lambda seen: seen.slot.start), to_tell)
         for upload in (*to_remove, *to_tell):
             self._hand_over(upload)
 
     def count_others(self) -> Iterator[None]:
-        """Count what no rule names: it lies in incoming all the same."""
-        for sizes in self.incoming.sizes_of_other_keys(self.policy.claims):
-            self.swept.versions += len(sizes)
-            self.swept.size += sum(sizes)
+        """Count what no rule names, page by page: it lies in incoming all the same."""
+        known = self.policy.claims
+        marker: dict[str, Any] = {}
+        while True:
+            page: Any = self.incoming.s3.list_object_versions(**self.incoming.args, **marker)
+            for version in page.get("Versions", []):
+                if version["Key"] not in known:
+                    self._count(version["Size"])
             yield
+            if not page["IsTruncated"]:
+                return
+            marker = {"KeyMarker": page["NextKeyMarker"]}
+            # Without this marker S3 goes on behind the key, whose other versions are not asked for.
+            if page["NextKeyMarker"] not in known:
+                marker["VersionIdMarker"] = page["NextVersionIdMarker"]
 
-    def _fill(self, slots: list[_FreeSlot], to_tell: deque[Upload]) -> Iterator[None]:
+    def _count(self, size: int) -> None:
+        self.swept.versions += 1
+        self.swept.size += size
+
+    def _fill(self, slots: list[_SeenSlot], to_tell: deque[Upload]) -> Iterator[None]:
         """Hand over the first eligible upload of each slot, of so many slots as one pass fills."""
-        begun = self.vault.unfinished() if slots else []
-        being_copied = {copy.key for copy in begun if self.now - copy.begun < LONGEST_RUN}
+        copies = unfinished_copies(self.vault) if slots else []
+        being_copied = {copy.key for copy in copies if self.now - copy.begun < LONGEST_RUN}
         tried = 0
         for free in slots:
             if free.slot.name in being_copied:
@@ -201,7 +207,7 @@ class _Pass:
                 self.swept.oldest_waiting_seconds = max(waits, self.swept.oldest_waiting_seconds)
             self.swept.waiting += free.waiting
 
-    def _hand_over_first(self, free: _FreeSlot, to_tell: deque[Upload]) -> bool:
+    def _hand_over_first(self, free: _SeenSlot, to_tell: deque[Upload]) -> bool:
         """Hand over the first upload that nothing refuses; whether there is one.
 
         A list does not show every reason why an upload can never be promoted.
@@ -236,18 +242,18 @@ class _Pass:
 
     def _hand_over(self, upload: Upload) -> None:
         """Let `promote` settle this upload, as if S3 had told of it."""
-        where = {"key": quote_plus(upload.key), "versionId": upload.version_id}
+        item = {"key": quote_plus(upload.key), "versionId": upload.version_id}
         bucket = {"name": self.incoming.name}
-        self.invoke({"Records": [{"s3": {"bucket": bucket, "object": where}}]})
+        self.invoke({"Records": [{"s3": {"bucket": bucket, "object": item}}]})
         self.swept.handed_over += 1
 
 
-def _moment(what: Upload | Stored | DeleteMarker | None) -> datetime:
+def _moment(item: Upload | Stored | DeleteMarker | None) -> datetime:
     """When it was complete, as far as S3 tells: what came in parts dates back to its beginning.
 
     Our own copies in parts end within a run. A server's may take longer: then only its event tells
     of it. When a delete marker came S3 does not say.
     """
-    if not isinstance(what, Upload | Stored):
+    if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)
-    return what.last_modified + (LONGEST_RUN if "-" in what.etag else timedelta())
+    return item.last_modified + (LONGEST_RUN if "-" in item.etag else timedelta())

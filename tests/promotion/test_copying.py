@@ -1,6 +1,5 @@
 """The very requests that a copy sends."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,10 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.policy.decision import Checksum, Outcome, Upload
-from chalicelib.promotion.buckets import CHECKSUMS, open_buckets
+from chalicelib.promotion.buckets import checksum_of
 from chalicelib.promotion.copy_plan import GIB, MIB, Limits
 from chalicelib.promotion.copying import copy, is_single
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from tests.support.faults import answers
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, PARTS, World
@@ -48,10 +47,7 @@ def pins(notice_version: str | None) -> dict[str, Any]:
 
 
 def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
-    settings = replace(
-        any_world.promoter.settings, incoming_owner="123456789012", vault_owner="123456789012"
-    )
-    world = replace(any_world, promoter=replace(any_world.promoter, settings=settings))
+    world = any_world.with_buckets(owner="123456789012")
     notice = world.upload(b"several parts")
     slot = world.promoter.policy.slot_of(notice.key, datetime.now(UTC)).name
     world.s3.create_multipart_upload(Bucket="backups2", Key=slot)
@@ -105,7 +101,7 @@ def test_where_s3_has_no_copy_object_one_part_is_copied(
 
 def test_an_empty_object_cannot_be_copied_in_parts(world: World, wire: Wire) -> None:
     world.upload(b"")
-    incoming, vault = open_buckets(world.s3, world.promoter.settings)
+    incoming, vault = world.promoter.incoming, world.promoter.vault
     upload = incoming.head(DAILY, None)
     assert isinstance(upload, Upload)
     slot = world.promoter.policy.slot_of(DAILY, upload.last_modified)
@@ -130,15 +126,20 @@ def test_what_s3_has_not_compared_is_looked_at(world: World, wire: Wire) -> None
         **place, UploadId=upload, MultipartUpload={"Parts": [part]}, ChecksumType="COMPOSITE"
     )
     wire.sent.clear()
-    assert here.promote(Notice(key=DAILY)).outcome is Outcome.PROMOTED
+    assert here.promote(Notification(key=DAILY)).outcome is Outcome.PROMOTED
     after = wire.sent[wire.sent.index("CompleteMultipartUpload") + 1 :]
     assert after == ["HeadObject", "DeleteObject"]
 
 
 def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
-    copy = world.s3.meta.service_model.operation_model("CopyObject")
-    known = copy.input_shape.members["ChecksumAlgorithm"].enum
-    assert set(CHECKSUMS) == set(known)
+    """The sender chooses the algorithm, and must not be able to choose one that is overlooked."""
+    copy, head = map(world.s3.meta.service_model.operation_model, ("CopyObject", "HeadObject"))
+    algorithms = copy.input_shape.members["ChecksumAlgorithm"].enum
+    assert {f"Checksum{name}" for name in algorithms} <= head.output_shape.members.keys()
+    for algorithm in algorithms:
+        described = {"ChecksumType": "FULL_OBJECT", f"Checksum{algorithm}": "value"}
+        assert checksum_of(described) == Checksum(algorithm=algorithm, value="value")
+        assert checksum_of(described | {"ChecksumType": "COMPOSITE"}) is None
 
 
 READS = {"HeadObject", "GetObject", "ListMultipartUploads", "ListObjectVersions"}

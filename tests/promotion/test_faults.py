@@ -281,11 +281,11 @@ def test_a_removal_that_fails_is_completed_by_the_next_run(here: World, wire: Wi
 
 def test_another_owner_s_bucket_is_neither_read_nor_written(here: World, wire: Wire) -> None:
     notice = here.upload(b"files")
-    for owner in ({"incoming_owner": "999999999999"}, {"vault_owner": "999999999999"}):
-        settings = replace(here.promoter.settings, **owner)
-        there = replace(here, promoter=replace(here.promoter, settings=settings))
+    for name in ("incoming", "vault"):
+        bucket = replace(getattr(here.promoter, name), owner="999999999999")
+        promoter: Any = replace(here.promoter, **{name: bucket})
         with pytest.raises(ClientError):
-            there.promote(notice)
+            replace(here, promoter=promoter).promote(notice)
     assert here.bodies() == {}
 
 

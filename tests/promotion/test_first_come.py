@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.buckets import MOST_LOOKS
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, ordered_by
 from tests.support.faults import answers
@@ -37,15 +37,15 @@ def begin(here: World, *, at: datetime) -> dict[str, Any]:
     return place | {"UploadId": here.s3.create_multipart_upload(**place)["UploadId"]}
 
 
-def complete(here: World, begun: dict[str, Any], body: bytes, *, at: datetime) -> Notice:
+def complete(here: World, begun: dict[str, Any], body: bytes, *, at: datetime) -> Notification:
     clock.stand_at(at)
     part = here.s3.upload_part(**begun, PartNumber=1, Body=body)
     parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
     done = here.s3.complete_multipart_upload(**begun, MultipartUpload={"Parts": parts})
-    return Notice(key=DAILY, version_id=done["VersionId"])
+    return Notification(key=DAILY, version_id=done["VersionId"])
 
 
-def at_once(here: World, body: bytes, *, at: datetime, **more: Any) -> Notice:
+def at_once(here: World, body: bytes, *, at: datetime, **more: Any) -> Notification:
     clock.stand_at(at)
     return here.upload(body, **more)
 
@@ -203,7 +203,7 @@ def test_an_upload_from_before_versions_were_kept_is_first(either_path: World) -
     second = either_path.upload(b"second", at=NOON + MINUTE)
     now = NOON + HOUR
     assert either_path.promote(second, now=now).outcome is Outcome.WAITING
-    first = either_path.promote(Notice(key=DAILY, version_id="null"), now=now)
+    first = either_path.promote(Notification(key=DAILY, version_id="null"), now=now)
     assert (first.outcome, first.version_id) == (Outcome.PROMOTED, "null")
     assert either_path.bodies() == {SLOT: b"first"}
     assert either_path.incoming() == [DAILY]
@@ -214,7 +214,7 @@ def test_without_a_version_in_the_event_the_one_that_is_looked_at_is_promoted(
 ) -> None:
     notice = versioned.upload(b"files", at=NOON)
     wire.calls.clear()
-    record = versioned.promote(Notice(key=DAILY), now=NOON + HOUR)
+    record = versioned.promote(Notification(key=DAILY), now=NOON + HOUR)
     assert (record.outcome, record.version_id) == (Outcome.PROMOTED, notice.version_id)
     sources = [sent["CopySource"] for _, sent in wire.calls if "CopySource" in sent]
     assert {source["VersionId"] for source in sources} == {notice.version_id}
@@ -234,7 +234,7 @@ def test_while_versioning_is_suspended_null_is_looked_up_again_before_it_is_remo
             either_path.upload(b"other", at=NOON + MINUTE)
 
     wire.before_each = arrives
-    record = either_path.promote(Notice(key=DAILY), now=NOON + HOUR)
+    record = either_path.promote(Notification(key=DAILY), now=NOON + HOUR)
     assert (record.outcome, record.version_id) == (Outcome.PROMOTED, "null")
     assert either_path.bodies() == {SLOT: b"first"}
     assert either_path.incoming() == [DAILY]
@@ -251,7 +251,7 @@ def test_while_versioning_is_suspended_an_upload_is_removed_by_its_address(
     either_path.keep_versions()
     suspend(either_path)
     either_path.upload(b"files", at=NOON)
-    assert either_path.promote(Notice(key=DAILY), now=NOON + HOUR).outcome is Outcome.PROMOTED
+    assert either_path.promote(Notification(key=DAILY), now=NOON + HOUR).outcome is Outcome.PROMOTED
     assert dict(wire.calls)["DeleteObject"]["VersionId"] == "null"
     assert either_path.incoming() == []
     markers = either_path.s3.list_object_versions(Bucket="backups1").get("DeleteMarkers", [])
@@ -263,9 +263,9 @@ def test_null_names_no_upload_for_ever(either_path: World) -> None:
     either_path.keep_versions()
     suspend(either_path)
     either_path.upload(b"first", at=NOON)
-    either_path.promote(Notice(key=DAILY, version_id="null"), now=NOON + HOUR)
+    either_path.promote(Notification(key=DAILY, version_id="null"), now=NOON + HOUR)
     either_path.upload(b"other", at=NOON)
-    record = either_path.promote(Notice(key=DAILY, version_id="null"), now=NOON + HOUR)
+    record = either_path.promote(Notification(key=DAILY, version_id="null"), now=NOON + HOUR)
     assert record.outcome is Outcome.CONTESTED
     assert either_path.incoming() == [DAILY]
 
@@ -285,7 +285,7 @@ def test_after_a_fault_the_run_goes_on_with_the_version_that_it_began_with(
     conflict = answers(409, "ConditionalRequestConflict")
     wire.fail("CopyObject", conflict)
     wire.fail("CompleteMultipartUpload", conflict)
-    record = versioned.promote(Notice(key=DAILY), now=NOON + HOUR)
+    record = versioned.promote(Notification(key=DAILY), now=NOON + HOUR)
     assert (record.outcome, record.version_id) == (Outcome.PROMOTED, first.version_id)
     assert versioned.bodies() == {SLOT: b"first, copied"}
 
@@ -296,7 +296,7 @@ def test_a_null_that_is_a_delete_marker_is_an_upload_that_is_gone(either_path: W
     suspend(either_path)
     either_path.upload(b"files", at=NOON)
     either_path.s3.delete_object(Bucket="backups1", Key=DAILY)
-    record = either_path.promote(Notice(key=DAILY, version_id="null"), now=NOON + HOUR)
+    record = either_path.promote(Notification(key=DAILY, version_id="null"), now=NOON + HOUR)
     assert record.outcome is Outcome.GONE
 
 

@@ -10,8 +10,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.copy_plan import GIB, Limits, plan_parts
+from chalicelib.promotion.notification import Notification
 from chalicelib.promotion.promotion import UnverifiedCopyError
-from chalicelib.record import Notice
 from localcloud.s3.checksums import digest, encoded
 from tests.support.faults import Fault, respond
 from tests.support.wire import Wire
@@ -80,7 +80,7 @@ def test_whatever_the_checksum_and_the_size_every_byte_arrives_and_s3_verifies_w
         moment = NOON - timedelta(hours=hours)
         key_in("backups1", HOURLY).last_modified = moment.replace(tzinfo=None)
         wire.calls.clear()
-        record = here.promote(Notice(key=HOURLY))
+        record = here.promote(Notification(key=HOURLY))
         assert record.outcome is Outcome.PROMOTED
         assert record.slot is not None
         stored = here.look(record.slot)

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.copy_plan import Limits
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from tests.support.faults import Killed
 from tests.support.wire import Wire
 from tests.support.world import DAILY, PARTS, World
@@ -19,7 +19,7 @@ LARGE, SMALL = b"too much for one request", b"small"
 BOTH = Limits(single=8, part=8, streams=1, pause=0)
 
 
-def killed(here: World, wire: Wire, notice: Notice) -> None:
+def killed(here: World, wire: Wire, notice: Notification) -> None:
     """A run that dies when it has begun a copy in parts."""
     wire.sent.clear()
     wire.killed_at = 4
@@ -102,14 +102,14 @@ def test_what_may_still_be_finished_or_is_not_ours_is_left_alone(world: World) -
     for outcome in (Outcome.PROMOTED, Outcome.CONTESTED):
         assert here.promote(here.upload(outcome.encode(), at=EVENING)).outcome is outcome
     here.s3.delete_object(Bucket="backups1", Key=DAILY)
-    assert here.promote(Notice(key=DAILY)).outcome is Outcome.GONE
+    assert here.promote(Notification(key=DAILY)).outcome is Outcome.GONE
     assert sorted(here.unfinished()) == [free, f"{SLOT}.of-somebody-else", "drill/x"]
 
 
 def test_a_deleted_backup_s_slot_counts_as_taken(world: World) -> None:
     world.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
     world.s3.delete_object(Bucket="backups2", Key=SLOT)
-    world.promote(Notice(key=DAILY))
+    world.promote(Notification(key=DAILY))
     assert world.unfinished() == []
 
 
@@ -118,5 +118,5 @@ def test_the_leftovers_of_every_server_and_rule_are_found(world: World) -> None:
     here = world.with_policy(policy)
     here.promote(here.upload(SMALL, key=f"db1/{DAILY}", at=EVENING))
     here.s3.create_multipart_upload(Bucket="backups2", Key=f"db1/{SLOT}")
-    here.promote(Notice(key="web1/sql.gz.gpg"))
+    here.promote(Notification(key="web1/sql.gz.gpg"))
     assert here.unfinished() == []

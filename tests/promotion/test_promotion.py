@@ -11,8 +11,8 @@ from moto.s3.models import s3_backends
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
+from chalicelib.promotion.notification import ForeignEventError, Notification
 from chalicelib.promotion.promotion import UnverifiedCopyError
-from chalicelib.record import ForeignEventError, Notice
 from localcloud.s3.checksums import digest, encoded
 from tests.support.faults import answers
 from tests.support.wire import Wire
@@ -83,7 +83,7 @@ def test_nothing_of_the_senders_but_bytes_crosses(any_world: World) -> None:
         StorageClass="REDUCED_REDUNDANCY",
         WebsiteRedirectLocation="https://example.org/",
     )
-    any_world.promote(Notice(key=DAILY))
+    any_world.promote(Notification(key=DAILY))
     stored = any_world.look(SLOT)
     tags = any_world.s3.get_object_tagging(Bucket="backups2", Key=SLOT)["TagSet"]
     assert tags == []
@@ -112,7 +112,7 @@ def test_the_checksum_of_the_upload_is_the_checksum_of_the_copy(
 ) -> None:
     field, sent = f"Checksum{algorithm}", encoded(digest(b"files", algorithm))
     any_world.upload(b"files", at=EVENING, **{field: sent})
-    record = any_world.promote(Notice(key=DAILY))
+    record = any_world.promote(Notification(key=DAILY))
     assert record.checksum == f"{algorithm}:{sent}"
     assert any_world.look(SLOT)[field] == sent
 
@@ -134,7 +134,7 @@ def test_an_upload_in_parts_is_promoted_whole_and_belongs_to_the_time_it_was_beg
     begun = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
     bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
     bucket.keys[DAILY].last_modified = begun.replace(tzinfo=None)
-    assert any_world.promote(Notice(key=DAILY)).outcome is Outcome.PROMOTED
+    assert any_world.promote(Notification(key=DAILY)).outcome is Outcome.PROMOTED
     assert any_world.bodies() == {f"{begun:%Y-%m-%d}.tar.gz.gpg": b"first half, second half"}
 
 

@@ -28,7 +28,7 @@ def test_one_line_says_what_became_of_an_upload(world: World, log: io.StringIO) 
     assert told["level"] == "INFO"
     assert told["service"] == "immutable-backups-dev"
     assert told["message"] == "promoted: backup.tar.gz.gpg"
-    assert {key: value for key, value in record.as_dict().items() if value is not None} == {
+    assert {key: value for key, value in vars(record).items() if value is not None} == {
         key: told[key]
         for key in (
             "outcome",

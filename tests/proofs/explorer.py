@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from chalicelib.policy.decision import Outcome
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, md5, ordered_by
 from tests.proofs.invariants import Held, Uploaded, check, look
 from tests.proofs.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
-from tests.support.world import DAILY, World
+from tests.support.world import DAILY, World, with_buckets
 
 # The servers' first step is this long ago, and each next one so much later.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
@@ -116,7 +116,7 @@ class Explorer:
     scene: Scene
     now: datetime
     counts: dict[tuple[Any, ...], Counts] = field(default_factory=dict)
-    _programs: dict[Notice | str, Program] = field(default_factory=dict)
+    _programs: dict[Notification | str, Program] = field(default_factory=dict)
     _schedule: list[str] = field(default_factory=list)
     _checked: set[tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=set)
     _settled: set[tuple[tuple[int, int], int]] = field(default_factory=set)
@@ -214,9 +214,9 @@ class Explorer:
 
     # What runs
 
-    def _promote(self, notice: Notice) -> Program:
+    def _promote(self, notice: Notification) -> Program:
         def program(client: Any, _: Any) -> Outcome:
-            promoter = replace(self.world.promoter, s3=client)
+            promoter = with_buckets(self.world.promoter, s3=client)
             return promoter.promote(notice, now=self.now).outcome
 
         return self._programs.setdefault(notice, program)
@@ -224,9 +224,9 @@ class Explorer:
     def _sweep(self, client: Any, start: Any) -> str:
         def invoke(event: dict[str, Any]) -> None:
             [record] = event["Records"]
-            start(Notice.of_notification(record, bucket="backups1"))
+            start(Notification.from_event(record, bucket="backups1"))
 
-        sweeper = replace(self.world.sweeper(invoke), s3=client)
+        sweeper = with_buckets(self.world.sweeper(invoke), s3=client)
         sweeper.sweep(now=self.now + PASS, scheduled=self.now + PASS)
         return SWEEP
 
@@ -272,8 +272,8 @@ class Explorer:
                 return "null"
         return version_id(self._begins(number))
 
-    def _notice(self, number: int) -> Notice:
-        return Notice(key=DAILY, version_id=self._version_id(number))
+    def _notice(self, number: int) -> Notification:
+        return Notification(key=DAILY, version_id=self._version_id(number))
 
     def _uploaded(self, number: int) -> Uploaded:
         arrival, etag = self.scene.arrivals[number], None
@@ -332,7 +332,7 @@ class Explorer:
             held = look()
             assert [len(versions) for versions in held.vault.values()] == [1]
             left = {
-                self._promote_now(Notice(key=DAILY, version_id=one.version_id))
+                self._promote_now(Notification(key=DAILY, version_id=one.version_id))
                 for one in held.incoming
             }
             assert left <= {Outcome.CONTESTED, Outcome.REJECTED}, left
@@ -340,7 +340,7 @@ class Explorer:
             assert not (events and held.unfinished), "parts stay"
             self._schedule.pop()
 
-    def _promote_now(self, notice: Notice) -> Outcome:
+    def _promote_now(self, notice: Notification) -> Outcome:
         before = look()
         self.s3.ids.label += 1
         outcome = self.world.promote(notice, now=self.now + SETTLING).outcome
@@ -356,5 +356,5 @@ class Explorer:
         self.world.sweeper(notices.append).sweep(now=later, scheduled=later)
         for event in notices:
             [record] = event["Records"]
-            self._promote_now(Notice.of_notification(record, bucket="backups1"))
+            self._promote_now(Notification.from_event(record, bucket="backups1"))
         return len(notices)

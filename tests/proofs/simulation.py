@@ -31,9 +31,9 @@ from chalicelib import record
 from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Slot
+from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
-from chalicelib.settings import Settings
 from chalicelib.watching.sweep import INTERVAL, LONGEST_RUN, Sweeper
 from localcloud.s3.backend import corrected
 from localcloud.s3.lifecycle import run_lifecycle
@@ -204,15 +204,17 @@ class Month:
         self.chances, self.outages = chances, outages
         self.begin, self.end = begin, begin + days * DAY
         self.policy = parse_policy(POLICY.format(hours=accept_within_hours))
-        settings = Settings(incoming_bucket=INCOMING, vault_bucket=VAULT)
         self.promoter = Promoter(
-            s3=app_s3,
-            settings=settings,
+            incoming=Incoming(s3=app_s3, name=INCOMING),
+            vault=Vault(s3=app_s3, name=VAULT),
             policy=self.policy,
             limits=replace(PARTS, single=SMALL, streams=1),
         )
         self.sweeper = Sweeper(
-            s3=app_s3, settings=settings, policy=self.policy, invoke=self._invoke_promote
+            incoming=self.promoter.incoming,
+            vault=self.promoter.vault,
+            policy=self.policy,
+            invoke=self._invoke_promote,
         )
         self.timeline = Timeline(begin)
         self.lambda_ = Lambda(

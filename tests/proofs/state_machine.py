@@ -25,17 +25,17 @@ from moto import mock_aws
 from chalicelib import record
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
+from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Swept
-from chalicelib.settings import Settings
-from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN, Sweeper
+from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN
 from localcloud.clock import clock
 from localcloud.s3.backend import corrected
 from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.support.faults import EVERY_FAULT, Killed, at
 from tests.support.wire import Wire, retries_at_once
-from tests.support.world import DAILY, HOURLY, PARTS, World
+from tests.support.world import DAILY, HOURLY, PARTS, World, with_buckets
 
 # On this night London's clocks go back: 01:30 comes twice.
 BEGIN = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)
@@ -112,8 +112,8 @@ def stage() -> Iterator[Stage]:
             Bucket=INCOMING, NotificationConfiguration=ONE_FUNCTION
         )
         promoter = Promoter(
-            s3=clients[1],
-            settings=Settings(incoming_bucket=INCOMING, vault_bucket=VAULT),
+            incoming=Incoming(s3=clients[1], name=INCOMING),
+            vault=Vault(s3=clients[1], name=VAULT),
             policy=parse_policy(POLICY),
             limits=replace(PARTS, single=SMALL, streams=1),
         )
@@ -495,7 +495,7 @@ class History(RuleBasedStateMachine):
     ) -> None:
         self.stage.runs += 1
         expected, before, begun = self._expected_of(event), len(self.uploads), self.held
-        promoter = replace(self.world.promoter, s3=client)
+        promoter = with_buckets(self.world.promoter, s3=client)
         try:
             [told] = promoter.promote_all(event, now=self.now, seconds_left=_seconds(looks))
         finally:
@@ -516,12 +516,8 @@ class History(RuleBasedStateMachine):
         """A pass of the app's own sweep, by which nothing in S3 changes."""
         self.stage.passes += 1
         before = look()
-        sweeper = Sweeper(
-            s3=client,
-            settings=self.world.promoter.settings,
-            policy=self.policy,
-            invoke=lambda event: self.queue.append(Waiting(event)),
-        )
+        sweeper = self.world.sweeper(lambda event: self.queue.append(Waiting(event)))
+        sweeper = with_buckets(sweeper, s3=client)
         try:
             return sweeper.sweep(now=self.now, scheduled=self.now, seconds_left=lambda: SECONDS)
         finally:

@@ -6,7 +6,8 @@ from itertools import combinations, permutations
 import pytest
 
 from chalicelib.policy.decision import Outcome
-from chalicelib.record import Notice, Record, Swept
+from chalicelib.promotion.notification import Notification
+from chalicelib.record import Record, Swept
 from tests.support.world import DAILY, World
 
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -122,7 +123,7 @@ def test_null_is_no_identity(world: World) -> None:
 
 def test_an_event_without_a_version_settles_the_version_that_it_looked_at(world: World) -> None:
     first = world.upload(b"first", at=MORNING)
-    assert first == Notice(key=DAILY)
+    assert first == Notification(key=DAILY)
     set_versioning(world, "Enabled")
     assert world.promote(first, now=MORNING).version_id == "null"
     assert lying(world) == []

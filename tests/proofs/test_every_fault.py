@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.decision import Outcome
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from tests.proofs.invariants import Uploaded, bucket, check, look
 from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from tests.support.wire import Wire
@@ -26,7 +26,7 @@ def scene(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def set_up(world: World, scene: str) -> tuple[Notice, list[Uploaded]]:
+def set_up(world: World, scene: str) -> tuple[Notification, list[Uploaded]]:
     """The upload that will be promoted, and all there were."""
     for name in ("backups1", "backups2"):
         bucket(name).keys.clear()
@@ -48,7 +48,7 @@ def set_up(world: World, scene: str) -> tuple[Notice, list[Uploaded]]:
     return notices[-1], uploads
 
 
-def run(world: World, notice: Notice, uploads: list[Uploaded]) -> Outcome | None:
+def run(world: World, notice: Notification, uploads: list[Uploaded]) -> Outcome | None:
     """One run, and the check that it broke no promise; None if it failed or was killed."""
     before, outcome = look(), None
     try:
@@ -60,7 +60,7 @@ def run(world: World, notice: Notice, uploads: list[Uploaded]) -> Outcome | None
     return outcome
 
 
-def settles(world: World, wire: Wire, notice: Notice, uploads: list[Uploaded]) -> None:
+def settles(world: World, wire: Wire, notice: Notification, uploads: list[Uploaded]) -> None:
     """After the faults one more run leaves nothing to do and nothing behind."""
     wire.mend()
     assert run(world, notice, uploads) is not None

@@ -1,7 +1,7 @@
 """An intruder uploads thousands of times: the first keeps its slot, and nobody else is delayed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +10,14 @@ import pytest
 from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
 from chalicelib.promotion.buckets import MOST_LOOKS
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.s3 import versions
 from localcloud.s3.events import next_moment
 from tests.proofs.invariants import bucket
 from tests.support.wire import Wire
-from tests.support.world import DAILY, World
+from tests.support.world import DAILY, World, with_buckets
 
 pytestmark = pytest.mark.no_cover
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_ten_thousand_uploads_during_a_copy_change_nothing_and_cost_some_request
     assert world.bodies() == {f"web1/{SLOT}": b"first"}
     # From now on an upload of the flood costs a look at each side.
     wire.sent.clear()
-    world.promote(Notice(key=FLOODED, version_id="flood-1"), now=MORNING + MINUTE)
+    world.promote(Notification(key=FLOODED, version_id="flood-1"), now=MORNING + MINUTE)
     assert looks(wire.sent) == ["HeadObject"] * 2
 
 
@@ -174,7 +174,7 @@ def test_a_million_versions_of_one_server_delay_no_other(
         world.promoter.promote_all(event, now=at)
 
     at = MORNING + 6 * MINUTE
-    sweeper = replace(world.sweeper(invoke), s3=flooded)
+    sweeper = with_buckets(world.sweeper(invoke), s3=flooded)
     swept = sweeper.sweep(now=at, scheduled=at)
     assert handed_over == {
         "db1%2Fbackup.tar.gz.gpg": 1,
@@ -192,7 +192,7 @@ def test_a_pass_whose_time_is_up_in_a_flood_has_handed_over_all_others(world: Wo
         world.upload(b"first", key=f"{server}/{DAILY}", at=MORNING)
     flooded = ManyVersions(world.s3, FLOODED, pages=1000)
     events: list[Any] = []
-    sweeper = replace(world.sweeper(events.append), s3=flooded)
+    sweeper = with_buckets(world.sweeper(events.append), s3=flooded)
     at = MORNING + 6 * MINUTE
     left = iter([900.0] * 13)
     swept = sweeper.sweep(now=at, scheduled=at, seconds_left=lambda: next(left, 0.0))

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.record import Notice, Record
+from chalicelib.promotion.notification import Notification
+from chalicelib.record import Record
 from tests.support.world import DAILY, World
 
 pytestmark = pytest.mark.no_cover
@@ -14,10 +15,10 @@ AT_ONCE = 16
 TURNS = 5
 
 
-def promote_at_once(world: World, notices: list[Notice]) -> list[Record]:
+def promote_at_once(world: World, notices: list[Notification]) -> list[Record]:
     start = threading.Barrier(len(notices))
 
-    def promote(notice: Notice) -> Record:
+    def promote(notice: Notification) -> Record:
         start.wait()
         return world.promote(notice)
 

@@ -3,18 +3,31 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from moto.s3.models import s3_backends
 
 from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.notification import Notification
 from chalicelib.promotion.promotion import Promoter
-from chalicelib.record import Notice, Record, Swept
+from chalicelib.record import Record, Swept
 from chalicelib.watching.sweep import Sweeper
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
 SINGLE = Limits(pause=0)
 PARTS = Limits(single=0, part=8, streams=2, pause=0)
+
+
+Worker = TypeVar("Worker", Promoter, Sweeper)
+
+
+def with_buckets(worker: Worker, **changes: Any) -> Worker:
+    """The same promoter or sweeper, whose buckets have another client or owner."""
+    return replace(
+        worker,
+        incoming=replace(worker.incoming, **changes),
+        vault=replace(worker.vault, **changes),
+    )
 
 
 @dataclass
@@ -26,21 +39,24 @@ class World:
 
     def upload(
         self, body: bytes, *, key: str = DAILY, at: datetime | None = None, **more: Any
-    ) -> Notice:
+    ) -> Notification:
         """Upload as a server would, at the moment `at`; what S3's event will say of it."""
         answer = self.s3.put_object(Bucket="backups1", Key=key, Body=body, **more)
         if at is not None:
             bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
             bucket.keys[key].last_modified = at.astimezone(UTC).replace(tzinfo=None)
-        return Notice(key=key, version_id=answer.get("VersionId"))
+        return Notification(key=key, version_id=answer.get("VersionId"))
 
-    def promote(self, notice: Notice, *, now: datetime | None = None) -> Record:
+    def promote(self, notice: Notification, *, now: datetime | None = None) -> Record:
         return self.promoter.promote(notice, now=now or datetime.now(UTC))
 
     def sweeper(self, invoke: Callable[[dict[str, Any]], None]) -> Sweeper:
         promoter = self.promoter
         return Sweeper(
-            s3=promoter.s3, settings=promoter.settings, policy=promoter.policy, invoke=invoke
+            incoming=promoter.incoming,
+            vault=promoter.vault,
+            policy=promoter.policy,
+            invoke=invoke,
         )
 
     def sweep(
@@ -84,6 +100,10 @@ class World:
 
     def with_limits(self, limits: Limits) -> "World":
         return replace(self, promoter=replace(self.promoter, limits=limits))
+
+    def with_buckets(self, **changes: Any) -> "World":
+        """The same world, but for what the promoter knows of both buckets."""
+        return replace(self, promoter=with_buckets(self.promoter, **changes))
 
     def with_policy(self, policy: Any) -> "World":
         return replace(self, promoter=replace(self.promoter, policy=policy))

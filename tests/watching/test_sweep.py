@@ -13,7 +13,7 @@ from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND
-from chalicelib.record import Notice
+from chalicelib.promotion.notification import Notification
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.s3.kms_keys import kms_keys
@@ -352,4 +352,4 @@ def test_a_bucket_from_before_versioning_is_swept_by_null(world: World) -> None:
     assert world.bodies() == {SLOT: b"first"}
     assert "source-version-id" not in world.look(SLOT)["Metadata"]
     assert world.incoming() == [DAILY]
-    assert world.promote(Notice(key=DAILY)).outcome is Outcome.CONTESTED
+    assert world.promote(Notification(key=DAILY)).outcome is Outcome.CONTESTED
