@@ -23,10 +23,11 @@ from chalicelib.watching.sweep import Sweeper
 
 
 class TlsContext(ssl.SSLContext):
-    """Reads the authorities' certificates once for all connections, each of which is verified.
+    """Reads the certificate authorities once for all connections, each of which is verified.
 
-    urllib3 reads them again for every one: 15 ms of CPU, more than all else that a connection takes
-    (github.com/urllib3/urllib3/issues/3623). If botocore looks elsewhere, it is slow as before.
+    urllib3 reads them for every connection: 15 ms of CPU, more than the rest of it takes
+    (github.com/urllib3/urllib3/issues/3623). If botocore stops using this name, connections are
+    only slower.
     """
 
     load_verify_locations: Any = functools.cache(ssl.SSLContext.load_verify_locations)
@@ -38,12 +39,12 @@ limits = Limits()
 settings = Settings.from_environment(os.environ)
 policy = read_policy()
 # boto3's clients are botocore's. boto3 itself would first import its managed transfers, a twelfth
-# of a cold start: nothing here may use them.
+# of a cold start, and nothing here can use them: they overwrite.
 session: Any = get_session()
 s3 = session.create_client(
     "s3",
     config=Config(
-        # Five attempts must fit into a run, and wait for some 15 seconds between them.
+        # Five attempts and the 15 seconds of waiting between them must fit into one run.
         read_timeout=limits.patience,
         connect_timeout=10,
         max_pool_connections=limits.streams,
@@ -66,7 +67,7 @@ def promote(event: S3Event) -> dict[str, Any]:
 
 
 def invoke_promote(event: dict[str, Any]) -> None:
-    """Let another run promote what the event names; nobody waits for it."""
+    """Start another run of `promote` with this event, and do not wait for it."""
     lambda_client().invoke(
         FunctionName=f"{SERVICE}-promote",
         InvocationType="Event",
@@ -76,7 +77,7 @@ def invoke_promote(event: dict[str, Any]) -> None:
 
 @functools.cache
 def lambda_client() -> Any:
-    """Made only when something waits: each start would have to wait for it."""
+    """Create the client only when an upload waits: it would slow down every cold start."""
     return session.create_client("lambda")
 
 
@@ -85,7 +86,7 @@ sweeper = Sweeper(incoming=incoming, vault=vault, policy=policy, invoke=invoke_p
 
 @app.schedule(Rate(15, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
-    """Hand over what waits in incoming to `promote`."""
+    """Hand over to `promote` the uploads that wait in incoming."""
     swept = sweeper.sweep(
         now=datetime.now(UTC),
         scheduled=datetime.fromisoformat(event.time),
@@ -95,7 +96,7 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
 
 
 def seconds_left(context: Any) -> Callable[[], float]:
-    """How long this run may still take, as Lambda says."""
+    """Return a function that asks Lambda how many seconds this run has left."""
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 

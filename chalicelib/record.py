@@ -1,4 +1,4 @@
-"""What became of each upload: one line of JSON in the log, and its metrics.
+"""What happened to each upload: one line of JSON in the log, and metrics.
 
 {"level": "INFO", "message": "promoted: backup.tar.gz.gpg", "outcome": "promoted",
  "reason": "2026-11-23.tar.gz.gpg was free.", "upload": "backup.tar.gz.gpg",
@@ -29,7 +29,7 @@ logger = Logger(
 )
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
-# Nothing is broken, but somebody should know.
+# Nothing is broken, but somebody should look.
 _ALARMING = frozenset({Outcome.CONTESTED, Outcome.REJECTED})
 _COUNTED = {
     Outcome.PROMOTED: "Promoted",
@@ -40,7 +40,7 @@ _COUNTED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one upload, and why. Sizes in bytes; `checksum` is `CRC64NVME:base64`."""
+    """What happened to one upload, and why. `size` is in bytes, `checksum` `CRC64NVME:base64`."""
 
     outcome: Outcome
     reason: str
@@ -94,10 +94,10 @@ class Record:
 
 @dataclass(kw_only=True)
 class Swept:
-    """What a pass of the sweep has seen in incoming: numbers of versions, `size` in bytes of all.
+    """What a pass of the sweep saw in incoming: numbers of versions, and `size`, all their bytes.
 
-    What is contested or rejected lies there until it expires. `complete` is False if the time was
-    up before all was seen: then each number is "at least".
+    Contested and rejected uploads stay there until they expire. `complete` is False if the time was
+    up before the pass had seen everything: then each number is "at least".
     """
 
     waiting: int = 0
@@ -122,7 +122,7 @@ def write(record: Record) -> None:
 
 
 def write_failure(message: str, error: Exception, **fields: Any) -> None:
-    """Write one line about what failed, and what S3 said of it."""
+    """Write one line about an error, with its traceback."""
     cause = f"{type(error).__name__}: {error}"
     logger.error("%s: %s", message, cause, exc_info=error, **fields)
 
@@ -130,7 +130,8 @@ def write_failure(message: str, error: Exception, **fields: Any) -> None:
 def write_sweep(swept: Swept) -> None:
     """Write one line about a pass of the sweep, and its metrics, zeros too.
 
-    How long the oldest waits is not known before all was seen: if it is missing, an alarm rings.
+    An incomplete pass does not know which upload has waited longest. It leaves that metric out, and
+    an alarm rings when it is missing.
     """
     logger.info(
         "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **vars(swept)
@@ -151,6 +152,6 @@ def write_sweep(swept: Swept) -> None:
 
 
 def flush_metrics() -> None:
-    """Hand the counted metrics to CloudWatch (one line of embedded metric format)."""
+    """Send the metrics to CloudWatch, as one line of embedded metric format."""
     if metrics.metric_set:
         metrics.flush_metrics()

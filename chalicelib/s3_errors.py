@@ -1,4 +1,4 @@
-"""What an error of S3's says. None of them says by itself what was done and what was not."""
+"""Reads S3 errors. None of them proves whether the request took effect."""
 
 from http import HTTPStatus
 
@@ -6,28 +6,28 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  #
 
 
 def error_code(error: Exception) -> str:
-    """AWS's own code for an error (`NoSuchKey`); empty where AWS did not answer."""
+    """AWS's code for the error, such as `NoSuchKey`; empty if AWS did not answer."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
 
 
 def http_status(error: ClientError) -> int:
-    """The status of the answer (404)."""
+    """The HTTP status of the response, such as 404."""
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether S3 may do it when it is asked later: it is busy, unwell or out of reach."""
+    """True if a retry may succeed: throttled, 5xx, or no connection."""
     if isinstance(error, ClientError):
         return http_status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, ConnectionError | HTTPClientError)
 
 
 def may_have_worked(error: Exception) -> bool:
-    """Whether S3 may have done what it was asked: an answer of its was lost on the way.
+    """True if the request may have taken effect: its response was lost on the way.
 
-    The error itself can be that of a retry, which met what the first try had done.
+    The error can be that of a retry, which met what the first attempt had done.
     """
     if isinstance(error, ClientError) and error.response["ResponseMetadata"].get("RetryAttempts"):
         return True

@@ -1,4 +1,4 @@
-"""The environment of the functions: which buckets they work on, and whose those are."""
+"""The functions' environment: the names of both buckets, and the accounts that own them."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class SettingsError(ValueError):
-    """A variable of the environment that is missing or cannot be right; the message says which."""
+    """An environment variable that is missing or invalid; the message names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ def _bucket(environment: Mapping[str, str], name: str) -> str:
             f"{name} is not set; it belongs in the environment_variables of this stage in "
             ".chalice/config.json"
         )
-    # Permissions name the buckets: what IAM would read as a pattern must not get there.
+    # IAM policies contain the bucket names: a wildcard must not get into them.
     if not re.fullmatch("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
         raise SettingsError(
-            f"{name} is {value!r}; a bucket's name has 3 to 63 small letters, digits, dots and "
-            "hyphens"
+            f"{name} is {value!r}; bucket names have 3 to 63 lowercase letters, digits, dots "
+            "and hyphens"
         )
     return value
 

@@ -1,4 +1,4 @@
-"""Decides what becomes of an upload. Pure, and the heart of the program: read it first."""
+"""Decides what happens to an upload. Pure, and the heart of the program: read it first."""
 
 import math
 from collections.abc import Callable
@@ -14,13 +14,13 @@ ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE
 
 @dataclass(frozen=True, kw_only=True)
 class Checksum:
-    """A checksum over a whole object, as S3 reports it: `CRC64NVME` and its base64 value."""
+    """A checksum over a whole object, as S3 reports it, such as `CRC64NVME` and a base64 value."""
 
     algorithm: str
     value: str
 
     def __str__(self) -> str:
-        """As in the log."""
+        """Write it as the log does."""
         return f"{self.algorithm}:{self.value}"
 
 
@@ -28,8 +28,8 @@ class Checksum:
 class Upload:
     """One object in incoming, as S3 describes it.
 
-    `version_id` identifies an upload for ever, but for `null` (an object from a time without
-    versioning), which is only an address; None if the bucket has never kept versions.
+    `version_id` identifies an upload for ever, except `null` (an object from a time without
+    versioning), which is only an address. It is None if the bucket has never kept versions.
     `checksum` is None if S3 has none over the whole object.
     """
 
@@ -44,29 +44,29 @@ class Upload:
 
     @property
     def identity(self) -> str | None:
-        """The version id, if no other object can ever have it."""
+        """The version id, if no other object can ever have the same."""
         return None if self.version_id == "null" else self.version_id
 
     @property
     def came_in_parts(self) -> bool:
-        """Whether it was uploaded in parts: then its time is when it was begun."""
+        """True if it was uploaded in parts: then `last_modified` is when the upload began."""
         return "-" in self.etag
 
 
 Refusal = Callable[[Upload], str | None]
-"""Why an upload can never be promoted, as `objection` says it; None if it can."""
+"""Tells why an upload can never be promoted (None: it can), as `objection` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sealed:
-    """An upload that S3 does not even describe: it is encrypted with a key its sender kept."""
+    """An upload that S3 cannot even describe: it is encrypted with a key that its sender kept."""
 
     key: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What a slot holds, as HEAD describes it; the source is what our own metadata says."""
+    """A stored backup, as HEAD describes it; the source is what our own metadata says."""
 
     size: int
     last_modified: datetime
@@ -78,9 +78,9 @@ class Stored:
     checksum: Checksum | None = None
 
     def names(self, upload: Upload) -> bool:
-        """Whether this says that it was copied from that very upload.
+        """True if its metadata names exactly this upload as its source.
 
-        Without a version, ETag and time are all that tells.
+        Without a version, only ETag and time can tell.
         """
         if self.source_version_id or upload.identity:
             return (self.source_key, self.source_version_id) == (upload.key, upload.identity)
@@ -88,10 +88,10 @@ class Stored:
         return source == (upload.key, upload.etag, upload.last_modified.isoformat())
 
     def is_copy_of(self, upload: Upload) -> bool:
-        """Whether this has the bytes of that upload, or of the same bytes sent again.
+        """True if it has the bytes of this upload, which may have been sent twice.
 
-        A checksum over the whole object decides. Where the two have none that can be compared, the
-        version decides, or else the ETag that the source had.
+        A checksum over the whole object decides. If the two have none in common, the version
+        decides, or else the ETag of the source.
         """
         if (self.source_key, self.size) != (upload.key, upload.size):
             return False
@@ -105,11 +105,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class DeleteMarker:
-    """What lies on a slot whose backup somebody deleted. Never taken for a free slot."""
+    """Lies on a slot whose backup somebody deleted. Such a slot never counts as free."""
 
 
 class Outcome(StrEnum):
-    """What can become of an upload. Anything else is an exception, and is tried again."""
+    """What can happen to an upload. Anything else is an exception, and is tried again."""
 
     PROMOTED = "promoted"
     ALREADY_PROMOTED = "already-promoted"

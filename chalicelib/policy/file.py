@@ -1,4 +1,4 @@
-"""Reads `policy.toml`, and refuses whatever is wrong with it in one sentence."""
+"""Reads `policy.toml`, and refuses a mistake with one sentence."""
 
 import difflib
 import tomllib
@@ -28,10 +28,10 @@ def read_policy(path: Path = POLICY_FILE) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise PolicyError(f"{path} does not exist; write one like README.md shows") from None
+        raise PolicyError(f"{path} does not exist; write one as README.md shows") from None
     except UnicodeDecodeError as error:
         raise PolicyError(
-            f"{path.name} is not UTF-8 text (byte {error.start}); save it so"
+            f"{path.name} is not valid UTF-8 (byte {error.start}); save it as UTF-8"
         ) from None
     try:
         return parse_policy(text)
@@ -89,12 +89,12 @@ def _rule(settings: Any, number: int, timezone: ZoneInfo) -> Rule:
 
 def _zone(name: Any) -> ZoneInfo:
     if not isinstance(name, str):
-        raise PolicyError(f'timezone = {name!r} must be a text such as "Europe/London"')
+        raise PolicyError(f'timezone = {name!r} must be a string, for example "Europe/London"')
     # A file of that name is not enough: on macOS even `europe/london` would open one.
     known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     if name in known:
         return load_zone(name)
-    # Etc/GMT+1 is west of Greenwich, which is hardly what somebody means who writes +1.
+    # Etc/GMT+1 is west of Greenwich: hardly what anyone means by +1.
     zones = {zone.casefold(): zone for zone in known if not zone.startswith("Etc/GMT")}
     near = [zone for zone in zones if zone.endswith("/" + name.casefold())]
     near = near or difflib.get_close_matches(name.casefold(), zones, n=3, cutoff=0.5)
@@ -133,7 +133,7 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
 
 
 _TYPE_NAMES = {
-    str: "a text in quotes",
+    str: "a string",
     int: "a whole number",
     list: "a list in brackets",
     dict: "a table in braces",
@@ -157,10 +157,12 @@ def _require(settings: Mapping[str, Any], name: str, kind: type, *, example: str
 def _strings(settings: Mapping[str, Any], name: str) -> list[str]:
     values: list[str] = _typed(settings, name, list, default=[])
     if name in settings and not values:
-        raise PolicyError(f"{name} is empty; name one, or leave the line out for bare names")
+        raise PolicyError(
+            f"{name} is empty; name at least one server, or remove the line for bare names"
+        )
     for value in values:
         if not isinstance(value, str):
-            raise PolicyError(f'{name} has {value!r}, which must be a text such as "web1"')
+            raise PolicyError(f'{name} has {value!r}, which must be a string, for example "web1"')
     return values
 
 

@@ -32,7 +32,7 @@ _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One period of a rule and the one vault name that belongs to it. Filled at most once, ever.
+    """One period of a rule, and the one vault name that belongs to it. Filled at most once, ever.
 
     The period runs from `start` to `end` (excluded); both are aware, in UTC.
     """
@@ -61,7 +61,7 @@ class Policy:
     def __post_init__(self) -> None:
         """Refuse rules that could meet in one upload or one stored name."""
         if not self.rules:
-            raise PolicyError("there is no [[rule]]: nothing would ever be promoted; add one")
+            raise PolicyError("there is no [[rule]], so nothing would ever be promoted; add a rule")
         if not timedelta(hours=1) <= self.accept_within <= LONGEST_ACCEPTANCE:
             hours = self.accept_within // timedelta(hours=1)
             raise PolicyError(f"accept_within_hours = {hours} must be from 1 to 8760 (a year)")
@@ -69,7 +69,7 @@ class Policy:
         _check_servers(self.servers)
         for one, other in combinations(self.rules, 2):
             if one.upload == other.upload:
-                raise PolicyError(f'two rules claim the upload "{one.upload}"; keep one of them')
+                raise PolicyError(f'two rules have the upload "{one.upload}"; remove one of them')
             if one.store_as.overlaps(other.store_as):
                 raise PolicyError(
                     f'the rules for "{one.upload}" and "{other.upload}" could store under the same '
@@ -113,12 +113,12 @@ class Policy:
 
     @cached_property
     def claims(self) -> Mapping[str, tuple[Rule, str | None]]:
-        """Every key that is promoted, with its rule and its server: `uploads`, and the drill's."""
+        """Every key that is promoted, with its rule and server: `uploads` and the drill's own."""
         return {**self.uploads, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
 
     @cached_property
     def uploads(self) -> Mapping[str, tuple[Rule, str | None]]:
-        """Every key that servers upload, with its rule and its server (None: bare names)."""
+        """Every key that servers upload, with its rule and server (None: keys have no prefix)."""
         return {
             f"{server}/{rule.upload}" if server else rule.upload: (rule, server)
             for server in self.servers or (None,)
@@ -126,9 +126,9 @@ class Policy:
         }
 
     def slot_of(self, key: str, moment: datetime) -> Slot:
-        """The slot of an upload of `key` made at `moment` (aware).
+        """Find the slot of an upload of `key` made at `moment` (aware).
 
-        Raises KeyError where no rule names `key`.
+        Raises KeyError if no rule names `key`.
         """
         rule, server = self.claims[key]
         period = rule.store_as.period(moment, rule.timezone)

@@ -1,4 +1,4 @@
-"""The rules of a policy: what one may say of a kind of backup, and what is refused, and why."""
+"""The rules of a policy: the settings of each kind of backup, which values are refused, and why."""
 
 import re
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from chalicelib.policy.patterns import Pattern, load_zone
 
 # S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024
-# The server that `backups drill` plays, in every policy: no other may have its name.
+# The server that `backups drill` plays, in every policy; no real server can have its name.
 DRILL = "drill"
-# First path segments that rehearsals and reports use for themselves.
+# First path segments that drills and reports use.
 RESERVED = frozenset({DRILL, "contested"})
-# From the readiest to the cheapest; S3 moves objects only downwards (S3 user guide, "Transitioning
-# objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
+# From the quickest to read to the cheapest; S3 moves objects only to a later one (S3 user guide,
+# "Transitioning objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
 COLDNESS = ("STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 STORAGE_CLASSES = COLDNESS[:3]
-# S3 moves nothing into this class earlier (S3 user guide, ibid.).
+# S3 moves no object into this class earlier (ibid.).
 STANDARD_IA_AFTER_DAYS = 30
 
 # S3's "safe characters" without `*`, which IAM reads as a wildcard: permissions name exact keys.
@@ -24,7 +24,7 @@ _KEY = re.compile(r"[A-Za-z0-9!_.'()/-]+")
 
 
 class PolicyError(ValueError):
-    """A policy that would not keep its promise. The message names the value and the remedy."""
+    """A policy that would break the promise. The message names the value and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Rule:
     storage_class: str = "STANDARD"
 
     def __post_init__(self) -> None:
-        """Refuse what could never be uploaded, stored or measured."""
+        """Refuse a rule whose upload could never be stored."""
         if "%" in self.upload:
             raise PolicyError(
                 f'upload = "{self.upload[:60]}" must be one fixed key without %, such as '
@@ -85,25 +85,25 @@ class Archive:
 
 
 def _check_key(setting: str, key: str) -> None:
-    """Refuse what S3, IAM or a shell would not take literally. (Directives count as digits.)"""
+    """Refuse characters that S3, IAM or a shell interprets. (Directives count as digits.)"""
     literal = re.sub("%[A-Za-z]", "0", key)
     segments = literal.split("/")
     shown = f'{setting} = "{key[:60]}"'
     if {"", ".", ".."} & set(segments):
         raise PolicyError(
             f"{shown} must be a plain name such as backup.tar.gz.gpg: not empty, no / at either "
-            "end, nothing but names between slashes"
+            "end, and no empty, . or .. segment between slashes"
         )
     if not _KEY.fullmatch(literal):
         raise PolicyError(
-            f"{shown} may only have letters, digits and / ! - _ . ' ( ), which S3 and IAM both "
+            f"{shown} can only have letters, digits and / ! - _ . ' ( ), which S3 and IAM both "
             "take literally; rename it"
         )
     if segments[0] in RESERVED:
         raise PolicyError(f'{shown} begins with "{segments[0]}", which is reserved; rename it')
 
 
-# What a rehearsal uploads. It can be repeated every minute, and costs next to nothing.
+# What a drill uploads. It can be repeated every minute, and costs next to nothing.
 REHEARSAL = Rule(
     upload="rehearsal",
     store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),

@@ -1,4 +1,4 @@
-"""The two buckets: what lies there. 404 is absence; every other error raises."""
+"""Reads both buckets and removes uploads. A 404 means absent; every other error raises."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONFLICT = "ConditionalRequestConflict"
-# A conflict means that another request is at work on the same key; S3 asks to try again.
+# Another request is at work on the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
-# Older uploads of a slot that are looked at, at most. So many that S3 lists but cannot copy are a
-# flood.
+# How many older uploads of a slot get a HEAD. More that S3 lists but cannot copy are a flood.
 MOST_LOOKS = 100
-# S3 aborts unfinished uploads to incoming after `accept_within`, up to two days late.
+# S3 aborts unfinished uploads to incoming after `accept_within`, and can be two days late.
 ABORTED_AFTER = timedelta(days=3)
 
 
@@ -36,7 +35,7 @@ class Bucket:
 
     @property
     def args(self) -> dict[str, Any]:
-        """What every request to it says; S3 refuses it if the bucket is somebody else's."""
+        """The arguments of every request. S3 refuses it if another account owns the bucket."""
         owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
         return {"Bucket": self.name, **owner}
 
@@ -46,7 +45,7 @@ class Incoming(Bucket):
     """Where servers upload."""
 
     def head(self, key: str, version_id: str | None) -> Upload | Sealed | None:
-        """The upload of this version (None: the current one); None if it is not there."""
+        """Look up the upload of this version (None: the current one); None if it is absent."""
         which: dict[str, Any] = {"Key": key, **({"VersionId": version_id} if version_id else {})}
         try:
             head: Mapping[str, Any] = self.s3.head_object(
@@ -60,7 +59,7 @@ class Incoming(Bucket):
                 return Sealed(key=key)
             if status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
                 raise
-            # Under a KMS key that we cannot use, S3 does not tell the checksum, but all else.
+            # Under a KMS key that we cannot use, S3 reports everything but the checksum.
             head = self.s3.head_object(**self.args, **which)
             if not head.get("ServerSideEncryption", "").startswith("aws:kms"):
                 raise
@@ -76,10 +75,10 @@ class Incoming(Bucket):
         )
 
     def versions(self, key: str, *, after: str | None = None) -> Iterator[list[Upload]]:
-        """The versions of `key`, page by page, from the newest to the oldest.
+        """List the versions of `key`, page by page, from the newest to the oldest.
 
-        With `after`, those that S3 lists behind that version, which may come once more itself. A
-        list knows neither checksums nor encryption.
+        With `after`, only those that S3 lists behind that version, which can come once more itself.
+        A list has neither checksums nor encryption.
         """
         marker: Any = {"KeyMarker": key, "VersionIdMarker": after} if after else {}
         while True:
@@ -101,7 +100,7 @@ class Incoming(Bucket):
             marker = {"KeyMarker": key, "VersionIdMarker": page["NextVersionIdMarker"]}
 
     def copy_source(self, upload: Upload) -> dict[str, Any]:
-        """What every request that reads the upload says, so that no two read different bytes."""
+        """The arguments of every request that reads the upload: none can read other bytes."""
         version = {"VersionId": upload.version_id} if upload.version_id else {}
         owner = {"ExpectedSourceBucketOwner": self.owner} if self.owner else {}
         return {
@@ -132,7 +131,7 @@ class Incoming(Bucket):
                 return
 
     def _is_sealed(self, which: Mapping[str, Any]) -> bool:
-        """Whether it is under its sender's own key: a HEAD's 400 has no body to say so."""
+        """True if its sender kept the key (SSE-C). The 400 of a HEAD has no body that says so."""
         try:
             self.s3.get_object(**self.args, **which, Range="bytes=0-0")
         except ClientError as error:
@@ -145,7 +144,7 @@ class Vault(Bucket):
     """Where backups are stored."""
 
     def head(self, name: str) -> Stored | DeleteMarker | None:
-        """What lies under this name (None: nothing)."""
+        """Look up what this name holds (None: nothing)."""
         try:
             head = self.s3.head_object(**self.args, Key=name, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -174,9 +173,9 @@ def open_buckets(s3: "S3Client", settings: Settings) -> tuple[Incoming, Vault]:
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """Both sides of a promotion: the upload (None: gone) and what is in its slot (None: free).
+    """Both sides of a promotion: the upload (None: gone) and what its slot holds (None: free).
 
-    `older` is when an upload was made that is eligible for the same slot and came first.
+    `older` is the time of an upload that is eligible for the same slot and came first.
     """
 
     upload: Upload | Sealed | None = None
@@ -193,7 +192,7 @@ def look_up(
     key: str,
     version_id: str | None,
 ) -> Situation:
-    """What is there now of this version (None: the current one), if a rule names its key."""
+    """Look up both sides of this version (None: the current one), if a rule names its key."""
     if key not in policy.claims:
         return Situation()
     upload = incoming.head(key, version_id)
@@ -203,7 +202,7 @@ def look_up(
     stored = vault.head(slot.name)
     if stored is not None or refusal(upload):
         return Situation(upload=upload, stored=stored)
-    # Incoming has aborted by then what was begun earlier, and not complete.
+    # Uploads that were begun earlier are complete by now, or incoming has aborted them.
     horizon = slot.start - policy.accept_within - ABORTED_AFTER
     return Situation(upload=upload, older=_older(incoming, slot, upload, refusal, horizon))
 
@@ -211,11 +210,11 @@ def look_up(
 def _older(
     incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal, horizon: datetime
 ) -> datetime | None:
-    """When an upload was made that is eligible for the slot and that S3 lists as older.
+    """Find the time of an upload that is eligible for the slot and that S3 lists as older.
 
-    Behind an upload that was complete before the slot began, nothing belongs to the slot: S3 lists
-    uploads either by when they were begun or by when they were complete. Complete was what came at
-    once, and what was begun before the `horizon`.
+    S3 lists uploads by when they were begun or by when they were complete. So behind an upload that
+    was complete before the slot began, none belongs to the slot. Such are those that came in one
+    request, and those that were begun before the `horizon`.
     """
     if upload.version_id is None:
         return None
@@ -238,13 +237,13 @@ def _older(
 
 
 def _is_delete_marker(error: ClientError) -> bool:
-    """Whether a delete marker lies there: a 404 of the key, or a 405 of the marker's version."""
+    """True for a delete marker: a 404 for its key, or a 405 for its own version."""
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
     return headers.get("x-amz-delete-marker") == "true"
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """The checksum over the whole object. (One over its parts, `...-N`, compares with nothing.)"""
+    """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
     # The sender chooses the algorithm: each that S3 knows counts.

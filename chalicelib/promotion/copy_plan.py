@@ -1,4 +1,4 @@
-"""How a copy is divided into parts: pure, from its size and named limits alone.
+"""Divides a copy into parts. Pure: only its size and named limits decide.
 
 At 57 MB/s a stream and 30 ms a request:
 
@@ -20,7 +20,7 @@ LARGEST_PART = 5 * GIB
 MOST_PARTS = 10_000
 # One copy stream moves about this many bytes a second: a CopyObject of 5 GiB takes 94 s.
 STREAM_BYTES_PER_SECOND = 57_000_000
-# The best published rate of one function: 2 TB within five minutes.
+# The best published rate of one function: 2 TB in five minutes.
 BEST_BYTES_PER_SECOND = 6_700_000_000
 # A request also costs some 6 ms of the function's share of a CPU: 1/56 of what the shortest part
 # takes. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
@@ -29,14 +29,14 @@ PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a copy is made in parts, how large those are (bytes), and how many are copied at once.
+    """Which copies are made in parts, how large the parts are, and how many are copied at once.
 
-    `single`: up to here one request copies all, in some 0.6 s.
-    `part`: no part is smaller: it takes ten times as long as the latency of its request.
-    `streams`: parts at once. S3 takes 3,500 copies a second, a container of Lambda 1,024 threads
-    and files; it divides 10,000, so that even the largest copy has no wave that is not full.
-    `patience`: the seconds that the client waits for an answer. A copy of 5 GiB takes 94.
-    `reserve`: the seconds of a run that are kept for ending it: completing, or aborting.
+    `single`: up to this size (bytes) one request copies everything, in some 0.6 s.
+    `part`: the smallest part (bytes): copying it takes ten times the latency of its request.
+    `streams`: parts at once. S3 allows 3,500 copies a second, a Lambda container 1,024 threads and
+    files; it divides 10,000, so that even the largest copy fills every wave.
+    `patience`: the seconds that the client waits for a response. A copy of 5 GiB takes 94.
+    `reserve`: the seconds at the end of a run that are kept for completing or aborting.
     `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
     request is at work on the same slot.
     """
@@ -64,7 +64,7 @@ class Part:
 
 
 def plan_parts(size: int, limits: Limits) -> list[Part]:
-    """The parts of a copy of `size` bytes (1 or more): equal to a byte, and no wave half empty."""
+    """Plan a copy of `size` bytes (1 or more): parts equal to a byte, and no wave half empty."""
     number = _number_of_parts(size, limits)
     return [
         Part(number=one, first=size * (one - 1) // number, last=size * one // number - 1)
@@ -73,20 +73,20 @@ def plan_parts(size: int, limits: Limits) -> list[Part]:
 
 
 def unlimited() -> float:
-    """The seconds that are left where nothing ends a run."""
+    """The seconds that are left when nothing ends a run."""
     return math.inf
 
 
 def largest_copy(seconds: float) -> float:
-    """How many bytes a run of so many seconds could copy at the best rate ever published."""
+    """How many bytes a run of so many seconds could copy at the best published rate."""
     return seconds * BEST_BYTES_PER_SECOND
 
 
 def seconds_to_end(part_size: int, limits: Limits) -> float:
-    """How long before its end a run must not start a part of `part_size` bytes any more.
+    """How many seconds a run must have left to start another part of `part_size` bytes.
 
-    By then each part that it has started has ended, even at half the speed that is usual, or S3
-    was silent for so long that the client has given it up.
+    In that time the part ends even at half the usual speed, or the client has given up waiting for
+    S3, and the reserve is still left.
     """
     return max(2 * part_size / STREAM_BYTES_PER_SECOND, limits.patience) + limits.reserve
 

@@ -15,7 +15,7 @@ from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, CopyInParts
 from chalicelib.s3_errors import error_code
 
 # Clients whose CopyObject S3 has answered with 501. AWS documents both: that the condition works
-# for copies, and that a bucket whose policy demands it takes no CopyObject at all.
+# for copies, and that a bucket whose policy demands it accepts no CopyObject at all.
 _without_copy_object: WeakSet[Any] = WeakSet()
 
 
@@ -28,11 +28,11 @@ def copy(
     limits: Limits,
     seconds_left: Callable[[], float] = unlimited,
 ) -> bool:
-    """Copy exactly `upload` into `slot`, which must be free, with nothing of it but its bytes.
+    """Copy the bytes of exactly this upload, and nothing else of it, into a slot that must be free.
 
-    Returns whether S3 itself has compared checksum and size of the copy to those of the upload.
-    Raises ClientError or BotoCoreError, which never says by itself whether the copy was made;
-    OutOfTimeError if it could not end in the seconds that are left.
+    Returns True if S3 itself has compared size and checksum of the copy to those of the upload.
+    Raises ClientError or BotoCoreError, neither of which proves whether the copy was made, or
+    OutOfTimeError if it could not end in time.
     """
     if is_single(upload, limits) and _copy_at_once(incoming, vault, upload, slot):
         return False
@@ -48,16 +48,16 @@ def copy(
 
 
 def is_single(upload: Upload, limits: Limits) -> bool:
-    """Whether one request copies it: it is small, or only so can its checksum be kept."""
+    """True if one request copies it: it is small, or its checksum would be lost in parts."""
     if upload.checksum and upload.checksum.algorithm not in FULL_OBJECT_IN_PARTS:
         return upload.size <= LARGEST_PART
     return upload.size <= limits.single
 
 
 def carried(upload: Upload, slot: Slot) -> dict[str, Any]:
-    """What the stored object carries besides its bytes, all of it ours.
+    """Everything that the stored object carries besides its bytes, all of it ours.
 
-    The encryption is named because whoever may change a bucket's default could put all later
+    The encryption is named because anyone who can change a bucket's default could put all later
     copies under a key of theirs.
     """
     metadata = {
@@ -75,7 +75,7 @@ def carried(upload: Upload, slot: Slot) -> dict[str, Any]:
 
 
 def _copy_at_once(incoming: Incoming, vault: Vault, upload: Upload, slot: Slot) -> bool:
-    """Copy by one request; False if S3 takes none from this client."""
+    """Copy in one request; False if S3 does not support that for this client."""
     if vault.s3 in _without_copy_object:
         return False
     checksum = upload.checksum

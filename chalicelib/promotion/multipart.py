@@ -1,4 +1,4 @@
-"""A copy in many parts at once. It ends in its run, and leaves nothing behind if it fails."""
+"""Copies an upload in many parts at once, within one run. A copy that fails leaves no parts."""
 
 import random
 import time
@@ -17,15 +17,15 @@ from chalicelib.promotion.copy_plan import Limits, Part, plan_parts, seconds_to_
 from chalicelib.promotion.leftovers import abort, abort_stale_copies, unfinished_copies
 from chalicelib.s3_errors import may_pass
 
-# Checksums that S3 can compute over a whole object that arrives in parts; the others it cannot.
+# The checksums that S3 can compute over a whole object that arrives in parts.
 FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
-# botocore tries each request again, but all of a client's together only some hundred times: too few
-# for many streams, of which S3 refuses some while it makes room. With `pause` these last a minute.
+# botocore retries too, but all requests of a client together only some hundred times: too few for
+# many streams, some of which S3 refuses while it makes room. With `pause` these last a minute.
 PART_ATTEMPTS = 10
 
 
 class OutOfTimeError(Exception):
-    """A copy that could not end within its run; the message says what to change."""
+    """A copy that could not end within its run. The message says what to change."""
 
 
 @dataclass(kw_only=True)
@@ -81,12 +81,12 @@ class CopyInParts:
         return verified
 
     def _copy_part(self, part: Part) -> str:
-        """The ETag of the part. Parts of the first wave always start, however little time is left.
+        """Copy a part and return its ETag. The first wave always starts, however short the time.
 
         Raises OutOfTimeError, ClientError or BotoCoreError.
         """
         request = {**self.target, **self.incoming.copy_source(self.upload)}
-        # S3 takes ranges only of objects beyond 5 MiB.
+        # S3 accepts ranges only of objects larger than 5 MiB.
         if part.size < self.upload.size:
             request["CopySourceRange"] = f"bytes={part.first}-{part.last}"
         try:
@@ -100,7 +100,7 @@ class CopyInParts:
         return etag
 
     def _check_whether_to_begin(self, part: Part) -> None:
-        """Raise if another part has failed, or if this one could not end in time."""
+        """Raise if another part has failed, or if this part could not end in time."""
         if self.stopped_by:
             raise self.stopped_by
         if not self._has_time(part.size):
@@ -127,21 +127,21 @@ class CopyInParts:
         return checksum is not None and expected.items() <= answer.items()
 
     def _persist(self, send: Callable[[], Any], *, size: int) -> Any:
-        """The answer to a request that copies `size` bytes, sent again while that may help."""
+        """Send a request that copies `size` bytes, again and again while that may help."""
         for attempt in count(1):
             try:
                 return send()
             except (ClientError, BotoCoreError) as error:
                 if attempt > 1 and isinstance(error, ClientError):
-                    # S3 may have done what an earlier try asked for, as with retries of botocore's.
+                    # An earlier attempt may have taken effect, as with botocore's own retries.
                     error.response["ResponseMetadata"]["RetryAttempts"] = attempt
                 is_last = attempt == PART_ATTEMPTS or not self._has_time(size)
                 if is_last or self.stopped_by or not may_pass(error):
                     raise
-            # Not all streams at the same moment again.
+            # Spread the retries: the streams were refused at the same moment.
             time.sleep(self.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
         return None
 
     def _has_time(self, size: int) -> bool:
-        """Whether `size` bytes can still be copied."""
+        """True if there is time to copy `size` more bytes."""
         return self.seconds_left() >= seconds_to_end(size, self.limits)

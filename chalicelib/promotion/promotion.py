@@ -1,4 +1,4 @@
-"""Promotes uploads: gather what is there, decide, act on it, record what became of it."""
+"""Promotes uploads in four steps: gather, decide, act, record."""
 
 import math
 import time
@@ -30,12 +30,12 @@ from chalicelib.promotion.notification import Notification
 from chalicelib.record import Record
 from chalicelib.s3_errors import error_code, may_have_worked
 
-# How often one run tries to copy while uploads keep changing under it, or others are at work.
+# How often one run starts again because the upload changes or another request is at work.
 ATTEMPTS = 5
 
 
 class UnverifiedCopyError(Exception):
-    """What is in the slot is not what was copied there. The upload stays; somebody must look."""
+    """The slot does not hold what was copied into it. The upload stays; somebody must look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Promoter:
                 records.append(
                     self.promote(notification, now=now, seconds_left=seconds_left, largest=largest)
                 )
-            # The door's last resort: whatever goes wrong with one upload must not hide the others.
+            # The last resort: no error with one upload can keep the others from being promoted.
             except Exception as error:  # noqa: BLE001
                 record.write_failure("failed", error, notification=entry)
                 failures.append(error)
@@ -105,7 +105,7 @@ class Promoter:
                 self._act(decision, situation, seconds_left)
                 break
             except (ClientError, BotoCoreError) as error:
-                # No error says what was done and what was not: only what is there now counts.
+                # No error proves what S3 did: only what both buckets hold now counts.
                 if decision.outcome is Outcome.PROMOTED and may_have_worked(error):
                     made = decision, situation
                 before, situation = situation, look(version_id=version_id)
@@ -153,7 +153,7 @@ class Promoter:
 
 
 def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
-    """Raises UnverifiedCopyError unless what lies in the slot is a copy of the upload."""
+    """Raise UnverifiedCopyError unless the slot holds a copy of the upload."""
     if not isinstance(stored, Stored) or not stored.is_copy_of(upload):
         checksum = stored.checksum if isinstance(stored, Stored) else None
         raise UnverifiedCopyError(
@@ -165,6 +165,9 @@ def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> 
 def is_worth_another_look(
     before: Situation, after: Situation, error: ClientError | BotoCoreError, *, attempt: int
 ) -> bool:
-    """Whether to decide anew after `error`: the slot was filled, or something else has changed."""
+    """True if a copy failed and its situation has changed, so that it must be decided anew.
+
+    A slot that was filled always ends the promotion, so it counts after any number of attempts.
+    """
     has_changed = after != before or error_code(error) == CONFLICT
     return after.stored != before.stored or (has_changed and attempt < ATTEMPTS)

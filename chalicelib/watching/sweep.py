@@ -1,8 +1,8 @@
-"""Finds what still lies in incoming, and hands over to `promote` what can be settled.
+"""Finds the uploads that still lie in incoming, and hands them over to `promote`.
 
-Events make promotion fast, and the sweep makes it certain: an event may be late, lost or refused,
-but what lies in a bucket can be found. The sweep itself changes nothing. It reads both buckets,
-decides as `promote` would, and invokes it with an event of S3's shape.
+Events make promotion fast, and the sweep makes it certain: an event can be late, lost or refused,
+but an upload that lies in a bucket can be found. The sweep itself changes nothing. It reads both
+buckets, decides as `promote` would, and invokes it with an event of S3's shape.
 """
 
 from collections import deque
@@ -33,12 +33,12 @@ from chalicelib.promotion.leftovers import unfinished_copies
 from chalicelib.record import Swept
 
 INTERVAL = timedelta(minutes=15)
-# Until then an upload is left to its event, which usually takes seconds.
+# A younger upload is left to its event, which usually takes seconds.
 LEFT_TO_EVENTS = timedelta(minutes=5)
-# No run of a function lives longer: a copy that was begun earlier has ended or was killed.
+# No run lives longer: a copy that was begun earlier has ended or was killed.
 LONGEST_RUN = timedelta(minutes=30)
-# How many uploads of one key a pass hands over, for each reason: slots that are free, uploads that
-# only need to be removed, and what somebody should hear of.
+# How many uploads of one key a pass hands over, for each of three reasons: their slot is free, they
+# only need to be removed, somebody should hear of them.
 MOST_OF_A_KEY = 10
 # Seconds that a run keeps for its end.
 RESERVE = 60.0
@@ -46,7 +46,7 @@ RESERVE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeper:
-    """Looks through incoming; `invoke` lets `promote` run with an event, and waits for nothing."""
+    """Looks through incoming. `invoke` starts `promote` with an event, and does not wait for it."""
 
     incoming: Incoming
     vault: Vault
@@ -60,21 +60,18 @@ class Sweeper:
         scheduled: datetime,
         seconds_left: Callable[[], float] = unlimited,
     ) -> Swept:
-        """Look at every upload once, key by key, and hand over what `promote` should settle.
+        """Look at every upload once, key by key, and hand over those that `promote` should settle.
 
-        `scheduled` is the time of the pass, by its schedule: what came to its end in the quarter of
-        an hour that belongs to it is recorded in this pass and in no other.
-        Raises ExceptionGroup of what failed, after all keys were looked at. Then no metric is
+        `scheduled` is the time of the pass by its schedule. Uploads that became contested or
+        rejected in the quarter of an hour that belongs to it are handed over in this pass only.
+        Raises ExceptionGroup of the errors, after all keys were looked at. Then no metric is
         written, so that nothing unknown counts as zero.
         """
         reserve = min(RESERVE, seconds_left() / 10)
         # Both functions have the same lambda_timeout.
         largest = largest_copy(seconds_left())
         one_pass = _Pass(
-            incoming=self.incoming,
-            vault=self.vault,
-            policy=self.policy,
-            invoke=self.invoke,
+            **vars(self),
             refusal=partial(objection, self.policy, now=now, largest=largest),
             decide=partial(decide, self.policy, now=now, largest=largest),
             now=now,
@@ -100,9 +97,9 @@ class Sweeper:
 
 @dataclass(kw_only=True)
 class _SeenSlot:
-    """A slot, what it holds, and how many uploads wait for it, the first of them `since` when.
+    """A slot, what it holds, how many uploads wait for it, and since when the first has waited.
 
-    `oldest` are the oldest of them, in S3's order: the last is the first that came.
+    `oldest` are the oldest of them in S3's order: the last came first.
     """
 
     slot: Slot
@@ -114,7 +111,7 @@ class _SeenSlot:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pass:
-    """One look through incoming. Its memory grows with the number of slots, not of uploads."""
+    """One pass through incoming. Its memory grows with the number of slots, not of uploads."""
 
     incoming: Incoming
     vault: Vault
@@ -128,14 +125,14 @@ class _Pass:
     failures: list[Exception] = field(default_factory=list)
 
     def fail(self, error: Exception) -> None:
-        """Write down what could not be looked at, or handed over; it stops nothing else."""
+        """Log an error and go on: it stops nothing else."""
         record.write_failure("sweep failed", error)
         self.failures.append(error)
 
     def look_through(self, key: str) -> Iterator[None]:
-        """See every version of `key`, then hand over. Yields whenever another key has its turn."""
+        """Look at every version of `key`, then hand over. Yields to give other keys their turn."""
         slots: dict[str, _SeenSlot] = {}
-        # The oldest ones stay: S3 lists them last.
+        # The oldest stay: S3 lists them last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         to_tell: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         for page in self.incoming.versions(key):
@@ -166,7 +163,7 @@ class _Pass:
             self._hand_over(upload)
 
     def count_others(self) -> Iterator[None]:
-        """Count what no rule names, page by page: it lies in incoming all the same."""
+        """Count the objects that no rule names, page by page: they cost storage too."""
         known = self.policy.claims
         marker: dict[str, Any] = {}
         while True:
@@ -187,13 +184,13 @@ class _Pass:
         self.swept.size += size
 
     def _fill(self, slots: list[_SeenSlot], to_tell: deque[Upload]) -> Iterator[None]:
-        """Hand over the first eligible upload of each slot, of so many slots as one pass fills."""
+        """Hand over the first eligible upload of each slot, up to as many slots as a pass fills."""
         copies = unfinished_copies(self.vault) if slots else []
         being_copied = {copy.key for copy in copies if self.now - copy.begun < LONGEST_RUN}
         tried = 0
         for free in slots:
             if free.slot.name in being_copied:
-                # It is at work, and may be so again and again: only for how long is told.
+                # A copy is under way, perhaps for the tenth time: only the age is reported.
                 free.waiting = 0
             elif tried < MOST_OF_A_KEY and self._is_due(free.oldest[-1]):
                 try:
@@ -208,7 +205,7 @@ class _Pass:
             self.swept.waiting += free.waiting
 
     def _hand_over_first(self, free: _SeenSlot, to_tell: deque[Upload]) -> bool:
-        """Hand over the first upload that nothing refuses; whether there is one.
+        """Hand over the first upload that can be promoted; True if there is one.
 
         A list does not show every reason why an upload can never be promoted.
         """
@@ -235,7 +232,7 @@ class _Pass:
             to_tell.append(upload)
 
     def _is_news(self, moment: datetime) -> bool:
-        """Whether what came to its end then is recorded in this pass, and in no other."""
+        """True if a change at that moment is reported by this pass, and by no other."""
         quarter = datetime.min.replace(tzinfo=UTC)
         until = self.scheduled - (self.scheduled - quarter) % INTERVAL - LEFT_TO_EVENTS
         return until - INTERVAL <= moment < until
@@ -249,10 +246,10 @@ class _Pass:
 
 
 def _moment(item: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When it was complete, as far as S3 tells: what came in parts dates back to its beginning.
+    """When it was complete, as far as S3 tells: the time of an upload in parts is when it began.
 
-    Our own copies in parts end within a run. A server's may take longer: then only its event tells
-    of it. When a delete marker came S3 does not say.
+    Our own copies in parts end within a run. A server's upload can take longer: then only its event
+    reports it. S3 does not say when a delete marker was made.
     """
     if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)

@@ -317,5 +317,5 @@ def test_an_upload_without_a_rule_has_no_slot() -> None:
 
 
 def test_a_policy_cannot_be_built_wrong() -> None:
-    with pytest.raises(PolicyError, match="two rules claim"):
+    with pytest.raises(PolicyError, match="two rules have"):
         replace(POLICY, rules=(DAILY, DAILY))

@@ -77,7 +77,7 @@ def test_every_setting_is_read() -> None:
         pytest.param('timezone = "../../etc/passwd"' + RULE, "does not exist", id="a path"),
         pytest.param('timezone = ""' + RULE, "does not exist", id="no zone"),
         pytest.param('timezone = "Qqqqqqqqq"' + RULE, 'such as "Europe/London"', id="no such zone"),
-        pytest.param("timezone = 1" + RULE, "must be a text", id="zone is a number"),
+        pytest.param("timezone = 1" + RULE, "must be a string", id="zone is a number"),
         pytest.param('time_zone = "Etc/UTC"' + RULE, 'mean "timezone"', id="a typo above"),
         pytest.param(TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo"),
         pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown one"),
@@ -90,7 +90,7 @@ def test_every_setting_is_read() -> None:
             TOP + RULE + "min_bytes = 9\nmax_bytes = 8", "not be less than", id="max under min"
         ),
         pytest.param(TOP + RULE + 'storage_class = "GLACIER"', "must be one of", id="archive"),
-        pytest.param(TOP + RULE + "timezone = 3", "rule 1 .* a text", id="a rule's zone"),
+        pytest.param(TOP + RULE + "timezone = 3", "rule 1 .* a string", id="a rule's zone"),
         pytest.param(TOP + "\naccept_within_hours = 0" + RULE, "1 to 8760", id="never accepted"),
         pytest.param(TOP + "\naccept_within_hours = -3" + RULE, "1 to 8760", id="before upload"),
         pytest.param(
@@ -98,7 +98,7 @@ def test_every_setting_is_read() -> None:
         ),
         pytest.param(TOP + '\naccept_within_hours = "7d"' + RULE, "a whole number", id="7d"),
         pytest.param(TOP + '\nservers = "web1"' + RULE, "a list in brackets", id="one server"),
-        pytest.param(TOP + "\nservers = [1]" + RULE, "must be a text", id="a number"),
+        pytest.param(TOP + "\nservers = [1]" + RULE, "must be a string", id="a number"),
         pytest.param(TOP + '\nservers = ["a", "a"]' + RULE, "twice", id="a server twice"),
         pytest.param(TOP + '\nservers = ["drill"]' + RULE, "reserved", id="reserved server"),
         pytest.param(TOP + '\nservers = ["contested"]' + RULE, "reserved", id="the other one"),
@@ -106,13 +106,13 @@ def test_every_setting_is_read() -> None:
         pytest.param(TOP + '\nservers = [".."]' + RULE, "begin with a letter", id="dots"),
         pytest.param(TOP + '\nservers = [""]' + RULE, "begin with a letter", id="no name"),
         pytest.param(TOP + '\nservers = ["web 1"]' + RULE, "use letters", id="a space"),
-        pytest.param('rule = "x"\n' + TOP, "a list in brackets", id="rule is a text"),
+        pytest.param('rule = "x"\n' + TOP, "a list in brackets", id="rule is a string"),
         pytest.param('rule = ["x"]\n' + TOP, r"as a \[\[rule\]\] section", id="rules of text"),
         pytest.param(TOP + "\n[rule]\nupload = 'a'", "double brackets", id="single brackets"),
-        pytest.param(TOP + "\nservers = []" + RULE, "leave the line out", id="no server"),
+        pytest.param(TOP + "\nservers = []" + RULE, "remove the line", id="no server"),
         pytest.param(TOP + '\n[[rule]]\nupload = "a"', "store_as is missing", id="no store_as"),
         pytest.param(TOP + '\n[[rule]]\nstore_as = "%Y"', "upload is missing", id="no upload"),
-        pytest.param(TOP + "\n[[rule]]\nupload = 3\nstore_as = '%Y'", "a text", id="a number"),
+        pytest.param(TOP + "\n[[rule]]\nupload = 3\nstore_as = '%Y'", "a string", id="a number"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> None:
@@ -222,7 +222,7 @@ def test_an_upload_with_a_date_is_refused_with_the_remedy() -> None:
 
 
 def test_two_rules_for_one_upload_are_refused() -> None:
-    with pytest.raises(PolicyError, match='two rules claim the upload "backup'):
+    with pytest.raises(PolicyError, match='two rules have the upload "backup'):
         parse_policy(TOP + RULE + RULE)
 
 
@@ -244,7 +244,7 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"policy\.toml does not exist"):
         read_policy(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(PolicyError, match=r"policy\.toml is not UTF-8"):
+    with pytest.raises(PolicyError, match=r"policy\.toml is not valid UTF-8"):
         read_policy(path)
     path.write_text("timezone = 3")
     with pytest.raises(PolicyError, match=r"^policy\.toml: timezone"):

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.policy.decision import Outcome
+from chalicelib.policy.decision import Outcome, Stored, Upload
 from chalicelib.promotion import multipart
+from chalicelib.promotion.buckets import CONFLICT, Situation
+from chalicelib.promotion.promotion import ATTEMPTS, is_worth_another_look
 from tests.support.faults import (
     Fault,
     Killed,
@@ -345,3 +347,33 @@ EVERY_REQUEST = {
     "AbortMultipartUpload",
     "DeleteObject",
 }
+
+
+UPLOAD = Upload(key=DAILY, etag="abc", size=5, last_modified=datetime(2026, 11, 23, tzinfo=UTC))
+FREE = Situation(upload=UPLOAD)
+FILLED = replace(FREE, stored=Stored(size=5, last_modified=UPLOAD.last_modified, etag="abc"))
+REPLACED = replace(FREE, upload=replace(UPLOAD, etag="def"))
+WAITING = replace(FREE, older=UPLOAD.last_modified)
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "attempt", "is_worth_it"),
+    [
+        pytest.param(FREE, "AccessDenied", 1, False, id="nothing has changed"),
+        pytest.param(FREE, "PreconditionFailed", 1, False, id="the error alone proves nothing"),
+        pytest.param(FREE, CONFLICT, 1, True, id="S3 asks to try again"),
+        pytest.param(FREE, CONFLICT, ATTEMPTS, False, id="S3 asks too often"),
+        pytest.param(FILLED, "AccessDenied", 1, True, id="the slot is filled"),
+        pytest.param(FILLED, "AccessDenied", ATTEMPTS, True, id="it is filled at last"),
+        pytest.param(Situation(), "AccessDenied", 1, True, id="the upload is gone"),
+        pytest.param(REPLACED, "AccessDenied", 1, True, id="it is replaced"),
+        pytest.param(REPLACED, "AccessDenied", ATTEMPTS, False, id="it is replaced too often"),
+        pytest.param(WAITING, "AccessDenied", 1, True, id="an older one waits"),
+    ],
+)
+def test_after_an_error_the_situation_says_whether_to_decide_anew(
+    after: Situation, code: str, attempt: int, is_worth_it: bool
+) -> None:
+    """From a free slot."""
+    error = ClientError({"Error": {"Code": code}}, "CopyObject")
+    assert is_worth_another_look(FREE, after, error, attempt=attempt) is is_worth_it
