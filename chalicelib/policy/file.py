@@ -127,6 +127,9 @@ def _hours(settings: Mapping[str, Any]) -> timedelta:
 def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
     for name in settings:
         if name not in known:
+            # In TOML, all that follows a [[rule]] belongs to that rule.
+            if name in _POLICY_SETTINGS:
+                raise PolicyError(f"{name} is for all rules; move it above the first [[rule]]")
             near = difflib.get_close_matches(name, known, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are {_listed(sorted(known))}"
             raise PolicyError(f'"{name}" is not a setting; {hint}')

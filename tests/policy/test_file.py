@@ -80,6 +80,7 @@ def test_every_setting_is_read() -> None:
         pytest.param("timezone = 1" + RULE, "must be a string", id="zone is a number"),
         pytest.param('time_zone = "Etc/UTC"' + RULE, 'mean "timezone"', id="a typo above"),
         pytest.param(TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo"),
+        pytest.param(TOP + RULE + "keep_days = 9", "above the first", id="it ends up in the rule"),
         pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown one"),
         pytest.param(TOP + RULE + "min_bytes = 0", "1 or more", id="zero bytes"),
         pytest.param(TOP + RULE + "min_bytes = -1", "1 or more", id="negative"),
