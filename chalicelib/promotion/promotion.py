@@ -125,13 +125,10 @@ class Promoter:
         self, decision: Decision, situation: Situation, seconds_left: Callable[[], float]
     ) -> None:
         """Do what was decided."""
-        slot, upload, stored = decision.slot, situation.upload, situation.stored
-        if decision.outcome is Outcome.GONE:
-            abort_stale_copies(self.vault)
-        if slot is None or not isinstance(upload, Upload):
-            return
-        match decision.outcome:
-            case Outcome.PROMOTED:
+        match decision.outcome, decision.slot, situation.upload, situation.stored:
+            case Outcome.GONE, *_:
+                abort_stale_copies(self.vault)
+            case Outcome.PROMOTED, Slot() as slot, Upload() as upload, _:
                 verified = copy(
                     self.incoming,
                     self.vault,
@@ -143,13 +140,16 @@ class Promoter:
                 if not verified:
                     verify(slot, upload, self.vault.head(slot.name))
                 self.incoming.remove(upload)
-            case Outcome.ALREADY_PROMOTED:
+            case Outcome.ALREADY_PROMOTED, Slot() as slot, Upload() as upload, _:
                 abort_stale_copies(self.vault, filled=slot.name)
                 self.incoming.remove(upload)
-            case Outcome.CONTESTED if isinstance(stored, Stored) and stored.names(upload):
+            case Outcome.CONTESTED, Slot() as slot, Upload() as upload, Stored() as stored if (
+                stored.names(upload)
+            ):
                 verify(slot, upload, stored)
-            case _ if stored is not None and not is_single(upload, self.limits):
-                abort_stale_copies(self.vault, filled=slot.name)
+            case _, Slot() as slot, Upload() as upload, Stored() | DeleteMarker():
+                if not is_single(upload, self.limits):
+                    abort_stale_copies(self.vault, filled=slot.name)
 
 
 def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> None:
