@@ -1,4 +1,4 @@
-# Everything runs in .venv, which each target creates first if it is missing or its requirements changed.
+# Everything runs in .venv. Each target creates it first if it is missing or the requirements changed.
 # Written for /bin/sh and GNU make 3.81, which is what macOS ships.
 
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ STAGE ?= dev
 VENV := .venv/bin
 READY := .venv/.ready
 
-# No notices about new versions of pip.
+# Suppress pip's notices about new versions.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup demo local test lint format bench policies deploy conformance soak requirements FORCE
@@ -16,25 +16,25 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## create .venv and nothing else (PYTHON=python3.12 creates it again with that Python)
+setup: $(READY) ## create .venv (PYTHON=python3.12 creates it again with that Python)
 	@echo ".venv is ready, with $$($(VENV)/python --version)"
 
 demo: $(READY) ## follow one backup on this machine: upload, promote, attack, restore
 	@command -v gpg >/dev/null || { \
-		echo "make demo needs gpg: 'apt-get install gnupg' on Debian, 'brew install gnupg' on macOS." >&2; exit 1; }
+		echo "make demo needs gpg. Run 'apt-get install gnupg' on Debian, or 'brew install gnupg' on macOS." >&2; exit 1; }
 	@command -v tar >/dev/null || { \
-		echo "make demo needs tar: 'apt-get install tar' on Debian; macOS comes with it." >&2; exit 1; }
+		echo "make demo needs tar. Run 'apt-get install tar' on Debian; macOS has it." >&2; exit 1; }
 	@$(VENV)/python -m demo.story
 
 local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
 	@$(VENV)/python -m demo.local $(ARGS)
 
-test: $(READY) ## run the tests on all cores; at least 95 % of chalicelib must be covered, including branches (ARGS="-k name" selects tests)
+test: $(READY) ## run the tests on all cores; fails if they cover less than 95 % of chalicelib, including branches (ARGS="-k name" selects tests)
 	@$(VENV)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report= $(ARGS)
 ifndef ARGS
 	@report=$$($(VENV)/python -m coverage report --skip-covered --show-missing --fail-under=95) || { \
 		echo "$$report"; \
-		echo "make test: less than 95 % of chalicelib is covered." >&2; \
+		echo "make test: the tests cover less than 95 % of chalicelib." >&2; \
 		exit 1; \
 	}
 endif
@@ -44,14 +44,14 @@ lint: $(READY) ## run ruff (rules and format) and mypy
 	@$(VENV)/python -m ruff format --check .
 	@$(VENV)/python -m mypy
 
-format: $(READY) ## format the code with ruff, and fix what ruff can
+format: $(READY) ## format the code, and apply ruff's automatic fixes
 	@$(VENV)/python -m ruff check --quiet --fix-only .
 	@$(VENV)/python -m ruff format .
 
-bench: $(READY) ## measure the app side by side with the alternatives
+bench: $(READY) ## measure the app and its alternatives (ARGS="--help" lists the parts)
 	@$(VENV)/python -m benchmarks $(ARGS)
 
-policies: $(READY) ## write the functions' IAM policies into .chalice/ (STAGE=dev)
+policies: $(READY) ## generate the functions' IAM policies in .chalice/ (STAGE=prod)
 	@$(VENV)/python -m admin.setup.files --stage $(STAGE)
 
 deploy: $(READY) ## set up the account and deploy the app; safe to repeat (STAGE=prod)
@@ -66,18 +66,18 @@ conformance: $(READY) ## check that an S3 endpoint follows the rules that the va
 
 SOAK_MINUTES ?= 10
 
-soak: $(READY) ## run the long tests: every clock change since 1850, 50 races, every interleaving, a flood of a million, months of 100,000 uploads, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or "--month 7" repeats a history or a month)
+soak: $(READY) ## run the long tests: clock changes, races, floods, interleavings, months, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or ARGS="--month 7" repeats one seed or month)
 ifndef ARGS
 	@$(VENV)/python -m pytest -q -s --soak tests/policy/test_patterns.py tests/proofs/test_races.py tests/proofs/test_floods.py tests/proofs/test_interleavings.py
 endif
 	@$(VENV)/python -m tests.proofs.soak --minutes $(SOAK_MINUTES) $(ARGS)
 
-requirements: ## pin and hash the requirements again, with uv (ARGS=--upgrade takes newer versions)
-	@command -v uv >/dev/null || { echo "make requirements needs uv: 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }
+requirements: ## pin and hash the requirements again, with uv (ARGS=--upgrade allows newer versions)
+	@command -v uv >/dev/null || { echo "make requirements needs uv. Run 'pipx install uv', or 'brew install uv' on macOS." >&2; exit 1; }
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt $(ARGS)
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt $(ARGS)
 
-# The stamp holds the directory that .venv was made in: its scripts do not survive a move.
+# The stamp contains the directory of .venv, whose scripts stop working if it is moved.
 # PYTHON= on the command line creates .venv again with that Python.
 ifeq ($(origin PYTHON),command line)
 $(READY): FORCE
@@ -85,8 +85,8 @@ else ifneq ($(shell cat $(READY) 2>/dev/null && $(VENV)/python -c '' 2>/dev/null
 $(READY): FORCE
 endif
 
-# Lambda's runtime is the version of the Python that deploys: 3.13 is preferred because it is what was measured.
-# Each candidate is run: pyenv and macOS put commands on the path that only print an error.
+# Chalice deploys for the Python version that runs it. 3.13 is preferred because the benchmarks used it.
+# Each candidate is executed, because pyenv and macOS have commands on the PATH that only print an error.
 $(READY): requirements.txt requirements-dev.txt
 	@if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
 	else set -- python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python python3.12 python3.14 python3.11 python3; fi; \
@@ -99,18 +99,18 @@ $(READY): requirements.txt requirements-dev.txt
 	done; \
 	if [ -z "$$found" ]; then \
 		if [ -n "$$bare" ]; then \
-			echo "$$bare cannot create virtual environments: 'apt-get install python3-venv' on Debian, or name another Python with PYTHON=/path/to/python."; \
+			echo "$$bare cannot create virtual environments; run 'apt-get install python3-venv' on Debian, or name another Python with PYTHON=/path/to/python."; \
 		elif [ -n "$$old" ]; then \
 			echo "Python 3.11 or newer is needed, but $$old is $$("$$old" -c 'import platform; print(platform.python_version())'); install a newer Python, or name it with PYTHON=/path/to/python."; \
 		else \
-			echo "Python 3.11 or newer is needed, but none of these runs: $$*. Install Python, or name it with PYTHON=/path/to/python."; \
+			echo "Python 3.11 or newer is needed, but none of these commands works: $$*. Install Python, or name it with PYTHON=/path/to/python."; \
 		fi >&2; \
 		exit 1; \
 	fi; \
 	case $$version in 3.1[1-4]) ;; *) \
 		echo "Python $$version is untested with this project (3.11 to 3.14 are tested); if something fails, name another Python with PYTHON=/path/to/python." >&2;; \
 	esac; \
-	echo "setting up .venv with Python $$version (once)" >&2; \
+	echo "Creating .venv with Python $$version (once) ..." >&2; \
 	"$$found" -m venv --clear .venv
 	@$(VENV)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
 	@$(VENV)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
