@@ -53,35 +53,35 @@ class Attributes:
     redirect: str | None
 
     @classmethod
-    def of_request(cls, response: S3Response) -> Attributes:
-        headers = response.headers
-        bucket = response.backend.get_bucket(response.bucket_name)
+    def of_request(cls, request: S3Response) -> Attributes:
+        headers = request.headers
+        bucket = request.backend.get_bucket(request.bucket_name)
         storage_class = headers.get("x-amz-storage-class") or "STANDARD"
         if storage_class not in STORAGE_CLASS:
             raise InvalidStorageClass(storage=storage_class)
-        tags = response._tagging_from_headers(headers)
-        complaint = response.backend.tagger.validate_tags(
-            response.backend.tagger.convert_dict_to_tags_input(tags)
+        tags = request._tagging_from_headers(headers)
+        complaint = request.backend.tagger.validate_tags(
+            request.backend.tagger.convert_dict_to_tags_input(tags)
         )
         if complaint:
             raise InvalidTagError(complaint)
         return cls(
-            metadata=_metadata(response),
+            metadata=_metadata(request),
             storage_class=storage_class,
             tags=tags,
-            acl=response._acl_from_headers(headers) or bucket.acl,
-            encryption=_encryption(response, bucket),
-            lock=_lock(response, bucket),
+            acl=request._acl_from_headers(headers) or bucket.acl,
+            encryption=_encryption(request, bucket),
+            lock=_lock(request, bucket),
             customer_key=headers.get(CUSTOMER_KEY),
             redirect=headers.get("x-amz-website-redirect-location"),
         )
 
 
-def _metadata(response: S3Response) -> dict[str, str]:
+def _metadata(request: S3Response) -> dict[str, str]:
     # moto would keep the request's own headers (checksums, digests) and show them for ever.
     said = {
-        **metadata_from_headers(response.headers),
-        **metadata_from_headers(response.querystring),
+        **metadata_from_headers(request.headers),
+        **metadata_from_headers(request.querystring),
     }
     return {
         name: value
@@ -91,8 +91,8 @@ def _metadata(response: S3Response) -> dict[str, str]:
     }
 
 
-def _encryption(response: S3Response, bucket: FakeBucket) -> dict[str, Any]:
-    headers = response.headers
+def _encryption(request: S3Response, bucket: FakeBucket) -> dict[str, Any]:
+    headers = request.headers
     if headers.get(CUSTOMER_KEY):
         return {"encryption": None, "kms_key_id": None}
     said = "x-amz-server-side-encryption"
@@ -113,8 +113,8 @@ def _encryption(response: S3Response, bucket: FakeBucket) -> dict[str, Any]:
     return encryption
 
 
-def _lock(response: S3Response, bucket: FakeBucket) -> dict[str, Any]:
-    legal_hold, mode, until = response._get_lock_details(bucket, bucket.object_lock_enabled)
+def _lock(request: S3Response, bucket: FakeBucket) -> dict[str, Any]:
+    legal_hold, mode, until = request._get_lock_details(bucket, bucket.object_lock_enabled)
     if (legal_hold or mode or until) and not bucket.object_lock_enabled:
         raise LockNotEnabled
     return {"lock_legal_status": legal_hold, "lock_mode": mode, "lock_until": until}

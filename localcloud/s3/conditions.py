@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 SOURCE_CUSTOMER_KEY = "x-amz-copy-source-server-side-encryption-customer-key-md5"
 
 
-def refuse_unless_conditions_hold(response: S3Response, key_name: str) -> None:
+def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
     """If-Match and If-None-Match look at the current version; a delete marker is none.
 
     What S3 does with an If-None-Match without a value, nobody has seen: it is refused, as any
     value but * is.
     """
-    if_match = response.headers.get("If-Match")
-    if_none_match = response.headers.get("If-None-Match")
+    if_match = request.headers.get("If-Match")
+    if_none_match = request.headers.get("If-None-Match")
     if not if_match and if_none_match is None:
         return
-    key = current(response.backend, response.bucket_name, key_name)
+    key = current(request.backend, request.bucket_name, key_name)
     if if_none_match not in (None, "*"):
         raise S3ClientError(
             "NotImplemented",
@@ -53,13 +53,13 @@ def refuse_unless_conditions_hold(response: S3Response, key_name: str) -> None:
         raise PreconditionFailed("If-Match")
 
 
-def copy_source(response: S3Response) -> StoredKey:
+def copy_source(request: S3Response) -> StoredKey:
     """The object that x-amz-copy-source names, if the request's conditions on it hold."""
-    path, _, version = response.headers["x-amz-copy-source"].partition("?versionId=")
+    path, _, version = request.headers["x-amz-copy-source"].partition("?versionId=")
     bucket_name, _, key_name = unquote(path).lstrip("/").partition("/")
     version_id = unquote(version) or None
-    refuse_foreign_owner(response, bucket_name, "x-amz-source-expected-bucket-owner")
-    key = current(response.backend, bucket_name, key_name, version_id)
+    refuse_foreign_owner(request, bucket_name, "x-amz-source-expected-bucket-owner")
+    key = current(request.backend, bucket_name, key_name, version_id)
     if isinstance(key, FakeDeleteMarker) and version_id:
         raise S3ClientError(
             "InvalidRequest",
@@ -69,9 +69,9 @@ def copy_source(response: S3Response) -> StoredKey:
     if not isinstance(key, StoredKey):
         raise MissingVersion if version_id else MissingKey(key=key_name)
     key.advance()
-    refuse_without_customer_key(key, response.headers.get(SOURCE_CUSTOMER_KEY))
+    refuse_without_customer_key(key, request.headers.get(SOURCE_CUSTOMER_KEY))
     kms_keys.refuse_to_decrypt(key)
-    _refuse_unless_source_conditions_hold(response.headers, key)
+    _refuse_unless_source_conditions_hold(request.headers, key)
     return key
 
 
@@ -93,9 +93,9 @@ def _refuse_unless_source_conditions_hold(headers: Any, key: FakeKey) -> None:
         raise PreconditionFailed("x-amz-copy-source-If-Modified-Since")
 
 
-def refuse_foreign_owner(response: S3Response, bucket_name: str, header: str) -> None:
-    expected = response.headers.get(header)
-    if expected and expected != response.backend.get_bucket(bucket_name).account_id:
+def refuse_foreign_owner(request: S3Response, bucket_name: str, header: str) -> None:
+    expected = request.headers.get(header)
+    if expected and expected != request.backend.get_bucket(bucket_name).account_id:
         raise S3AccessDeniedError
 
 
@@ -122,15 +122,15 @@ def restored(key: FakeKey) -> bool:
     return 'ongoing-request="false"' in key.response_dict.get("x-amz-restore", "")
 
 
-def received_checksum(response: S3Response, content: Content) -> Checksum:
+def received_checksum(request: S3Response, content: Content) -> Checksum:
     """What was said about the body, checked; CRC64NVME if nothing was."""
-    content_md5 = response.headers.get("Content-MD5")
+    content_md5 = request.headers.get("Content-MD5")
     if content_md5 and content_md5 != encoded(bytes.fromhex(content.md5())):
         raise S3ClientError(
             "BadDigest", "The Content-MD5 you specified did not match what we received."
         )
-    claimed = claimed_checksum(response)
-    algorithm = response.headers.get("x-amz-sdk-checksum-algorithm", "").upper()
+    claimed = claimed_checksum(request)
+    algorithm = request.headers.get("x-amz-sdk-checksum-algorithm", "").upper()
     if claimed is None:
         return Checksum.of(content, algorithm if algorithm in ALGORITHMS else "CRC64NVME")
     if Checksum.of(content, claimed.algorithm).value != claimed.value:
@@ -138,17 +138,17 @@ def received_checksum(response: S3Response, content: Content) -> Checksum:
     return claimed
 
 
-def claimed_checksum(response: S3Response) -> Checksum | None:
+def claimed_checksum(request: S3Response) -> Checksum | None:
     """The checksum in a header or, where the body came in chunks, behind it."""
-    trailer = response.headers.get("x-amz-trailer", "").lower()
+    trailer = request.headers.get("x-amz-trailer", "").lower()
     for algorithm in ALGORITHMS:
         header = f"x-amz-checksum-{algorithm.lower()}"
-        value = response.headers.get(header)
+        value = request.headers.get(header)
         if value:
             return Checksum(algorithm, value)
         if trailer == header:
             name = header.encode("ascii") + b":"
-            line = response.raw_body[response.raw_body.rindex(name) + len(name) :]
+            line = request.raw_body[request.raw_body.rindex(name) + len(name) :]
             return Checksum(algorithm, line.split(b"\r\n")[0].strip().decode("ascii"))
     return None
 

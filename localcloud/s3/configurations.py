@@ -1,58 +1,74 @@
-"""A bucket's configurations as S3 shows and takes them, if moto does not."""
+"""Configurations of a bucket, where moto accepts or shows them differently from S3."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.s3.exceptions import InvalidBucketState, S3ClientError
+from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from moto.core.common_types import TYPE_RESPONSE
-    from moto.s3.models import S3Backend
-    from moto.s3.responses import S3Response
 
 
-def show_policy(original: Callable[..., TYPE_RESPONSE], self: S3Response) -> TYPE_RESPONSE:
-    """S3 keeps what a policy means, not how it was spelled."""
-    status, headers, policy = original(self)
-    return status, headers, json.dumps(_respelled(json.loads(policy)))
+class BucketPolicyRequests(S3Response):
+    """GetBucketPolicy."""
+
+    def get_bucket_policy(self) -> TYPE_RESPONSE:
+        """S3 keeps the meaning of a policy, not its spelling."""
+        status, headers, policy = cast("TYPE_RESPONSE", super().get_bucket_policy())
+        return status, headers, json.dumps(_normalized(json.loads(policy)))
 
 
-def _respelled(value: Any) -> Any:
-    """Lists sorted, and those of one string as the string; statements stay a list."""
+def _normalized(value: Any) -> Any:
+    """Lists sorted, and lists of a single string as that string; statements stay a list."""
     if isinstance(value, dict):
-        return {name: _respelled(inner) for name, inner in value.items()}
+        return {name: _normalized(inner) for name, inner in value.items()}
     if not isinstance(value, list):
         return value
-    if any(isinstance(one, dict) for one in value):
-        return [_respelled(one) for one in value]
+    if any(isinstance(item, dict) for item in value):
+        return [_normalized(item) for item in value]
     return value[0] if len(value) == 1 else sorted(value, key=str)
 
 
-def take_lifecycle(
-    original: Callable[..., None], self: S3Backend, bucket_name: str, rules: Any
-) -> None:
-    """Rules with a Prefix of their own are of the older kind; no configuration mixes the two."""
-    given = rules if isinstance(rules, list) else [rules]
-    if any("Prefix" in rule for rule in given) and any("Filter" in rule for rule in given):
-        raise S3ClientError(
-            "InvalidRequest",
-            "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in the "
-            "Filter.",
-        )
-    original(self, bucket_name, rules)
+class StrictConfigurations(S3Backend):
+    """Lifecycle, versioning and Object Lock of a bucket."""
 
+    def put_bucket_lifecycle(self, bucket_name: str, rules: Any) -> None:
+        """Refuse to mix rules of the older kind, which have a Prefix of their own, with newer."""
+        listed = rules if isinstance(rules, list) else [rules]
+        if any("Prefix" in rule for rule in listed) and any("Filter" in rule for rule in listed):
+            raise S3ClientError(
+                "InvalidRequest",
+                "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in "
+                "the Filter.",
+            )
+        super().put_bucket_lifecycle(bucket_name, rules)
 
-def take_versioning(
-    original: Callable[..., None], self: S3Backend, bucket_name: str, status: str
-) -> None:
-    """Whoever suspended versioning could overwrite what a lock protects."""
-    if status != "Enabled" and self.get_bucket(bucket_name).object_lock_enabled:
-        raise InvalidBucketState(
-            "An Object Lock configuration is present on this bucket, so the versioning state "
-            "cannot be changed."
-        )
-    original(self, bucket_name, status)
+    def put_bucket_versioning(self, bucket_name: str, status: str) -> None:
+        """Refuse to suspend versioning where a lock would no longer prevent an overwrite."""
+        if status != "Enabled" and self.get_bucket(bucket_name).object_lock_enabled:
+            raise InvalidBucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state "
+                "cannot be changed."
+            )
+        super().put_bucket_versioning(bucket_name, status)
+
+    def put_object_lock_configuration(
+        self,
+        bucket_name: str,
+        lock_enabled: bool,  # noqa: FBT001 - moto's signature
+        mode: str | None = None,
+        days: int | None = None,
+        years: int | None = None,
+    ) -> None:
+        """Enable Object Lock, also for a bucket that has objects: it locks those that follow."""
+        bucket = self.get_bucket(bucket_name)
+        if not bucket.is_versioned:
+            raise InvalidBucketState("Versioning must be 'Enabled' to apply Object Lock")
+        bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
+        bucket.default_lock_mode = mode
+        bucket.default_lock_days = days
+        bucket.default_lock_years = years

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from moto.s3.models import FakeKey
 from moto.settings import get_s3_default_key_buffer_size
@@ -118,9 +118,16 @@ class Content:
 
 
 class StoredKey(FakeKey):
-    """An object or a part of an upload, whose bytes may be another's too."""
+    """An object or a part of an upload; others may share its bytes."""
 
     content: Content
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Not tracked: moto keeps every key that there ever was, to close its file at the end."""
+        return object.__new__(cls)
+
+    def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
+        """Keep the bytes: an overwritten object may still be read."""
 
     @property
     def value(self) -> bytes:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
 from localcloud.clock import clock, utcnow
-from localcloud.s3.backend import key_lock
 from localcloud.s3.events import after_the_request
-from localcloud.s3.multipart import Upload
-from localcloud.s3.versions import EXPIRED, remove
+from localcloud.s3.uploads import MultipartUpload
+from localcloud.s3.versions import EXPIRED, key_lock, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +72,7 @@ def lifecycle_each_night() -> Iterator[None]:
 def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:
     for upload_id, upload in list(bucket.multiparts.items()):
         if (
-            isinstance(upload, Upload)
+            isinstance(upload, MultipartUpload)
             and upload.key_name.startswith(_prefix(rule))
             and _is_due(upload.initiated, rule.aimu_days)
         ):

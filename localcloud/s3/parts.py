@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from localcloud.s3.attributes import Checksum
     from localcloud.s3.content import StoredKey
-    from localcloud.s3.multipart import Upload
+    from localcloud.s3.uploads import MultipartUpload
 
 
-def chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
+def chosen_parts(upload: MultipartUpload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
     numbers = [number for number, _ in chosen]
     if not chosen:
         raise MalformedXML
@@ -41,15 +41,15 @@ def chosen_parts(upload: Upload, chosen: list[tuple[int, str]]) -> list[StoredKe
     return parts
 
 
-def refuse_wrong_checksum(response: S3Response, computed: Checksum) -> None:
-    type_ = response.headers.get("x-amz-checksum-type")
+def refuse_wrong_checksum(request: S3Response, computed: Checksum) -> None:
+    type_ = request.headers.get("x-amz-checksum-type")
     if type_ and type_ != computed.type:
         raise S3ClientError(
             "InvalidRequest",
             f"The upload was created using the {computed.type} checksum mode. The complete "
             "request must use the same checksum mode.",
         )
-    claimed = claimed_checksum(response)
+    claimed = claimed_checksum(request)
     if claimed is None:
         return
     if claimed.algorithm != computed.algorithm:

@@ -1,8 +1,9 @@
-"""The versions of every object of the local S3: looked up, put and removed."""
+"""The versions of every key of the local S3: looked up, added and removed."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from bisect import bisect, bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
     from localcloud.s3.attributes import Attributes, Checksum
     from localcloud.s3.content import Content
-    from localcloud.s3.multipart import Upload
+    from localcloud.s3.uploads import MultipartUpload
 
 Order = Literal["begun", "completed"]
 
 
 @dataclass(frozen=True)
 class Removal:
-    """How S3's events call it: a version is gone, or a delete marker was laid."""
+    """The names of S3's events for a removed version, and for a new delete marker."""
 
     deleted: S3NotificationEvent
     marked: S3NotificationEvent
@@ -49,28 +50,38 @@ EXPIRED = Removal(
 
 _order: Order = "begun"
 _places: dict[tuple[str, str, str], str] = {}
+_locks: dict[tuple[str, str], threading.RLock] = {}
 
 
 @contextmanager
 def ordered_by(order: Order) -> Iterator[None]:
-    """For as long as the block runs, the versions of a key stand in this order.
+    """Keep the versions of each key in this order until the block ends.
 
-    `begun` is S3's: a multipart upload has the place of the moment when it was begun, so it may
-    not become the current version. `completed` is the order of emulators.
+    `begun` is S3's: a multipart upload has its place from when it was begun, so it does not always
+    become the current version. `completed` is the order of emulators.
     """
     try:
         with patch(f"{__name__}._order", order):
             yield
     finally:
         _places.clear()
+        _locks.clear()
+
+
+def key_lock(bucket_name: str, key_name: str) -> threading.RLock:
+    """The lock that a request holds while it writes to the key.
+
+    Reentrant: a request for one key and a request for many keys remove by the same function.
+    """
+    return _locks.setdefault((bucket_name, key_name), threading.RLock())
 
 
 def index_of(
     bucket_name: str, key_name: str, version_id: str, versions: list[Any]
 ) -> tuple[int, bool] | None:
-    """Where the version stands among those of its key, or would stand if it was not removed.
+    """The index of the version among those of its key, and whether it is still there.
 
-    And whether it is there. None if there never was such a version.
+    For a removed version, the index it would have. None if there never was such a version.
     """
     if version_id == "null":
         for index, version in enumerate(versions):
@@ -95,28 +106,8 @@ def current(
     return versions[index] if exists else None
 
 
-def stored_object(
-    self: S3Backend,
-    bucket_name: str,
-    key_name: str,
-    version_id: str | None = None,
-    part_number: int | None = None,
-    return_delete_marker: bool = False,  # noqa: FBT001, FBT002 - moto's signature
-) -> FakeKey | FakeDeleteMarker | None:
-    """Look up as moto does, but in one go: moto stumbles over a delete that comes between."""
-    key = current(self, bucket_name, key_name, version_id)
-    if isinstance(key, FakeDeleteMarker):
-        return key if return_delete_marker else None
-    if key is not None:
-        if part_number and key.multipart:
-            key = key.multipart.parts.get(part_number)
-        if key is not None:
-            key.advance()
-    return key
-
-
 def store(
-    response: S3Response,
+    request: S3Response,
     key_name: str,
     content: Content,
     attributes: Attributes,
@@ -124,15 +115,15 @@ def store(
     checksum: Checksum,
     event: S3NotificationEvent,
     etag: str | None = None,
-    upload: Upload | None = None,
+    upload: MultipartUpload | None = None,
 ) -> FakeKey:
-    """Add the object, complete from its first moment on, to its versions; tell who listens."""
-    backend = response.backend
-    bucket = backend.get_bucket(response.bucket_name)
+    """Add a complete object to the versions of its key, and send its event."""
+    backend = request.backend
+    bucket = backend.get_bucket(request.bucket_name)
     key = StoredKey(
         name=key_name,
         bucket_name=bucket.name,
-        value=content,  # type: ignore[arg-type]
+        value=content,
         account_id=backend.account_id,
         region_name=backend.region_name,
         storage=attributes.storage_class,
@@ -152,7 +143,7 @@ def store(
     key.set_acl(attributes.acl)
     if upload is not None:
         key.last_modified = upload.initiated
-    # Tags hang on the name and version id, which may have been another object's.
+    # Tags belong to the name and version id, which another object may have had before.
     backend.tagger.delete_all_tags_for_resource(key.arn)
     if attributes.tags:
         tags = backend.tagger.convert_dict_to_tags_input(attributes.tags)
@@ -164,25 +155,28 @@ def store(
 
 
 def remove(
-    self: S3Backend,
+    backend: S3Backend,
     bucket_name: str,
     key_name: str,
     version_id: str | None = None,
-    bypass: bool = False,  # noqa: FBT001, FBT002 - moto's signature
     *,
+    bypass: bool = False,
     events: Removal = REQUESTED,
 ) -> tuple[bool, dict[str, Any]]:
-    """Delete as S3 does, whatever versioning is. The caller holds the key's lock."""
-    bucket = self.get_bucket(bucket_name)
+    """Delete as S3 does, with or without versioning. The caller holds the key's lock.
+
+    Returns whether something was removed or a delete marker put, and what the answer says of it.
+    """
+    bucket = backend.get_bucket(bucket_name)
     if version_id is None and bucket.versioning_status is not None:
         marker = FakeDeleteMarker(key=_NamedOnly(key_name))  # type: ignore[arg-type]
         marker._version_id = new_version_id(bucket) or "null"
         _put_version(bucket, marker, next_moment())
-        notifications.send_event(self.account_id, events.marked, bucket, marker)
+        notifications.send_event(backend.account_id, events.marked, bucket, marker)
         return True, {"version-id": marker.version_id, "delete-marker": "true"}
 
     meta = {} if version_id is None else {"version-id": version_id}
-    removed = current(self, bucket_name, key_name, version_id)
+    removed = current(backend, bucket_name, key_name, version_id)
     if removed is None:
         return False, meta
     if isinstance(removed, FakeDeleteMarker):
@@ -190,39 +184,39 @@ def remove(
     elif removed.is_locked(governance_bypass=bypass):
         raise AccessDeniedByLock
     else:
-        self.tagger.delete_all_tags_for_resource(removed.arn)
+        backend.tagger.delete_all_tags_for_resource(removed.arn)
     versions = bucket.keys.getlist(key_name)
     index = bisect_left(versions, removed.place, key=attrgetter("place"))  # type: ignore[union-attr]
-    left = versions[:index] + versions[index + 1 :]
-    if left:
-        dict.__setitem__(bucket.keys, key_name, left)
+    remaining = versions[:index] + versions[index + 1 :]
+    if remaining:
+        dict.__setitem__(bucket.keys, key_name, remaining)
     else:
-        dict.pop(bucket.keys, key_name, None)  # moto's pop stumbles over delete markers
-    notifications.send_event(self.account_id, events.deleted, bucket, removed)
+        dict.pop(bucket.keys, key_name, None)  # moto's pop fails on delete markers
+    notifications.send_event(backend.account_id, events.deleted, bucket, removed)
     return True, meta
 
 
 @dataclass(frozen=True)
 class _NamedOnly:
-    """All that a delete marker knows of its key: it may have none."""
+    """All that a delete marker needs of a key, which may not exist."""
 
     name: str
 
 
 def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
-    """Versions stand oldest first. A new "null" version replaces the old one."""
+    """Insert the version: they are kept oldest first. A new "null" version replaces the old."""
     versions = bucket.keys.getlist(new.name, [])
     if new.version_id == "null":
         versions = [version for version in versions if version.version_id != "null"]
     new.place = place  # type: ignore[union-attr]
     _places[bucket.name, new.name, new.version_id] = place
     index = bisect(versions, place, key=attrgetter("place"))
-    # A new list, as others may be reading this one; and moto's setlist takes quadratic time.
+    # A new list, as other requests may be reading this one; moto's setlist takes quadratic time.
     dict.__setitem__(bucket.keys, new.name, [*versions[:index], new, *versions[index:]])
 
 
 def new_version_id(bucket: FakeBucket) -> str | None:
-    """The id that a new version gets; None in a bucket that keeps none, for a "null" version."""
+    """The id of a new version; None if the bucket does not keep versions, for "null"."""
     return str(mock_random.uuid4()) if bucket.versioning_status == "Enabled" else None
 
 

@@ -21,7 +21,6 @@ from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.s3.exceptions import PreconditionFailed
 from moto.s3.models import FakeBucket, s3_backends
-from moto.s3.responses import S3Response
 from urllib3 import HTTPResponse
 
 import admin.cli
@@ -40,7 +39,8 @@ from admin.setup.plan import execute, make_plan
 from admin.waiting import Waiter
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from localcloud.s3 import objects
+from localcloud.s3.objects import ObjectRequests
+from localcloud.s3.responses import StrictS3
 from tests.support.project import POLICY, STAGE, stage_named
 
 PROMOTER = STAGE.function_name("promote")
@@ -307,22 +307,22 @@ def notify_nobody(deployed: Deployed, _: Any) -> None:
 
 def copies(how: Callable[..., Any]) -> Callable[[Deployed, Any], None]:
     def weaken(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(S3Response, "copy_object", how)
+        monkeypatch.setattr(StrictS3, "copy_object", how)
 
     return weaken
 
 
-def overwrite(self: S3Response) -> Any:
+def overwrite(self: StrictS3) -> Any:
     with patch("localcloud.s3.objects.refuse_unless_conditions_hold"):
-        return objects.copy_object(self)
+        return ObjectRequests.copy_object(self)
 
 
-def overwrite_and_refuse(self: S3Response) -> Any:
+def overwrite_and_refuse(self: StrictS3) -> Any:
     overwrite(self)
     raise PreconditionFailed("If-None-Match")
 
 
-def refuse(self: S3Response) -> Any:
+def refuse(self: StrictS3) -> Any:
     raise PreconditionFailed("If-None-Match")
 
 

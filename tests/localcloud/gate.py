@@ -17,7 +17,8 @@ from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_
 from werkzeug.serving import make_server
 
 from localcloud.iam.authorization import Authorization, Credentials
-from localcloud.s3.backend import corrected, requester
+from localcloud.s3.backend import corrected
+from localcloud.s3.events import requester
 
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/test"

@@ -4,7 +4,7 @@ import pytest
 from moto.sts.models import sts_backends
 
 from localcloud.iam.callers import Credentials
-from localcloud.s3.backend import Requester, requester
+from localcloud.s3.events import Requester, requester
 from tests.localcloud.gate import ADMINISTRATOR, allow, document, is_allowed, keys_of, refusal
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from localcloud.s3.backend import Requester
+from localcloud.s3.events import Requester
 from tests.localcloud.conformance.bucket import (
     ACCOUNT,
     Store,

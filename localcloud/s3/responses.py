@@ -1,0 +1,76 @@
+"""Requests to the local S3, and how they are answered."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from moto.core.responses import ActionResult
+from moto.s3.exceptions import S3ClientError
+from moto.s3.responses import S3Response
+
+from localcloud.s3.conditions import refuse_foreign_owner
+from localcloud.s3.configurations import BucketPolicyRequests
+from localcloud.s3.events import after_the_request
+from localcloud.s3.listings import MultipartListing
+from localcloud.s3.multipart import MultipartRequests
+from localcloud.s3.objects import ObjectRequests
+from localcloud.s3.retention import RetentionRequests
+from localcloud.s3.versions import key_lock
+
+if TYPE_CHECKING:
+    from moto.core.common_types import TYPE_RESPONSE
+
+# For errors that moto's model lacks and would answer with 400.
+STATUSES = {"InvalidBucketState": 409, "NoSuchObjectLockConfiguration": 404, "NotImplemented": 501}
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+class StrictS3(
+    ObjectRequests,
+    MultipartRequests,
+    MultipartListing,
+    RetentionRequests,
+    BucketPolicyRequests,
+    S3Response,
+):
+    """One request to S3. What is particular to an operation is in the classes it inherits from."""
+
+    def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
+        """Let one request at a time write to a key, so that no write follows another's check."""
+        try:
+            refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
+            if self.method in READING:
+                return super()._key_response(request, full_url)
+            with after_the_request(), key_lock(self.bucket_name, self.parse_key_name()):
+                return super()._key_response(request, full_url)
+        except S3ClientError as error:
+            return self._refusal(error)
+
+    def _bucket_response(self, request: Any, full_url: str) -> str | TYPE_RESPONSE:
+        try:
+            if self.bucket_name:
+                refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
+            with after_the_request():
+                return super()._bucket_response(request, full_url)
+        except S3ClientError as error:
+            return self._refusal(error)
+
+    def _refusal(self, error: S3ClientError) -> TYPE_RESPONSE:
+        status, headers, body = self.serialized(ActionResult(error))
+        headers.update(getattr(error, "headers", {}))
+        # An answer to HEAD has no body, not even in process: its error's code is the bare status.
+        return STATUSES.get(error.code, status), headers, b"" if self.method == "HEAD" else body
+
+    @staticmethod
+    def subdomain_based_buckets(request: Any) -> bool:
+        """Whether the host names the bucket; moto tries its regexes six times a request."""
+        return _names_bucket(request.headers.get("host") or urlsplit(request.url).netloc)
+
+
+@lru_cache
+def _names_bucket(host: str) -> bool:
+    return S3Response.subdomain_based_buckets(SimpleNamespace(headers={"host": host}))
