@@ -1,11 +1,15 @@
-"""Signature Version 4 of a request's header: who changes the request breaks it."""
+"""Verifies AWS Signature Version 4."""
 
 import hashlib
 import hmac
 import re
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote, unquote
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
 
 from localcloud.iam.http_requests import HttpRequest, Refused, denied
@@ -14,52 +18,51 @@ from localcloud.iam.http_requests import HttpRequest, Refused, denied
 def verify(request: HttpRequest, signed: re.Match[str], *, secret: str) -> None:
     """Raises Refused unless `signed`, of `request`, is the signature that AWS computes for it."""
     names = signed["headers"].split(";")
-    loose = {name for name in request.headers if name.startswith("x-amz-")} - set(names)
-    if loose or "host" not in names:
+    unsigned = {name for name in request.headers if name.startswith("x-amz-")} - set(names)
+    if unsigned or "host" not in names:
         raise denied("There were headers present in the request which were not signed")
-    sent_hash = hashlib.sha256(request.body).hexdigest()
-    said_hash = request.headers.get("x-amz-content-sha256", sent_hash)
-    if said_hash != sent_hash and re.fullmatch(r"[0-9a-f]{64}", said_hash):
+    computed_hash = hashlib.sha256(request.body).hexdigest()
+    claimed_hash = request.headers.get("x-amz-content-sha256", computed_hash)
+    if claimed_hash != computed_hash and re.fullmatch(r"[0-9a-f]{64}", claimed_hash):
         raise Refused(
             HTTPStatus.BAD_REQUEST,
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed",
         )
-    if request.service == "s3":
-        path = quote(unquote(request.raw_path), safe="/-_.~")
-    else:
-        path = quote(normalize_url_path(request.raw_path), safe="/-_.~")
-    pairs = [pair.partition("=") for pair in request.raw_query.split("&") if pair]
-    query = sorted(
-        (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
-        for name, _, value in pairs
-    )
-    canonical = "\n".join(
-        [
-            request.method,
-            path,
-            "&".join(f"{name}={value}" for name, value in query),
-            *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in names),
-            "",
-            signed["headers"],
-            said_hash,
-        ]
-    )
-    to_sign = "\n".join(
-        [
-            "AWS4-HMAC-SHA256",
-            request.headers["x-amz-date"],
-            signed["scope"],
-            # WSGI hands on each byte of a header as one character.
-            hashlib.sha256(canonical.encode("latin-1")).hexdigest(),
-        ]
-    )
-    key = f"AWS4{secret}".encode()
-    for part in [*signed["scope"].split("/"), to_sign]:
-        key = hmac.digest(key, part.encode(), "sha256")
-    if not hmac.compare_digest(key.hex(), signed["signature"]):
+    expected = _signature(request, names, signed, secret=secret)
+    if not hmac.compare_digest(expected, signed["signature"]):
         raise Refused(
             HTTPStatus.FORBIDDEN,
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided",
         )
+
+
+def _signature(
+    request: HttpRequest, names: list[str], signed: re.Match[str], *, secret: str
+) -> str:
+    is_s3 = request.service == "s3"
+    path = unquote(request.raw_path) if is_s3 else normalize_url_path(request.raw_path)
+    pairs = [pair.partition("=") for pair in request.raw_query.split("&") if pair]
+    to_sign = AWSRequest(
+        method=request.method,
+        url="http://host" + quote(path, safe="/-_.~"),  # the signed host is among the headers
+        # A list, as a name can be repeated; botocore's types only know of a mapping.
+        params=[(unquote(name), unquote(value)) for name, _, value in pairs],  # type: ignore[arg-type]
+        # WSGI passes on each byte of a header as one character.
+        headers={
+            name: request.headers.get(name, "").encode("latin-1").decode("utf-8", "replace")
+            for name in names
+        },
+        data=request.body,
+    )
+    to_sign.context["timestamp"] = request.headers["x-amz-date"]
+    signer = _Signer(Credentials(signed["key"], secret), signed["service"], signed["region"])
+    canonical = signer.canonical_request(to_sign)
+    return str(signer.signature(signer.string_to_sign(to_sign, canonical), to_sign))
+
+
+class _Signer(S3SigV4Auth):
+    def headers_to_sign(self, request: AWSRequest) -> Any:
+        """The headers of the request: the sender chose which of its own to sign."""
+        return request.headers
