@@ -1,8 +1,9 @@
-"""When alarms of CloudWatch change their state, from what metrics show: pure functions.
+"""When CloudWatch alarms change their state: pure functions of the metrics' values.
 
-An alarm is what PutMetricAlarm is given. Known are what can be looked up in CloudWatch's user guide
-("Alarm evaluation", "Configuring how CloudWatch alarms treat missing data"): M out of N, all four
-treatments of missing data, one metric with Sum, Minimum or Maximum, and FILL(metric, number).
+An alarm is a dictionary of PutMetricAlarm's arguments. It can use what is
+specified in CloudWatch's user guide ("Alarm evaluation", "Configuring how CloudWatch alarms treat
+missing data"): M out of N, all four treatments of missing data, a metric with Sum, Minimum or
+Maximum, and FILL(metric, number).
 """
 
 import re
@@ -15,8 +16,8 @@ from typing import Any
 
 OK, ALARM, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 
-# An alarm looks further back than its evaluation periods where data are missing. The guide does not
-# say how far; in its examples three periods become five.
+# An alarm looks further back than its evaluation periods if data is missing. The guide does not say
+# how far; in its examples three periods become five.
 LOOKS_FURTHER_BACK = 2
 MINUTE = timedelta(minutes=1)
 FILL = re.compile(r"FILL\((?P<metric>\w+), (?P<value>\d+)\)")
@@ -26,28 +27,28 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": lambda value, threshold: value < threshold,
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
 }
-# What the period that ended at each minute shows; None: no data.
+# The value of the period that ended at each minute; None: no data.
 Series = list[float | None]
 
 
 @dataclass(frozen=True, order=True)
 class Metric:
-    """Which metric: two with other dimensions have nothing to do with each other."""
+    """The identity of a metric: other dimensions make another metric."""
 
     namespace: str
     name: str
     dimensions: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> "Metric":
-        """The metric that a part of an alarm names."""
-        named = tuple(sorted((one["Name"], one["Value"]) for one in given["Dimensions"]))
-        return cls(given["Namespace"], given["MetricName"], named)
+    def of(cls, alarm: Mapping[str, Any]) -> "Metric":
+        """The metric that an alarm, or one of its MetricStats, names."""
+        pairs = ((dimension["Name"], dimension["Value"]) for dimension in alarm["Dimensions"])
+        return cls(alarm["Namespace"], alarm["MetricName"], tuple(sorted(pairs)))
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A change of an alarm's state, and where CloudWatch sends word of it."""
+    """A change of an alarm's state, and the topics that CloudWatch notifies."""
 
     at: datetime
     state: str
@@ -60,9 +61,9 @@ Metrics = Mapping[Metric, Sequence[tuple[datetime, float]]]
 def transitions(
     alarm: Mapping[str, Any], metrics: Metrics, *, begin: datetime, end: datetime, state: str = OK
 ) -> Iterator[Transition]:
-    """Each change of the alarm's state from `begin` (a full minute) on, where it is `state`.
+    """Each change of the alarm's state after `begin` (a full minute), when it is `state`.
 
-    It is evaluated every minute, over the periods that end at that minute.
+    The alarm is evaluated every minute, over the periods that end at that minute.
     """
     within, step = alarm["EvaluationPeriods"], _period(alarm) // MINUTE
     looks_back = (within + LOOKS_FURTHER_BACK) * step
@@ -84,13 +85,13 @@ def transitions(
 def next_state(
     datapoints: Sequence[bool | None], state: str, *, to_alarm: int, within: int, missing: str
 ) -> str:
-    """The state after `state`, from whether each datapoint breaches (None: missing), newest first.
+    """The state that follows `state`. Each datapoint breaches or not (None: missing), newest first.
 
-    Only as many missing datapoints count as there are too few others.
+    Missing datapoints only count if there are fewer than `within` others.
     """
-    there = [one for one in datapoints if one is not None][:within]
-    lacking = within - len(there)
-    breaching = sum(there)
+    present = [datapoint for datapoint in datapoints if datapoint is not None][:within]
+    lacking = within - len(present)
+    breaching = sum(present)
     if breaching >= to_alarm:
         return ALARM
     match missing:
@@ -99,11 +100,11 @@ def next_state(
         case "notBreaching":
             return OK
         case "ignore":
-            return OK if breaching < len(there) else state
+            return OK if breaching < len(present) else state
         case "missing":
-            return NO_DATA if not there else OK if breaching < len(there) else ALARM
+            return NO_DATA if not present else OK if breaching < len(present) else ALARM
         case _:
-            raise ValueError(f"CloudWatch knows no TreatMissingData {missing!r}")
+            raise ValueError(f"CloudWatch has no TreatMissingData {missing!r}")
 
 
 def _period(alarm: Mapping[str, Any]) -> timedelta:
@@ -120,7 +121,7 @@ def _breaches(alarm: Mapping[str, Any], value: float | None) -> bool | None:
 def _seen(
     alarm: Mapping[str, Any], metrics: Metrics, *, begin: datetime, end: datetime, looks_back: int
 ) -> Series:
-    """What the alarm sees at each minute; it looks back so many of them."""
+    """The value that the alarm evaluates at each minute; `looks_back` is in minutes."""
     period = _period(alarm)
     if "Metrics" not in alarm:
         points = metrics.get(Metric.of(alarm), ())
@@ -128,7 +129,7 @@ def _seen(
     source, expression = alarm["Metrics"]
     filled = FILL.fullmatch(expression["Expression"])
     if not filled or filled["metric"] != source["Id"]:
-        raise ValueError(f"only FILL is known here, not {expression['Expression']}")
+        raise ValueError(f"only FILL is supported, not {expression['Expression']}")
     stat = source["MetricStat"]
     points = metrics.get(Metric.of(stat["Metric"]), ())
     plain = _series(points, stat["Stat"], period, begin=begin, end=end)
@@ -136,11 +137,13 @@ def _seen(
 
 
 def _filled(plain: Series, value: float, *, looks_back: int) -> Series:
-    """FILL fills nothing where a metric has no data at all in what is looked at."""
-    count = [0, *accumulate(0 if one is None else 1 for one in plain)]
+    """Fill gaps with `value`. FILL fills nothing if the metric has no data at all in that time."""
+    count = [0, *accumulate(0 if point is None else 1 for point in plain)]
     return [
-        value if one is None and count[minute + 1] > count[max(0, minute + 1 - looks_back)] else one
-        for minute, one in enumerate(plain)
+        value
+        if point is None and count[minute + 1] > count[max(0, minute + 1 - looks_back)]
+        else point
+        for minute, point in enumerate(plain)
     ]
 
 
@@ -153,19 +156,19 @@ def _series(
     end: datetime,
 ) -> Series:
     minutes, width = (end - begin) // MINUTE + 1, period // MINUTE
-    each: list[list[float]] = [[] for _ in range(minutes)]
+    by_minute: list[list[float]] = [[] for _ in range(minutes)]
     for at, value in points:
         # A point belongs to the periods that end after it.
         if 0 <= (ending := (at - begin) // MINUTE + 1) < minutes:
-            each[ending].append(value)
+            by_minute[ending].append(value)
     recent: deque[tuple[int, float]] = deque()
-    shown: Series = []
-    for minute, values in enumerate(each):
+    series: Series = []
+    for minute, values in enumerate(by_minute):
         recent.extend((minute, value) for value in values)
         while recent and recent[0][0] <= minute - width:
             recent.popleft()
-        shown.append(_statistic(statistic, [value for _, value in recent]))
-    return shown
+        series.append(_statistic(statistic, [value for _, value in recent]))
+    return series
 
 
 def _statistic(name: str, values: list[float]) -> float | None:
@@ -179,11 +182,11 @@ def _statistic(name: str, values: list[float]) -> float | None:
         case "Maximum":
             return max(values)
         case _:
-            raise ValueError(f"the statistic {name} is not known here")
+            raise ValueError(f"the statistic {name} is not supported")
 
 
 def _actions(alarm: Mapping[str, Any], state: str) -> tuple[str, ...]:
     if not alarm.get("ActionsEnabled", True):
         return ()
-    named = {OK: "OKActions", ALARM: "AlarmActions", NO_DATA: "InsufficientDataActions"}
-    return tuple(alarm.get(named[state], ()))
+    keys = {OK: "OKActions", ALARM: "AlarmActions", NO_DATA: "InsufficientDataActions"}
+    return tuple(alarm.get(keys[state], ()))

@@ -1,4 +1,4 @@
-"""The one clock of the local cloud. It runs with this machine's clock until somebody moves it."""
+"""The local cloud's only clock: it follows this machine's clock until it is moved."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Tells the time to everything in the cloud; `advance` and `stand_at` move it for all."""
+    """The time of everything in the cloud; `advance` and `stand_at` move it."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
         """How far a running clock is ahead of this machine's."""
         self.standing: datetime | None = None
-        """Where it stands; None while it runs."""
+        """The time at which it stands still; None while it runs."""
         self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
@@ -20,9 +20,9 @@ class Clock:
         return self.standing or datetime.now(UTC) + self.ahead
 
     def seconds_until(self, moment: datetime) -> float | None:
-        """Seconds until the clock shows `moment`, at least 0; None if it stands before that."""
-        left = max(0.0, (moment - self.now()).total_seconds())
-        return None if self.standing and left else left
+        """Seconds until the clock shows `moment`, at least 0; None if it stands still before."""
+        seconds = max(0.0, (moment - self.now()).total_seconds())
+        return None if self.standing and seconds else seconds
 
     def advance(self, by: timedelta) -> None:
         """Move the clock forward; a running clock keeps running."""
@@ -38,13 +38,13 @@ class Clock:
         self._tell_listeners()
 
     def reset(self) -> None:
-        """Run with this machine's clock again."""
+        """Follow this machine's clock again."""
         self.ahead, self.standing = timedelta(), None
         self._tell_listeners()
 
     @contextmanager
     def telling(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Call `listener` each time the clock is moved, for as long as the block runs."""
+        """Call `listener` each time the clock is moved, until the block ends."""
         self._listeners.append(listener)
         try:
             yield
@@ -60,5 +60,5 @@ clock = Clock()
 
 
 def utcnow() -> datetime:
-    """The time as moto wants it: UTC, and naive."""
+    """The time in UTC as moto expects it: naive."""
     return clock.now().replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""An AWS for one laptop: S3, IAM, STS and Lambda on one port of 127.0.0.1, its state in memory."""
+"""An AWS for one laptop: S3, IAM, STS and Lambda on a port of 127.0.0.1, with state in memory."""
 
 import os
 import threading
@@ -24,8 +24,9 @@ from localcloud.clock import clock
 from localcloud.functions.api import serving_settings
 from localcloud.functions.bundles import Bundles, naming_bundles
 from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
+from localcloud.functions.invoke import serving_invoke
 from localcloud.functions.lambda_functions import REGION
-from localcloud.functions.runner import Functions, Result, serving_invoke
+from localcloud.functions.runner import Functions, Result
 from localcloud.functions.schedules import Schedules
 from localcloud.iam.authorization import Authorization, Credentials
 from localcloud.iam.identities import corrected_identities
@@ -34,16 +35,16 @@ from localcloud.s3.events import Deliver
 from localcloud.s3.lifecycle import lifecycle_each_night
 from localcloud.server import HOST, listening, serving
 
-# Whoever holds these may do everything in a local cloud, and nothing anywhere else.
+# These allow everything in a local cloud, and nothing anywhere else.
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/local/cloud"
 )
 
-# Large files, which a loader reads once; and a client is made for every few requests.
+# Large files: a loader reads them once, and clients are made often.
 _SERVICE_DESCRIPTIONS = create_loader()
 
 
-def _as_it_is(wrapped: Any) -> Any:
+def _unchanged(wrapped: Any) -> Any:
     return wrapped
 
 
@@ -56,21 +57,20 @@ def running(
     by_hand: bool = False,
     on_log: Callable[[str], None] | None = None,
     on_result: Callable[[Result], None] | None = None,
-    wrap_app: Callable[[WSGIApplication], WSGIApplication] = _as_it_is,
-    wrap_events: Callable[[Deliver], Deliver] = _as_it_is,
+    wrap_app: Callable[[WSGIApplication], WSGIApplication] = _unchanged,
+    wrap_events: Callable[[Deliver], Deliver] = _unchanged,
 ) -> Iterator["Cloud"]:
-    """A new, empty cloud, served until the block ends; port 0 takes a free one.
+    """Serve a new, empty cloud until the block ends; port 0 takes any free port.
 
-    One at a time in a process (RuntimeError), as moto's state is global. `retry_delays` are the
-    seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
-    `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run any: a
-    person does. `on_log` gets each line that functions print, `on_result` what came of each
-    attempt.
-    Faults can be put in: `wrap_app` is given what answers requests, and `wrap_events` what takes
-    S3's notifications; what they return stands in its place.
-    The clock runs with this machine's again when the block ends. Raises PortTaken.
+    moto's state is global, so a process runs one cloud at a time (RuntimeError). `retry_delays` are
+    the seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
+    `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run
+    functions. `on_log` gets each line that functions print, `on_result` each attempt's result.
+    Faults can be injected: `wrap_app` gets the WSGI application and `wrap_events` the function that
+    takes S3's notifications; what they return is used instead.
+    When the block ends, the clock follows this machine's clock again. Raises PortTaken.
     """
-    with _only_one(), listening(port) as listener:
+    with _only_cloud(), listening(port) as listener:
         endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
         functions = Functions(
             role_credentials=_assume,
@@ -83,7 +83,7 @@ def running(
         authorized = Authorization(moto, administrator=ADMINISTRATOR)
         events = wrap_events(functions.deliver)
         schedules = Schedules(
-            deliver=_left_to_a_hand if by_hand else functions.deliver, tell=functions.tell_log
+            deliver=_drop if by_hand else functions.deliver, tell=functions.tell_log
         )
         moto_api_backend.reset()
         try:
@@ -95,7 +95,7 @@ def running(
                 serving_settings(concurrency=concurrency),
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
-                # These end before the server: what runs would otherwise wait for answers.
+                # These end before the server: running functions would wait for its answers.
                 functions.taking_events(),
                 schedules.running(),
             ):
@@ -107,13 +107,13 @@ def running(
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Makes boto3 clients of the cloud for one user, whatever this shell or ~/.aws says."""
+    """Makes boto3 clients of the cloud for one user, independent of this shell and ~/.aws."""
 
     endpoint: str
     credentials: Credentials
 
     def client(self, service: str, *, config: Config | None = None) -> Any:
-        """A boto3 client; `config` is merged over one that talks to the endpoint directly."""
+        """A boto3 client that uses no proxy; `config` is merged over that."""
         direct = Config(proxies={})
         return self.boto3_session().client(
             service,  # type: ignore[call-overload]
@@ -122,13 +122,13 @@ class Session:
         )
 
     def boto3_session(self) -> boto3.Session:
-        """A session of this user's; its clients need to be told the endpoint."""
-        nothing_of_this_user = {
+        """A session of this user; its clients need an explicit endpoint_url."""
+        isolated = {
             "profile": (None, None, None, None),
             "config_file": (None, None, os.devnull, None),
             "credentials_file": (None, None, os.devnull, None),
         }
-        core = botocore.session.Session(session_vars=nothing_of_this_user)
+        core = botocore.session.Session(session_vars=isolated)
         core.register_component("data_loader", _SERVICE_DESCRIPTIONS)
         return boto3.Session(
             aws_access_key_id=self.credentials.access_key_id,
@@ -141,7 +141,7 @@ class Session:
 
 @dataclass(kw_only=True, eq=False)
 class Cloud:
-    """What `running` gives: the way in for its administrator, its users and its roles."""
+    """A running cloud, and sessions for its administrator, users and roles."""
 
     endpoint: str
     functions: Functions
@@ -149,31 +149,31 @@ class Cloud:
 
     @property
     def administrator(self) -> Credentials:
-        """Whoever holds these may do everything."""
+        """Credentials that allow everything."""
         return ADMINISTRATOR
 
     def session(self, credentials: Credentials) -> Session:
-        """Clients that act as whoever holds these credentials."""
+        """A session that acts with these credentials."""
         return Session(endpoint=self.endpoint, credentials=credentials)
 
     def assume(self, role: str) -> Credentials:
-        """Credentials of the role with this ARN, as Lambda gets them for a function."""
+        """Temporary credentials of the role with this ARN, as Lambda gets them for a function."""
         return _assume(role)
 
     def run_schedules(self) -> None:
-        """Hand over the event of each schedule that is due, once for each moment; then return.
+        """Deliver the events of all schedules that are due, then return.
 
-        A clock that is moved does this too, soon; `functions.wait_until_quiet` waits for the runs.
+        Moving the clock does this too, soon after; `functions.wait_until_quiet` waits for the runs.
         """
         self.schedules.run_due()
 
 
-def _left_to_a_hand(_function_arn: str, _event: Any) -> None:
-    """Drop a schedule's event: a person runs the functions."""
+def _drop(_function_arn: str, _event: Any) -> None:
+    """Drop a schedule's event: functions are only run by hand."""
 
 
 def _assume(role: str) -> Credentials:
-    """As Lambda itself, which is whom the roles of functions trust."""
+    """Assume the role as Lambda itself, which the roles of functions trust."""
     session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
         region_name=REGION,
         role_session_name="local",
@@ -189,14 +189,14 @@ def _assume(role: str) -> Credentials:
     )
 
 
-_one_runs = threading.Lock()
+_running = threading.Lock()
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
-    if not _one_runs.acquire(blocking=False):
-        raise RuntimeError("A local cloud runs in this process already; end it first.")
+def _only_cloud() -> Iterator[None]:
+    if not _running.acquire(blocking=False):
+        raise RuntimeError("A local cloud already runs in this process; end it first.")
     try:
         yield
     finally:
-        _one_runs.release()
+        _running.release()

@@ -1,4 +1,4 @@
-"""The local cloud's server: one port of 127.0.0.1."""
+"""The local cloud's HTTP server, on a port of 127.0.0.1."""
 
 import errno
 import socket
@@ -14,13 +14,13 @@ HOST = "127.0.0.1"
 
 
 class PortTaken(Exception):
-    """Another program listens on the port; the message says what to do."""
+    """Another program listens on the port; the message names the option to change it."""
 
 
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket that is bound to the port (0: a free one). Raises PortTaken."""
-    # werkzeug ends the whole program when a port is taken; so it gets a socket that is bound.
+    """A socket bound to the port (0: any free port). Raises PortTaken."""
+    # werkzeug exits the program if the port is taken, so it gets a bound socket.
     try:
         listener = socket.create_server((HOST, port), backlog=128)
     except OSError as error:
@@ -33,7 +33,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[None]:
-    """Answer requests with `application`, each in a thread of its own, until the block ends."""
+    """Serve `application`, with a thread for each request, until the block ends."""
     host, port = listener.getsockname()
     server = make_server(
         host,
@@ -54,8 +54,8 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
 
 
 class _RequestHandler(MotoRequestHandler):
-    # Answers are written in two pieces: with Nagle's algorithm the second one waits 40 ms.
+    # Answers are written in two pieces: Nagle's algorithm would hold the second back for 40 ms.
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: what happens in the cloud is told by who did it."""
+        """Print nothing: clients see the answers to their requests."""

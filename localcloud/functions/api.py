@@ -1,4 +1,4 @@
-"""What the Lambda API says of functions and of the account, and moto does not know."""
+"""Operations of the Lambda API that moto lacks."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ _PATHS = (
     r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/urls/?$",
     r"{0}/(?P<api_version>[^/]+)/account-settings/?$",
 )
-# Of a function's configuration, with the value that takes each of them away.
-_FORGOTTEN: dict[str, Any] = {
+# Settings of a function that moto drops, each with the value that removes it.
+_DROPPED: dict[str, Any] = {
     "DeadLetterConfig": {"TargetArn": ""},
     "FileSystemConfigs": [],
     "KMSKeyArn": "",
@@ -28,23 +28,24 @@ _FORGOTTEN: dict[str, Any] = {
 
 @contextmanager
 def serving_settings(*, concurrency: int) -> Iterator[None]:
-    """Let the Lambda API answer GetAccountSettings, Get- and PutFunctionRecursionConfig.
+    """Let the Lambda API answer these operations until the block ends.
 
-    And ListFunctionUrlConfigs, GetPolicy of versions and aliases, and UpdateFunctionConfiguration
-    of what moto drops. PutFunctionEventInvokeConfig replaces what there was. `concurrency` is how
-    many functions of the account run at a time.
+    GetAccountSettings, GetFunctionRecursionConfig and PutFunctionRecursionConfig,
+    ListFunctionUrlConfigs, and GetPolicy of versions and aliases. UpdateFunctionConfiguration keeps
+    the settings that moto drops, and PutFunctionEventInvokeConfig replaces the configuration.
+    `concurrency` is how many functions of the account run at a time.
     """
-    put_invoke_config = LambdaBackend.put_function_event_invoke_config
+    original_put = LambdaBackend.put_function_event_invoke_config
 
     def replace_invoke_config(
-        self: LambdaBackend, function_name: str, config: dict[str, Any]
+        backend: LambdaBackend, function_name: str, config: dict[str, Any]
     ) -> dict[str, Any]:
-        self.get_function(function_name).event_invoke_config.clear()
-        return put_invoke_config(self, function_name, config)
+        backend.get_function(function_name).event_invoke_config.clear()
+        return original_put(backend, function_name, config)
 
-    def get_account_settings(self: LambdaResponse) -> str:
+    def get_account_settings(request: LambdaResponse) -> str:
         reserved = sum(
-            int(function.reserved_concurrency or 0) for function in self.backend.list_functions()
+            int(function.reserved_concurrency or 0) for function in request.backend.list_functions()
         )
         limit = {
             "ConcurrentExecutions": concurrency,
@@ -65,60 +66,64 @@ def serving_settings(*, concurrency: int) -> Iterator[None]:
         ),
         mock.patch.multiple(
             LambdaFunction,
-            get_configuration=_remembering(LambdaFunction.get_configuration),
-            update_configuration=_remember(LambdaFunction.update_configuration),
+            get_configuration=_with_dropped(LambdaFunction.get_configuration),
+            update_configuration=_keeping_dropped(LambdaFunction.update_configuration),
         ),
         mock.patch.object(LambdaBackend, "put_function_event_invoke_config", replace_invoke_config),
     ):
         yield
 
 
-def _remember(original: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    def update_configuration(self: LambdaFunction, updates: dict[str, Any]) -> dict[str, Any]:
-        original(self, updates)
-        remembered = dict(vars(self).get("remembered", {}))
-        remembered |= {name: updates[name] for name in _FORGOTTEN.keys() & updates.keys()}
-        vars(self)["remembered"] = {
-            name: value for name, value in remembered.items() if value != _FORGOTTEN[name]
+def _keeping_dropped(original: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    def update_configuration(function: LambdaFunction, updates: dict[str, Any]) -> dict[str, Any]:
+        original(function, updates)
+        settings = dict(vars(function).get("dropped_settings", {}))
+        settings |= {name: updates[name] for name in _DROPPED.keys() & updates.keys()}
+        vars(function)["dropped_settings"] = {
+            name: value for name, value in settings.items() if value != _DROPPED[name]
         }
-        return self.get_configuration()
+        return function.get_configuration()
 
     return update_configuration
 
 
-def _remembering(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    def get_configuration(self: LambdaFunction, **more: bool) -> dict[str, Any]:
-        return {**original(self, **more), **vars(self).get("remembered", {})}
+def _with_dropped(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def get_configuration(function: LambdaFunction, **options: bool) -> dict[str, Any]:
+        return {**original(function, **options), **vars(function).get("dropped_settings", {})}
 
     return get_configuration
 
 
-def _get_recursion(self: LambdaResponse) -> str:
-    return json.dumps({"RecursiveLoop": vars(_function(self)).get("recursive_loop", "Terminate")})
+def _get_recursion(request: LambdaResponse) -> str:
+    return json.dumps(
+        {"RecursiveLoop": vars(_function(request)).get("recursive_loop", "Terminate")}
+    )
 
 
-def _put_recursion(self: LambdaResponse) -> str:
-    vars(_function(self))["recursive_loop"] = self._get_param("RecursiveLoop")
-    return _get_recursion(self)
+def _put_recursion(request: LambdaResponse) -> str:
+    vars(_function(request))["recursive_loop"] = request._get_param("RecursiveLoop")
+    return _get_recursion(request)
 
 
-def _list_urls(self: LambdaResponse) -> str:
-    config = _function(self).url_config
+def _list_urls(request: LambdaResponse) -> str:
+    config = _function(request).url_config
     return json.dumps({"FunctionUrlConfigs": [config.to_dict()] if config else []})
 
 
-def _get_policy(self: LambdaResponse) -> str:
-    """Of a function, or of one version or alias; moto keeps the statements of all in one policy."""
-    function = _function(self)
-    qualifier = self._get_param("Qualifier")
+def _get_policy(request: LambdaResponse) -> str:
+    """The policy of a function, version or alias; moto keeps all their statements in one policy."""
+    function = _function(request)
+    qualifier = request._get_param("Qualifier")
     resource = f"{function.function_arn}:{qualifier}" if qualifier else function.function_arn
-    statements = [one for one in function.policy.statements if one["Resource"] == resource]
+    statements = [
+        statement for statement in function.policy.statements if statement["Resource"] == resource
+    ]
     if not statements:
         raise GenericResourcNotFound
     policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
     return json.dumps({"Policy": json.dumps(policy), "RevisionId": function.policy.revision})
 
 
-def _function(self: LambdaResponse) -> LambdaFunction:
-    name = unquote(self.path.rstrip("/").split("/")[-2])
-    return self.backend.get_function(name)
+def _function(request: LambdaResponse) -> LambdaFunction:
+    name = unquote(request.path.rstrip("/").split("/")[-2])
+    return request.backend.get_function(name)

@@ -1,4 +1,4 @@
-"""A Lambda container: one process that serves one function, one invocation after the other."""
+"""A Lambda container: a process that serves one function, one invocation at a time."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _RUNTIME = Path(__file__).with_name("runtime.py")
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A function as it was when it was looked up; a container serves exactly one of these."""
+    """A function's configuration when it was looked up; a container serves exactly one."""
 
     name: str
     arn: str
@@ -63,8 +63,8 @@ class Container:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            # A group of its own: Ctrl-C is for the cloud, which then ends its containers, and
-            # whatever a function starts is killed with it.
+            # A separate process group: Ctrl-C only reaches the cloud, which then ends its
+            # containers, and a function is killed together with its child processes.
             start_new_session=True,
         )
         assert self._process.stdin
@@ -86,9 +86,9 @@ class Container:
     def invoke(self, event: Any) -> dict[str, Any]:
         """The reply, `{"result": ...}` or `{"error": Lambda's error document}`.
 
-        The function's log lines have been passed on by then. A function that runs into its timeout
-        is killed, and the container with it. Starting up has the same time once more, as it does
-        not count in Lambda either.
+        The function's log lines have been passed on by then. A function that times out is killed
+        together with its container. Starting up has a timeout of the same length for itself, as in
+        Lambda it does not count towards the function's.
         """
         request_id = str(uuid.uuid4())
         with self._in_use:
@@ -102,10 +102,10 @@ class Container:
                         pass
                     return dict(json.loads(reply))
             self.end()
-        return {"error": self._why_it_ended(request_id)}
+        return {"error": self._error_document(request_id)}
 
     def end(self) -> None:
-        """Kill the process and what it started; what it has printed is passed on first."""
+        """Kill the process and its children, and return when its output has been passed on."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         with self._in_use:
@@ -141,7 +141,7 @@ class Container:
             line = self._replies.readline()
             if line.endswith("\n"):
                 return line
-            # It is about to end by itself, with a status that says why.
+            # The process is about to end by itself; its status tells why.
             self._process.wait()
             return ""
         finally:
@@ -160,7 +160,7 @@ class Container:
                 self._on_line(line.rstrip("\n"))
         self._ends_of_log.put(None)
 
-    def _why_it_ended(self, request_id: str) -> dict[str, Any]:
+    def _error_document(self, request_id: str) -> dict[str, Any]:
         if self._timed_out:
             seconds = f"{self.configuration.timeout:.2f}"
             return {
@@ -178,7 +178,7 @@ class Container:
 def environment(
     configuration: Configuration, bundle: Path, credentials: Credentials
 ) -> dict[str, str]:
-    """All that a function finds in its environment: nothing of this machine's but Python."""
+    """The environment variables of a function: nothing of this machine's own."""
     return {
         **dict(configuration.environment),
         "AWS_REGION": configuration.region,

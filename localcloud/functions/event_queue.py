@@ -1,4 +1,4 @@
-"""Lambda's queue of asynchronous events: each waits for its turn, is retried, at last dropped.
+"""Lambda's queue of asynchronous events, which are retried and finally dropped.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 """
@@ -20,7 +20,7 @@ from localcloud.functions.lambda_functions import find_function, reserved_concur
 LAMBDA_RETRY_DELAYS = (60.0, 120.0)
 """Seconds that Lambda waits before the second and before the third attempt of a failed event."""
 LONGEST_AGE = 6 * 3600
-"""Seconds that an event may wait, unless its function says MaximumEventAgeInSeconds."""
+"""Seconds that an event can wait, unless its function has a MaximumEventAgeInSeconds."""
 NEW_ACCOUNT_CONCURRENCY = 10
 
 
@@ -47,11 +47,11 @@ class QueuedEvent:
 
 
 class EventQueue:
-    """Hands each event to `run`, in a thread, when it is due and its function has concurrency left.
+    """Calls `run` in a thread with each event that is due, if concurrency is left for its function.
 
-    `run` answers whether the attempt succeeded. The cloud's clock decides what is due. `tell` gets
-    a line for each event that is dropped; `dropped` counts these by function name, as CloudWatch's
-    AsyncEventsDropped does.
+    `run` returns whether the attempt succeeded. Events are due by the cloud's clock. `tell` gets a
+    line for each dropped event; `dropped` counts them by function name, like CloudWatch's
+    AsyncEventsDropped.
     """
 
     def __init__(
@@ -69,18 +69,18 @@ class EventQueue:
         self._concurrency = concurrency
         self._changed = threading.Condition()
         self._waiting: list[QueuedEvent] = []
-        self._in_hand = 0
+        self._in_progress = 0
         self._running: Counter[str] = Counter()
         self._attempts: set[threading.Thread] = set()
         self._closing = False
         self._dispatcher = threading.Thread(target=self._dispatch)
 
     def start(self) -> None:
-        """Begin to run events."""
+        """Start to run events."""
         self._dispatcher.start()
 
     def put(self, function_arn: str, payload: Any) -> None:
-        """Take an event and return at once."""
+        """Queue an event and return at once."""
         now = clock.now()
         event = QueuedEvent(function_arn=function_arn, payload=payload, accepted=now, due=now)
         with self._changed:
@@ -90,7 +90,7 @@ class EventQueue:
 
     @contextmanager
     def concurrency_for(self, function_arn: str) -> Iterator[None]:
-        """Count a run that did not queue. Raises Throttled if no concurrency is left for it."""
+        """Count a synchronous run. Raises Throttled if no concurrency is left for it."""
         with self._changed:
             if not self._has_concurrency(function_arn):
                 raise Throttled
@@ -103,7 +103,7 @@ class EventQueue:
                 self._changed.notify_all()
 
     def wake(self) -> None:
-        """Look again at what waits: the clock was moved, or a function's concurrency changed."""
+        """Check waiting events again: the clock was moved, or a function's concurrency changed."""
         with self._changed:
             self._changed.notify_all()
 
@@ -115,7 +115,7 @@ class EventQueue:
                 raise TimeoutError(f"{number} event(s) are not finished after {timeout} s")
 
     def wait_until_stalled(self, timeout: float) -> None:
-        """Return when nothing runs or can run before the clock or a concurrency is changed.
+        """Return when nothing runs, or can run until the clock or a concurrency changes.
 
         Raises TimeoutError.
         """
@@ -124,7 +124,7 @@ class EventQueue:
                 raise TimeoutError(f"Events are still being processed after {timeout} s")
 
     def close(self) -> None:
-        """Forget what waits; no attempt begins from now on."""
+        """Discard waiting events and start no further attempt."""
         with self._changed:
             self._closing = True
             self._waiting.clear()
@@ -140,14 +140,14 @@ class EventQueue:
 
     @property
     def _unfinished(self) -> int:
-        return len(self._waiting) + self._in_hand
+        return len(self._waiting) + self._in_progress
 
     def _is_stalled(self) -> bool:
-        return not self._in_hand and all(self._turn(e) is _Turn.WAIT for e in self._waiting)
+        return not self._in_progress and all(self._turn(e) is _Turn.WAIT for e in self._waiting)
 
     def _dispatch(self) -> None:
-        while taken := self._take():
-            event, turn = taken
+        while next_turn := self._take():
+            event, turn = next_turn
             if turn is _Turn.RUN:
                 attempt = threading.Thread(target=self._attempt, args=(event,))
                 with self._changed:
@@ -156,18 +156,18 @@ class EventQueue:
             else:
                 self._drop(event, f"after {clock.now() - event.accepted} in the queue")
                 with self._changed:
-                    self._in_hand -= 1
+                    self._in_progress -= 1
                     self._changed.notify_all()
 
     def _take(self) -> tuple[QueuedEvent, _Turn] | None:
-        """The next event and what to do with it, when there is something to do; None at the end."""
+        """Wait for the next event that is to be run or dropped; None when the queue closes."""
         with self._changed:
             while not self._closing:
                 for event in self._waiting:
                     turn = self._turn(event)
                     if turn is not _Turn.WAIT:
                         self._waiting.remove(event)
-                        self._in_hand += 1
+                        self._in_progress += 1
                         if turn is _Turn.RUN:
                             self._running[event.function_arn] += 1
                         return event, turn
@@ -185,7 +185,7 @@ class EventQueue:
             with self._changed:
                 self._attempts.remove(threading.current_thread())
                 self._running[event.function_arn] -= 1
-                self._in_hand -= 1
+                self._in_progress -= 1
                 if retry and not self._closing:
                     self._waiting.append(retry)
                 self._changed.notify_all()
@@ -207,14 +207,14 @@ class EventQueue:
 
     def _turn(self, event: QueuedEvent) -> _Turn:
         now, expires = clock.now(), _expires(event)
-        # A clock that was moved past both moments has passed the first of them first.
+        # If the clock was moved past both moments, the earlier of them counts.
         if event.due <= now and event.due < expires and self._has_concurrency(event.function_arn):
             return _Turn.RUN
         return _Turn.DROP if now >= expires else _Turn.WAIT
 
     def _has_concurrency(self, function_arn: str) -> bool:
-        # AWS refuses reservations that leave too little for the other functions; moto accepts them,
-        # so what is reserved comes on top here.
+        # AWS refuses reservations that leave too little for other functions, but moto accepts them:
+        # here reserved concurrency comes on top.
         reserved = reserved_concurrency()
         if function_arn in reserved:
             return self._running[function_arn] < reserved[function_arn]
@@ -236,6 +236,6 @@ def _invoke_config(event: QueuedEvent) -> dict[str, Any]:
     try:
         configs = find_function(event.function_arn).event_invoke_config
     except UnknownFunctionException:
-        # Running the event will say so.
+        # Running the event will report it.
         return {}
     return dict(configs[0].config) if configs else {}

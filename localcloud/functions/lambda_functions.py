@@ -1,4 +1,4 @@
-"""The functions of moto's Lambda, as they are configured now."""
+"""Looks up functions of moto's Lambda."""
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -12,7 +12,7 @@ def find_function(name: str) -> LambdaFunction:
 
 
 def reserved_concurrency() -> dict[str, int]:
-    """How many runs at a time each function has for itself, by its ARN, if it has any."""
+    """The reserved concurrency of the functions that have one, by ARN."""
     return {
         function.function_arn: int(function.reserved_concurrency)
         for function in _backend().list_functions()

@@ -1,6 +1,5 @@
-"""Runs the functions of moto's Lambda in containers: at once, or from the queue of events."""
+"""Runs the functions of moto's Lambda in containers: directly, or from the event queue."""
 
-import json
 import tempfile
 import threading
 import zipfile
@@ -11,10 +10,6 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from unittest import mock
-
-from moto.awslambda.exceptions import LambdaClientError
-from moto.awslambda.models import LambdaBackend, LambdaFunction
 
 from localcloud.clock import clock
 from localcloud.functions.container import Configuration, Container
@@ -23,37 +18,36 @@ from localcloud.functions.event_queue import (
     NEW_ACCOUNT_CONCURRENCY,
     EventQueue,
     QueuedEvent,
-    Throttled,
 )
 from localcloud.functions.lambda_functions import find_function
 from localcloud.iam.authorization import Credentials
 
 WARM_FOR = timedelta(minutes=30)
-"""A container's credentials last an hour, and its last run a quarter of an hour at most."""
+"""A container's credentials last an hour, and a run takes at most a quarter of an hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of one attempt: `payload` is what the function returned, unless `error`."""
+    """The result of one attempt: `payload` is what the function returned, unless `error`."""
 
     function: str
     event: Any
     attempt: int
-    """1 for the first."""
+    """1 for the first attempt."""
     payload: Any = None
     error: dict[str, Any] | None = None
-    """Lambda's error document: errorMessage, errorType and, of an exception, stackTrace."""
+    """Lambda's error document: errorMessage, errorType and, for an exception, stackTrace."""
 
 
 class FunctionError(Exception):
-    """A function that was invoked synchronously has failed; says its error."""
+    """A function that was invoked synchronously has failed, with this error document."""
 
 
 class Functions:
-    """Runs the functions of moto's Lambda as Lambda does, each in a process of its own.
+    """Runs the functions of moto's Lambda as Lambda does, in separate processes.
 
-    `role_credentials` gives the credentials of a role by its ARN. `on_log` is called with each
-    line that a function prints, `on_result` with each attempt's result; never two at once.
+    `role_credentials` returns the credentials of a role, by its ARN. `on_log` is called with each
+    line that a function prints and `on_result` with each attempt's result, never concurrently.
     """
 
     def __init__(
@@ -85,18 +79,18 @@ class Functions:
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many events were dropped, by the name of their function."""
+        """The number of dropped events, by function name."""
         return self._queue.dropped
 
     def deliver(self, function_arn: str, event: Any) -> None:
-        """Take an event for a function and return at once; the function runs later, or never."""
+        """Queue an event for a function and return at once."""
         self._queue.put(function_arn, event)
 
     def invoke(self, function: str, payload: Any) -> Any:
-        """What the function, named by name or ARN, returns for this payload.
+        """What the function returns for this payload; `function` is a name or an ARN.
 
-        Raises FunctionError if it fails or runs into its timeout, and Throttled if it has no
-        concurrency left; nothing is retried.
+        Raises FunctionError if it fails or times out, and Throttled if no concurrency is left for
+        it; nothing is retried.
         """
         with self._queue.concurrency_for(find_function(function).function_arn):
             result = self._run(function, payload, attempt=1)
@@ -104,26 +98,26 @@ class Functions:
             raise FunctionError(result.error)
         return result.payload
 
-    def look_again(self) -> None:
-        """Heed that the clock was moved or a function's concurrency changed."""
+    def recheck_queue(self) -> None:
+        """Check queued events again, after a change of the clock or of a function's concurrency."""
         self._queue.wake()
 
     def wait_until_quiet(self, timeout: float) -> None:
         """Return when no event is queued, running or waiting for a retry; `timeout` in seconds.
 
-        By then every log line and result of those events has been told. Raises TimeoutError.
+        All log lines and results of those events have been reported by then. Raises TimeoutError.
         """
         self._queue.wait_until_quiet(timeout)
 
     def wait_until_stalled(self, timeout: float) -> None:
-        """Return when nothing runs, and what is queued waits for the clock or for concurrency.
+        """Return when nothing runs, and queued events wait for the clock or for concurrency.
 
-        By then every log line and result has been told. Raises TimeoutError.
+        All log lines and results have been reported by then. Raises TimeoutError.
         """
         self._queue.wait_until_stalled(timeout)
 
     def kill(self) -> None:
-        """Kill every process that runs a function now: Lambda never says that it will not."""
+        """Kill every process that is running a function, as Lambda can at any time."""
         with self._lock:
             running = self._containers.difference(self._idle)
         for container in running:
@@ -131,9 +125,9 @@ class Functions:
 
     @contextmanager
     def taking_events(self) -> Iterator[None]:
-        """Run events until the block ends.
+        """Run queued events until the block ends.
 
-        Then kill what runs, forget what waits, and leave no process, thread or file behind.
+        Then kill running functions, discard the queue, and leave no process, thread or file behind.
         """
         self._queue.start()
         try:
@@ -177,13 +171,13 @@ class Functions:
         with self._lock:
             idle = [c for c in self._idle if c.configuration.arn == configuration.arn]
             warm = [c for c in idle if c.configuration == configuration and c.began > oldest]
-            taken = warm[-1] if warm else None
+            container = warm[-1] if warm else None
             cold = set(idle) - set(warm)
-            self._idle = [c for c in self._idle if c is not taken and c not in cold]
+            self._idle = [c for c in self._idle if c is not container and c not in cold]
             self._containers -= cold
-        for container in cold:
-            container.end()
-        return taken
+        for ended in cold:
+            ended.end()
+        return container
 
     def _start(self, configuration: Configuration, code: bytes) -> Container:
         credentials = self._role_credentials(configuration.role)
@@ -198,7 +192,7 @@ class Functions:
         return container
 
     def tell_log(self, line: str) -> None:
-        """Add a line to what was printed."""
+        """Add a line to the log."""
         with self._telling:
             self.logs.append(line)
             if self._on_log:
@@ -211,69 +205,17 @@ class Functions:
                 self._on_result(result)
 
 
-class _TooManyRequests(LambdaClientError):
-    code = 429
-
-    def __init__(self) -> None:
-        super().__init__("TooManyRequestsException", "Rate Exceeded.")
-
-
-@contextmanager
-def serving_invoke(functions: Functions) -> Iterator[None]:
-    """Let the Lambda API's Invoke run `functions`, which moto itself would ask docker to.
-
-    They heed it when the API changes a function's concurrency, or somebody the cloud's clock.
-    """
-
-    def invoke(
-        function: LambdaFunction, body: str, headers: Any, response_headers: dict[str, str]
-    ) -> bytes:
-        payload = json.loads(body or "{}")
-        match headers.get("X-Amz-Invocation-Type", "RequestResponse"):
-            case "Event":
-                functions.deliver(function.function_arn, payload)
-                return b""
-            case "DryRun":
-                return b""
-        try:
-            return json.dumps(functions.invoke(function.function_arn, payload)).encode()
-        except Throttled:
-            raise _TooManyRequests from None
-        except FunctionError as error:
-            response_headers["X-Amz-Function-Error"] = "Unhandled"
-            return json.dumps(error.args[0]).encode()
-
-    def heeded(change: Callable[..., Any]) -> Callable[..., Any]:
-        def change_and_look_again(*arguments: Any) -> Any:
-            answer = change(*arguments)
-            functions.look_again()
-            return answer
-
-        return change_and_look_again
-
-    with (
-        mock.patch.object(LambdaFunction, "invoke", invoke),
-        mock.patch.multiple(
-            LambdaBackend,
-            put_function_concurrency=heeded(LambdaBackend.put_function_concurrency),
-            delete_function_concurrency=heeded(LambdaBackend.delete_function_concurrency),
-        ),
-        clock.telling(functions.look_again),
-    ):
-        yield
-
-
 def _look_up(function: str) -> tuple[Configuration, bytes]:
-    found = find_function(function)
+    current = find_function(function)
     configuration = Configuration(
-        name=found.function_name,
-        arn=found.function_arn,
-        region=found.region,
-        handler=str(found.handler),
-        role=found.role,
-        memory_mb=int(found.memory_size),
-        timeout=float(found.timeout),
-        code_sha256=found.code_digest,
-        environment=tuple(sorted(found.environment_vars.items())),
+        name=current.function_name,
+        arn=current.function_arn,
+        region=current.region,
+        handler=str(current.handler),
+        role=current.role,
+        memory_mb=int(current.memory_size),
+        timeout=float(current.timeout),
+        code_sha256=current.code_digest,
+        environment=tuple(sorted(current.environment_vars.items())),
     )
-    return configuration, found.code_bytes
+    return configuration, current.code_bytes

@@ -1,22 +1,22 @@
-"""One Lambda container: runs one function of one bundle, invocation after invocation.
+"""The process in a Lambda container: runs one function of a bundle, one invocation at a time.
 
-Started as `python -I -S runtime.py BUNDLE_DIR HANDLER`: no site-packages and no PYTHON*
-variables, so that the bundle runs with nothing but itself and the standard library.
+Started as `python -I -S runtime.py BUNDLE_DIR HANDLER`: without site-packages and PYTHON*
+variables, so that the bundle runs with only itself and the standard library.
 
-Each line of stdin is one invocation, each line of stdout the reply to it:
+Each line of stdin is an invocation, each line of stdout the reply to it:
 
     {"request_id": "7f...", "event": {...}, "deadline": 1795000000.5,
      "function": {"name": "promote", "arn": "arn:...", "memory_mb": 256},
      "clock": {"ahead": 0.0, "standing": null}}
     {"result": ...}  or  {"error": {"errorMessage": "...", "errorType": "...", "stackTrace": [...]}}
 
-The very first reply, `{"ready": true}`, says that the bundle has been imported.
+The very first reply, `{"ready": true}`, means that the bundle has been imported.
 
-Whatever the function prints, to stdout or stderr, goes to the container's stderr: its log.
+Everything that the function prints to stdout or stderr goes to the container's stderr: its log.
 
-The function sees the time of the cloud's clock, as it was set when the invocation began, in
-`time.time`, `time.time_ns`, `datetime.now` and `datetime.utcnow`. Nothing else tells it the cloud's
-time (`date.today`, `time.localtime`); and waits, timeouts and `deadline` keep to this machine's.
+`time.time`, `time.time_ns`, `datetime.now` and `datetime.utcnow` return the time of the cloud's
+clock, as it was set when the invocation began. Nothing else does (`date.today`, `time.localtime`);
+waits, timeouts and `deadline` use this machine's clock.
 """
 
 import datetime as dt
@@ -35,13 +35,13 @@ _MachineDatetime = dt.datetime
 
 
 def main(bundle: str, handler_name: str) -> None:
-    """Answer invocations until stdin ends. A bundle that cannot be imported ends the process."""
+    """Answer invocations until stdin ends. The process fails if the bundle cannot be imported."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     clock = CloudClock()
-    show_time_of(clock)
+    replace_time_with(clock)
     sys.path.insert(0, bundle)
     module, _, name = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
@@ -57,7 +57,7 @@ def main(bundle: str, handler_name: str) -> None:
 
 
 def answer(handler: Callable[[Any, "Context"], Any], invocation: dict[str, Any]) -> str:
-    """The reply to one invocation, as one line of JSON. Never raises."""
+    """The reply to an invocation, as a line of JSON. Never raises."""
     context = Context(
         aws_request_id=invocation["request_id"],
         function_name=invocation["function"]["name"],
@@ -67,7 +67,7 @@ def answer(handler: Callable[[Any, "Context"], Any], invocation: dict[str, Any])
     )
     try:
         return json.dumps({"result": handler(invocation["event"], context)})
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+    except Exception as error:  # noqa: BLE001 - any exception becomes the reply
         traceback.print_exc()
         return json.dumps(
             {
@@ -83,14 +83,14 @@ def answer(handler: Callable[[Any, "Context"], Any], invocation: dict[str, Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What Lambda tells a handler about its invocation; names and types are Lambda's."""
+    """The context that a handler gets; names and types are Lambda's."""
 
     aws_request_id: str
     function_name: str
     invoked_function_arn: str
     memory_limit_in_mb: str
     deadline: float
-    """Seconds since 1970: when the invocation is killed."""
+    """Seconds since 1970 at which the invocation is killed."""
     function_version: str = "$LATEST"
     log_stream_name: str = "local"
     client_context: None = None
@@ -110,19 +110,19 @@ class CloudClock:
     """The local cloud's clock, as it was set when an invocation began."""
 
     ahead: float = 0.0
-    """Seconds, of a running clock, before this machine's."""
+    """Seconds that a running clock is ahead of this machine's."""
     standing: float | None = None
-    """Seconds since 1970, of a clock that stands."""
+    """Seconds since 1970 at which the clock stands still; None while it runs."""
 
     def time(self) -> float:
         return _machine_time() + self.ahead if self.standing is None else self.standing
 
 
-def show_time_of(clock: CloudClock) -> None:
-    """Let this process see the time of `clock`; before the bundle is imported."""
+def replace_time_with(clock: CloudClock) -> None:
+    """Let this process use the time of `clock`. Must come before the bundle is imported."""
 
     class AnyDatetime(type):
-        # C code goes on making objects of the original class.
+        # C code still makes objects of the original class.
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, _MachineDatetime)
 

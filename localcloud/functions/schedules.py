@@ -1,4 +1,4 @@
-"""EventBridge's schedules: rules that invoke functions at a rate, on the cloud's clock."""
+"""EventBridge's schedules: rules that invoke functions at a rate, by the cloud's clock."""
 
 import re
 import threading
@@ -27,8 +27,8 @@ _SERVICE = "events.amazonaws.com"
 class Schedules:
     """Delivers the events of moto's scheduled rules when they are due.
 
-    A rule is due for the first time one period after it was put, or got another schedule. `tell`
-    gets a line for each event that a function's policy keeps out.
+    A rule is first due one period after it was put or its schedule was changed. `tell` gets a line
+    for each event that is not delivered because the function's policy does not allow it.
     """
 
     def __init__(self, *, deliver: Deliver, tell: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class Schedules:
         self._closing = False
 
     def run_due(self) -> None:
-        """Deliver, in their order, all events that have become due; return when that is done."""
+        """Deliver all events that have become due, in order, then return."""
         with self._changed:
             now = clock.now()
             moments = sorted(
@@ -55,10 +55,10 @@ class Schedules:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run what is due by itself, also when the clock is moved, until the block ends."""
+        """Deliver events when they become due, also if the clock is moved, until the block ends."""
         put_rule = EventsBackend.put_rule
 
-        def put_and_start(backend: EventsBackend, name: str, **arguments: Any) -> Rule:
+        def put_and_schedule(backend: EventsBackend, name: str, **arguments: Any) -> Rule:
             schedule = arguments.get("scheduled_expression")
             if schedule is None:
                 return put_rule(backend, name, **arguments)
@@ -73,7 +73,7 @@ class Schedules:
 
         thread = threading.Thread(target=self._run_until_closing)
         with (
-            mock.patch.object(EventsBackend, "put_rule", put_and_start),
+            mock.patch.object(EventsBackend, "put_rule", put_and_schedule),
             clock.telling(self._wake),
         ):
             thread.start()
@@ -102,7 +102,7 @@ class Schedules:
         while moment <= now:
             moments.append(moment)
             moment += period
-        # At most a period away, also after the clock was moved back.
+        # At most one period away, even after the clock was moved back.
         self._due[rule.name] = min(moment, now + period)
         return moments if rule.state == "ENABLED" else []
 
@@ -119,7 +119,7 @@ class Schedules:
             "detail": {},
         }
         for target in rule.targets:
-            problem = _why_not(rule, target["Arn"])
+            problem = _denial(rule, target["Arn"])
             if problem:
                 self._tell(f"{rule.name}: event not delivered: {problem}")
             else:
@@ -135,22 +135,22 @@ def _period(schedule: str) -> timedelta:
     rate = _RATE.fullmatch(schedule)
     if rate is None:
         raise ValidationException(
-            f"The local cloud runs schedules such as rate(15 minutes) only: {schedule}"
+            f"The local cloud only supports schedules such as rate(15 minutes): {schedule}"
         )
     return timedelta(**{f"{rate[2]}s": int(rate[1])})
 
 
-def _why_not(rule: Rule, function_arn: str) -> str | None:
+def _denial(rule: Rule, function_arn: str) -> str | None:
     try:
         policy = find_function(function_arn).policy
     except UnknownFunctionException as error:
         return str(error.message)
-    if any(_lets_in(statement, rule, function_arn) for statement in policy.statements):
+    if any(_allows(statement, rule, function_arn) for statement in policy.statements):
         return None
-    return f"{function_arn} does not let {_SERVICE} invoke it for {rule.arn}"
+    return f"{function_arn} does not allow {_SERVICE} to invoke it for {rule.arn}"
 
 
-def _lets_in(statement: dict[str, Any], rule: Rule, function_arn: str) -> bool:
+def _allows(statement: dict[str, Any], rule: Rule, function_arn: str) -> bool:
     context = {"aws:sourcearn": rule.arn, "aws:sourceaccount": rule.account_id}
 
     def holds(operator: str, key: str, values: Any) -> bool:

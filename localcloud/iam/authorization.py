@@ -1,4 +1,4 @@
-"""Who may do what in the local cloud: a request reaches moto if its signature and IAM allow it."""
+"""Authorizes requests: only those with a valid signature that IAM allows reach moto."""
 
 import json
 from collections.abc import Iterable
@@ -21,17 +21,17 @@ from localcloud.s3.events import Requester, requester
 
 __all__ = ["Authorization", "Credentials"]
 
-# moto answers these itself, without a service: its own controls, and an instance's metadata.
+# Paths that moto answers without a service: its own controls, and the metadata of instances.
 _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/v20180820/")
 
 
 class Authorization:
-    """Lets through to `app`, moto's server, what AWS would let through, and answers the rest.
+    """Passes on to `app`, moto's server, the requests that AWS would allow, and refuses the rest.
 
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
-    is allowed everything; a bucket policy's Deny binds it too. Of a streaming upload the chunks'
-    signatures are not verified, and signatures do not grow old. A policy that `iam` does not
-    understand answers 501 to everything that it would have to be asked about.
+    is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming
+    upload's chunks are not verified, and signatures do not expire. If a policy that must be
+    evaluated is not supported, the answer is 501.
     """
 
     def __init__(self, app: WSGIApplication, *, administrator: Credentials) -> None:
@@ -49,8 +49,8 @@ class Authorization:
         except Refused as refused:
             return refuse(request, refused, start_response)
         except UnsupportedPolicy as error:
-            unable = Refused(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
-            return refuse(request, unable, start_response)
+            unsupported = Refused(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
+            return refuse(request, unsupported, start_response)
         sender = Requester(principal_id=caller.principal_id, source_ip=request.source_ip)
         requester.set(sender)
         return self._app(environ, start_response)
@@ -87,7 +87,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     if call.method == "DELETE":
         return
     for check in checks:
-        # Who may not list a bucket does not learn from a 404 what is not in it.
+        # A 404 tells what is not in the bucket: only for those who are allowed to list it.
         reads = check.action in ("s3:GetObject", "s3:GetObjectVersion")
         if reads and _is_missing(check.bucket, check.key, check.version):
             listing = S3Check(action="s3:ListBucket", bucket=check.bucket)
@@ -96,7 +96,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
 
 def _require(check: S3Check, caller: Caller, *, source_ip: str) -> None:
     bucket = _bucket(check.bucket)
-    _judge(
+    _require_allowed(
         evaluation.Request(
             principal=caller.principal,
             action=check.action,
@@ -117,7 +117,7 @@ def _authorize_other(request: HttpRequest, caller: Caller) -> None:
     if action.startswith("sts:AssumeRole"):
         _require_trust(request.parameters.get("RoleArn", ""), action, caller, context)
         return
-    _judge(
+    _require_allowed(
         evaluation.Request(
             principal=caller.principal, action=action, resource=resource, context=context
         ),
@@ -126,21 +126,22 @@ def _authorize_other(request: HttpRequest, caller: Caller) -> None:
 
 
 def _require_trust(role_arn: str, action: str, caller: Caller, context: dict[str, str]) -> None:
-    """A role must trust its user by name, or trust the account, which then must allow its user."""
-    asked = evaluation.Request(
+    """A role must trust the user by name, or the account, whose policies must then allow it."""
+    assumption = evaluation.Request(
         principal=caller.principal, action=action, resource=role_arn, context=context
     )
     role = find_role(role_arn)
     if role is not None:
-        # A trust policy names no resource: it is about its own role.
+        # A trust policy names no resource: it belongs to its role.
         statements = [
-            {**one, "Resource": "*"} for one in evaluation.listed(role.trust["Statement"])
+            {**statement, "Resource": "*"}
+            for statement in evaluation.listed(role.trust["Statement"])
         ]
         trust = {**role.trust, "Statement": statements}
         both = evaluation.evaluate(
-            asked, identity=caller.policies, resource=trust, owner="the role's"
+            assumption, identity=caller.policies, resource=trust, owner="the role's"
         )
-        by_name = evaluation.evaluate(asked, identity=[], resource=trust)
+        by_name = evaluation.evaluate(assumption, identity=[], resource=trust)
         if both is evaluation.Effect.ALLOW or (
             both is evaluation.Effect.IMPLICIT_DENY and by_name is evaluation.Effect.ALLOW
         ):
@@ -154,13 +155,13 @@ def _context(caller: Caller, *, source_ip: str) -> dict[str, str]:
     return {
         "aws:PrincipalAccount": caller.principal.split(":")[4],
         "aws:PrincipalArn": caller.principal,
-        # As on AWS, where a policy of TLS only lets these same requests through.
+        # The same requests would use TLS on AWS, where a policy can require it.
         "aws:SecureTransport": "true",
         "aws:SourceIp": source_ip,
     }
 
 
-def _judge(
+def _require_allowed(
     request: evaluation.Request,
     caller: Caller,
     *,
@@ -173,13 +174,13 @@ def _judge(
     by_identity = evaluation.evaluate(request, identity=caller.policies)
     if effect is evaluation.Effect.EXPLICIT_DENY:
         side = "an identity" if by_identity is effect else "a resource"
-        why = f"with an explicit deny in {side}-based policy"
+        reason = f"with an explicit deny in {side}-based policy"
     else:
         side = "resource" if by_identity is evaluation.Effect.ALLOW else "identity"
-        why = f"because no {side}-based policy allows the {request.action} action"
+        reason = f"because no {side}-based policy allows the {request.action} action"
     raise denied(
         f"User: {caller.arn} is not authorized to perform: {request.action}"
-        f' on resource: "{request.resource}" {why}'
+        f' on resource: "{request.resource}" {reason}'
     )
 
 
@@ -202,10 +203,10 @@ def _key(bucket_name: str, name: str, version: str | None) -> Any:
 
 
 def _is_missing(bucket: str, key: str, version: str | None) -> bool:
-    """Is it absent, or under a delete marker, in a bucket that there is?"""
-    found = _key(bucket, key, version)
+    """Whether the bucket exists, and the object is absent or under a delete marker."""
+    stored = _key(bucket, key, version)
     return _bucket(bucket) is not None and (
-        found is None or (version is None and not isinstance(found, FakeKey))
+        stored is None or (version is None and not isinstance(stored, FakeKey))
     )
 
 

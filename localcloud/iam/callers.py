@@ -1,4 +1,4 @@
-"""Whose access key it is, and which policies are its owner's: users and roles in moto."""
+"""The users and roles in moto: who owns an access key, and which policies apply to them."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _EVERYTHING: evaluation.Policy = {
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """What a client signs its requests with."""
+    """The keys with which a client signs its requests."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -31,7 +31,7 @@ class Credentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who signed a request: `arn` names the session, `principal` what policies name."""
+    """The signer of a request: `arn` is the session's, `principal` is what policies name."""
 
     arn: str
     principal: str
@@ -43,7 +43,7 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A role: whom it trusts, and what it may do."""
+    """A role, its trust policy and its other policies."""
 
     arn: str
     trust: evaluation.Policy
@@ -51,9 +51,9 @@ class Role:
 
 
 def find_role(arn: str) -> Role | None:
-    """The role of that ARN; None if there is none.
+    """The role with this ARN, or None.
 
-    Raises `UnsupportedPolicy` for one with a permissions boundary.
+    Raises `UnsupportedPolicy` if it has a permissions boundary.
     """
     if not re.match(r"arn:aws:iam::\d{12}:role/", arn):
         return None
@@ -67,9 +67,9 @@ def find_role(arn: str) -> Role | None:
 
 
 def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
-    """Whose access key `key` is; None if it is nobody's, inactive, or of a session that ended.
+    """The owner of the access key; None if it is unknown, inactive or expired.
 
-    Raises `UnsupportedPolicy` for a session that is allowed less than its role.
+    Raises `UnsupportedPolicy` for a session with a policy of its own.
     """
     if key == administrator.access_key_id:
         return Caller(
@@ -97,7 +97,9 @@ def _user(key: str) -> Caller | None:
                         credentials=Credentials(
                             access_key_id=key, secret_access_key=access_key.secret_access_key
                         ),
-                        policies=[policy for who in [user, *groups] for policy in _policies(who)],
+                        policies=[
+                            policy for holder in [user, *groups] for policy in _policies(holder)
+                        ],
                     )
     return None
 

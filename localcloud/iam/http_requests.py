@@ -1,4 +1,4 @@
-"""A request as it arrived over HTTP, and what its sender gets if it is refused."""
+"""HTTP requests as they arrive, and the answers to those that are refused."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class HttpRequest:
-    """A request as it arrived; names of headers in lower case, the body read to its end."""
+    """A request as it arrived, with lowercase header names and its whole body."""
 
     method: str
     path: str
@@ -34,23 +34,23 @@ class HttpRequest:
 
     @property
     def signature(self) -> re.Match[str] | None:
-        """The header Authorization in its named parts; None if the request is not signed."""
+        """The Authorization header, matched into its parts; None if the request is not signed."""
         return _AUTHORIZATION.fullmatch(self.headers.get("authorization", ""))
 
     @property
     def service(self) -> str:
-        """The service that the signature is for; of an unsigned request, S3."""
+        """The service that the signature is for; S3 if the request is not signed."""
         signed = self.signature
         return signed["service"] if signed else "s3"
 
     @property
     def query(self) -> dict[str, str]:
-        """Of a parameter given twice, the first: as moto reads it."""
+        """The parameters of the query; the first value of a repeated parameter, as in moto."""
         return dict(reversed(parse_qsl(self.raw_query, keep_blank_values=True)))
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Those of the query, and those of the body if it is a form."""
+        """The parameters of the query, and of the body if it is a form."""
         content_type = self.headers.get("content-type", "")
         if not content_type.startswith("application/x-www-form-urlencoded"):
             return self.query
@@ -59,7 +59,7 @@ class HttpRequest:
 
 
 class Refused(Exception):
-    """The request gets this error instead of an answer."""
+    """The request is answered with this error."""
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
@@ -72,15 +72,15 @@ def denied(message: str) -> Refused:
 
 
 def read_request(environ: WSGIEnvironment) -> HttpRequest:
-    """Leaves `environ` to be read once more, by moto."""
-    environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it would choose another account
+    """The request in `environ`, which moto can read again afterwards."""
+    environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it would select another account
     body = get_input_stream(environ).read()
     environ["wsgi.input"] = BytesIO(body)
     raw_path, _, raw_query = environ["RAW_URI"].partition("?")
-    # WSGI writes - and _ alike; moto's server remembers the names that were signed with _.
-    spelled = environ.get(PRESERVED_HEADER_NAMES_ENVIRON_KEY) or {}
+    # WSGI cannot tell - from _; moto's server keeps the original names of headers with _.
+    originals = environ.get(PRESERVED_HEADER_NAMES_ENVIRON_KEY) or {}
     headers = {
-        spelled.get(name, name.removeprefix("HTTP_").replace("_", "-")).lower(): value
+        originals.get(name, name.removeprefix("HTTP_").replace("_", "-")).lower(): value
         for name, value in environ.items()
         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
@@ -98,7 +98,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
 def refuse(
     request: HttpRequest, refused: Refused, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """The error in the form that the service's clients expect."""
+    """Answer with the error, in the format that the service's clients expect."""
     message = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "?", str(refused))
     error = f"<Code>{refused.code}</Code><Message>{escape(message)}</Message>"
     headers = [("Content-Type", "application/xml")]

@@ -1,4 +1,4 @@
-"""moto's IAM and STS, corrected: the administrator, simulation, and the room for policies."""
+"""moto's IAM and STS, corrected: the administrator, simulation, and the size limit of policies."""
 
 import json
 from collections.abc import Iterator
@@ -16,8 +16,7 @@ from localcloud.iam import evaluation
 from localcloud.iam.callers import Credentials, find_caller, find_role
 from localcloud.iam.operators import UnsupportedPolicy
 
-# Bytes of all inline policies of a user together; white space not counted (IAM user guide, "IAM
-# quotas").
+# Bytes of all inline policies of a user, without white space (IAM user guide, "IAM quotas").
 LARGEST_OF_A_USER = 2_048
 
 _DECISIONS = {
@@ -29,53 +28,53 @@ _DECISIONS = {
 
 @contextmanager
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
-    """Let IAM simulate and count, and STS know the administrator, for as long as the block runs."""
-    put_user_policy = IAMBackend.put_user_policy
+    """Let IAM simulate and limit policies, and STS know the administrator, until the block ends."""
+    original_put = IAMBackend.put_user_policy
 
-    def put_if_there_is_room(self: IAMBackend, user: str, name: str, policy: str) -> None:
-        together = {**self.get_user(user).policies, name: policy}
-        size = sum(len("".join(text.split())) for text in together.values())
+    def put_user_policy(backend: IAMBackend, user: str, name: str, policy: str) -> None:
+        policies = {**backend.get_user(user).policies, name: policy}
+        size = sum(len("".join(text.split())) for text in policies.values())
         if size > LARGEST_OF_A_USER:
             raise LimitExceededException(
                 f"Maximum policy size of {LARGEST_OF_A_USER} bytes exceeded for user {user}"
             )
-        put_user_policy(self, user, name, policy)
+        original_put(backend, user, name, policy)
 
-    original = STSBackend.get_caller_identity
+    original_get = STSBackend.get_caller_identity
 
-    def get_caller_identity(self: STSBackend, key: str, region: str) -> tuple[str, str, str]:
+    def get_caller_identity(backend: STSBackend, key: str, region: str) -> tuple[str, str, str]:
         caller = find_caller(key, administrator=administrator)
         if caller is None or not caller.is_administrator:
-            return original(self, key, region)
+            return original_get(backend, key, region)
         return caller.principal_id.removeprefix("AWS:"), caller.arn, caller.arn.split(":")[4]
 
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
-        patch.object(IAMBackend, "put_user_policy", put_if_there_is_room),
+        patch.object(IAMBackend, "put_user_policy", put_user_policy),
         patch.object(IamResponse, "simulate_principal_policy", _simulate, create=True),
     ):
         yield
 
 
-def _simulate(self: IamResponse) -> ActionResult:
+def _simulate(request: IamResponse) -> ActionResult:
     """SimulatePrincipalPolicy of a role: what its own policies and those in the request allow."""
-    if self._get_param("ResourcePolicy"):
+    if request._get_param("ResourcePolicy"):
         raise InvalidInput("Simulation of resource-based policies isn't supported for IAM roles.")
-    role = find_role(self._get_param("PolicySourceArn"))
+    role = find_role(request._get_param("PolicySourceArn"))
     if role is None:
-        raise NotFoundException("There is no such role; the local cloud simulates only roles")
-    given = [json.loads(policy) for policy in self._get_param("PolicyInputList", [])]
+        raise NotFoundException("No such role; the local cloud only simulates roles")
+    added = [json.loads(policy) for policy in request._get_param("PolicyInputList", [])]
     context = {
         entry["ContextKeyName"]: entry["ContextKeyValues"][0]
-        for entry in self._get_param("ContextEntries", [])
+        for entry in request._get_param("ContextEntries", [])
     }
 
     def decide(action: str, resource: str) -> str:
-        request = evaluation.Request(
+        simulated = evaluation.Request(
             principal=role.arn, action=action, resource=resource, context=context
         )
         try:
-            return _DECISIONS[evaluation.evaluate(request, identity=[*role.policies, *given])]
+            return _DECISIONS[evaluation.evaluate(simulated, identity=[*role.policies, *added])]
         except UnsupportedPolicy as error:
             raise InvalidInput(str(error)) from None
 
@@ -87,7 +86,7 @@ def _simulate(self: IamResponse) -> ActionResult:
             "MatchedStatements": [],
             "MissingContextValues": [],
         }
-        for action in self._get_param("ActionNames")
-        for resource in self._get_param("ResourceArns", ["*"])
+        for action in request._get_param("ActionNames")
+        for resource in request._get_param("ResourceArns", ["*"])
     ]
     return ActionResult({"EvaluationResults": results, "IsTruncated": False})

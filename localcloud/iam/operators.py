@@ -1,4 +1,4 @@
-"""How IAM compares what a policy wants with what a request has: operators, and wildcards."""
+"""IAM's condition operators and wildcards."""
 
 import re
 from collections.abc import Callable
@@ -6,54 +6,54 @@ from functools import cache
 
 
 class UnsupportedPolicy(ValueError):
-    """A policy says something that is not understood here."""
+    """A policy uses something that is not supported here."""
 
 
-def _bool(wanted: str, value: str) -> bool:
-    return boolean(wanted) == value.lower()
+def _bool(pattern: str, value: str) -> bool:
+    return boolean(pattern) == value.lower()
 
 
 def boolean(text: str) -> str:
-    """`true` or `false`, however a policy writes it. Raises UnsupportedPolicy."""
+    """`true` or `false`, from any spelling. Raises UnsupportedPolicy."""
     if text.lower() not in ("true", "false"):
         raise UnsupportedPolicy(f"Neither true nor false: {text!r}")
     return text.lower()
 
 
-def _equals(wanted: str, value: str) -> bool:
-    return "".join(char for char, _ in tokens(wanted)) == value
+def _equals(pattern: str, value: str) -> bool:
+    return "".join(char for char, _ in tokens(pattern)) == value
 
 
-def _equals_ignoring_case(wanted: str, value: str) -> bool:
-    return _equals(wanted.lower(), value.lower())
+def _equals_ignoring_case(pattern: str, value: str) -> bool:
+    return _equals(pattern.lower(), value.lower())
 
 
-def like(wanted: str, value: str) -> bool:
-    """Whether `value` is as `wanted` says, whose `*` and `?` are wildcards."""
-    return _pattern(wanted).fullmatch(value) is not None
+def like(pattern: str, value: str) -> bool:
+    """Whether `value` matches `pattern`, in which `*` and `?` are wildcards."""
+    return _pattern(pattern).fullmatch(value) is not None
 
 
-def _arn_like(wanted: str, value: str) -> bool:
-    if wanted.count(":") < _ARN_COLONS:
-        raise UnsupportedPolicy(f"Not an ARN: {wanted!r}")
-    patterns, parts = wanted.split(":", _ARN_COLONS), value.split(":", _ARN_COLONS)
+def _arn_like(pattern: str, value: str) -> bool:
+    if pattern.count(":") < _ARN_COLONS:
+        raise UnsupportedPolicy(f"Not an ARN: {pattern!r}")
+    patterns, parts = pattern.split(":", _ARN_COLONS), value.split(":", _ARN_COLONS)
     return len(patterns) == len(parts) and all(map(like, patterns, parts))
 
 
-_ARN_COLONS = 5  # arn:partition:service:region:account:resource, which may hold colons itself
+_ARN_COLONS = 5  # arn:partition:service:region:account:resource, which can contain colons
 
 
 def _numeric(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    def matches(wanted: str, value: str) -> bool:
+    def matches(pattern: str, value: str) -> bool:
         try:
-            return compare(float(value), float(wanted))
+            return compare(float(value), float(pattern))
         except ValueError:
-            raise UnsupportedPolicy(f"Not both are numbers: {wanted!r}, {value!r}") from None
+            raise UnsupportedPolicy(f"Not numbers: {pattern!r}, {value!r}") from None
 
     return matches
 
 
-# Each with whether it is negated.
+# The comparison, and whether its result is negated.
 OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "Bool": (_bool, False),
     "StringEquals": (_equals, False),
@@ -85,7 +85,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def tokens(text: str) -> list[tuple[str, bool]]:
     """Each character, and whether it is a wildcard: `${*}`, `${?}` and `${$}` are not."""
-    found = re.findall(r"\$\{[*?$]\}|\$\{|.", text, re.DOTALL)
-    if "${" in found:
-        raise UnsupportedPolicy(f"Policy variables are not understood: {text!r}")
-    return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in found]
+    matches = re.findall(r"\$\{[*?$]\}|\$\{|.", text, re.DOTALL)
+    if "${" in matches:
+        raise UnsupportedPolicy(f"Policy variables are not supported: {text!r}")
+    return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in matches]

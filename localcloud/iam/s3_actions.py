@@ -1,4 +1,4 @@
-"""What S3 wants to see allowed before it does what a request asks."""
+"""The permissions that S3 requires for a request."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from localcloud.iam.s3_calls import S3Call, copy_source, unknown_call, xml_body
 
 @dataclass(frozen=True, kw_only=True)
 class S3Check:
-    """One right that a request needs."""
+    """One permission that a request needs."""
 
     action: str
     bucket: str
@@ -28,10 +28,7 @@ class S3Check:
 
 
 def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) -> list[S3Check]:
-    """The rights that S3 wants to see before it does what `call` says, all of them.
-
-    Raises Refused for a request that is not known here.
-    """
+    """All permissions that S3 requires for `call`. Raises Refused if the operation is unknown."""
     operation = (call.method, call.subresource)
     if call.key and operation in _WRITES:
         return _write_checks(call, now=now, source_is_tagged=source_is_tagged)
@@ -40,9 +37,9 @@ def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) ->
     if call.bucket and not call.key and operation == ("POST", "delete"):
         return _bulk_delete_checks(call)
     if call.bucket and not call.key and operation in _BUCKET_ACTIONS:
-        asked = {"s3:prefix": call.query["prefix"]} if "prefix" in call.query else {}
+        context = {"s3:prefix": call.query["prefix"]} if "prefix" in call.query else {}
         action = _BUCKET_ACTIONS[operation]
-        return [S3Check(action=f"s3:{action}", bucket=call.bucket, context=asked)]
+        return [S3Check(action=f"s3:{action}", bucket=call.bucket, context=context)]
     if not call.bucket and operation == ("GET", ""):
         return [S3Check(action="s3:ListAllMyBuckets", bucket="")]
     raise unknown_call(call)
@@ -89,34 +86,36 @@ def _write_checks(call: S3Call, *, now: datetime, source_is_tagged: bool) -> lis
 def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check]:
     version = call.query.get("versionId")
     context: dict[str, str] = {}
-    wanted = [f"s3:{a}" for a in actions.format(v="Version" if version else "").split()]
+    required = [f"s3:{a}" for a in actions.format(v="Version" if version else "").split()]
     if call.method == "DELETE" and "if-match" in call.headers:
         context["s3:if-match"] = call.headers["if-match"]
-        wanted.append("s3:GetObjectVersion" if version else "s3:GetObject")
-    if wanted == ["s3:PutObjectRetention"]:
+        required.append("s3:GetObjectVersion" if version else "s3:GetObject")
+    if required == ["s3:PutObjectRetention"]:
         retention = xml_body(call)
         context |= _lock(
             retention.findtext("{*}Mode"), retention.findtext("{*}RetainUntilDate"), now=now
         )
     if "x-amz-bypass-governance-retention" in call.headers:
-        wanted.append("s3:BypassGovernanceRetention")
+        required.append("s3:BypassGovernanceRetention")
     return [
         S3Check(action=a, bucket=call.bucket, key=call.key, version=version, context=context)
-        for a in wanted
+        for a in required
     ]
 
 
 def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
-    """One key that may not be deleted refuses them all; S3 would delete the others."""
+    """The permissions for all keys: one denied key refuses them all; S3 would delete the rest."""
     bypass = "x-amz-bypass-governance-retention" in call.headers
     checks = []
     for item in xml_body(call).iterfind("{*}Object"):
         key, version = item.findtext("{*}Key"), item.findtext("{*}VersionId")
         if not key:
             raise unknown_call(call)
-        wanted = ["s3:DeleteObjectVersion" if version else "s3:DeleteObject"]
-        wanted += ["s3:BypassGovernanceRetention"] if bypass else []
-        checks += [S3Check(action=a, bucket=call.bucket, key=key, version=version) for a in wanted]
+        required = ["s3:DeleteObjectVersion" if version else "s3:DeleteObject"]
+        required += ["s3:BypassGovernanceRetention"] if bypass else []
+        checks += [
+            S3Check(action=a, bucket=call.bucket, key=key, version=version) for a in required
+        ]
     if not checks:
         raise unknown_call(call)
     return checks
@@ -126,11 +125,12 @@ def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, st
     context = {} if mode is None else {"s3:object-lock-mode": mode}
     if until is not None:
         try:
-            left = datetime.fromisoformat(until) - now
+            remaining = datetime.fromisoformat(until) - now
         except (ValueError, TypeError):
-            raise denied(f"Not a time with its zone: {until}") from None
-        # A day begun counts as a day: not said anywhere, but the stricter reading of a maximum.
-        days = math.ceil(left / timedelta(days=1))
+            raise denied(f"Not a time with a time zone: {until}") from None
+        # Part of a day counts as a day. No document says so, but it is the stricter reading of a
+        # maximum.
+        days = math.ceil(remaining / timedelta(days=1))
         context["s3:object-lock-remaining-retention-days"] = str(days)
     return context
 
@@ -147,7 +147,7 @@ _WRITE_KEYS = (
 
 _WRITES = {("PUT", ""), ("PUT", "partNumber&uploadId"), ("POST", "uploads"), ("POST", "uploadId")}
 
-# {v} becomes Version where the request names a version.
+# {v} becomes Version if the request names a version.
 _OBJECT_ACTIONS = {
     ("GET", ""): "GetObject{v}",
     ("GET", "partNumber"): "GetObject{v}",

@@ -1,4 +1,4 @@
-"""A request to S3, read: what it does to which bucket and key."""
+"""Parses a request to S3: its operation, bucket and key."""
 
 import ipaddress
 import re
@@ -12,7 +12,7 @@ from localcloud.iam.http_requests import HttpRequest, Refused, denied
 
 @dataclass(frozen=True, kw_only=True)
 class S3Call:
-    """One S3 request, its names decoded; `key` or both names are empty where it names none."""
+    """An S3 request with decoded names; `key`, or `bucket` too, is empty if it names none."""
 
     method: str
     bucket: str = ""
@@ -23,12 +23,12 @@ class S3Call:
 
     @property
     def subresource(self) -> str:
-        """What the query asks for, beside how: `partNumber&uploadId`; mostly nothing."""
+        """The part of the query that selects the operation: `partNumber&uploadId`; often empty."""
         return "&".join(sorted(self.query.keys() - _MODIFIERS))
 
     @property
     def operation(self) -> str:
-        """S3's name of the operation, where it is one that moves objects; else nothing."""
+        """S3's name of the operation if it reads or writes objects; otherwise empty."""
         copies = "Copy" if "x-amz-copy-source" in self.headers else ""
         match self.method, bool(self.key), self.subresource:
             case "PUT", True, "":
@@ -40,11 +40,11 @@ class S3Call:
 
 
 def read_s3_call(request: HttpRequest) -> S3Call:
-    """Raises Refused for what is not plainly path-style: moto might read another bucket from it."""
+    """The parsed request. Raises Refused unless it is path-style: moto could see another bucket."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     path = re.fullmatch(r"/(?:([\w.-]+)(?:/(.*))?)?", request.raw_path, re.ASCII | re.DOTALL)
     if path is None or not (host == "localhost" or _is_ip(host)):
-        raise denied("Only path-style requests are understood")
+        raise denied("Only path-style requests are supported")
     return S3Call(
         method=request.method,
         bucket=path[1] or "",
@@ -56,7 +56,7 @@ def read_s3_call(request: HttpRequest) -> S3Call:
 
 
 def copy_source(call: S3Call) -> tuple[str, str, str | None] | None:
-    """Bucket, key and version id of what a CopyObject or UploadPartCopy reads."""
+    """Bucket, key and version id of the source of a CopyObject or UploadPartCopy."""
     if call.method != "PUT" or "x-amz-copy-source" not in call.headers:
         return None
     source = urlsplit(call.headers["x-amz-copy-source"])
@@ -74,7 +74,7 @@ def xml_body(call: S3Call) -> ET.Element:
 
 
 def unknown_call(call: S3Call) -> Refused:
-    return denied(f"The local cloud does not know this request: {call.method} ?{[*call.query]}")
+    return denied(f"The local cloud does not support this request: {call.method} ?{[*call.query]}")
 
 
 def _is_ip(host: str) -> bool:
@@ -85,7 +85,7 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-# Query parameters that say how, not what. Every other one names an operation.
+# Query parameters that modify an operation. Every other parameter selects an operation.
 _MODIFIERS = frozenset(
     """
     versionId x-id prefix delimiter marker max-keys encoding-type list-type continuation-token
@@ -96,7 +96,7 @@ _MODIFIERS = frozenset(
     """.split()  # noqa: SIM905 - a column of 24 lines would say no more
 )
 
-# Method, whether it names a key, and what the query asks for.
+# By method, whether it names a key, and subresource.
 _OPERATIONS = {
     ("HEAD", True, ""): "HeadObject",
     ("GET", True, ""): "GetObject",

@@ -1,4 +1,4 @@
-"""What a request asks of another service than S3."""
+"""The action and resource of a request to another service than S3."""
 
 import re
 from urllib.parse import unquote
@@ -10,9 +10,9 @@ _PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 
 
 def service_action(request: HttpRequest, *, account: str) -> tuple[str, str]:
-    """The action and the resource, as far as they can be told: `*` for the rest.
+    """The action, and the resource or `*` if that is unknown.
 
-    Raises Refused for a request whose action cannot be told.
+    Raises Refused if the action cannot be determined.
     """
     prefix = _PREFIXES.get(request.service, request.service)
     invoke = _INVOKE.fullmatch(request.raw_path)
@@ -28,5 +28,5 @@ def service_action(request: HttpRequest, *, account: str) -> tuple[str, str]:
     }
     actions.discard(None)
     if request.raw_path != "/" or len(actions) != 1:
-        raise denied(f"The local cloud knows no action for this request to {request.service}")
+        raise denied(f"The local cloud does not support this request to {request.service}")
     return f"{prefix}:{actions.pop()}", parameters.get("TopicArn", "*")

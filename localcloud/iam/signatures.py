@@ -16,7 +16,7 @@ from localcloud.iam.http_requests import HttpRequest, Refused, denied
 
 
 def verify(request: HttpRequest, signed: re.Match[str], *, secret: str) -> None:
-    """Raises Refused unless `signed`, of `request`, is the signature that AWS computes for it."""
+    """Raises Refused unless `signed`, the request's own signature, is the one that AWS computes."""
     names = signed["headers"].split(";")
     unsigned = {name for name in request.headers if name.startswith("x-amz-")} - set(names)
     if unsigned or "host" not in names:
@@ -64,5 +64,5 @@ def _signature(
 
 class _Signer(S3SigV4Auth):
     def headers_to_sign(self, request: AWSRequest) -> Any:
-        """The headers of the request: the sender chose which of its own to sign."""
+        """All headers of the request, which are those that its sender chose to sign."""
         return request.headers

@@ -1,4 +1,4 @@
-"""Everything about an object of the local S3 but its name and bytes."""
+"""The attributes of an object of the local S3: everything but its name and bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USER_METADATA = "x-amz-meta-"
 
 @dataclass(frozen=True)
 class Checksum:
-    """What HEAD shows with ChecksumMode: `value` is base64, with -N behind it if COMPOSITE."""
+    """A checksum as HEAD shows it: `value` is base64, followed by -N if it is COMPOSITE."""
 
     algorithm: str
     value: str
@@ -41,7 +41,7 @@ class Checksum:
 
 @dataclass(frozen=True)
 class Attributes:
-    """Everything about an object but its name and bytes, as the request that begins it says."""
+    """The attributes of an object, from the request that puts it or initiates its upload."""
 
     metadata: dict[str, str]
     storage_class: str
@@ -60,11 +60,11 @@ class Attributes:
         if storage_class not in STORAGE_CLASS:
             raise InvalidStorageClass(storage=storage_class)
         tags = request._tagging_from_headers(headers)
-        complaint = request.backend.tagger.validate_tags(
+        problem = request.backend.tagger.validate_tags(
             request.backend.tagger.convert_dict_to_tags_input(tags)
         )
-        if complaint:
-            raise InvalidTagError(complaint)
+        if problem:
+            raise InvalidTagError(problem)
         return cls(
             metadata=_metadata(request),
             storage_class=storage_class,
@@ -78,14 +78,14 @@ class Attributes:
 
 
 def _metadata(request: S3Response) -> dict[str, str]:
-    # moto would keep the request's own headers (checksums, digests) and show them for ever.
-    said = {
+    # moto would keep headers of the request itself (checksums, digests) and show them forever.
+    candidates = {
         **metadata_from_headers(request.headers),
         **metadata_from_headers(request.querystring),
     }
     return {
         name: value
-        for name, value in said.items()
+        for name, value in candidates.items()
         if name.lower().startswith(USER_METADATA)
         or not (name.lower().startswith(SYSTEM_METADATA) or name.lower() == "content-md5")
     }
@@ -95,15 +95,15 @@ def _encryption(request: S3Response, bucket: FakeBucket) -> dict[str, Any]:
     headers = request.headers
     if headers.get(CUSTOMER_KEY):
         return {"encryption": None, "kms_key_id": None}
-    said = "x-amz-server-side-encryption"
+    header = "x-amz-server-side-encryption"
     rule = (bucket.encryption or {}).get("Rule", {})
     default = rule.get("ApplyServerSideEncryptionByDefault", {})
-    if headers.get(said):
-        algorithm, key_id = headers[said], headers.get(f"{said}-aws-kms-key-id")
+    if headers.get(header):
+        algorithm, key_id = headers[header], headers.get(f"{header}-aws-kms-key-id")
     else:
         algorithm = default.get("SSEAlgorithm") or "AES256"
         key_id = default.get("KMSMasterKeyID")
-    bucket_key = headers.get(f"{said}-bucket-key-enabled", rule.get("BucketKeyEnabled"))
+    bucket_key = headers.get(f"{header}-bucket-key-enabled", rule.get("BucketKeyEnabled"))
     encryption = {
         "encryption": algorithm,
         "kms_key_id": key_id,

@@ -1,4 +1,4 @@
-"""The checksums S3 knows: moto answers with CRC32 for some of them."""
+"""S3's checksum algorithms; moto computes CRC32 in place of some of them."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 
 def digest(data: bytes, algorithm: str) -> bytes:
-    """The raw checksum of `data`; `algorithm` is one of ALGORITHMS."""
+    """The raw checksum of `data`; `algorithm` is a name in ALGORITHMS."""
     return digest_of_chunks([data], algorithm)
 
 
 def digest_of_chunks(chunks: Iterable[bytes], algorithm: str) -> bytes:
-    """The raw checksum of the chunks in a row."""
+    """The raw checksum of the concatenated chunks."""
     return ALGORITHMS[algorithm](chunks)
 
 
 def encoded(raw: bytes) -> str:
-    """A checksum as S3's headers carry it: base64."""
+    """The checksum in base64, as in S3's headers."""
     return base64.b64encode(raw).decode("ascii")
 
 
-def _crc(continued: Callable[[bytes, int], int], size: int, chunks: Iterable[bytes]) -> bytes:
+def _crc(update: Callable[[bytes, int], int], size: int, chunks: Iterable[bytes]) -> bytes:
     crc = 0
     for chunk in chunks:
-        crc = continued(chunk, crc)
+        crc = update(chunk, crc)
     return crc.to_bytes(size, "big")
 
 
 def _hashed(algorithm: str, chunks: Iterable[bytes]) -> bytes:
-    digested = hashlib.new(algorithm, usedforsecurity=False)
+    checksum = hashlib.new(algorithm, usedforsecurity=False)
     for chunk in chunks:
-        digested.update(chunk)
-    return digested.digest()
+        checksum.update(chunk)
+    return checksum.digest()
 
 
 ALGORITHMS: dict[str, Callable[[Iterable[bytes]], bytes]] = {
@@ -49,4 +49,4 @@ ALGORITHMS: dict[str, Callable[[Iterable[bytes]], bytes]] = {
     "SHA1": partial(_hashed, "sha1"),
     "SHA256": partial(_hashed, "sha256"),
 }
-"""S3's name of an algorithm, and what computes it."""
+"""The functions that compute them, by S3's names."""

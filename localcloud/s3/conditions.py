@@ -1,4 +1,4 @@
-"""What a request to the local S3 demands or lacks, and the errors that S3 refuses it with."""
+"""The conditions and checksums of a request to the local S3, and S3's errors if they fail."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SOURCE_CUSTOMER_KEY = "x-amz-copy-source-server-side-encryption-customer-key-md5
 
 
 def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
-    """If-Match and If-None-Match look at the current version; a delete marker is none.
+    """Compare If-Match and If-None-Match with the current version; a delete marker does not count.
 
-    What S3 does with an If-None-Match without a value, nobody has seen: it is refused, as any
-    value but * is.
+    It is not known what S3 does if If-None-Match has no value. It is refused here, as any value
+    except * is.
     """
     if_match = request.headers.get("If-Match")
     if_none_match = request.headers.get("If-None-Match")
@@ -54,7 +54,7 @@ def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
 
 
 def copy_source(request: S3Response) -> StoredKey:
-    """The object that x-amz-copy-source names, if the request's conditions on it hold."""
+    """The object that x-amz-copy-source names. Raises S3's error unless its conditions hold."""
     path, _, version = request.headers["x-amz-copy-source"].partition("?versionId=")
     bucket_name, _, key_name = unquote(path).lstrip("/").partition("/")
     version_id = unquote(version) or None
@@ -82,7 +82,7 @@ def _refuse_unless_source_conditions_hold(headers: Any, key: FakeKey) -> None:
     none_match = headers.get("x-amz-copy-source-if-none-match")
     modified_since = headers.get("x-amz-copy-source-if-modified-since")
     if if_match:
-        # A match outweighs the date.
+        # A match takes precedence over the date.
         if not _same_etag(if_match, key):
             raise PreconditionFailed("x-amz-copy-source-If-Match")
     elif unmodified_since and modified > str_to_rfc_1123_datetime(unmodified_since):
@@ -100,8 +100,8 @@ def refuse_foreign_owner(request: S3Response, bucket_name: str, header: str) -> 
 
 
 def refuse_without_customer_key(key: FakeKey, offered: str | None) -> None:
-    needed = getattr(key, "customer_key", None)
-    if needed is None:
+    required = getattr(key, "customer_key", None)
+    if required is None:
         return
     if offered is None:
         raise S3ClientError(
@@ -109,7 +109,7 @@ def refuse_without_customer_key(key: FakeKey, offered: str | None) -> None:
             "The object was stored using a form of Server Side Encryption. The correct "
             "parameters must be provided to retrieve the object.",
         )
-    if offered != needed:
+    if offered != required:
         raise S3AccessDeniedError
 
 
@@ -123,7 +123,7 @@ def restored(key: FakeKey) -> bool:
 
 
 def received_checksum(request: S3Response, content: Content) -> Checksum:
-    """What was said about the body, checked; CRC64NVME if nothing was."""
+    """The checksum that the request claims for its body, verified; CRC64NVME if it claims none."""
     content_md5 = request.headers.get("Content-MD5")
     if content_md5 and content_md5 != encoded(bytes.fromhex(content.md5())):
         raise S3ClientError(
@@ -139,7 +139,7 @@ def received_checksum(request: S3Response, content: Content) -> Checksum:
 
 
 def claimed_checksum(request: S3Response) -> Checksum | None:
-    """The checksum in a header or, where the body came in chunks, behind it."""
+    """The checksum in a header or, if the body came in chunks, in its trailer."""
     trailer = request.headers.get("x-amz-trailer", "").lower()
     for algorithm in ALGORITHMS:
         header = f"x-amz-checksum-{algorithm.lower()}"
@@ -159,5 +159,5 @@ def bad_digest(algorithm: str) -> S3ClientError:
     )
 
 
-def _same_etag(wanted: str, key: FakeKey) -> bool:
-    return wanted == "*" or wanted.strip('"') == key.etag.strip('"')
+def _same_etag(etag: str, key: FakeKey) -> bool:
+    return etag == "*" or etag.strip('"') == key.etag.strip('"')

@@ -1,4 +1,4 @@
-"""The bytes of objects: never copied, as an object in parts or a copy shares those of others."""
+"""The bytes of objects: copies and multipart uploads share them instead of copying."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CHUNK_BYTES = 1024 * 1024
-"""So much is read at once: few enough to stay in a processor's cache, and to let others work."""
+"""Read at once: small enough for a processor's cache, and to let other threads work."""
 
 
 class Blob:
-    """Bytes as they came: in memory or, if there are many, in a file without a name."""
+    """Immutable bytes: in memory or, if there are many, in an unnamed temporary file."""
 
     def __init__(self, body: bytes) -> None:
         self.size = len(body)
@@ -31,9 +31,9 @@ class Blob:
         if self.size > get_s3_default_key_buffer_size():
             self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the blob
             self._in_memory = b""
-            rest = memoryview(body)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            unwritten = memoryview(body)
+            while unwritten:
+                unwritten = unwritten[self._file.write(unwritten) :]
 
     def __del__(self) -> None:
         if self._file is not None:
@@ -42,13 +42,13 @@ class Blob:
     def read(self, start: int, stop: int) -> bytes:
         if self._file is None:
             return self._in_memory[start:stop]
-        # Unlike seek and read, this is right in several threads at once.
+        # Unlike seek and read, this is safe in several threads at once.
         return os.pread(self._file.fileno(), stop - start, start)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some of the bytes of a blob."""
+    """A range of a blob's bytes."""
 
     blob: Blob
     start: int
@@ -57,7 +57,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of an object, in pieces of blobs."""
+    """The bytes of an object, as pieces of blobs."""
 
     pieces: tuple[Piece, ...]
 
@@ -67,7 +67,7 @@ class Content:
 
     @classmethod
     def joined(cls, contents: Iterable[Content]) -> Content:
-        """All of them in a row; pieces of one blob that meet become one piece again."""
+        """The concatenation; adjacent pieces of the same blob become one piece again."""
         pieces: list[Piece] = []
         for piece in (piece for content in contents for piece in content.pieces):
             last = pieces[-1] if pieces else None
@@ -101,14 +101,14 @@ class Content:
         return b"".join(self.chunks())
 
     def md5(self) -> str:
-        """As ETags show it."""
-        digested = hashlib.md5(usedforsecurity=False)
+        """The MD5 in hexadecimal, as in ETags."""
+        checksum = hashlib.md5(usedforsecurity=False)
         for chunk in self.chunks():
-            digested.update(chunk)
-        return digested.hexdigest()
+            checksum.update(chunk)
+        return checksum.hexdigest()
 
     def digest(self, algorithm: str) -> bytes:
-        """The checksum, computed once for a blob that is an object's whole content."""
+        """The checksum; it is computed only once if the content is a whole blob."""
         whole = self.pieces[0] if len(self.pieces) == 1 else None
         if whole is None or (whole.start, whole.stop) != (0, whole.blob.size):
             return digest_of_chunks(self.chunks(), algorithm)
@@ -123,7 +123,7 @@ class StoredKey(FakeKey):
     content: Content
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Not tracked: moto keeps every key that there ever was, to close its file at the end."""
+        """Do not track it: moto keeps every key ever made, to close its file at the end."""
         return object.__new__(cls)
 
     def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
@@ -135,6 +135,6 @@ class StoredKey(FakeKey):
 
     @value.setter
     def value(self, content: Content) -> None:
-        self._value_buffer.close()  # moto's place for them
+        self._value_buffer.close()  # where moto keeps the bytes
         self.content = content
         self.contentsize = content.size

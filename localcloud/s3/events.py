@@ -1,4 +1,4 @@
-"""S3's notifications: what a Lambda function is told about an object, and when."""
+"""S3's event notifications for Lambda functions."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ CREATED = "s3:ObjectCreated:"
 
 @dataclass(frozen=True)
 class Requester:
-    """Who sends the request that is being answered, as S3's events name them."""
+    """The sender of the current request, as in S3's events."""
 
     principal_id: str = "AWS:AIDALOCALADMINISTRATOR"
     source_ip: str = "127.0.0.1"
 
 
 requester: ContextVar[Requester] = ContextVar("requester", default=Requester())  # noqa: B039
-"""Set by whoever identifies the sender of a request; read when an event is made."""
+"""Set by the authorization; read when an event is made."""
 
 _moments = itertools.count(time.time_ns())
 _waiting: ContextVar[list[Callable[[], None]] | None] = ContextVar("waiting", default=None)
 
 
 def next_moment() -> str:
-    """A string that sorts behind all that were given out before."""
+    """A string that sorts after all strings returned before."""
     return f"{next(_moments):016X}"
 
 
 @contextmanager
 def delivered_to(deliver: Deliver | None) -> Iterator[None]:
-    """For as long as the block runs, notifications for Lambda functions go to `deliver`."""
+    """Send notifications for Lambda functions to `deliver` until the block ends."""
 
     def invoke(_account: str, event: dict[str, Any], function_arn: str, _region: str) -> None:
         if deliver is None:
@@ -66,7 +66,7 @@ def delivered_to(deliver: Deliver | None) -> Iterator[None]:
 
 @contextmanager
 def after_the_request() -> Iterator[None]:
-    """Hold events back until the request is done and its lock free: functions use the object."""
+    """Hold events back until the request has released its lock: functions use the object."""
     calls: list[Callable[[], None]] = []
     token = _waiting.set(calls)
     try:

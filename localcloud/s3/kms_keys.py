@@ -1,4 +1,4 @@
-"""The KMS keys of encrypted objects: which of them can no longer be used, and for what."""
+"""The KMS keys of encrypted objects, which tests can disable."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
 
 
 class KmsKeys:
-    """Every key can be used, by its id as requests name it, until a test says otherwise."""
+    """Which keys cannot be used. A key is named by its id, as in requests."""
 
     def __init__(self) -> None:
         self._disabled: set[str] = set()
         self._foreign: set[str] = set()
 
     def disable(self, key_id: str) -> None:
-        """Let the key neither encrypt nor decrypt."""
+        """Make the key unusable: it neither encrypts nor decrypts."""
         self._disabled.add(key_id)
 
     def lend(self, key_id: str) -> None:
-        """Let the key be somebody else's, who lets everybody encrypt with it, and nobody decrypt.
+        """Make the key another account's, whose policy allows encrypting but not decrypting.
 
-        An upload in parts needs both.
+        A multipart upload needs both.
         """
         self._foreign.add(key_id)
 
     def reset(self) -> None:
-        """Let every key be used again."""
+        """Make every key usable again."""
         self._disabled.clear()
         self._foreign.clear()
 
     def refuse_to_encrypt(self, encryption: Mapping[str, Any]) -> None:
-        """Raise what S3 answers if nothing can be written under this encryption."""
+        """Raise S3's error if no object can be written with this encryption."""
         self._refuse_if_disabled(_key_of(encryption["encryption"], encryption["kms_key_id"]))
 
     def refuse_to_encrypt_a_part(self, encryption: Mapping[str, Any]) -> None:
-        """Raise what S3 answers if no part can be written under this encryption."""
+        """Raise S3's error if no part can be written with this encryption."""
         self._refuse(_key_of(encryption["encryption"], encryption["kms_key_id"]))
 
     def refuse_to_decrypt(self, stored: FakeKey) -> None:
-        """Raise what S3 answers if the object's bytes, or a checksum of them, cannot be read."""
+        """Raise S3's error if the object's bytes, or their checksum, cannot be read."""
         self._refuse(_key_of(stored.encryption, stored.kms_key_id))
 
     def _refuse(self, key_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""S3's lifecycle rules: what they remove at midnight UTC."""
+"""S3's lifecycle rules, which remove objects and unfinished uploads at midnight UTC."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ POLL_SECONDS = 1.0
 
 
 def run_lifecycle() -> None:
-    """Remove all that is due by now, in every bucket.
+    """Remove everything that is due, in every bucket.
 
-    S3 does this at midnight UTC. Whoever moves the clock by hand calls it at each midnight, as
-    `pass_nights` does: what one night's run does is what the next ones count their days from.
+    S3 does this at midnight UTC. If the clock is moved over several nights, it must run for each of
+    them, as `pass_nights` does: later nights count days from what an earlier night did.
     """
     for name, (partition, account) in list(s3_backends.bucket_accounts.items()):
         backend = s3_backends[account][partition]
@@ -35,13 +35,13 @@ def run_lifecycle() -> None:
         for rule in [rule for rule in bucket.rules if rule.status == "Enabled"]:
             _abort_unfinished(bucket, rule)
             for key_name in list(bucket.keys):
-                # Events follow when the lock is free, as after a request.
+                # Events follow when the lock is released, as after a request.
                 with after_the_request(), key_lock(name, key_name):
                     _expire(backend, bucket, rule, key_name)
 
 
 def pass_nights(until: datetime) -> None:
-    """Stop the clock at `until`, and at each midnight UTC before it, when lifecycle runs."""
+    """Move the clock to `until`, stopping at each midnight UTC to run the lifecycle rules."""
     while (midnight := _midnight(clock.now()) + timedelta(days=1)) <= until:
         clock.stand_at(midnight)
         run_lifecycle()
@@ -50,7 +50,7 @@ def pass_nights(until: datetime) -> None:
 
 @contextmanager
 def lifecycle_each_night() -> Iterator[None]:
-    """For as long as the block runs, run it whenever the clock has passed midnight UTC."""
+    """Run the lifecycle rules whenever the clock has passed midnight UTC, until the block ends."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -80,10 +80,10 @@ def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:
 
 
 def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_name: str) -> None:
-    """Noncurrent versions first: with the last of them, a delete marker covers nothing."""
+    """Expire noncurrent versions first: without them, a delete marker covers nothing."""
     versions = bucket.keys.getlist(key_name, [])
     for version, successor in pairwise(versions):
-        # In the order of emulators, what comes next in the list may have been begun before.
+        # In the order of emulators, a successor in the list can have been begun earlier.
         superseded = max(version.last_modified, successor.last_modified)
         if _is_for(backend, rule, version) and _is_due(superseded, rule.nve_noncurrent_days):
             _remove(backend, bucket, version)
@@ -97,7 +97,7 @@ def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_nam
         if covers_nothing and (is_old or rule.expired_object_delete_marker == "true"):
             _remove(backend, bucket, newest)
     elif is_old:
-        # On a version, locked or not, this lays a delete marker.
+        # This puts a delete marker on top of the version, even if it is locked.
         remove(backend, bucket.name, key_name, events=EXPIRED)
 
 
@@ -107,7 +107,7 @@ def _remove(backend: S3Backend, bucket: FakeBucket, version: FakeKey | FakeDelet
 
 
 def _is_due(since: datetime, days: Any) -> bool:
-    """Whether so many days have passed, rounded up to midnight UTC; moto keeps them as text."""
+    """Whether so many days have passed, rounded up to midnight UTC; moto keeps a string."""
     if days is None:
         return False
     passed = since + timedelta(days=int(days))
@@ -116,22 +116,22 @@ def _is_due(since: datetime, days: Any) -> bool:
 
 
 def _midnight(moment: datetime) -> datetime:
-    """The last one before the moment, or the moment itself."""
+    """The last midnight UTC that is not after the moment."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _is_for(backend: S3Backend, rule: LifecycleRule, version: FakeKey | FakeDeleteMarker) -> bool:
     if not version.name.startswith(_prefix(rule)):
         return False
-    wanted = _tags(rule)
-    if not wanted or isinstance(version, FakeDeleteMarker):
-        return not wanted
+    required = _tags(rule)
+    if not required or isinstance(version, FakeDeleteMarker):
+        return not required
     tags = backend.tagger.get_tag_dict_for_resource(version.arn)
-    return wanted.items() <= tags.items()
+    return required.items() <= tags.items()
 
 
 def _prefix(rule: LifecycleRule) -> str:
-    """Of either kind of rule: with a filter, or with a prefix of its own."""
+    """The prefix of the rule's filter or, in the older kind of rule, of the rule itself."""
     if rule.filter is None:
         return rule.prefix or ""
     if rule.filter.and_filter is not None:

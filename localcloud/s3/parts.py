@@ -1,4 +1,4 @@
-"""Which parts and bytes the steps of an upload name, and what they are refused for."""
+"""The parts and byte ranges that requests of a multipart upload name, and S3's errors for them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def chosen_parts(upload: MultipartUpload, chosen: list[tuple[int, str]]) -> list[StoredKey]:
+    """The parts that a completion lists by number and ETag."""
     numbers = [number for number, _ in chosen]
     if not chosen:
         raise MalformedXML
@@ -63,7 +64,7 @@ def refuse_wrong_checksum(request: S3Response, computed: Checksum) -> None:
 
 
 def source_range(header: str, size: int) -> tuple[int, int]:
-    """The first and the last byte that the header asks for."""
+    """The offsets of the first and the last byte in the header."""
     first, _, last = header.removeprefix("bytes=").partition("-")
     if not (header.startswith("bytes=") and first.isdigit() and last.isdigit()):
         raise S3ClientError(

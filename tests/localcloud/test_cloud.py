@@ -77,7 +77,7 @@ def test_a_port_is_free_again_after_the_cloud():
 
 
 def test_there_is_one_cloud_at_a_time(cloud):
-    with pytest.raises(RuntimeError, match="runs in this process already"), running():
+    with pytest.raises(RuntimeError, match="already runs in this process"), running():
         pass
 
 

@@ -112,9 +112,8 @@ def test_only_a_rule_that_the_functions_policy_lets_in_invokes_it(patient, permi
     arn = create(patient, ANSWERS)
     schedule(patient, function_arn=arn, permitted=permitted)
     assert times(patient, minutes=15) == []
-    assert patient.functions.logs == [
-        f"tick: event not delivered: {arn} does not let events.amazonaws.com invoke it for {RULE}"
-    ]
+    denial = f"{arn} does not allow events.amazonaws.com to invoke it for {RULE}"
+    assert patient.functions.logs == [f"tick: event not delivered: {denial}"]
 
 
 def test_a_rule_stops_when_its_permission_is_removed(ticking):
@@ -154,5 +153,5 @@ def test_schedules_are_left_to_a_hand_if_uploads_are():
 
 @pytest.mark.parametrize("expression", ["cron(0 12 * * ? *)", "rate(0 minutes)"])
 def test_a_schedule_that_cannot_be_run_here_is_refused(cloud, expression):
-    with pytest.raises(ClientError, match=r"runs schedules such as rate\(15 minutes\) only"):
+    with pytest.raises(ClientError, match=r"only supports schedules such as rate\(15 minutes\)"):
         put_rule(cloud, expression)
