@@ -1,4 +1,4 @@
-"""The local cloud as its users meet it, with the app deployed into it; and its gate alone."""
+"""The local cloud, empty or with the app deployed into it; and moto behind the authorization."""
 
 from datetime import UTC, datetime
 
@@ -14,14 +14,14 @@ from tests.support import faulty_cloud
 
 @pytest.fixture
 def cloud():
-    """An empty cloud, in which Lambda's retries follow at once."""
+    """An empty cloud, in which Lambda retries immediately."""
     with demo.stage.running(retry_delays=(0, 0)) as cloud:
         yield cloud
 
 
 @pytest.fixture
 def patient():
-    """A cloud that waits between attempts as Lambda does, by a clock that stands."""
+    """A cloud that waits between attempts as Lambda does, with a stopped clock."""
     with localcloud.cloud.running() as cloud:
         clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         yield cloud
@@ -31,9 +31,9 @@ def patient():
 def deployed(project, packages):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
-    Faults can happen there, if they are asked for.
-    For one module: moto's state is one per process, and other modules use it without a server.
-    Deployed from a shell that runs `chalice local`, which must make no difference.
+    Faults can be injected.
+    It lasts for one module: moto's state is global, and other modules use it without a server.
+    It is deployed from a shell that runs `chalice local`, which must make no difference.
     """
     with pytest.MonkeyPatch.context() as shell, faulty_cloud.running(retry_delays=(0, 0)) as cloud:
         shell.setenv("BACKUPS_DEV_ROUTES", "1")
@@ -50,7 +50,7 @@ def served_gate():
 
 @pytest.fixture
 def gate(served_gate):
-    """Two empty buckets behind the authorization, and nobody known there but the administrator."""
+    """Two empty buckets behind the authorization, and no user except the administrator."""
     moto_api_backend.reset()
     s3 = served_gate.client("s3")
     for bucket in ("backups1", "backups2"):

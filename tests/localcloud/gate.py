@@ -1,4 +1,4 @@
-"""moto behind the authorization: who is known there, and what became of their requests."""
+"""moto behind the authorization: users, roles, policies and requests for tests."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ ADMINISTRATOR = Credentials(
 
 
 class Gate:
-    """The endpoint, and what passed the authorization: the sender of each request."""
+    """The endpoint, and the senders of all requests that passed the authorization."""
 
     def __init__(self):
         self.senders = []
@@ -54,14 +54,14 @@ class Gate:
             thread.join()
             server.server_close()
 
-    def client(self, service, who=ADMINISTRATOR, **config):
+    def client(self, service, credentials=ADMINISTRATOR, **config):
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name="us-east-1",
-            aws_access_key_id=who.access_key_id,
-            aws_secret_access_key=who.secret_access_key,
-            aws_session_token=who.session_token,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
             config=Config(proxies={}, retries={"total_max_attempts": 1}, **config),
         )
 
@@ -121,14 +121,16 @@ def is_allowed(call, **arguments):
     return True
 
 
-def signed(gate, who, *, body=b"data", headers=None, key="a", **context):
-    """A put of backups1/a, signed as botocore signs."""
+def signed(gate, credentials, *, body=b"data", headers=None, key="a", **context):
+    """A PUT of backups1/a, signed by botocore."""
     request = AWSRequest(
         method="PUT", url=f"{gate.endpoint}/backups1/{key}", data=body, headers=headers or {}
     )
     request.context.update(context)
     S3SigV4Auth(
-        Keys(who.access_key_id, who.secret_access_key, who.session_token), "s3", "us-east-1"
+        Keys(credentials.access_key_id, credentials.secret_access_key, credentials.session_token),
+        "s3",
+        "us-east-1",
     ).add_auth(request)
     return request.prepare()
 

@@ -1,4 +1,4 @@
-"""How CloudWatch's user guide says that alarms are evaluated, its own tables among it."""
+"""Alarms are evaluated as CloudWatch's user guide specifies; its tables are included."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -42,14 +42,14 @@ def test_the_tables_of_the_guide(
     to_alarm: int, datapoints: str, states: Sequence[str], treatment: str
 ) -> None:
     meaning = {"X": True, "0": False, "-": None}
-    seen = [meaning[one] for one in reversed(datapoints.split())]
-    state = next_state(seen, RETAINED, to_alarm=to_alarm, within=3, missing=treatment)
+    newest_first = [meaning[point] for point in reversed(datapoints.split())]
+    state = next_state(newest_first, RETAINED, to_alarm=to_alarm, within=3, missing=treatment)
     assert state == states[TREATMENTS.index(treatment)]
 
 
-def of(points: dict[int, float], *, until: int, **alarm: Any) -> list[tuple[int, str]]:
-    """Minute and state of each change, from values by the minute."""
-    given = {
+def changes(points: dict[int, float], *, until: int, **alarm: Any) -> list[tuple[int, str]]:
+    """Minute and state of each change; `points` are values by minute."""
+    definition = {
         **METRIC,
         "Statistic": "Sum",
         "Period": 300,
@@ -62,43 +62,43 @@ def of(points: dict[int, float], *, until: int, **alarm: Any) -> list[tuple[int,
         **alarm,
     }
     minutes = {MIDNIGHT + timedelta(minutes=at): value for at, value in points.items()}
-    found = transitions(
-        given,
+    each = transitions(
+        definition,
         {Metric.of(METRIC): list(minutes.items())},
         begin=MIDNIGHT,
         end=MIDNIGHT + timedelta(minutes=until),
     )
-    return [((one.at - MIDNIGHT) // timedelta(minutes=1), one.state) for one in found]
+    return [((change.at - MIDNIGHT) // timedelta(minutes=1), change.state) for change in each]
 
 
-def test_a_sum_rings_as_soon_as_it_is_reached_and_is_seen_until_it_is_too_far_back() -> None:
-    assert of({3: 1, 4: 1, 5: 1}, until=60)[0] == (6, ALARM)
-    assert of({3: 3}, until=60) == [(4, ALARM), (19, OK)]
+def test_a_sum_alarms_when_it_is_reached_and_until_it_is_too_far_back() -> None:
+    assert changes({3: 1, 4: 1, 5: 1}, until=60)[0] == (6, ALARM)
+    assert changes({3: 3}, until=60) == [(4, ALARM), (19, OK)]
 
 
-def test_a_sum_that_no_period_reaches_does_not_ring() -> None:
-    assert of({3: 2, 9: 2}, until=60) == []
+def test_a_sum_that_no_period_reaches_does_not_alarm() -> None:
+    assert changes({3: 2, 9: 2}, until=60) == []
 
 
-def test_m_of_n_is_over_only_when_all_periods_are_quiet() -> None:
+def test_m_of_n_ends_only_when_all_periods_are_quiet() -> None:
     every_ten = dict.fromkeys(range(0, 60, 10), 3.0) | dict.fromkeys(range(60, 100, 5), 0.0)
-    assert of(every_ten, until=100, EvaluationPeriods=3, DatapointsToAlarm=1) == [
+    assert changes(every_ten, until=100, EvaluationPeriods=3, DatapointsToAlarm=1) == [
         (1, ALARM),
-        (71, OK),  # one period without data, and so one further back is looked at
+        (71, OK),  # a period without data, so an earlier one counts
     ]
 
 
-def test_dimensions_tell_metrics_apart() -> None:
+def test_other_dimensions_make_another_metric() -> None:
     others = [{"Name": "d", "Value": "another"}]
-    assert of({3: 9}, until=30, Dimensions=others) == []
+    assert changes({3: 9}, until=30, Dimensions=others) == []
 
 
 @pytest.mark.parametrize(
     ("fill", "rings_after"),
     [pytest.param(True, 30, id="FILL"), pytest.param(False, 60, id="a plain alarm is late")],
 )
-def test_silence_rings(*, fill: bool, rings_after: int) -> None:
-    """Data until minute 0, then none: two of two periods of a quarter of an hour."""
+def test_missing_data_alarms(*, fill: bool, rings_after: int) -> None:
+    """Data until minute 0, then none; two of two periods of 15 minutes."""
     stat = {"Metric": METRIC, "Period": 900, "Stat": "Maximum"}
     alarm: dict[str, Any] = {
         "Statistic": "Maximum",
@@ -113,15 +113,15 @@ def test_silence_rings(*, fill: bool, rings_after: int) -> None:
             {"Id": "f", "Expression": "FILL(m, 3)", "ReturnData": True},
         ]
     before = dict.fromkeys(range(-90, 1, 15), 0.0)
-    assert of(before, until=120, **alarm) == [(rings_after + 1, ALARM)]
+    assert changes(before, until=120, **alarm) == [(rings_after + 1, ALARM)]
 
 
-def test_actions_that_are_off_send_nothing() -> None:
-    assert of({3: 3}, until=30)
-    given = {**METRIC, "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
-    [rung] = transitions(
+def test_disabled_actions_send_nothing() -> None:
+    assert changes({3: 3}, until=30)
+    alarm = {**METRIC, "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    [change] = transitions(
         {
-            **given,
+            **alarm,
             "ComparisonOperator": "GreaterThanThreshold",
             "TreatMissingData": "ignore",
             "AlarmActions": ["topic"],
@@ -131,4 +131,4 @@ def test_actions_that_are_off_send_nothing() -> None:
         begin=MIDNIGHT,
         end=MIDNIGHT + timedelta(minutes=9),
     )
-    assert (rung.state, rung.actions) == (ALARM, ())
+    assert (change.state, change.actions) == (ALARM, ())

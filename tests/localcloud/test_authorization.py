@@ -5,19 +5,29 @@ import sys
 from pathlib import Path
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as Keys
 from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 
 from localcloud.iam.authorization import Credentials
-from tests.localcloud.gate import ADMINISTRATOR, allow, deny, document, is_allowed, refusal, send
+from tests.localcloud.gate import (
+    ADMINISTRATOR,
+    allow,
+    deny,
+    document,
+    is_allowed,
+    refusal,
+    send,
+    signed,
+)
 
 
 @pytest.mark.parametrize("service", ["s3", "sts"])
 @pytest.mark.parametrize("path", ["/moto-api/reset", "/moto-api/data.json", "/%6doto-api/reset"])
-def test_motos_own_controls_are_closed_to_all(gate, path, service):
+def test_the_controls_of_moto_are_closed_to_everyone(gate, path, service):
     request = AWSRequest(method="POST", url=gate.endpoint + path, data=b"")
     keys = Keys(ADMINISTRATOR.access_key_id, ADMINISTRATOR.secret_access_key)
     SigV4Auth(keys, service, "us-east-1").add_auth(request)
@@ -25,7 +35,21 @@ def test_motos_own_controls_are_closed_to_all(gate, path, service):
     assert is_allowed(gate.client("s3").head_bucket, Bucket="backups1")
 
 
-def test_a_server_may_do_what_its_policy_says_and_nothing_else(gate):
+def test_the_account_header_of_moto_is_ignored(gate):
+    put = AWSRequest(method="PUT", url=f"{gate.endpoint}/backups3", data=b"")
+    keys = Keys(ADMINISTRATOR.access_key_id, ADMINISTRATOR.secret_access_key)
+    S3SigV4Auth(keys, "s3", "us-east-1").add_auth(put)
+    assert send(put.prepare(), headers={"X-Moto-Account-Id": "999999999999"})[0] == 200
+    assert s3_backends.bucket_accounts["backups3"] == ("aws", "123456789012")
+
+
+def test_a_host_name_cannot_name_a_bucket(gate):
+    web1 = gate.user(allow("s3:PutObject", "backups1/*"))
+    another = {"Host": "backups2.s3.amazonaws.com"}
+    assert send(signed(gate, web1, headers=another))[0] == 403
+
+
+def test_a_server_can_do_what_its_policy_allows_and_nothing_else(gate):
     web1 = gate.client("s3", gate.user(allow("s3:PutObject", "backups1/backup.tar.gz.gpg")))
     web1.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"data")
     for denied, arguments in [
@@ -51,7 +75,7 @@ def test_a_server_may_do_what_its_policy_says_and_nothing_else(gate):
     assert refusal(web1.head_bucket, Bucket="backups1") == (403, "403")
 
 
-def test_a_denial_says_who_what_where_and_why(gate):
+def test_a_denial_names_user_action_resource_and_reason(gate):
     promoter = gate.client("s3", gate.role(allow("s3:GetObject", "backups1/*")))
     with pytest.raises(ClientError) as raised:
         promoter.put_object(Bucket="backups2", Key="a<b")
@@ -73,7 +97,7 @@ def test_a_denial_says_who_what_where_and_why(gate):
         ),
     ],
 )
-def test_an_explicit_denial_says_on_which_side(gate, own, bucket, reason):
+def test_an_explicit_denial_names_the_kind_of_policy(gate, own, bucket, reason):
     web1 = gate.client("s3", gate.user(own))
     if bucket:
         gate.client("s3").put_bucket_policy(Bucket="backups2", Policy=document(bucket))
@@ -88,13 +112,13 @@ def test_a_bucket_policy_binds_the_administrator_too(gate):
         Bucket="backups2",
         Policy=document(deny("s3:DeleteObject*", "backups2/*", Principal="*")),
     )
-    one = {"Bucket": "backups2", "Key": "a"}
-    assert refusal(s3.delete_object, **one) == (403, "AccessDenied")
+    stored = {"Bucket": "backups2", "Key": "a"}
+    assert refusal(s3.delete_object, **stored) == (403, "AccessDenied")
     several = {"Bucket": "backups2", "Delete": {"Objects": [{"Key": "b"}, {"Key": "a"}]}}
     assert refusal(s3.delete_objects, **several) == (403, "AccessDenied")
-    assert s3.get_object(**one)["Body"].read() == b"data"
+    assert s3.get_object(**stored)["Body"].read() == b"data"
     s3.delete_bucket_policy(Bucket="backups2")
-    assert is_allowed(s3.delete_object, **one)
+    assert is_allowed(s3.delete_object, **stored)
 
 
 def test_another_account_needs_its_own_policy_and_the_buckets(gate):
@@ -117,7 +141,7 @@ def test_another_account_needs_its_own_policy_and_the_buckets(gate):
     assert not is_allowed(stranger.put_object, **put)
 
 
-def test_a_policy_that_is_not_understood_lets_nobody_through(gate):
+def test_an_unsupported_policy_denies_every_request(gate):
     odd = {"Condition": {"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}}
     web1 = gate.client("s3", gate.user(allow("s3:*"), deny("s3:GetObject", **odd)))
     assert refusal(web1.put_object, Bucket="backups1", Key="a") == (501, "NotImplemented")
@@ -127,12 +151,12 @@ def test_a_policy_that_is_not_understood_lets_nobody_through(gate):
 
 
 def ways_to_write(s3):
-    """Each way of making an object in the vault, and whether it carries the condition."""
-    one = {"Bucket": "backups2", "Key": "slot"}
+    """Each way to create an object in the vault, and whether it has the condition."""
+    slot = {"Bucket": "backups2", "Key": "slot"}
     source = {"CopySource": {"Bucket": "backups1", "Key": "upload"}}
 
     def multipart(copied=None, **condition):
-        upload = {**one, "UploadId": s3.create_multipart_upload(**one)["UploadId"]}
+        upload = {**slot, "UploadId": s3.create_multipart_upload(**slot)["UploadId"]}
         if copied:
             part = s3.upload_part_copy(**upload, PartNumber=1, **copied)["CopyPartResult"]
         else:
@@ -142,16 +166,16 @@ def ways_to_write(s3):
 
     guarded, empty = {"IfNoneMatch": "*"}, {"IfNoneMatch": ""}
     return {
-        "plain put": (False, lambda: s3.put_object(**one)),
-        "plain copy": (False, lambda: s3.copy_object(**one, **source)),
+        "plain put": (False, lambda: s3.put_object(**slot)),
+        "plain copy": (False, lambda: s3.copy_object(**slot, **source)),
         "plain multipart": (False, multipart),
         "plain multipart copy": (False, lambda: multipart(source)),
-        "empty put": (False, lambda: s3.put_object(**one, **empty)),
-        "empty copy": (False, lambda: s3.copy_object(**one, **source, **empty)),
+        "empty put": (False, lambda: s3.put_object(**slot, **empty)),
+        "empty copy": (False, lambda: s3.copy_object(**slot, **source, **empty)),
         "empty multipart": (False, lambda: multipart(**empty)),
         "empty multipart copy": (False, lambda: multipart(source, **empty)),
-        "guarded put": (True, lambda: s3.put_object(**one, **guarded)),
-        "guarded copy": (True, lambda: s3.copy_object(**one, **source, **guarded)),
+        "guarded put": (True, lambda: s3.put_object(**slot, **guarded)),
+        "guarded copy": (True, lambda: s3.copy_object(**slot, **source, **guarded)),
         "guarded multipart": (True, lambda: multipart(**guarded)),
         "guarded multipart copy": (True, lambda: multipart(source, **guarded)),
     }
@@ -170,7 +194,7 @@ UNGUARDED = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_promoters_policy_lets_only_conditional_writes_pass(gate, way):
+def test_the_promoters_policy_allows_only_conditional_writes(gate, way):
     gate.client("s3").put_object(Bucket="backups1", Key="upload", Body=b"data")
     promoter = gate.client("s3", gate.role(READING, GUARDED, STEPS))
     guarded, write = ways_to_write(promoter)[way]
@@ -179,7 +203,7 @@ def test_the_promoters_policy_lets_only_conditional_writes_pass(gate, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_vaults_policy_lets_only_conditional_writes_pass(gate, way):
+def test_the_vaults_policy_allows_only_conditional_writes(gate, way):
     s3 = gate.client("s3")
     s3.put_object(Bucket="backups1", Key="upload", Body=b"data")
     s3.put_bucket_policy(
@@ -201,8 +225,8 @@ def test_the_vaults_policy_lets_only_conditional_writes_pass(gate, way):
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("empty")])
-def test_a_header_without_a_value_is_there_all_the_same(gate, way):
-    """A policy that asks for its presence lets it through: then it is S3's to refuse."""
+def test_a_header_without_a_value_counts_as_present(gate, way):
+    """A policy that only requires the header allows it; S3 itself refuses it."""
     present = {"Null": {"s3:if-none-match": "false"}}
     gate.client("s3").put_object(Bucket="backups1", Key="upload", Body=b"data")
     presence = allow("s3:PutObject", "backups2/*", Condition=present)
@@ -212,7 +236,7 @@ def test_a_header_without_a_value_is_there_all_the_same(gate, way):
 
 
 def error_of(call):
-    """The code of the error that S3 answers; None if it answers none."""
+    """The code of S3's error; None if the call succeeds."""
     try:
         call()
     except ClientError as error:
@@ -224,7 +248,7 @@ def exists(gate, key):
     return "Contents" in gate.client("s3").list_objects_v2(Bucket="backups2", Prefix=key)
 
 
-def test_a_negated_condition_denies_what_does_not_carry_the_header(gate):
+def test_a_negated_condition_denies_requests_without_the_header(gate):
     s3 = gate.client("s3")
     not_standard = {"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD"}}
     if_given = {"Null": {"s3:x-amz-storage-class": "false"}}
@@ -246,7 +270,7 @@ def test_a_negated_condition_denies_what_does_not_carry_the_header(gate):
 
 
 @pytest.mark.parametrize(("rights", "status"), [([], 403), (["s3:ListBucket"], 404)])
-def test_only_who_may_list_learns_what_is_missing(gate, rights, status):
+def test_only_a_user_who_can_list_learns_that_an_object_is_missing(gate, rights, status):
     administrator = gate.client("s3")
     administrator.put_bucket_versioning(
         Bucket="backups2", VersioningConfiguration={"Status": "Enabled"}
@@ -262,7 +286,7 @@ def test_only_who_may_list_learns_what_is_missing(gate, rights, status):
         assert refusal(s3.copy_object, Bucket="backups1", Key="a", CopySource=place)[0] == status
 
 
-def test_a_copy_needs_its_source_too(gate):
+def test_a_copy_needs_permission_to_read_its_source(gate):
     gate.client("s3").put_object(Bucket="backups1", Key="upload", Body=b"data", Tagging="a=b")
     copy = {
         "Bucket": "backups2",
@@ -276,7 +300,7 @@ def test_a_copy_needs_its_source_too(gate):
     assert is_allowed(copier.copy_object, **copy, TaggingDirective="REPLACE")
 
 
-def test_a_conditional_delete_needs_to_read(gate):
+def test_a_conditional_delete_needs_permission_to_read(gate):
     etag = gate.client("s3").put_object(Bucket="backups1", Key="a", Body=b"data")["ETag"]
     removal = {"Bucket": "backups1", "Key": "a", "IfMatch": etag}
     blind = gate.role(allow("s3:DeleteObject"), name="blind")
@@ -288,12 +312,12 @@ def test_a_conditional_delete_needs_to_read(gate):
 # Other services
 
 
-def test_everybody_may_ask_who_they_are(gate):
+def test_everyone_can_call_get_caller_identity(gate):
     sts = gate.client("sts", gate.user(deny("*")))
     assert sts.get_caller_identity()["Arn"] == "arn:aws:iam::123456789012:user/web1"
 
 
-def test_nobody_else_does_what_is_not_allowed(gate):
+def test_actions_of_other_services_are_denied_unless_allowed(gate):
     web1 = gate.user(allow("s3:*"), allow("sts:*"))
     iam = gate.client("iam", web1)
     assert not is_allowed(iam.create_access_key, UserName="web1")
@@ -310,14 +334,14 @@ ASSUME = allow("sts:AssumeRole")
     ("trusted", "own", "assumed"),
     [
         pytest.param({"AWS": WEB1}, [], True, id="by name"),
-        pytest.param({"AWS": ACCOUNT}, [ASSUME], True, id="the account, which allows it"),
-        pytest.param({"AWS": ACCOUNT}, [], False, id="the account, which does not"),
-        pytest.param({"AWS": WEB1}, [deny("sts:*")], False, id="by name, and it is denied"),
-        pytest.param({"AWS": f"{WEB1}2"}, [ASSUME], False, id="somebody else"),
+        pytest.param({"AWS": ACCOUNT}, [ASSUME], True, id="account, with its permission"),
+        pytest.param({"AWS": ACCOUNT}, [], False, id="account, without its permission"),
+        pytest.param({"AWS": WEB1}, [deny("sts:*")], False, id="by name, but denied"),
+        pytest.param({"AWS": f"{WEB1}2"}, [ASSUME], False, id="another user"),
         pytest.param({"Service": "lambda.amazonaws.com"}, [ASSUME], False, id="Lambda"),
     ],
 )
-def test_a_role_is_assumed_by_whom_it_trusts(gate, trusted, own, assumed):
+def test_a_role_can_be_assumed_by_those_it_trusts(gate, trusted, own, assumed):
     trust = document({"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"})
     web1 = gate.client("sts", gate.user(*own))
     role = gate.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]
@@ -327,7 +351,7 @@ def test_a_role_is_assumed_by_whom_it_trusts(gate, trusted, own, assumed):
     assert not is_allowed(web1.assume_role, **other)
 
 
-def test_the_administrator_too_is_nobody_to_a_role_that_trusts_only_lambda(gate):
+def test_even_the_administrator_cannot_assume_a_role_that_trusts_only_lambda(gate):
     lambdas = {"Service": "lambda.amazonaws.com"}
     trust = document({"Effect": "Allow", "Principal": lambdas, "Action": "sts:AssumeRole"})
     role = gate.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]
@@ -338,7 +362,7 @@ def test_the_administrator_too_is_nobody_to_a_role_that_trusts_only_lambda(gate)
 # Real clients
 
 
-def test_boto3_uploads_in_parts(gate):
+def test_boto3_makes_a_multipart_upload(gate):
     web1 = gate.client("s3", gate.user(allow("s3:PutObject", "backups1/sql.gz.gpg")))
     data = os.urandom(9_000_000)
     web1.upload_fileobj(io.BytesIO(data), "backups1", "sql.gz.gpg")
@@ -347,7 +371,7 @@ def test_boto3_uploads_in_parts(gate):
     assert stored["ETag"].endswith('-2"')
 
 
-def test_s3cmd_streams_an_upload_in_parts(gate, tmp_path):
+def test_s3cmd_streams_a_multipart_upload(gate, tmp_path):
     web1 = gate.user(
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], "backups1/backup.tar.gz.gpg")
     )

@@ -1,4 +1,4 @@
-"""The local cloud itself: its port, its users, its beginning and end, and `make local`."""
+"""The local cloud itself: its port, its users, how it starts and ends, and `make local`."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.localcloud.small_functions import FAILS, create
 from tests.support.project import copy_project
 
 
-def test_a_deployment_that_fails_shows_what_chalice_said(cloud, tmp_path):
+def test_a_failed_deployment_shows_the_output_of_chalice(cloud, tmp_path):
     copy_project(tmp_path)
     (tmp_path / "app.py").write_text("raise RuntimeError('half an app')")
     with pytest.raises(DeployError, match="half an app"):
@@ -38,7 +38,7 @@ def promote(event):
 """
 
 
-def test_a_scheduled_function_is_run_as_chalice_deploys_it(cloud, tmp_path):
+def test_a_scheduled_function_runs_as_deployed_by_chalice(cloud, tmp_path):
     copy_project(tmp_path)
     (tmp_path / "app.py").write_text(SCHEDULED_APP)
     (tmp_path / "requirements.txt").write_text("")
@@ -76,7 +76,7 @@ def test_a_port_is_free_again_after_the_cloud():
         assert second.endpoint == first.endpoint
 
 
-def test_there_is_one_cloud_at_a_time(cloud):
+def test_only_one_cloud_runs_at_a_time(cloud):
     with pytest.raises(RuntimeError, match="already runs in this process"), running():
         pass
 
@@ -91,7 +91,7 @@ def test_no_thread_is_left_when_a_cloud_has_ended():
     assert threading.enumerate() == before
 
 
-def test_nothing_of_one_cloud_is_in_the_next(project):
+def test_a_new_cloud_has_nothing_of_the_previous_cloud(project):
     with running() as cloud:
         clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
         cloud.prepare(project_dir=project)
@@ -102,7 +102,7 @@ def test_nothing_of_one_cloud_is_in_the_next(project):
         assert administrator.client("iam").list_users()["Users"] == []
 
 
-def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkeypatch):
+def test_clients_ignore_this_shells_aws_and_proxy_variables(cloud, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -116,7 +116,7 @@ def test_clients_ignore_what_this_shell_says_about_aws_and_proxies(cloud, monkey
 PROGRAM = [sys.executable, "-m", "demo.local"]
 
 
-def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(project):
+def test_make_local_prints_exports_to_paste_and_exits_cleanly_on_ctrl_c(project):
     with subprocess.Popen(
         [*PROGRAM, "--port", "0", "--by-hand"],
         cwd=project,
@@ -133,7 +133,7 @@ def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(project):
             exports = re.findall(r"^export (\w+)=(\S+)$", "".join(printed), flags=re.MULTILINE)
             server, administrator = dict(exports[:4]), dict(exports[4:8])
             function = dict(exports[8:])
-            for user, said in (
+            for user, expected in (
                 (server, "AccessDenied"),
                 (administrator, "0 objects"),
                 (function, "0 objects"),
@@ -145,7 +145,7 @@ def test_make_local_prints_what_to_paste_and_ends_well_on_ctrl_c(project):
                     text=True,
                     check=False,
                 )
-                assert said in listing.stdout + listing.stderr
+                assert expected in listing.stdout + listing.stderr
             local.send_signal(signal.SIGINT)
             _, chatter = local.communicate()
         finally:
@@ -161,7 +161,7 @@ print(s3.list_objects_v2(Bucket="backups2")["KeyCount"], "objects")
 """
 
 
-def test_make_local_says_that_its_port_is_taken(project):
+def test_make_local_reports_that_its_port_is_taken(project):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         ended = subprocess.run(
@@ -209,7 +209,7 @@ def test_make_local_shows_a_promotion_and_a_sweep_as_one_line(capsys, line, show
     assert printed[10:] == shown + "\n"
 
 
-def test_make_local_leaves_metrics_out_and_shows_every_other_line_as_it_is(capsys):
+def test_make_local_omits_metrics_and_shows_other_lines_unchanged(capsys):
     show_log_line('{"_aws": {}, "Promoted": [1.0]}')
     show_log_line('{"level": "ERROR", "message": "no"}')
     show_log_line("Traceback (most recent call last):")

@@ -1,4 +1,4 @@
-"""The bytes of objects: shared by copies, read chunk by chunk, and never more than needed."""
+"""The bytes of objects: shared by copies, and read in chunks."""
 
 import gc
 import threading
@@ -26,14 +26,14 @@ BODY = Random(7).randbytes(10_000)
 
 @pytest.fixture(params=["in memory", "in a file"])
 def blobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of some bytes, and blobs of either kind."""
+    """Small chunks, and blobs of either kind."""
     limit = "1000000" if request.param == "in memory" else "100"
     monkeypatch.setenv("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", limit)
     monkeypatch.setattr(contents, "CHUNK_BYTES", 999)
 
 
 @pytest.mark.usefixtures("blobs")
-def test_content_that_is_cut_and_joined_has_the_bytes_that_it_should_have() -> None:
+def test_cut_and_joined_content_has_the_expected_bytes() -> None:
     random = Random(8)
     other = BODY[::-1]
     content = Content.joined([Content.of(BODY), Content.of(other)])
@@ -56,14 +56,14 @@ def test_a_checksum_is_the_same_in_chunks_and_in_pieces(algorithm: str) -> None:
     assert content.cut(5, 3000).digest(algorithm) == digest(BODY[5:3001], algorithm)
 
 
-def test_parts_of_one_object_in_a_row_are_that_object_again() -> None:
+def test_adjacent_parts_of_an_object_become_a_single_piece() -> None:
     content = Content.of(BODY)
     parts = [content.cut(first, first + 999) for first in range(0, len(BODY), 1000)]
     assert Content.joined(parts) == content
     assert Content.joined(reversed(parts)) != content
 
 
-def test_no_bytes_are_no_bytes() -> None:
+def test_content_can_be_empty() -> None:
     empty = Content.of(b"")
     assert (empty.size, empty.read(), empty.digest("CRC32")) == (0, b"", bytes(4))
     assert Content.joined([empty, Content.of(BODY), empty]).read() == BODY
@@ -74,7 +74,7 @@ def test_no_bytes_are_no_bytes() -> None:
 
 @pytest.fixture
 def bucket() -> Iterator[Any]:
-    """An S3 in this process with the bucket `backups`, as a client that has its name."""
+    """A client of an S3 in this process, with the bucket `backups`."""
     with mock_aws(), corrected():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="backups")
@@ -102,13 +102,13 @@ def copy_in_parts(s3: Any, *, size: int, part: int) -> None:
 
 
 @pytest.mark.parametrize("limit", ["1000000000", "1000000"], ids=["in memory", "in a file"])
-def test_a_copy_in_parts_needs_little_memory_beside_the_object(
+def test_a_multipart_copy_needs_little_memory_besides_the_object(
     bucket: Any, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", limit)
     size = 64 * MIB
     bucket.put_object(Bucket="backups", Key="large")
-    # An upload of so many bytes would take seconds, most of them in this client.
+    # A real upload of this size would take seconds, most of them in the client.
     stored = s3_backends["123456789012"]["aws"].buckets["backups"].keys["large"]
     stored.value = Content.of(bytes(size))
     tracemalloc.start()
@@ -122,7 +122,7 @@ def test_a_copy_in_parts_needs_little_memory_beside_the_object(
     assert copied["ContentLength"] == size
 
 
-def test_others_are_answered_while_a_large_object_is_completed(
+def test_other_requests_are_answered_while_a_large_object_is_completed(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put_object(Bucket="backups", Key="large", Body=BODY)
@@ -158,7 +158,7 @@ def test_an_objects_bytes_are_read_in_small_chunks(monkeypatch: pytest.MonkeyPat
     content.md5()
     content.digest("CRC64NVME")
     assert read == 2 * [MIB, MIB, MIB, 1]
-    # Known by now, and so is it of a copy in parts.
+    # It is known by now, also for a multipart copy.
     Content.joined([content.cut(0, MIB), content.cut(MIB + 1, 3 * MIB)]).digest("CRC64NVME")
     assert len(read) == 8
 

@@ -49,19 +49,19 @@ def test_the_story_has_every_chapter(output, claim):
     assert claim in output.stdout
 
 
-def test_the_readme_s_excerpt_is_in_the_output(output):
-    """Shortened there; the day and the seconds differ from run to run."""
-    [shown] = re.findall(
+def test_the_readmes_excerpt_is_in_the_output(output):
+    """The README shortens it; days and seconds differ from run to run."""
+    [excerpt] = re.findall(
         r"Shortened output:\n\n```\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
     )
     printed = re.sub(r"\d", "0", output.stdout).splitlines()
-    for line in filter(None, re.sub(r"\d", "0", shown).splitlines()):
+    for line in filter(None, re.sub(r"\d", "0", excerpt).splitlines()):
         assert line in printed
 
 
-def test_every_attack_is_shown_with_the_answer_of_s3(output):
+def test_every_attack_is_shown_with_s3s_answer(output):
     answers = re.findall(r"(\w+) cannot .*: (\d{3} \w+)", output.stdout)
-    assert {who for who, _ in answers} == {"server", "administrator", "promoter"}
+    assert {attacker for attacker, _ in answers} == {"server", "administrator", "promoter"}
     assert [answer for _, answer in answers].count("412 PreconditionFailed") == 2
     assert {answer for _, answer in answers} == {"403 AccessDenied", "412 PreconditionFailed"}
 

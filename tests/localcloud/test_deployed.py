@@ -1,4 +1,4 @@
-"""The app as the real `chalice deploy` brings it into the local cloud, and what it may do there."""
+"""The app in the local cloud, deployed by the real `chalice deploy`, and its permissions."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from tests.support.project import POLICY
 UPLOAD = "backup.tar.gz.gpg"
 
 
-def test_a_servers_upload_is_promoted_by_the_deployed_app(deployed):
+def test_the_deployed_app_promotes_a_servers_upload(deployed):
     server = deployed.session(deployed.server_credentials).client("s3")
     server.put_object(Bucket="backups1", Key=UPLOAD, Body=b"a night's work")
     deployed.functions.wait_until_quiet(timeout=120)
@@ -35,7 +35,7 @@ def test_a_servers_upload_is_promoted_by_the_deployed_app(deployed):
     assert (record["outcome"], record["slot"]) == ("promoted", slot)
 
 
-def test_the_deployed_policies_keep_server_and_function_out_of_what_is_stored(deployed):
+def test_under_the_deployed_policies_server_and_function_cannot_harm_stored_backups(deployed):
     promoter = deployed.session(deployed.role_credentials("promote")).client("s3")
     promoter.put_object(Bucket="backups2", Key="stored", Body=b"precious", IfNoneMatch="*")
     stored = {"Bucket": "backups2", "Key": "stored"}
@@ -84,7 +84,7 @@ def test_chalice_makes_a_schedule_for_the_sweep(deployed):
     assert target["Arn"].endswith(":function:immutable-backups-dev-sweep")
 
 
-def test_the_bundle_holds_the_app_and_what_it_requires_and_nothing_else(deployed):
+def test_the_bundle_contains_only_the_app_and_its_requirements(deployed):
     functions = lambda_backends["123456789012"]["us-east-1"]
     code = functions.get_function("immutable-backups-dev-promote").code_bytes
     names = zipfile.ZipFile(io.BytesIO(code)).namelist()
@@ -95,7 +95,7 @@ def test_the_bundle_holds_the_app_and_what_it_requires_and_nothing_else(deployed
 
 
 def refused(call, **arguments):
-    """The code of the error that S3 answers."""
+    """The code of S3's error."""
     with pytest.raises(ClientError) as error:
         call(**arguments)
     return error.value.response["Error"]["Code"]

@@ -1,4 +1,4 @@
-"""Asynchronous events run when Lambda would run them, on the cloud's clock; or they are dropped."""
+"""Asynchronous events run or are dropped when Lambda would do so, by the cloud's clock."""
 
 import os
 from datetime import timedelta
@@ -13,7 +13,7 @@ from localcloud.functions.event_queue import Throttled
 from tests.localcloud.small_functions import ANSWERS, FAILS, PID, configure_events, create, reserve
 
 
-def test_a_failing_function_is_tried_three_times_and_its_event_then_dropped(cloud):
+def test_a_failing_function_is_tried_three_times_and_then_its_event_is_dropped(cloud):
     arn = create(cloud, "def handler(event, context): raise ValueError(event['why'])")
     cloud.functions.deliver(arn, {"why": "no luck"})
     cloud.functions.wait_until_quiet(timeout=60)
@@ -44,13 +44,13 @@ def handler(event, context):
 
 
 def attempts_after(cloud, **moved):
-    """How many attempts there were when nothing more happens, once the clock is moved so far."""
+    """The number of attempts after moving the clock, when no more can follow."""
     clock.advance(timedelta(**moved))
     cloud.functions.wait_until_stalled(timeout=60)
     return len(cloud.functions.results)
 
 
-def test_retries_follow_after_one_minute_and_two_by_the_clouds_clock(patient):
+def test_retries_follow_after_one_and_two_minutes_by_the_clouds_clock(patient):
     arn = create(patient, FAILS)
     patient.functions.deliver(arn, {})
     assert attempts_after(patient) == 1
@@ -63,7 +63,7 @@ def test_retries_follow_after_one_minute_and_two_by_the_clouds_clock(patient):
     assert patient.functions.dropped == {"function": 1}
 
 
-def test_a_function_with_fewer_retries_is_tried_as_often_as_it_says(patient):
+def test_a_function_can_configure_fewer_retries(patient):
     arn = create(patient, FAILS)
     configure_events(patient, MaximumRetryAttempts=1)
     patient.functions.deliver(arn, {})
@@ -72,7 +72,7 @@ def test_a_function_with_fewer_retries_is_tried_as_often_as_it_says(patient):
     assert patient.functions.logs[-1] == "function: event dropped after 2 attempts"
 
 
-def test_a_function_without_concurrency_runs_its_events_when_it_gets_some(patient):
+def test_a_function_without_concurrency_runs_its_events_once_it_has_some(patient):
     arn = create(patient, ANSWERS)
     reserve(patient, 0)
     patient.functions.deliver(arn, "first")
@@ -109,7 +109,7 @@ def test_an_event_without_concurrency_is_dropped_after_six_hours(patient):
     assert attempts_after(patient) == 0
 
 
-def test_an_event_is_dropped_after_the_age_that_its_function_says(patient):
+def test_a_function_can_configure_the_age_at_which_its_events_are_dropped(patient):
     arn = create(patient, ANSWERS)
     configure_events(patient, MaximumEventAgeInSeconds=60)
     reserve(patient, 0)
@@ -121,14 +121,14 @@ def test_an_event_is_dropped_after_the_age_that_its_function_says(patient):
     assert patient.functions.logs == ["function: event dropped after 0:01:00 in the queue"]
 
 
-def test_a_clock_that_jumps_over_a_retry_has_made_it_due(patient):
+def test_a_retry_is_due_when_the_clock_jumps_past_it(patient):
     arn = create(patient, FAILS)
     patient.functions.deliver(arn, {})
     assert attempts_after(patient) == 1
     assert attempts_after(patient, hours=7) == 2
 
 
-# Opening a FIFO waits for the other side: whoever runs alone waits for ever.
+# Opening a FIFO waits for the other end: a function that runs alone waits forever.
 MEET = """
 import os
 def handler(event, context):
@@ -156,7 +156,7 @@ READS = "def handler(event, context): return open(event).read()"
         pytest.param(10, 1, id="reserved for the function"),
     ],
 )
-def test_no_more_functions_run_at_a_time_than_there_is_concurrency(tmp_path, account, reserved):
+def test_concurrency_limits_how_many_functions_run_at_a_time(tmp_path, account, reserved):
     os.mkfifo(tmp_path / "fifo")
     with running(concurrency=account) as cloud:
         arn = create(cloud, READS)
@@ -172,7 +172,7 @@ def test_no_more_functions_run_at_a_time_than_there_is_concurrency(tmp_path, acc
         assert [result.payload for result in cloud.functions.results] == ["the first", ""]
 
 
-def test_waiting_for_quiet_says_what_it_waited_for(cloud, tmp_path):
+def test_a_timeout_of_wait_until_quiet_names_the_unfinished_events(cloud, tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     arn = create(cloud, MEET)
@@ -183,23 +183,23 @@ def test_waiting_for_quiet_says_what_it_waited_for(cloud, tmp_path):
     cloud.functions.wait_until_quiet(timeout=60)
 
 
-def test_an_event_for_a_function_that_is_not_there_is_dropped_and_said(cloud):
+def test_an_event_for_a_missing_function_is_dropped_and_logged(cloud):
     nowhere = "arn:aws:lambda:us-east-1:123456789012:function:nowhere"
     cloud.functions.deliver(nowhere, {})
     cloud.functions.wait_until_quiet(timeout=60)
     assert cloud.functions.logs == [f"event dropped: Function not found: {nowhere}"]
 
 
-def test_the_lambda_api_takes_events(cloud):
+def test_the_lambda_api_queues_events(cloud):
     create(cloud, ANSWERS)
     client = cloud.session(cloud.administrator).client("lambda")
-    taken = client.invoke(FunctionName="function", InvocationType="Event", Payload=b'{"n": 1}')
-    assert taken["StatusCode"] == 202
+    answer = client.invoke(FunctionName="function", InvocationType="Event", Payload=b'{"n": 1}')
+    assert answer["StatusCode"] == 202
     cloud.functions.wait_until_quiet(timeout=60)
     assert [result.payload for result in cloud.functions.results] == [{"n": 1}]
 
 
-def test_the_lambda_api_throttles_what_does_not_queue(cloud):
+def test_the_lambda_api_throttles_synchronous_invocations(cloud):
     create(cloud, PID)
     reserve(cloud, 0)
     client = cloud.session(cloud.administrator).client(
@@ -212,7 +212,7 @@ def test_the_lambda_api_throttles_what_does_not_queue(cloud):
     assert cloud.functions.results == []
 
 
-def test_the_configuration_of_events_can_be_put_read_and_removed(cloud):
+def test_the_event_configuration_can_be_put_read_and_removed(cloud):
     create(cloud, PID)
     client = cloud.session(cloud.administrator).client("lambda")
     named = {"FunctionName": "function"}

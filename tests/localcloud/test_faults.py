@@ -1,4 +1,4 @@
-"""Faults come when they are asked for, and end when they are told to."""
+"""The injected faults begin and end as requested."""
 
 from random import Random
 from typing import Any
@@ -47,7 +47,7 @@ def keys(wire: Wire) -> list[str]:
     return [item["Key"] for item in listed]
 
 
-# The error that the caller sees, its code where S3 answered, and whether S3 has done it.
+# The error that the caller gets, its code if S3 answered, and whether S3 did it.
 TABLE = {
     "500": (ClientError, "InternalError", False),
     "503": (ClientError, "SlowDown", False),
@@ -64,7 +64,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize("fault", EVERY_FAULT)
-def test_each_fault_is_what_it_is_called(wire: Wire, fault: str) -> None:
+def test_each_fault_does_what_its_name_says(wire: Wire, fault: str) -> None:
     error, code, done = TABLE[fault]
     wire.fail("PutObject", *[EVERY_FAULT[fault]] * ATTEMPTS)
     with pytest.raises(error) as caught:
@@ -74,13 +74,13 @@ def test_each_fault_is_what_it_is_called(wire: Wire, fault: str) -> None:
     assert keys(wire) == (["a"] if done else [])
 
 
-def test_an_error_inside_a_200_needs_a_body_to_be_in(wire: Wire) -> None:
+def test_an_error_inside_a_200_needs_an_answer_with_a_body(wire: Wire) -> None:
     put(wire)
     wire.fail("HeadObject", answers(200, "InternalError"))
     assert wire.client.head_object(Bucket="backups1", Key="a")["ContentLength"] == 5
 
 
-def test_a_fault_is_for_its_operation_and_for_as_often_as_it_was_asked(wire: Wire) -> None:
+def test_a_fault_affects_only_its_operation_and_only_as_often_as_requested(wire: Wire) -> None:
     wire.fail("PutObject", None, answers(403, "AccessDenied"))
     put(wire, "a")
     keys(wire)
@@ -98,7 +98,7 @@ def test_throttling_ends_after_a_while(wire: Wire) -> None:
     assert wire.sent == ["PutObject"] * 5
 
 
-def test_chance_is_the_same_for_the_same_seed(s3: Any, wire: Wire) -> None:
+def test_the_same_seed_gives_the_same_random_faults(s3: Any, wire: Wire) -> None:
     def history(seed: int) -> list[str]:
         wire.mend()
         wire.plan(by_chance(Random(seed), 0.5, [answers(403, "No")]))
@@ -115,7 +115,7 @@ def test_chance_is_the_same_for_the_same_seed(s3: Any, wire: Wire) -> None:
     assert {"done"} < set(history(1))
 
 
-def test_who_is_killed_sends_nothing_more_until_it_starts_anew(wire: Wire) -> None:
+def test_a_killed_client_sends_nothing_until_it_is_restarted(wire: Wire) -> None:
     wire.kill_after(1)
     put(wire, "a")
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_who_is_killed_sends_nothing_more_until_it_starts_anew(wire: Wire) -> No
     assert keys(wire) == ["a", "c"]
 
 
-def test_one_operation_is_never_done_and_the_others_are(wire: Wire) -> None:
+def test_a_single_operation_can_fail_permanently(wire: Wire) -> None:
     put(wire)
     wire.plan(every("CopyObject", not_implemented))
     for _ in range(2):

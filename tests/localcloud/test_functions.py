@@ -1,4 +1,4 @@
-"""Functions run as in Lambda: alone with their bundle, under their role, retried, and in time."""
+"""Functions run as in Lambda: with only their bundle, under their role and within their timeout."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.localcloud.small_functions import PID, bundle, create
 
 
 def has_ended(pid):
-    """Whether a process ends within five seconds: the system takes a moment after it is killed."""
+    """Whether the process ends within five seconds: the system needs a moment after the kill."""
     status = Path(f"/proc/{pid}/status")
     for _ in range(500):
         try:
@@ -29,7 +29,7 @@ def has_ended(pid):
     return False
 
 
-def test_the_bundle_runs_with_nothing_but_itself_on_the_path(cloud):
+def test_only_the_bundle_is_on_the_path(cloud):
     create(
         cloud,
         """
@@ -38,21 +38,21 @@ def handler(event, context):
     return {
         "path": sys.path,
         "bundle": os.environ["LAMBDA_TASK_ROOT"],
-        "found": [name for name in event if importlib.util.find_spec(name)],
+        "importable": [name for name in event if importlib.util.find_spec(name)],
     }
 """,
     )
-    seen = cloud.functions.invoke("function", ["moto", "boto3", "localcloud", "pip", "json"])
-    assert seen["found"] == ["json"]
-    assert seen["path"][0] == seen["bundle"]
+    report = cloud.functions.invoke("function", ["moto", "boto3", "localcloud", "pip", "json"])
+    assert report["importable"] == ["json"]
+    assert report["path"][0] == report["bundle"]
     library = Path(sysconfig.get_path("stdlib"))
     assert all(
         library.parent in Path(entry).parents and "site-packages" not in entry
-        for entry in seen["path"][1:]
+        for entry in report["path"][1:]
     )
 
 
-def test_the_environment_is_the_functions_own_and_nothing_of_this_shells(cloud, monkeypatch):
+def test_the_environment_has_nothing_from_this_shell(cloud, monkeypatch):
     monkeypatch.setenv("SECRET_OF_THIS_SHELL", "x")
     create(
         cloud,
@@ -66,7 +66,7 @@ def test_the_environment_is_the_functions_own_and_nothing_of_this_shells(cloud, 
     assert keys["ACCESS_KEY_ID"].startswith("ASIA"), "the role's, not a user's"
     assert keys["SESSION_TOKEN"]
     assert environment.pop("AWS_SECRET_ACCESS_KEY")
-    # macOS adds one to every process.
+    # macOS adds a variable to every process.
     environment.pop("__CF_USER_TEXT_ENCODING", None)
     assert environment == {
         "COLOUR": "blue",
@@ -101,7 +101,7 @@ def handler(event, context):
     assert cloud.functions.invoke("function", {})[-1] != first_id
 
 
-def test_what_a_function_prints_is_its_log_and_never_its_answer(cloud):
+def test_printed_output_is_logged_and_never_part_of_the_answer(cloud):
     create(
         cloud,
         """
@@ -117,7 +117,7 @@ def handler(event, context):
     assert cloud.functions.logs == ['{"result": "forged"}', "to stderr", "from below"]
 
 
-def test_when_an_answer_is_there_all_of_its_log_is_there(cloud):
+def test_the_whole_log_is_there_when_the_answer_is(cloud):
     create(cloud, "def handler(event, context): print('x\\n' * event, end='')")
     cloud.functions.invoke("function", 100_000)
     assert len(cloud.functions.logs) == 100_000
@@ -128,7 +128,7 @@ def test_a_container_is_reused_while_it_is_warm(cloud):
     assert cloud.functions.invoke("function", {}) == cloud.functions.invoke("function", {})
 
 
-def test_a_container_is_not_reused_when_its_credentials_could_run_out(cloud):
+def test_a_container_is_not_reused_when_its_credentials_could_expire(cloud):
     create(cloud, PID)
     old = cloud.functions.invoke("function", {})
     clock.advance(timedelta(minutes=31))
@@ -137,7 +137,7 @@ def test_a_container_is_not_reused_when_its_credentials_could_run_out(cloud):
 
 
 @pytest.mark.parametrize("change", ["code", "environment"])
-def test_new_code_or_configuration_takes_new_containers_and_ends_the_old(cloud, change):
+def test_new_code_or_configuration_replaces_the_containers(cloud, change):
     create(cloud, PID)
     old = cloud.functions.invoke("function", {})
     client = cloud.session(cloud.administrator).client("lambda")
@@ -168,9 +168,9 @@ def handler(event, context):
 """,
     )
     clock.stand_at(datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC))
-    seen = patient.functions.invoke("function", {})
-    assert 0 < seen.pop("left") <= 60_000
-    assert seen == {
+    report = patient.functions.invoke("function", {})
+    assert 0 < report.pop("left") <= 60_000
+    assert report == {
         "now": "2031-02-03T04:05:06+00:00",
         "naive": "2031-02-03T04:05:06",
         "seconds": datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC).timestamp(),
@@ -182,11 +182,11 @@ def handler(event, context):
     clock.reset()
     clock.advance(timedelta(days=1000))
     before = clock.now()
-    seen = datetime.fromisoformat(patient.functions.invoke("function", {})["now"])
-    assert before < seen < clock.now()
+    now = datetime.fromisoformat(patient.functions.invoke("function", {})["now"])
+    assert before < now < clock.now()
 
 
-def test_a_timeout_kills_the_function_and_all_it_started(cloud, tmp_path):
+def test_a_timeout_kills_the_function_and_its_child_processes(cloud, tmp_path):
     create(
         cloud,
         """
@@ -213,21 +213,21 @@ def handler(event, context):
         pytest.param("handle = None", "1", id="has no such handler"),
     ],
 )
-def test_a_function_that_ends_its_process_has_failed(cloud, source, status):
+def test_a_function_that_exits_its_process_has_failed(cloud, source, status):
     create(cloud, source)
     for _ in range(2):
         with pytest.raises(FunctionError, match=f"Runtime exited with status {status}"):
             cloud.functions.invoke("function", {})
 
 
-def test_the_reason_why_a_bundle_cannot_be_imported_is_in_the_log(cloud):
+def test_an_import_error_of_the_bundle_is_logged(cloud):
     create(cloud, "import nowhere")
     with pytest.raises(FunctionError):
         cloud.functions.invoke("function", {})
     assert "ModuleNotFoundError: No module named 'nowhere'" in cloud.functions.logs
 
 
-def test_the_end_of_the_cloud_ends_its_functions_whatever_they_do(tmp_path):
+def test_functions_are_killed_when_the_cloud_ends(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with running() as cloud:
         create(cloud, PID, name="warm")
@@ -261,7 +261,7 @@ def test_the_lambda_api_invokes(cloud):
     assert json.load(failed["Payload"])["errorType"] == "KeyError"
 
 
-def test_the_lambda_api_can_be_asked_without_running_anything(cloud):
+def test_the_lambda_api_answers_a_dry_run(cloud):
     create(cloud, "def handler(event, context): return event")
     client = cloud.session(cloud.administrator).client("lambda")
     answer = client.invoke(FunctionName="function", InvocationType="DryRun", Payload=b"{}")
@@ -269,7 +269,7 @@ def test_the_lambda_api_can_be_asked_without_running_anything(cloud):
     assert cloud.functions.results == []
 
 
-def test_observers_are_told_of_every_line_and_attempt():
+def test_observers_get_every_log_line_and_attempt():
     lines, results = [], []
     with running(retry_delays=(0,), on_log=lines.append, on_result=results.append) as cloud:
         arn = create(cloud, "def handler(event, context): print(event); raise ValueError")
@@ -279,7 +279,7 @@ def test_observers_are_told_of_every_line_and_attempt():
     assert [result.attempt for result in results] == [1, 2]
 
 
-def test_whether_a_function_is_stopped_when_it_invokes_itself_can_be_changed(cloud):
+def test_the_recursion_setting_of_a_function_can_be_changed(cloud):
     create(cloud, PID)
     client = cloud.session(cloud.administrator).client("lambda")
     named = {"FunctionName": "function"}
@@ -291,7 +291,7 @@ def test_whether_a_function_is_stopped_when_it_invokes_itself_can_be_changed(clo
         client.get_function_recursion_config(FunctionName="nowhere")
 
 
-def test_the_account_says_how_many_functions_may_run_at_a_time():
+def test_the_account_settings_tell_the_concurrency():
     with running(concurrency=1000) as cloud:
         create(cloud, PID)
         client = cloud.session(cloud.administrator).client("lambda")

@@ -1,4 +1,4 @@
-"""Who the administrator is, and what IAM's simulation answers."""
+"""The administrator's identity, and IAM's policy simulation."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_the_administrator_is_a_user(administrator):
 
 
 @pytest.mark.parametrize(
-    ("action", "context", "given", "decision"),
+    ("action", "context", "added", "decision"),
     [
         ("s3:PutObject", {"s3:if-none-match": "*"}, [], "allowed"),
         ("s3:PutObject", {}, [], "implicitDeny"),
@@ -41,10 +41,10 @@ def test_the_administrator_is_a_user(administrator):
         ("s3:PutObject", {"s3:if-none-match": "*"}, [deny("s3:*")], "explicitDeny"),
     ],
 )
-def test_a_role_s_policies_are_simulated(administrator, action, context, given, decision):
+def test_a_roles_policies_are_simulated(administrator, action, context, added, decision):
     answer = administrator.client("iam").simulate_principal_policy(
         PolicySourceArn=ROLE,
-        PolicyInputList=[document(one) for one in given],
+        PolicyInputList=[document(statement) for statement in added],
         ActionNames=[action],
         ResourceArns=[OBJECT],
         ContextEntries=[
@@ -65,11 +65,11 @@ def test_a_role_s_policies_are_simulated(administrator, action, context, given, 
         pytest.param(
             {"PolicyInputList": [document(allow("s3:*", Condition={"Date": {"x:y": "z"}}))]},
             "InvalidInput",
-            id="a policy that is not understood",
+            id="an unsupported policy",
         ),
     ],
 )
-def test_what_cannot_be_simulated_is_refused(administrator, arguments, code):
+def test_an_unsupported_simulation_is_refused(administrator, arguments, code):
     with pytest.raises(ClientError) as refused:
         administrator.client("iam").simulate_principal_policy(
             **{"PolicySourceArn": ROLE, "ActionNames": ["s3:PutObject"], **arguments}

@@ -1,4 +1,4 @@
-"""What lifecycle rules remove, and when: by the one clock, at midnight UTC."""
+"""What lifecycle rules remove, at midnight UTC by the cloud's clock."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:promote"
 
 
 class Bucket:
-    """A bucket with lifecycle rules, as its owner sees it."""
+    """A bucket with lifecycle rules."""
 
     def __init__(self) -> None:
         self.s3 = boto3.client("s3")
@@ -54,13 +54,13 @@ class Bucket:
 
 @pytest.fixture
 def events() -> list[str]:
-    """The names of the events that a function was told."""
+    """The names of the events that a function received."""
     return []
 
 
 @pytest.fixture
 def bucket(events: list[str]) -> Iterator[Bucket]:
-    """A bucket that keeps versions and can lock them, in the morning of 1 March."""
+    """A bucket with versions and Object Lock, on the morning of 1 March."""
 
     def deliver(_: str, event: dict[str, Any]) -> None:
         events.extend(record["eventName"] for record in event["Records"])
@@ -75,7 +75,7 @@ def midnight(day: int) -> datetime:
 
 
 def at(moment: datetime) -> None:
-    """The clock moves on, and lifecycle runs."""
+    """Move the clock to `moment` and run the lifecycle rules."""
     clock.stand_at(moment)
     run_lifecycle()
 
@@ -98,7 +98,7 @@ def test_a_current_version_gets_a_delete_marker_at_the_midnight_after_its_days(
     assert bucket.markers() == [marker["VersionId"]]
 
 
-def test_without_versions_the_object_is_gone(bucket: Bucket) -> None:
+def test_without_versioning_an_expired_object_is_removed(bucket: Bucket) -> None:
     bucket.s3.create_bucket(Bucket="plain")
     rule = {"ID": "rule", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}
     bucket.s3.put_bucket_lifecycle_configuration(
@@ -125,7 +125,7 @@ def test_a_noncurrent_version_counts_its_days_from_when_it_was_superseded(bucket
     assert bucket.versions() == [newer]
 
 
-def test_a_version_whose_successor_was_removed_is_current_again(bucket: Bucket) -> None:
+def test_a_version_becomes_current_again_when_its_successor_is_removed(bucket: Bucket) -> None:
     bucket.rule(NoncurrentVersionExpiration={"NoncurrentDays": 1})
     version = bucket.put()
     newer = bucket.put()
@@ -134,7 +134,9 @@ def test_a_version_whose_successor_was_removed_is_current_again(bucket: Bucket) 
     assert bucket.versions() == [version]
 
 
-def test_a_delete_marker_supersedes_and_goes_when_it_covers_nothing(bucket: Bucket) -> None:
+def test_a_delete_marker_supersedes_and_is_removed_when_it_covers_nothing(
+    bucket: Bucket,
+) -> None:
     bucket.rules(
         [
             {
@@ -179,7 +181,7 @@ def test_an_unfinished_upload_is_aborted(bucket: Bucket) -> None:
     assert [upload["UploadId"] for upload in left] == [later["UploadId"], other["UploadId"]]
 
 
-def test_an_upload_in_parts_counts_from_when_it_was_begun(bucket: Bucket) -> None:
+def test_the_age_of_a_multipart_upload_counts_from_its_initiation(bucket: Bucket) -> None:
     bucket.rule(Expiration={"Days": 2})
     upload = bucket.begin()
     part = bucket.s3.upload_part(**upload, PartNumber=1, Body=b"one")
@@ -209,7 +211,7 @@ def test_in_the_order_of_emulators_no_version_is_superseded_before_it_was_writte
         assert len(bucket.versions()) == 1
 
 
-def test_a_lock_keeps_a_version_until_it_ends_and_hides_nothing_from_the_marker(
+def test_a_locked_version_stays_until_its_lock_ends_but_can_get_a_delete_marker(
     bucket: Bucket,
 ) -> None:
     bucket.rules(
@@ -235,7 +237,7 @@ def test_a_lock_keeps_a_version_until_it_ends_and_hides_nothing_from_the_marker(
     assert locked not in bucket.versions()
 
 
-def test_a_rule_is_for_its_prefix_and_only_while_enabled(bucket: Bucket) -> None:
+def test_a_rule_applies_to_its_prefix_and_only_while_enabled(bucket: Bucket) -> None:
     rule = {"ID": "rule", "Filter": {"Prefix": "monthly/"}, "Expiration": {"Days": 1}}
     bucket.rules([rule | {"Status": "Disabled"}])
     bucket.put("monthly/2026-03")
@@ -248,7 +250,7 @@ def test_a_rule_is_for_its_prefix_and_only_while_enabled(bucket: Bucket) -> None
     assert marker["Key"] == "monthly/2026-03"
 
 
-def test_a_rule_is_for_its_tags(bucket: Bucket) -> None:
+def test_a_rule_applies_to_its_tags(bucket: Bucket) -> None:
     tag = {"Tag": {"Key": "keep", "Value": "no"}}
     bucket.rules([{"ID": "rule", "Status": "Enabled", "Filter": tag, "Expiration": {"Days": 1}}])
     bucket.put("tagged", Tagging="keep=no")
@@ -258,7 +260,7 @@ def test_a_rule_is_for_its_tags(bucket: Bucket) -> None:
     assert marker["Key"] == "tagged"
 
 
-def test_what_lifecycle_removes_is_told_as_lifecycles(bucket: Bucket, events: list[str]) -> None:
+def test_removals_by_lifecycle_have_events_of_their_own(bucket: Bucket, events: list[str]) -> None:
     bucket.s3.put_bucket_notification_configuration(
         Bucket="backups",
         NotificationConfiguration={
@@ -287,7 +289,7 @@ def test_what_lifecycle_removes_is_told_as_lifecycles(bucket: Bucket, events: li
     assert events == ["LifecycleExpiration:DeleteMarkerCreated", "LifecycleExpiration:Delete"]
 
 
-def test_each_night_counts_from_what_the_nights_before_have_done(bucket: Bucket) -> None:
+def test_each_night_counts_from_what_earlier_nights_did(bucket: Bucket) -> None:
     enabled = {"Status": "Enabled", "Filter": {"Prefix": ""}}
     bucket.rules(
         [
@@ -304,7 +306,7 @@ def test_each_night_counts_from_what_the_nights_before_have_done(bucket: Bucket)
     assert clock.now() == midnight(6)
 
 
-def test_it_runs_by_itself_when_the_clock_has_passed_midnight(
+def test_lifecycle_runs_when_the_clock_passes_midnight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran = threading.Event()

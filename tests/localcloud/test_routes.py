@@ -68,12 +68,12 @@ def start(project, environment):
             stdout=subprocess.PIPE,
             text=True,
         )
-        said = []
+        output = []
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if "Serving on" in line:
                 return process, f"http://127.0.0.1:{port}"
-    raise AssertionError("".join(said))
+    raise AssertionError("".join(output))
 
 
 def post(url, body):
@@ -112,7 +112,7 @@ def test_a_posted_notification_is_promoted(project, cloud):
     )
 
 
-def test_a_posted_sweep_promotes_what_waits(project, cloud):
+def test_a_posted_sweep_promotes_waiting_uploads(project, cloud):
     server = cloud.session(cloud.server_credentials).client("s3")
     clock.advance(timedelta(minutes=-10))  # younger uploads are left to their events
     server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
@@ -132,7 +132,7 @@ def test_a_posted_sweep_promotes_what_waits(project, cloud):
     )
 
 
-def test_without_the_variable_nothing_is_served(project, cloud):
+def test_without_the_variable_there_are_no_routes(project, cloud):
     with chalice_local(project, cloud) as url:
         status, _ = post(f"{url}/events", {"Records": []})
         assert status in {403, 404}

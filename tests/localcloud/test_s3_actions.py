@@ -9,8 +9,8 @@ from localcloud.iam.s3_calls import S3Call
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def said(value):
-    """A set in the same order every time: tests are collected once for each core."""
+def name_of(value):
+    """The name of a case; sets are sorted, as every process must collect the same names."""
     return str(sorted(value)) if isinstance(value, set | frozenset) else str(value)
 
 
@@ -26,7 +26,7 @@ def call(method, query="", bucket="backups1", key="a", body=b"", **headers):
     )
 
 
-def asked(call, **more):
+def permissions(call, **more):
     return {
         (c.action.removeprefix("s3:"), c.resource[13:]) for c in s3_checks(call, now=NOW, **more)
     }
@@ -36,7 +36,7 @@ COPY = {"x_amz_copy_source": "backups1/u%20p?versionId=v1"}
 
 
 @pytest.mark.parametrize(
-    ("call", "rights"),
+    ("call", "actions"),
     [
         (call("GET"), {"GetObject"}),
         (call("HEAD", "versionId=v"), {"GetObjectVersion"}),
@@ -70,34 +70,38 @@ COPY = {"x_amz_copy_source": "backups1/u%20p?versionId=v1"}
             {"PutObjectRetention", "BypassGovernanceRetention"},
         ),
     ],
-    ids=said,
+    ids=name_of,
 )
-def test_each_request_for_an_object_asks_for_its_rights(call, rights):
-    assert asked(call) == {(right, "backups1/a") for right in rights}
+def test_the_permissions_of_each_object_operation(call, actions):
+    assert permissions(call) == {(action, "backups1/a") for action in actions}
 
 
-def test_a_copy_asks_on_both_sides():
+def test_a_copy_needs_permissions_for_source_and_destination():
     destination, source = ("PutObject", "backups1/a"), ("GetObjectVersion", "backups1/u p")
     both_tags = {("PutObjectTagging", "backups1/a"), ("GetObjectVersionTagging", "backups1/u p")}
     part = "partNumber=1&uploadId=u"
-    assert asked(call("PUT", **COPY)) == {destination, source}
-    assert asked(call("PUT", part, **COPY), source_is_tagged=True) == {destination, source}
-    assert asked(call("PUT", **COPY), source_is_tagged=True) == {destination, source} | both_tags
+    assert permissions(call("PUT", **COPY)) == {destination, source}
+    assert permissions(call("PUT", part, **COPY), source_is_tagged=True) == {destination, source}
+    tagged = permissions(call("PUT", **COPY), source_is_tagged=True)
+    assert tagged == {destination, source} | both_tags
     replacing = call("PUT", **COPY, x_amz_tagging_directive="REPLACE")
-    assert asked(replacing, source_is_tagged=True) == {destination, source}
+    assert permissions(replacing, source_is_tagged=True) == {destination, source}
 
 
-def test_a_delete_of_many_asks_for_each():
+def test_a_bulk_delete_needs_a_permission_for_each_key():
     body = (
         b"<Delete><Object><Key>a</Key></Object>"
         b"<Object><Key>b</Key><VersionId>v</VersionId></Object></Delete>"
     )
     many = call("POST", "delete", key="", body=body)
-    assert asked(many) == {("DeleteObject", "backups1/a"), ("DeleteObjectVersion", "backups1/b")}
+    assert permissions(many) == {
+        ("DeleteObject", "backups1/a"),
+        ("DeleteObjectVersion", "backups1/b"),
+    }
 
 
 @pytest.mark.parametrize(
-    ("method", "query", "right"),
+    ("method", "query", "action"),
     [
         ("HEAD", "", "ListBucket"),
         ("GET", "list-type=2&prefix=a", "ListBucket"),
@@ -119,8 +123,8 @@ def test_a_delete_of_many_asks_for_each():
         ("PUT", "tagging", "PutBucketTagging"),
     ],
 )
-def test_each_request_for_a_bucket_asks_for_its_right(method, query, right):
-    assert asked(call(method, query, key="")) == {(right, "backups1")}
+def test_the_permission_of_each_bucket_operation(method, query, action):
+    assert permissions(call(method, query, key="")) == {(action, "backups1")}
 
 
 @pytest.mark.parametrize(
@@ -141,9 +145,9 @@ def test_each_request_for_a_bucket_asks_for_its_right(method, query, right):
         call("PUT", x_amz_copy_source="backups1"),
         call("PUT", bucket="", key=""),
     ],
-    ids=said,
+    ids=name_of,
 )
-def test_an_unknown_request_is_denied(unknown):
+def test_an_unsupported_operation_is_denied(unknown):
     with pytest.raises(Refused):
         s3_checks(unknown, now=NOW)
 
@@ -233,7 +237,7 @@ def test_an_unknown_request_is_denied(unknown):
         (call("GET", if_none_match='"e"'), {}),
         (call("DELETE", if_match='"e"'), {"s3:if-match": '"e"'}),
     ],
-    ids=said,
+    ids=name_of,
 )
-def test_a_request_carries_its_condition_keys(call, context):
+def test_the_condition_keys_of_a_request(call, context):
     assert s3_checks(call, now=NOW)[0].context == context

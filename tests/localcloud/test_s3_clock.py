@@ -1,4 +1,4 @@
-"""What only the local S3 has: a clock that tests move, and the order of emulators."""
+"""Features of only the local S3: a clock that tests move, and the order of emulators."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def bucket(events: list[dict[str, Any]]) -> Iterator[Any]:
         yield bucket
 
 
-def test_everything_that_s3_dates_is_dated_by_the_one_clock(
+def test_every_date_of_s3_comes_from_the_clouds_clock(
     bucket: Any, events: list[dict[str, Any]]
 ) -> None:
     s3 = bucket.meta.client
@@ -55,7 +55,7 @@ def test_everything_that_s3_dates_is_dated_by_the_one_clock(
     clock.advance(timedelta(hours=1))
     bucket.put_object(Key="key", Body=b"one")
     bucket.Object("gone").delete()
-    [created] = [one["CreationDate"] for one in s3.list_buckets()["Buckets"]]
+    [created] = [item["CreationDate"] for item in s3.list_buckets()["Buckets"]]
     [begun] = s3.list_multipart_uploads(Bucket="backups")["Uploads"]
     part = s3.upload_part(Bucket="backups", Key="parts", UploadId=upload, PartNumber=1, Body=b"one")
     [listed] = s3.list_parts(Bucket="backups", Key="parts", UploadId=upload)["Parts"]
@@ -66,7 +66,7 @@ def test_everything_that_s3_dates_is_dated_by_the_one_clock(
         MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
     )
     versions = s3.list_object_versions(Bucket="backups")
-    dates = {one["Key"]: one["LastModified"] for one in versions["Versions"]}
+    dates = {version["Key"]: version["LastModified"] for version in versions["Versions"]}
     one_o_clock = NOON + timedelta(hours=1)
     assert (created, begun["Initiated"], listed["LastModified"]) == (NOON, NOON, one_o_clock)
     assert dates == {"key": one_o_clock, "parts": NOON}
@@ -76,7 +76,7 @@ def test_everything_that_s3_dates_is_dated_by_the_one_clock(
     assert {event["Records"][0]["eventTime"] for event in events} == {"2026-03-01T13:00:00.000Z"}
 
 
-def test_a_lock_ends_by_the_one_clock(bucket: Any) -> None:
+def test_a_lock_ends_by_the_clouds_clock(bucket: Any) -> None:
     locked = bucket.put_object(
         Key="key",
         Body=b"one",
@@ -91,13 +91,13 @@ def test_a_lock_ends_by_the_one_clock(bucket: Any) -> None:
     assert list(bucket.object_versions.all()) == []
 
 
-def test_the_clock_runs_with_this_machines_again_behind_the_block() -> None:
+def test_the_clock_follows_this_machines_clock_again_after_the_block() -> None:
     with corrected():
         clock.stand_at(NOON)
     assert clock.now() > NOON + timedelta(days=1)
 
 
-def test_emulators_order_versions_by_their_completion() -> None:
+def test_emulators_order_versions_by_completion() -> None:
     with mock_aws(), corrected(order="completed"):
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="backups")
@@ -110,30 +110,30 @@ def test_emulators_order_versions_by_their_completion() -> None:
             **upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
         )
         versions = s3.list_object_versions(Bucket="backups")["Versions"]
-        assert [one["VersionId"] for one in versions] == [done["VersionId"], put]
-        assert [one["IsLatest"] for one in versions] == [True, False]
+        assert [version["VersionId"] for version in versions] == [done["VersionId"], put]
+        assert [version["IsLatest"] for version in versions] == [True, False]
         assert s3.get_object(Bucket="backups", Key="key")["Body"].read() == b"in parts"
 
 
-def test_a_page_of_a_key_with_ten_thousand_versions_looks_at_that_page_only(
+def test_listing_a_page_of_ten_thousand_versions_reads_only_that_page(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = s3_backends["123456789012"]["aws"]
-    made = [backend.delete_object("backups", "key")[1]["version-id"] for _ in range(10_000)]
-    looks: list[str] = []
+    markers = [backend.delete_object("backups", "key")[1]["version-id"] for _ in range(10_000)]
+    reads: list[str] = []
     shown = listings._shown
 
     def counted(version: Any, *, is_latest: bool) -> Any:
-        looks.append(version.version_id)
+        reads.append(version.version_id)
         return shown(version, is_latest=is_latest)
 
     monkeypatch.setattr(listings, "_shown", counted)
     s3 = bucket.meta.client
-    for behind in ({}, {"KeyMarker": "key", "VersionIdMarker": made[5000]}):
+    for behind in ({}, {"KeyMarker": "key", "VersionIdMarker": markers[5000]}):
         page = s3.list_object_versions(Bucket="backups", **behind)
         listed = [marker["VersionId"] for marker in page["DeleteMarkers"]]
         start = 5000 if behind else 10_000
-        assert listed == made[start - 1000 : start][::-1]
-        # One more, to know whether there is another page.
-        assert len(looks) == 1001
-        looks.clear()
+        assert listed == markers[start - 1000 : start][::-1]
+        # One more than a page, to know whether another page follows.
+        assert len(reads) == 1001
+        reads.clear()

@@ -1,4 +1,4 @@
-"""The corrected S3 inside this process, as the races of the whole project use it."""
+"""Races for the corrected S3 inside this process, and details that only it can show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Barrier
 from typing import Any
 
 import boto3
@@ -21,8 +20,8 @@ from moto.s3.models import s3_backends
 
 from localcloud.s3.backend import corrected
 from localcloud.s3.events import Requester, requester
+from tests.localcloud.conformance.bucket import WRITERS, race
 
-WRITERS = 16
 ROUNDS = 10
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:promote"
 NOTIFIED = {
@@ -33,14 +32,14 @@ NOTIFIED = {
 
 
 @pytest.fixture
-def heard() -> list[dict[str, Any]]:
+def records() -> list[dict[str, Any]]:
     return []
 
 
 @pytest.fixture
-def s3(heard: list[dict[str, Any]]) -> Iterator[Any]:
+def s3(records: list[dict[str, Any]]) -> Iterator[Any]:
     def deliver(_function: str, event: dict[str, Any]) -> None:
-        heard.append(event["Records"][0])
+        records.append(event["Records"][0])
 
     with mock_aws(), corrected(deliver=deliver):
         yield client()
@@ -55,27 +54,11 @@ def client() -> Any:
 
 @pytest.fixture
 def hectic() -> Iterator[None]:
-    """Threads change places as often as they can: what can go wrong does so at once."""
+    """Switch threads as often as possible, so that races show at once."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(usual)
-
-
-def race(attempts: list[Callable[[], Any]]) -> list[str]:
-    """Runs all at once; one word each: won, or the error's code."""
-    start = Barrier(len(attempts))
-
-    def run(attempt: Callable[[], Any]) -> str:
-        start.wait()
-        try:
-            attempt()
-        except ClientError as error:
-            return str(error.response["Error"]["Code"])
-        return "won"
-
-    with ThreadPoolExecutor(len(attempts)) as pool:
-        return list(pool.map(run, attempts))
 
 
 def put(s3: Any, key: str, number: int) -> Callable[[], Any]:
@@ -130,7 +113,7 @@ def test_a_conditional_delete_never_removes_a_newer_upload(s3: Any) -> None:
 
 
 @pytest.mark.usefixtures("hectic")
-def test_who_reads_while_others_write_and_remove_sees_a_whole_object_or_none(s3: Any) -> None:
+def test_a_reader_sees_a_whole_object_or_none_while_others_write_and_remove(s3: Any) -> None:
     upload = {"Bucket": "bucket", "Key": "upload"}
     bodies = {b"a" * 5000, b"b" * 7000}
 
@@ -154,7 +137,7 @@ def test_who_reads_while_others_write_and_remove_sees_a_whole_object_or_none(s3:
     assert set(race([write, write] + [read] * 4)) == {"won"}
 
 
-def test_what_is_being_read_stays_whole_when_it_is_overwritten(s3: Any) -> None:
+def test_an_object_being_read_stays_whole_when_it_is_overwritten(s3: Any) -> None:
     s3.put_object(Bucket="bucket", Key="upload", Body=b"one")
     being_read = s3_backends["123456789012"]["aws"].get_object("bucket", "upload")
     s3.put_object(Bucket="bucket", Key="upload", Body=b"two")
@@ -162,7 +145,7 @@ def test_what_is_being_read_stays_whole_when_it_is_overwritten(s3: Any) -> None:
     assert being_read.value == b"one"
 
 
-def test_an_error_of_head_has_no_code_but_its_status(s3: Any) -> None:
+def test_an_error_of_head_has_only_its_status_as_code(s3: Any) -> None:
     s3.put_object(Bucket="bucket", Key="upload", Body=b"one")
     codes = []
     for wrong in ({"Key": "nothing"}, {"Key": "upload", "ExpectedBucketOwner": "999999999999"}):
@@ -172,9 +155,7 @@ def test_an_error_of_head_has_no_code_but_its_status(s3: Any) -> None:
     assert codes == ["404", "403"]
 
 
-def test_a_checksum_behind_the_body_is_checked_too(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checksum_in_the_trailer_is_verified(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = {"Bucket": "bucket", "Key": "upload"}
     s3.put_object(**upload, Body=io.BytesIO(b"one"), ChecksumAlgorithm="CRC32")
     with monkeypatch.context() as lying:
@@ -186,17 +167,17 @@ def test_a_checksum_behind_the_body_is_checked_too(
     assert s3.get_object(**upload)["Body"].read() == b"one"
 
 
-def test_a_record_says_who_sent_the_request(s3: Any, heard: list[dict[str, Any]]) -> None:
+def test_a_record_names_the_sender_of_the_request(s3: Any, records: list[dict[str, Any]]) -> None:
     s3.put_bucket_notification_configuration(Bucket="bucket", NotificationConfiguration=NOTIFIED)
     token = requester.set(Requester(principal_id="AWS:AROASERVER", source_ip="203.0.113.7"))
     s3.put_object(Bucket="bucket", Key="upload", Body=b"one")
     requester.reset(token)
-    (record,) = heard
+    (record,) = records
     assert record["userIdentity"] == {"principalId": "AWS:AROASERVER"}
     assert record["requestParameters"] == {"sourceIPAddress": "203.0.113.7"}
 
 
-def test_an_event_arrives_when_its_object_can_be_moved_by_anybody() -> None:
+def test_an_event_arrives_after_the_lock_on_its_object_is_released() -> None:
     def move(_function: str, _event: dict[str, Any]) -> None:
         another.submit(s3.delete_object, Bucket="bucket", Key="upload").result(timeout=5)
 
@@ -209,7 +190,7 @@ def test_an_event_arrives_when_its_object_can_be_moved_by_anybody() -> None:
         assert s3.list_objects_v2(Bucket="bucket")["KeyCount"] == 0
 
 
-def test_moto_is_left_as_it_was() -> None:
+def test_moto_is_restored_after_the_block() -> None:
     watched = [(s3_backends, "backend"), (models, "FakeBucket"), (models, "utcnow")]
     before = [vars(owner)[name] for owner, name in watched]
     with corrected():

@@ -1,4 +1,4 @@
-"""EventBridge's rules with a rate invoke their functions on the cloud's clock."""
+"""EventBridge's rules with a rate invoke their functions by the cloud's clock."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -15,7 +15,7 @@ RULE = "arn:aws:events:us-east-1:123456789012:rule/tick"
 
 @pytest.fixture
 def ticking(patient):
-    """A rule that invokes a function every 15 minutes; it was made at noon."""
+    """A cloud with a rule that invokes a function every 15 minutes, since noon."""
     schedule(patient, function_arn=create(patient, ANSWERS))
     return patient
 
@@ -41,14 +41,14 @@ def put_rule(cloud, expression, **more):
 
 
 def times(cloud, **moved):
-    """The times in the events of all runs, once the clock is moved so far."""
+    """The times in the events of all runs, after moving the clock."""
     clock.advance(timedelta(**moved))
     cloud.run_schedules()
     cloud.functions.wait_until_quiet(timeout=60)
     return sorted(result.event["time"][11:] for result in cloud.functions.results)
 
 
-def test_a_schedules_event_is_eventbridges(ticking):
+def test_a_scheduled_event_has_the_format_of_eventbridge(ticking):
     times(ticking, minutes=15)
     [result] = ticking.functions.results
     assert result.error is None
@@ -65,14 +65,14 @@ def test_a_schedules_event_is_eventbridges(ticking):
     }
 
 
-def test_each_moment_that_the_clock_has_passed_runs_once(ticking):
+def test_each_due_time_that_the_clock_has_passed_runs_once(ticking):
     assert times(ticking, minutes=14, seconds=59) == []
     assert times(ticking, seconds=1) == ["12:15:00Z"]
     assert times(ticking, minutes=44) == ["12:15:00Z", "12:30:00Z", "12:45:00Z"]
     assert len(times(ticking)) == 3
 
 
-def test_a_disabled_rule_lets_its_moments_pass(ticking):
+def test_a_disabled_rule_skips_its_due_times(ticking):
     events = ticking.session(ticking.administrator).client("events")
     events.disable_rule(Name="tick")
     assert times(ticking, hours=1) == []
@@ -80,20 +80,20 @@ def test_a_disabled_rule_lets_its_moments_pass(ticking):
     assert times(ticking, minutes=15) == ["13:15:00Z"]
 
 
-def test_a_rule_that_is_put_again_goes_on_as_it_was(ticking):
+def test_a_rule_that_is_put_again_keeps_its_schedule(ticking):
     clock.advance(timedelta(minutes=10))
     put_rule(ticking, "rate(15 minutes)")
     assert times(ticking, minutes=5) == ["12:15:00Z"]
 
 
-def test_a_rule_with_another_rate_begins_anew(ticking):
+def test_a_rule_with_a_new_rate_starts_over(ticking):
     clock.advance(timedelta(minutes=10))
     put_rule(ticking, "rate(1 hour)")
     assert times(ticking, minutes=59) == []
     assert times(ticking, minutes=1) == ["13:10:00Z"]
 
 
-def test_a_rule_without_a_target_and_one_that_is_removed_run_nothing(ticking):
+def test_a_rule_without_a_target_and_a_removed_rule_run_nothing(ticking):
     events = ticking.session(ticking.administrator).client("events")
     events.remove_targets(Rule="tick", Ids=["1"])
     assert times(ticking, minutes=15) == []
@@ -108,7 +108,7 @@ def test_a_rule_without_a_target_and_one_that_is_removed_run_nothing(ticking):
         pytest.param(RULE.replace("123456789012", "210987654321"), id="another account"),
     ],
 )
-def test_only_a_rule_that_the_functions_policy_lets_in_invokes_it(patient, permitted):
+def test_only_a_rule_that_the_functions_policy_allows_invokes_it(patient, permitted):
     arn = create(patient, ANSWERS)
     schedule(patient, function_arn=arn, permitted=permitted)
     assert times(patient, minutes=15) == []
@@ -123,7 +123,7 @@ def test_a_rule_stops_when_its_permission_is_removed(ticking):
     assert times(ticking, minutes=15) == ["12:15:00Z"]
 
 
-def test_a_rule_for_a_function_that_is_gone_is_said(ticking):
+def test_a_rule_for_a_missing_function_is_logged(ticking):
     client = ticking.session(ticking.administrator).client("lambda")
     client.delete_function(FunctionName="function")
     assert times(ticking, minutes=15) == []
@@ -131,13 +131,13 @@ def test_a_rule_for_a_function_that_is_gone_is_said(ticking):
     assert line.startswith("tick: event not delivered: Function not found: ")
 
 
-def test_a_clock_that_is_moved_back_does_not_stop_the_schedule(ticking):
+def test_moving_the_clock_back_does_not_stop_the_schedule(ticking):
     clock.stand_at(datetime(2026, 11, 20, 6, tzinfo=UTC))
     assert times(ticking) == []
     assert times(ticking, minutes=15) == ["06:15:00Z"]
 
 
-def test_schedules_run_by_themselves_on_a_clock_that_runs():
+def test_schedules_run_on_a_running_clock():
     ran = Event()
     with running(on_result=lambda _: ran.set()) as cloud:
         schedule(cloud, function_arn=create(cloud, ANSWERS))
@@ -145,13 +145,13 @@ def test_schedules_run_by_themselves_on_a_clock_that_runs():
         assert ran.wait(timeout=60)
 
 
-def test_schedules_are_left_to_a_hand_if_uploads_are():
+def test_schedules_run_nothing_when_functions_are_run_by_hand():
     with running(by_hand=True) as cloud:
         schedule(cloud, function_arn=create(cloud, ANSWERS))
         assert times(cloud, hours=1) == []
 
 
 @pytest.mark.parametrize("expression", ["cron(0 12 * * ? *)", "rate(0 minutes)"])
-def test_a_schedule_that_cannot_be_run_here_is_refused(cloud, expression):
+def test_an_unsupported_schedule_is_refused(cloud, expression):
     with pytest.raises(ClientError, match=r"only supports schedules such as rate\(15 minutes\)"):
         put_rule(cloud, expression)

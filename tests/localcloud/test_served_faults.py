@@ -1,4 +1,4 @@
-"""The deployed app, while S3, its events and Lambda itself do to it all that they may."""
+"""The deployed app under faults of S3, its events and Lambda."""
 
 from datetime import timedelta
 from random import Random
@@ -18,14 +18,14 @@ from tests.support.faults import (
 )
 from tests.support.world import DAILY, HOURLY
 
-# What is silent takes as long as its client is patient: the app, two minutes and a half.
+# A request without an answer takes until its client times out: for the app, 150 seconds.
 SPEAKING = sorted(EVERY_FAULT.keys() - {"no answer", "a slow answer"})
 REQUESTS = ["HeadObject", "HeadObject", "CopyObject", "HeadObject", "DeleteObject"]
 
 
 @pytest.fixture
 def cloud(deployed):
-    """Both buckets are empty, and no fault is left of the test before."""
+    """The deployed cloud with empty buckets, and without the faults of earlier tests."""
     for name in (INCOMING, VAULT):
         bucket(name).keys.clear()
     deployed.functions.results.clear()
@@ -47,14 +47,14 @@ def quiet(cloud):
 
 
 def pass_of_the_sweep(cloud):
-    """Let a quarter of an hour pass."""
+    """Let 15 minutes pass."""
     clock.advance(timedelta(minutes=15))
     cloud.run_schedules()
     quiet(cloud)
 
 
 def outcomes(cloud):
-    """Of every attempt to promote: what became of the upload, or the type of the error."""
+    """The outcome of every attempt to promote, or the type of its error."""
     return [
         result.error["errorType"] if result.error else result.payload["outcomes"][0]["outcome"]
         for result in cloud.functions.results
@@ -68,7 +68,7 @@ def assert_promoted(body):
     assert (stored.body, held.incoming, held.unfinished) == (body, (), ())
 
 
-def test_undisturbed_a_function_sends_what_is_counted_on_here(cloud):
+def test_without_faults_a_function_sends_the_expected_requests(cloud):
     upload(cloud, b"tonight's")
     quiet(cloud)
     assert cloud.faults.sent == REQUESTS
@@ -77,7 +77,7 @@ def test_undisturbed_a_function_sends_what_is_counted_on_here(cloud):
 
 
 @pytest.mark.parametrize("fault", SPEAKING)
-def test_whatever_a_copy_meets_the_upload_is_promoted(cloud, fault):
+def test_the_upload_is_promoted_despite_any_fault_of_the_copy(cloud, fault):
     cloud.faults.fail("CopyObject", EVERY_FAULT[fault])
     upload(cloud, b"tonight's")
     quiet(cloud)
@@ -86,7 +86,7 @@ def test_whatever_a_copy_meets_the_upload_is_promoted(cloud, fault):
     assert_promoted(b"tonight's")
 
 
-def test_a_function_that_is_killed_at_any_request_is_run_again_and_completes_it(cloud):
+def test_a_function_killed_at_any_request_is_retried_and_completes(cloud):
     for number in range(len(REQUESTS)):
         bucket(VAULT).keys.clear()
         cloud.functions.results.clear()
@@ -100,7 +100,7 @@ def test_a_function_that_is_killed_at_any_request_is_run_again_and_completes_it(
         assert_promoted(b"tonight's")
 
 
-def test_a_function_that_is_killed_while_s3_is_silent_finds_its_copy_made(cloud):
+def test_a_function_killed_while_waiting_for_s3_finds_its_copy_made(cloud):
     def dies_waiting(request, do_it):
         try:
             return does_it_and_is_silent(request, do_it)
@@ -114,7 +114,7 @@ def test_a_function_that_is_killed_while_s3_is_silent_finds_its_copy_made(cloud)
     assert_promoted(b"tonight's")
 
 
-def test_an_event_that_comes_twice_changes_nothing(cloud):
+def test_a_repeated_event_changes_nothing(cloud):
     cloud.events.plan(at(1, EventFault.TWICE))
     upload(cloud, b"tonight's")
     quiet(cloud)
@@ -123,7 +123,7 @@ def test_an_event_that_comes_twice_changes_nothing(cloud):
     assert_promoted(b"tonight's")
 
 
-def test_an_upload_whose_event_never_comes_is_promoted_by_the_sweep(cloud):
+def test_the_sweep_promotes_an_upload_whose_event_is_lost(cloud):
     cloud.events.plan(at(1, EventFault.LOST))
     upload(cloud, b"tonight's")
     quiet(cloud)
@@ -133,8 +133,8 @@ def test_an_upload_whose_event_never_comes_is_promoted_by_the_sweep(cloud):
     assert_promoted(b"tonight's")
 
 
-def test_an_upload_whose_event_lambda_drops_is_promoted_by_the_sweep(cloud):
-    """The function has no concurrency until its event has been given up."""
+def test_the_sweep_promotes_an_upload_whose_event_lambda_drops(cloud):
+    """The function has no concurrency until its event is dropped."""
     functions = cloud.session(cloud.administrator).client("lambda")
     named = {"FunctionName": "immutable-backups-dev-promote"}
     functions.put_function_event_invoke_config(**named, MaximumEventAgeInSeconds=60)
@@ -152,8 +152,8 @@ def test_an_upload_whose_event_lambda_drops_is_promoted_by_the_sweep(cloud):
 
 
 @pytest.mark.parametrize("late", [EventFault.SWAPPED, EventFault.DELAYED])
-def test_an_event_that_comes_late_costs_its_upload_nothing(cloud, late):
-    """A second upload lies over the first one, and its event comes first."""
+def test_a_late_event_does_not_cost_its_upload_the_slot(cloud, late):
+    """A second upload is on top of the first, and its event comes first."""
     cloud.events.plan(at(1, late))
     upload(cloud, b"the first one")
     quiet(cloud)
@@ -169,7 +169,7 @@ def test_an_event_that_comes_late_costs_its_upload_nothing(cloud, late):
     assert [waiting.body for waiting in held.incoming] == [b"the second one"]
 
 
-def test_throttled_for_a_while_an_upload_is_promoted_by_a_retry(cloud):
+def test_a_retry_promotes_an_upload_after_temporary_throttling(cloud):
     cloud.faults.plan(for_a_while(6, slow_down))
     upload(cloud, b"tonight's")
     quiet(cloud)
@@ -177,7 +177,7 @@ def test_throttled_for_a_while_an_upload_is_promoted_by_a_retry(cloud):
     assert_promoted(b"tonight's")
 
 
-def test_in_any_combination_what_is_stored_stays(cloud):
+def test_stored_backups_stay_under_any_combination_of_faults(cloud):
     chance = Random(7)
     cloud.faults.plan(by_chance(chance, 0.15, [EVERY_FAULT[name] for name in SPEAKING]))
     cloud.events.plan(by_chance(chance, 0.4, list(EventFault)))
@@ -195,5 +195,5 @@ def test_in_any_combination_what_is_stored_stays(cloud):
     held = look()
     assert stored.items() <= held.vault.items()
     assert {len(versions) for versions in held.vault.values()} == {1}
-    assert {one.says("source-key") for [one] in held.vault.values()} == {DAILY, HOURLY}
+    assert {stored.says("source-key") for [stored] in held.vault.values()} == {DAILY, HOURLY}
     assert held.unfinished == ()

@@ -3,7 +3,7 @@ import pytest
 from tests.localcloud.gate import is_allowed, refusal
 
 
-def test_a_topic_is_published_to_by_who_may(gate):
+def test_only_a_role_with_permission_publishes_to_a_topic(gate):
     topic = gate.client("sns").create_topic(Name="alerts")["TopicArn"]
     audit = gate.role({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
     sns = gate.client("sns", audit)
@@ -14,17 +14,17 @@ def test_a_topic_is_published_to_by_who_may(gate):
 @pytest.mark.parametrize(
     "named", ["promote", "arn:aws:lambda:us-east-1:123456789012:function:promote"]
 )
-def test_a_function_is_invoked_by_who_may(gate, named):
+def test_only_a_role_with_permission_invokes_a_function(gate, named):
     promote = "arn:aws:lambda:us-east-1:123456789012:function:promote"
     sweep = gate.role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": promote})
     functions = gate.client("lambda", sweep)
-    # It passed: there is no such function.
+    # It was allowed: the function does not exist.
     assert refusal(functions.invoke, FunctionName=named)[0] == 404
     assert refusal(functions.invoke, FunctionName="audit")[0] == 403
 
 
-def test_an_action_is_told_from_requests_that_have_one_only(gate):
-    """Else moto might do another than the one that was allowed."""
+def test_a_request_with_two_actions_is_denied(gate):
+    """Otherwise moto could execute another action than the one that was allowed."""
     web1 = gate.user({"Effect": "Allow", "Action": "lambda:GetAccountSettings", "Resource": "*"})
     functions = gate.client("lambda", web1)
 

@@ -5,7 +5,7 @@ from localcloud.iam.authorization import Credentials
 from tests.localcloud.gate import ADMINISTRATOR, refusal, send, signed
 
 
-def test_what_the_administrator_signs_passes(gate):
+def test_a_request_signed_by_the_administrator_is_allowed(gate):
     assert send(signed(gate, ADMINISTRATOR))[0] == 200
 
 
@@ -22,7 +22,7 @@ def test_a_presigned_url_is_denied(gate):
     assert send(AWSRequest(method="PUT", url=url, data=b"x").prepare())[0] == 403
 
 
-def test_an_undated_signature_is_none(gate):
+def test_a_signature_without_a_date_is_denied(gate):
     undated = signed(gate, ADMINISTRATOR)
     del undated.headers["X-Amz-Date"]
     assert send(undated)[0] == 403
@@ -48,13 +48,13 @@ def test_a_wrong_secret_is_denied(gate, service, call):
     ],
     ids=["body", "method", "signed header", "unsigned header"],
 )
-def test_what_is_changed_on_the_way_is_denied(gate, change, status, code):
+def test_a_request_that_was_changed_after_signing_is_denied(gate, change, status, code):
     answer = send(signed(gate, ADMINISTRATOR), **change)
     assert (answer[0], f"<Code>{code}</Code>" in answer[1]) == (status, True)
 
 
 @pytest.mark.parametrize("key", ["a b", "a+b", "ü/€", "a//b", "~-_.", "a%2Fb", "=&?"])
-def test_keys_of_every_kind_are_signed_alike(gate, key):
+def test_signatures_of_unusual_keys_are_accepted(gate, key):
     s3 = gate.client("s3")
     s3.put_object(Bucket="backups1", Key=key, Body=b"data", Metadata={"a_b": "c  d"})
     assert s3.get_object(Bucket="backups1", Key=key)["Body"].read() == b"data"
@@ -63,8 +63,8 @@ def test_keys_of_every_kind_are_signed_alike(gate, key):
     ]
 
 
-def test_an_upload_may_end_with_its_checksum(gate):
-    """As boto3 streams over TLS: the body's hash is not signed, its checksum is a trailer."""
+def test_an_upload_can_end_with_its_checksum(gate):
+    """boto3 streams over TLS like this: no signed hash of the body, but a checksum as trailer."""
     body = b"4\r\ndata\r\n0\r\nx-amz-checksum-crc32:rfPzYw==\r\n\r\n"
     headers = {
         "Content-Encoding": "aws-chunked",

@@ -1,4 +1,4 @@
-"""A bucket of the S3 that is asked, and the words in which tests speak of its answers."""
+"""A bucket of the tested S3, and the checks that tests repeat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITERS = 16
 ACCOUNT = "123456789012"
 STRANGER = "999999999999"
 
-# The bytes 1 to 9, as every list of CRCs gives them.
+# The usual check input for CRCs.
 DIGITS = b"123456789"
 CHECKSUMS = {
     "CRC32": base64.b64encode(0xCBF43926.to_bytes(4, "big")).decode(),
@@ -33,7 +33,7 @@ WRONG = {
 
 
 class Store:
-    """One bucket and a client, with the steps that tests repeat."""
+    """A bucket and its client, with the requests that tests repeat."""
 
     def __init__(self, s3: Any, bucket: str, *, part_bytes: int) -> None:
         self.s3, self.bucket, self.part_bytes = s3, bucket, part_bytes
@@ -59,7 +59,7 @@ class Store:
         return {"Key": key, "UploadId": upload["UploadId"]}
 
     def parts(self, upload: dict[str, str], *bodies: bytes, first: int = 1, **more: Any) -> Any:
-        """Uploads the bodies; answers with what CompleteMultipartUpload wants to know of them."""
+        """Uploads the bodies; returns the MultipartUpload argument that completes the upload."""
         parts = []
         for number, body in enumerate(bodies, first):
             answer = self.upload_part(**upload, PartNumber=number, Body=body, **more)
@@ -75,7 +75,7 @@ class Store:
 
 @contextmanager
 def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
-    """The block ends with this answer; HEAD's errors have no code but their status."""
+    """Expect this error from the block; errors of HEAD have only their status as code."""
     with pytest.raises(ClientError) as caught:
         yield caught  # type: ignore[misc]
     answer = caught.value.response
@@ -84,7 +84,7 @@ def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
 
 
 def race(attempts: list[Callable[[], Any]]) -> list[str]:
-    """Runs all at once; one word each: won, or the error's code."""
+    """Runs all at the same time; returns `won` or the error's code for each."""
     start = Barrier(len(attempts))
 
     def run(attempt: Callable[[], Any]) -> str:
@@ -106,7 +106,7 @@ def assert_one_winner(words: list[str]) -> None:
 
 @contextmanager
 def without_checksums(store: Store) -> Iterator[Store]:
-    """The same bucket, through a client as old as those that neither send nor ask for checksums."""
+    """The same bucket, through a client that neither sends nor requests checksums, as old ones."""
     settings = store.s3.meta.config
     old = settings.request_checksum_calculation, settings.response_checksum_validation
     settings.request_checksum_calculation = "when_required"

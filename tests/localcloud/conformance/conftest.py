@@ -1,9 +1,9 @@
-"""S3 as this project relies on it, said of any endpoint: the local cloud, or a real one.
+"""The behaviour of S3 that this project relies on, for the local cloud or a real endpoint.
 
     pytest tests/localcloud/conformance --endpoint https://s3.us-east-1.amazonaws.com
 
-takes the credentials from CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY,
-and makes and removes buckets of its own.
+takes its credentials from CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY, and creates
+and removes its own buckets.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def events() -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def double(request: pytest.FixtureRequest, events: list[Any]) -> Iterator[str | None]:
-    """The endpoint of the local cloud's S3; None if another one is asked about."""
+    """The endpoint of the local cloud's S3; None if another endpoint is tested."""
     if request.config.getoption(ENDPOINT, default=None):
         yield None
         return
@@ -55,12 +55,12 @@ def s3(request: pytest.FixtureRequest, double: str | None) -> Any:
         max_pool_connections=WRITERS,
         s3={"addressing_style": "path"},
     )
-    elsewhere = double is None
+    is_real = double is None
     return boto3.client(
         "s3",
-        endpoint_url=request.config.getoption(ENDPOINT) if elsewhere else double,
-        aws_access_key_id=os.environ["CONFORMANCE_ACCESS_KEY_ID"] if elsewhere else "test",
-        aws_secret_access_key=os.environ["CONFORMANCE_SECRET_ACCESS_KEY"] if elsewhere else "test",
+        endpoint_url=request.config.getoption(ENDPOINT) if is_real else double,
+        aws_access_key_id=os.environ["CONFORMANCE_ACCESS_KEY_ID"] if is_real else "test",
+        aws_secret_access_key=os.environ["CONFORMANCE_SECRET_ACCESS_KEY"] if is_real else "test",
         config=config,
     )
 
@@ -73,8 +73,8 @@ def store(s3: Any, double: str | None) -> Iterator[Store]:
         part_bytes=REAL_PART_BYTES if double is None else DOUBLE_PART_BYTES,
     )
     region = s3.meta.region_name
-    here = {} if region == "us-east-1" else {"LocationConstraint": region}
-    store.create_bucket(**({"CreateBucketConfiguration": here} if here else {}))
+    location = {} if region == "us-east-1" else {"LocationConstraint": region}
+    store.create_bucket(**({"CreateBucketConfiguration": location} if location else {}))
     yield store
     for upload in store.list_multipart_uploads().get("Uploads", []):
         store.abort_multipart_upload(Key=upload["Key"], UploadId=upload["UploadId"])

@@ -1,4 +1,4 @@
-"""Whose bucket it is, and whose task its policy."""
+"""The owner of a bucket, and its policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.localcloud.conformance.bucket import (
 # Owners
 
 
-def test_a_bucket_of_somebody_else_is_refused(store: Store) -> None:
+def test_another_accounts_bucket_is_refused(store: Store) -> None:
     store.put("key")
     upload = store.begin("parts")
     stranger = {"ExpectedBucketOwner": STRANGER}
@@ -42,8 +42,8 @@ def test_a_bucket_of_somebody_else_is_refused(store: Store) -> None:
     assert store.body("key") == b"one"
 
 
-@pytest.mark.usefixtures("double_only")  # whose account it is, the test does not know elsewhere
-def test_a_bucket_of_ones_own_is_not_refused(store: Store) -> None:
+@pytest.mark.usefixtures("double_only")  # a real account's number is unknown
+def test_the_accounts_own_bucket_is_not_refused(store: Store) -> None:
     store.put("key", ExpectedBucketOwner=ACCOUNT)
     store.copy("key", "copy", ExpectedBucketOwner=ACCOUNT, ExpectedSourceBucketOwner=ACCOUNT)
     store.head_object(Key="copy", ExpectedBucketOwner=ACCOUNT)
@@ -52,8 +52,8 @@ def test_a_bucket_of_ones_own_is_not_refused(store: Store) -> None:
 # Bucket policies
 
 
-@pytest.mark.usefixtures("double_only")  # it would lock the test out of its own bucket
-def test_policies_are_somebody_elses_task(store: Store) -> None:
+@pytest.mark.usefixtures("double_only")  # a real S3 would lock the test out of its bucket
+def test_bucket_policies_are_not_enforced_here(store: Store) -> None:
     deny = (
         '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",'
         f'"Action":"s3:PutObject","Resource":"arn:aws:s3:::{store.bucket}/*",'

@@ -1,4 +1,4 @@
-"""Checksums: compared when they are sent, and shown when they are asked for."""
+"""Checksums: verified when they are sent, and shown on request."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_a_wrong_checksum_stores_nothing(store: Store, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", CHECKSUMS)
-def test_a_right_checksum_is_shown_when_asked_for(store: Store, algorithm: str) -> None:
+def test_a_correct_checksum_is_shown_on_request(store: Store, algorithm: str) -> None:
     store.put("key", DIGITS, **{f"Checksum{algorithm}": CHECKSUMS[algorithm]})
-    asked = store.head_object(Key="key", ChecksumMode="ENABLED")
-    assert asked[f"Checksum{algorithm}"] == CHECKSUMS[algorithm]
-    assert asked["ChecksumType"] == "FULL_OBJECT"
+    head = store.head_object(Key="key", ChecksumMode="ENABLED")
+    assert head[f"Checksum{algorithm}"] == CHECKSUMS[algorithm]
+    assert head["ChecksumType"] == "FULL_OBJECT"
     assert not [name for name in store.head_object(Key="key") if name.startswith("Checksum")]
     got = store.get_object(Key="key", ChecksumMode="ENABLED")
     assert got[f"Checksum{algorithm}"] == CHECKSUMS[algorithm]

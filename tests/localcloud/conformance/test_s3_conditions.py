@@ -1,4 +1,4 @@
-"""Writes and deletes that take place on a condition only."""
+"""Conditional writes and deletes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROUNDS = 3
 # Conditional writes
 
 
-def test_a_conditional_put_takes_a_free_key_only(store: Store) -> None:
+def test_a_conditional_put_writes_only_to_a_free_key(store: Store) -> None:
     store.put("slot", IfNoneMatch="*")
     with refused(412, "PreconditionFailed"):
         store.put("slot", b"two", IfNoneMatch="*")
     assert store.body("slot") == b"one"
 
 
-def test_a_conditional_copy_takes_a_free_key_only(store: Store) -> None:
+def test_a_conditional_copy_writes_only_to_a_free_key(store: Store) -> None:
     store.put("one")
     store.put("two", b"two")
     store.copy("one", "slot", IfNoneMatch="*")
@@ -38,7 +38,7 @@ def test_a_conditional_copy_takes_a_free_key_only(store: Store) -> None:
     assert store.body("slot") == b"one"
 
 
-def test_a_conditional_completion_takes_a_free_key_only_and_leaves_the_upload_open(
+def test_a_conditional_completion_writes_only_to_a_free_key_and_leaves_the_upload_open(
     store: Store,
 ) -> None:
     upload = store.begin("slot")
@@ -51,7 +51,7 @@ def test_a_conditional_completion_takes_a_free_key_only_and_leaves_the_upload_op
     store.abort_multipart_upload(**upload)
 
 
-def test_the_retry_of_a_conditional_completion_meets_its_own_object(store: Store) -> None:
+def test_a_retried_conditional_completion_fails_on_its_own_object(store: Store) -> None:
     upload = store.begin("slot")
     parts = store.parts(upload, b"one")
     store.complete_multipart_upload(**upload, MultipartUpload=parts, IfNoneMatch="*")
@@ -71,7 +71,7 @@ def test_a_conditional_write_succeeds_on_top_of_a_delete_marker(versioned: Store
         versioned.delete_object(Key=key)
     versioned.put("source", b"two")
     upload = versioned.begin("completed")
-    # Begun after the removal: an object that vanishes meanwhile would be a conflict.
+    # Initiated after the removal: an object removed during an upload would be a conflict.
     parts = versioned.parts(upload, b"two")
     versioned.put("put", b"two", IfNoneMatch="*")
     versioned.copy("source", "copied", IfNoneMatch="*")
@@ -79,7 +79,7 @@ def test_a_conditional_write_succeeds_on_top_of_a_delete_marker(versioned: Store
     assert {versioned.body(key) for key in ("put", "copied", "completed")} == {b"two"}
 
 
-def test_a_copy_may_demand_what_it_overwrites(store: Store) -> None:
+def test_a_copy_can_be_conditional_on_the_object_it_overwrites(store: Store) -> None:
     store.put("source", b"two")
     etag = store.put("slot")["ETag"]
     with refused(412, "PreconditionFailed"):
@@ -113,11 +113,11 @@ def writer(store: Store, kind: str, key: str, number: int, body: bytes) -> Calla
 
 
 @pytest.mark.parametrize("value", ["", '"etag"'])
-def test_a_write_takes_no_other_condition_than_that_nothing_is_there(
+def test_a_write_accepts_no_if_none_match_except_an_asterisk(
     store: Store, value: str, double: str | None
 ) -> None:
     if double is None and not value:
-        pytest.skip("what S3 does with an empty condition, nobody has seen")
+        pytest.skip("it is not known what S3 does with an empty condition")
     store.put("key")
     upload = store.begin("key")
     parts = store.parts(upload, b"two")
@@ -132,7 +132,7 @@ def test_a_write_takes_no_other_condition_than_that_nothing_is_there(
     assert [item["Key"] for item in store.list_objects_v2()["Contents"]] == ["key"]
 
 
-def test_what_has_not_changed_is_not_sent_again(store: Store) -> None:
+def test_an_unchanged_object_is_not_sent_again(store: Store) -> None:
     etag = store.put("key", ChecksumAlgorithm="CRC32")["ETag"]
     for read in (store.get_object, store.head_object):
         with refused(304):
@@ -142,11 +142,11 @@ def test_what_has_not_changed_is_not_sent_again(store: Store) -> None:
 # Conditional deletes
 
 
-def test_a_conditional_delete_removes_what_was_meant_only(store: Store) -> None:
-    meant = store.put("upload")["ETag"]
+def test_a_conditional_delete_removes_only_the_intended_object(store: Store) -> None:
+    intended = store.put("upload")["ETag"]
     store.put("upload", b"newer")
     with refused(412, "PreconditionFailed"):
-        store.delete_object(Key="upload", IfMatch=meant)
+        store.delete_object(Key="upload", IfMatch=intended)
     assert store.body("upload") == b"newer"
     store.delete_object(Key="upload", IfMatch=store.head_object(Key="upload")["ETag"])
     with refused(404):
@@ -158,16 +158,16 @@ def test_a_conditional_delete_of_nothing_is_refused(store: Store) -> None:
         store.delete_object(Key="upload", IfMatch='"no such etag"')
 
 
-def test_a_plain_delete_of_nothing_is_fine(store: Store) -> None:
+def test_a_plain_delete_of_nothing_succeeds(store: Store) -> None:
     store.delete_object(Key="upload")
 
 
 def test_a_conditional_delete_never_removes_a_newer_upload(store: Store) -> None:
     for _ in range(ROUNDS):
-        meant = store.put("upload")["ETag"]
+        intended = store.put("upload")["ETag"]
         words = race(
             [lambda: store.put("upload", b"newer")]
-            + [partial(store.delete_object, Key="upload", IfMatch=meant)] * 3
+            + [partial(store.delete_object, Key="upload", IfMatch=intended)] * 3
         )
         assert words[0] == "won"
         assert store.body("upload") == b"newer"

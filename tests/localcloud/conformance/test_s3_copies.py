@@ -1,4 +1,4 @@
-"""Copies: what travels, what they demand of their source, and what cannot be copied."""
+"""Copies: what they carry over, their conditions, and what cannot be copied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.localcloud.conformance.bucket import (
 
 
 def test_a_copy_carries_metadata_and_tags_unless_told_otherwise(store: Store) -> None:
-    store.put("source", Metadata={"who": "server"}, ContentType="text/x", Tagging="tier=forever")
+    store.put("source", Metadata={"sender": "server"}, ContentType="text/x", Tagging="tier=forever")
     store.copy("source", "plain")
     store.copy(
         "source",
@@ -31,21 +31,21 @@ def test_a_copy_carries_metadata_and_tags_unless_told_otherwise(store: Store) ->
         Tagging="tier=daily",
     )
     plain, replaced = store.head_object(Key="plain"), store.head_object(Key="replaced")
-    assert (plain["Metadata"], plain["ContentType"]) == ({"who": "server"}, "text/x")
+    assert (plain["Metadata"], plain["ContentType"]) == ({"sender": "server"}, "text/x")
     assert replaced["Metadata"] == {"source-key": "source"}
     assert replaced["ContentType"] != "text/x"
     assert store.get_object_tagging(Key="plain")["TagSet"] == [{"Key": "tier", "Value": "forever"}]
     assert store.get_object_tagging(Key="replaced")["TagSet"] == [{"Key": "tier", "Value": "daily"}]
 
 
-def test_replaced_tags_are_none_when_none_are_given(store: Store) -> None:
+def test_replacing_tags_without_new_tags_removes_them(store: Store) -> None:
     store.put("source", Tagging="tier=forever")
     store.put("copy", Tagging="left=over")
     store.copy("source", "copy", TaggingDirective="REPLACE")
     assert store.get_object_tagging(Key="copy")["TagSet"] == []
 
 
-def test_the_tags_of_what_was_there_before_do_not_stay(store: Store) -> None:
+def test_the_tags_of_a_previous_object_do_not_stay(store: Store) -> None:
     store.put("key", Tagging="left=over")
     store.delete_object(Key="key")
     store.put("source")
@@ -53,7 +53,7 @@ def test_the_tags_of_what_was_there_before_do_not_stay(store: Store) -> None:
     assert store.get_object_tagging(Key="key")["TagSet"] == []
 
 
-def test_the_storage_class_does_not_travel(store: Store) -> None:
+def test_the_storage_class_is_not_copied(store: Store) -> None:
     store.put("source", StorageClass="STANDARD_IA")
     store.copy("source", "plain")
     store.copy("source", "chosen", StorageClass="GLACIER_IR")
@@ -80,7 +80,7 @@ def test_the_copy_of_a_multipart_upload_has_a_plain_md5_and_the_same_full_checks
     assert not [name for name in store.head_object(Key="source") if name.startswith("Checksum")]
 
 
-def test_a_copy_becomes_whole_where_the_source_was_composite(store: Store) -> None:
+def test_a_copy_of_a_composite_checksum_gets_a_full_checksum(store: Store) -> None:
     upload = store.begin("source", ChecksumAlgorithm="SHA256")
     parts = store.parts(upload, DIGITS, ChecksumAlgorithm="SHA256")
     store.complete_multipart_upload(**upload, MultipartUpload=parts)
@@ -90,7 +90,7 @@ def test_a_copy_becomes_whole_where_the_source_was_composite(store: Store) -> No
 
 
 @pytest.mark.parametrize("algorithm", CHECKSUMS)
-def test_a_copy_gets_the_checksum_that_is_asked_for(store: Store, algorithm: str) -> None:
+def test_a_copy_gets_the_requested_checksum(store: Store, algorithm: str) -> None:
     store.put("source", DIGITS)
     store.copy("source", "copy", ChecksumAlgorithm=algorithm)
     copy = store.head_object(Key="copy", ChecksumMode="ENABLED")
@@ -107,7 +107,7 @@ def test_a_copy_gets_the_checksum_that_is_asked_for(store: Store, algorithm: str
         pytest.param({"CopySourceIfNoneMatch": '"another"'}, True, id="none match, another"),
     ],
 )
-def test_a_copy_may_demand_its_source(
+def test_a_copy_can_be_conditional_on_its_source(
     store: Store, condition: dict[str, str], *, holds: bool
 ) -> None:
     etag = store.put("source")["ETag"]
@@ -150,7 +150,7 @@ def test_a_copy_of_a_removed_upload_is_refused(versioned: Store) -> None:
 
 
 @pytest.mark.usefixtures("double_only")
-def test_a_source_larger_than_the_limit_is_copied_in_parts_only(
+def test_a_source_larger_than_the_limit_can_only_be_copied_in_parts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("localcloud.s3.objects.COPY_LIMIT_BYTES", 3)
@@ -166,7 +166,7 @@ def test_a_source_larger_than_the_limit_is_copied_in_parts_only(
 # What cannot be copied
 
 
-def test_an_upload_with_a_customers_key_cannot_be_looked_at_without_it(store: Store) -> None:
+def test_an_object_encrypted_with_a_customers_key_cannot_be_read_without_it(store: Store) -> None:
     key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     store.put("key", **key)
     upload = store.begin("parts")
@@ -186,7 +186,7 @@ def test_an_upload_with_a_customers_key_cannot_be_looked_at_without_it(store: St
     assert store.body("copy") == b"one"
 
 
-@pytest.mark.usefixtures("double_only")  # a real one wants a key that exists
+@pytest.mark.usefixtures("double_only")  # a real S3 needs an existing key
 def test_an_upload_under_a_kms_key_shows_it(store: Store) -> None:
     key = f"arn:aws:kms:us-east-1:{STRANGER}:key/{uuid.uuid4()}"
     kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
@@ -202,9 +202,7 @@ def test_an_upload_under_a_kms_key_shows_it(store: Store) -> None:
 
 
 @pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
-def test_an_archived_upload_can_be_looked_at_and_not_be_copied(
-    store: Store, storage_class: str
-) -> None:
+def test_an_archived_object_can_be_headed_but_not_copied(store: Store, storage_class: str) -> None:
     store.put("key", StorageClass=storage_class)
     upload = store.begin("parts")
     assert store.head_object(Key="key")["StorageClass"] == storage_class
@@ -214,7 +212,7 @@ def test_an_archived_upload_can_be_looked_at_and_not_be_copied(
         store.upload_part_copy(**upload, PartNumber=1, CopySource=store.source("key"))
     with pytest.raises(ClientError) as caught:
         store.copy("key", "copy")
-    # The API's own list says the first, answers of the past the second.
+    # The API reference documents the first, older answers had the second.
     assert caught.value.response["Error"]["Code"] in {
         "ObjectNotInActiveTierError",
         "InvalidObjectState",

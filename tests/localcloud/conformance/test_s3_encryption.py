@@ -1,6 +1,6 @@
-"""Encryption: which one an object gets, and what keys that cannot be used do to it.
+"""Encryption: an object's default, and the effect of unusable keys.
 
-A real S3 wants keys that exist, and a user of them who can be stopped.
+A real S3 would need existing keys, whose use can be stopped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def encryption(store: Store, key: str) -> tuple[str, str | None]:
     return head["ServerSideEncryption"], head.get("SSEKMSKeyId")
 
 
-def test_what_names_no_encryption_gets_the_buckets(encrypting: Store) -> None:
+def test_a_write_without_encryption_gets_the_buckets_default(encrypting: Store) -> None:
     encrypting.put("put")
     encrypting.copy("put", "copied")
     upload = encrypting.begin("completed")
@@ -48,7 +48,7 @@ def test_what_names_no_encryption_gets_the_buckets(encrypting: Store) -> None:
         assert encryption(encrypting, key) == ("aws:kms", KMS_KEY)
 
 
-def test_what_names_an_encryption_gets_that(encrypting: Store) -> None:
+def test_a_write_gets_the_encryption_it_names(encrypting: Store) -> None:
     named = {"ServerSideEncryption": "AES256"}
     encrypting.put("put", **named)
     encrypting.copy("put", "copied", **named)
@@ -63,7 +63,7 @@ def test_what_names_an_encryption_gets_that(encrypting: Store) -> None:
         assert encrypting.body(key) == b"one"
 
 
-def test_an_upload_in_parts_keeps_the_encryption_of_the_moment_when_it_was_begun(
+def test_a_multipart_upload_keeps_the_encryption_from_its_initiation(
     encrypting: Store,
 ) -> None:
     upload = encrypting.begin("completed")
@@ -76,7 +76,7 @@ def test_an_upload_in_parts_keeps_the_encryption_of_the_moment_when_it_was_begun
 
 
 def reads(store: Store) -> list[Callable[[], object]]:
-    """What needs the bytes of the object `key`."""
+    """Requests that need the bytes of the object `key`."""
     upload = store.begin("parts", ServerSideEncryption="AES256")
     named = {"ServerSideEncryption": "AES256"}
     return [
@@ -86,7 +86,7 @@ def reads(store: Store) -> list[Callable[[], object]]:
     ]
 
 
-def test_under_a_disabled_key_nothing_is_read_or_written(encrypting: Store) -> None:
+def test_nothing_can_be_read_or_written_under_a_disabled_key(encrypting: Store) -> None:
     encrypting.put("key")
     encrypting.put("plain", ServerSideEncryption="AES256")
     upload = encrypting.begin("begun")
@@ -103,12 +103,12 @@ def test_under_a_disabled_key_nothing_is_read_or_written(encrypting: Store) -> N
     with without_checksums(encrypting) as plain, refused(400, "KMS.DisabledException"):
         plain.get_object(Key="key")
     assert encryption(encrypting, "key") == ("aws:kms", KMS_KEY)
-    # A checksum says something of the bytes.
+    # A checksum reveals something about the bytes.
     with refused(400):
         encrypting.head_object(Key="key", ChecksumMode="ENABLED")
 
 
-def test_under_a_key_of_somebody_else_backups_are_written_that_nobody_reads(
+def test_objects_under_another_accounts_key_can_be_written_but_not_read(
     encrypting: Store,
 ) -> None:
     kms_keys.lend(KMS_KEY)

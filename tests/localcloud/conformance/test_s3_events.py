@@ -1,4 +1,4 @@
-"""What a function is told of what happens in a bucket."""
+"""The events that a function gets from a bucket."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:promote"
 
 
 @pytest.fixture
-def told(
+def new_records(
     store: Store, events: list[tuple[str, dict[str, Any]]], double_only: None
 ) -> Callable[[], list[dict[str, Any]]]:
-    """Listens to the bucket; answers with the records since the last look."""
+    """Subscribes to the bucket; returns the records since the last call."""
     store.put_bucket_notification_configuration(
         NotificationConfiguration={
             "LambdaFunctionConfigurations": [
@@ -32,17 +32,17 @@ def told(
     )
     events.clear()
 
-    def look() -> list[dict[str, Any]]:
+    def take() -> list[dict[str, Any]]:
         assert {function for function, _ in events} <= {FUNCTION}
         records = [record for _, event in events for record in event["Records"]]
         events.clear()
         return records
 
-    return look
+    return take
 
 
-def test_every_creation_is_told_exactly_once(
-    store: Store, told: Callable[[], list[dict[str, Any]]]
+def test_every_creation_sends_exactly_one_event(
+    store: Store, new_records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     store.put("put", Tagging="a=b")
     store.copy("put", "copied")
@@ -52,19 +52,19 @@ def test_every_creation_is_told_exactly_once(
     with refused(412, "PreconditionFailed"):
         store.put("put", IfNoneMatch="*")
     store.delete_object(Key="put")
-    assert [(record["eventName"], record["s3"]["object"]["key"]) for record in told()] == [
+    assert [(record["eventName"], record["s3"]["object"]["key"]) for record in new_records()] == [
         ("ObjectCreated:Put", "put"),
         ("ObjectCreated:Copy", "copied"),
         ("ObjectCreated:CompleteMultipartUpload", "completed"),
     ]
 
 
-def test_a_record_says_what_was_made_and_by_whom(
-    store: Store, told: Callable[[], list[dict[str, Any]]]
+def test_a_record_names_the_object_and_the_sender(
+    store: Store, new_records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     key = "web1/ü +backup.tar.gz"
     etag = store.put(key)["ETag"]
-    (record,) = told()
+    (record,) = new_records()
     assert record["eventVersion"].startswith("2.")
     assert record["eventSource"] == "aws:s3"
     assert record["s3"]["bucket"]["name"] == store.bucket
@@ -79,10 +79,10 @@ def test_a_record_says_what_was_made_and_by_whom(
 
 
 def test_records_of_a_versioned_bucket_carry_the_version_and_sort_by_sequencer(
-    versioned: Store, told: Callable[[], list[dict[str, Any]]]
+    versioned: Store, new_records: Callable[[], list[dict[str, Any]]]
 ) -> None:
     versions = [versioned.put("key")["VersionId"] for _ in range(3)]
-    described = [record["s3"]["object"] for record in told()]
-    assert [one["versionId"] for one in described] == versions
-    sequencers = [one["sequencer"] for one in described]
+    described = [record["s3"]["object"] for record in new_records()]
+    assert [item["versionId"] for item in described] == versions
+    sequencers = [item["sequencer"] for item in described]
     assert sequencers == sorted(set(sequencers))

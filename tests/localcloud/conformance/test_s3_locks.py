@@ -1,4 +1,4 @@
-"""Object Lock: who gets one, how it changes, and how it can be asked for."""
+"""Object Lock: defaults, changes, and how it is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def locking(store: Store) -> Iterator[Store]:
 
 @pytest.fixture
 def locked(store: Store, double_only: None) -> Store:
-    """A bucket with Object Lock: what is locked in it stays, which no real bucket should."""
+    """A bucket with Object Lock. Its locked objects stay: never in a real bucket."""
     locked = Store(store.s3, f"locked-{uuid.uuid4()}", part_bytes=store.part_bytes)
     locked.create_bucket(ObjectLockEnabledForBucket=True)
     return locked
@@ -40,7 +40,7 @@ def retain(store: Store, mode: str, days: int) -> None:
     )
 
 
-@pytest.mark.usefixtures("double_only")  # nobody could remove what a real one has locked
+@pytest.mark.usefixtures("double_only")  # nothing could remove locked objects from a real S3
 def test_every_way_of_writing_gets_the_default_retention(store: Store) -> None:
     bucket = f"locked-{uuid.uuid4()}"
     locked = Store(store.s3, bucket, part_bytes=store.part_bytes)
@@ -63,11 +63,9 @@ def test_every_way_of_writing_gets_the_default_retention(store: Store) -> None:
             locked.delete_object(Key=key, VersionId=head["VersionId"])
 
 
-@pytest.mark.usefixtures("double_only")  # it stays locked for a day
+@pytest.mark.usefixtures("double_only")  # the object stays locked for a day
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
-def test_a_lock_can_be_lengthened_and_is_shortened_only_by_a_bypass(
-    store: Store, mode: str
-) -> None:
+def test_a_lock_can_be_extended_and_only_a_bypass_can_shorten_it(store: Store, mode: str) -> None:
     locked = Store(store.s3, f"locked-{uuid.uuid4()}", part_bytes=store.part_bytes)
     locked.create_bucket(ObjectLockEnabledForBucket=True)
     locked.put("key")
@@ -115,7 +113,7 @@ def test_object_lock_needs_versioning(store: Store) -> None:
         )
 
 
-def test_the_retention_of_an_object_can_be_asked_for(locked: Store) -> None:
+def test_the_retention_of_an_object_can_be_read(locked: Store) -> None:
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     first = locked.put("key")["VersionId"]
     locked.put_object_retention(
@@ -130,14 +128,14 @@ def test_the_retention_of_an_object_can_be_asked_for(locked: Store) -> None:
         locked.get_object_retention(Key="nothing")
 
 
-def test_where_nothing_can_be_locked_there_is_no_retention(store: Store) -> None:
+def test_there_is_no_retention_without_object_lock(store: Store) -> None:
     store.put("key")
     with refused(400, "InvalidRequest"):
         store.get_object_retention(Key="key")
 
 
 @pytest.mark.usefixtures("double_only")
-def test_an_upload_in_parts_keeps_the_retention_of_the_moment_when_it_was_begun(
+def test_a_multipart_upload_keeps_the_retention_from_its_initiation(
     locked: Store,
 ) -> None:
     before = locked.begin("before")

@@ -1,4 +1,4 @@
-"""Uploads in parts: begun, filled, listed, completed."""
+"""Multipart uploads: initiated, filled, listed and completed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_parts_are_copied_by_range(store: Store) -> None:
 
 
 @pytest.mark.parametrize("range_", ["bytes=0-3", "bytes=3-3", "bytes=2-1", "bytes=0-"])
-def test_a_range_that_the_source_does_not_have_is_refused(store: Store, range_: str) -> None:
+def test_a_range_outside_the_source_is_refused(store: Store, range_: str) -> None:
     store.put("source", b"one")
     upload = store.begin("copy")
     with refused(400, "InvalidArgument"):
@@ -46,7 +46,7 @@ def test_a_range_that_the_source_does_not_have_is_refused(store: Store, range_: 
         )
 
 
-def test_an_unknown_upload_is_refused_by_every_step(store: Store) -> None:
+def test_every_request_for_an_unknown_upload_is_refused(store: Store) -> None:
     store.put("source")
     upload = store.begin("key")
     parts = store.parts(upload, b"one")
@@ -99,11 +99,11 @@ def test_a_completion_with_another_checksum_is_refused_and_leaves_the_upload_ope
 def test_parts_must_exist_be_in_order_and_be_large_enough(store: Store) -> None:
     upload = store.begin("key")
     small = store.part_bytes - 1
-    one, two = store.parts(upload, bytes(small), b"two")["Parts"]
+    first, second = store.parts(upload, bytes(small), b"two")["Parts"]
     cases = {
-        "InvalidPartOrder": [two, one],
-        "InvalidPart": [one, two | {"ETag": '"another"'}],
-        "EntityTooSmall": [one, two],
+        "InvalidPartOrder": [second, first],
+        "InvalidPart": [first, second | {"ETag": '"another"'}],
+        "EntityTooSmall": [first, second],
     }
     for code, parts in cases.items():
         with refused(400, code):
@@ -118,7 +118,7 @@ def test_a_part_that_is_sent_again_replaces_the_first(store: Store) -> None:
     assert store.body("key") == b"two"
 
 
-def test_parts_are_listed_by_number_whatever_is_missing_between(store: Store) -> None:
+def test_parts_are_listed_by_number_with_gaps(store: Store) -> None:
     upload = store.begin("key")
     for number in (2, 40, 7, 1000):
         store.parts(upload, b"one", first=number)
@@ -144,12 +144,12 @@ def test_uploads_are_listed_by_key_and_age_page_by_page(store: Store) -> None:
             Bucket=store.bucket, PaginationConfig={"PageSize": 2}
         )
     )
-    listed = [(one["Key"], one["UploadId"]) for page in pages for one in page["Uploads"]]
+    listed = [(item["Key"], item["UploadId"]) for page in pages for item in page["Uploads"]]
     assert len(pages) == 3
     assert [key for key, _ in listed] == [key for key, _ in by_key]
     assert sorted(listed) == sorted(begun)
     some = store.list_multipart_uploads(Prefix="a/")["Uploads"]
-    assert [one["Key"] for one in some] == ["a/1", "a/2", "a/2"]
+    assert [item["Key"] for item in some] == ["a/1", "a/2", "a/2"]
 
 
 def test_the_chosen_checksum_is_shown_while_the_upload_is_open(store: Store) -> None:
@@ -158,5 +158,5 @@ def test_the_chosen_checksum_is_shown_while_the_upload_is_open(store: Store) -> 
     )
     upload = {"Key": "key", "UploadId": begun["UploadId"]}
     (listed,) = store.list_multipart_uploads()["Uploads"]
-    for shown in (begun, listed, store.list_parts(**upload)):
-        assert (shown["ChecksumAlgorithm"], shown["ChecksumType"]) == ("CRC64NVME", "FULL_OBJECT")
+    for answer in (begun, listed, store.list_parts(**upload)):
+        assert (answer["ChecksumAlgorithm"], answer["ChecksumType"]) == ("CRC64NVME", "FULL_OBJECT")

@@ -1,4 +1,4 @@
-"""The versions of a key: which one is current, how they are listed, and what a null version is."""
+"""The versions of a key: their order, their listing, delete markers and null versions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.localcloud.conformance.bucket import Store, refused
 
 
 def complete(store: Store, upload: dict[str, str], body: bytes) -> str:
-    """Completes the upload with one part; answers with the id of the version that it became."""
+    """Completes the upload with one part; returns the id of the new version."""
     parts = store.parts(upload, body)
     done = store.complete_multipart_upload(**upload, MultipartUpload=parts)
     return str(done["VersionId"])
 
 
 def listed(store: Store, **more: Any) -> list[tuple[str, str, bool]]:
-    """Key, version id and whether it is the latest, of objects and then of delete markers."""
+    """Key, version id and IsLatest of all objects, then of all delete markers."""
     answer = store.list_object_versions(**more)
     return [
         (version["Key"], version["VersionId"], version["IsLatest"])
@@ -27,7 +27,7 @@ def listed(store: Store, **more: Any) -> list[tuple[str, str, bool]]:
     ]
 
 
-def test_an_upload_in_parts_has_the_place_of_the_moment_when_it_was_begun(
+def test_a_multipart_upload_is_ordered_by_its_initiation(
     versioned: Store,
 ) -> None:
     before = versioned.put("key", b"before")["VersionId"]
@@ -46,7 +46,7 @@ def test_an_upload_in_parts_has_the_place_of_the_moment_when_it_was_begun(
     ]
 
 
-def test_of_two_uploads_in_parts_the_one_begun_later_is_current(versioned: Store) -> None:
+def test_of_two_multipart_uploads_the_later_initiated_is_current(versioned: Store) -> None:
     first, second = versioned.begin("key"), versioned.begin("key")
     newer = complete(versioned, second, b"second")
     older = complete(versioned, first, b"first")
@@ -54,7 +54,7 @@ def test_of_two_uploads_in_parts_the_one_begun_later_is_current(versioned: Store
     assert listed(versioned) == [("key", newer, True), ("key", older, False)]
 
 
-def test_an_upload_in_parts_that_was_begun_before_a_delete_stays_under_the_marker(
+def test_a_multipart_upload_initiated_before_a_delete_stays_under_the_marker(
     versioned: Store,
 ) -> None:
     upload = versioned.begin("key")
@@ -65,7 +65,7 @@ def test_an_upload_in_parts_that_was_begun_before_a_delete_stays_under_the_marke
     assert listed(versioned) == [("key", completed, False), ("key", marker, True)]
 
 
-def test_the_beginning_of_an_upload_in_parts_says_which_version_it_will_be(
+def test_initiating_a_multipart_upload_returns_its_future_version(
     versioned: Store,
 ) -> None:
     begun = versioned.create_multipart_upload(Key="key")
@@ -87,7 +87,7 @@ def test_a_repeated_completion_finds_its_object_under_a_newer_version(versioned:
 # Delete markers, removals
 
 
-def test_a_delete_marker_is_no_plain_absence(versioned: Store) -> None:
+def test_a_delete_marker_differs_from_absence(versioned: Store) -> None:
     versioned.put("key")
     versioned.delete_object(Key="key")
     with refused(404) as head:
@@ -103,7 +103,7 @@ def test_a_delete_marker_is_no_plain_absence(versioned: Store) -> None:
     assert markers == ["true", "true", None]
 
 
-def test_a_marker_is_laid_even_where_nothing_was(versioned: Store) -> None:
+def test_a_delete_marker_is_created_even_without_an_object(versioned: Store) -> None:
     assert versioned.delete_object(Key="key")["DeleteMarker"]
     with refused(404) as head:
         versioned.head_object(Key="key")
@@ -111,7 +111,7 @@ def test_a_marker_is_laid_even_where_nothing_was(versioned: Store) -> None:
     assert headers["x-amz-delete-marker"] == "true"
 
 
-def test_the_removal_of_a_marker_brings_the_object_back(versioned: Store) -> None:
+def test_removing_a_delete_marker_restores_the_object(versioned: Store) -> None:
     versioned.put("key")
     marker = versioned.delete_object(Key="key")["VersionId"]
     with refused(405):
@@ -133,7 +133,7 @@ def test_a_delete_by_version_removes_that_version_only(versioned: Store) -> None
     assert versioned.version("key") == first
 
 
-def test_a_conditional_delete_on_a_versioned_bucket_lays_a_marker(versioned: Store) -> None:
+def test_a_conditional_delete_in_a_versioned_bucket_creates_a_marker(versioned: Store) -> None:
     etag = versioned.put("key")["ETag"]
     with refused(412, "PreconditionFailed"):
         versioned.delete_object(Key="key", IfMatch='"another"')
@@ -164,8 +164,8 @@ def test_suspended_versioning_overwrites_the_null_version_and_keeps_the_others(
     assert store.body("key", VersionId=kept) == b"kept"
     store.delete_object(Key="key")
     listed = store.list_object_versions()
-    assert [one["VersionId"] for one in listed["Versions"]] == [kept]
-    assert [one["VersionId"] for one in listed["DeleteMarkers"]] == ["null"]
+    assert [item["VersionId"] for item in listed["Versions"]] == [kept]
+    assert [item["VersionId"] for item in listed["DeleteMarkers"]] == ["null"]
 
 
 def test_objects_from_before_versioning_are_version_null(store: Store) -> None:
@@ -184,7 +184,7 @@ def test_objects_from_before_versioning_are_version_null(store: Store) -> None:
     assert store.body("key") == b"newer"
 
 
-def test_the_current_version_may_be_null(store: Store) -> None:
+def test_the_current_version_can_be_null(store: Store) -> None:
     store.put("key")
     store.put_bucket_versioning(VersioningConfiguration={"Status": "Enabled"})
     head = store.head_object(Key="key")
@@ -214,17 +214,17 @@ def test_a_null_version_that_is_written_again_is_the_newest(store: Store) -> Non
 def test_versions_are_listed_newest_first_page_by_page(versioned: Store) -> None:
     made = [(key, versioned.put(key)["VersionId"]) for _ in range(3) for key in ("a/1", "a/2", "b")]
     newest_first = made[::-1]
-    expected = sorted(newest_first, key=lambda one: one[0])
+    expected = sorted(newest_first, key=lambda version: version[0])
     pages = list(
         versioned.s3.get_paginator("list_object_versions").paginate(
             Bucket=versioned.bucket, PaginationConfig={"PageSize": 2}
         )
     )
-    listed = [(one["Key"], one["VersionId"]) for page in pages for one in page["Versions"]]
+    listed = [(item["Key"], item["VersionId"]) for page in pages for item in page["Versions"]]
     assert listed == expected
     folders = versioned.list_object_versions(Delimiter="/")
-    assert [one["Prefix"] for one in folders["CommonPrefixes"]] == ["a/"]
-    assert {one["Key"] for one in folders["Versions"]} == {"b"}
+    assert [item["Prefix"] for item in folders["CommonPrefixes"]] == ["a/"]
+    assert {item["Key"] for item in folders["Versions"]} == {"b"}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -239,11 +239,11 @@ def test_pages_of_versions_show_each_version_and_marker_once_and_in_order(
     newest_first = made[::-1]
     expected = sorted(newest_first, key=lambda version: version[0])
     markers: dict[str, str] = {}
-    pages, shown = 0, []
+    pages, listed = 0, []
     while True:
         page = versioned.list_object_versions(MaxKeys=size, **markers)
         versions = page.get("Versions", []) + page.get("DeleteMarkers", [])
-        shown += sorted(
+        listed += sorted(
             ((version["Key"], version["VersionId"]) for version in versions), key=expected.index
         )
         pages += 1
@@ -253,16 +253,16 @@ def test_pages_of_versions_show_each_version_and_marker_once_and_in_order(
             "KeyMarker": page["NextKeyMarker"],
             "VersionIdMarker": page["NextVersionIdMarker"],
         }
-        assert (markers["KeyMarker"], markers["VersionIdMarker"]) == shown[-1]
-    assert shown == expected
+        assert (markers["KeyMarker"], markers["VersionIdMarker"]) == listed[-1]
+    assert listed == expected
     assert pages == -(-len(expected) // size)
 
 
-def test_a_list_goes_on_behind_a_version_of_one_key(versioned: Store) -> None:
+def test_a_listing_can_continue_after_a_version_of_a_key(versioned: Store) -> None:
     versions = [versioned.put("key")["VersionId"] for _ in range(4)]
     versioned.put("key2")
     behind = {"KeyMarker": "key", "VersionIdMarker": versions[2]}
-    # AWS's pages disagree on whether the marker comes back.
+    # AWS's documentation disagrees on whether the marker is repeated.
     older = [version for version in listed(versioned, **behind) if version[1] != versions[2]]
     assert [version for key, version, _ in older if key == "key"] == versions[1::-1]
     assert [key for key, _, _ in older][-1] == "key2"
@@ -271,8 +271,8 @@ def test_a_list_goes_on_behind_a_version_of_one_key(versioned: Store) -> None:
     assert [key for key, _, _ in listed(versioned, KeyMarker="key")] == ["key2"]
 
 
-@pytest.mark.usefixtures("double_only")  # no page says what a real one does
-def test_a_list_goes_on_behind_a_version_that_is_gone(versioned: Store) -> None:
+@pytest.mark.usefixtures("double_only")  # it is not documented what a real S3 does
+def test_a_listing_can_continue_after_a_removed_version(versioned: Store) -> None:
     versions = [versioned.put("key")["VersionId"] for _ in range(4)]
     versioned.delete_object(Key="key", VersionId=versions[2])
     behind = {"KeyMarker": "key", "VersionIdMarker": versions[2]}

@@ -16,8 +16,8 @@ from tests.localcloud.gate import ADMINISTRATOR, allow, document, is_allowed, ke
     ],
 )
 def test_an_unknown_key_is_denied(gate, service, call, code):
-    nobody = Credentials(access_key_id="AKIA" + "Q" * 16, secret_access_key="secret")
-    assert refusal(getattr(gate.client(service, nobody), call)) == (403, code)
+    unknown = Credentials(access_key_id="AKIA" + "Q" * 16, secret_access_key="secret")
+    assert refusal(getattr(gate.client(service, unknown), call)) == (403, code)
 
 
 def test_a_deactivated_key_is_unknown(gate):
@@ -28,7 +28,7 @@ def test_a_deactivated_key_is_unknown(gate):
     assert refusal(gate.client("s3", web1).list_buckets) == (403, "InvalidAccessKeyId")
 
 
-def test_a_role_is_known_by_its_session_token(gate):
+def test_a_role_needs_its_session_token(gate):
     promoter = gate.role(allow("s3:*"))
     stolen = Credentials(
         access_key_id=promoter.access_key_id, secret_access_key=promoter.secret_access_key
@@ -37,14 +37,14 @@ def test_a_role_is_known_by_its_session_token(gate):
     assert refusal(gate.client("s3", stolen).list_buckets) == (400, "InvalidToken")
 
 
-def test_a_session_ends(gate):
+def test_an_expired_session_is_unknown(gate):
     promoter = gate.role(allow("s3:*"))
     (session,) = sts_backends["123456789012"]["aws"].assumed_roles
     session.expiration -= timedelta(days=1)
     assert refusal(gate.client("s3", promoter).list_buckets) == (403, "InvalidAccessKeyId")
 
 
-def test_a_session_of_its_own_policy_is_not_understood(gate):
+def test_a_session_policy_is_not_supported(gate):
     gate.role(allow("s3:*"))
     session = gate.client("sts").assume_role(
         RoleArn="arn:aws:iam::123456789012:role/promoter",
@@ -55,7 +55,7 @@ def test_a_session_of_its_own_policy_is_not_understood(gate):
     assert refusal(s3.list_buckets) == (501, "NotImplemented")
 
 
-def test_policies_of_groups_and_attached_ones_count(gate):
+def test_policies_of_groups_and_attached_policies_count(gate):
     iam, web1 = gate.client("iam"), gate.user()
     s3 = gate.client("s3", web1)
     assert not is_allowed(s3.put_object, Bucket="backups1", Key="a")
@@ -79,18 +79,18 @@ def test_policies_of_groups_and_attached_ones_count(gate):
     assert not is_allowed(s3.get_object, Bucket="backups1", Key="a")
 
 
-def test_a_role_whose_policy_is_taken_away_may_do_nothing(gate):
+def test_a_role_without_its_policy_cannot_do_anything(gate):
     promoter = gate.client("s3", gate.role(allow("s3:PutObject", "backups2/*")))
     assert is_allowed(promoter.put_object, Bucket="backups2", Key="a")
     gate.client("iam").delete_role_policy(RoleName="promoter", PolicyName="own")
     assert not is_allowed(promoter.put_object, Bucket="backups2", Key="a")
 
 
-def test_events_can_say_who_sent_the_request(gate):
+def test_events_can_name_the_sender_of_the_request(gate):
     web1, promoter = gate.user(allow("s3:*")), gate.role(allow("s3:*"))
     gate.senders.clear()
-    for who in (ADMINISTRATOR, web1, promoter):
-        gate.client("s3", who).list_buckets()
+    for credentials in (ADMINISTRATOR, web1, promoter):
+        gate.client("s3", credentials).list_buckets()
     administrator, user, session = (sender.principal_id for sender in gate.senders)
     assert administrator.startswith("AWS:AIDA")
     assert (user.startswith("AWS:AIDA"), user.endswith(":web1")) == (True, True)
