@@ -121,6 +121,26 @@ def bucket(name: str) -> FakeBucket:
     return backend().buckets[name]
 
 
+def keep(name: str) -> Any:
+    """Everything in a bucket, for `put_back`."""
+    of = bucket(name)
+    versions = {key: list(held) for key, held in dict.items(of.keys)}
+    return versions, {id_: (upload, dict(upload.parts)) for id_, upload in of.multiparts.items()}
+
+
+def put_back(name: str, kept: Any) -> None:
+    """Return to what a bucket held. (moto changes no version in place: only which there are.)"""
+    versions, uploads = kept
+    of = bucket(name)
+    dict.clear(of.keys)
+    for key, held in versions.items():
+        dict.__setitem__(of.keys, key, list(held))
+    of.multiparts.clear()
+    for id_, (upload, parts) in uploads.items():
+        upload.parts = dict(parts)
+        of.multiparts[id_] = upload
+
+
 def _versions(of: FakeBucket) -> dict[str, tuple[Held, ...]]:
     return {name: tuple(map(_held, versions)) for name, versions in dict.items(of.keys)}
 

@@ -18,7 +18,16 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 
 from localcloud.clock import clock
-from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, bucket, look
+from tests.proofs.invariants import (
+    INCOMING,
+    VAULT,
+    Held,
+    Holdings,
+    bucket,
+    keep,
+    look,
+    put_back,
+)
 
 # What differs between two answers that say the same.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
@@ -170,7 +179,7 @@ class S3:
         # Metadata is part of what an object is, but not of how it is shown.
         text = repr(([(version, version.metadata) for version in versions], unfinished))
         if (name, text) not in self._contents:
-            number, kept = len(self._contents), _keep(name)
+            number, kept = len(self._contents), keep(name)
             self._contents[name, text] = Contents(number, holdings, kept)
         return self._contents[name, text]
 
@@ -198,24 +207,10 @@ def _meaning(answer: Any) -> str:
 # S3's store, ids and clock
 
 
-def _keep(name: str) -> Any:
-    of = bucket(name)
-    versions = {key: list(held) for key, held in dict.items(of.keys)}
-    return versions, {id_: (upload, dict(upload.parts)) for id_, upload in of.multiparts.items()}
-
-
 def restore(store: Store) -> None:
-    """Return to what S3 held. (moto changes no version in place: only which there are.)"""
+    """Return to what S3 held."""
     for name in (INCOMING, VAULT):
-        versions, uploads = store.of(name).kept
-        of = bucket(name)
-        dict.clear(of.keys)
-        for key, held in versions.items():
-            dict.__setitem__(of.keys, key, list(held))
-        of.multiparts.clear()
-        for id_, (upload, parts) in uploads.items():
-            upload.parts = dict(parts)
-            of.multiparts[id_] = upload
+        put_back(name, store.of(name).kept)
 
 
 @contextmanager

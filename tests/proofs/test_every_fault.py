@@ -1,14 +1,16 @@
 """Every fault at every request, on both paths: no promise is broken, and one more run ends it."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.notification import Notification
-from tests.proofs.invariants import Uploaded, bucket, check, look
+from tests.proofs.invariants import INCOMING, VAULT, Uploaded, check, keep, look, put_back
 from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from tests.support.wire import Wire
 from tests.support.world import DAILY, World
@@ -21,22 +23,35 @@ SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
 LASTING = 16
 
 
-@pytest.fixture(params=["a free slot", "a slot that is taken", "a slot that holds this upload"])
-def scene(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+SCENES = {
+    "a free slot": [FIRST],
+    "a slot that is taken": [SECOND, FIRST],
+    "a slot that holds this upload": [FIRST, FIRST],
+}
 
 
-def set_up(world: World, scene: str) -> tuple[Notification, list[Uploaded]]:
-    """The upload that will be promoted, and all there were."""
-    for name in ("backups1", "backups2"):
-        bucket(name).keys.clear()
-        bucket(name).multiparts.clear()
-    notices = []
-    bodies = {
-        "a free slot": [FIRST],
-        "a slot that is taken": [SECOND, FIRST],
-        "a slot that holds this upload": [FIRST, FIRST],
-    }[scene]
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """The upload that will be promoted, all uploads there were, and what each bucket holds then."""
+
+    notice: Notification
+    uploads: list[Uploaded]
+    contents: dict[str, Any]
+
+    def begin(self) -> None:
+        """Put everything back, for the next case: uploading it again would take longer."""
+        for name, kept in self.contents.items():
+            put_back(name, kept)
+
+
+@pytest.fixture(params=SCENES)
+def scene(any_world: World, wire: Wire, request: pytest.FixtureRequest) -> Scene:
+    return make_scene(any_world, request.param)
+
+
+def make_scene(world: World, name: str) -> Scene:
+    """Upload these bodies one after the other, and promote all but the last."""
+    bodies, notices = SCENES[name], []
     for body in bodies:
         if notices:
             world.promote(notices[-1])
@@ -45,77 +60,76 @@ def set_up(world: World, scene: str) -> tuple[Notification, list[Uploaded]]:
         Uploaded(key=DAILY, body=body, at=EVENING, version_id=notice.version_id)
         for body, notice in zip(bodies, notices, strict=True)
     ]
-    return notices[-1], uploads
+    contents = {name: keep(name) for name in (INCOMING, VAULT)}
+    return Scene(notice=notices[-1], uploads=uploads, contents=contents)
 
 
-def run(world: World, notice: Notification, uploads: list[Uploaded]) -> Outcome | None:
+def run(world: World, scene: Scene) -> Outcome | None:
     """One run, and the check that it broke no promise; None if it failed or was killed."""
     before, outcome = look(), None
     try:
-        outcome = world.promote(notice).outcome
+        outcome = world.promote(scene.notice).outcome
     except (ClientError, BotoCoreError, Killed):
         pass
     finally:
-        check(before, look(), uploads=uploads, policy=world.promoter.policy)
+        check(before, look(), uploads=scene.uploads, policy=world.promoter.policy)
     return outcome
 
 
-def settles(world: World, wire: Wire, notice: Notification, uploads: list[Uploaded]) -> None:
+def settles(world: World, wire: Wire, scene: Scene) -> None:
     """After the faults one more run leaves nothing to do and nothing behind."""
     wire.mend()
-    assert run(world, notice, uploads) is not None
-    held = look()
+    assert run(world, scene) is not None
+    held, (first, *others) = look(), [upload.body for upload in scene.uploads]
     assert held.unfinished == ()
-    assert [one.body for one in held.vault[SLOT]] == [uploads[0].body]
-    assert [one.body for one in held.incoming] == [
-        upload.body for upload in uploads if upload.body != uploads[0].body
-    ]
+    assert [one.body for one in held.vault[SLOT]] == [first]
+    assert [one.body for one in held.incoming] == [body for body in others if body != first]
 
 
-def requests_of(world: World, wire: Wire, scene: str) -> int:
-    notice, uploads = set_up(world, scene)
+def requests_of(world: World, wire: Wire, scene: Scene) -> int:
+    scene.begin()
     wire.sent.clear()
-    assert run(world, notice, uploads) is not None
+    assert run(world, scene) is not None
     return len(wire.sent)
 
 
 def test_a_fault_at_any_request_breaks_no_promise_and_the_next_run_ends_it(
-    any_world: World, wire: Wire, scene: str
+    any_world: World, wire: Wire, scene: Scene
 ) -> None:
     requests = requests_of(any_world, wire, scene)
     assert requests >= 2
     single = product(EVERY_FAULT, [1])
     lasting = product(["500", "409", "a slow answer", "500 after the commit"], [LASTING])
     for (name, times), number in product([*single, *lasting], range(1, requests + 1)):
-        notice, uploads = set_up(any_world, scene)
+        scene.begin()
         wire.plan(at(number, *[EVERY_FAULT[name]] * times))
         try:
-            run(any_world, notice, uploads)
-            settles(any_world, wire, notice, uploads)
+            run(any_world, scene)
+            settles(any_world, wire, scene)
         except BaseException as error:
             error.add_note(f"{name}, {times} times from request {number} on: {wire.sent[-20:]}")
             raise
 
 
 def test_killed_at_any_request_nothing_more_is_sent_and_the_next_run_ends_it(
-    any_world: World, wire: Wire, scene: str
+    any_world: World, wire: Wire, scene: Scene
 ) -> None:
     for number in range(requests_of(any_world, wire, scene)):
-        notice, uploads = set_up(any_world, scene)
+        scene.begin()
         wire.sent.clear()
         wire.kill_after(number)
-        assert run(any_world, notice, uploads) is None
+        assert run(any_world, scene) is None
         assert len(wire.sent) == number
-        settles(any_world, wire, notice, uploads)
+        settles(any_world, wire, scene)
 
 
 def test_throttled_for_a_while_retries_of_the_run_get_through_in_the_end(
     any_world: World, wire: Wire
 ) -> None:
-    notice, uploads = set_up(any_world, "a free slot")
+    scene = make_scene(any_world, "a free slot")
     wire.plan(for_a_while(10, slow_down))
     runs = 1
-    while run(any_world, notice, uploads) is None:
+    while run(any_world, scene) is None:
         runs += 1
     assert runs > 1
-    settles(any_world, wire, notice, uploads)
+    settles(any_world, wire, scene)
