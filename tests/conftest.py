@@ -44,6 +44,7 @@ from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from localcloud.s3.backend import corrected
 from tests.support.project import POLICY, copy_project
+from tests.support.remembered import remember
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import PARTS, SINGLE, World
 
@@ -53,6 +54,7 @@ hypothesis.settings.load_profile("any machine")
 
 # AWS's descriptions of its services are read once, not for the clients of each test.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+remember()
 
 
 WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "watching")}
