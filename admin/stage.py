@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalice.config import Config
-
 from admin.choices import (
     DEFAULT_INCOMING_ALARM,
     DEFAULT_LOCK,
@@ -19,17 +17,18 @@ from admin.choices import (
     Lock,
     SetupOptions,
 )
+from admin.config.names import (
+    ADMINISTRATORS,
+    ENDPOINT,
+    INCOMING_ALARM,
+    LOCK,
+    refuse_unknown_names,
+)
+from admin.config.reading import APP_NAME, CONFIG, ConfigError, StageConfig, read_config
+from admin.config.refusals import EXAMPLE, refuse_shared_buckets, refuse_what_cannot_work
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
-CONFIG = Path(".chalice") / "config.json"
-APP_NAME = "immutable-backups"
-FUNCTIONS = ("promote", "sweep")
-# The key in a stage of config.json for the vault's lock, which Chalice ignores; for example
-# {"mode": "GOVERNANCE", "days": 90}, or "none".
-LOCK = "vault_lock"
-# The key for the alarms on incoming: {"bytes": 1099511627776, "versions": 10000}.
-INCOMING_ALARM = "incoming_alarm"
 
 
 class StageError(ValueError):
@@ -83,21 +82,25 @@ class Stage:
 
 def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
     """The stage `name` of the app in the folder `project`. Raises StageError."""
-    path = project / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        stages = config["stages"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
-        raise StageError(f"{path} cannot be read as Chalice's configuration: {error}") from None
+        config = read_config(project)
+    except ConfigError as error:
+        raise StageError(str(error)) from None
+    stages = config["stages"]
     if name not in stages:
         raise StageError(f'.chalice/config.json has no stage "{name}", only {", ".join(stages)}')
     try:
-        environment = _environment(config, name)
+        refuse_unknown_names(config, name)
+        in_config = StageConfig(config, name)
+        environment = in_config.environment()
         settings = Settings.from_environment(environment)
         lock = written_lock(stages[name])
-        _refuse_other_policy_files(config, name)
         incoming_alarm = written_incoming_alarm(stages[name])
-    except (SettingsError, StageError) as error:
+        administrators = _written_administrators(stages[name])
+        refuse_what_cannot_work(in_config)
+        refuse_shared_buckets(in_config)
+        _refuse_another_cloud(name, environment)
+    except (SettingsError, ConfigError, StageError) as error:
         raise StageError(f"stage {name}: {error}") from None
     return Stage(
         name=name,
@@ -106,53 +109,13 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         lock=lock,
         incoming_alarm=incoming_alarm,
         project=project,
-        administrators=tuple(stages[name].get("administrators", ())),
+        administrators=administrators,
     )
 
 
 def as_chalice_reads(stage: Stage, function: str) -> Any:
     """A function's configuration as Chalice merges it from several places in config.json."""
-    config = json.loads((stage.project / CONFIG).read_text(encoding="utf-8"))
-    return _as_chalice_reads(config, stage.name, function)
-
-
-def policy_file(stage: str, function: str) -> str:
-    """The file name, in `.chalice/`, of the IAM policy of a function's role."""
-    return f"policy-{stage}-{function}.json"
-
-
-def _environment(config: dict[str, Any], stage: str) -> dict[str, str]:
-    """The environment variables that all functions of the stage share. Raises StageError."""
-    first, *others = FUNCTIONS
-    environment: dict[str, str] = _as_chalice_reads(config, stage, first).environment_variables
-    for function in others:
-        of_function = _as_chalice_reads(config, stage, function).environment_variables
-        if differing := {name for name, _ in environment.items() ^ of_function.items()}:
-            raise StageError(
-                f"{', '.join(sorted(differing))} would differ between {first} and {function}; "
-                'write it into "environment_variables" of the stage, not of a function'
-            )
-    return environment
-
-
-def _refuse_other_policy_files(config: dict[str, Any], stage: str) -> None:
-    """Raise StageError unless each function names its own IAM policy file.
-
-    Chalice would use another stage's or function's file, or fail with a traceback: without a name
-    it looks for a file that nothing here writes.
-    """
-    for function in FUNCTIONS:
-        expected = policy_file(stage, function)
-        if (written := _as_chalice_reads(config, stage, function).iam_policy_file) != expected:
-            line = json.dumps({function: {"iam_policy_file": expected}})[1:-1]
-            raise StageError(
-                f"{function} has {written or 'no IAM policy file'} in .chalice/config.json; "
-                f'write {line} into "lambda_functions" of the stage'
-            )
-
-
-def _as_chalice_reads(config: dict[str, Any], stage: str, function: str) -> Any:
-    return Config(chalice_stage=stage, function_name=function, config_from_disk=config)
+    return StageConfig(read_config(stage.project), stage.name).of(function)
 
 
 def written_lock(stage: Mapping[str, Any]) -> Lock | None:
@@ -202,6 +165,25 @@ def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
     return {"bytes": alarm.bytes, "versions": alarm.versions}
 
 
+def _written_administrators(stage: Mapping[str, Any]) -> tuple[str, ...]:
+    match stage.get(ADMINISTRATORS, []):
+        case [*arns] if all(isinstance(arn, str) for arn in arns):
+            return tuple(arns)
+        case other:
+            raise StageError(
+                f"{ADMINISTRATORS} is {json.dumps(other)}; write a list of ARNs, in brackets"
+            )
+
+
+def _refuse_another_cloud(name: str, environment: Mapping[str, str]) -> None:
+    """Make sure that stage dev never reaches AWS, even with plain `chalice deploy`."""
+    if name == "dev" and not is_local(environment.get(ENDPOINT, "")):
+        raise StageError(
+            f"{ENDPOINT} is {environment.get(ENDPOINT, 'not set')}, but stage dev is the local "
+            "cloud; write http://127.0.0.1:9000"
+        )
+
+
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
     """Make sure that a stage other than dev uses AWS, whatever this shell was used for before.
 
@@ -210,7 +192,7 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
     if stage.name == "dev":
         return
     for bucket in (stage.settings.incoming_bucket, stage.settings.vault_bucket):
-        if bucket.startswith("change-me"):
+        if bucket.startswith(EXAMPLE):
             raise StageError(
                 f"{bucket} is only an example; name two buckets of your own in stage {stage.name} "
                 f"of {CONFIG}"
@@ -219,7 +201,7 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
         ("this shell", shell),
         (f"stage {stage.name} of .chalice/config.json", stage.environment),
     ):
-        for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        for variable in (ENDPOINT, f"{ENDPOINT}_S3"):
             if is_local(environment.get(variable, "")):
                 raise StageError(
                     f"{variable} of {where} is {environment[variable]}, a local cloud, which is "

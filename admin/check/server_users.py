@@ -6,8 +6,9 @@ from typing import Any
 from admin.account import Account, none_if
 from admin.check.principals import DENIAL, denial
 from admin.check.report import Remedies, Report
+from admin.config.reading import APP_NAME
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
-from admin.stage import APP_NAME, Stage
+from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
 WHY = "An intruder on a server can do everything that the server can do."

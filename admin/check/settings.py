@@ -9,12 +9,13 @@ from admin.check.function import check_function
 from admin.check.principals import check_principals
 from admin.check.report import Remedies, Report
 from admin.check.server_users import check_server_users
+from admin.config.reading import FUNCTIONS
 from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
 from admin.setup.plan import Change, make_plan
-from admin.stage import FUNCTIONS, Stage
+from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.choices import IncomingAlarm, SetupOptions
+from admin.config.reading import FUNCTIONS
 from admin.desired.requirement import Kind, Requirement
-from admin.stage import FUNCTIONS, Stage
+from admin.stage import Stage
 from chalicelib.record import NAMESPACE
 
 AN_HOUR = 3_600  # seconds

@@ -3,7 +3,8 @@
 from botocore.exceptions import ClientError
 
 from admin.account import DENIAL_CODES, Account
-from admin.stage import CONFIG, Stage, as_chalice_reads
+from admin.config.reading import CONFIG
+from admin.stage import Stage, as_chalice_reads
 
 # Plenty of concurrent promotions for servers that upload once an hour.
 RESERVED = 10

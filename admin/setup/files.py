@@ -7,17 +7,15 @@ from typing import Any
 
 import click
 
+from admin.config.names import INCOMING_ALARM, LOCK
+from admin.config.reading import CONFIG, policy_file
 from admin.desired.permissions import function_policies
 from admin.options import of_a_stage
 from admin.stage import (
-    CONFIG,
-    INCOMING_ALARM,
-    LOCK,
     Stage,
     StageError,
     incoming_alarm_to_write,
     lock_to_write,
-    policy_file,
     read_stage,
     written_incoming_alarm,
     written_lock,

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import AccountError, local_account, translated_errors
 from admin.cli import cli
+from admin.config.reading import APP_NAME, FUNCTIONS
 from admin.setup.files import write_policies
-from admin.stage import FUNCTIONS, StageError, read_stage, refuse_unfinished
+from admin.stage import StageError, read_stage, refuse_unfinished
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.rules import Archive
 from tests.support.project import POLICY, STAGE, stage_named
@@ -214,7 +215,8 @@ def test_a_stage_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None
         function: {"iam_policy_file": f"policy-prod-{function}.json"} for function in FUNCTIONS
     }
     prod = {"environment_variables": variables, "lambda_functions": functions}
-    config = {"stages": {"prod": prod}}
+    functions_of_all = {"lambda_timeout": 900, "lambda_memory_size": 1024, "autogen_policy": False}
+    config = {"app_name": APP_NAME, **functions_of_all, "stages": {"prod": prod}}
     (tmp_path / ".chalice" / "config.json").write_text(json.dumps(config))
     stage = read_stage("prod", project=tmp_path)
     with pytest.raises(StageError, match=r"of stage prod of \.chalice/config"):

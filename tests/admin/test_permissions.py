@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import vault_policy
 from admin.desired.permissions import (
     NOTHING,
@@ -16,7 +17,7 @@ from admin.desired.permissions import (
     sweeper_policy,
 )
 from admin.setup.files import stage_files
-from admin.stage import FUNCTIONS, PROJECT, Stage, StageError, read_stage
+from admin.stage import PROJECT, Stage, StageError, read_stage
 from chalicelib.policy.file import parse_policy, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.evaluation import Effect, Request, evaluate

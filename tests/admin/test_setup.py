@@ -14,13 +14,13 @@ import admin.cli
 from admin.account import Account
 from admin.choices import Lock, SetupOptions
 from admin.cli import cli
+from admin.config.reading import CONFIG
 from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
 from admin.desired.requirement import Kind, Requirement
 from admin.desired.statements import canonical
 from admin.setup import resources
 from admin.setup.concurrency import suggestion
 from admin.setup.plan import execute, make_plan
-from admin.stage import CONFIG
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.project import POLICY, STAGE

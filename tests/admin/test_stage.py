@@ -7,10 +7,18 @@ from typing import Any
 import pytest
 
 from admin.choices import Lock
+from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
 from admin.setup.files import stage_files
-from admin.stage import CONFIG, FUNCTIONS, StageError, read_stage
+from admin.stage import StageError, read_stage
 from tests.support.project import POLICY
 
+# What the file says for all stages as it ships, as far as it matters here.
+EVERYWHERE = {
+    "app_name": APP_NAME,
+    "autogen_policy": False,
+    "lambda_timeout": 900,
+    "lambda_memory_size": 1024,
+}
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}
 POLICIES = {function: {"iam_policy_file": f"policy-prod-{function}.json"} for function in FUNCTIONS}
 
@@ -19,7 +27,9 @@ def write(project: Path, stage: dict[str, Any], **everywhere: Any) -> Path:
     """A config.json with the stage prod, whose functions name their IAM policy files."""
     stage = {"lambda_functions": POLICIES, **stage}
     (project / CONFIG).parent.mkdir(exist_ok=True)
-    (project / CONFIG).write_text(json.dumps({**everywhere, "stages": {"prod": stage}}))
+    (project / CONFIG).write_text(
+        json.dumps({**EVERYWHERE, **everywhere, "stages": {"prod": stage}})
+    )
     return project
 
 
@@ -69,13 +79,13 @@ def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None
     """Both functions need these variables; a variable of only one is missing in the other."""
     functions = {
         **POLICIES,
-        "sweep": {**POLICIES["sweep"], "environment_variables": {"VAULT": "x"}},
+        "sweep": {**POLICIES["sweep"], "environment_variables": {"LOG_LEVEL": "x"}},
     }
     project = write(tmp_path, {"environment_variables": BUCKETS, "lambda_functions": functions})
     with pytest.raises(StageError) as refused:
         read_stage("prod", project=project)
     assert str(refused.value) == (
-        "stage prod: VAULT would differ between promote and sweep; write it into "
+        "stage prod: LOG_LEVEL would differ between promote and sweep; write it into "
         '"environment_variables" of the stage, not of a function'
     )
 

@@ -17,10 +17,11 @@ from admin.account import Account, local_account, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.choices import SetupOptions
+from admin.config.reading import CONFIG
 from admin.desired.buckets import desired_settings
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan
-from admin.stage import CONFIG, Stage, StageError, read_stage
+from admin.stage import Stage, StageError, read_stage
 from admin.waiting import Waiter
 from demo.deployment import deploy
 from demo.stage import StageCloud

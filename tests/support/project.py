@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
 from admin.setup.files import stage_files, write_files
-from admin.stage import APP_NAME, CONFIG, FUNCTIONS, PROJECT, Stage, read_stage
+from admin.stage import PROJECT, Stage, read_stage
 from chalicelib.policy.file import parse_policy
 from chalicelib.settings import Settings
 
