@@ -82,6 +82,13 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     profile or region.
     """
     if stage.name == "dev":
+        # The local cloud's good answers would be taken for those of the account that was named.
+        for option, value in (("--profile", profile), ("--region", region)):
+            if value is not None:
+                raise StageError(
+                    f"{option} selects an AWS {option.removeprefix('--')}, but the stage dev is "
+                    "the local cloud; did you mean --stage prod?"
+                )
         return local_account(stage.environment["AWS_ENDPOINT_URL"])
     refuse_unfinished(stage, os.environ)
     return _signed_in(profile, region=region)

@@ -16,6 +16,7 @@ from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.credentials.keys import CredentialsError
+from admin.desired.names import refuse_names
 from admin.drill.command import run_drill
 from admin.exit_status import ExitStatus
 from admin.options import (
@@ -58,11 +59,12 @@ def _opened(
     With the option `vault_profile`, which not every command has, the account includes the vault's.
     """
     with _exit_statuses():
-        place = read_stage(stage)
+        place, rules = read_stage(stage), read_policy()
+        refuse_names(rules, place)
         account = open_account(place, region=region, profile=profile)
         if "vault_profile" in vault:
             account = with_vault(account, place, profile=vault["vault_profile"])
-        yield account, place, read_policy()
+        yield account, place, rules
 
 
 class _Group(click.Group):
@@ -100,6 +102,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """
     with _exit_statuses():
         rules, place = read_policy(), read_stage(stage)
+        refuse_names(rules, place)
         description = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(description, indent=2))

@@ -9,6 +9,7 @@ import click
 
 from admin.config.names import INCOMING_ALARM, LOCK
 from admin.config.reading import CONFIG, policy_file
+from admin.desired.names import refuse_names
 from admin.desired.permissions import function_policies
 from admin.options import of_a_stage
 from admin.stage import (
@@ -84,7 +85,9 @@ def write_policies(stage: str) -> None:
     Writes .chalice/policy-STAGE-FUNCTION.json for each function, from chalicelib/policy.toml.
     """
     try:
-        files = stage_files(read_policy(), read_stage(stage))
+        policy, place = read_policy(), read_stage(stage)
+        refuse_names(policy, place)
+        files = stage_files(policy, place)
     except (PolicyError, StageError) as error:
         raise click.UsageError(str(error)) from None
     changed = changes(files)

@@ -174,6 +174,29 @@ def test_only_the_stage_dev_can_use_a_local_cloud(endpoint: str) -> None:
         refuse_unfinished(prod, shell)
 
 
+@pytest.mark.parametrize("command", ["setup", "check", "drill", "credentials"])
+@pytest.mark.parametrize("option", ["profile", "region"])
+def test_a_profile_or_region_selects_no_local_cloud(command: str, option: str) -> None:
+    """Otherwise the local cloud's good answers would be taken for those of that account."""
+    result = run(command, f"--{option}", "work")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: --{option} selects an AWS {option}, but the stage dev is the local cloud; did you "
+        "mean --stage prod?\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["policy", "setup", "check", "drill", "credentials"])
+def test_every_command_refuses_a_name_that_aws_would_not_accept(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = replace(POLICY, servers=("a" * 60,))
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: fleet)
+    result = run(command)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f'Error: the server "{"a" * 60}" would get the IAM user')
+
+
 @pytest.mark.parametrize("command", ["setup", "check", "drill"])
 def test_without_a_local_cloud_the_error_says_how_to_start_one(
     command: str, monkeypatch: pytest.MonkeyPatch
