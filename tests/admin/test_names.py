@@ -38,6 +38,10 @@ def test_a_server_whose_user_would_have_a_name_too_long_is_refused() -> None:
     )
 
 
+def test_a_server_s_name_that_is_too_long_by_a_character_is_refused() -> None:
+    assert "which has 65 characters" in refusal(PROD, LONGEST_SERVER + "a")
+
+
 def test_servers_that_differ_only_by_case_are_refused() -> None:
     assert refusal(PROD, "web1", "db1", "WEB1") == (
         'the servers "web1" and "WEB1" would have the same IAM user, because IAM ignores case; '
