@@ -11,42 +11,26 @@ from typing import Any
 import click
 
 from admin import describe
-from admin.account import Account, AccountError, open_account, translated_errors, with_vault
+from admin.account import Account, open_account, with_vault
 from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
-from admin.credentials.keys import CredentialsError
+from admin.deploy import deploy_app
 from admin.drill.command import run_drill
-from admin.exit_status import ExitStatus
+from admin.exit_status import ExitStatus, exit_statuses
 from admin.options import (
     Moment,
     chosen_incoming_alarm,
     chosen_lock,
-    of_a_lock,
+    of_a_setup,
     of_a_stage,
     of_a_vault,
     of_an_account,
-    of_an_incoming_alarm,
 )
-from admin.setup.command import SetupRefused, set_up
-from admin.stage import Stage, StageError, read_stage
+from admin.setup.command import set_up, write_policies
+from admin.stage import Stage, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.policy import Policy
-from chalicelib.policy.rules import PolicyError
-
-
-@contextmanager
-def _exit_statuses() -> Iterator[None]:
-    """Turn errors into one sentence on stderr and the exit status that belongs to them."""
-    try:
-        with translated_errors():
-            yield
-    except (PolicyError, StageError, CredentialsError, SetupRefused) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(ExitStatus.USED_WRONGLY)
-    except AccountError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 @contextmanager
@@ -57,7 +41,7 @@ def _opened(
 
     With the option `vault_profile`, which not every command has, the account includes the vault's.
     """
-    with _exit_statuses():
+    with exit_statuses():
         place = read_stage(stage)
         account = open_account(place, region=region, profile=profile)
         if "vault_profile" in vault:
@@ -98,7 +82,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 
     Explain the policy in plain English and list the next slots.
     """
-    with _exit_statuses():
+    with exit_statuses():
         rules, place = read_policy(), read_stage(stage)
         description = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
     if as_json:
@@ -110,16 +94,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @cli.command(short_help="Show what the account lacks; with --apply, change it.")
 @of_an_account
 @click.option("--apply", is_flag=True, help="Apply the changes, after one question.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@of_a_vault
-@of_a_lock
-@of_an_incoming_alarm
-@click.option("--alert-email", help="Address for the alerts; AWS asks it to confirm.")
-@click.option(
-    "--allow-shorter",
-    is_flag=True,
-    help="Confirm that backups are kept for a shorter time than now.",
-)
+@of_a_setup
 def setup(
     *,
     apply: bool,
@@ -159,6 +134,33 @@ def setup(
             yes=yes,
             allow_shorter=allow_shorter,
         )
+
+
+@cli.command(short_help="Set up the account and deploy the app.")
+@of_an_account
+@of_a_setup
+@click.pass_context
+def deploy(context: click.Context, /, **options: Any) -> None:
+    """Example: backups deploy --stage prod
+
+    Set up the account, deploy the app with Chalice, and set up what needs the deployed functions:
+    runs backups setup --apply, chalice deploy, and backups setup --apply again. It is safe to
+    repeat.
+    """
+    context.invoke(setup, apply=True, **options)
+    deploy_app(options["stage"], region=options["region"], profile=options["profile"])
+    context.invoke(setup, apply=True, **options)
+
+
+@cli.command(short_help="Write the functions' IAM policies into .chalice/.")
+@of_a_stage
+def policies(*, stage: str) -> None:
+    """Example: backups policies --stage prod
+
+    Write .chalice/policy-STAGE-FUNCTION.json for each function, from chalicelib/policy.toml.
+    """
+    with exit_statuses():
+        write_policies(read_stage(stage), read_policy())
 
 
 @cli.command(short_help="Find out who can destroy the backups; changes nothing.")

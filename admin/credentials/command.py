@@ -8,7 +8,8 @@ import click
 
 from admin.account import Account
 from admin.credentials.crontab import UploadTarget, crontab
-from admin.credentials.keys import CredentialsError, ServerKeys
+from admin.credentials.keys import ServerKeys
+from admin.exit_status import Refused
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
@@ -24,7 +25,7 @@ def show_new_key(
 ) -> None:
     """Create a key for `server` (None: the only server) and print it with a crontab.
 
-    `rotate`: a second key; the first one keeps working. Raises CredentialsError.
+    `rotate`: a second key; the first one keeps working. Raises Refused.
     """
     _check_server(policy, server)
     keys = ServerKeys(account, stage, server)
@@ -70,7 +71,7 @@ def show_new_key(
 def remove_old_key(
     account: Account, stage: Stage, policy: Policy, server: str | None, *, key: str, as_json: bool
 ) -> None:
-    """Delete one of a server's two keys. Raises CredentialsError."""
+    """Delete one of a server's two keys. Raises Refused."""
     _check_server(policy, server)
     keys = ServerKeys(account, stage, server)
     left = keys.remove(key)
@@ -82,7 +83,7 @@ def remove_old_key(
 def end_access(
     account: Account, stage: Stage, policy: Policy, server: str | None, *, as_json: bool
 ) -> None:
-    """Revoke a server's access, even if it is no longer in the policy. Raises CredentialsError."""
+    """Revoke a server's access, even if it is no longer in the policy. Raises Refused."""
     keys = ServerKeys(account, stage, server)
     if not server or not keys.user_exists():
         _check_server(policy, server)
@@ -99,17 +100,17 @@ def end_access(
 
 
 def _check_server(policy: Policy, server: str | None) -> None:
-    """Raise CredentialsError for a server that the policy does not list."""
+    """Raise Refused for a server that the policy does not list."""
     if server in (policy.servers or (None,)):
         return
     if not policy.servers:
-        raise CredentialsError(f'The policy lists no servers; leave out "{server}"')
+        raise Refused(f'The policy lists no servers; leave out "{server}"')
     servers = ", ".join(policy.servers)
     if not server:
-        raise CredentialsError(f"Name one of the servers in the policy: {servers}")
+        raise Refused(f"Name one of the servers in the policy: {servers}")
     near = difflib.get_close_matches(server, policy.servers, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"it has {servers}"
-    raise CredentialsError(f'The policy lists no server "{server}"; {hint}')
+    raise Refused(f'The policy lists no server "{server}"; {hint}')
 
 
 def _print_json(**data: Any) -> None:

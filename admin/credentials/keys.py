@@ -9,14 +9,11 @@ from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, none_if
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
+from admin.exit_status import Refused
 from admin.stage import Stage
 
 # IAM's limit for a user.
 MOST_KEYS = 2
-
-
-class CredentialsError(Exception):
-    """The keys do not allow this; the message says why, and what to do instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +45,18 @@ class ServerKeys:
             return REVOKED in self._iam.list_user_policies(UserName=self.user)["PolicyNames"]
 
     def make(self) -> AccessKey:
-        """Create the server's first key. Raises CredentialsError if it has a key."""
+        """Create the server's first key. Raises Refused if it has a key."""
         if keys := self._ids():
-            raise CredentialsError(
+            raise Refused(
                 f"{self.user} already has a key, {self._described(keys)}, and its secret cannot be "
                 f"shown again. To replace it: {self.command} --rotate"
             )
         return self._create()
 
     def make_again(self) -> AccessKey:
-        """Lift the revocation and create a key. Raises CredentialsError if an old key is left."""
+        """Lift the revocation and create a key. Raises Refused if an old key is left."""
         if keys := self._ids():
-            raise CredentialsError(
+            raise Refused(
                 f"The revocation is not complete: {', '.join(keys)} is left. To complete it: "
                 f"{self.command} --revoke"
             )
@@ -70,30 +67,26 @@ class ServerKeys:
     def rotate(self) -> tuple[AccessKey, str]:
         """Create a second key; returns it and the id of the first, which works until it is removed.
 
-        Raises CredentialsError if there is no key, or if there are two.
+        Raises Refused if there is no key, or if there are two.
         """
         keys = self._ids()
         if not keys or self.are_revoked():
-            raise CredentialsError(
-                f"{self.user} has no key that works. To create one: {self.command}"
-            )
+            raise Refused(f"{self.user} has no key that works. To create one: {self.command}")
         if len(keys) == MOST_KEYS:
-            raise CredentialsError(
+            raise Refused(
                 f"{self.user} has two keys, the most that IAM allows: {self._described(keys)}. "
                 f"Remove the one that the server does not use: {self.command} --remove KEY_ID"
             )
         return self._create(), keys[0]
 
     def remove(self, key: str) -> str:
-        """Delete one of two keys; returns the id of the other. Raises CredentialsError."""
+        """Delete one of two keys; returns the id of the other. Raises Refused."""
         keys = self._ids()
         if key not in keys:
-            raise CredentialsError(
-                f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}"
-            )
+            raise Refused(f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}")
         left = [other for other in keys if other != key]
         if not left:
-            raise CredentialsError(
+            raise Refused(
                 f"{key} is the only key of {self.user}; its backups would stop. To replace it: "
                 f"{self.command} --rotate; to end its access: {self.command} --revoke"
             )
@@ -180,7 +173,7 @@ class ServerKeys:
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchEntity":
                 raise
-            raise CredentialsError(
+            raise Refused(
                 f"IAM has no user {self.user}; run `backups setup --apply` first"
             ) from None
 

@@ -10,6 +10,7 @@ from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.desired.storage_classes import MINIMUM_DAYS, RETRIEVAL
+from admin.exit_status import Refused
 from admin.setup.concurrency import suggestion
 from admin.setup.exposure import largest_stored, worst_case
 from admin.setup.files import changes, stage_files, write_files
@@ -18,10 +19,6 @@ from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
 _ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
-
-
-class SetupRefused(Exception):
-    """The plan cannot be applied with these options; the message says why."""
 
 
 def set_up(
@@ -37,7 +34,7 @@ def set_up(
 ) -> None:
     """Show the plan and, with `apply`, apply it after one question.
 
-    Raises SetupRefused if the plan cannot be applied with these options.
+    Raises Refused if the plan cannot be applied with these options.
     """
     requirements = desired_settings(
         policy, stage, options, account=account.id, region=account.region
@@ -62,7 +59,7 @@ def set_up(
         click.echo("Nothing was changed; add --apply to make these changes.", err=True)
         return
     if plan.weakens and not allow_shorter:
-        raise SetupRefused(
+        raise Refused(
             "Backups would be kept for a shorter time (see above), so nothing was changed. To "
             "confirm, add --allow-shorter."
         )
@@ -71,6 +68,15 @@ def set_up(
     for change in execute(account, plan):
         click.echo(f"  {change.requirement.summary}")
     click.echo(f"Done: {len(plan.changes)} changes, {len(changed)} files.")
+
+
+def write_policies(stage: Stage, policy: Policy) -> None:
+    """Write the IAM policies of the stage's functions, and print which files changed."""
+    files = stage_files(policy, stage)
+    changed = changes(files)
+    write_files(files)
+    for path in files:
+        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'unchanged'}")
 
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
@@ -104,7 +110,7 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
     if lock is not None and lock.desired["mode"] == "COMPLIANCE":
         _ask_for_the_name(lock)
     if not yes and not click.confirm(f"Apply these changes to stage {stage.name}?", err=True):
-        raise SetupRefused("Nothing was changed.")
+        raise Refused("Nothing was changed.")
 
 
 def _ask_for_the_name(requirement: Requirement) -> None:
@@ -115,4 +121,4 @@ def _ask_for_the_name(requirement: Requirement) -> None:
         err=True,
     )
     if click.prompt("Type the bucket's name to continue", err=True) != requirement.target:
-        raise SetupRefused("That is not the bucket's name; nothing was changed.")
+        raise Refused("That is not the bucket's name; nothing was changed.")

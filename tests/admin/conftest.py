@@ -9,7 +9,6 @@ from botocore.loaders import create_loader
 
 import admin.check.function
 import admin.cli
-import admin.setup.files
 import demo.deployment
 from admin.account import Account, local_account
 from admin.check.report import Report
@@ -62,9 +61,8 @@ def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
-    for door in (admin.cli, admin.setup.files):
-        monkeypatch.setattr(door, "read_policy", lambda: POLICY)
-        monkeypatch.setattr(door, "read_stage", partial(read_stage, project=folder))
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
+    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=folder))
     return folder
 
 

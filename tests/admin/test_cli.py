@@ -11,7 +11,6 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import AccountError, local_account, translated_errors
 from admin.cli import cli
-from admin.setup.files import write_policies
 from admin.stage import FUNCTIONS, StageError, read_stage, refuse_unfinished
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.rules import Archive
@@ -151,12 +150,12 @@ def test_an_incomplete_stage_is_refused(tmp_path: Path) -> None:
 
 
 def test_policies_are_written_once() -> None:
-    said = CliRunner().invoke(write_policies, []).stdout
+    said = run("policies").stdout
     assert said.splitlines() == [
         ".chalice/policy-dev-promote.json: unchanged",
         ".chalice/policy-dev-sweep.json: unchanged",
     ]
-    result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
+    result = run("policies", "--stage", "nowhere")
     assert result.exit_code == 2
     assert "only dev, prod" in result.stderr
 

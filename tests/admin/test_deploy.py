@@ -1,4 +1,4 @@
-"""`make deploy`: from an empty account to a protected server, and again."""
+"""`backups deploy`: from an empty account to a protected server, and again."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def project(cloud: Any, tmp_path: Path) -> Path:
 
 def deploy(project: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "admin.deploy", "--yes"],
+        [sys.executable, "-m", "admin", "deploy", "--yes"],
         cwd=project,
         env={
             **os.environ,
