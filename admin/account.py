@@ -116,13 +116,6 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
     return replace(account, other_accounts={stage.settings.vault_bucket: vault_account})
 
 
-def place_of(stage: Stage, account: Account) -> str:
-    """Stage, account and region in words, so that nobody changes or trusts the wrong stage."""
-    vault_account = account.account_of(stage.settings.vault_bucket)
-    vault = f", vault account {vault_account.id}" if vault_account is not account else ""
-    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
-
-
 def local_account(endpoint: str) -> Account:
     """The account of the local cloud at `endpoint`, independent of this shell and of ~/.aws."""
     session = boto3.Session(

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from admin import describe
-from admin.account import Account, open_account, with_vault
+from admin.account import open_account, with_vault
 from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
@@ -28,25 +28,25 @@ from admin.options import (
     of_an_account,
 )
 from admin.setup.command import set_up, write_policies
-from admin.stage import Stage, read_stage
+from admin.stage import read_stage
+from admin.target import Target
 from chalicelib.policy.file import read_policy
-from chalicelib.policy.policy import Policy
 
 
 @contextmanager
 def _opened(
     *, stage: str, region: str | None, profile: str | None, **vault: str | None
-) -> Iterator[tuple[Account, Stage, Policy]]:
-    """The account, stage and policy that a command's options name.
+) -> Iterator[Target]:
+    """What a command's options name.
 
     With the option `vault_profile`, which not every command has, the account includes the vault's.
     """
     with exit_statuses():
-        place = read_stage(stage)
-        account = open_account(place, region=region, profile=profile)
+        opened = read_stage(stage)
+        account = open_account(opened, region=region, profile=profile)
         if "vault_profile" in vault:
-            account = with_vault(account, place, profile=vault["vault_profile"])
-        yield account, place, read_policy()
+            account = with_vault(account, opened, profile=vault["vault_profile"])
+        yield Target(account=account, stage=opened, policy=read_policy())
 
 
 class _Group(click.Group):
@@ -83,8 +83,8 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     Explain the policy in plain English and list the next slots.
     """
     with exit_statuses():
-        rules, place = read_policy(), read_stage(stage)
-        description = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
+        settings = read_stage(stage).settings
+        description = describe.describe(read_policy(), settings, moment=at or datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(description, indent=2))
     else:
@@ -116,18 +116,16 @@ def setup(
         raise click.UsageError(
             "--lock none and --lock-days contradict each other; leave out one of them"
         )
-    with _opened(**where) as (account, stage, rules):
+    with _opened(**where) as target:
         options = SetupOptions(
-            lock=chosen_lock(stage, lock=lock, lock_days=lock_days),
+            lock=chosen_lock(target.stage, lock=lock, lock_days=lock_days),
             alert_email=alert_email,
             incoming_alarm=chosen_incoming_alarm(
-                stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
+                target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
         set_up(
-            account,
-            stage,
-            rules,
+            target,
             options,
             lock_named=bool(lock or lock_days),
             apply=apply,
@@ -173,8 +171,8 @@ def check(*, as_json: bool, **where: Any) -> None:
     Find out who can destroy the backups: compares every setting, the deployed functions and all
     rights on the vault with what they should be. Each finding says how to fix it. Changes nothing.
     """
-    with _opened(**where) as (account, stage, rules):
-        show_check(account, stage, rules, as_json=as_json)
+    with _opened(**where) as target:
+        show_check(target, as_json=as_json)
 
 
 @cli.command(short_help="Create, rotate or revoke a server's access key.")
@@ -203,13 +201,13 @@ def credentials(
     """
     if rotate + revoke + (remove is not None) > 1:
         raise click.UsageError("--rotate, --remove and --revoke exclude each other; use only one")
-    with _opened(**where) as (account, stage, rules):
+    with _opened(**where) as target:
         if revoke:
-            end_access(account, stage, rules, server, as_json=as_json)
+            end_access(target, server, as_json=as_json)
         elif remove is not None:
-            remove_old_key(account, stage, rules, server, key=remove, as_json=as_json)
+            remove_old_key(target, server, key=remove, as_json=as_json)
         else:
-            show_new_key(account, stage, rules, server, rotate=rotate, as_json=as_json)
+            show_new_key(target, server, rotate=rotate, as_json=as_json)
 
 
 @cli.command(short_help="Prove in the account itself that the promise holds.")
@@ -230,5 +228,5 @@ def drill(*, assume: bool, **where: Any) -> None:
     the vault until its lock expires. It never touches backups. The alarm on contested uploads may
     go off.
     """
-    with _opened(**where) as (account, stage, rules):
-        run_drill(account, stage, rules, assume=assume)
+    with _opened(**where) as target:
+        run_drill(target, assume=assume)

@@ -71,6 +71,10 @@ class Stage:
         """The name of the topic for alerts."""
         return f"{APP_NAME}-{self.name}-alerts"
 
+    def topic_arn(self, *, account: str, region: str) -> str:
+        """The ARN of that topic in an account (12 digits) and region."""
+        return f"arn:aws:sns:{region}:{account}:{self.topic}"
+
     @property
     def drill_user(self) -> str:
         """The name of the IAM user that a drill makes while it runs."""

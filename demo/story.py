@@ -14,6 +14,7 @@ from admin.account import local_account
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from admin.drill.scenario import drill
 from admin.stage import read_stage
+from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.file import read_policy
 from demo.deployment import DeployError
@@ -134,9 +135,11 @@ def break_in(cloud: StageCloud) -> None:
     )
     console.print("  $ backups drill --stage dev --assume")
     waiter = Waiter(seconds=LONGEST_STORY.total_seconds(), tell=tell)
-    account, stage = local_account(cloud.endpoint), read_stage("dev")
+    target = Target(
+        account=local_account(cloud.endpoint), stage=read_stage("dev"), policy=read_policy()
+    )
     try:
-        with closing(drill(account, stage, read_policy(), assume=True, waiter=waiter)) as steps:
+        with closing(drill(target, assume=True, waiter=waiter)) as steps:
             for step in steps:
                 tell(f"{step.seconds:5.1f} s  {step.sentence}")
     except BrokenPromise as broken:

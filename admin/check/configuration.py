@@ -29,7 +29,7 @@ class Configuration:
 
     def _check_environment(self) -> None:
         actual = self.live.get("Environment", {}).get("Variables", {})
-        desired = self.deployed.stage.environment
+        desired = self.deployed.target.stage.environment
         for variable in sorted({*desired, *actual}):
             if actual.get(variable) != desired.get(variable):
                 self.deployed.report.find(
@@ -66,14 +66,17 @@ class Configuration:
 
     def _set_by_chalice(self) -> Iterator[tuple[str, Any, Any]]:
         """Name, actual and desired value of everything that each deployment sets."""
-        config, live = as_chalice_reads(self.deployed.stage, self.deployed.function), self.live
+        config, live = (
+            as_chalice_reads(self.deployed.target.stage, self.deployed.function),
+            self.live,
+        )
         runtime = live.get("Runtime", "")
         is_supported = SUPPORTED_RUNTIME.fullmatch(runtime)
         network = live.get("VpcConfig", {})
         yield (
             "Role",
             live["Role"],
-            f"arn:aws:iam::{self.deployed.account.id}:role/{self.deployed.name}",
+            f"arn:aws:iam::{self.deployed.target.account.id}:role/{self.deployed.name}",
         )
         yield "Runtime", runtime, runtime if is_supported else config.lambda_python_version
         yield "Timeout", live["Timeout"], config.lambda_timeout
@@ -118,7 +121,7 @@ class Configuration:
             )
             actual = answer.get("ReservedConcurrentExecutions")
             desired = as_chalice_reads(
-                self.deployed.stage, self.deployed.function
+                self.deployed.target.stage, self.deployed.function
             ).reserved_concurrency
             if actual == desired:
                 return

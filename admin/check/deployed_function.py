@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from admin.account import Account
-from admin.check.report import Remedies, Report
-from admin.stage import Stage
+from admin.check.report import Report
+from admin.target import Target
 
 # What is lost while a function does not work.
 STAYS_BEHIND = {
@@ -19,15 +18,13 @@ class DeployedFunction:
     """The function `function` of app.py, and the report for its findings."""
 
     report: Report
-    account: Account
-    stage: Stage
-    remedies: Remedies
+    target: Target
     function: str
 
     @property
     def name(self) -> str:
         """The function's name in AWS, and its role's."""
-        return self.stage.function_name(self.function)
+        return self.target.stage.function_name(self.function)
 
     @property
     def schedule(self) -> str:
@@ -42,7 +39,7 @@ class DeployedFunction:
     @property
     def deploy(self) -> str:
         """The command line that deploys it."""
-        return self.remedies.deploy()
+        return self.target.fix_deploy()
 
     @property
     def redeploy(self) -> str:
@@ -52,8 +49,8 @@ class DeployedFunction:
 
     def aws(self, service: str, operation: str, **arguments: Any) -> str:
         """An AWS CLI command line, in the function's account."""
-        return self.remedies.aws(service, operation, **arguments)
+        return self.target.fix_aws(service, operation, **arguments)
 
     def client(self, service: str) -> Any:
         """A boto3 client of its account."""
-        return self.account.client(service)
+        return self.target.account.client(service)

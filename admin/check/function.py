@@ -1,15 +1,14 @@
 """Checks a deployed function against what `chalice deploy` would deploy now."""
 
-from admin.account import Account, none_if
+from admin.account import none_if
 from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
 from admin.check.configuration import Configuration
 from admin.check.deployed_function import DeployedFunction
 from admin.check.invokers import Invokers
-from admin.check.report import Remedies, Report
+from admin.check.report import Report
 from admin.check.role import Role
 from admin.desired.permissions import function_policies
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
+from admin.target import Target
 
 # How often the sweep runs, as EventBridge writes it.
 EVERY_QUARTER_HOUR = "rate(15 minutes)"
@@ -18,19 +17,9 @@ NAMED = 10
 NOT_WHAT_RUNS = "The code you read and test here is not the code that runs there."
 
 
-def check_function(
-    report: Report,
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    remedies: Remedies,
-    *,
-    function: str,
-) -> None:
+def check_function(report: Report, target: Target, function: str) -> None:
     """Check everything about a function: configuration, code, rights, and who can invoke it."""
-    deployed = DeployedFunction(
-        report=report, account=account, stage=stage, remedies=remedies, function=function
-    )
+    deployed = DeployedFunction(report=report, target=target, function=function)
     with report.checking(f"the function {deployed.name}"):
         answer = none_if(
             "ResourceNotFoundException",
@@ -50,7 +39,7 @@ def check_function(
                 remedy=deployed.redeploy,
             )
             return
-        role = Role(deployed, function_policies(policy, stage)[function])
+        role = Role(deployed, function_policies(target.policy, target.stage)[function])
         if role.is_gone():
             return
         Configuration(deployed, answer["Configuration"]).check()
@@ -76,7 +65,7 @@ def _check_code(deployed: DeployedFunction, location: str) -> None:
                 why="It rejects the conditional copy, so no upload is promoted.",
                 remedy=deployed.deploy,
             )
-        different = differences(bundle, deployed.stage.project)
+        different = differences(bundle, deployed.target.stage.project)
         if missing and S3_MODEL in different:
             different.remove(S3_MODEL)
         if different:
@@ -90,7 +79,7 @@ def _check_code(deployed: DeployedFunction, location: str) -> None:
 
 
 def _check_notification(deployed: DeployedFunction, arn: str) -> None:
-    bucket = deployed.stage.settings.incoming_bucket
+    bucket = deployed.target.incoming
     with deployed.report.checking(f"the notifications of {bucket}"):
         answer = none_if(
             "NoSuchBucket",

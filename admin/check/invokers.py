@@ -43,12 +43,12 @@ def source_of(deployed: DeployedFunction) -> Source:
         return Source(
             who="EventBridge",
             service="events.amazonaws.com",
-            arn=f"arn:aws:events:{deployed.account.region}:{deployed.account.id}:rule/{deployed.schedule}",
+            arn=f"arn:aws:events:{deployed.target.account.region}:{deployed.target.account.id}:rule/{deployed.schedule}",
             what=f"the rule {deployed.schedule}",
             otherwise=f"the rule {deployed.schedule} under other conditions than deployed",
         )
-    bucket = deployed.stage.settings.incoming_bucket
-    owner = deployed.stage.settings.incoming_owner or deployed.account.id
+    bucket = deployed.target.incoming
+    owner = deployed.target.stage.settings.incoming_owner or deployed.target.account.id
     return Source(
         who="S3",
         service="s3.amazonaws.com",

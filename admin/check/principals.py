@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import Account
-from admin.check.report import Remedies, Report
+from admin.check.report import Report
 from admin.check.rights import grants, grants_below
 from admin.desired.bucket_policies import CHANGES_OF_WHAT_IS_STORED
 from admin.desired.permissions import Document, document
-from admin.stage import Stage
+from admin.target import Target
 
 ON_OBJECTS = (
     *(action for action in CHANGES_OF_WHAT_IS_STORED if "*" not in action),
@@ -108,22 +108,21 @@ def denial(bucket: str) -> Document:
     )
 
 
-def check_principals(report: Report, account: Account, stage: Stage, remedies: Remedies) -> None:
+def check_principals(report: Report, target: Target) -> None:
     """Find everyone in the vault's `account` who can change, unlock or expire stored backups.
 
     Administrators could grant themselves these rights: those listed in the stage's configuration
     are reported by name, any other is a finding.
     """
-    vault = stage.settings.vault_bucket
-    with report.checking(f"who has rights on {vault}"):
-        for principal in _everybody(account):
-            if principal.is_administrator_of(account.id):
-                _check_administrator(report, account, stage, principal)
-            elif actions := _powers(principal, vault):
+    with report.checking(f"who has rights on {target.vault}"):
+        for principal in _everybody(target.vault_account):
+            if principal.is_administrator_of(target.vault_account.id):
+                _check_administrator(report, target, principal)
+            elif actions := _powers(principal, target.vault):
                 report.find(
-                    f"{_capital(principal)} is allowed {', '.join(actions)} on {vault}",
+                    f"{_capital(principal)} is allowed {', '.join(actions)} on {target.vault}",
                     why="Only administrators need these rights; each is a way to lose backups.",
-                    remedy=_remedy(principal, vault, remedies),
+                    remedy=_remedy(principal, target),
                 )
 
 
@@ -133,15 +132,14 @@ def _powers(principal: Principal, vault: str) -> list[str]:
     return actions + [action for action in ON_OBJECTS if principal.may_below(action, f"{bucket}/")]
 
 
-def _check_administrator(
-    report: Report, account: Account, stage: Stage, principal: Principal
-) -> None:
+def _check_administrator(report: Report, target: Target, principal: Principal) -> None:
     """Report an administrator, or find it if the configuration does not list it.
 
     The same goes for principals of other accounts that can assume it.
     """
-    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in {account.id, ""}]
-    unknown = [arn for arn in (principal.arn, *strangers) if arn not in stage.administrators]
+    own = {target.vault_account.id, ""}
+    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in own]
+    unknown = [arn for arn in (principal.arn, *strangers) if arn not in target.stage.administrators]
     if not unknown:
         report.administrators.append(str(principal))
         return
@@ -150,7 +148,7 @@ def _check_administrator(
         f"{_capital(principal)}{whom} is an administrator and could remove the vault's protection",
         why="An administrator you do not know may be an intruder.",
         remedy=f'if this is intended, add {", ".join(unknown)} to the list "administrators" of '
-        f"stage {stage.name} in .chalice/config.json; otherwise remove these rights",
+        f"stage {target.stage.name} in .chalice/config.json; otherwise remove these rights",
     )
 
 
@@ -228,13 +226,13 @@ def _trusted(trust: Document) -> Iterator[str]:
                 yield name if ":" in name else f"arn:aws:iam::{name}:root"
 
 
-def _remedy(principal: Principal, vault: str, remedies: Remedies) -> str:
+def _remedy(principal: Principal, target: Target) -> str:
     if principal.path.startswith(OF_IDENTITY_CENTER):
         return "remove these rights from its permission set in IAM Identity Center"
-    return remedies.aws_of_the_vault(
+    return target.fix_vault_account(
         "iam",
         f"put-{principal.kind}-policy",
         **{f"{principal.kind}_name": principal.name},
         policy_name=DENIAL,
-        policy_document=denial(vault),
+        policy_document=denial(target.vault),
     )

@@ -68,7 +68,7 @@ class Role:
                 why=why,
                 remedy=self.deployed.deploy,
             )
-        if inline.get(DENIAL) == denial(self.deployed.stage.settings.vault_bucket):
+        if inline.get(DENIAL) == denial(self.deployed.target.vault):
             del inline[DENIAL]
         for name in inline:
             self.deployed.report.find(

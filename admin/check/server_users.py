@@ -3,29 +3,27 @@
 from collections.abc import Iterator
 from typing import Any
 
-from admin.account import Account, none_if
+from admin.account import none_if
 from admin.check.principals import DENIAL, denial
-from admin.check.report import Remedies, Report
+from admin.check.report import Report
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.stage import APP_NAME, Stage
-from chalicelib.policy.policy import Policy
+from admin.target import Target
 
 WHY = "An intruder on a server can do everything that the server can do."
 
 
-def check_server_users(
-    report: Report, account: Account, stage: Stage, policy: Policy, remedies: Remedies
-) -> None:
+def check_server_users(report: Report, target: Target) -> None:
     """Find what `setup` did not give to a server's user, and users that belong to no server."""
-    iam = account.client("iam")
-    servers = {stage.server_user(server) for server in policy.servers or (None,)}
+    iam = target.account.client("iam")
+    servers = {target.stage.server_user(server) for server in target.servers}
     with report.checking("the server users"):
-        for user in _users(iam, stage):
+        for user in _users(iam, target.stage):
             with report.checking(f"the policies of {user}"):
                 if user in servers:
-                    _check_user(report, iam, stage, remedies, user=user)
+                    _check_user(report, iam, target, user=user)
                 else:
-                    _check_leftover(report, iam, stage, remedies, user=user)
+                    _check_leftover(report, iam, target, user=user)
 
 
 def _users(iam: Any, stage: Stage) -> Iterator[str]:
@@ -36,51 +34,49 @@ def _users(iam: Any, stage: Stage) -> Iterator[str]:
                 yield user["UserName"]
 
 
-def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str) -> None:
+def _check_user(report: Report, iam: Any, target: Target, *, user: str) -> None:
     name = {"user_name": user}
     additions = {
-        f"an additional IAM policy, {policy}": remedies.aws(
+        f"an additional IAM policy, {policy}": target.fix_aws(
             "iam", "delete-user-policy", **name, policy_name=policy
         )
         for policy in iam.list_user_policies(UserName=user)["PolicyNames"]
-        if not _is_ours(iam, stage, user=user, policy=policy)
+        if not _is_ours(iam, target.vault, user=user, policy=policy)
     }
     for attached in iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]:
         arn = attached["PolicyArn"]
-        additions[f"an additional IAM policy, {arn}"] = remedies.aws(
+        additions[f"an additional IAM policy, {arn}"] = target.fix_aws(
             "iam", "detach-user-policy", **name, policy_arn=arn
         )
     for group in iam.list_groups_for_user(UserName=user)["Groups"]:
-        additions[f"the rights of the group {group['GroupName']}"] = remedies.aws(
+        additions[f"the rights of the group {group['GroupName']}"] = target.fix_aws(
             "iam", "remove-user-from-group", **name, group_name=group["GroupName"]
         )
     if none_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):
-        additions["a password"] = remedies.aws("iam", "delete-login-profile", **name)
+        additions["a password"] = target.fix_aws("iam", "delete-login-profile", **name)
     for what, remedy in additions.items():
         report.find(f"The user {user} has {what}", why=WHY, remedy=remedy)
 
 
-def _is_ours(iam: Any, stage: Stage, *, user: str, policy: str) -> bool:
+def _is_ours(iam: Any, vault: str, *, user: str, policy: str) -> bool:
     """True if `setup`, a revocation or an earlier fix wrote the policy, and nobody changed it."""
     if policy == SERVER_POLICY_NAME:  # compared in full with the other settings
         return True
-    ours = {REVOKED: NOTHING, DENIAL: denial(stage.settings.vault_bucket)}
+    ours = {REVOKED: NOTHING, DENIAL: denial(vault)}
     if policy not in ours:
         return False
     live = iam.get_user_policy(UserName=user, PolicyName=policy)["PolicyDocument"]
     return bool(live == ours[policy])
 
 
-def _check_leftover(
-    report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str
-) -> None:
+def _check_leftover(report: Report, iam: Any, target: Target, *, user: str) -> None:
     """Find a user that belongs to no server, unless it is revoked."""
     names = iam.list_user_policies(UserName=user)["PolicyNames"]
-    if REVOKED in names and _is_ours(iam, stage, user=user, policy=REVOKED):
+    if REVOKED in names and _is_ours(iam, target.vault, user=user, policy=REVOKED):
         return
-    remedy = remedies.drill()
-    if user != stage.drill_user:
-        remedy = remedies.aws(
+    remedy = target.fix_drill()
+    if user != target.stage.drill_user:
+        remedy = target.fix_aws(
             "iam",
             "put-user-policy",
             user_name=user,

@@ -4,58 +4,42 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from admin.account import Account, none_if
+from admin.account import none_if
 from admin.check.function import check_function
 from admin.check.principals import check_principals
-from admin.check.report import Remedies, Report
+from admin.check.report import Report
 from admin.check.server_users import check_server_users
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
-from admin.setup.plan import Change, make_plan
-from admin.stage import FUNCTIONS, Stage
-from chalicelib.policy.policy import Policy
+from admin.setup.plan import Change, make_plan, requirements_of
+from admin.stage import FUNCTIONS
+from admin.target import Target
 
 
-def check(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    *,
-    tell: Callable[[str], None],
-) -> Report:
+def check(target: Target, *, tell: Callable[[str], None]) -> Report:
     """Compare the account with everything that protects the backups. Changes nothing.
 
     The report lists what the caller is not allowed to read; any other error of AWS is raised.
     `tell` gets a line before each part of the work.
     """
     report = Report()
-    requirements = desired_settings(
-        policy, stage, stage.options, account=account.id, region=account.region
-    )
-    remedies = Remedies(account=account, stage=stage)
+    requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    _check_settings(report, account, stage, requirements, remedies)
-    _check_files(report, policy, stage, requirements, remedies)
-    if stage.name != "dev":  # a local cloud sends no mail
-        _check_readers(report, account, requirements, remedies)
+    _check_settings(report, target, requirements)
+    _check_files(report, target)
+    if target.stage.name != "dev":  # a local cloud sends no mail
+        _check_readers(report, target)
     for function in FUNCTIONS:
-        tell(f"Comparing the function {stage.function_name(function)} ...")
-        check_function(report, account, stage, policy, remedies, function=function)
+        tell(f"Comparing the function {target.stage.function_name(function)} ...")
+        check_function(report, target, function)
     tell("Reading the rights of all users and roles ...")
-    check_server_users(report, account, stage, policy, remedies)
-    check_principals(report, account.account_of(stage.settings.vault_bucket), stage, remedies)
+    check_server_users(report, target)
+    check_principals(report, target)
     return report
 
 
-def _check_settings(
-    report: Report,
-    account: Account,
-    stage: Stage,
-    requirements: tuple[Requirement, ...],
-    remedies: Remedies,
-) -> None:
+def _check_settings(report: Report, target: Target, requirements: tuple[Requirement, ...]) -> None:
     """Check everything that `setup` writes, and what others have added to it."""
     absent: set[str] = set()
     for requirement in requirements:
@@ -65,16 +49,16 @@ def _check_settings(
         with report.checking(
             requirement.summary.replace(": ", " (", 1) + ")" * (": " in requirement.summary)
         ):
-            plan = make_plan(account, (requirement,), lock_named=False)
+            plan = make_plan(target.account, (requirement,), lock_named=False)
             for change in plan.changes:
                 shorter = ["--allow-shorter"] if plan.weakens else []
                 report.find(
                     _what_is_wrong(change),
                     why=requirement.why,
-                    remedy=remedies.setup(*shorter),
+                    remedy=target.fix_setup(*shorter),
                 )
             others = [entry for _, entry in plan.foreign]
-            _check_additions(report, stage, requirement, others, remedies)
+            _check_additions(report, target, requirement, others)
             absent |= plan.missing
         if requirement.kind is Kind.BUCKET and len(report.not_checked) > not_checked:
             absent.add(requirement.target)
@@ -117,7 +101,7 @@ def _difference(change: Change) -> str:
 
 
 def _check_additions(
-    report: Report, stage: Stage, requirement: Requirement, others: list[Entry], remedies: Remedies
+    report: Report, target: Target, requirement: Requirement, others: list[Entry]
 ) -> None:
     """Check the rules and statements that others added: they can weaken ours."""
     bucket = requirement.target
@@ -133,7 +117,7 @@ def _check_additions(
                 f"The lifecycle rule {rule.get('ID', 'without a name')} of {bucket} moves or "
                 "expires objects and was not made by backups setup",
                 why="Such a rule can expire a backup early, or move it where reading takes days.",
-                remedy=remedies.aws(
+                remedy=target.fix_aws(
                     "s3api",
                     "put-bucket-lifecycle-configuration",
                     bucket=bucket,
@@ -142,7 +126,7 @@ def _check_additions(
             )
     if requirement.kind is Kind.BUCKET_POLICY:
         # Somebody else's Deny can lock out those who have to restore.
-        is_vault = bucket == stage.settings.vault_bucket
+        is_vault = bucket == target.vault
         harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
         kept = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
         for statement in others:
@@ -152,7 +136,7 @@ def _check_additions(
                     f"write: {json.dumps(statement)}",
                     why="Rights belong in identity policies; in a bucket policy they are easily "
                     "missed.",
-                    remedy=remedies.aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
+                    remedy=target.fix_aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
                 )
 
 
@@ -166,29 +150,19 @@ def _moves_or_expires(rule: dict[str, Any]) -> bool:
     return rule.get("Status") == "Enabled" and bool(does)
 
 
-def _check_files(
-    report: Report,
-    policy: Policy,
-    stage: Stage,
-    requirements: tuple[Requirement, ...],
-    remedies: Remedies,
-) -> None:
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    for path in changes(stage_files(policy, stage, topic=topic)):
+def _check_files(report: Report, target: Target) -> None:
+    for path in changes(stage_files(target.policy, target.stage, topic=target.topic_arn)):
         report.find(
             f".chalice/{path.name} does not match your policy.toml",
             why="chalice deploy would set the permissions of an earlier policy.",
-            remedy=remedies.setup(),
+            remedy=target.fix_setup(),
         )
 
 
-def _check_readers(
-    report: Report, account: Account, requirements: tuple[Requirement, ...], remedies: Remedies
-) -> None:
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
+def _check_readers(report: Report, target: Target) -> None:
+    pages = target.account.client("sns").get_paginator("list_subscriptions_by_topic")
     with report.checking("who receives the alerts"):
-        subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
+        subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=target.topic_arn)))
         if subscriptions is None:
             return
         readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
@@ -197,5 +171,5 @@ def _check_readers(
                 "Nobody receives the alerts"
                 + "".join(f"; {reader['Endpoint']} has not confirmed yet" for reader in readers),
                 why="An alarm that reaches nobody is useless.",
-                remedy=remedies.setup("--alert-email", "you@example.org"),
+                remedy=target.fix_setup("--alert-email", "you@example.org"),
             )

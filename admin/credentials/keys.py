@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
-from admin.account import Account, AccountError, none_if
+from admin.account import AccountError, none_if
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.exit_status import Refused
-from admin.stage import Stage
+from admin.target import Target
 
 # IAM's limit for a user.
 MOST_KEYS = 2
@@ -27,11 +27,11 @@ class AccessKey:
 class ServerKeys:
     """The access keys of a server's IAM user, which `backups setup` creates."""
 
-    def __init__(self, account: Account, stage: Stage, server: str | None) -> None:
-        self._iam = account.client("iam")
-        self.user = stage.server_user(server)
+    def __init__(self, target: Target, server: str | None) -> None:
+        self._iam = target.account.client("iam")
+        self.user = target.stage.server_user(server)
         self.command = " ".join(
-            ["backups credentials", *([server] if server else []), f"--stage {stage.name}"]
+            ["backups credentials", *([server] if server else []), f"--stage {target.stage.name}"]
         )
 
     def user_exists(self) -> bool:

@@ -29,7 +29,7 @@ def desired_settings(
     policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
 ) -> tuple[Requirement, ...]:
     """Every setting of a stage in `account` (12 digits) and `region`, in the order to set them."""
-    topic = f"arn:aws:sns:{region}:{account}:{stage.topic}"
+    topic = stage.topic_arn(account=account, region=region)
     return (
         *_incoming(policy, stage, region),
         *_vault(policy, stage, options, account=account, region=region),

@@ -5,26 +5,23 @@ from dataclasses import replace
 
 import click
 
-from admin.account import Account, place_of
 from admin.choices import SetupOptions
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.desired.storage_classes import MINIMUM_DAYS, RETRIEVAL
 from admin.exit_status import Refused
 from admin.setup.concurrency import suggestion
 from admin.setup.exposure import largest_stored, worst_case
 from admin.setup.files import changes, stage_files, write_files
-from admin.setup.plan import Plan, execute, make_plan
+from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
+from admin.target import Target
 from chalicelib.policy.policy import Policy
 
 _ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
 
 
 def set_up(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
+    target: Target,
     options: SetupOptions,
     *,
     lock_named: bool,
@@ -36,21 +33,16 @@ def set_up(
 
     Raises Refused if the plan cannot be applied with these options.
     """
-    requirements = desired_settings(
-        policy, stage, options, account=account.id, region=account.region
-    )
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    decided = replace(stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
-    files = stage_files(policy, decided, topic=topic)
+    chosen = replace(target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
+    files = stage_files(target.policy, chosen, topic=target.topic_arn)
     changed = changes(files)
-    plan = make_plan(account, requirements, lock_named=lock_named)
+    plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
 
-    click.echo(place_of(stage, account), err=True)
-    _show(plan, changed.values(), policy)
-    vault = stage.settings.vault_bucket
-    stored = {} if vault in plan.missing else largest_stored(account, vault, policy)
-    click.echo("\n".join(worst_case(policy, options.incoming_alarm, stored)), err=True)
-    if advice := suggestion(account, stage):
+    click.echo(target, err=True)
+    _show(plan, changed.values(), target.policy)
+    stored = {} if target.vault in plan.missing else largest_stored(target)
+    click.echo("\n".join(worst_case(target.policy, options.incoming_alarm, stored)), err=True)
+    if advice := suggestion(target):
         click.echo(advice, err=True)
     if not plan.changes and not changed:
         click.echo("Nothing to do: everything is as it should be.")
@@ -63,9 +55,9 @@ def set_up(
             "Backups would be kept for a shorter time (see above), so nothing was changed. To "
             "confirm, add --allow-shorter."
         )
-    _ask(stage, plan, yes=yes)
+    _ask(target.stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
-    for change in execute(account, plan):
+    for change in execute(target.account, plan):
         click.echo(f"  {change.requirement.summary}")
     click.echo(f"Done: {len(plan.changes)} changes, {len(changed)} files.")
 

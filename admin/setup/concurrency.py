@@ -2,8 +2,9 @@
 
 from botocore.exceptions import ClientError
 
-from admin.account import DENIAL_CODES, Account
-from admin.stage import CONFIG, Stage, as_chalice_reads
+from admin.account import DENIAL_CODES
+from admin.stage import CONFIG, as_chalice_reads
+from admin.target import Target
 
 # Plenty of concurrent promotions for servers that upload once an hour.
 RESERVED = 10
@@ -12,15 +13,15 @@ RESERVED = 10
 LEAST_UNRESERVED = 100
 
 
-def suggestion(account: Account, stage: Stage) -> str | None:
+def suggestion(target: Target) -> str | None:
     """A line for config.json; None if it is there already, or the account's concurrency is too low.
 
     Only a suggestion, because Chalice removes a reservation that is not in its configuration.
     """
-    if as_chalice_reads(stage, "promote").reserved_concurrency is not None:
+    if as_chalice_reads(target.stage, "promote").reserved_concurrency is not None:
         return None
     try:
-        limit = account.client("lambda").get_account_settings()["AccountLimit"]
+        limit = target.account.client("lambda").get_account_settings()["AccountLimit"]
     except ClientError as error:
         if error.response["Error"]["Code"] not in DENIAL_CODES:
             raise
@@ -29,6 +30,6 @@ def suggestion(account: Account, stage: Stage) -> str | None:
         return None
     return (
         f'Suggested: "reserved_concurrency": {RESERVED} under lambda_functions.promote of stage '
-        f"{stage.name} in {CONFIG}. A flood of events then uses {RESERVED} of this account's "
-        f"{limit['ConcurrentExecutions']:,} concurrent executions, not all."
+        f"{target.stage.name} in {CONFIG}. A flood of events then uses {RESERVED} of this "
+        f"account's {limit['ConcurrentExecutions']:,} concurrent executions, not all."
     )

@@ -2,10 +2,10 @@
 
 import re
 
-from admin.account import Account
 from admin.choices import IncomingAlarm
 from admin.desired.buckets import upload_days
 from admin.setup.bucket_resources import each_object
+from admin.target import Target
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import Rule
 
@@ -21,11 +21,11 @@ GB = 1024**3
 DAYS_A_MONTH = 30
 
 
-def largest_stored(account: Account, vault: str, policy: Policy) -> dict[str, int]:
+def largest_stored(target: Target) -> dict[str, int]:
     """The largest backup of each rule in the vault, in bytes, by the rule's upload."""
     largest: dict[str, int] = {}
-    for item in each_object(account, vault):
-        if rule := rule_of(policy, item["Key"]):
+    for item in each_object(target.account, target.vault):
+        if rule := rule_of(target.policy, item["Key"]):
             largest[rule.upload] = max(largest.get(rule.upload, 0), item["Size"])
     return largest
 

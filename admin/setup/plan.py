@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from admin.account import Account
-from admin.choices import MODES, Lock
-from admin.desired.buckets import REHEARSALS, lock_requirement
+from admin.choices import MODES, Lock, SetupOptions
+from admin.desired.buckets import REHEARSALS, desired_settings, lock_requirement
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.bucket_resources import Entry, each_object
+from admin.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,17 @@ class Plan:
     weakens: tuple[str, ...] = ()
     # Buckets that do not exist yet.
     missing: frozenset[str] = frozenset()
+
+
+def requirements_of(target: Target, options: SetupOptions | None = None) -> tuple[Requirement, ...]:
+    """Every setting of the target; `options` are those in config.json unless others are given."""
+    return desired_settings(
+        target.policy,
+        target.stage,
+        options or target.stage.options,
+        account=target.account.id,
+        region=target.account.region,
+    )
 
 
 def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_named: bool) -> Plan:

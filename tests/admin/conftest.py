@@ -14,6 +14,7 @@ from admin.account import Account, local_account
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.stage import read_stage
+from admin.target import Target
 from demo.stage import StageCloud, running
 from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
@@ -91,7 +92,8 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
         live = Live(cloud, project, packages)
         yield live
         # Each check of a test finds what the test before has not mended, and this one the last.
-        assert check(live.account, live.stage, POLICY, tell=lambda _: None) == Report()
+        target = Target(account=live.account, stage=live.stage, policy=POLICY)
+        assert check(target, tell=lambda _: None) == Report()
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
-from admin.check.report import Remedies, Report
+from admin.check.report import Report
 from admin.check.rights import grants, grants_below
 from admin.check.settings import check
-from admin.choices import Lock, SetupOptions
-from admin.desired.buckets import desired_settings
+from admin.choices import Lock
 from admin.desired.requirement import Kind
 from admin.setup import resources
+from admin.setup.plan import requirements_of
+from admin.target import Target
 from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.support.project import POLICY
 
@@ -44,11 +45,8 @@ weakened = table_of(WEAKENED)
 
 
 def settings_of(living: Live) -> list[Any]:
-    account = living.account
-    every = desired_settings(
-        POLICY, living.stage, SetupOptions(), account=account.id, region=account.region
-    )
-    return list(every)
+    target = Target(account=living.account, stage=living.stage, policy=POLICY)
+    return list(requirements_of(target))
 
 
 # Buckets
@@ -505,17 +503,17 @@ def test_fixes_name_the_account_that_was_checked(living: Live) -> None:
         named={"profile": "work", "region": "eu-west-1"},
         other_accounts={"backups2": holder},
     )
-    remedies = Remedies(account=account, stage=living.stage)
+    target = Target(account=account, stage=living.stage, policy=POLICY)
     where = "--profile work --region eu-west-1"
     vault = "--vault-profile vault"
-    assert remedies.setup() == f"backups setup --stage dev {where} --apply {vault}"
-    assert remedies.deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
-    assert remedies.drill() == f"backups drill --stage dev {where} {vault}"
-    of_incoming = remedies.aws("s3api", "delete-bucket-policy", bucket="backups1")
+    assert target.fix_setup() == f"backups setup --stage dev {where} --apply {vault}"
+    assert target.fix_deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
+    assert target.fix_drill() == f"backups drill --stage dev {where} {vault}"
+    of_incoming = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups1")
     assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
-    of_vault = remedies.aws("s3api", "delete-bucket-policy", bucket="backups2")
+    of_vault = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups2")
     assert of_vault == "aws s3api delete-bucket-policy --bucket backups2 --profile vault"
-    assert remedies.aws_of_the_vault("iam", "x") == "aws iam x --profile vault"
+    assert target.fix_vault_account("iam", "x") == "aws iam x --profile vault"
 
 
 def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
@@ -547,13 +545,9 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
     assert "backups2 (keep every version" not in not_checked
 
 
-def look(living: Live, **more: Any) -> Report:
-    return check(
-        living.account,
-        more.get("stage", living.stage),
-        more.get("policy", POLICY),
-        tell=lambda _: None,
-    )
+def look(living: Live, **changes: Any) -> Report:
+    target = Target(account=living.account, stage=living.stage, policy=POLICY)
+    return check(replace(target, **changes), tell=lambda _: None)
 
 
 def test_the_exit_status_separates_findings_from_failed_checks(

@@ -29,14 +29,14 @@ import admin.drill.command
 import admin.drill.scenario
 import admin.waiting
 from admin.account import Account, AccountError, local_account
-from admin.choices import SetupOptions
 from admin.cli import cli
-from admin.desired.buckets import desired_settings
 from admin.desired.permissions import document
 from admin.drill.scenario import drill
 from admin.drill.temporary_access import TRUST_SID, TemporaryAccess
 from admin.drill.uploads import DrillUploads
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
+from admin.stage import Stage
+from admin.target import Target
 from admin.waiting import Waiter
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
@@ -110,12 +110,10 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         },
     )
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
-    settings = desired_settings(
-        POLICY, STAGE, SetupOptions(), account=account.id, region=account.region
-    )
     for bucket in ("backups1", "backups2"):
         s3.delete_bucket_policy(Bucket=bucket)
-    for _ in execute(account, make_plan(account, settings, lock_named=False)):
+    plan = make_plan(account, requirements_of(target_of(account)), lock_named=False)
+    for _ in execute(account, plan):
         pass
     deployment.forget_drill_objects()
 
@@ -134,12 +132,16 @@ class Clock:
 
 def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
     waiter = Waiter(seconds=seconds, tell=lambda _: None)
-    return drill(deployed.account, STAGE, POLICY, assume=assume, waiter=waiter)
+    return drill(target_of(deployed.account), assume=assume, waiter=waiter)
+
+
+def target_of(account: Account, stage: Stage = STAGE) -> Target:
+    return Target(account=account, stage=stage, policy=POLICY)
 
 
 def temporary_in(account: Account) -> TemporaryAccess:
     waiter = Waiter(seconds=100, tell=lambda _: None)
-    return TemporaryAccess(account=account, stage=STAGE, role=ROLE, waiter=waiter)
+    return TemporaryAccess(target=target_of(account), role=ROLE, waiter=waiter)
 
 
 def run(*arguments: str) -> Any:
@@ -484,10 +486,7 @@ def test_the_drill_waits_for_a_free_slot(
     monkeypatch.setattr(DrillUploads, "_stored", lambda _: next(answers))
     monkeypatch.setattr("admin.drill.uploads.time.sleep", slept.append)
     DrillUploads(
-        account=deployed.account,
-        stage=STAGE,
-        policy=POLICY,
-        waiter=Waiter(seconds=1, tell=told.append),
+        target=target_of(deployed.account), waiter=Waiter(seconds=1, tell=told.append)
     ).wait_for_a_free_slot()
     assert slept == [20]
     assert told == [f"waiting for the next minute: {filled} is already filled"]
@@ -628,7 +627,7 @@ def test_a_broken_promise_is_reported_even_if_the_cleanup_fails(
 
 def test_a_stage_without_deployment_is_one_sentence(deployed: Deployed) -> None:
     waiter = Waiter(seconds=1, tell=lambda _: None)
-    steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, waiter=waiter)
+    steps = drill(target_of(deployed.account, stage_named("prod")), assume=False, waiter=waiter)
     with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
         next(steps)
 

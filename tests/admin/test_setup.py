@@ -14,13 +14,14 @@ import admin.cli
 from admin.account import Account
 from admin.choices import Lock, SetupOptions
 from admin.cli import cli
-from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
+from admin.desired.buckets import REHEARSALS, vault_lifecycle
 from admin.desired.requirement import Kind, Requirement
 from admin.desired.statements import canonical
 from admin.setup import resources
 from admin.setup.concurrency import suggestion
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import CONFIG
+from admin.target import Target
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.project import POLICY, STAGE
@@ -35,7 +36,7 @@ RETRIED = (
 def settings(
     account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
 ) -> tuple[Requirement, ...]:
-    return desired_settings(policy, STAGE, options, account=account.id, region=account.region)
+    return requirements_of(Target(account=account, stage=STAGE, policy=policy), options)
 
 
 def set_up(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS) -> list[str]:
@@ -615,7 +616,9 @@ def test_a_reserved_concurrency_is_suggested_if_the_account_allows_it(
 ) -> None:
     with running(concurrency=runs) as cloud:
         account = admin.account.local_account(cloud.endpoint)
-        assert bool(suggestion(account, replace(STAGE, project=own_project))) is is_suggested
+        stage = replace(STAGE, project=own_project)
+        target = Target(account=account, stage=stage, policy=POLICY)
+        assert bool(suggestion(target)) is is_suggested
 
 
 def test_the_reserved_concurrency_is_only_suggested_until_it_is_set(
@@ -644,7 +647,8 @@ def test_without_access_to_the_account_s_limits_nothing_is_suggested(
         raise admin.account.ClientError(error, "GetAccountSettings")  # type: ignore[arg-type]
 
     monkeypatch.setattr(account.client("lambda"), "get_account_settings", refuse)
-    assert suggestion(account, replace(STAGE, project=own_project)) is None
+    target = Target(account=account, stage=replace(STAGE, project=own_project), policy=POLICY)
+    assert suggestion(target) is None
 
 
 @pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])

@@ -15,10 +15,10 @@ import pytest
 import admin.cli
 from admin.account import Account, local_account
 from admin.check.role import TRUST
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
+from admin.target import Target
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
 from tests.admin.living import Live
@@ -104,11 +104,12 @@ def _deploy_the_app_of_before(account: Account) -> None:
 
 
 def set_up(account: Account) -> list[str]:
-    settings = desired_settings(
-        POLICY, STAGE, STAGE.options, account=account.id, region=account.region
-    )
-    plan = make_plan(account, settings, lock_named=False)
+    plan = make_plan(account, requirements_of(target_of(account)), lock_named=False)
     return [change.requirement.summary for change in execute(account, plan)]
+
+
+def target_of(account: Account) -> Target:
+    return Target(account=account, stage=STAGE, policy=POLICY)
 
 
 def stored(account: Account) -> dict[str, bytes]:
@@ -193,9 +194,7 @@ def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     wanted = {
         one.target
-        for one in desired_settings(
-            POLICY, STAGE, STAGE.options, account=account.id, region=account.region
-        )
+        for one in requirements_of(target_of(account))
         if one.kind is Kind.ALARM and not one.needs_deployment
     }
     assert {alarm["AlarmName"] for alarm in alarms} == wanted

@@ -16,11 +16,10 @@ import admin.account
 from admin.account import Account, local_account, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
-from admin.choices import SetupOptions
-from admin.desired.buckets import desired_settings
 from admin.drill.scenario import drill
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import CONFIG, Stage, StageError, read_stage
+from admin.target import Target
 from admin.waiting import Waiter
 from demo.deployment import deploy
 from demo.stage import StageCloud
@@ -71,15 +70,17 @@ def account(cloud: StageCloud, stage: Stage) -> Account:
 
 
 def set_up(account: Account, stage: Stage) -> list[str]:
-    settings = desired_settings(
-        POLICY, stage, SetupOptions(), account=account.id, region=account.region
-    )
-    plan = make_plan(account, settings, lock_named=False)
+    requirements = requirements_of(target_of(account, stage))
+    plan = make_plan(account, requirements, lock_named=False)
     return [change.requirement.summary for change in execute(account, plan)]
 
 
 def look(account: Account, stage: Stage) -> Report:
-    return check(account, stage, POLICY, tell=lambda _: None)
+    return check(target_of(account, stage), tell=lambda _: None)
+
+
+def target_of(account: Account, stage: Stage) -> Target:
+    return Target(account=account, stage=stage, policy=POLICY)
 
 
 def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
@@ -110,7 +111,8 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     assert stored["Key"].endswith(".sql.gz.gpg")
 
     waiter = Waiter(seconds=60, tell=print)
-    steps = [step.sentence for step in drill(account, stage, POLICY, assume=True, waiter=waiter)]
+    target = target_of(account, stage)
+    steps = [step.sentence for step in drill(target, assume=True, waiter=waiter)]
     for who in ("administrator", "vault administrator", "promoter"):
         assert any(sentence.startswith(f"{who} cannot") for sentence in steps), steps
 

@@ -13,6 +13,7 @@ import admin.cli
 from admin.account import Account
 from admin.check.settings import check
 from admin.stage import PROJECT
+from admin.target import Target
 from tests.admin.living import Live
 from tests.support.project import POLICY
 
@@ -52,7 +53,8 @@ def test_every_request_of_a_check_is_among_the_rights(
     # Whether somebody reads the alerts is looked at where mails go out.
     topic = living.client("sns").create_topic(Name="immutable-backups-prod-alerts")["TopicArn"]
     prod = replace(living.stage, name="prod")
-    check(living.account, prod, POLICY, tell=lambda _: None)
+    target = Target(account=living.account, stage=prod, policy=POLICY)
+    check(target, tell=lambda _: None)
     living.client("sns").delete_topic(TopicArn=topic)
     # Everybody has the right to be told who they are.
     reads = {right for right in needed if re.match(r"\w+:(Get|List|Describe)", right)}
