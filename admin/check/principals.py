@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import Account
-from admin.check.report import Report
+from admin.check.report import Administrator, Finding
 from admin.check.rights import grants, grants_below
 from admin.desired.bucket_policies import CHANGES_OF_WHAT_IS_STORED
 from admin.desired.permissions import Document, document
@@ -108,22 +108,21 @@ def denial(bucket: str) -> Document:
     )
 
 
-def check_principals(report: Report, target: Target) -> None:
-    """Find everyone in the vault's `account` who can change, unlock or expire stored backups.
+def check_principals(target: Target) -> Iterator[Finding | Administrator]:
+    """Find everyone in the vault's account who can change, unlock or expire stored backups.
 
     Administrators could grant themselves these rights: those listed in the stage's configuration
     are reported by name, any other is a finding.
     """
-    with report.checking(f"who has rights on {target.vault}"):
-        for principal in _everybody(target.vault_account):
-            if principal.is_administrator_of(target.vault_account.id):
-                _check_administrator(report, target, principal)
-            elif actions := _powers(principal, target.vault):
-                report.find(
-                    f"{_capital(principal)} is allowed {', '.join(actions)} on {target.vault}",
-                    why="Only administrators need these rights; each is a way to lose backups.",
-                    remedy=_remedy(principal, target),
-                )
+    for principal in _everybody(target.vault_account):
+        if principal.is_administrator_of(target.vault_account.id):
+            yield _administrator(principal, target)
+        elif actions := _powers(principal, target.vault):
+            yield Finding(
+                what=f"{_capital(principal)} is allowed {', '.join(actions)} on {target.vault}",
+                why="Only administrators need these rights; each is a way to lose backups.",
+                remedy=_remedy(principal, target),
+            )
 
 
 def _powers(principal: Principal, vault: str) -> list[str]:
@@ -132,8 +131,8 @@ def _powers(principal: Principal, vault: str) -> list[str]:
     return actions + [action for action in ON_OBJECTS if principal.may_below(action, f"{bucket}/")]
 
 
-def _check_administrator(report: Report, target: Target, principal: Principal) -> None:
-    """Report an administrator, or find it if the configuration does not list it.
+def _administrator(principal: Principal, target: Target) -> Finding | Administrator:
+    """A known administrator, or the finding for one that the configuration does not list.
 
     The same goes for principals of other accounts that can assume it.
     """
@@ -141,11 +140,11 @@ def _check_administrator(report: Report, target: Target, principal: Principal) -
     strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in own]
     unknown = [arn for arn in (principal.arn, *strangers) if arn not in target.stage.administrators]
     if not unknown:
-        report.administrators.append(str(principal))
-        return
+        return Administrator(str(principal))
     whom = f" (which {', '.join(strangers)} can assume)" if strangers else ""
-    report.find(
-        f"{_capital(principal)}{whom} is an administrator and could remove the vault's protection",
+    return Finding(
+        what=f"{_capital(principal)}{whom} is an administrator and could remove the vault's "
+        "protection",
         why="An administrator you do not know may be an intruder.",
         remedy=f'if this is intended, add {", ".join(unknown)} to the list "administrators" of '
         f"stage {target.stage.name} in .chalice/config.json; otherwise remove these rights",

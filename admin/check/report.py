@@ -19,6 +19,27 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Administrator:
+    """A known administrator, who could remove the vault's protection: no finding."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the check: `what` is checked, as a noun, and the results, looked up one by one.
+
+    A part within a part is collected by itself: if it is denied, the outer one goes on.
+    """
+
+    what: str
+    results: Iterator["Result"]
+
+
+Result = Finding | Administrator | Part
+
+
+@dataclass(frozen=True)
 class Report:
     """The findings, what could not be checked, and the known administrators, as sentences."""
 
@@ -26,9 +47,20 @@ class Report:
     not_checked: list[str] = field(default_factory=list)
     administrators: list[str] = field(default_factory=list)
 
-    def find(self, what: str, *, why: str, remedy: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(what=what, why=why, remedy=remedy))
+    def collect(self, part: Part) -> None:
+        """Add the results of a part, up to the first request that AWS denies.
+
+        Raises ClientError if the credentials are expired or unknown.
+        """
+        with self.checking(part.what):
+            for result in part.results:
+                match result:
+                    case Finding():
+                        self.findings.append(result)
+                    case Administrator(name=name):
+                        self.administrators.append(name)
+                    case Part():
+                        self.collect(result)
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
