@@ -21,6 +21,7 @@ from botocore.exceptions import (
 )
 
 from admin.stage import Stage, StageError, is_local, refuse_unfinished
+from chalicelib.s3_errors import error_code
 
 # These credentials give every right in a local cloud, and none anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
@@ -145,7 +146,7 @@ def none_if(code: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ClientError as error:
-        if error.response["Error"]["Code"] != code:
+        if error_code(error) != code:
             raise
         return None
 
@@ -171,8 +172,13 @@ def translated_errors() -> Iterator[None]:
         raise AccountError(f"The request to AWS failed: {error}") from None
 
 
+def error_message(error: ClientError) -> str:
+    """AWS's own message for an error; empty if there is none."""
+    return str(error.response["Error"].get("Message", ""))
+
+
 def _sentence(error: ClientError) -> str:
-    code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
+    code, message = error_code(error), error_message(error)
     if code in EXPIRED:
         return "Your credentials have expired; sign in again."
     if code in UNKNOWN_KEY:

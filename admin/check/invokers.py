@@ -13,6 +13,7 @@ from typing import Any
 from admin.account import none_if
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.desired.permissions import statements
 
 WHY = "Only S3 should report uploads, and only the schedule should start the sweep."
 
@@ -64,8 +65,8 @@ def source_of(function: DeployedFunction) -> Source:
 
 def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
     """Find everyone other than its source who can invoke it, and its source if it cannot."""
-    source, statements = source_of(function), _statements(function)
-    from_source = [statement for statement in statements if _is_for(source, statement)]
+    source, actual = source_of(function), _statements(function)
+    from_source = [statement for statement in actual if _is_for(source, statement)]
     ours = [statement for statement in from_source if statement["Condition"] == source.condition]
     if not from_source:
         yield Finding(
@@ -73,7 +74,7 @@ def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
             why=function.stays_behind,
             remedy=function.target.fix_deploy(),
         )
-    for statement in statements:
+    for statement in actual:
         if statement in ours:
             continue
         if statement not in from_source:
@@ -154,7 +155,7 @@ def _statements(function: DeployedFunction, **qualifier: str) -> list[dict[str, 
         "ResourceNotFoundException",
         lambda: function.client("lambda").get_policy(FunctionName=function.name, **qualifier),
     )
-    return list(json.loads(answer["Policy"])["Statement"]) if answer else []
+    return statements(json.loads(answer["Policy"])) if answer else []
 
 
 def _pages(function: DeployedFunction, operation: str, member: str) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from admin.account import Account
 from admin.check.report import Administrator, Finding
 from admin.check.rights import grants, grants_below
 from admin.desired.bucket_policies import CHANGES_OF_WHAT_IS_STORED
-from admin.desired.permissions import Document, document
+from admin.desired.permissions import Document, as_list, document, statements
 from admin.target import Target
 
 ON_OBJECTS = (
@@ -216,11 +216,10 @@ def _with_name(name: str, policy: Document) -> Document:
 
 def _trusted(trust: Document) -> Iterator[str]:
     """The ARNs that a trust policy lets in; an account's number stands for its root."""
-    statements = trust.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in statements(trust) if trust else []:
         principal = statement.get("Principal", {})
         names = principal if isinstance(principal, str) else principal.get("AWS", [])
-        for name in [names] if isinstance(names, str) else names:
+        for name in as_list(names):
             if statement["Effect"] == "Allow":
                 yield name if ":" in name else f"arn:aws:iam::{name}:root"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
-from admin.account import EXPIRED, UNKNOWN_KEY, AccountError
+from admin.account import EXPIRED, UNKNOWN_KEY, AccountError, error_message
+from chalicelib.s3_errors import error_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +72,11 @@ class Report:
         try:
             yield
         except ClientError as error:
-            code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
+            code = error_code(error)
             if code in EXPIRED | UNKNOWN_KEY:
                 raise
-            self.not_checked.append(f"{what}: {error.operation_name} returned {code} ({message})")
+            self.not_checked.append(
+                f"{what}: {error.operation_name} returned {code} ({error_message(error)})"
+            )
         except AccountError as error:
             self.not_checked.append(f"{what}: {error}")

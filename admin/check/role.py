@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from admin.check.deployed_function import DeployedFunction
 from admin.check.principals import DENIAL, denial
 from admin.check.report import Finding
-from admin.desired.permissions import Document, document
+from admin.desired.permissions import Document, document, statements
 
 # Only Lambda can assume the role.
 LAMBDA = {"Service": "lambda.amazonaws.com"}
@@ -64,11 +64,11 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
 
 
 def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
-    trust = function.role["AssumeRolePolicyDocument"]["Statement"] if function.role else []
-    statements = trust if isinstance(trust, list) else [trust]
-    if any(statement.get("Principal") != LAMBDA for statement in statements):
+    trust = function.role["AssumeRolePolicyDocument"] if function.role else document()
+    if any(statement.get("Principal") != LAMBDA for statement in statements(trust)):
         yield Finding(
-            what=f"Others than Lambda can assume the role {function.name}: {json.dumps(trust)}",
+            what=f"Others than Lambda can assume the role {function.name}: "
+            f"{json.dumps(trust['Statement'])}",
             why=OF_A_THIEF[function.handler],
             remedy=function.target.fix_aws(
                 "iam",

@@ -13,20 +13,10 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from chalicelib.policy.patterns import Unit
+from admin.periods import PERIODS
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import Rule
 
-# Soon after the start of a period, so that a second attempt still belongs to it; not on the hour,
-# when everybody's jobs start, and not around midnight or the hours in which clocks change.
-SCHEDULES: dict[Unit, tuple[str, str]] = {
-    "minute": ("* * * * *", "once a minute"),
-    "hour": ("7 * * * *", "once an hour"),
-    "day": ("7 4 * * *", "once a day"),
-    "week": ("7 4 * * 1", "once a week"),
-    "month": ("7 4 1 * *", "once a month"),
-    "year": ("7 4 1 1 *", "once a year"),
-}
 # The most parts that S3 accepts for an upload (S3 user guide, "Amazon S3 multipart upload limits").
 MOST_PARTS = 10_000
 # The tools hold some parts in memory, so parts are no larger than necessary.
@@ -66,7 +56,7 @@ class Job:
     upload: str
     timezone: str
     schedule: str
-    in_words: str
+    often: str
     backup: str
     destination: str
     expected_size: int
@@ -107,12 +97,12 @@ def part_mib(max_bytes: int | None) -> int:
 
 
 def _job(key: str, rule: Rule, target: UploadTarget) -> Job:
-    schedule, in_words = SCHEDULES[rule.store_as.unit]
+    period = PERIODS[rule.store_as.unit]
     return Job(
         upload=key,
         timezone=rule.timezone.key,
-        schedule=schedule,
-        in_words=in_words,
+        schedule=period.schedule,
+        often=period.often,
         backup=_backup(key),
         destination=shlex.quote(f"{target.incoming}/{key}"),
         expected_size=max(rule.max_bytes or LARGE_BYTES, SMALLEST_PART_MIB * 1024**2),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
-from admin.account import AccountError, none_if
+from admin.account import AccountError, error_message, none_if
 from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
 from admin.exit_status import Refused
 from admin.target import Target
+from chalicelib.s3_errors import error_code
 
 # IAM's limit for a user.
 MOST_KEYS = 2
@@ -117,7 +118,7 @@ class ServerKeys:
             try:
                 self._put_denial()
             except ClientError as error:
-                match error.response["Error"]["Code"]:
+                match error_code(error):
                     case "LimitExceeded":
                         return self._deny_in_place_of_the_uploads()
                     case "NoSuchEntity":
@@ -171,7 +172,7 @@ class ServerKeys:
         try:
             yield
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchEntity":
+            if error_code(error) != "NoSuchEntity":
                 raise
             raise Refused(
                 f"IAM has no user {self.user}; run `backups setup --apply` first"
@@ -179,4 +180,4 @@ class ServerKeys:
 
 
 def _in_words(error: ClientError) -> str:
-    return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    return f"{error_code(error)}: {error_message(error)}"

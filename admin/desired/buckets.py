@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from admin.choices import Lock, SetupOptions
-from admin.desired.alerts import alerts, functions
+from admin.desired.alerts import alerts
 from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.functions import functions
 from admin.desired.permissions import server_policy
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage

@@ -171,6 +171,16 @@ def document(*statements: Document) -> Document:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
+def statements(document: Document) -> list[Document]:
+    """The statements of a policy document, which can have a single one outside a list."""
+    return as_list(document["Statement"])
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value of a policy's element: IAM and S3 accept, and return, a single item as itself."""
+    return value if isinstance(value, list) else [value]
+
+
 def _allow(
     sid: str,
     actions: Sequence[str],

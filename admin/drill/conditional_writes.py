@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from admin.drill.attacks import NOT_FREE, STATUSES, UNDECIDED, NotAsPromisedError
+from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,10 +78,9 @@ def _must_go_through(operation: str, write: Callable[[], Any]) -> None:
 
 def _answer(error: ClientError) -> tuple[int, str]:
     """Status and code of the store's answer; raises the error again if it made no decision."""
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    if status in UNDECIDED:
+    if http_status(error) in UNDECIDED:
         raise error
-    return status, error.response["Error"]["Code"]
+    return http_status(error), error_code(error)
 
 
 def _write_in_parts(s3: "S3Client", *, bucket: str, key: str) -> None:

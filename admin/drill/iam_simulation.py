@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from admin.account import Account, AccountError
-from admin.desired.permissions import Document, document
+from admin.desired.permissions import Document, as_list, document, statements
 
 ALLOWED, EXPLICIT_DENY = "allowed", "explicitDeny"
 DENIALS = frozenset({EXPLICIT_DENY, "implicitDeny"})
@@ -55,9 +55,8 @@ def binding(bucket_policy: Document, role: str) -> list[Document]:
     either place, except an Allow for the whole account, which leaves the decision to the role's own
     policies. Raises AccountError for a statement with NotPrincipal.
     """
-    statements = bucket_policy["Statement"]
     applicable = []
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in statements(bucket_policy):
         if "Principal" not in statement:
             raise AccountError(
                 f"{statement.get('Sid', 'A statement')} of the vault's bucket policy has a "
@@ -71,8 +70,7 @@ def binding(bucket_policy: Document, role: str) -> list[Document]:
 
 
 def _names(principal: Any) -> set[str]:
-    names = principal.get("AWS", []) if isinstance(principal, dict) else principal
-    return {names} if isinstance(names, str) else set(names)
+    return set(as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal))
 
 
 def _principals_of(role: str, effect: str) -> set[str]:

@@ -21,10 +21,9 @@ from admin.drill.attacks import (
     write_attacks,
 )
 from admin.drill.conditional_writes import conditions_hold
-from admin.drill.lock import lock_holds
 from admin.drill.simulation import can_only_add
 from admin.drill.temporary_access import TemporaryAccess
-from admin.drill.uploads import UPLOAD, DrillUploads
+from admin.drill.uploads import UPLOAD, DrillUploads, lock_holds
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.decision import Outcome

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 
 from admin.account import UNKNOWN_KEY, Account, AccountError, none_if, translated_errors
-from admin.desired.permissions import Document
+from admin.desired.permissions import Document, statements
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.rules import DRILL
@@ -137,11 +137,10 @@ class TemporaryAccess:
         return role
 
     def _trust(self) -> list[dict[str, Any]]:
-        statements = self._role()["AssumeRolePolicyDocument"]["Statement"]
-        return statements if isinstance(statements, list) else [statements]
+        return statements(self._role()["AssumeRolePolicyDocument"])
 
-    def _write_trust(self, statements: list[dict[str, Any]]) -> None:
-        trust = {**self._role()["AssumeRolePolicyDocument"], "Statement": statements}
+    def _write_trust(self, trusts: list[dict[str, Any]]) -> None:
+        trust = {**self._role()["AssumeRolePolicyDocument"], "Statement": trusts}
         self.target.account.client("iam").update_assume_role_policy(
             RoleName=self.role.rpartition("/")[2], PolicyDocument=json.dumps(trust)
         )

@@ -1,4 +1,4 @@
-"""The drill's uploads: uploaded as a server, and found in the vault once they are promoted."""
+"""The drill's uploads: uploaded as a server, found in the vault once promoted, and locked there."""
 
 import json
 import time
@@ -7,8 +7,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from admin.account import none_if
 from admin.drill.attacks import NotAsPromisedError, StoredObject
-from admin.drill.lock import UNVERSIONED
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.rules import DRILL, REHEARSAL
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 UPLOAD = f"{DRILL}/{REHEARSAL.upload}"
 # How many of the newest slots to look at: a minute can begin while waiting.
 RECENT = 4
+# S3's version id for objects in a bucket without versions.
+UNVERSIONED = "null"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +118,34 @@ class DrillUploads:
         ]
         now = parsedate_to_datetime(pages[-1]["ResponseMetadata"]["HTTPHeaders"]["date"])
         return [key for _, key in sorted(objects, reverse=True)], now
+
+
+def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
+    """Until when the object is locked, as a sentence. `vault_client` is an administrator's.
+
+    A vault without a default lock is the owner's choice, and the sentence says so. Raises
+    NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.
+    """
+    if stored.version_id == UNVERSIONED:
+        raise NotAsPromisedError(
+            "the vault keeps every version of an object",
+            happened="it has no versions",
+            why="No object can be locked there, and an overwritten object is lost",
+        )
+    if stored.lock_mode:
+        until = f"{stored.locked_until:%Y-%m-%d %H:%M}"
+        return f"the stored object is locked until {until} ({stored.lock_mode.lower()})"
+    configuration = none_if(
+        "ObjectLockConfigurationNotFoundError",
+        lambda: vault_client.get_object_lock_configuration(Bucket=stored.vault),
+    )
+    if configuration is None or "Rule" not in configuration["ObjectLockConfiguration"]:
+        return "the stored object is not locked: the vault has no default lock"
+    default = configuration["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    raise NotAsPromisedError(
+        "the stored object is locked",
+        happened=f"it is not, though the vault's default lock is {default['Mode'].lower()}",
+        why="Without a lock only the vault's bucket policy protects it. (S3 shows locks only to "
+        "those "
+        "with s3:GetObjectRetention; make sure that you have it)",
+    )

@@ -8,10 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, none_if
-from admin.desired.bucket_policies import FORMER_STATEMENTS
+from admin.desired.bucket_policies import FORMER_STATEMENTS, canonical
 from admin.desired.buckets import OUR_RULES
+from admin.desired.permissions import statements
 from admin.desired.requirement import Requirement
-from admin.desired.statements import canonical
+from chalicelib.s3_errors import error_code
 
 Entry = dict[str, Any]
 
@@ -34,7 +35,7 @@ def read_bucket(account: Account, requirement: Requirement) -> Any:
     try:
         answer = _s3(account, requirement.target).head_bucket(Bucket=requirement.target)
     except ClientError as error:
-        match error.response["Error"]["Code"]:
+        match error_code(error):
             case "404":
                 return None
             case "403":
@@ -216,8 +217,7 @@ def _statements(account: Account, requirement: Requirement) -> list[Entry]:
         "NoSuchBucketPolicy",
         lambda: _s3(account, requirement.target).get_bucket_policy(Bucket=requirement.target),
     )
-    statements = json.loads(answer["Policy"])["Statement"] if answer else []
-    return statements if isinstance(statements, list) else [statements]
+    return statements(json.loads(answer["Policy"])) if answer else []
 
 
 def _as_spelled(actual: Entry, ours: Entry | None) -> Entry:

@@ -7,13 +7,12 @@ import click
 
 from admin.choices import SetupOptions
 from admin.desired.requirement import Kind, Requirement
-from admin.desired.storage_classes import MINIMUM_DAYS, RETRIEVAL
 from admin.exit_status import Refused
-from admin.setup.concurrency import suggestion
-from admin.setup.exposure import largest_stored, worst_case
+from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
+from admin.storage_classes import STORAGE_CLASSES
 from admin.target import Target
 from chalicelib.policy.policy import Policy
 
@@ -88,10 +87,10 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
     if policy.archive and any(change.requirement.kind is Kind.LIFECYCLE for change in plan.changes):
-        days, to = policy.archive.after_days, policy.archive.to
+        archive = STORAGE_CLASSES[policy.archive.to]
         click.echo(
-            f"  After {days} days backups move to {to} ({RETRIEVAL[to]}); each is billed for at "
-            f"least {MINIMUM_DAYS[to]} days there."
+            f"  After {policy.archive.after_days} days backups move to {policy.archive.to} "
+            f"({archive.reading}); each is billed for at least {archive.minimum_days} days there."
         )
 
 

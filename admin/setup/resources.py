@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import Account, none_if
-from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
+from admin.desired.functions import LONGEST_EVENT_AGE, RETRIES
 from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import bucket_resources as buckets

@@ -14,11 +14,11 @@ import admin.cli
 from admin.account import Account
 from admin.choices import Lock, SetupOptions
 from admin.cli import cli
+from admin.desired.bucket_policies import canonical
 from admin.desired.buckets import REHEARSALS, vault_lifecycle
 from admin.desired.requirement import Kind, Requirement
-from admin.desired.statements import canonical
 from admin.setup import resources
-from admin.setup.concurrency import suggestion
+from admin.setup.exposure import suggestion
 from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import CONFIG
 from admin.target import Target
