@@ -35,7 +35,7 @@ def parts_of(target: Target, *, tell: Callable[[str], None]) -> Iterator[Part]:
     """The parts of the check, in their order."""
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    for _, group in groupby(requirements, key=lambda requirement: requirement.target):
+    for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
         yield from _settings(target, [*group])
     yield Part("the files in .chalice/", _check_files(target))
     if target.stage.name != "dev":  # a local cloud sends no mail
@@ -98,7 +98,7 @@ def _in_words(requirement: Requirement) -> str:
 def _what_is_wrong(change: Change) -> str:
     """The finding's sentence: "SUBJECT should VERB, but ...", or "THING is missing"."""
     subject, _, task = change.requirement.summary.partition(": ")
-    if subject != change.requirement.target:  # the name of a bucket stays lowercase
+    if subject != change.requirement.resource:  # the name of a bucket stays lowercase
         subject = subject[0].upper() + subject[1:]
     if task:
         return f"{subject} should {task}, but {_difference(change)}"
@@ -138,13 +138,13 @@ def _check_other_rules(
     harmless = [rule for rule in others if not _moves_or_expires(rule)]
     for rule in filter(_moves_or_expires, others):
         yield Finding(
-            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.target} "
+            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
             "moves or expires objects and was not made by backups setup",
             why="Such a rule can expire a backup early, or move it where reading takes days.",
             remedy=target.fix_aws(
                 "s3api",
                 "put-bucket-lifecycle-configuration",
-                bucket=requirement.target,
+                bucket=requirement.resource,
                 lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
             ),
         )
@@ -164,7 +164,7 @@ def _check_other_statements(
     target: Target, requirement: Requirement, others: list[Entry]
 ) -> Iterator[Finding]:
     """Find statements of others in a bucket policy, except for a harmless Deny."""
-    bucket = requirement.target
+    bucket = requirement.resource
     # Somebody else's Deny can lock out those who have to restore.
     is_vault = bucket == target.vault
     harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]

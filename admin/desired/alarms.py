@@ -21,7 +21,7 @@ def alarm(
 ) -> Requirement:
     return Requirement(
         kind=Kind.ALARM,
-        target=f"{stage.topic}-{name}",
+        resource=f"{stage.topic}-{name}",
         desired={
             "AlarmDescription": why,  # which the mail quotes
             **desired,

@@ -20,7 +20,7 @@ A_DAY = 86_400  # seconds
 def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirement]:
     yield Requirement(
         kind=Kind.TOPIC,
-        target=topic,
+        resource=topic,
         desired={},
         summary=f"topic {stage.topic} for alerts",
         why="A person must learn of every failure.",
@@ -28,7 +28,7 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
     if options.alert_email:
         yield Requirement(
             kind=Kind.SUBSCRIPTION,
-            target=topic,
+            resource=topic,
             desired=options.alert_email,
             summary=f"subscription of {options.alert_email} to the alerts",
             why="Without a subscriber nobody receives the alerts.",

@@ -45,7 +45,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     days, looked_at = _days(policy), upload_days(policy)
     yield Requirement(
         kind=Kind.BUCKET,
-        target=bucket,
+        resource=bucket,
         desired={"region": region},
         summary=f"bucket {bucket}",
         why="Servers upload to it.",
@@ -53,7 +53,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     yield from _closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.LIFECYCLE,
-        target=bucket,
+        resource=bucket,
         desired=[
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
             _rule("forgotten", Expiration={"Days": looked_at}),
@@ -70,7 +70,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     # After the lifecycle, so that every version expires, from the first one on.
     yield Requirement(
         kind=Kind.VERSIONING,
-        target=bucket,
+        resource=bucket,
         desired="Enabled",
         summary=f"{bucket}: keep every version of an upload",
         why="A waiting upload is not overwritten by the next one. If the bucket never had "
@@ -80,7 +80,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     )
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
-        target=bucket,
+        resource=bucket,
         desired=incoming_policy(stage)["Statement"],
         summary=f"{bucket}: accept uploads over TLS only, and none that could never be promoted",
         why="An upload in an archive class or encrypted with a customer's key can never be copied.",
@@ -93,7 +93,7 @@ def _vault(
     bucket = stage.settings.vault_bucket
     yield Requirement(
         kind=Kind.BUCKET,
-        target=bucket,
+        resource=bucket,
         desired={"region": region, "object_lock": True},
         summary=f"bucket {bucket} with Object Lock",
         why="It keeps the backups.",
@@ -101,7 +101,7 @@ def _vault(
     yield from _closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.VERSIONING,
-        target=bucket,
+        resource=bucket,
         desired="Enabled",
         summary=f"{bucket}: keep every version",
         why="With versions, a delete only hides an object; without, it removes it.",
@@ -110,14 +110,14 @@ def _vault(
         yield lock_requirement(bucket, options.lock)
     yield Requirement(
         kind=Kind.LIFECYCLE,
-        target=bucket,
+        resource=bucket,
         desired=vault_lifecycle(policy),
         summary=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
         why="Only S3 expires backups: no person and no program needs the right to delete.",
     )
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
-        target=bucket,
+        resource=bucket,
         desired=vault_policy(stage, account=account)["Statement"],
         summary=f"{bucket}: deny every change to stored objects, and new objects to all but the "
         "promoter",
@@ -130,7 +130,7 @@ def lock_requirement(bucket: str, lock: Lock) -> Requirement:
     """The bucket's default lock."""
     return Requirement(
         kind=Kind.OBJECT_LOCK,
-        target=bucket,
+        resource=bucket,
         desired={"mode": lock.mode, "days": lock.days},
         summary=f"{bucket}: lock stored objects for {lock.days} days ({lock.mode.lower()})",
         why="A lock also binds administrators and S3's own lifecycle.",
@@ -160,21 +160,21 @@ def _closed_to_the_world(bucket: str) -> Iterator[Requirement]:
     blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     yield Requirement(
         kind=Kind.PUBLIC_ACCESS,
-        target=bucket,
+        resource=bucket,
         desired=dict.fromkeys(blocks, True),
         summary=f"{bucket}: block public access",
         why="A single careless policy would expose every backup.",
     )
     yield Requirement(
         kind=Kind.OWNERSHIP,
-        target=bucket,
+        resource=bucket,
         desired="BucketOwnerEnforced",
         summary=f"{bucket}: disable access control lists",
         why="Rights belong in policies, and nowhere else.",
     )
     yield Requirement(
         kind=Kind.ENCRYPTION,
-        target=bucket,
+        resource=bucket,
         desired="AES256",
         summary=f"{bucket}: encrypt with S3's own keys",
         why="Deleting a key of your own would destroy every backup encrypted with it.",
@@ -185,7 +185,7 @@ def _servers(policy: Policy, stage: Stage) -> Iterator[Requirement]:
     for server in policy.servers or (None,):
         yield Requirement(
             kind=Kind.USER,
-            target=stage.server_user(server),
+            resource=stage.server_user(server),
             desired=server_policy(policy, incoming=stage.settings.incoming_bucket, server=server),
             summary=f"user {stage.server_user(server)}: upload its own keys and do nothing else",
             why="An intruder on a server can do only what the server can do.",

@@ -77,7 +77,7 @@ def functions(stage: Stage) -> Iterator[Requirement]:
         name = stage.function_name(function)
         yield Requirement(
             kind=Kind.ASYNCHRONOUS,
-            target=name,
+            resource=name,
             desired={
                 "retries": RETRIES,
                 "give_up_after_seconds": LONGEST_EVENT_AGE,
@@ -92,7 +92,7 @@ def functions(stage: Stage) -> Iterator[Requirement]:
         )
         yield Requirement(
             kind=Kind.RECURSION,
-            target=name,
+            resource=name,
             desired="Terminate",
             summary=f"{function}: stop recursive loops",
             why="Nothing here invokes itself; a loop would run up costs without limit.",

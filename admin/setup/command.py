@@ -81,8 +81,8 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for requirement, entry in plan.foreign:
         name = entry.get("ID") or entry.get("Sid") or "without a name"
         click.echo(
-            f"= {requirement.target}: {_ENTRY[requirement.kind]} {name} was added by somebody else "
-            "and is kept"
+            f"= {requirement.resource}: {_ENTRY[requirement.kind]} {name} was added by "
+            "somebody else and is kept"
         )
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
@@ -107,9 +107,9 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
 def _ask_for_the_name(requirement: Requirement) -> None:
     click.echo(
         f"Compliance mode cannot be undone: for {requirement.desired['days']} days nobody, not "
-        f"even AWS Support, can delete an object stored in {requirement.target}, and you pay for "
+        f"even AWS Support, can delete an object stored in {requirement.resource}, and you pay for "
         "it.",
         err=True,
     )
-    if click.prompt("Type the bucket's name to continue", err=True) != requirement.target:
+    if click.prompt("Type the bucket's name to continue", err=True) != requirement.resource:
         raise Refused("That is not the bucket's name; nothing was changed.")

@@ -64,19 +64,19 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
             continue
         current = (
             resources.Actual()
-            if requirement.target in missing
+            if requirement.resource in missing
             else resources.read(account, requirement)
         )
         actual = current.value
         foreign += [(requirement, entry) for entry in current.others]
         if requirement.kind is Kind.BUCKET and actual is None:
-            missing.add(requirement.target)
+            missing.add(requirement.resource)
         if requirement.kind is Kind.OBJECT_LOCK and actual and not lock_named:
             requirement = _at_least(actual, requirement)  # noqa: PLW2901 - replaced from here on
         if actual == requirement.desired:
             continue
         changes.append(Change(requirement=requirement, actual=actual))
-        if requirement.target not in missing:
+        if requirement.resource not in missing:
             weakens += _weakening(account, requirement, actual)
     return Plan(
         changes=tuple(changes),
@@ -101,7 +101,7 @@ def _at_least(actual: dict[str, Any], lock: Requirement) -> Requirement:
     """The lock to set: an existing stricter lock is kept unless the administrator chose another."""
     mode = max(actual["mode"], lock.desired["mode"], key=MODES.index)
     return lock_requirement(
-        lock.target, Lock(mode=mode, days=max(actual["days"], lock.desired["days"]))
+        lock.resource, Lock(mode=mode, days=max(actual["days"], lock.desired["days"]))
     )
 
 
@@ -112,14 +112,14 @@ def _weakening(account: Account, requirement: Requirement, actual: Any) -> list[
     before, after = _expiry(actual), _expiry(requirement.desired)
     if after is None or (before is not None and before <= after):
         return []
-    stored = [item["LastModified"] for item in each_object(account, requirement.target)]
+    stored = [item["LastModified"] for item in each_object(account, requirement.resource)]
     if not stored:  # for example after an interrupted setup
         return []
     oldest = datetime.now(UTC) - timedelta(days=after)
     count = sum(1 for moment in stored if moment < oldest)
     until = f"for {before} days" if before else "for ever"
     sentence = (
-        f"{requirement.target} keeps backups {until} now, and would keep them for {after} days: "
+        f"{requirement.resource} keeps backups {until} now, and would keep them for {after} days: "
         f"{count} backups would expire"
     )
     return [sentence]

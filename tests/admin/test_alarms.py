@@ -18,7 +18,7 @@ from tests.support.project import STAGE
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {
-    one.target.removeprefix(f"{STAGE.topic}-"): one
+    one.resource.removeprefix(f"{STAGE.topic}-"): one
     for one in alerts(STAGE, SetupOptions(), TOPIC)
     if one.kind is Kind.ALARM
 }
@@ -278,9 +278,9 @@ def test_every_alarm_sends_a_mail_at_its_start_and_end() -> None:
 def test_the_limits_of_incoming_can_be_chosen() -> None:
     chosen = SetupOptions(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
     thresholds = {
-        one.target: one.desired["Threshold"]
+        one.resource: one.desired["Threshold"]
         for one in alerts(STAGE, chosen, TOPIC)
-        if "-incoming-" in one.target
+        if "-incoming-" in one.resource
     }
     assert thresholds == {
         f"{STAGE.topic}-incoming-bytes": 7.0,

@@ -252,7 +252,7 @@ def _a_server_that_left_the_policy(living: Live) -> None:
 
 @weakened("Topic immutable-backups-dev-alerts for alerts is missing")
 def _no_topic(living: Live) -> None:
-    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    [topic] = [one.resource for one in settings_of(living) if one.kind is Kind.TOPIC]
     living.client("sns").delete_topic(TopicArn=topic)
 
 
@@ -274,9 +274,9 @@ for name, sentence in {
 
 @weakened("Alarm on contested uploads is not as it should be: AlarmActions is []")
 def _an_alarm_that_tells_nobody(living: Live) -> None:
-    [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
+    [alarm] = [one for one in settings_of(living) if one.resource.endswith("-contested")]
     living.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.desired, "AlarmActions": []}
+        AlarmName=alarm.resource, **{**alarm.desired, "AlarmActions": []}
     )
 
 
@@ -305,7 +305,7 @@ def _a_pass_that_is_not_tried_again(living: Live) -> None:
 
 @weakened("is not as it should be: on_failure is arn:aws:sns")
 def _a_destination_that_an_earlier_version_left(living: Live) -> None:
-    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    [topic] = [one.resource for one in settings_of(living) if one.kind is Kind.TOPIC]
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=FUNCTION, DestinationConfig={"OnFailure": {"Destination": topic}}
     )

@@ -51,7 +51,7 @@ def left(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
 
 def topic_of(account: Account) -> str:
     [topic] = [
-        requirement.target for requirement in settings(account) if requirement.kind is Kind.TOPIC
+        requirement.resource for requirement in settings(account) if requirement.kind is Kind.TOPIC
     ]
     return topic
 
@@ -73,7 +73,7 @@ def test_settings_of_functions_wait_for_the_deployment(
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert {requirement.target for requirement in plan.waiting} == {
+    assert {requirement.resource for requirement in plan.waiting} == {
         "immutable-backups-dev-promote",
         "immutable-backups-dev-sweep",
         "immutable-backups-dev-alerts-waiting",
@@ -119,14 +119,14 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
     ],
 )
 def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
-    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    [alarm] = [one for one in settings(account) if one.resource.endswith("-alerts-waiting")]
     resources.write(account, alarm)
     assert resources.read(account, alarm).value == alarm.desired
     if "Metrics" in weaken:
         source, filled = alarm.desired["Metrics"]
         weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
     account.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.desired, **weaken}
+        AlarmName=alarm.resource, **{**alarm.desired, **weaken}
     )
     assert resources.read(account, alarm).value != alarm.desired
 
@@ -134,10 +134,10 @@ def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, 
 def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    [alarm] = [one for one in settings(account) if one.resource.endswith("-alerts-waiting")]
     resources.write(account, alarm)
     cloudwatch = account.client("cloudwatch")
-    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.target])
+    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.resource])
     for query in answer["MetricAlarms"][0]["Metrics"]:
         query["AccountId"] = "123456789012"
     monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
@@ -240,7 +240,7 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
     set_up(account)
     WEAKENED[kind](account.client("s3"), bucket)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert [(step.requirement.kind, step.requirement.target) for step in plan.changes] == [
+    assert [(step.requirement.kind, step.requirement.resource) for step in plan.changes] == [
         (kind, bucket)
     ]
     set_up(account)
@@ -338,7 +338,7 @@ def test_a_second_statement_with_our_sid_is_removed(
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     [step] = make_plan(account, settings(account), lock_named=False).changes
-    assert (step.requirement.kind, step.requirement.target) == (Kind.BUCKET_POLICY, bucket)
+    assert (step.requirement.kind, step.requirement.resource) == (Kind.BUCKET_POLICY, bucket)
     set_up(account)
     after = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert after == [*before, theirs]
@@ -666,7 +666,7 @@ def test_an_upload_that_can_be_promoted_is_never_expired(hours: int, account: Ac
     [lifecycle] = [
         one
         for one in settings(account, policy)
-        if (one.kind, one.target) == (Kind.LIFECYCLE, "backups1")
+        if (one.kind, one.resource) == (Kind.LIFECYCLE, "backups1")
     ]
     unfinished, forgotten, superseded, markers = lifecycle.desired
     days = forgotten["Expiration"]["Days"]

@@ -193,7 +193,7 @@ def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
         functions.get_function_event_invoke_config(FunctionName=PROMOTE)
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     wanted = {
-        one.target
+        one.resource
         for one in requirements_of(target_of(account))
         if one.kind is Kind.ALARM and not one.needs_deployment
     }
