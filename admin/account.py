@@ -28,11 +28,11 @@ LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
 LOCAL_SECRET_ACCESS_KEY = "administrator/of/the/local/cloud"  # noqa: S105 - it opens nothing
 LOCAL_REGION = "us-east-1"
 
-EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-UNKNOWN_KEY = frozenset(
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+UNKNOWN_KEY_CODES = frozenset(
     {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException"}
 )
-FULL = frozenset(
+QUOTA_CODES = frozenset(
     {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets"}
 )
 DENIAL_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
@@ -179,13 +179,13 @@ def error_message(error: ClientError) -> str:
 
 def _sentence(error: ClientError) -> str:
     code, message = error_code(error), error_message(error)
-    if code in EXPIRED:
+    if code in EXPIRED_CODES:
         return "Your credentials have expired; sign in again."
-    if code in UNKNOWN_KEY:
+    if code in UNKNOWN_KEY_CODES:
         return "AWS does not know your credentials; check the profile, or sign in again."
     if code in DENIAL_CODES:
         return f"{error.operation_name} is denied: {message}"
-    if code in FULL:
+    if code in QUOTA_CODES:
         return (
             f"{error.operation_name} would exceed a quota of your account ({message}); remove what "
             "is not needed, or ask AWS for a higher quota (Service Quotas), and run this again"

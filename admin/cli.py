@@ -20,12 +20,12 @@ from admin.drill.command import run_drill
 from admin.exit_status import ExitStatus, exit_statuses
 from admin.options import (
     Moment,
+    account_options,
     chosen_incoming_alarm,
     chosen_lock,
-    of_a_setup,
-    of_a_stage,
-    of_a_vault,
-    of_an_account,
+    setup_options,
+    stage_option,
+    vault_option,
 )
 from admin.setup.command import set_up, write_policies
 from admin.stage import read_stage
@@ -37,9 +37,9 @@ from chalicelib.policy.file import read_policy
 def _opened(
     *, stage: str, region: str | None, profile: str | None, **vault: str | None
 ) -> Iterator[Target]:
-    """What a command's options name.
+    """The target that a command's options name.
 
-    With the option `vault_profile`, which not every command has, the account includes the vault's.
+    With the option `vault_profile`, which not every command has, it includes the vault's account.
     """
     with exit_statuses():
         opened = read_stage(stage)
@@ -73,9 +73,9 @@ def cli() -> None:
     """
 
 
-@cli.command(short_help="Explain what is backed up, under which names.")
-@of_a_stage
-@click.option("--at", type=Moment(), help="Show the names that uploads of that time would get.")
+@cli.command(short_help="Explain what is backed up, and under which names.")
+@stage_option
+@click.option("--at", type=Moment(), help="Show the names that uploads at this time would get.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """Example: backups policy --at 2026-10-25T00:30:00Z
@@ -92,9 +92,9 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 
 
 @cli.command(short_help="Show what the account lacks; with --apply, change it.")
-@of_an_account
-@click.option("--apply", is_flag=True, help="Apply the changes, after one question.")
-@of_a_setup
+@account_options
+@click.option("--apply", is_flag=True, help="Apply the changes after you confirm them.")
+@setup_options
 def setup(
     *,
     apply: bool,
@@ -135,8 +135,8 @@ def setup(
 
 
 @cli.command(short_help="Set up the account and deploy the app.")
-@of_an_account
-@of_a_setup
+@account_options
+@setup_options
 @click.pass_context
 def deploy(context: click.Context, /, **options: Any) -> None:
     """Example: backups deploy --stage prod
@@ -151,7 +151,7 @@ def deploy(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command(short_help="Write the functions' IAM policies into .chalice/.")
-@of_a_stage
+@stage_option
 def policies(*, stage: str) -> None:
     """Example: backups policies --stage prod
 
@@ -162,8 +162,8 @@ def policies(*, stage: str) -> None:
 
 
 @cli.command(short_help="Find out who can destroy the backups; changes nothing.")
-@of_an_account
-@of_a_vault
+@account_options
+@vault_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(*, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
@@ -176,7 +176,7 @@ def check(*, as_json: bool, **where: Any) -> None:
 
 
 @cli.command(short_help="Create, rotate or revoke a server's access key.")
-@of_an_account
+@account_options
 @click.argument("server", required=False)
 @click.option("--rotate", is_flag=True, help="Create a second key; the first one keeps working.")
 @click.option("--remove", metavar="KEY_ID", help="Delete one of two keys, to finish a rotation.")
@@ -200,7 +200,7 @@ def credentials(
     to arrive, and --remove the old key. After a break-in: --revoke; a new key lifts that later.
     """
     if rotate + revoke + (remove is not None) > 1:
-        raise click.UsageError("--rotate, --remove and --revoke exclude each other; use only one")
+        raise click.UsageError("use only one of --rotate, --remove and --revoke")
     with _opened(**where) as target:
         if revoke:
             end_access(target, server, as_json=as_json)
@@ -211,8 +211,8 @@ def credentials(
 
 
 @cli.command(short_help="Prove in the account itself that the promise holds.")
-@of_an_account
-@of_a_vault
+@account_options
+@vault_option
 @click.option(
     "--assume",
     is_flag=True,

@@ -36,7 +36,7 @@ def _environment(stage: str, region: str | None, profile: str | None) -> dict[st
     environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
-        # Whatever was deployed into an earlier local cloud no longer exists.
+        # What was deployed into an earlier local cloud no longer exists.
         (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)
         environment = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
         return environment | {

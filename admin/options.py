@@ -49,20 +49,20 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
-of_a_stage = click.option(
+stage_option = click.option(
     "--stage", default="dev", show_default=True, help="Stage in .chalice/config.json."
 )
-of_an_account = _all(
-    of_a_stage,
+account_options = _all(
+    stage_option,
     click.option("--region", help="AWS region (default: the profile's)."),
     click.option("--profile", help="AWS profile in ~/.aws."),
 )
-of_a_vault = click.option(
+vault_option = click.option(
     "--vault-profile", help="AWS profile of the vault's account, if the vault has its own."
 )
-of_a_setup = _all(
-    click.option("--yes", is_flag=True, help="Do not ask."),
-    of_a_vault,
+setup_options = _all(
+    click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+    vault_option,
     click.option(
         "--lock",
         type=click.Choice(["governance", "compliance", "none"]),
@@ -72,25 +72,25 @@ of_a_setup = _all(
     click.option(
         "--lock-days",
         type=click.IntRange(1, LONGEST_LOCK_DAYS),
-        help="Days that a lock lasts (default: as chosen before, or 30).",
+        help="How many days a lock lasts (default: as chosen before, or 30).",
     ),
     click.option(
         "--alarm-bytes",
         type=click.IntRange(min=1),
-        help="Alarm at this many bytes in incoming (default: as chosen before, or 1099511627776, "
-        "which is 1 TiB).",
+        help="Alarm when incoming holds this many bytes (default: as chosen before, or "
+        "1099511627776, which is 1 TiB).",
     ),
     click.option(
         "--alarm-versions",
         type=click.IntRange(min=1),
-        help="Alarm at this many versions of uploads in incoming (default: as chosen before, or "
-        "10000).",
+        help="Alarm when incoming holds this many versions of uploads (default: as chosen before, "
+        "or 10000).",
     ),
-    click.option("--alert-email", help="Address for the alerts; AWS asks it to confirm."),
+    click.option("--alert-email", help="Email address for the alerts; AWS asks it to confirm."),
     click.option(
         "--allow-shorter",
         is_flag=True,
-        help="Confirm that backups are kept for a shorter time than now.",
+        help="Allow changes that keep backups for a shorter time than now.",
     ),
 )
 

@@ -207,7 +207,7 @@ def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
-    """Make sure that a stage other than dev uses AWS, whatever this shell was used for before.
+    """Make sure that a stage other than dev is complete and uses AWS, not a local cloud.
 
     Raises StageError.
     """

@@ -9,7 +9,7 @@ from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
 from admin.stage import as_chalice_reads
 
-# Any supported runtime will do: it depends on the Python of whoever deployed.
+# Any supported runtime will do: Chalice takes the version of the Python that deploys.
 SUPPORTED_RUNTIME = re.compile(r"python3\.1[1-9]")
 
 
@@ -20,7 +20,7 @@ def check_configuration(function: DeployedFunction, actual: dict[str, Any]) -> I
         if value != desired:
             yield Finding(
                 what=f"The {what} of {function.name} is {value}, but should be {desired}",
-                why="It decides whether the function works, and whose code runs.",
+                why="This decides whether the function works, and whose code runs.",
                 remedy=function.target.fix_deploy(),
             )
     for what, value, desired, option in _left_by_chalice(function, actual):
@@ -28,7 +28,7 @@ def check_configuration(function: DeployedFunction, actual: dict[str, Any]) -> I
             yield Finding(
                 what=f"The {what} of {function.name} is {json.dumps(value)}, but should be "
                 f"{json.dumps(desired)}",
-                why="It decides which code runs, what that depends on, and where its log goes.",
+                why="This decides which code runs, what it depends on, and where its log goes.",
                 remedy=function.target.fix_aws(
                     "lambda", "update-function-configuration", function_name=function.name, **option
                 ),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from botocore.exceptions import ClientError
 
 from admin.account import none_if
-from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
+from admin.check.code import S3_MODEL, differences, fetch_bundle, unsupported_arguments
 from admin.check.configuration import check_concurrency, check_configuration
 from admin.check.deployed_function import DeployedFunction
 from admin.check.invokers import (
@@ -20,9 +20,9 @@ from admin.desired.permissions import function_policies
 
 # How often the sweep runs, as EventBridge writes it.
 EVERY_QUARTER_HOUR = "rate(15 minutes)"
-# Enough files to see what happened.
-NAMED = 10
-NOT_WHAT_RUNS = "The code you read and test here is not the code that runs there."
+# How many files a finding names: enough to see what happened.
+MOST_NAMED = 10
+OTHER_CODE_RUNS = "The code you read and test here is not the code that runs there."
 
 
 def check_function(function: DeployedFunction) -> Iterator[Finding | Part]:
@@ -43,7 +43,7 @@ def check_function(function: DeployedFunction) -> Iterator[Finding | Part]:
     if actual.get("PackageType", "Zip") != "Zip":
         yield Finding(
             what=f"{name} runs a container image, not this project's code",
-            why=NOT_WHAT_RUNS,
+            why=OTHER_CODE_RUNS,
             remedy=function.fix_redeploy,
         )
         return
@@ -78,7 +78,7 @@ def _lost_its_role(function: DeployedFunction) -> bool:
 
 def _check_code(function: DeployedFunction, location: str) -> Iterator[Finding]:
     bundle = fetch_bundle(location)
-    missing = unknown_to_boto3(bundle)
+    missing = unsupported_arguments(bundle)
     if missing:
         yield Finding(
             what=f"The boto3 deployed with {function.name} does not support {', '.join(missing)} "
@@ -90,11 +90,11 @@ def _check_code(function: DeployedFunction, location: str) -> Iterator[Finding]:
     if missing and S3_MODEL in different:
         different.remove(S3_MODEL)
     if different:
-        more = f" and {len(different) - NAMED} more" if different[NAMED:] else ""
+        more = f" and {len(different) - MOST_NAMED} more" if different[MOST_NAMED:] else ""
         yield Finding(
             what=f"The code of {function.name} differs from this clone: "
-            f"{', '.join(different[:NAMED])}{more}",
-            why=NOT_WHAT_RUNS,
+            f"{', '.join(different[:MOST_NAMED])}{more}",
+            why=OTHER_CODE_RUNS,
             remedy=function.target.fix_deploy(),
         )
 
@@ -139,7 +139,7 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
             why=why,
             remedy=deploy,
         )
-    # A target with an input of its own would hide the time that the sweep takes from its event.
+    # If the target had an input, the sweep could not read the time from its event.
     targets = events.list_targets_by_rule(Rule=schedule)["Targets"]
     if not any(target == {"Id": target["Id"], "Arn": arn} for target in targets):
         yield Finding(

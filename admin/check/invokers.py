@@ -2,7 +2,7 @@
 
 S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep. This module reads
 the functions' resource policies, which can let in other accounts and services; `role` checks the
-roles' own IAM policies.
+IAM policies of the roles.
 """
 
 import json
@@ -58,7 +58,7 @@ def source_of(function: DeployedFunction) -> Source:
         arn=f"arn:aws:s3:::{bucket}",
         what=bucket,
         otherwise=f"a bucket {bucket} of an account other than {owner}",
-        # A bucket's name does not tell whose it is.
+        # A bucket's name does not say which account owns it.
         account=owner,
     )
 
@@ -83,7 +83,7 @@ def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
         remove = _remove(function, statement)
         yield Finding(
             what=f"{source.who} can invoke {function.name} for {source.otherwise}",
-            why="If that ever belongs to somebody else, so do its events.",
+            why="If somebody else ever owns it, they can invoke the function.",
             remedy=remove if ours else f"{remove} && {function.target.fix_deploy()}",
         )
 
@@ -104,7 +104,7 @@ def check_urls(function: DeployedFunction) -> Iterator[Finding]:
         qualifier = url["FunctionArn"].split(":")[7:]
         yield Finding(
             what=f"{function.name} can be invoked at {url['FunctionUrl']} "
-            + ("by anybody" if url["AuthType"] == "NONE" else "by anyone whom IAM allows"),
+            + ("by anyone" if url["AuthType"] == "NONE" else "by anyone whom IAM allows"),
             why=WHY,
             remedy=function.target.fix_aws(
                 "lambda",

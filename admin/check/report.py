@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
-from admin.account import EXPIRED, UNKNOWN_KEY, AccountError, error_message
+from admin.account import EXPIRED_CODES, UNKNOWN_KEY_CODES, AccountError, error_message
 from chalicelib.s3_errors import error_code
 
 
@@ -28,9 +28,9 @@ class Administrator:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the check: `what` is checked, as a noun, and the results, looked up one by one.
+    """A part of the check: `what` follows "Could not check"; `results` are looked up one by one.
 
-    A part within a part is collected by itself: if it is denied, the outer one goes on.
+    A part can have parts: if AWS denies a request of an inner part, the outer part goes on.
     """
 
     what: str
@@ -73,7 +73,7 @@ class Report:
             yield
         except ClientError as error:
             code = error_code(error)
-            if code in EXPIRED | UNKNOWN_KEY:
+            if code in EXPIRED_CODES | UNKNOWN_KEY_CODES:
                 raise
             self.not_checked.append(
                 f"{what}: {error.operation_name} returned {code} ({error_message(error)})"

@@ -13,7 +13,7 @@ LAMBDA = {"Service": "lambda.amazonaws.com"}
 TRUST = document({"Effect": "Allow", "Principal": LAMBDA, "Action": "sts:AssumeRole"})
 WHY = "The function's rights belong in .chalice/, and nowhere else."
 # What an intruder could do with the role.
-OF_A_THIEF = {
+WHAT_A_THIEF_COULD_DO = {
     "promote": "Anyone who assumes this role can fill free slots with anything.",
     "sweep": "Anyone who assumes this role can read uploads and backups.",
 }
@@ -67,9 +67,9 @@ def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
     trust = function.role["AssumeRolePolicyDocument"] if function.role else document()
     if any(statement.get("Principal") != LAMBDA for statement in statements(trust)):
         yield Finding(
-            what=f"Others than Lambda can assume the role {function.name}: "
+            what=f"Principals other than Lambda can assume the role {function.name}: "
             f"{json.dumps(trust['Statement'])}",
-            why=OF_A_THIEF[function.handler],
+            why=WHAT_A_THIEF_COULD_DO[function.handler],
             remedy=function.target.fix_aws(
                 "iam",
                 "update-assume-role-policy",

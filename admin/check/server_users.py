@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from admin.account import none_if
 from admin.check.principals import DENIAL, denial
 from admin.check.report import Finding, Part
-from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED, SERVER_POLICY_NAME
 from admin.stage import APP_NAME
 from admin.target import Target
 
@@ -57,7 +57,7 @@ def _is_ours(target: Target, user: str, policy: str) -> bool:
     """True if `setup`, a revocation or an earlier fix wrote the policy, and nobody changed it."""
     if policy == SERVER_POLICY_NAME:  # compared in full with the other settings
         return True
-    ours = {REVOKED: NOTHING, DENIAL: denial(target.vault)}
+    ours = {REVOKED: DENY_EVERYTHING, DENIAL: denial(target.vault)}
     if policy not in ours:
         return False
     iam = target.account.client("iam")
@@ -75,7 +75,7 @@ def _check_leftover(target: Target, user: str) -> Iterator[Finding]:
         "put-user-policy",
         user_name=user,
         policy_name=REVOKED,
-        policy_document=NOTHING,
+        policy_document=DENY_EVERYTHING,
     )
     yield Finding(
         what=f"{user} belongs to no server in the policy and still has access",

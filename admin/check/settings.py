@@ -192,7 +192,7 @@ def _check_files(target: Target) -> Iterator[Finding]:
 def _check_readers(target: Target) -> Iterator[Finding]:
     pages = target.account.client("sns").get_paginator("list_subscriptions_by_topic")
     subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=target.topic_arn)))
-    if subscriptions is None:  # the missing topic is a finding of its own
+    if subscriptions is None:  # the missing topic is another finding
         return
     readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
     if not any(reader["SubscriptionArn"].startswith("arn:") for reader in readers):

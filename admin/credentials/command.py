@@ -79,10 +79,10 @@ def end_access(target: Target, server: str | None, *, as_json: bool) -> None:
     if as_json:
         _print_json(server=server, user=keys.user, removed=removed)
     click.echo(
-        f"Revoked {keys.user}: every request is denied, deleted keys "
-        f"{', '.join(removed) or '(it had none)'}.\n"
-        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift it; only a "
-        f"new key does: {keys.command}",
+        f"Revoked {keys.user}: every request is denied. Deleted keys: "
+        f"{', '.join(removed) or 'none'}.\n"
+        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift "
+        f"the denial; only a new key does: {keys.command}",
         err=True,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from botocore.exceptions import ClientError
 
 from admin.account import AccountError, error_message, none_if
-from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED, SERVER_POLICY_NAME
 from admin.exit_status import Refused
 from admin.target import Target
 from chalicelib.s3_errors import error_code
@@ -127,7 +127,7 @@ class ServerKeys:
         return None
 
     def _deny_in_place_of_the_uploads(self) -> str | None:
-        """Replace the upload policy by the denial, as IAM limits the size of both together.
+        """Replace the upload policy with the denial, as IAM limits the size of both together.
 
         `setup` restores the upload policy; with the denial beside it, that allows nothing.
         """
@@ -145,7 +145,7 @@ class ServerKeys:
 
     def _put_denial(self) -> None:
         self._iam.put_user_policy(
-            UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(NOTHING)
+            UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(DENY_EVERYTHING)
         )
 
     def _create(self) -> AccessKey:

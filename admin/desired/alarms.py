@@ -1,4 +1,4 @@
-"""CloudWatch alarms that tell the topic for alerts when they go off, and when they end."""
+"""CloudWatch alarms that notify the topic for alerts when they go off and when they end."""
 
 from typing import Any
 

@@ -33,12 +33,12 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
             summary=f"subscription of {options.alert_email} to the alerts",
             why="Without a subscriber nobody receives the alerts.",
         )
-    yield from _of_uploads(stage, topic)
+    yield from _upload_alarms(stage, topic)
     yield from function_alarms(stage, topic)
-    yield from _of_incoming(stage, options.incoming_alarm, topic)
+    yield from _incoming_alarms(stage, options.incoming_alarm, topic)
 
 
-def _of_uploads(stage: Stage, topic: str) -> Iterator[Requirement]:
+def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     """Alarms on the oldest waiting upload, and on contested and rejected uploads.
 
     While data are missing, a plain alarm looks back further than configured, by a number of periods
@@ -89,7 +89,7 @@ def _of_uploads(stage: Stage, topic: str) -> Iterator[Requirement]:
         )
 
 
-def _of_incoming(stage: Stage, limits: IncomingAlarm, topic: str) -> Iterator[Requirement]:
+def _incoming_alarms(stage: Stage, limits: IncomingAlarm, topic: str) -> Iterator[Requirement]:
     for name, limit in (("bytes", limits.bytes), ("versions", limits.versions)):
         yield alarm(
             stage,

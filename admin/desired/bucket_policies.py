@@ -1,7 +1,7 @@
 """The bucket policies of incoming and of the vault: what S3 denies to everyone.
 
 They only deny; identity policies allow, and a mistake in those does no harm here. Only a vault in
-an account of its own also has to allow the functions.
+a separate account also has to allow the functions.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from admin.stage import Stage
 
 # Every way to change or remove a stored object, except writing a new one. Nobody needs any of them:
 # S3's lifecycle expires objects without a permission.
-CHANGES_OF_WHAT_IS_STORED = (
+CHANGES_TO_STORED_OBJECTS = (
     # All of them, on objects and on versions: annotations are new, and more actions could follow.
     "s3:*Annotation",
     "s3:BypassGovernanceRetention",
@@ -85,7 +85,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
     return document(
         _tls_only(bucket),
-        _deny("NothingStoredIsChanged", list(CHANGES_OF_WHAT_IS_STORED), objects),
+        _deny("NothingStoredIsChanged", list(CHANGES_TO_STORED_OBJECTS), objects),
         only("OnlyThePromoterAdds", "s3:PutObject", "promote"),
         only("OnlyTheAuditLocks", "s3:PutObjectRetention", "audit"),
         # A negated operator also matches a missing key, so this denies requests with no header or

@@ -18,7 +18,7 @@ from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# Uploads are kept this much longer than they can be promoted, so that somebody can look at them.
+# Uploads are kept this much longer than they can be promoted, so that a person can look at them.
 DAYS_TO_LOOK = 2
 # The prefix of our lifecycle rules; all others belong to somebody else.
 OUR_RULES = "immutable-backups-"
@@ -177,7 +177,7 @@ def _closed_to_the_world(bucket: str) -> Iterator[Requirement]:
         resource=bucket,
         desired="AES256",
         summary=f"{bucket}: encrypt with S3's own keys",
-        why="Deleting a key of your own would destroy every backup encrypted with it.",
+        why="Deleting a KMS key would destroy every backup encrypted with it.",
     )
 
 

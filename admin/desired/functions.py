@@ -10,7 +10,7 @@ from admin.stage import FUNCTIONS, Stage
 # An alarm on failures goes off at once and ends after a day without any: something that fails now
 # and then for a week sends one mail, not one each time. (An alarm that looks back further than a
 # day is evaluated only once an hour.)
-A_DAY_OF_HOURS = 24
+HOURS_OF_A_DAY = 24
 # Hours. After an outage of a week Lambda has the events of six hours to run, and the sweep catches
 # up within four: throttling meanwhile is expected.
 LONGER_THAN_CATCHING_UP = 12
@@ -20,7 +20,7 @@ RETRIES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Trouble:
+class _LambdaAlarm:
     """An alarm on one of Lambda's metrics.
 
     It goes off at `at_least` an hour, in `to_alarm` of the last `within` hours.
@@ -35,19 +35,19 @@ class _Trouble:
     why: str
 
 
-TROUBLES = (
-    _Trouble(
+LAMBDA_ALARMS = (
+    _LambdaAlarm(
         name="errors",
         metric="Errors",
         # A higher count could be split between two hours, whose border moves every minute: the
         # alarm would end and go off again although nothing happened.
         at_least=1,
         to_alarm=1,
-        within=A_DAY_OF_HOURS,
+        within=HOURS_OF_A_DAY,
         summary="alarm on failures of {function}",
         why="Lambda retries twice; after that the next sweep has to promote the upload.",
     ),
-    _Trouble(
+    _LambdaAlarm(
         name="throttles",
         metric="Throttles",
         # Uploads of many servers on the hour are throttled for some seconds and retried a few
@@ -58,12 +58,12 @@ TROUBLES = (
         summary="alarm on {function} being throttled 60 times an hour for 12 hours",
         why="The concurrency of the function or of the account is used up.",
     ),
-    _Trouble(
+    _LambdaAlarm(
         name="dropped",
         metric="AsyncEventsDropped",
         at_least=1,
         to_alarm=1,
-        within=A_DAY_OF_HOURS,
+        within=HOURS_OF_A_DAY,
         summary="alarm on events of {function} that Lambda drops",
         why="The event failed three times, waited for six hours, or the function's concurrency is "
         "0; "
@@ -102,17 +102,17 @@ def functions(stage: Stage) -> Iterator[Requirement]:
 
 def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     for function in FUNCTIONS:
-        for trouble in TROUBLES:
+        for alarm in LAMBDA_ALARMS:
             yield hourly_alarm(
                 stage,
                 topic,
-                name=f"{function}-{trouble.name}",
-                at_least=trouble.at_least,
-                to_alarm=trouble.to_alarm,
-                within=trouble.within,
-                summary=trouble.summary.format(function=function),
-                why=trouble.why,
+                name=f"{function}-{alarm.name}",
+                at_least=alarm.at_least,
+                to_alarm=alarm.to_alarm,
+                within=alarm.within,
+                summary=alarm.summary.format(function=function),
+                why=alarm.why,
                 Namespace="AWS/Lambda",
-                MetricName=trouble.metric,
+                MetricName=alarm.metric,
                 Dimensions=[{"Name": "FunctionName", "Value": stage.function_name(function)}],
             )

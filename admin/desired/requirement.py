@@ -1,4 +1,4 @@
-"""One required setting of an account, and the choices of the administrator."""
+"""One required setting of an account."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from admin.account import EXPIRED, UNKNOWN_KEY, error_message
+from admin.account import EXPIRED_CODES, UNKNOWN_KEY_CODES, error_message
 from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def denied(who: str, attack: Attack, *, why: str) -> str:
         attack.call()
     except ClientError as error:
         status, code = http_status(error), error_code(error)
-        if status in UNDECIDED or code in EXPIRED | UNKNOWN_KEY:
+        if status in UNDECIDED or code in EXPIRED_CODES | UNKNOWN_KEY_CODES:
             raise
         if code not in attack.codes or status != STATUSES[code]:
             happened = f"S3 returned {status} {code}, not {' or '.join(attack.codes)}"

@@ -49,7 +49,7 @@ def simulate(
 
 
 def binding(bucket_policy: Document, role: str) -> list[Document]:
-    """The statements of a bucket policy that apply to this role, as statements of its own policy.
+    """The statements of a bucket policy that apply to this role, as statements of its IAM policy.
 
     IAM does not simulate bucket policies for roles. Within an account a statement means the same in
     either place, except an Allow for the whole account, which leaves the decision to the role's own
@@ -74,7 +74,7 @@ def _names(principal: Any) -> set[str]:
 
 
 def _principals_of(role: str, effect: str) -> set[str]:
-    """The principals by which a statement applies to the role."""
+    """The principals that include the role, if a statement names them."""
     account = role.split(":")[4]
     whole_account = {account, f"arn:aws:iam::{account}:root"}
     return {"*", role} | (whole_account if effect == "Deny" else set())

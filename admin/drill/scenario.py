@@ -1,4 +1,4 @@
-"""`backups drill`: tries every promise in the account itself, on an object of its own."""
+"""`backups drill`: tries every promise in the account itself, on an object that it makes."""
 
 import secrets
 import time
@@ -94,8 +94,8 @@ class _Drill:
         )
         failure: Exception | None = None
         try:
-            you: S3Client = self._target.account.client("s3")
-            yield from conditions_hold(you, bucket=self._target.incoming, prefix=DRILL)
+            administrator: S3Client = self._target.account.client("s3")
+            yield from conditions_hold(administrator, bucket=self._target.incoming, prefix=DRILL)
             server = yield from self._make_a_server()
             promoted = yield from self._promote(server)
             promoted = yield from self._contest(server, promoted)
@@ -103,8 +103,8 @@ class _Drill:
             yield lock_holds(self._uploads.vault_client, stored)
             yield from _read("server", server, stored)
             yield from _write("server", server, stored, if_free=ACCESS_DENIED)
-            yield from _write("administrator", you, stored, if_free=ACCESS_DENIED)
-            if (vault_client := self._uploads.vault_client) is not you:
+            yield from _write("administrator", administrator, stored, if_free=ACCESS_DENIED)
+            if (vault_client := self._uploads.vault_client) is not administrator:
                 yield from _write(
                     "vault administrator", vault_client, stored, if_free=ACCESS_DENIED
                 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 
-from admin.account import UNKNOWN_KEY, Account, AccountError, none_if, translated_errors
+from admin.account import UNKNOWN_KEY_CODES, Account, AccountError, none_if, translated_errors
 from admin.desired.permissions import Document, statements
 from admin.target import Target
 from admin.waiting import Waiter
@@ -165,7 +165,7 @@ class TemporaryAccess:
 
         Even after a successful request, another node of AWS can still reject the new key.
         """
-        if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY:
+        if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY_CODES:
             return None
         context = request_dict["context"]
         if "polls" not in context:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UPLOAD = f"{DRILL}/{REHEARSAL.upload}"
 # How many of the newest slots to look at: a minute can begin while waiting.
-RECENT = 4
+MOST_SLOTS = 4
 # S3's version id for objects in a bucket without versions.
 UNVERSIONED = "null"
 
@@ -55,7 +55,7 @@ class DrillUploads:
         """The stored object of the upload with this ETag. Raises NotAsPromisedError if none."""
         for _ in self.waiter.polls("the promotion"):
             names, _ = self._stored()
-            for slot in names[:RECENT]:
+            for slot in names[:MOST_SLOTS]:
                 head = self.vault_client.head_object(Bucket=self.target.vault, Key=slot)
                 if head["Metadata"].get("source-etag") == etag:
                     return StoredObject(

@@ -201,7 +201,7 @@ def read_policy(account: Account, requirement: Requirement) -> Shared:
     ours = {statement["Sid"]: statement for statement in requirement.desired}
     return _shared(
         [
-            _as_spelled(statement, ours.get(statement.get("Sid", "")))
+            _in_our_spelling(statement, ours.get(statement.get("Sid", "")))
             for statement in _statements(account, requirement)
         ],
         is_ours=lambda statement: statement.get("Sid") in {*ours, *FORMER_STATEMENTS},
@@ -225,7 +225,7 @@ def _statements(account: Account, requirement: Requirement) -> list[Entry]:
     return statements(json.loads(answer["Policy"])) if answer else []
 
 
-def _as_spelled(actual: Entry, ours: Entry | None) -> Entry:
+def _in_our_spelling(actual: Entry, ours: Entry | None) -> Entry:
     return ours if ours and canonical(actual) == canonical(ours) else actual
 
 

@@ -108,7 +108,7 @@ def _ask_for_the_name(requirement: Requirement) -> None:
     click.echo(
         f"Compliance mode cannot be undone: for {requirement.desired['days']} days nobody, not "
         f"even AWS Support, can delete an object stored in {requirement.resource}, and you pay for "
-        "it.",
+        "storing it.",
         err=True,
     )
     if click.prompt("Type the bucket's name to continue", err=True) != requirement.resource:

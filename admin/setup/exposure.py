@@ -70,7 +70,7 @@ def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> 
         "max_bytes" if all(rule.max_bytes for rule in policy.rules) else "the largest stored backup"
     )
     lines[0] += f", {each_day / GB:,.2f} GB (by {by})."
-    lines.append(f"Each such day costs ${dollars:,.2f} a month until the objects expire.")
+    lines.append(f"Storing one day of them costs ${dollars:,.2f} a month until they expire.")
     return [*lines, _flood(policy, alarm)]
 
 

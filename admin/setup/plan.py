@@ -26,7 +26,7 @@ class Change:
 class Plan:
     """What to change, what has to wait for the deployment, and what others added, which is kept.
 
-    `foreign` has each rule or statement of somebody else, with the setting it was found beside.
+    `foreign` has the rules and statements of others, each with the setting it was found in.
     """
 
     changes: tuple[Change, ...] = ()

@@ -1,7 +1,7 @@
 """Reads and writes each kind of setting in an account.
 
 Reading returns a value to compare with `Requirement.desired`, or Shared if others can have added
-entries of their own. None means that the setting is missing, and nothing else: every denied request
+entries. None means that the setting is missing, and nothing else: every denied request
 raises.
 """
 
@@ -128,7 +128,7 @@ def _read_asynchronous(account: Account, requirement: Requirement) -> Any:
     }
 
 
-def _leave_asynchronous_to_lambda(account: Account, requirement: Requirement) -> None:
+def _reset_asynchronous(account: Account, requirement: Requirement) -> None:
     account.client("lambda").delete_function_event_invoke_config(FunctionName=requirement.resource)
 
 
@@ -153,7 +153,7 @@ def _read_alarm(account: Account, requirement: Requirement) -> Any:
 
 
 def _same_members(desired: Any, actual: Any) -> Any:
-    """The actual values of the members in `desired`: CloudWatch adds members of its own."""
+    """The actual values of the members in `desired`: CloudWatch adds others."""
     if isinstance(desired, dict) and isinstance(actual, dict):
         return {name: _same_members(value, actual.get(name)) for name, value in desired.items()}
     if isinstance(desired, list) and isinstance(actual, list) and len(desired) == len(actual):
@@ -179,7 +179,7 @@ HANDLERS = {
     Kind.USER: Handler(_read_user, _write_user),
     Kind.TOPIC: Handler(_read_topic, _make_topic),
     Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
-    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _leave_asynchronous_to_lambda),
+    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _reset_asynchronous),
     Kind.RECURSION: Handler(_read_recursion, _write_recursion),
     Kind.ALARM: Handler(_read_alarm, _write_alarm),
 }

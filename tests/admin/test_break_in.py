@@ -68,7 +68,9 @@ def test_locks_can_be_lengthened_without_weakening_anything_else(
     assert lock(until) == "AccessDenied"
 
     policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != STATEMENT]
+    policy["Statement"] = [
+        statement for statement in policy["Statement"] if statement["Sid"] != STATEMENT
+    ]
     s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
     assert lock(until) == "done"
     assert lock(until - timedelta(days=1)) == "AccessDenied"

@@ -48,7 +48,7 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
 
     # Compiled code cannot be compared with its source; the first run has left some in the clone.
     for bundle in (project / ".chalice" / "deployments").glob("*.zip"):
-        assert not [one for one in zipfile.ZipFile(bundle).namelist() if one.endswith(".pyc")]
+        assert not [name for name in zipfile.ZipFile(bundle).namelist() if name.endswith(".pyc")]
 
     iam = cloud.session(cloud.administrator).client("iam")
     key = iam.create_access_key(UserName="immutable-backups-dev-server")["AccessKey"]

@@ -1,4 +1,4 @@
-"""A vault in an account of its own: setup, deployment, promotion, check, weakening and fix."""
+"""A vault in a separate account: setup, deployment, promotion, check, weakening and fix."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def sign_in(cloud: StageCloud, owner: str) -> Account:
 
 @pytest.fixture
 def stage(project: Path, cloud: StageCloud, tmp_path: Path) -> Stage:
-    """The tests' stage dev, in a project of its own, with a vault in another account."""
+    """The tests' stage dev, in a separate project, with a vault in another account."""
     own = shutil.copytree(project, tmp_path / "own")
     config = json.loads((own / CONFIG).read_text())
     config["stages"]["dev"]["administrators"] = [f"arn:aws:iam::{HOLDER}:user/holder"]
@@ -117,7 +117,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
         assert any(sentence.startswith(f"{who} cannot") for sentence in steps), steps
 
     sweep = cloud.session(cloud.role_credentials("sweep")).client("s3")
-    assert [one["Key"] for one in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
+    assert [item["Key"] for item in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
     assert "Uploads" not in sweep.list_multipart_uploads(Bucket="backups2")
     assert sweep.head_object(Bucket="backups2", Key=stored["Key"])["Metadata"]["source-key"]
     for operation in ("put_object", "delete_object", "create_multipart_upload"):
@@ -128,25 +128,31 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     refused(holder, "delete_object", stored["Key"])
 
     policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "FillFreeSlots"]
+    policy["Statement"] = [
+        statement for statement in policy["Statement"] if statement["Sid"] != "FillFreeSlots"
+    ]
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
-    [found] = look(account, stage).findings
-    assert "FillFreeSlots is missing" in found.what
+    [finding] = look(account, stage).findings
+    assert "FillFreeSlots is missing" in finding.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 
     policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
-    [parts] = [one for one in policy["Statement"] if one["Sid"] == "RemoveUnfinishedCopies"]
+    [parts] = [
+        statement
+        for statement in policy["Statement"]
+        if statement["Sid"] == "RemoveUnfinishedCopies"
+    ]
     policy["Statement"].append(
         {**parts, "Sid": "SeeWhatIsCopied", "Action": "s3:ListMultipartUploadParts"}
     )
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
-    [found] = look(account, stage).findings
-    assert "SeeWhatIsCopied is missing or different" in found.what
+    [finding] = look(account, stage).findings
+    assert "SeeWhatIsCopied is missing or different" in finding.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 
-    # The sweep sees into that vault, and promotes what has no event.
+    # The sweep can read that vault, and promotes uploads without an event.
     account.client("s3").put_bucket_notification_configuration(
         Bucket="backups1", NotificationConfiguration={}
     )
@@ -156,7 +162,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     clock.advance(timedelta(minutes=20))
     cloud.run_schedules()
     cloud.functions.wait_until_quiet(timeout=60)
-    names = [one["Key"] for one in holder.list_objects_v2(Bucket="backups2")["Contents"]]
+    names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]
     assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
 
 
