@@ -21,17 +21,18 @@ from botocore.exceptions import (
 )
 
 from admin.stage import Stage, StageError, is_local, refuse_unfinished
+from chalicelib.s3_errors import error_code
 
 # These credentials give every right in a local cloud, and none anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
 LOCAL_SECRET_ACCESS_KEY = "administrator/of/the/local/cloud"  # noqa: S105 - it opens nothing
 LOCAL_REGION = "us-east-1"
 
-EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-UNKNOWN_KEY = frozenset(
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+UNKNOWN_KEY_CODES = frozenset(
     {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException"}
 )
-FULL = frozenset(
+QUOTA_CODES = frozenset(
     {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets"}
 )
 DENIAL_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
@@ -123,13 +124,6 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
     return replace(account, other_accounts={stage.settings.vault_bucket: vault_account})
 
 
-def place_of(stage: Stage, account: Account) -> str:
-    """Stage, account and region in words, so that nobody changes or trusts the wrong stage."""
-    vault_account = account.account_of(stage.settings.vault_bucket)
-    vault = f", vault account {vault_account.id}" if vault_account is not account else ""
-    return f"Stage {stage.name}, account {account.id}, region {account.region}{vault}"
-
-
 def local_account(endpoint: str) -> Account:
     """The account of the local cloud at `endpoint`, independent of this shell and of ~/.aws."""
     session = boto3.Session(
@@ -159,7 +153,7 @@ def none_if(code: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ClientError as error:
-        if error.response["Error"]["Code"] != code:
+        if error_code(error) != code:
             raise
         return None
 
@@ -185,15 +179,20 @@ def translated_errors() -> Iterator[None]:
         raise AccountError(f"The request to AWS failed: {error}") from None
 
 
+def error_message(error: ClientError) -> str:
+    """AWS's own message for an error; empty if there is none."""
+    return str(error.response["Error"].get("Message", ""))
+
+
 def _sentence(error: ClientError) -> str:
-    code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
-    if code in EXPIRED:
+    code, message = error_code(error), error_message(error)
+    if code in EXPIRED_CODES:
         return "Your credentials have expired; sign in again."
-    if code in UNKNOWN_KEY:
+    if code in UNKNOWN_KEY_CODES:
         return "AWS does not know your credentials; check the profile, or sign in again."
     if code in DENIAL_CODES:
         return f"{error.operation_name} is denied: {message}"
-    if code in FULL:
+    if code in QUOTA_CODES:
         return (
             f"{error.operation_name} would exceed a quota of your account ({message}); remove what "
             "is not needed, or ask AWS for a higher quota (Service Quotas), and run this again"

@@ -11,60 +11,44 @@ from typing import Any
 import click
 
 from admin import describe
-from admin.account import Account, AccountError, open_account, translated_errors, with_vault
+from admin.account import open_account, with_vault
 from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
-from admin.credentials.keys import CredentialsError
+from admin.deploy import deploy_app
 from admin.desired.names import refuse_names
 from admin.drill.command import run_drill
-from admin.exit_status import ExitStatus
+from admin.exit_status import ExitStatus, exit_statuses
 from admin.options import (
     Moment,
+    account_options,
     chosen_incoming_alarm,
     chosen_lock,
-    of_a_lock,
-    of_a_stage,
-    of_a_vault,
-    of_an_account,
-    of_an_incoming_alarm,
+    setup_options,
+    stage_option,
+    vault_option,
 )
-from admin.setup.command import SetupRefused, set_up
-from admin.stage import Stage, StageError, read_stage
+from admin.setup.command import set_up, write_policies
+from admin.stage import read_stage
+from admin.target import Target
 from chalicelib.policy.file import read_policy
-from chalicelib.policy.policy import Policy
-from chalicelib.policy.rules import PolicyError
-
-
-@contextmanager
-def _exit_statuses() -> Iterator[None]:
-    """Turn errors into one sentence on stderr and the exit status that belongs to them."""
-    try:
-        with translated_errors():
-            yield
-    except (PolicyError, StageError, CredentialsError, SetupRefused) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(ExitStatus.USED_WRONGLY)
-    except AccountError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 @contextmanager
 def _opened(
     *, stage: str, region: str | None, profile: str | None, **vault: str | None
-) -> Iterator[tuple[Account, Stage, Policy]]:
-    """The account, stage and policy that a command's options name.
+) -> Iterator[Target]:
+    """The target that a command's options name.
 
-    With the option `vault_profile`, which not every command has, the account includes the vault's.
+    With the option `vault_profile`, which not every command has, it includes the vault's account.
     """
-    with _exit_statuses():
-        place, rules = read_stage(stage), read_policy()
-        refuse_names(rules, place)
-        account = open_account(place, region=region, profile=profile)
+    with exit_statuses():
+        policy, opened = read_policy(), read_stage(stage)
+        refuse_names(policy, opened)
+        account = open_account(opened, region=region, profile=profile)
         if "vault_profile" in vault:
-            account = with_vault(account, place, profile=vault["vault_profile"])
-        yield account, place, rules
+            account = with_vault(account, opened, profile=vault["vault_profile"])
+        yield Target(account=account, stage=opened, policy=policy)
 
 
 class _Group(click.Group):
@@ -91,19 +75,19 @@ def cli() -> None:
     """
 
 
-@cli.command(short_help="Explain what is backed up, under which names.")
-@of_a_stage
-@click.option("--at", type=Moment(), help="Show the names that uploads of that time would get.")
+@cli.command(short_help="Explain what is backed up, and under which names.")
+@stage_option
+@click.option("--at", type=Moment(), help="Show the names that uploads at this time would get.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
     """Example: backups policy --at 2026-10-25T00:30:00Z
 
     Explain the policy in plain English and list the next slots.
     """
-    with _exit_statuses():
-        rules, place = read_policy(), read_stage(stage)
-        refuse_names(rules, place)
-        description = describe.describe(rules, place.settings, moment=at or datetime.now(UTC))
+    with exit_statuses():
+        rules, opened = read_policy(), read_stage(stage)
+        refuse_names(rules, opened)
+        description = describe.describe(rules, opened.settings, moment=at or datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(description, indent=2))
     else:
@@ -111,18 +95,9 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 
 
 @cli.command(short_help="Show what the account lacks; with --apply, change it.")
-@of_an_account
-@click.option("--apply", is_flag=True, help="Apply the changes, after one question.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@of_a_vault
-@of_a_lock
-@of_an_incoming_alarm
-@click.option("--alert-email", help="Address for the alerts; AWS asks it to confirm.")
-@click.option(
-    "--allow-shorter",
-    is_flag=True,
-    help="Confirm that backups are kept for a shorter time than now.",
-)
+@account_options
+@click.option("--apply", is_flag=True, help="Apply the changes after you confirm them.")
+@setup_options
 def setup(
     *,
     apply: bool,
@@ -144,18 +119,16 @@ def setup(
         raise click.UsageError(
             "--lock none and --lock-days contradict each other; leave out one of them"
         )
-    with _opened(**where) as (account, stage, rules):
+    with _opened(**where) as target:
         options = SetupOptions(
-            lock=chosen_lock(stage, lock=lock, lock_days=lock_days),
+            lock=chosen_lock(target.stage, lock=lock, lock_days=lock_days),
             alert_email=alert_email,
             incoming_alarm=chosen_incoming_alarm(
-                stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
+                target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
         set_up(
-            account,
-            stage,
-            rules,
+            target,
             options,
             lock_named=bool(lock or lock_days),
             apply=apply,
@@ -164,9 +137,36 @@ def setup(
         )
 
 
+@cli.command(short_help="Set up the account and deploy the app.")
+@account_options
+@setup_options
+@click.pass_context
+def deploy(context: click.Context, /, **options: Any) -> None:
+    """Example: backups deploy --stage prod
+
+    Set up the account, deploy the app with Chalice, and set up what needs the deployed functions:
+    runs backups setup --apply, chalice deploy, and backups setup --apply again. It is safe to
+    repeat.
+    """
+    context.invoke(setup, apply=True, **options)
+    deploy_app(options["stage"], region=options["region"], profile=options["profile"])
+    context.invoke(setup, apply=True, **options)
+
+
+@cli.command(short_help="Write the functions' IAM policies into .chalice/.")
+@stage_option
+def policies(*, stage: str) -> None:
+    """Example: backups policies --stage prod
+
+    Write .chalice/policy-STAGE-FUNCTION.json for each function, from chalicelib/policy.toml.
+    """
+    with exit_statuses():
+        write_policies(read_stage(stage), read_policy())
+
+
 @cli.command(short_help="Find out who can destroy the backups; changes nothing.")
-@of_an_account
-@of_a_vault
+@account_options
+@vault_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(*, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
@@ -174,12 +174,12 @@ def check(*, as_json: bool, **where: Any) -> None:
     Find out who can destroy the backups: compares every setting, the deployed functions and all
     rights on the vault with what they should be. Each finding says how to fix it. Changes nothing.
     """
-    with _opened(**where) as (account, stage, rules):
-        show_check(account, stage, rules, as_json=as_json)
+    with _opened(**where) as target:
+        show_check(target, as_json=as_json)
 
 
 @cli.command(short_help="Create, rotate or revoke a server's access key.")
-@of_an_account
+@account_options
 @click.argument("server", required=False)
 @click.option("--rotate", is_flag=True, help="Create a second key; the first one keeps working.")
 @click.option("--remove", metavar="KEY_ID", help="Delete one of two keys, to finish a rotation.")
@@ -203,19 +203,19 @@ def credentials(
     to arrive, and --remove the old key. After a break-in: --revoke; a new key lifts that later.
     """
     if rotate + revoke + (remove is not None) > 1:
-        raise click.UsageError("--rotate, --remove and --revoke exclude each other; use only one")
-    with _opened(**where) as (account, stage, rules):
+        raise click.UsageError("use only one of --rotate, --remove and --revoke")
+    with _opened(**where) as target:
         if revoke:
-            end_access(account, stage, rules, server, as_json=as_json)
+            end_access(target, server, as_json=as_json)
         elif remove is not None:
-            remove_old_key(account, stage, rules, server, key=remove, as_json=as_json)
+            remove_old_key(target, server, key=remove, as_json=as_json)
         else:
-            show_new_key(account, stage, rules, server, rotate=rotate, as_json=as_json)
+            show_new_key(target, server, rotate=rotate, as_json=as_json)
 
 
 @cli.command(short_help="Prove in the account itself that the promise holds.")
-@of_an_account
-@of_a_vault
+@account_options
+@vault_option
 @click.option(
     "--assume",
     is_flag=True,
@@ -231,5 +231,5 @@ def drill(*, assume: bool, **where: Any) -> None:
     the vault until its lock expires. It never touches backups. The alarm on contested uploads may
     go off.
     """
-    with _opened(**where) as (account, stage, rules):
-        run_drill(account, stage, rules, assume=assume)
+    with _opened(**where) as target:
+        run_drill(target, assume=assume)

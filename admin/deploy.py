@@ -1,4 +1,4 @@
-"""`make deploy`: sets up the account, deploys the app, and sets up what needs the functions."""
+"""Deploys the app with the real `chalice deploy`."""
 
 import os
 import shutil
@@ -8,32 +8,14 @@ import sys
 import click
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_REGION, LOCAL_SECRET_ACCESS_KEY
-from admin.cli import cli
-from admin.options import of_an_account
 from admin.stage import PROJECT
 
 # Chalice has no __main__ module, and its script is not always on the PATH.
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@of_an_account
-@click.argument("setup_options", nargs=-1, type=click.UNPROCESSED)
-def main(
-    *, stage: str, region: str | None, profile: str | None, setup_options: tuple[str, ...]
-) -> None:
-    """Example: make deploy STAGE=prod ARGS="--profile backups"
-
-    Runs backups setup --apply, chalice deploy, and backups setup --apply again. Safe to repeat.
-    All other options are passed to backups setup, for example --yes, --vault-profile or --lock.
-    """
-    where = [
-        *("--stage", stage),
-        *(("--region", region) if region else ()),
-        *(("--profile", profile) if profile else ()),
-    ]
-    setup = ["setup", *where, "--apply", *setup_options]
-    cli(setup, standalone_mode=False)
+def deploy_app(stage: str, *, region: str | None, profile: str | None) -> None:
+    """Run `chalice deploy`, which prints what it does. Raises ClickException if it fails."""
     click.echo(f"chalice deploy --stage {stage}")
     # Chalice would ship compiled files, which `backups check` cannot compare.
     for compiled in (PROJECT / "chalicelib").rglob("__pycache__"):
@@ -46,7 +28,6 @@ def main(
     )
     if deployed.returncode != 0:
         raise click.ClickException("chalice deploy failed; see its output above.")
-    cli(setup, standalone_mode=False)
 
 
 def _environment(stage: str, region: str | None, profile: str | None) -> dict[str, str]:
@@ -55,7 +36,7 @@ def _environment(stage: str, region: str | None, profile: str | None) -> dict[st
     environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
-        # Whatever was deployed into an earlier local cloud no longer exists.
+        # What was deployed into an earlier local cloud no longer exists.
         (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)
         environment = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
         return environment | {
@@ -70,7 +51,3 @@ def _environment(stage: str, region: str | None, profile: str | None) -> dict[st
         | ({"AWS_DEFAULT_REGION": region} if region else {})
         | ({"AWS_PROFILE": profile} if profile else {})
     )
-
-
-if __name__ == "__main__":
-    main()

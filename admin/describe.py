@@ -5,18 +5,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from admin.desired.storage_classes import RETRIEVAL
+from admin.periods import PERIODS
+from admin.storage_classes import STORAGE_CLASSES
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
-
-_ADVERBS = {
-    "minute": "once a minute",
-    "hour": "once an hour",
-    "day": "once a day",
-    "week": "once a week",
-    "month": "once a month",
-    "year": "once a year",
-}
 
 
 def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[str, Any]:
@@ -37,7 +29,7 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
                 "upload": key,
                 "server": server,
                 "store_as": rule.store_as.text,
-                "stored": _ADVERBS[rule.store_as.unit],
+                "stored": PERIODS[rule.store_as.unit].often,
                 "timezone": rule.timezone.key,
                 "min_bytes": rule.min_bytes,
                 "max_bytes": rule.max_bytes,
@@ -85,8 +77,8 @@ def _keeping(description: dict[str, Any]) -> Iterator[str]:
     else:
         yield "Backups never expire."
     if archive := description["archive"]:
-        to = archive["to"]
-        yield f"After {archive['after_days']} days they move to {to} ({RETRIEVAL[to]})."
+        to, reading = archive["to"], STORAGE_CLASSES[archive["to"]].reading
+        yield f"After {archive['after_days']} days they move to {to} ({reading})."
 
 
 _WHEN = ("now", "next", "then")

@@ -38,48 +38,61 @@ class Moment(click.ParamType[datetime]):
         return moment
 
 
-def of_a_stage(command: Command) -> Command:
-    """--stage."""
-    return click.option(
-        "--stage", default="dev", show_default=True, help="Stage in .chalice/config.json."
-    )(command)
+def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for several options, which --help lists in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def of_an_account(command: Command) -> Command:
-    """--stage, --region and --profile."""
-    for option in (
-        click.option("--profile", help="AWS profile in ~/.aws."),
-        click.option("--region", help="AWS region (default: the profile's)."),
-    ):
-        command = option(command)
-    return of_a_stage(command)
-
-
-def of_a_vault(command: Command) -> Command:
-    """--vault-profile."""
-    return click.option(
-        "--vault-profile", help="AWS profile of the vault's account, if the vault has its own."
-    )(command)
-
-
-def of_a_lock(command: Command) -> Command:
-    """--lock and --lock-days."""
-    for option in (
-        click.option(
-            "--lock-days",
-            type=click.IntRange(1, LONGEST_LOCK_DAYS),
-            help="Days that a lock lasts (default: as chosen before, or 30).",
-        ),
-        click.option(
-            "--lock",
-            type=click.Choice(["governance", "compliance", "none"]),
-            help="Object Lock mode: governance (a few can remove early), compliance (nobody can), "
-            "or "
-            "none (default: as chosen before, or governance; an existing stricter lock is kept).",
-        ),
-    ):
-        command = option(command)
-    return command
+stage_option = click.option(
+    "--stage", default="dev", show_default=True, help="Stage in .chalice/config.json."
+)
+account_options = _all(
+    stage_option,
+    click.option("--region", help="AWS region (default: the profile's)."),
+    click.option("--profile", help="AWS profile in ~/.aws."),
+)
+vault_option = click.option(
+    "--vault-profile", help="AWS profile of the vault's account, if the vault has its own."
+)
+setup_options = _all(
+    click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+    vault_option,
+    click.option(
+        "--lock",
+        type=click.Choice(["governance", "compliance", "none"]),
+        help="Object Lock mode: governance (a few can remove early), compliance (nobody can), or "
+        "none (default: as chosen before, or governance; an existing stricter lock is kept).",
+    ),
+    click.option(
+        "--lock-days",
+        type=click.IntRange(1, LONGEST_LOCK_DAYS),
+        help="How many days a lock lasts (default: as chosen before, or 30).",
+    ),
+    click.option(
+        "--alarm-bytes",
+        type=click.IntRange(min=1),
+        help="Alarm when incoming holds this many bytes (default: as chosen before, or "
+        "1099511627776, which is 1 TiB).",
+    ),
+    click.option(
+        "--alarm-versions",
+        type=click.IntRange(min=1),
+        help="Alarm when incoming holds this many versions of uploads (default: as chosen before, "
+        "or 10000).",
+    ),
+    click.option("--alert-email", help="Email address for the alerts; AWS asks it to confirm."),
+    click.option(
+        "--allow-shorter",
+        is_flag=True,
+        help="Allow changes that keep backups for a shorter time than now.",
+    ),
+)
 
 
 def chosen_lock(stage: Stage, *, lock: str | None, lock_days: int | None) -> Lock | None:
@@ -90,27 +103,6 @@ def chosen_lock(stage: Stage, *, lock: str | None, lock_days: int | None) -> Loc
         return stage.lock
     chosen = stage.lock or DEFAULT_LOCK
     return Lock(mode=(lock or chosen.mode).upper(), days=lock_days or chosen.days)
-
-
-def of_an_incoming_alarm(command: Command) -> Command:
-    """--alarm-bytes and --alarm-versions."""
-    for option in (
-        click.option(
-            "--alarm-versions",
-            type=click.IntRange(min=1),
-            help="Alarm at this many versions of uploads in incoming (default: as chosen before, "
-            "or 10000).",
-        ),
-        click.option(
-            "--alarm-bytes",
-            type=click.IntRange(min=1),
-            help="Alarm at this many bytes in incoming (default: as chosen before, or "
-            "1099511627776, "
-            "which is 1 TiB).",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def chosen_incoming_alarm(

@@ -70,6 +70,10 @@ class Stage:
         """The name of the topic for alerts."""
         return f"{APP_NAME}-{self.name}-alerts"
 
+    def topic_arn(self, *, account: str, region: str) -> str:
+        """The ARN of that topic in an account (12 digits) and region."""
+        return f"arn:aws:sns:{region}:{account}:{self.topic}"
+
     @property
     def drill_user(self) -> str:
         """The name of the IAM user that a drill makes while it runs."""
@@ -185,7 +189,7 @@ def _refuse_another_cloud(name: str, environment: Mapping[str, str]) -> None:
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
-    """Make sure that a stage other than dev uses AWS, whatever this shell was used for before.
+    """Make sure that a stage other than dev is complete and uses AWS, not a local cloud.
 
     Raises StageError.
     """

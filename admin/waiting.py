@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
+from chalicelib.s3_errors import error_code
+
 Answer = TypeVar("Answer")
 
 # Seconds.
@@ -43,6 +45,6 @@ class Waiter:
             try:
                 return call()
             except ClientError as error:
-                if error.response["Error"]["Code"] not in codes:
+                if error_code(error) not in codes:
                     raise
         return None

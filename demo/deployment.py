@@ -9,14 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from admin.deploy import CHALICE
 from admin.setup.files import stage_files, write_files
 from admin.stage import read_stage
 from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.authorization import Credentials
-
-# Chalice has no __main__ module, and its script is not always on the PATH.
-_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 class DeployError(Exception):
@@ -45,7 +43,7 @@ def deploy(
         if packages:
             shutil.copytree(packages, built)
         chalice = subprocess.run(
-            [sys.executable, "-c", _CHALICE, "deploy", "--stage", stage],
+            [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
             cwd=copy,
             env=_shell_without_aws()
             | {

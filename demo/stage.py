@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from admin.account import Account
-from admin.desired.buckets import desired_settings
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import PROJECT, read_stage
+from admin.target import Target
 from demo.deployment import deploy, read_config, read_policy_of
 from localcloud import cloud as clouds
 from localcloud.cloud import Cloud
@@ -76,15 +76,13 @@ class StageCloud(Cloud):
         account = Account(
             session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
         )
-        place = read_stage(stage, project=project_dir)
-        requirements = desired_settings(
-            read_policy_of(project_dir),
-            place,
-            place.options,
-            account=account.id,
-            region=account.region,
+        target = Target(
+            account=account,
+            stage=read_stage(stage, project=project_dir),
+            policy=read_policy_of(project_dir),
         )
-        for _ in execute(account, make_plan(account, requirements, lock_named=False)):
+        plan = make_plan(account, requirements_of(target), lock_named=False)
+        for _ in execute(account, plan):
             pass
 
 

@@ -16,15 +16,15 @@ from urllib.request import urlopen
 
 from admin.account import AccountError
 
-# Arguments of CopyObject that an older boto3 rejects, in every run of the function.
-NEEDED = ("IfNoneMatch", "AnnotationDirective", "CopySourceIfMatch")
+# Arguments of CopyObject that the function needs, and that an older boto3 rejects.
+NEEDED_ARGUMENTS = ("IfNoneMatch", "AnnotationDirective", "CopySourceIfMatch")
 S3_MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
-# The only files of its own that Chalice ships.
-OF_CHALICE = ("chalice/__init__.py", "chalice/app.py")
+# The only files of Chalice in the bundle.
+CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")
 
 _PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
-# Written by whatever unpacks a wheel, here or for the bundle; no running code reads them.
-_OF_INSTALLERS = re.compile(
+# Written when a wheel is unpacked, here or for the bundle; no running code reads them.
+_INSTALLER_FILES = re.compile(
     r"[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)"
     r"|[^/]+\.data/scripts/[^/]+"
     r"|\.\./.*"
@@ -54,25 +54,29 @@ def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
     differing = {
         member
         for member, times in members.items()
-        # Of two members with the same name, nobody knows which is unpacked.
+        # It is not defined which of two members with the same name is unpacked.
         if times > 1 or not _is_expected(bundle, member, expected)
     }
     return sorted(differing | (expected.keys() - members.keys()))
 
 
-def unknown_to_boto3(bundle: zipfile.ZipFile) -> list[str]:
+def unsupported_arguments(bundle: zipfile.ZipFile) -> list[str]:
     """The arguments of CopyObject that the bundle's boto3 does not support, of those needed."""
     if S3_MODEL not in bundle.namelist():
-        return list(NEEDED)
+        return list(NEEDED_ARGUMENTS)
     model = json.loads(gzip.decompress(bundle.read(S3_MODEL)))
-    return [name for name in NEEDED if name not in model["shapes"]["CopyObjectRequest"]["members"]]
+    return [
+        name
+        for name in NEEDED_ARGUMENTS
+        if name not in model["shapes"]["CopyObjectRequest"]["members"]
+    ]
 
 
 def _is_expected(bundle: zipfile.ZipFile, member: str, expected: dict[str, str]) -> bool:
     if member in expected:
         return _sha256(bundle.read(member)) == expected[member]
     # Python could run compiled code instead of its source, and the two cannot be compared.
-    if member.endswith(".pyc") or not _OF_INSTALLERS.fullmatch(member):
+    if member.endswith(".pyc") or not _INSTALLER_FILES.fullmatch(member):
         return False
     package = member.partition("/")[0].rpartition(".")[0]
     return f"{package}.dist-info/METADATA" in expected
@@ -87,8 +91,8 @@ def _own_files(project: Path) -> Iterator[tuple[str, str]]:
 def _files_of_packages(project: Path) -> Iterator[tuple[str, str]]:
     for pin in _PIN.finditer((project / "requirements.txt").read_text(encoding="utf-8")):
         yield from _installed(pin["name"], pin["version"])
-    of_chalice = dict(_installed("chalice"))
-    yield from ((member, of_chalice[member]) for member in OF_CHALICE)
+    chalice_files = dict(_installed("chalice"))
+    yield from ((member, chalice_files[member]) for member in CHALICE_FILES)
 
 
 def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str]]:
@@ -104,7 +108,7 @@ def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str
             f"{name} {version or ''} of requirements.txt is not installed here; run `make setup`"
         )
     for file, digest, _ in csv.reader(listed.splitlines()):
-        if digest and not _OF_INSTALLERS.fullmatch(file):
+        if digest and not _INSTALLER_FILES.fullmatch(file):
             yield file, digest.removeprefix("sha256=")
 
 

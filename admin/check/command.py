@@ -5,39 +5,26 @@ import sys
 
 import click
 
-from admin.account import Account, none_if, place_of
+from admin.account import none_if
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.exit_status import ExitStatus
 from admin.setup.exposure import largest_stored, worst_case
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
+from admin.target import Target
 
 
-def show_check(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    *,
-    as_json: bool,
-) -> None:
+def show_check(target: Target, *, as_json: bool) -> None:
     """Print the report; exits with 1 if there are findings, else with 3 if not all was checked."""
-    click.echo(place_of(stage, account), err=True)
-    report = check(
-        account,
-        stage,
-        policy,
-        tell=lambda line: click.echo(line, err=True),
-    )
+    click.echo(target, err=True)
+    report = check(target, tell=lambda line: click.echo(line, err=True))
     worst: list[str] = []
     with report.checking("the sizes of the stored backups"):
-        vault = stage.settings.vault_bucket
-        stored = none_if("NoSuchBucket", lambda: largest_stored(account, vault, policy))
-        worst = worst_case(policy, stage.incoming_alarm, stored or {})
+        stored = none_if("NoSuchBucket", lambda: largest_stored(target))
+        worst = worst_case(target.policy, target.stage.incoming_alarm, stored or {})
     if as_json:
         click.echo(json.dumps(_as_data(report, worst), indent=2))
     else:
-        click.echo(_as_text(report, worst, vault=stage.settings.vault_bucket))
+        click.echo(_as_text(report, worst, vault=target.vault))
     if report.findings:
         sys.exit(ExitStatus.SOMETHING_IS_WRONG)
     if report.not_checked:

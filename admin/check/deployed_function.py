@@ -1,11 +1,11 @@
 """A deployed function, as the parts of `backups check` use it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from admin.account import Account
-from admin.check.report import Remedies, Report
-from admin.stage import Stage
+from admin.account import none_if
+from admin.target import Target
 
 # What is lost while a function does not work.
 STAYS_BEHIND = {
@@ -16,18 +16,15 @@ STAYS_BEHIND = {
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedFunction:
-    """The function `function` of app.py, and the report for its findings."""
+    """A function of app.py, by the name of its handler there, in the target's account."""
 
-    report: Report
-    account: Account
-    stage: Stage
-    remedies: Remedies
-    function: str
+    target: Target
+    handler: str
 
     @property
     def name(self) -> str:
         """The function's name in AWS, and its role's."""
-        return self.stage.function_name(self.function)
+        return self.target.stage.function_name(self.handler)
 
     @property
     def schedule(self) -> str:
@@ -37,23 +34,21 @@ class DeployedFunction:
     @property
     def stays_behind(self) -> str:
         """What is lost while the function does not work."""
-        return STAYS_BEHIND[self.function]
+        return STAYS_BEHIND[self.handler]
 
     @property
-    def deploy(self) -> str:
-        """The command line that deploys it."""
-        return self.remedies.deploy()
-
-    @property
-    def redeploy(self) -> str:
+    def fix_redeploy(self) -> str:
         """The command line that deletes and deploys it."""
-        delete = self.aws("lambda", "delete-function", function_name=self.name)
-        return f"{delete} && {self.deploy}"
+        delete = self.target.fix_aws("lambda", "delete-function", function_name=self.name)
+        return f"{delete} && {self.target.fix_deploy()}"
 
-    def aws(self, service: str, operation: str, **arguments: Any) -> str:
-        """An AWS CLI command line, in the function's account."""
-        return self.remedies.aws(service, operation, **arguments)
+    @cached_property
+    def role(self) -> dict[str, Any] | None:
+        """Its role, as IAM describes it; None if it does not exist."""
+        iam = self.client("iam")
+        answer = none_if("NoSuchEntity", lambda: iam.get_role(RoleName=self.name))
+        return answer["Role"] if answer else None
 
     def client(self, service: str) -> Any:
         """A boto3 client of its account."""
-        return self.account.client(service)
+        return self.target.account.client(service)

@@ -1,146 +1,149 @@
 """Checks a deployed function against what `chalice deploy` would deploy now."""
 
-from admin.account import Account, none_if
-from admin.check.code import S3_MODEL, differences, fetch_bundle, unknown_to_boto3
-from admin.check.configuration import Configuration
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+
+from admin.account import none_if
+from admin.check.code import S3_MODEL, differences, fetch_bundle, unsupported_arguments
+from admin.check.configuration import check_concurrency, check_configuration
 from admin.check.deployed_function import DeployedFunction
-from admin.check.invokers import Invokers
-from admin.check.report import Remedies, Report
-from admin.check.role import Role
+from admin.check.invokers import (
+    check_event_sources,
+    check_invokers,
+    check_invokers_of_versions,
+    check_urls,
+)
+from admin.check.report import Finding, Part
+from admin.check.role import check_role, check_role_exists
 from admin.desired.permissions import function_policies
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
 
 # How often the sweep runs, as EventBridge writes it.
 EVERY_QUARTER_HOUR = "rate(15 minutes)"
-# Enough files to see what happened.
-NAMED = 10
-NOT_WHAT_RUNS = "The code you read and test here is not the code that runs there."
+# How many files a finding names: enough to see what happened.
+MOST_NAMED = 10
+OTHER_CODE_RUNS = "The code you read and test here is not the code that runs there."
 
 
-def check_function(
-    report: Report,
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    remedies: Remedies,
-    *,
-    function: str,
-) -> None:
+def check_function(function: DeployedFunction) -> Iterator[Finding | Part]:
     """Check everything about a function: configuration, code, rights, and who can invoke it."""
-    deployed = DeployedFunction(
-        report=report, account=account, stage=stage, remedies=remedies, function=function
+    name = function.name
+    answer = none_if(
+        "ResourceNotFoundException",
+        lambda: function.client("lambda").get_function(FunctionName=name),
     )
-    with report.checking(f"the function {deployed.name}"):
-        answer = none_if(
-            "ResourceNotFoundException",
-            lambda: deployed.client("lambda").get_function(FunctionName=deployed.name),
+    if answer is None:
+        yield Finding(
+            what=f"{name} is not deployed",
+            why=function.stays_behind,
+            remedy=function.target.fix_deploy(),
         )
-        if answer is None:
-            report.find(
-                f"{deployed.name} is not deployed",
-                why=deployed.stays_behind,
-                remedy=deployed.deploy,
-            )
-            return
-        if answer["Configuration"].get("PackageType", "Zip") != "Zip":
-            report.find(
-                f"{deployed.name} runs a container image, not this project's code",
-                why=NOT_WHAT_RUNS,
-                remedy=deployed.redeploy,
-            )
-            return
-        role = Role(deployed, function_policies(policy, stage)[function])
-        if role.is_gone():
-            return
-        Configuration(deployed, answer["Configuration"]).check()
-        _check_code(deployed, answer["Code"]["Location"])
-        role.check()
-        Invokers(deployed).check()
-        arn = answer["Configuration"]["FunctionArn"]
-        match function:
-            case "promote":
-                _check_notification(deployed, arn)
-            case "sweep":
-                _check_schedule(deployed, arn)
-
-
-def _check_code(deployed: DeployedFunction, location: str) -> None:
-    with deployed.report.checking(f"the code of {deployed.name}"):
-        bundle = fetch_bundle(location)
-        missing = unknown_to_boto3(bundle)
-        if missing:
-            deployed.report.find(
-                f"The boto3 deployed with {deployed.name} does not support {', '.join(missing)} "
-                "in CopyObject",
-                why="It rejects the conditional copy, so no upload is promoted.",
-                remedy=deployed.deploy,
-            )
-        different = differences(bundle, deployed.stage.project)
-        if missing and S3_MODEL in different:
-            different.remove(S3_MODEL)
-        if different:
-            more = f" and {len(different) - NAMED} more" if different[NAMED:] else ""
-            deployed.report.find(
-                f"The code of {deployed.name} differs from this clone: "
-                f"{', '.join(different[:NAMED])}{more}",
-                why=NOT_WHAT_RUNS,
-                remedy=deployed.deploy,
-            )
-
-
-def _check_notification(deployed: DeployedFunction, arn: str) -> None:
-    bucket = deployed.stage.settings.incoming_bucket
-    with deployed.report.checking(f"the notifications of {bucket}"):
-        answer = none_if(
-            "NoSuchBucket",
-            lambda: deployed.client("s3").get_bucket_notification_configuration(Bucket=bucket),
+        return
+    actual = answer["Configuration"]
+    if actual.get("PackageType", "Zip") != "Zip":
+        yield Finding(
+            what=f"{name} runs a container image, not this project's code",
+            why=OTHER_CODE_RUNS,
+            remedy=function.fix_redeploy,
         )
-        if answer is not None and not any(
-            target["LambdaFunctionArn"] == arn
-            and "s3:ObjectCreated:*" in target["Events"]
-            and not target.get("Filter", {}).get("Key", {}).get("FilterRules")
-            for target in answer.get("LambdaFunctionConfigurations", [])
-        ):
-            deployed.report.find(
-                f"{bucket} does not notify {deployed.name} of uploads",
-                why=deployed.stays_behind,
-                remedy=deployed.deploy,
-            )
+        return
+    yield Part(f"whether the role {name} exists", check_role_exists(function))
+    if _lost_its_role(function):
+        return
+    desired = function_policies(function.target.policy, function.target.stage)[function.handler]
+    yield from check_configuration(function, actual)
+    yield Part(f"the reserved concurrency of {name}", check_concurrency(function))
+    yield Part(f"the code of {name}", _check_code(function, answer["Code"]["Location"]))
+    yield Part(f"the role {name}", check_role(function, desired))
+    yield Part(f"who can invoke {name}", check_invokers(function))
+    yield Part(f"who can invoke versions of {name}", check_invokers_of_versions(function))
+    yield Part(f"the function URLs of {name}", check_urls(function))
+    yield Part(f"the event source mappings of {name}", check_event_sources(function))
+    arn = actual["FunctionArn"]
+    match function.handler:
+        case "promote":
+            notifications = _check_notifications(function, arn)
+            yield Part(f"the notifications of {function.target.incoming}", notifications)
+        case "sweep":
+            yield Part(f"the schedule of {name}", _check_schedule(function, arn))
 
 
-def _check_schedule(deployed: DeployedFunction, arn: str) -> None:
-    with deployed.report.checking(f"the schedule of {deployed.name}"):
-        events = deployed.client("events")
-        rule = none_if(
-            "ResourceNotFoundException", lambda: events.describe_rule(Name=deployed.schedule)
+def _lost_its_role(function: DeployedFunction) -> bool:
+    """Whether the role is known not to exist; a denied request proves nothing."""
+    try:
+        return function.role is None
+    except ClientError:
+        return False
+
+
+def _check_code(function: DeployedFunction, location: str) -> Iterator[Finding]:
+    bundle = fetch_bundle(location)
+    missing = unsupported_arguments(bundle)
+    if missing:
+        yield Finding(
+            what=f"The boto3 deployed with {function.name} does not support {', '.join(missing)} "
+            "in CopyObject",
+            why="It rejects the conditional copy, so no upload is promoted.",
+            remedy=function.target.fix_deploy(),
         )
-        if rule is None:
-            deployed.report.find(
-                f"The EventBridge rule {deployed.schedule} does not exist",
-                why=deployed.stays_behind,
-                remedy=deployed.deploy,
-            )
-            return
-        if rule["State"] != "ENABLED":
-            deployed.report.find(
-                f"The EventBridge rule {deployed.schedule} is {rule['State'].lower()}",
-                why=deployed.stays_behind,
-                remedy=deployed.aws("events", "enable-rule", name=deployed.schedule),
-            )
-        if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
-            deployed.report.find(
-                f"The schedule of {deployed.schedule} is {often}, but should be "
-                f"{EVERY_QUARTER_HOUR}",
-                why=deployed.stays_behind,
-                remedy=deployed.deploy,
-            )
-        # A target with an input of its own would hide the time that the sweep takes from its event.
-        targets = events.list_targets_by_rule(Rule=deployed.schedule)["Targets"]
-        if not any(target == {"Id": target["Id"], "Arn": arn} for target in targets):
-            deployed.report.find(
-                f"The EventBridge rule {deployed.schedule} does not invoke {deployed.name} as "
-                "deployed",
-                why=deployed.stays_behind,
-                remedy=deployed.deploy,
-            )
+    different = differences(bundle, function.target.stage.project)
+    if missing and S3_MODEL in different:
+        different.remove(S3_MODEL)
+    if different:
+        more = f" and {len(different) - MOST_NAMED} more" if different[MOST_NAMED:] else ""
+        yield Finding(
+            what=f"The code of {function.name} differs from this clone: "
+            f"{', '.join(different[:MOST_NAMED])}{more}",
+            why=OTHER_CODE_RUNS,
+            remedy=function.target.fix_deploy(),
+        )
+
+
+def _check_notifications(function: DeployedFunction, arn: str) -> Iterator[Finding]:
+    bucket = function.target.incoming
+    answer = none_if(
+        "NoSuchBucket",
+        lambda: function.client("s3").get_bucket_notification_configuration(Bucket=bucket),
+    )
+    if answer is not None and not any(
+        configuration["LambdaFunctionArn"] == arn
+        and "s3:ObjectCreated:*" in configuration["Events"]
+        and not configuration.get("Filter", {}).get("Key", {}).get("FilterRules")
+        for configuration in answer.get("LambdaFunctionConfigurations", [])
+    ):
+        yield Finding(
+            what=f"{bucket} does not notify {function.name} of uploads",
+            why=function.stays_behind,
+            remedy=function.target.fix_deploy(),
+        )
+
+
+def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
+    events, schedule = function.client("events"), function.schedule
+    why, deploy = function.stays_behind, function.target.fix_deploy()
+    rule = none_if("ResourceNotFoundException", lambda: events.describe_rule(Name=schedule))
+    if rule is None:
+        yield Finding(
+            what=f"The EventBridge rule {schedule} does not exist", why=why, remedy=deploy
+        )
+        return
+    if rule["State"] != "ENABLED":
+        yield Finding(
+            what=f"The EventBridge rule {schedule} is {rule['State'].lower()}",
+            why=why,
+            remedy=function.target.fix_aws("events", "enable-rule", name=schedule),
+        )
+    if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
+        yield Finding(
+            what=f"The schedule of {schedule} is {often}, but should be {EVERY_QUARTER_HOUR}",
+            why=why,
+            remedy=deploy,
+        )
+    # If the target had an input, the sweep could not read the time from its event.
+    targets = events.list_targets_by_rule(Rule=schedule)["Targets"]
+    if not any(target == {"Id": target["Id"], "Arn": arn} for target in targets):
+        yield Finding(
+            what=f"The EventBridge rule {schedule} does not invoke {function.name} as deployed",
+            why=why,
+            remedy=deploy,
+        )

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import Account
-from admin.check.report import Remedies, Report
+from admin.check.report import Administrator, Finding
 from admin.check.rights import grants, grants_below
-from admin.desired.bucket_policies import CHANGES_OF_WHAT_IS_STORED
-from admin.desired.permissions import Document, document
-from admin.stage import Stage
+from admin.desired.bucket_policies import CHANGES_TO_STORED_OBJECTS
+from admin.desired.permissions import Document, as_list, document, statements
+from admin.target import Target
 
-ON_OBJECTS = (
-    *(action for action in CHANGES_OF_WHAT_IS_STORED if "*" not in action),
+OBJECT_ACTIONS = (
+    *(action for action in CHANGES_TO_STORED_OBJECTS if "*" not in action),
     "s3:DeleteObjectAnnotation",
     "s3:PutObjectAnnotation",
     "s3:PutObjectRetention",
 )
-ON_THE_BUCKET = (
+BUCKET_ACTIONS = (
     "s3:DeleteBucket",
     "s3:DeleteBucketPolicy",
     "s3:PutBucketObjectLockConfiguration",
@@ -30,8 +30,8 @@ ON_THE_BUCKET = (
     "s3:PutLifecycleConfiguration",
     "s3:PutReplicationConfiguration",
 )
-# Any of these, on any resource, lets people grant themselves more rights.
-TO_RAISE_ONESELF = (
+# Each of these, on any resource, lets people grant themselves more rights.
+ESCALATIONS = (
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",
     "iam:AttachRolePolicy",
@@ -47,13 +47,14 @@ TO_RAISE_ONESELF = (
     "iam:SetDefaultPolicyVersion",
     "iam:UpdateAssumeRolePolicy",
 )
-# Any of these, on everybody, lets people act as somebody else. On themselves alone it is common.
-TO_BECOME_USERS = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
-TO_BECOME_ROLES = ("iam:PassRole", "sts:AssumeRole")
+# Each of these lets people act as another user or role if they have it on all of them; on
+# themselves alone it is common.
+USER_TAKEOVERS = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
+ROLE_TAKEOVERS = ("iam:PassRole", "sts:AssumeRole")
 DENIAL = "no-power-over-the-vault"
 # AWS services act through these roles; nobody else can assume or change them.
-OF_SERVICES = "/aws-service-role/"
-OF_IDENTITY_CENTER = "/aws-reserved/sso.amazonaws.com/"
+SERVICE_ROLES_PATH = "/aws-service-role/"
+IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,12 @@ class Principal:
         )
 
     def is_administrator_of(self, account: str) -> bool:
-        """Whether it can grant itself any right in its account, or act as somebody who can."""
+        """Whether it can grant itself any right in its account, or act as a principal that can."""
         iam = f"arn:aws:iam::{account}:"
         return (
-            any(self.may_below(action, iam) for action in TO_RAISE_ONESELF)
-            or any(self.may(action, f"{iam}user/anybody") for action in TO_BECOME_USERS)
-            or any(self.may(action, f"{iam}role/anybody") for action in TO_BECOME_ROLES)
+            any(self.may_below(action, iam) for action in ESCALATIONS)
+            or any(self.may(action, f"{iam}user/anybody") for action in USER_TAKEOVERS)
+            or any(self.may(action, f"{iam}role/anybody") for action in ROLE_TAKEOVERS)
         )
 
 
@@ -102,63 +103,62 @@ def denial(bucket: str) -> Document:
     return document(
         {
             "Effect": "Deny",
-            "Action": [*ON_THE_BUCKET, *ON_OBJECTS],
+            "Action": [*BUCKET_ACTIONS, *OBJECT_ACTIONS],
             "Resource": [vault, f"{vault}/*"],
         }
     )
 
 
-def check_principals(report: Report, account: Account, stage: Stage, remedies: Remedies) -> None:
-    """Find everyone in the vault's `account` who can change, unlock or expire stored backups.
+def check_principals(target: Target) -> Iterator[Finding | Administrator]:
+    """Find everyone in the vault's account who can change, unlock or expire stored backups.
 
     Administrators could grant themselves these rights: those listed in the stage's configuration
     are reported by name, any other is a finding.
     """
-    vault = stage.settings.vault_bucket
-    with report.checking(f"who has rights on {vault}"):
-        for principal in _everybody(account):
-            if principal.is_administrator_of(account.id):
-                _check_administrator(report, account, stage, principal)
-            elif actions := _powers(principal, vault):
-                report.find(
-                    f"{_capital(principal)} is allowed {', '.join(actions)} on {vault}",
-                    why="Only administrators need these rights; each is a way to lose backups.",
-                    remedy=_remedy(principal, vault, remedies),
-                )
+    for principal in _principals(target.vault_account):
+        if principal.is_administrator_of(target.vault_account.id):
+            yield _administrator(principal, target)
+        elif actions := _powers(principal, target.vault):
+            yield Finding(
+                what=f"{_capitalized(principal)} is allowed {', '.join(actions)} on {target.vault}",
+                why="Only administrators need these rights; each is a way to lose backups.",
+                remedy=_remedy(principal, target),
+            )
 
 
 def _powers(principal: Principal, vault: str) -> list[str]:
     bucket = f"arn:aws:s3:::{vault}"
-    actions = [action for action in ON_THE_BUCKET if principal.may(action, bucket)]
-    return actions + [action for action in ON_OBJECTS if principal.may_below(action, f"{bucket}/")]
+    actions = [action for action in BUCKET_ACTIONS if principal.may(action, bucket)]
+    return actions + [
+        action for action in OBJECT_ACTIONS if principal.may_below(action, f"{bucket}/")
+    ]
 
 
-def _check_administrator(
-    report: Report, account: Account, stage: Stage, principal: Principal
-) -> None:
-    """Report an administrator, or find it if the configuration does not list it.
+def _administrator(principal: Principal, target: Target) -> Finding | Administrator:
+    """A known administrator, or the finding for one that the configuration does not list.
 
     The same goes for principals of other accounts that can assume it.
     """
-    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in {account.id, ""}]
-    unknown = [arn for arn in (principal.arn, *strangers) if arn not in stage.administrators]
+    own = {target.vault_account.id, ""}
+    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in own]
+    unknown = [arn for arn in (principal.arn, *strangers) if arn not in target.stage.administrators]
     if not unknown:
-        report.administrators.append(str(principal))
-        return
+        return Administrator(str(principal))
     whom = f" (which {', '.join(strangers)} can assume)" if strangers else ""
-    report.find(
-        f"{_capital(principal)}{whom} is an administrator and could remove the vault's protection",
+    return Finding(
+        what=f"{_capitalized(principal)}{whom} is an administrator and could remove the vault's "
+        "protection",
         why="An administrator you do not know may be an intruder.",
         remedy=f'if this is intended, add {", ".join(unknown)} to the list "administrators" of '
-        f"stage {stage.name} in .chalice/config.json; otherwise remove these rights",
+        f"stage {target.stage.name} in .chalice/config.json; otherwise remove these rights",
     )
 
 
-def _capital(principal: Principal) -> str:
+def _capitalized(principal: Principal) -> str:
     return f"{principal.kind.capitalize()} {principal.name}"
 
 
-def _everybody(account: Account) -> Iterator[Principal]:
+def _principals(account: Account) -> Iterator[Principal]:
     """Every user and role, except those that only AWS services can assume.
 
     Source: IAM API reference, GetAccountAuthorizationDetails.
@@ -181,7 +181,7 @@ def _everybody(account: Account) -> Iterator[Principal]:
     for page in pages:
         for kind, details in (("User", "UserDetailList"), ("Role", "RoleDetailList")):
             for holder in page[details]:
-                if holder["Path"].startswith(OF_SERVICES):
+                if holder["Path"].startswith(SERVICE_ROLES_PATH):
                     continue
                 boundary = holder.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
                 of_groups = [
@@ -219,22 +219,21 @@ def _with_name(name: str, policy: Document) -> Document:
 
 def _trusted(trust: Document) -> Iterator[str]:
     """The ARNs that a trust policy lets in; an account's number stands for its root."""
-    statements = trust.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in statements(trust) if trust else []:
         principal = statement.get("Principal", {})
         names = principal if isinstance(principal, str) else principal.get("AWS", [])
-        for name in [names] if isinstance(names, str) else names:
+        for name in as_list(names):
             if statement["Effect"] == "Allow":
                 yield name if ":" in name else f"arn:aws:iam::{name}:root"
 
 
-def _remedy(principal: Principal, vault: str, remedies: Remedies) -> str:
-    if principal.path.startswith(OF_IDENTITY_CENTER):
+def _remedy(principal: Principal, target: Target) -> str:
+    if principal.path.startswith(IDENTITY_CENTER_PATH):
         return "remove these rights from its permission set in IAM Identity Center"
-    return remedies.aws_of_the_vault(
+    return target.fix_vault_account(
         "iam",
         f"put-{principal.kind}-policy",
         **{f"{principal.kind}_name": principal.name},
         policy_name=DENIAL,
-        policy_document=denial(vault),
+        policy_document=denial(target.vault),
     )

@@ -1,17 +1,13 @@
 """The report of `backups check`: findings with their fixes, and what could not be checked."""
 
-import json
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from admin.account import EXPIRED, UNKNOWN_KEY, Account, AccountError
-from admin.stage import Stage
+from admin.account import EXPIRED_CODES, UNKNOWN_KEY_CODES, AccountError, error_message
+from chalicelib.s3_errors import error_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +20,27 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Administrator:
+    """A known administrator, who could remove the vault's protection: no finding."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the check: `what` follows "Could not check"; `results` are looked up one by one.
+
+    A part can have parts: if AWS denies a request of an inner part, the outer part goes on.
+    """
+
+    what: str
+    results: Iterator["Result"]
+
+
+Result = Finding | Administrator | Part
+
+
+@dataclass(frozen=True)
 class Report:
     """The findings, what could not be checked, and the known administrators, as sentences."""
 
@@ -31,9 +48,20 @@ class Report:
     not_checked: list[str] = field(default_factory=list)
     administrators: list[str] = field(default_factory=list)
 
-    def find(self, what: str, *, why: str, remedy: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(what=what, why=why, remedy=remedy))
+    def collect(self, part: Part) -> None:
+        """Add the results of a part, up to the first request that AWS denies.
+
+        Raises ClientError if the credentials are expired or unknown.
+        """
+        with self.checking(part.what):
+            for result in part.results:
+                match result:
+                    case Finding():
+                        self.findings.append(result)
+                    case Administrator(name=name):
+                        self.administrators.append(name)
+                    case Part():
+                        self.collect(result)
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
@@ -44,70 +72,11 @@ class Report:
         try:
             yield
         except ClientError as error:
-            code, message = (error.response["Error"].get(part, "") for part in ("Code", "Message"))
-            if code in EXPIRED | UNKNOWN_KEY:
+            code = error_code(error)
+            if code in EXPIRED_CODES | UNKNOWN_KEY_CODES:
                 raise
-            self.not_checked.append(f"{what}: {error.operation_name} returned {code} ({message})")
+            self.not_checked.append(
+                f"{what}: {error.operation_name} returned {code} ({error_message(error)})"
+            )
         except AccountError as error:
             self.not_checked.append(f"{what}: {error}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remedies:
-    """Command lines that fix findings, for the stage and account that were checked."""
-
-    account: Account
-    stage: Stage
-
-    def setup(self, *more: str) -> str:
-        """`backups setup`."""
-        return self._backups("setup", "--apply", *self._vault(), *more)
-
-    def deploy(self) -> str:
-        """`make deploy`."""
-        options = [*_options(self.account), *self._vault()]
-        words = ["make", "deploy", f"STAGE={self.stage.name}"]
-        return shlex.join(words) + (f' ARGS="{shlex.join(options)}"' if options else "")
-
-    def drill(self) -> str:
-        """`backups drill`."""
-        return self._backups("drill", *self._vault())
-
-    def aws(self, service: str, operation: str, **arguments: Any) -> str:
-        """The AWS CLI, in the account of the argument `bucket`, or else in the stage's.
-
-        Arguments that are not strings are written as JSON.
-        """
-        account = self.account.account_of(arguments.get("bucket", ""))
-        return _aws(account, service, operation, **arguments)
-
-    def aws_of_the_vault(self, service: str, operation: str, **arguments: Any) -> str:
-        """The AWS CLI, in the vault's account."""
-        account = self.account.account_of(self.stage.settings.vault_bucket)
-        return _aws(account, service, operation, **arguments)
-
-    def _backups(self, command: str, *words: str) -> str:
-        where = ["--stage", self.stage.name, *_options(self.account)]
-        return shlex.join(["backups", command, *where, *words])
-
-    def _vault(self) -> list[str]:
-        profile = self.account.account_of(self.stage.settings.vault_bucket).named.get("profile")
-        has_own_account = self.stage.settings.vault_bucket in self.account.other_accounts
-        return ["--vault-profile", profile] if has_own_account and profile else []
-
-
-def _aws(account: Account, service: str, operation: str, **arguments: Any) -> str:
-    words = ["aws", service, operation]
-    for name, value in arguments.items():
-        words += [f"--{name.replace('_', '-')}", value if isinstance(value, str) else _json(value)]
-    endpoint = ["--endpoint-url", account.endpoint] if account.endpoint else []
-    return shlex.join([*words, *_options(account), *endpoint])
-
-
-def _options(account: Account) -> list[str]:
-    return [word for name, value in account.named.items() for word in (f"--{name}", value)]
-
-
-def _json(value: Any) -> str:
-    """A boto3 answer as JSON for the command line; some lifecycle rules have dates."""
-    return json.dumps(value, separators=(",", ":"), default=datetime.isoformat)

@@ -5,11 +5,12 @@ of day does not stop an intruder who meets it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import chain
 from typing import Any
 
-from admin.desired.permissions import Document
+from admin.desired.permissions import Document, as_list, statements
 
 # No name in S3 or IAM contains this character: a pattern that matches it matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
@@ -36,7 +37,7 @@ def _grants(
     policies: Iterable[Document], action: str, resource: str, *, allows: Callable[[str], bool]
 ) -> bool:
     allowed = False
-    for statement in _statements(policies):
+    for statement in chain.from_iterable(map(statements, policies)):
         if not _selects(statement, "Action", action, lambda pattern: _matches(pattern, action)):
             continue
         if statement["Effect"] == "Allow":
@@ -48,17 +49,12 @@ def _grants(
     return allowed
 
 
-def _statements(policies: Iterable[Document]) -> Iterator[dict[str, Any]]:
-    for policy in policies:
-        yield from _listed(policy["Statement"])
-
-
 def _selects(
     statement: dict[str, Any], element: str, value: str, matches: Callable[[str], bool]
 ) -> bool:
     if element in statement:
-        return any(matches(pattern) for pattern in _listed(statement[element]))
-    return not any(_matches(pattern, value) for pattern in _listed(statement[f"Not{element}"]))
+        return any(matches(pattern) for pattern in as_list(statement[element]))
+    return not any(_matches(pattern, value) for pattern in as_list(statement[f"Not{element}"]))
 
 
 def _matches(pattern: str, value: str) -> bool:
@@ -85,7 +81,3 @@ def _expression(pattern: str) -> re.Pattern[str]:
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     # IAM ignores case only in actions; ignoring it everywhere errs on the side of caution.
     return re.compile(text, re.DOTALL | re.IGNORECASE)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

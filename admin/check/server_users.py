@@ -1,95 +1,84 @@
 """Checks the servers' IAM users: each can upload its own keys, and there are no others."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from admin.account import Account, none_if
+from admin.account import none_if
 from admin.check.principals import DENIAL, denial
-from admin.check.report import Remedies, Report
+from admin.check.report import Finding, Part
 from admin.config.reading import APP_NAME
-from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED, SERVER_POLICY_NAME
+from admin.target import Target
 
 WHY = "An intruder on a server can do everything that the server can do."
 
 
-def check_server_users(
-    report: Report, account: Account, stage: Stage, policy: Policy, remedies: Remedies
-) -> None:
+def check_server_users(target: Target) -> Iterator[Part]:
     """Find what `setup` did not give to a server's user, and users that belong to no server."""
-    iam = account.client("iam")
-    servers = {stage.server_user(server) for server in policy.servers or (None,)}
-    with report.checking("the server users"):
-        for user in _users(iam, stage):
-            with report.checking(f"the policies of {user}"):
-                if user in servers:
-                    _check_user(report, iam, stage, remedies, user=user)
-                else:
-                    _check_leftover(report, iam, stage, remedies, user=user)
+    servers = {target.stage.server_user(server) for server in target.servers}
+    for user in _users(target):
+        check = _check_user if user in servers else _check_leftover
+        yield Part(f"the policies of {user}", check(target, user))
 
 
-def _users(iam: Any, stage: Stage) -> Iterator[str]:
+def _users(target: Target) -> Iterator[str]:
     """Every IAM user whose name begins with the app's and the stage's."""
-    for page in iam.get_paginator("list_users").paginate():
+    for page in target.account.client("iam").get_paginator("list_users").paginate():
         for user in page["Users"]:
-            if user["UserName"].startswith(f"{APP_NAME}-{stage.name}-"):
+            if user["UserName"].startswith(f"{APP_NAME}-{target.stage.name}-"):
                 yield user["UserName"]
 
 
-def _check_user(report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str) -> None:
-    name = {"user_name": user}
+def _check_user(target: Target, user: str) -> Iterator[Finding]:
+    """Find anything that a server's user has besides its IAM policy."""
+    iam, name = target.account.client("iam"), {"user_name": user}
     additions = {
-        f"an additional IAM policy, {policy}": remedies.aws(
+        f"an additional IAM policy, {policy}": target.fix_aws(
             "iam", "delete-user-policy", **name, policy_name=policy
         )
         for policy in iam.list_user_policies(UserName=user)["PolicyNames"]
-        if not _is_ours(iam, stage, user=user, policy=policy)
+        if not _is_ours(target, user, policy)
     }
     for attached in iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]:
         arn = attached["PolicyArn"]
-        additions[f"an additional IAM policy, {arn}"] = remedies.aws(
+        additions[f"an additional IAM policy, {arn}"] = target.fix_aws(
             "iam", "detach-user-policy", **name, policy_arn=arn
         )
     for group in iam.list_groups_for_user(UserName=user)["Groups"]:
-        additions[f"the rights of the group {group['GroupName']}"] = remedies.aws(
+        additions[f"the rights of the group {group['GroupName']}"] = target.fix_aws(
             "iam", "remove-user-from-group", **name, group_name=group["GroupName"]
         )
     if none_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):
-        additions["a password"] = remedies.aws("iam", "delete-login-profile", **name)
+        additions["a password"] = target.fix_aws("iam", "delete-login-profile", **name)
     for what, remedy in additions.items():
-        report.find(f"The user {user} has {what}", why=WHY, remedy=remedy)
+        yield Finding(what=f"The user {user} has {what}", why=WHY, remedy=remedy)
 
 
-def _is_ours(iam: Any, stage: Stage, *, user: str, policy: str) -> bool:
+def _is_ours(target: Target, user: str, policy: str) -> bool:
     """True if `setup`, a revocation or an earlier fix wrote the policy, and nobody changed it."""
     if policy == SERVER_POLICY_NAME:  # compared in full with the other settings
         return True
-    ours = {REVOKED: NOTHING, DENIAL: denial(stage.settings.vault_bucket)}
+    ours = {REVOKED: DENY_EVERYTHING, DENIAL: denial(target.vault)}
     if policy not in ours:
         return False
-    live = iam.get_user_policy(UserName=user, PolicyName=policy)["PolicyDocument"]
-    return bool(live == ours[policy])
+    iam = target.account.client("iam")
+    actual = iam.get_user_policy(UserName=user, PolicyName=policy)["PolicyDocument"]
+    return bool(actual == ours[policy])
 
 
-def _check_leftover(
-    report: Report, iam: Any, stage: Stage, remedies: Remedies, *, user: str
-) -> None:
+def _check_leftover(target: Target, user: str) -> Iterator[Finding]:
     """Find a user that belongs to no server, unless it is revoked."""
-    names = iam.list_user_policies(UserName=user)["PolicyNames"]
-    if REVOKED in names and _is_ours(iam, stage, user=user, policy=REVOKED):
+    names = target.account.client("iam").list_user_policies(UserName=user)["PolicyNames"]
+    if REVOKED in names and _is_ours(target, user, REVOKED):
         return
-    remedy = remedies.drill()
-    if user != stage.drill_user:
-        remedy = remedies.aws(
-            "iam",
-            "put-user-policy",
-            user_name=user,
-            policy_name=REVOKED,
-            policy_document=NOTHING,
-        )
-    report.find(
-        f"{user} belongs to no server in the policy and still has access",
+    revoke = target.fix_aws(
+        "iam",
+        "put-user-policy",
+        user_name=user,
+        policy_name=REVOKED,
+        policy_document=DENY_EVERYTHING,
+    )
+    yield Finding(
+        what=f"{user} belongs to no server in the policy and still has access",
         why="Nobody would notice its key being used.",
-        remedy=remedy,
+        remedy=target.fix_drill() if user == target.stage.drill_user else revoke,
     )

@@ -1,90 +1,104 @@
 """`backups check`: who can destroy the backups, judged by what is actually in the account."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
-from admin.account import Account, none_if
+from admin.account import none_if
+from admin.check.deployed_function import DeployedFunction
 from admin.check.function import check_function
 from admin.check.principals import check_principals
-from admin.check.report import Remedies, Report
+from admin.check.report import Finding, Part, Report
 from admin.check.server_users import check_server_users
 from admin.config.reading import FUNCTIONS
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
-from admin.setup.plan import Change, make_plan
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
+from admin.setup.plan import Change, make_plan, requirements_of
+from admin.target import Target
 
 
-def check(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    *,
-    tell: Callable[[str], None],
-) -> Report:
+def check(target: Target, *, tell: Callable[[str], None]) -> Report:
     """Compare the account with everything that protects the backups. Changes nothing.
 
     The report lists what the caller is not allowed to read; any other error of AWS is raised.
-    `tell` gets a line before each part of the work.
+    `tell` gets a line before each group of parts.
     """
     report = Report()
-    requirements = desired_settings(
-        policy, stage, stage.options, account=account.id, region=account.region
-    )
-    remedies = Remedies(account=account, stage=stage)
-    tell(f"Comparing {len(requirements)} settings ...")
-    _check_settings(report, account, stage, requirements, remedies)
-    _check_files(report, policy, stage, requirements, remedies)
-    if stage.name != "dev":  # a local cloud sends no mail
-        _check_readers(report, account, requirements, remedies)
-    for function in FUNCTIONS:
-        tell(f"Comparing the function {stage.function_name(function)} ...")
-        check_function(report, account, stage, policy, remedies, function=function)
-    tell("Reading the rights of all users and roles ...")
-    check_server_users(report, account, stage, policy, remedies)
-    check_principals(report, account.account_of(stage.settings.vault_bucket), stage, remedies)
+    for part in parts_of(target, tell=tell):
+        report.collect(part)
     return report
 
 
-def _check_settings(
-    report: Report,
-    account: Account,
-    stage: Stage,
-    requirements: tuple[Requirement, ...],
-    remedies: Remedies,
-) -> None:
-    """Check everything that `setup` writes, and what others have added to it."""
-    absent: set[str] = set()
+def parts_of(target: Target, *, tell: Callable[[str], None]) -> Iterator[Part]:
+    """The parts of the check, in their order."""
+    requirements = requirements_of(target)
+    tell(f"Comparing {len(requirements)} settings ...")
+    for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
+        yield from _settings(target, [*group])
+    yield Part("the files in .chalice/", _check_files(target))
+    if target.stage.name != "dev":  # a local cloud sends no mail
+        yield Part("who receives the alerts", _check_readers(target))
+    for handler in FUNCTIONS:
+        function = DeployedFunction(target=target, handler=handler)
+        tell(f"Comparing the function {function.name} ...")
+        yield Part(f"the function {function.name}", check_function(function))
+    tell("Reading the rights of all users and roles ...")
+    yield Part("the server users", check_server_users(target))
+    yield Part(f"who has rights on {target.vault}", check_principals(target))
+
+
+def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
+    """The settings of one resource; those of a bucket are parts of the bucket."""
+    first, *others = requirements
+    if first.kind is Kind.BUCKET:
+        yield Part(_in_words(first), _check_bucket(target, first, others))
+        return
     for requirement in requirements:
-        if requirement.target in absent:
-            continue
-        not_checked = len(report.not_checked)
-        with report.checking(
-            requirement.summary.replace(": ", " (", 1) + ")" * (": " in requirement.summary)
-        ):
-            plan = make_plan(account, (requirement,), lock_named=False)
-            for change in plan.changes:
-                shorter = ["--allow-shorter"] if plan.weakens else []
-                report.find(
-                    _what_is_wrong(change),
-                    why=requirement.why,
-                    remedy=remedies.setup(*shorter),
-                )
-            others = [entry for _, entry in plan.foreign]
-            _check_additions(report, stage, requirement, others, remedies)
-            absent |= plan.missing
-        if requirement.kind is Kind.BUCKET and len(report.not_checked) > not_checked:
-            absent.add(requirement.target)
+        yield Part(_in_words(requirement), _check_setting(target, requirement))
+
+
+def _check_bucket(
+    target: Target, bucket: Requirement, settings: list[Requirement]
+) -> Iterator[Finding | Part]:
+    """Check that the bucket exists; if it does, its settings are parts."""
+    missing = [*_check_setting(target, bucket)]
+    if missing:
+        yield from missing
+        return
+    for setting in settings:
+        yield Part(_in_words(setting), _check_setting(target, setting))
+
+
+def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding]:
+    """Check something that `setup` writes, and what others have added to it."""
+    plan = make_plan(target.account, (requirement,), lock_named=False)
+    shorter = ["--allow-shorter"] if plan.weakens else []
+    for change in plan.changes:
+        yield Finding(
+            what=_what_is_wrong(change),
+            why=requirement.why,
+            remedy=target.fix_setup(*shorter),
+        )
+    others = [entry for _, entry in plan.foreign]
+    match requirement.kind:
+        case Kind.LIFECYCLE:
+            yield from _check_other_rules(target, requirement, others)
+        case Kind.BUCKET_POLICY:
+            yield from _check_other_statements(target, requirement, others)
+
+
+def _in_words(requirement: Requirement) -> str:
+    """The requirement as what is checked: "backups2 (keep every version)"."""
+    subject, colon, task = requirement.summary.partition(": ")
+    return f"{subject} ({task})" if colon else subject
 
 
 def _what_is_wrong(change: Change) -> str:
     """The finding's sentence: "SUBJECT should VERB, but ...", or "THING is missing"."""
     subject, _, task = change.requirement.summary.partition(": ")
-    if subject != change.requirement.target:  # the name of a bucket stays lowercase
+    if subject != change.requirement.resource:  # the name of a bucket stays lowercase
         subject = subject[0].upper() + subject[1:]
     if task:
         return f"{subject} should {task}, but {_difference(change)}"
@@ -117,44 +131,23 @@ def _difference(change: Change) -> str:
             return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
 
 
-def _check_additions(
-    report: Report, stage: Stage, requirement: Requirement, others: list[Entry], remedies: Remedies
-) -> None:
-    """Check the rules and statements that others added: they can weaken ours."""
-    bucket = requirement.target
-    if requirement.kind is Kind.LIFECYCLE:
-        kept: Any = {
-            "Rules": [
-                *(rule for rule in others if not _moves_or_expires(rule)),
-                *requirement.desired,
-            ]
-        }
-        for rule in filter(_moves_or_expires, others):
-            report.find(
-                f"The lifecycle rule {rule.get('ID', 'without a name')} of {bucket} moves or "
-                "expires objects and was not made by backups setup",
-                why="Such a rule can expire a backup early, or move it where reading takes days.",
-                remedy=remedies.aws(
-                    "s3api",
-                    "put-bucket-lifecycle-configuration",
-                    bucket=bucket,
-                    lifecycle_configuration=kept,
-                ),
-            )
-    if requirement.kind is Kind.BUCKET_POLICY:
-        # Somebody else's Deny can lock out those who have to restore.
-        is_vault = bucket == stage.settings.vault_bucket
-        harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
-        kept = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
-        for statement in others:
-            if statement not in harmless:
-                report.find(
-                    f"The bucket policy of {bucket} has a statement that backups setup did not "
-                    f"write: {json.dumps(statement)}",
-                    why="Rights belong in identity policies; in a bucket policy they are easily "
-                    "missed.",
-                    remedy=remedies.aws("s3api", "put-bucket-policy", bucket=bucket, policy=kept),
-                )
+def _check_other_rules(
+    target: Target, requirement: Requirement, others: list[Entry]
+) -> Iterator[Finding]:
+    """Find lifecycle rules of others that can take a backup away early."""
+    harmless = [rule for rule in others if not _moves_or_expires(rule)]
+    for rule in filter(_moves_or_expires, others):
+        yield Finding(
+            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
+            "moves or expires objects and was not made by backups setup",
+            why="Such a rule can expire a backup early, or move it where reading takes days.",
+            remedy=target.fix_aws(
+                "s3api",
+                "put-bucket-lifecycle-configuration",
+                bucket=requirement.resource,
+                lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
+            ),
+        )
 
 
 def _moves_or_expires(rule: dict[str, Any]) -> bool:
@@ -167,36 +160,45 @@ def _moves_or_expires(rule: dict[str, Any]) -> bool:
     return rule.get("Status") == "Enabled" and bool(does)
 
 
-def _check_files(
-    report: Report,
-    policy: Policy,
-    stage: Stage,
-    requirements: tuple[Requirement, ...],
-    remedies: Remedies,
-) -> None:
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    for path in changes(stage_files(policy, stage, topic=topic)):
-        report.find(
-            f".chalice/{path.name} does not match your policy.toml",
+def _check_other_statements(
+    target: Target, requirement: Requirement, others: list[Entry]
+) -> Iterator[Finding]:
+    """Find statements of others in a bucket policy, except for a harmless Deny."""
+    bucket = requirement.resource
+    # Somebody else's Deny can lock out those who have to restore.
+    is_vault = bucket == target.vault
+    harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
+    policy = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
+    for statement in others:
+        if statement not in harmless:
+            yield Finding(
+                what=f"The bucket policy of {bucket} has a statement that backups setup did not "
+                f"write: {json.dumps(statement)}",
+                why="Rights belong in identity policies; in a bucket policy they are easily "
+                "missed.",
+                remedy=target.fix_aws("s3api", "put-bucket-policy", bucket=bucket, policy=policy),
+            )
+
+
+def _check_files(target: Target) -> Iterator[Finding]:
+    for path in changes(stage_files(target.policy, target.stage, topic=target.topic_arn)):
+        yield Finding(
+            what=f".chalice/{path.name} does not match your policy.toml",
             why="chalice deploy would set the permissions of an earlier policy.",
-            remedy=remedies.setup(),
+            remedy=target.fix_setup(),
         )
 
 
-def _check_readers(
-    report: Report, account: Account, requirements: tuple[Requirement, ...], remedies: Remedies
-) -> None:
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
-    with report.checking("who receives the alerts"):
-        subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
-        if subscriptions is None:
-            return
-        readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
-        if not any(reader["SubscriptionArn"].startswith("arn:") for reader in readers):
-            report.find(
-                "Nobody receives the alerts"
-                + "".join(f"; {reader['Endpoint']} has not confirmed yet" for reader in readers),
-                why="An alarm that reaches nobody is useless.",
-                remedy=remedies.setup("--alert-email", "you@example.org"),
-            )
+def _check_readers(target: Target) -> Iterator[Finding]:
+    pages = target.account.client("sns").get_paginator("list_subscriptions_by_topic")
+    subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=target.topic_arn)))
+    if subscriptions is None:  # the missing topic is another finding
+        return
+    readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
+    if not any(reader["SubscriptionArn"].startswith("arn:") for reader in readers):
+        yield Finding(
+            what="Nobody receives the alerts"
+            + "".join(f"; {reader['Endpoint']} has not confirmed yet" for reader in readers),
+            why="An alarm that reaches nobody is useless.",
+            remedy=target.fix_setup("--alert-email", "you@example.org"),
+        )

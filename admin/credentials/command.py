@@ -6,28 +6,19 @@ from typing import Any
 
 import click
 
-from admin.account import Account
 from admin.credentials.crontab import UploadTarget, crontab
-from admin.credentials.keys import CredentialsError, ServerKeys
-from admin.stage import Stage
-from chalicelib.policy.policy import Policy
+from admin.credentials.keys import ServerKeys
+from admin.exit_status import Refused
+from admin.target import Target
 
 
-def show_new_key(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
-    server: str | None,
-    *,
-    rotate: bool,
-    as_json: bool,
-) -> None:
+def show_new_key(target: Target, server: str | None, *, rotate: bool, as_json: bool) -> None:
     """Create a key for `server` (None: the only server) and print it with a crontab.
 
-    `rotate`: a second key; the first one keeps working. Raises CredentialsError.
+    `rotate`: a second key; the first one keeps working. Raises Refused.
     """
-    _check_server(policy, server)
-    keys = ServerKeys(account, stage, server)
+    _check_server(target, server)
+    keys = ServerKeys(target, server)
     if rotate:
         key, replaced = keys.rotate()
         advice = (
@@ -42,12 +33,12 @@ def show_new_key(
         )
     else:
         key, advice = keys.make(), ""
-    target = UploadTarget(
-        incoming=stage.settings.incoming_bucket,
-        region=account.region,
+    destination = UploadTarget(
+        incoming=target.incoming,
+        region=target.account.region,
         access_key_id=key.id,
         secret_access_key=key.secret,
-        endpoint=account.endpoint,
+        endpoint=target.account.endpoint,
     )
     if as_json:
         _print_json(
@@ -55,61 +46,60 @@ def show_new_key(
             user=keys.user,
             access_key_id=key.id,
             secret_access_key=key.secret,
-            region=target.region,
-            endpoint=target.endpoint,
-            incoming=target.incoming,
-            uploads=[upload for upload, (_, owner) in policy.claims.items() if owner == server],
+            region=destination.region,
+            endpoint=destination.endpoint,
+            incoming=destination.incoming,
+            uploads=[
+                upload for upload, (_, owner) in target.policy.claims.items() if owner == server
+            ],
         )
     else:
-        click.echo(crontab(policy, server, target), nl=False)
+        click.echo(crontab(target.policy, server, destination), nl=False)
     click.echo(f"The secret of {key.id} is shown only this once.", err=True)
     if advice:
         click.echo(advice, err=True)
 
 
-def remove_old_key(
-    account: Account, stage: Stage, policy: Policy, server: str | None, *, key: str, as_json: bool
-) -> None:
-    """Delete one of a server's two keys. Raises CredentialsError."""
-    _check_server(policy, server)
-    keys = ServerKeys(account, stage, server)
+def remove_old_key(target: Target, server: str | None, *, key: str, as_json: bool) -> None:
+    """Delete one of a server's two keys. Raises Refused."""
+    _check_server(target, server)
+    keys = ServerKeys(target, server)
     left = keys.remove(key)
     if as_json:
         _print_json(server=server, user=keys.user, removed=[key], access_key_id=left)
     click.echo(f"Removed {key}; {left} is the only key now.", err=True)
 
 
-def end_access(
-    account: Account, stage: Stage, policy: Policy, server: str | None, *, as_json: bool
-) -> None:
-    """Revoke a server's access, even if it is no longer in the policy. Raises CredentialsError."""
-    keys = ServerKeys(account, stage, server)
+def end_access(target: Target, server: str | None, *, as_json: bool) -> None:
+    """Revoke a server's access, even if it is no longer in the policy. Raises Refused."""
+    keys = ServerKeys(target, server)
     if not server or not keys.user_exists():
-        _check_server(policy, server)
+        _check_server(target, server)
     removed = keys.revoke()
     if as_json:
         _print_json(server=server, user=keys.user, removed=removed)
     click.echo(
-        f"Revoked {keys.user}: every request is denied, deleted keys "
-        f"{', '.join(removed) or '(it had none)'}.\n"
-        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift it; only a "
-        f"new key does: {keys.command}",
+        f"Revoked {keys.user}: every request is denied. Deleted keys: "
+        f"{', '.join(removed) or 'none'}.\n"
+        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift "
+        f"the denial; only a new key does: {keys.command}",
         err=True,
     )
 
 
-def _check_server(policy: Policy, server: str | None) -> None:
-    """Raise CredentialsError for a server that the policy does not list."""
-    if server in (policy.servers or (None,)):
+def _check_server(target: Target, server: str | None) -> None:
+    """Raise Refused for a server that the policy does not list."""
+    if server in target.servers:
         return
-    if not policy.servers:
-        raise CredentialsError(f'The policy lists no servers; leave out "{server}"')
-    servers = ", ".join(policy.servers)
+    servers = target.policy.servers
+    if not servers:
+        raise Refused(f'The policy lists no servers; leave out "{server}"')
+    names = ", ".join(servers)
     if not server:
-        raise CredentialsError(f"Name one of the servers in the policy: {servers}")
-    near = difflib.get_close_matches(server, policy.servers, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"it has {servers}"
-    raise CredentialsError(f'The policy lists no server "{server}"; {hint}')
+        raise Refused(f"Name one of the servers in the policy: {names}")
+    near = difflib.get_close_matches(server, servers, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"it has {names}"
+    raise Refused(f'The policy lists no server "{server}"; {hint}')
 
 
 def _print_json(**data: Any) -> None:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
-from admin.account import Account, AccountError, none_if
-from admin.desired.permissions import NOTHING, REVOKED, SERVER_POLICY_NAME
-from admin.stage import Stage
+from admin.account import AccountError, error_message, none_if
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED, SERVER_POLICY_NAME
+from admin.exit_status import Refused
+from admin.target import Target
+from chalicelib.s3_errors import error_code
 
 # IAM's limit for a user.
 MOST_KEYS = 2
-
-
-class CredentialsError(Exception):
-    """The keys do not allow this; the message says why, and what to do instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +28,11 @@ class AccessKey:
 class ServerKeys:
     """The access keys of a server's IAM user, which `backups setup` creates."""
 
-    def __init__(self, account: Account, stage: Stage, server: str | None) -> None:
-        self._iam = account.client("iam")
-        self.user = stage.server_user(server)
+    def __init__(self, target: Target, server: str | None) -> None:
+        self._iam = target.account.client("iam")
+        self.user = target.stage.server_user(server)
         self.command = " ".join(
-            ["backups credentials", *([server] if server else []), f"--stage {stage.name}"]
+            ["backups credentials", *([server] if server else []), f"--stage {target.stage.name}"]
         )
 
     def user_exists(self) -> bool:
@@ -48,18 +46,18 @@ class ServerKeys:
             return REVOKED in self._iam.list_user_policies(UserName=self.user)["PolicyNames"]
 
     def make(self) -> AccessKey:
-        """Create the server's first key. Raises CredentialsError if it has a key."""
+        """Create the server's first key. Raises Refused if it has a key."""
         if keys := self._ids():
-            raise CredentialsError(
+            raise Refused(
                 f"{self.user} already has a key, {self._described(keys)}, and its secret cannot be "
                 f"shown again. To replace it: {self.command} --rotate"
             )
         return self._create()
 
     def make_again(self) -> AccessKey:
-        """Lift the revocation and create a key. Raises CredentialsError if an old key is left."""
+        """Lift the revocation and create a key. Raises Refused if an old key is left."""
         if keys := self._ids():
-            raise CredentialsError(
+            raise Refused(
                 f"The revocation is not complete: {', '.join(keys)} is left. To complete it: "
                 f"{self.command} --revoke"
             )
@@ -70,30 +68,26 @@ class ServerKeys:
     def rotate(self) -> tuple[AccessKey, str]:
         """Create a second key; returns it and the id of the first, which works until it is removed.
 
-        Raises CredentialsError if there is no key, or if there are two.
+        Raises Refused if there is no key, or if there are two.
         """
         keys = self._ids()
         if not keys or self.are_revoked():
-            raise CredentialsError(
-                f"{self.user} has no key that works. To create one: {self.command}"
-            )
+            raise Refused(f"{self.user} has no key that works. To create one: {self.command}")
         if len(keys) == MOST_KEYS:
-            raise CredentialsError(
+            raise Refused(
                 f"{self.user} has two keys, the most that IAM allows: {self._described(keys)}. "
                 f"Remove the one that the server does not use: {self.command} --remove KEY_ID"
             )
         return self._create(), keys[0]
 
     def remove(self, key: str) -> str:
-        """Delete one of two keys; returns the id of the other. Raises CredentialsError."""
+        """Delete one of two keys; returns the id of the other. Raises Refused."""
         keys = self._ids()
         if key not in keys:
-            raise CredentialsError(
-                f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}"
-            )
+            raise Refused(f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}")
         left = [other for other in keys if other != key]
         if not left:
-            raise CredentialsError(
+            raise Refused(
                 f"{key} is the only key of {self.user}; its backups would stop. To replace it: "
                 f"{self.command} --rotate; to end its access: {self.command} --revoke"
             )
@@ -124,7 +118,7 @@ class ServerKeys:
             try:
                 self._put_denial()
             except ClientError as error:
-                match error.response["Error"]["Code"]:
+                match error_code(error):
                     case "LimitExceeded":
                         return self._deny_in_place_of_the_uploads()
                     case "NoSuchEntity":
@@ -133,7 +127,7 @@ class ServerKeys:
         return None
 
     def _deny_in_place_of_the_uploads(self) -> str | None:
-        """Replace the upload policy by the denial, as IAM limits the size of both together.
+        """Replace the upload policy with the denial, as IAM limits the size of both together.
 
         `setup` restores the upload policy; with the denial beside it, that allows nothing.
         """
@@ -151,7 +145,7 @@ class ServerKeys:
 
     def _put_denial(self) -> None:
         self._iam.put_user_policy(
-            UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(NOTHING)
+            UserName=self.user, PolicyName=REVOKED, PolicyDocument=json.dumps(DENY_EVERYTHING)
         )
 
     def _create(self) -> AccessKey:
@@ -178,12 +172,12 @@ class ServerKeys:
         try:
             yield
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchEntity":
+            if error_code(error) != "NoSuchEntity":
                 raise
-            raise CredentialsError(
+            raise Refused(
                 f"IAM has no user {self.user}; run `backups setup --apply` first"
             ) from None
 
 
 def _in_words(error: ClientError) -> str:
-    return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    return f"{error_code(error)}: {error_message(error)}"

@@ -1,15 +1,23 @@
 """The bucket policies of incoming and of the vault: what S3 denies to everyone.
 
 They only deny; identity policies allow, and a mistake in those does no harm here. Only a vault in
-an account of its own also has to allow the functions.
+a separate account also has to allow the functions.
 """
 
-from admin.desired.permissions import Document, add_to_vault, document, look_into_vault
+from typing import Any
+
+from admin.desired.permissions import (
+    Document,
+    add_to_vault,
+    as_list,
+    document,
+    look_into_vault,
+)
 from admin.stage import Stage
 
 # Every way to change or remove a stored object, except writing a new one. Nobody needs any of them:
 # S3's lifecycle expires objects without a permission.
-CHANGES_OF_WHAT_IS_STORED = (
+CHANGES_TO_STORED_OBJECTS = (
     # All of them, on objects and on versions: annotations are new, and more actions could follow.
     "s3:*Annotation",
     "s3:BypassGovernanceRetention",
@@ -77,7 +85,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
     return document(
         _tls_only(bucket),
-        _deny("NothingStoredIsChanged", list(CHANGES_OF_WHAT_IS_STORED), objects),
+        _deny("NothingStoredIsChanged", list(CHANGES_TO_STORED_OBJECTS), objects),
         only("OnlyThePromoterAdds", "s3:PutObject", "promote"),
         only("OnlyTheAuditLocks", "s3:PutObjectRetention", "audit"),
         # A negated operator also matches a missing key, so this denies requests with no header or
@@ -95,6 +103,23 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         *_only_keys_of_s3(objects),
         *(let_in(statement, "promote", "sweep") for statement in looks),
         *(let_in(statement, "promote") for statement in adds),
+    )
+
+
+def canonical(statement: Document) -> Document:
+    """The statement in a form that is equal for equal meanings: S3 rewrites the spelling.
+
+    S3 returns a list with one item as that item, and reorders lists. Here every value is a
+    frozenset of strings, and true is "true".
+    """
+    return {element: _canonical(value) for element, value in statement.items()}
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return canonical(value)
+    return frozenset(
+        str(item).lower() if isinstance(item, bool) else str(item) for item in as_list(value)
     )
 
 

@@ -9,15 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 from admin.choices import Lock, SetupOptions
-from admin.desired.alerts import alerts, functions
+from admin.desired.alerts import alerts
 from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.functions import functions
 from admin.desired.permissions import server_policy
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# Uploads are kept this much longer than they can be promoted, so that somebody can look at them.
+# Uploads are kept this much longer than they can be promoted, so that a person can look at them.
 DAYS_TO_LOOK = 2
 # The prefix of our lifecycle rules; all others belong to somebody else.
 OUR_RULES = "immutable-backups-"
@@ -29,7 +30,7 @@ def desired_settings(
     policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
 ) -> tuple[Requirement, ...]:
     """Every setting of a stage in `account` (12 digits) and `region`, in the order to set them."""
-    topic = f"arn:aws:sns:{region}:{account}:{stage.topic}"
+    topic = stage.topic_arn(account=account, region=region)
     return (
         *_incoming(policy, stage, region),
         *_vault(policy, stage, options, account=account, region=region),
@@ -44,7 +45,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     days, looked_at = _days(policy), upload_days(policy)
     yield Requirement(
         kind=Kind.BUCKET,
-        target=bucket,
+        resource=bucket,
         desired={"region": region},
         summary=f"bucket {bucket}",
         why="Servers upload to it.",
@@ -52,7 +53,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     yield from _closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.LIFECYCLE,
-        target=bucket,
+        resource=bucket,
         desired=[
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
             _rule("forgotten", Expiration={"Days": looked_at}),
@@ -69,7 +70,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     # After the lifecycle, so that every version expires, from the first one on.
     yield Requirement(
         kind=Kind.VERSIONING,
-        target=bucket,
+        resource=bucket,
         desired="Enabled",
         summary=f"{bucket}: keep every version of an upload",
         why="A waiting upload is not overwritten by the next one. If the bucket never had "
@@ -79,7 +80,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
     )
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
-        target=bucket,
+        resource=bucket,
         desired=incoming_policy(stage)["Statement"],
         summary=f"{bucket}: accept uploads over TLS only, and none that could never be promoted",
         why="An upload in an archive class or encrypted with a customer's key can never be copied.",
@@ -92,7 +93,7 @@ def _vault(
     bucket = stage.settings.vault_bucket
     yield Requirement(
         kind=Kind.BUCKET,
-        target=bucket,
+        resource=bucket,
         desired={"region": region, "object_lock": True},
         summary=f"bucket {bucket} with Object Lock",
         why="It keeps the backups.",
@@ -100,7 +101,7 @@ def _vault(
     yield from _closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.VERSIONING,
-        target=bucket,
+        resource=bucket,
         desired="Enabled",
         summary=f"{bucket}: keep every version",
         why="With versions, a delete only hides an object; without, it removes it.",
@@ -109,14 +110,14 @@ def _vault(
         yield lock_requirement(bucket, options.lock)
     yield Requirement(
         kind=Kind.LIFECYCLE,
-        target=bucket,
+        resource=bucket,
         desired=vault_lifecycle(policy),
         summary=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
         why="Only S3 expires backups: no person and no program needs the right to delete.",
     )
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
-        target=bucket,
+        resource=bucket,
         desired=vault_policy(stage, account=account)["Statement"],
         summary=f"{bucket}: deny every change to stored objects, and new objects to all but the "
         "promoter",
@@ -129,7 +130,7 @@ def lock_requirement(bucket: str, lock: Lock) -> Requirement:
     """The bucket's default lock."""
     return Requirement(
         kind=Kind.OBJECT_LOCK,
-        target=bucket,
+        resource=bucket,
         desired={"mode": lock.mode, "days": lock.days},
         summary=f"{bucket}: lock stored objects for {lock.days} days ({lock.mode.lower()})",
         why="A lock also binds administrators and S3's own lifecycle.",
@@ -159,24 +160,24 @@ def _closed_to_the_world(bucket: str) -> Iterator[Requirement]:
     blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     yield Requirement(
         kind=Kind.PUBLIC_ACCESS,
-        target=bucket,
+        resource=bucket,
         desired=dict.fromkeys(blocks, True),
         summary=f"{bucket}: block public access",
         why="A single careless policy would expose every backup.",
     )
     yield Requirement(
         kind=Kind.OWNERSHIP,
-        target=bucket,
+        resource=bucket,
         desired="BucketOwnerEnforced",
         summary=f"{bucket}: disable access control lists",
         why="Rights belong in policies, and nowhere else.",
     )
     yield Requirement(
         kind=Kind.ENCRYPTION,
-        target=bucket,
+        resource=bucket,
         desired="AES256",
         summary=f"{bucket}: encrypt with S3's own keys",
-        why="Deleting a key of your own would destroy every backup encrypted with it.",
+        why="Deleting a KMS key would destroy every backup encrypted with it.",
     )
 
 
@@ -184,7 +185,7 @@ def _servers(policy: Policy, stage: Stage) -> Iterator[Requirement]:
     for server in policy.servers or (None,):
         yield Requirement(
             kind=Kind.USER,
-            target=stage.server_user(server),
+            resource=stage.server_user(server),
             desired=server_policy(policy, incoming=stage.settings.incoming_bucket, server=server),
             summary=f"user {stage.server_user(server)}: upload its own keys and do nothing else",
             why="An intruder on a server can do only what the server can do.",

@@ -26,7 +26,7 @@ REVOKED = "revoked"
 # Ends a server's access. It has no condition, so it also applies to temporary credentials that
 # somebody got with a key (sts:GetSessionToken, which no policy can deny): those stay valid for
 # hours after the key is deleted.
-NOTHING: Document = {
+DENY_EVERYTHING: Document = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}],
 }
@@ -65,7 +65,7 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
     promote = f"arn:aws:lambda:*:*:function:{stage.function_name('promote')}"
     return document(
         *_list_incoming(stage),
-        # HEAD has no action of its own.
+        # HEAD needs the same action as GET.
         _allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
         *look_into_vault(stage),
         _allow("InvokePromote", ["lambda:InvokeFunction"], [promote]),
@@ -130,7 +130,7 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
         raise ValueError(f"the policy has no server {server!r}")
     actions = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     uploads = document(_allow("Upload", actions, keys))
-    room = LARGEST_OF_A_USER - _size(NOTHING)
+    room = LARGEST_OF_A_USER - _size(DENY_EVERYTHING)
     if (size := _size(uploads)) > room:
         raise StageError(
             f"the IAM policy of {server or 'the server'} would have {size:,} characters, but there "
@@ -169,6 +169,16 @@ def _logs(stage: Stage, function: str) -> Document:
 def document(*statements: Document) -> Document:
     """An IAM policy document with these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statements(document: Document) -> list[Document]:
+    """The statements of a policy document, which can have a single one outside a list."""
+    return as_list(document["Statement"])
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value of a policy's element: IAM and S3 accept, and return, a single item as itself."""
+    return value if isinstance(value, list) else [value]
 
 
 def _allow(

@@ -1,4 +1,4 @@
-"""One required setting of an account, and the choices of the administrator."""
+"""One required setting of an account."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,15 +26,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One setting of the account: its target and the value it should have.
+    """One setting of the account: the resource that has it, and the value it should have.
 
-    `summary` is what setup prints: "TARGET: what to do", or a thing that should exist. `why` is its
-    purpose. One that `needs_deployment` of a function (by its name in AWS) cannot be set before
-    `chalice deploy` has created that function.
+    `summary` is what setup prints: "RESOURCE: what to do", or a thing that should exist. `why` is
+    its purpose. A requirement that `needs_deployment` of a function (by its name in AWS) cannot be
+    met before `chalice deploy` has created that function.
     """
 
     kind: Kind
-    target: str
+    resource: str
     desired: Any
     summary: str
     why: str

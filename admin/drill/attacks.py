@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from admin.account import EXPIRED, UNKNOWN_KEY
+from admin.account import EXPIRED_CODES, UNKNOWN_KEY_CODES, error_message
+from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -76,14 +77,13 @@ def denied(who: str, attack: Attack, *, why: str) -> str:
     try:
         attack.call()
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        code = error.response["Error"]["Code"]
-        if status in UNDECIDED or code in EXPIRED | UNKNOWN_KEY:
+        status, code = http_status(error), error_code(error)
+        if status in UNDECIDED or code in EXPIRED_CODES | UNKNOWN_KEY_CODES:
             raise
         if code not in attack.codes or status != STATUSES[code]:
             happened = f"S3 returned {status} {code}, not {' or '.join(attack.codes)}"
             raise NotAsPromisedError(promise, happened=happened, why=why) from None
-        kind = _KIND_OF_POLICY.search(error.response["Error"].get("Message", ""))
+        kind = _KIND_OF_POLICY.search(error_message(error))
         policy = f" ({_POLICIES.get(kind[1], f'{kind[1]} policy')})" if kind else ""
         return f"{promise}: {status} {code}{policy}"
     raise NotAsPromisedError(promise, happened="the request succeeded", why=why)

@@ -7,25 +7,24 @@ from contextlib import closing
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account, AccountError, place_of
+from admin.account import AccountError
 from admin.drill.attacks import NotAsPromisedError
 from admin.drill.scenario import drill
 from admin.exit_status import ExitStatus
-from admin.stage import Stage
+from admin.target import Target
 from admin.waiting import Waiter
-from chalicelib.policy.policy import Policy
 
 # Seconds. A promotion takes a few, including a cold start; a change in IAM takes about ten.
 MAX_WAIT = 120.0
 
 
-def run_drill(account: Account, stage: Stage, policy: Policy, *, assume: bool) -> None:
+def run_drill(target: Target, *, assume: bool) -> None:
     """Run the drill and print each step with its seconds; exits with 1 if a promise is broken."""
-    click.echo(place_of(stage, account), err=True)
+    click.echo(target, err=True)
     began = time.monotonic()
     try:
         waiter = Waiter(seconds=MAX_WAIT, tell=_tell)
-        with closing(drill(account, stage, policy, assume=assume, waiter=waiter)) as steps:
+        with closing(drill(target, assume=assume, waiter=waiter)) as steps:
             for step in steps:
                 click.echo(f"{step.seconds:6.1f} s  {step.sentence}")
     except NotAsPromisedError as broken:
@@ -37,7 +36,7 @@ def run_drill(account: Account, stage: Stage, policy: Policy, *, assume: bool) -
         raise
     click.echo(
         f"All as promised, in {time.monotonic() - began:.0f} seconds. One tiny object stays in "
-        f"{stage.settings.vault_bucket} until its lock expires. The alarm on contested uploads may "
+        f"{target.vault} until its lock expires. The alarm on contested uploads may "
         "go off: that was this drill.",
         err=True,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from admin.drill.attacks import NOT_FREE, STATUSES, UNDECIDED, NotAsPromisedError
+from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,10 +36,10 @@ def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str
     def complete(key: str) -> None:
         _write_in_parts(s3, bucket=bucket, key=key)
 
-    _must_go_through("PutObject", lambda: put(taken, b"first"))
+    _must_succeed("PutObject", lambda: put(taken, b"first"))
     ways = {"PutObject": put, "CopyObject": copy, "CompleteMultipartUpload": complete}
     for operation, write in ways.items():
-        _must_be_refused(operation, lambda write=write: write(taken))  # type: ignore[misc]
+        _must_be_denied(operation, lambda write=write: write(taken))  # type: ignore[misc]
         # Some stores return 412 although they have overwritten the object.
         if s3.get_object(Bucket=bucket, Key=taken)["Body"].read() != b"first":
             raise NotAsPromisedError(
@@ -47,11 +48,11 @@ def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str
                 why=UNSAFE,
             )
         yield f"the store denies {operation} with If-None-Match if the object exists"
-    _must_go_through("CopyObject", lambda: copy(free))
+    _must_succeed("CopyObject", lambda: copy(free))
     yield "the store accepts CopyObject with If-None-Match if the object does not exist"
 
 
-def _must_be_refused(operation: str, write: Callable[[], Any]) -> None:
+def _must_be_denied(operation: str, write: Callable[[], Any]) -> None:
     promise = f"{operation} with If-None-Match never overwrites"
     try:
         write()
@@ -63,7 +64,7 @@ def _must_be_refused(operation: str, write: Callable[[], Any]) -> None:
         raise NotAsPromisedError(promise, happened="the store ignores the condition", why=UNSAFE)
 
 
-def _must_go_through(operation: str, write: Callable[[], Any]) -> None:
+def _must_succeed(operation: str, write: Callable[[], Any]) -> None:
     try:
         write()
     except ClientError as error:
@@ -77,10 +78,9 @@ def _must_go_through(operation: str, write: Callable[[], Any]) -> None:
 
 def _answer(error: ClientError) -> tuple[int, str]:
     """Status and code of the store's answer; raises the error again if it made no decision."""
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    if status in UNDECIDED:
+    if http_status(error) in UNDECIDED:
         raise error
-    return status, error.response["Error"]["Code"]
+    return http_status(error), error_code(error)
 
 
 def _write_in_parts(s3: "S3Client", *, bucket: str, key: str) -> None:

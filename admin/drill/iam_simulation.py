@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from admin.account import Account, AccountError
-from admin.desired.permissions import Document, document
+from admin.desired.permissions import Document, as_list, document, statements
 
 ALLOWED, EXPLICIT_DENY = "allowed", "explicitDeny"
 DENIALS = frozenset({EXPLICIT_DENY, "implicitDeny"})
@@ -49,15 +49,14 @@ def simulate(
 
 
 def binding(bucket_policy: Document, role: str) -> list[Document]:
-    """The statements of a bucket policy that apply to this role, as statements of its own policy.
+    """The statements of a bucket policy that apply to this role, as statements of its IAM policy.
 
     IAM does not simulate bucket policies for roles. Within an account a statement means the same in
     either place, except an Allow for the whole account, which leaves the decision to the role's own
     policies. Raises AccountError for a statement with NotPrincipal.
     """
-    statements = bucket_policy["Statement"]
     applicable = []
-    for statement in statements if isinstance(statements, list) else [statements]:
+    for statement in statements(bucket_policy):
         if "Principal" not in statement:
             raise AccountError(
                 f"{statement.get('Sid', 'A statement')} of the vault's bucket policy has a "
@@ -71,12 +70,11 @@ def binding(bucket_policy: Document, role: str) -> list[Document]:
 
 
 def _names(principal: Any) -> set[str]:
-    names = principal.get("AWS", []) if isinstance(principal, dict) else principal
-    return {names} if isinstance(names, str) else set(names)
+    return set(as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal))
 
 
 def _principals_of(role: str, effect: str) -> set[str]:
-    """The principals by which a statement applies to the role."""
+    """The principals that include the role, if a statement names them."""
     account = role.split(":")[4]
     whole_account = {account, f"arn:aws:iam::{account}:root"}
     return {"*", role} | (whole_account if effect == "Deny" else set())

@@ -1,4 +1,4 @@
-"""`backups drill`: tries every promise in the account itself, on an object of its own."""
+"""`backups drill`: tries every promise in the account itself, on an object that it makes."""
 
 import secrets
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import Account, AccountError, none_if
+from admin.account import AccountError, none_if
 from admin.desired.permissions import server_policy
 from admin.drill.attacks import (
     ACCESS_DENIED,
@@ -21,14 +21,12 @@ from admin.drill.attacks import (
     write_attacks,
 )
 from admin.drill.conditional_writes import conditions_hold
-from admin.drill.lock import lock_holds
 from admin.drill.simulation import can_only_add
 from admin.drill.temporary_access import TemporaryAccess
-from admin.drill.uploads import UPLOAD, DrillUploads
-from admin.stage import Stage
+from admin.drill.uploads import UPLOAD, DrillUploads, lock_holds
+from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.decision import Outcome
-from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
 if TYPE_CHECKING:
@@ -51,9 +49,7 @@ class Step:
     seconds: float
 
 
-def drill(
-    account: Account, stage: Stage, policy: Policy, *, assume: bool, waiter: Waiter
-) -> Generator[Step]:
+def drill(target: Target, *, assume: bool, waiter: Waiter) -> Generator[Step]:
     """Make a backup and try every attack on it; yields each promise that holds.
 
     The drill removes what it made when it is closed, or else at the start of the next drill; one
@@ -62,7 +58,7 @@ def drill(
     Raises NotAsPromisedError at the first broken promise; AccountError, ClientError or
     BotoCoreError if something could not be tried.
     """
-    steps = _Drill(account, stage, policy, waiter).steps(assume=assume)
+    steps = _Drill(target, waiter).steps(assume=assume)
     try:
         began = time.monotonic()
         for sentence in steps:
@@ -81,14 +77,12 @@ class _Promoted:
 
 
 class _Drill:
-    def __init__(self, account: Account, stage: Stage, policy: Policy, waiter: Waiter) -> None:
-        self._account = account
-        self._policy = policy
+    def __init__(self, target: Target, waiter: Waiter) -> None:
+        self._target = target
         self._waiter = waiter
-        self._incoming = stage.settings.incoming_bucket
-        self._role = _role_of_the_promoter(account, stage)
-        self._access = TemporaryAccess(account=account, stage=stage, role=self._role, waiter=waiter)
-        self._uploads = DrillUploads(account=account, stage=stage, policy=policy, waiter=waiter)
+        self._role = _role_of_the_promoter(target)
+        self._access = TemporaryAccess(target=target, role=self._role, waiter=waiter)
+        self._uploads = DrillUploads(target=target, waiter=waiter)
 
     def steps(self, *, assume: bool) -> Generator[str]:
         """The whole drill, one sentence for each promise that holds."""
@@ -100,8 +94,8 @@ class _Drill:
         )
         failure: Exception | None = None
         try:
-            you: S3Client = self._account.client("s3")
-            yield from conditions_hold(you, bucket=self._incoming, prefix=DRILL)
+            administrator: S3Client = self._target.account.client("s3")
+            yield from conditions_hold(administrator, bucket=self._target.incoming, prefix=DRILL)
             server = yield from self._make_a_server()
             promoted = yield from self._promote(server)
             promoted = yield from self._contest(server, promoted)
@@ -109,12 +103,14 @@ class _Drill:
             yield lock_holds(self._uploads.vault_client, stored)
             yield from _read("server", server, stored)
             yield from _write("server", server, stored, if_free=ACCESS_DENIED)
-            yield from _write("administrator", you, stored, if_free=ACCESS_DENIED)
-            if (vault_client := self._uploads.vault_client) is not you:
+            yield from _write("administrator", administrator, stored, if_free=ACCESS_DENIED)
+            if (vault_client := self._uploads.vault_client) is not administrator:
                 yield from _write(
                     "vault administrator", vault_client, stored, if_free=ACCESS_DENIED
                 )
-            yield from can_only_add(self._account, vault_client, role=self._role, stored=stored)
+            yield from can_only_add(
+                self._target.account, vault_client, role=self._role, stored=stored
+            )
             if assume:
                 promoter = yield from self._become_the_promoter()
                 yield from _write("promoter", promoter, stored, if_free=NOT_FREE)
@@ -136,9 +132,9 @@ class _Drill:
             failure.add_note(str(error))
 
     def _make_a_server(self) -> Generator[str, None, "S3Client"]:
-        own_keys = server_policy(self._policy, incoming=self._incoming, server=DRILL)
+        own_keys = server_policy(self._target.policy, incoming=self._target.incoming, server=DRILL)
         server: S3Client = self._access.make_user(own_keys).client("s3")
-        yield f"made a temporary user as the server: it can upload {self._incoming}/{UPLOAD}"
+        yield f"made a temporary user as the server: it can upload {self._target.incoming}/{UPLOAD}"
         return server
 
     def _promote(self, server: "S3Client") -> Generator[str, None, _Promoted]:
@@ -219,12 +215,14 @@ def _write(who: str, s3: "S3Client", stored: StoredObject, *, if_free: str) -> I
         yield denied(who, attack, why=OVERWRITTEN)
 
 
-def _role_of_the_promoter(account: Account, stage: Stage) -> str:
-    name = stage.function_name("promote")
+def _role_of_the_promoter(target: Target) -> str:
+    name = target.stage.function_name("promote")
     function = none_if(
         "ResourceNotFoundException",
-        lambda: account.client("lambda").get_function_configuration(FunctionName=name),
+        lambda: target.account.client("lambda").get_function_configuration(FunctionName=name),
     )
     if function is None:
-        raise AccountError(f"There is no function {name}; run make deploy STAGE={stage.name} first")
+        raise AccountError(
+            f"There is no function {name}; run make deploy STAGE={target.stage.name} first"
+        )
     return str(function["Role"])

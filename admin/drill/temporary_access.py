@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 
-from admin.account import UNKNOWN_KEY, Account, AccountError, none_if, translated_errors
-from admin.desired.permissions import Document
-from admin.stage import Stage
+from admin.account import UNKNOWN_KEY_CODES, Account, AccountError, none_if, translated_errors
+from admin.desired.permissions import Document, statements
+from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.rules import DRILL
 
@@ -23,14 +23,13 @@ SESSION_SECONDS = 900
 class TemporaryAccess:
     """A user, a statement in the trust of the promoter's role, and uploads below `drill/`."""
 
-    account: Account
-    stage: Stage
+    target: Target
     role: str
     waiter: Waiter
 
     def make_user(self, policy: Document) -> Account:
         """Make a user with this IAM policy; returns its account, whose requests wait for IAM."""
-        iam, user = self.account.client("iam"), self.stage.drill_user
+        iam, user = self.target.account.client("iam"), self.target.stage.drill_user
         iam.create_user(UserName=user)
         iam.put_user_policy(
             UserName=user, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(policy)
@@ -50,7 +49,7 @@ class TemporaryAccess:
 
     def assume(self) -> Account:
         """The account as the promoter's role sees it."""
-        session = self.account.client("sts").assume_role(
+        session = self.target.account.client("sts").assume_role(
             RoleArn=self.role, RoleSessionName=DRILL, DurationSeconds=SESSION_SECONDS
         )
         return self._as(session["Credentials"])
@@ -65,7 +64,7 @@ class TemporaryAccess:
         # The trust first: it gives access to the vault, the others only to the drill's own objects.
         for what, remove in (
             ("the trust in the promoter's role", self._remove_trust),
-            (f"the user {self.stage.drill_user}", self._remove_user),
+            (f"the user {self.target.stage.drill_user}", self._remove_user),
             (f"the uploads below {DRILL}/", self._remove_uploads),
         ):
             try:
@@ -90,7 +89,7 @@ class TemporaryAccess:
             deleted = none_if("NoSuchEntity", lambda: iam.delete_user(**user))
             return [user["UserName"]] if deleted else []
 
-        iam, user = self.account.client("iam"), {"UserName": self.stage.drill_user}
+        iam, user = self.target.account.client("iam"), {"UserName": self.target.stage.drill_user}
         names = self.waiter.retry_while({"DeleteConflict"}, "IAM to delete the user", remove)
         if names is None:
             raise AccountError("IAM reports that it still has keys or policies")
@@ -105,7 +104,7 @@ class TemporaryAccess:
         return ["the trust in the promoter's role"]
 
     def _remove_uploads(self) -> list[str]:
-        s3, bucket = self.account.client("s3"), self.stage.settings.incoming_bucket
+        s3, bucket = self.target.account.client("s3"), self.target.incoming
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{DRILL}/")
         versions = [
             (version["Key"], version["VersionId"])
@@ -123,27 +122,26 @@ class TemporaryAccess:
 
     def _caller(self) -> str:
         """The caller's ARN for a trust policy; for an assumed role, the role's."""
-        arn = str(self.account.client("sts").get_caller_identity()["Arn"])
+        arn = str(self.target.account.client("sts").get_caller_identity()["Arn"])
         kind, _, name = arn.split(":", 5)[5].partition("/")
         if kind == "assumed-role":
             role = name.partition("/")[0]
-            return str(self.account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+            return str(self.target.account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
         if kind != "user":
             raise AccountError(f"{arn} cannot assume a role; run --assume as an IAM user or a role")
         return arn
 
     def _role(self) -> dict[str, Any]:
         name = self.role.rpartition("/")[2]
-        role: dict[str, Any] = self.account.client("iam").get_role(RoleName=name)["Role"]
+        role: dict[str, Any] = self.target.account.client("iam").get_role(RoleName=name)["Role"]
         return role
 
     def _trust(self) -> list[dict[str, Any]]:
-        statements = self._role()["AssumeRolePolicyDocument"]["Statement"]
-        return statements if isinstance(statements, list) else [statements]
+        return statements(self._role()["AssumeRolePolicyDocument"])
 
-    def _write_trust(self, statements: list[dict[str, Any]]) -> None:
-        trust = {**self._role()["AssumeRolePolicyDocument"], "Statement": statements}
-        self.account.client("iam").update_assume_role_policy(
+    def _write_trust(self, trusts: list[dict[str, Any]]) -> None:
+        trust = {**self._role()["AssumeRolePolicyDocument"], "Statement": trusts}
+        self.target.account.client("iam").update_assume_role_policy(
             RoleName=self.role.rpartition("/")[2], PolicyDocument=json.dumps(trust)
         )
 
@@ -153,12 +151,12 @@ class TemporaryAccess:
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials.get("SessionToken"),
-            region_name=self.account.region,
+            region_name=self.target.account.region,
         )
         # By its type a hook returns nothing; this one returns a pause.
         hook: Any = self._retry_while_unknown
         session.events.register("needs-retry", hook)
-        return Account(session=session, endpoint=self.account.endpoint)
+        return Account(session=session, endpoint=self.target.account.endpoint)
 
     def _retry_while_unknown(
         self, response: Any, request_dict: dict[str, Any], **_: Any
@@ -167,7 +165,7 @@ class TemporaryAccess:
 
         Even after a successful request, another node of AWS can still reject the new key.
         """
-        if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY:
+        if response is None or response[1].get("Error", {}).get("Code") not in UNKNOWN_KEY_CODES:
             return None
         context = request_dict["context"]
         if "polls" not in context:

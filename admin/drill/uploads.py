@@ -1,4 +1,4 @@
-"""The drill's uploads: uploaded as a server, and found in the vault once they are promoted."""
+"""The drill's uploads: uploaded as a server, found in the vault once promoted, and locked there."""
 
 import json
 import time
@@ -7,12 +7,10 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from admin.account import Account
+from admin.account import none_if
 from admin.drill.attacks import NotAsPromisedError, StoredObject
-from admin.drill.lock import UNVERSIONED
-from admin.stage import Stage
+from admin.target import Target
 from admin.waiting import Waiter
-from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL, REHEARSAL
 
 if TYPE_CHECKING:
@@ -20,35 +18,34 @@ if TYPE_CHECKING:
 
 UPLOAD = f"{DRILL}/{REHEARSAL.upload}"
 # How many of the newest slots to look at: a minute can begin while waiting.
-RECENT = 4
+MOST_SLOTS = 4
+# S3's version id for objects in a bucket without versions.
+UNVERSIONED = "null"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrillUploads:
     """Both buckets and the promoter, as the drill uses them. All times are S3's."""
 
-    account: Account
-    stage: Stage
-    policy: Policy
+    target: Target
     waiter: Waiter
 
     @property
     def vault_client(self) -> "S3Client":
         """An S3 client of the vault account's administrator."""
-        vault_account = self.account.account_of(self.stage.settings.vault_bucket)
-        client: S3Client = vault_account.client("s3")
+        client: S3Client = self.target.vault_account.client("s3")
         return client
 
     def upload(self, server: "S3Client", body: bytes) -> str:
         """Upload the bytes as the server; returns the ETag."""
-        bucket = self.stage.settings.incoming_bucket
-        return server.put_object(Bucket=bucket, Key=UPLOAD, Body=body)["ETag"].strip('"')
+        answer = server.put_object(Bucket=self.target.incoming, Key=UPLOAD, Body=body)
+        return answer["ETag"].strip('"')
 
     def wait_for_a_free_slot(self) -> None:
         """Wait for a minute whose slot no earlier drill has filled."""
         while True:
             names, now = self._stored()
-            slot = self.policy.slot_of(UPLOAD, now)
+            slot = self.target.policy.slot_of(UPLOAD, now)
             if slot.name not in names:
                 return
             self.waiter.tell(f"waiting for the next minute: {slot.name} is already filled")
@@ -56,16 +53,15 @@ class DrillUploads:
 
     def wait_for_promotion(self, etag: str) -> StoredObject:
         """The stored object of the upload with this ETag. Raises NotAsPromisedError if none."""
-        settings = self.stage.settings
         for _ in self.waiter.polls("the promotion"):
             names, _ = self._stored()
-            for slot in names[:RECENT]:
-                head = self.vault_client.head_object(Bucket=settings.vault_bucket, Key=slot)
+            for slot in names[:MOST_SLOTS]:
+                head = self.vault_client.head_object(Bucket=self.target.vault, Key=slot)
                 if head["Metadata"].get("source-etag") == etag:
                     return StoredObject(
-                        incoming=settings.incoming_bucket,
+                        incoming=self.target.incoming,
                         upload=UPLOAD,
-                        vault=settings.vault_bucket,
+                        vault=self.target.vault,
                         slot=slot,
                         version_id=head.get("VersionId", UNVERSIONED),
                         lock_mode=head.get("ObjectLockMode"),
@@ -74,7 +70,7 @@ class DrillUploads:
         raise NotAsPromisedError(
             "an upload is promoted",
             happened=f"it was not promoted within {self.waiter.seconds:.0f} seconds",
-            why=f"Check that {settings.incoming_bucket} notifies the function (make deploy fixes "
+            why=f"Check that {self.target.incoming} notifies the function (make deploy fixes "
             f"that), and read its log, /aws/lambda/{self._promoter}",
         )
 
@@ -84,10 +80,10 @@ class DrillUploads:
         S3's own event can come first. Raises NotAsPromisedError if the promoter fails.
         """
         about = {
-            "bucket": {"name": self.stage.settings.incoming_bucket},
+            "bucket": {"name": self.target.incoming},
             "object": {"key": UPLOAD},
         }
-        answer = self.account.client("lambda").invoke(
+        answer = self.target.account.client("lambda").invoke(
             FunctionName=self._promoter, Payload=json.dumps({"Records": [{"s3": about}]})
         )
         payload = json.loads(answer["Payload"].read())
@@ -106,13 +102,13 @@ class DrillUploads:
 
     @property
     def _promoter(self) -> str:
-        return self.stage.function_name("promote")
+        return self.target.stage.function_name("promote")
 
     def _stored(self) -> tuple[list[str], datetime]:
         """The drill's objects in the vault, newest first, and S3's time."""
         pages = list(
             self.vault_client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.stage.settings.vault_bucket, Prefix=f"{DRILL}/"
+                Bucket=self.target.vault, Prefix=f"{DRILL}/"
             )
         )
         objects = [
@@ -122,3 +118,34 @@ class DrillUploads:
         ]
         now = parsedate_to_datetime(pages[-1]["ResponseMetadata"]["HTTPHeaders"]["date"])
         return [key for _, key in sorted(objects, reverse=True)], now
+
+
+def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
+    """Until when the object is locked, as a sentence. `vault_client` is an administrator's.
+
+    A vault without a default lock is the owner's choice, and the sentence says so. Raises
+    NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.
+    """
+    if stored.version_id == UNVERSIONED:
+        raise NotAsPromisedError(
+            "the vault keeps every version of an object",
+            happened="it has no versions",
+            why="No object can be locked there, and an overwritten object is lost",
+        )
+    if stored.lock_mode:
+        until = f"{stored.locked_until:%Y-%m-%d %H:%M}"
+        return f"the stored object is locked until {until} ({stored.lock_mode.lower()})"
+    configuration = none_if(
+        "ObjectLockConfigurationNotFoundError",
+        lambda: vault_client.get_object_lock_configuration(Bucket=stored.vault),
+    )
+    if configuration is None or "Rule" not in configuration["ObjectLockConfiguration"]:
+        return "the stored object is not locked: the vault has no default lock"
+    default = configuration["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    raise NotAsPromisedError(
+        "the stored object is locked",
+        happened=f"it is not, though the vault's default lock is {default['Mode'].lower()}",
+        why="Without a lock only the vault's bucket policy protects it. (S3 shows locks only to "
+        "those "
+        "with s3:GetObjectRetention; make sure that you have it)",
+    )

@@ -8,10 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, none_if
-from admin.desired.bucket_policies import FORMER_STATEMENTS
+from admin.desired.bucket_policies import FORMER_STATEMENTS, canonical
 from admin.desired.buckets import OUR_RULES
+from admin.desired.permissions import statements
 from admin.desired.requirement import Requirement
-from admin.desired.statements import canonical
+from chalicelib.s3_errors import error_code
 
 Entry = dict[str, Any]
 
@@ -32,26 +33,26 @@ def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
 
 def read_bucket(account: Account, requirement: Requirement) -> Any:
     try:
-        answer = _s3(account, requirement.target).head_bucket(Bucket=requirement.target)
+        answer = _s3(account, requirement.resource).head_bucket(Bucket=requirement.resource)
     except ClientError as error:
-        match error.response["Error"]["Code"]:
+        match error_code(error):
             case "404":
                 return None
             case "403":
                 raise AccountError(
-                    f"The bucket {requirement.target} belongs to somebody else, or you are not "
+                    f"The bucket {requirement.resource} belongs to somebody else, or you are not "
                     "allowed to see it; choose another name in .chalice/config.json"
                 ) from None
             case "301":
                 raise AccountError(
-                    f"{requirement.target} is in a region other than {account.region}; name the "
+                    f"{requirement.resource} is in a region other than {account.region}; name the "
                     "bucket's region with --region"
                 ) from None
         raise
     region = answer.get("BucketRegion") or account.region
     if region != account.region:
         raise AccountError(
-            f"{requirement.target} is in {region}, not in {account.region}; name its region with "
+            f"{requirement.resource} is in {region}, not in {account.region}; name its region with "
             "--region"
         )
     return requirement.desired
@@ -61,8 +62,8 @@ def make_bucket(account: Account, requirement: Requirement) -> None:
     location: dict[str, Any] = {}
     if account.region != "us-east-1":  # which S3 does not accept here
         location = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
-    _s3(account, requirement.target).create_bucket(
-        Bucket=requirement.target,
+    _s3(account, requirement.resource).create_bucket(
+        Bucket=requirement.resource,
         ObjectLockEnabledForBucket=requirement.desired.get("object_lock", False),
         **location,
     )
@@ -71,30 +72,32 @@ def make_bucket(account: Account, requirement: Requirement) -> None:
 def read_public_access(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "NoSuchPublicAccessBlockConfiguration",
-        lambda: _s3(account, requirement.target).get_public_access_block(Bucket=requirement.target),
+        lambda: _s3(account, requirement.resource).get_public_access_block(
+            Bucket=requirement.resource
+        ),
     )
     return answer and answer["PublicAccessBlockConfiguration"]
 
 
 def write_public_access(account: Account, requirement: Requirement) -> None:
-    _s3(account, requirement.target).put_public_access_block(
-        Bucket=requirement.target, PublicAccessBlockConfiguration=requirement.desired
+    _s3(account, requirement.resource).put_public_access_block(
+        Bucket=requirement.resource, PublicAccessBlockConfiguration=requirement.desired
     )
 
 
 def read_ownership(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "OwnershipControlsNotFoundError",
-        lambda: _s3(account, requirement.target).get_bucket_ownership_controls(
-            Bucket=requirement.target
+        lambda: _s3(account, requirement.resource).get_bucket_ownership_controls(
+            Bucket=requirement.resource
         ),
     )
     return answer and answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
 
 
 def write_ownership(account: Account, requirement: Requirement) -> None:
-    _s3(account, requirement.target).put_bucket_ownership_controls(
-        Bucket=requirement.target,
+    _s3(account, requirement.resource).put_bucket_ownership_controls(
+        Bucket=requirement.resource,
         OwnershipControls={"Rules": [{"ObjectOwnership": requirement.desired}]},
     )
 
@@ -102,7 +105,9 @@ def write_ownership(account: Account, requirement: Requirement) -> None:
 def read_encryption(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ServerSideEncryptionConfigurationNotFoundError",
-        lambda: _s3(account, requirement.target).get_bucket_encryption(Bucket=requirement.target),
+        lambda: _s3(account, requirement.resource).get_bucket_encryption(
+            Bucket=requirement.resource
+        ),
     )
     if answer is None:
         return None
@@ -112,30 +117,30 @@ def read_encryption(account: Account, requirement: Requirement) -> Any:
 
 def write_encryption(account: Account, requirement: Requirement) -> None:
     default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": requirement.desired}}
-    _s3(account, requirement.target).put_bucket_encryption(
-        Bucket=requirement.target, ServerSideEncryptionConfiguration={"Rules": [default]}
+    _s3(account, requirement.resource).put_bucket_encryption(
+        Bucket=requirement.resource, ServerSideEncryptionConfiguration={"Rules": [default]}
     )
 
 
 def read_versioning(account: Account, requirement: Requirement) -> Any:
     return (
-        _s3(account, requirement.target)
-        .get_bucket_versioning(Bucket=requirement.target)
+        _s3(account, requirement.resource)
+        .get_bucket_versioning(Bucket=requirement.resource)
         .get("Status")
     )
 
 
 def write_versioning(account: Account, requirement: Requirement) -> None:
-    _s3(account, requirement.target).put_bucket_versioning(
-        Bucket=requirement.target, VersioningConfiguration={"Status": requirement.desired}
+    _s3(account, requirement.resource).put_bucket_versioning(
+        Bucket=requirement.resource, VersioningConfiguration={"Status": requirement.desired}
     )
 
 
 def read_lock(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ObjectLockConfigurationNotFoundError",
-        lambda: _s3(account, requirement.target).get_object_lock_configuration(
-            Bucket=requirement.target
+        lambda: _s3(account, requirement.resource).get_object_lock_configuration(
+            Bucket=requirement.resource
         ),
     )
     rule = answer and answer["ObjectLockConfiguration"].get("Rule")
@@ -147,8 +152,8 @@ def read_lock(account: Account, requirement: Requirement) -> Any:
 
 def write_lock(account: Account, requirement: Requirement) -> None:
     retention = {"Mode": requirement.desired["mode"], "Days": requirement.desired["days"]}
-    _s3(account, requirement.target).put_object_lock_configuration(
-        Bucket=requirement.target,
+    _s3(account, requirement.resource).put_object_lock_configuration(
+        Bucket=requirement.resource,
         ObjectLockConfiguration={
             "ObjectLockEnabled": "Enabled",
             "Rule": {"DefaultRetention": retention},
@@ -168,16 +173,17 @@ def read_lifecycle(account: Account, requirement: Requirement) -> Shared:
 
 def write_lifecycle(account: Account, requirement: Requirement) -> None:
     others = read_lifecycle(account, requirement).others
-    _s3(account, requirement.target).put_bucket_lifecycle_configuration(
-        Bucket=requirement.target, LifecycleConfiguration={"Rules": [*others, *requirement.desired]}
+    _s3(account, requirement.resource).put_bucket_lifecycle_configuration(
+        Bucket=requirement.resource,
+        LifecycleConfiguration={"Rules": [*others, *requirement.desired]},
     )
 
 
 def _rules(account: Account, requirement: Requirement) -> list[Entry]:
     answer = none_if(
         "NoSuchLifecycleConfiguration",
-        lambda: _s3(account, requirement.target).get_bucket_lifecycle_configuration(
-            Bucket=requirement.target
+        lambda: _s3(account, requirement.resource).get_bucket_lifecycle_configuration(
+            Bucket=requirement.resource
         ),
     )
     return [_with_filter(rule) for rule in answer["Rules"]] if answer else []
@@ -195,7 +201,7 @@ def read_policy(account: Account, requirement: Requirement) -> Shared:
     ours = {statement["Sid"]: statement for statement in requirement.desired}
     return _shared(
         [
-            _as_spelled(statement, ours.get(statement.get("Sid", "")))
+            _in_our_spelling(statement, ours.get(statement.get("Sid", "")))
             for statement in _statements(account, requirement)
         ],
         is_ours=lambda statement: statement.get("Sid") in {*ours, *FORMER_STATEMENTS},
@@ -205,8 +211,8 @@ def read_policy(account: Account, requirement: Requirement) -> Shared:
 
 def write_policy(account: Account, requirement: Requirement) -> None:
     others = read_policy(account, requirement).others
-    _s3(account, requirement.target).put_bucket_policy(
-        Bucket=requirement.target,
+    _s3(account, requirement.resource).put_bucket_policy(
+        Bucket=requirement.resource,
         Policy=json.dumps({"Version": "2012-10-17", "Statement": [*requirement.desired, *others]}),
     )
 
@@ -214,13 +220,12 @@ def write_policy(account: Account, requirement: Requirement) -> None:
 def _statements(account: Account, requirement: Requirement) -> list[Entry]:
     answer = none_if(
         "NoSuchBucketPolicy",
-        lambda: _s3(account, requirement.target).get_bucket_policy(Bucket=requirement.target),
+        lambda: _s3(account, requirement.resource).get_bucket_policy(Bucket=requirement.resource),
     )
-    statements = json.loads(answer["Policy"])["Statement"] if answer else []
-    return statements if isinstance(statements, list) else [statements]
+    return statements(json.loads(answer["Policy"])) if answer else []
 
 
-def _as_spelled(actual: Entry, ours: Entry | None) -> Entry:
+def _in_our_spelling(actual: Entry, ours: Entry | None) -> Entry:
     return ours if ours and canonical(actual) == canonical(ours) else actual
 
 

@@ -5,29 +5,22 @@ from dataclasses import replace
 
 import click
 
-from admin.account import Account, place_of
 from admin.choices import SetupOptions
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
-from admin.desired.storage_classes import MINIMUM_DAYS, RETRIEVAL
-from admin.setup.concurrency import suggestion
-from admin.setup.exposure import largest_stored, worst_case
+from admin.exit_status import Refused
+from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
-from admin.setup.plan import Plan, execute, make_plan
+from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
+from admin.storage_classes import STORAGE_CLASSES
+from admin.target import Target
 from chalicelib.policy.policy import Policy
 
 _ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
 
 
-class SetupRefused(Exception):
-    """The plan cannot be applied with these options; the message says why."""
-
-
 def set_up(
-    account: Account,
-    stage: Stage,
-    policy: Policy,
+    target: Target,
     options: SetupOptions,
     *,
     lock_named: bool,
@@ -37,23 +30,18 @@ def set_up(
 ) -> None:
     """Show the plan and, with `apply`, apply it after one question.
 
-    Raises SetupRefused if the plan cannot be applied with these options.
+    Raises Refused if the plan cannot be applied with these options.
     """
-    requirements = desired_settings(
-        policy, stage, options, account=account.id, region=account.region
-    )
-    [topic] = [requirement.target for requirement in requirements if requirement.kind is Kind.TOPIC]
-    decided = replace(stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
-    files = stage_files(policy, decided, topic=topic)
+    chosen = replace(target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
+    files = stage_files(target.policy, chosen, topic=target.topic_arn)
     changed = changes(files)
-    plan = make_plan(account, requirements, lock_named=lock_named)
+    plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
 
-    click.echo(place_of(stage, account), err=True)
-    _show(plan, changed.values(), policy)
-    vault = stage.settings.vault_bucket
-    stored = {} if vault in plan.missing else largest_stored(account, vault, policy)
-    click.echo("\n".join(worst_case(policy, options.incoming_alarm, stored)), err=True)
-    if advice := suggestion(account, stage):
+    click.echo(target, err=True)
+    _show(plan, changed.values(), target.policy)
+    stored = {} if target.vault in plan.missing else largest_stored(target)
+    click.echo("\n".join(worst_case(target.policy, options.incoming_alarm, stored)), err=True)
+    if advice := suggestion(target):
         click.echo(advice, err=True)
     if not plan.changes and not changed:
         click.echo("Nothing to do: everything is as it should be.")
@@ -62,15 +50,24 @@ def set_up(
         click.echo("Nothing was changed; add --apply to make these changes.", err=True)
         return
     if plan.weakens and not allow_shorter:
-        raise SetupRefused(
+        raise Refused(
             "Backups would be kept for a shorter time (see above), so nothing was changed. To "
             "confirm, add --allow-shorter."
         )
-    _ask(stage, plan, yes=yes)
+    _ask(target.stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
-    for change in execute(account, plan):
+    for change in execute(target.account, plan):
         click.echo(f"  {change.requirement.summary}")
     click.echo(f"Done: {len(plan.changes)} changes, {len(changed)} files.")
+
+
+def write_policies(stage: Stage, policy: Policy) -> None:
+    """Write the IAM policies of the stage's functions, and print which files changed."""
+    files = stage_files(policy, stage)
+    changed = changes(files)
+    write_files(files)
+    for path in files:
+        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'unchanged'}")
 
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
@@ -84,16 +81,16 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for requirement, entry in plan.foreign:
         name = entry.get("ID") or entry.get("Sid") or "without a name"
         click.echo(
-            f"= {requirement.target}: {_ENTRY[requirement.kind]} {name} was added by somebody else "
-            "and is kept"
+            f"= {requirement.resource}: {_ENTRY[requirement.kind]} {name} was added by "
+            "somebody else and is kept"
         )
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
     if policy.archive and any(change.requirement.kind is Kind.LIFECYCLE for change in plan.changes):
-        days, to = policy.archive.after_days, policy.archive.to
+        archive = STORAGE_CLASSES[policy.archive.to]
         click.echo(
-            f"  After {days} days backups move to {to} ({RETRIEVAL[to]}); each is billed for at "
-            f"least {MINIMUM_DAYS[to]} days there."
+            f"  After {policy.archive.after_days} days backups move to {policy.archive.to} "
+            f"({archive.reading}); each is billed for at least {archive.minimum_days} days there."
         )
 
 
@@ -104,15 +101,15 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
     if lock is not None and lock.desired["mode"] == "COMPLIANCE":
         _ask_for_the_name(lock)
     if not yes and not click.confirm(f"Apply these changes to stage {stage.name}?", err=True):
-        raise SetupRefused("Nothing was changed.")
+        raise Refused("Nothing was changed.")
 
 
 def _ask_for_the_name(requirement: Requirement) -> None:
     click.echo(
         f"Compliance mode cannot be undone: for {requirement.desired['days']} days nobody, not "
-        f"even AWS Support, can delete an object stored in {requirement.target}, and you pay for "
-        "it.",
+        f"even AWS Support, can delete an object stored in {requirement.resource}, and you pay for "
+        "storing it.",
         err=True,
     )
-    if click.prompt("Type the bucket's name to continue", err=True) != requirement.target:
-        raise SetupRefused("That is not the bucket's name; nothing was changed.")
+    if click.prompt("Type the bucket's name to continue", err=True) != requirement.resource:
+        raise Refused("That is not the bucket's name; nothing was changed.")

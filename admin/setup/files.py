@@ -5,25 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
-
 from admin.config.names import INCOMING_ALARM, LOCK
 from admin.config.reading import CONFIG, policy_file
-from admin.desired.names import refuse_names
 from admin.desired.permissions import function_policies
-from admin.options import of_a_stage
 from admin.stage import (
     Stage,
-    StageError,
     incoming_alarm_to_write,
     lock_to_write,
-    read_stage,
     written_incoming_alarm,
     written_lock,
 )
-from chalicelib.policy.file import read_policy
 from chalicelib.policy.policy import Policy
-from chalicelib.policy.rules import PolicyError
 
 TOPIC = "ALERT_TOPIC_ARN"
 
@@ -77,28 +69,5 @@ def write_files(files: dict[Path, str]) -> None:
         draft.replace(path)
 
 
-@click.command()
-@of_a_stage
-def write_policies(stage: str) -> None:
-    """Example: make policies STAGE=prod
-
-    Writes .chalice/policy-STAGE-FUNCTION.json for each function, from chalicelib/policy.toml.
-    """
-    try:
-        policy, place = read_policy(), read_stage(stage)
-        refuse_names(policy, place)
-        files = stage_files(policy, place)
-    except (PolicyError, StageError) as error:
-        raise click.UsageError(str(error)) from None
-    changed = changes(files)
-    write_files(files)
-    for path in files:
-        click.echo(f".chalice/{path.name}: {'written' if path in changed else 'unchanged'}")
-
-
 def _text(document: Any) -> str:
     return json.dumps(document, indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    write_policies()

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from admin.account import Account
-from admin.choices import MODES, Lock
-from admin.desired.buckets import REHEARSALS, lock_requirement
+from admin.choices import MODES, Lock, SetupOptions
+from admin.desired.buckets import REHEARSALS, desired_settings, lock_requirement
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.bucket_resources import Entry, each_object
+from admin.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Change:
 class Plan:
     """What to change, what has to wait for the deployment, and what others added, which is kept.
 
-    `foreign` has each rule or statement of somebody else, with the setting it was found beside.
+    `foreign` has the rules and statements of others, each with the setting it was found in.
     """
 
     changes: tuple[Change, ...] = ()
@@ -35,6 +36,17 @@ class Plan:
     weakens: tuple[str, ...] = ()
     # Buckets that do not exist yet.
     missing: frozenset[str] = frozenset()
+
+
+def requirements_of(target: Target, options: SetupOptions | None = None) -> tuple[Requirement, ...]:
+    """Every setting of the target; `options` are those in config.json unless others are given."""
+    return desired_settings(
+        target.policy,
+        target.stage,
+        options or target.stage.options,
+        account=target.account.id,
+        region=target.account.region,
+    )
 
 
 def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_named: bool) -> Plan:
@@ -52,19 +64,19 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
             continue
         current = (
             resources.Actual()
-            if requirement.target in missing
+            if requirement.resource in missing
             else resources.read(account, requirement)
         )
         actual = current.value
         foreign += [(requirement, entry) for entry in current.others]
         if requirement.kind is Kind.BUCKET and actual is None:
-            missing.add(requirement.target)
+            missing.add(requirement.resource)
         if requirement.kind is Kind.OBJECT_LOCK and actual and not lock_named:
             requirement = _at_least(actual, requirement)  # noqa: PLW2901 - replaced from here on
         if actual == requirement.desired:
             continue
         changes.append(Change(requirement=requirement, actual=actual))
-        if requirement.target not in missing:
+        if requirement.resource not in missing:
             weakens += _weakening(account, requirement, actual)
     return Plan(
         changes=tuple(changes),
@@ -89,7 +101,7 @@ def _at_least(actual: dict[str, Any], lock: Requirement) -> Requirement:
     """The lock to set: an existing stricter lock is kept unless the administrator chose another."""
     mode = max(actual["mode"], lock.desired["mode"], key=MODES.index)
     return lock_requirement(
-        lock.target, Lock(mode=mode, days=max(actual["days"], lock.desired["days"]))
+        lock.resource, Lock(mode=mode, days=max(actual["days"], lock.desired["days"]))
     )
 
 
@@ -100,14 +112,14 @@ def _weakening(account: Account, requirement: Requirement, actual: Any) -> list[
     before, after = _expiry(actual), _expiry(requirement.desired)
     if after is None or (before is not None and before <= after):
         return []
-    stored = [item["LastModified"] for item in each_object(account, requirement.target)]
+    stored = [item["LastModified"] for item in each_object(account, requirement.resource)]
     if not stored:  # for example after an interrupted setup
         return []
     oldest = datetime.now(UTC) - timedelta(days=after)
     count = sum(1 for moment in stored if moment < oldest)
     until = f"for {before} days" if before else "for ever"
     sentence = (
-        f"{requirement.target} keeps backups {until} now, and would keep them for {after} days: "
+        f"{requirement.resource} keeps backups {until} now, and would keep them for {after} days: "
         f"{count} backups would expire"
     )
     return [sentence]

@@ -1,7 +1,7 @@
 """Reads and writes each kind of setting in an account.
 
 Reading returns a value to compare with `Requirement.desired`, or Shared if others can have added
-entries of their own. None means that the setting is missing, and nothing else: every denied request
+entries. None means that the setting is missing, and nothing else: every denied request
 raises.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.account import Account, none_if
-from admin.desired.alerts import LONGEST_EVENT_AGE, RETRIES
+from admin.desired.functions import LONGEST_EVENT_AGE, RETRIES
 from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import bucket_resources as buckets
@@ -65,7 +65,7 @@ def _read_user(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "NoSuchEntity",
         lambda: account.client("iam").get_user_policy(
-            UserName=requirement.target, PolicyName=SERVER_POLICY_NAME
+            UserName=requirement.resource, PolicyName=SERVER_POLICY_NAME
         ),
     )
     return answer and answer["PolicyDocument"]
@@ -73,10 +73,10 @@ def _read_user(account: Account, requirement: Requirement) -> Any:
 
 def _write_user(account: Account, requirement: Requirement) -> None:
     iam = account.client("iam")
-    if none_if("NoSuchEntity", lambda: iam.get_user(UserName=requirement.target)) is None:
-        iam.create_user(UserName=requirement.target)
+    if none_if("NoSuchEntity", lambda: iam.get_user(UserName=requirement.resource)) is None:
+        iam.create_user(UserName=requirement.resource)
     iam.put_user_policy(
-        UserName=requirement.target,
+        UserName=requirement.resource,
         PolicyName=SERVER_POLICY_NAME,
         PolicyDocument=json.dumps(requirement.desired),
     )
@@ -84,20 +84,21 @@ def _write_user(account: Account, requirement: Requirement) -> None:
 
 def _read_topic(account: Account, requirement: Requirement) -> Any:
     attributes = none_if(
-        "NotFound", lambda: account.client("sns").get_topic_attributes(TopicArn=requirement.target)
+        "NotFound",
+        lambda: account.client("sns").get_topic_attributes(TopicArn=requirement.resource),
     )
     return None if attributes is None else {}
 
 
 def _make_topic(account: Account, requirement: Requirement) -> None:
-    account.client("sns").create_topic(Name=requirement.target.rsplit(":", 1)[1])
+    account.client("sns").create_topic(Name=requirement.resource.rsplit(":", 1)[1])
 
 
 def _read_subscription(account: Account, requirement: Requirement) -> Any:
     sns = account.client("sns")
     if _read_topic(account, requirement) is None:
         return None
-    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=requirement.target)
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=requirement.resource)
     subscribed = {
         subscription["Endpoint"] for page in pages for subscription in page["Subscriptions"]
     }
@@ -106,7 +107,7 @@ def _read_subscription(account: Account, requirement: Requirement) -> Any:
 
 def _subscribe(account: Account, requirement: Requirement) -> None:
     account.client("sns").subscribe(
-        TopicArn=requirement.target, Protocol="email", Endpoint=requirement.desired
+        TopicArn=requirement.resource, Protocol="email", Endpoint=requirement.desired
     )
 
 
@@ -114,7 +115,7 @@ def _read_asynchronous(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ResourceNotFoundException",
         lambda: account.client("lambda").get_function_event_invoke_config(
-            FunctionName=requirement.target
+            FunctionName=requirement.resource
         ),
     )
     config: dict[str, Any] = answer or {}  # what is missing has Lambda's default
@@ -127,30 +128,32 @@ def _read_asynchronous(account: Account, requirement: Requirement) -> Any:
     }
 
 
-def _leave_asynchronous_to_lambda(account: Account, requirement: Requirement) -> None:
-    account.client("lambda").delete_function_event_invoke_config(FunctionName=requirement.target)
+def _reset_asynchronous(account: Account, requirement: Requirement) -> None:
+    account.client("lambda").delete_function_event_invoke_config(FunctionName=requirement.resource)
 
 
 def _read_recursion(account: Account, requirement: Requirement) -> Any:
-    answer = account.client("lambda").get_function_recursion_config(FunctionName=requirement.target)
+    answer = account.client("lambda").get_function_recursion_config(
+        FunctionName=requirement.resource
+    )
     return answer["RecursiveLoop"]
 
 
 def _write_recursion(account: Account, requirement: Requirement) -> None:
     account.client("lambda").put_function_recursion_config(
-        FunctionName=requirement.target, RecursiveLoop=requirement.desired
+        FunctionName=requirement.resource, RecursiveLoop=requirement.desired
     )
 
 
 def _read_alarm(account: Account, requirement: Requirement) -> Any:
-    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.target])
+    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.resource])
     for alarm in answer["MetricAlarms"]:
         return _same_members(requirement.desired, alarm)
     return None
 
 
 def _same_members(desired: Any, actual: Any) -> Any:
-    """The actual values of the members in `desired`: CloudWatch adds members of its own."""
+    """The actual values of the members in `desired`: CloudWatch adds others."""
     if isinstance(desired, dict) and isinstance(actual, dict):
         return {name: _same_members(value, actual.get(name)) for name, value in desired.items()}
     if isinstance(desired, list) and isinstance(actual, list) and len(desired) == len(actual):
@@ -160,7 +163,7 @@ def _same_members(desired: Any, actual: Any) -> Any:
 
 def _write_alarm(account: Account, requirement: Requirement) -> None:
     account.client("cloudwatch").put_metric_alarm(
-        AlarmName=requirement.target, **requirement.desired
+        AlarmName=requirement.resource, **requirement.desired
     )
 
 
@@ -176,7 +179,7 @@ HANDLERS = {
     Kind.USER: Handler(_read_user, _write_user),
     Kind.TOPIC: Handler(_read_topic, _make_topic),
     Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
-    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _leave_asynchronous_to_lambda),
+    Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _reset_asynchronous),
     Kind.RECURSION: Handler(_read_recursion, _write_recursion),
     Kind.ALARM: Handler(_read_alarm, _write_alarm),
 }

@@ -9,12 +9,12 @@ from botocore.loaders import create_loader
 
 import admin.check.function
 import admin.cli
-import admin.setup.files
 import demo.deployment
 from admin.account import Account, local_account
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.stage import read_stage
+from admin.target import Target
 from demo.stage import StageCloud, running
 from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
@@ -62,9 +62,8 @@ def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
-    for door in (admin.cli, admin.setup.files):
-        monkeypatch.setattr(door, "read_policy", lambda: POLICY)
-        monkeypatch.setattr(door, "read_stage", partial(read_stage, project=folder))
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
+    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=folder))
     return folder
 
 
@@ -93,7 +92,8 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
         live = Live(cloud, project, packages)
         yield live
         # Each check of a test finds what the test before has not mended, and this one the last.
-        assert check(live.account, live.stage, POLICY, tell=lambda _: None) == Report()
+        target = Target(account=live.account, stage=live.stage, policy=POLICY)
+        assert check(target, tell=lambda _: None) == Report()
 
 
 @pytest.fixture

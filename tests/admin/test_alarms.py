@@ -18,9 +18,9 @@ from tests.support.project import STAGE
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {
-    one.target.removeprefix(f"{STAGE.topic}-"): one
-    for one in alerts(STAGE, SetupOptions(), TOPIC)
-    if one.kind is Kind.ALARM
+    requirement.resource.removeprefix(f"{STAGE.topic}-"): requirement
+    for requirement in alerts(STAGE, SetupOptions(), TOPIC)
+    if requirement.kind is Kind.ALARM
 }
 # The outage begins some days in, in the middle of an hour.
 OUT_FROM = BEGIN + 2 * DAY + timedelta(hours=9, minutes=20)
@@ -62,7 +62,7 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
     [
         (
             Trouble.COPIES,
-            # What waits is tried again and again, and that takes all runs of a new account.
+            # Waiting events are retried, which uses up the concurrency of a new account.
             {"promote-errors", "promote-dropped", "promote-throttles", "waiting"},
         ),
         (
@@ -96,7 +96,7 @@ def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_fi
     assert len(sent) <= 10
     assert sent[0].state == ALARM
     assert sent[0].at - weeks.first_stuck() <= HOUR
-    # Each of them rings once, and says once that it is over.
+    # Each alarm goes off once, and ends once.
     assert {mail.alarm for mail in sent} == rings
     assert len(sent) == 2 * len(rings)
     assert all(mail.at > OUT_FROM + LONG for mail in sent if mail.state == OK)
@@ -139,7 +139,7 @@ def of_sweeps(
 ) -> dict[Metric, list[tuple[datetime, float]]]:
     passes = [BEGIN + number * 15 * MINUTE for number in range((end - BEGIN) // (15 * MINUTE))]
     quiet = dict.fromkeys(("OldestWaitingSeconds", "IncomingBytes", "IncomingVersions"), 0.0)
-    shown = {own(one): 0.0 for one in quiet} | {own(name, service): value}
+    shown = {own(name): 0.0 for name in quiet} | {own(name, service): value}
     return {metric: [(at, each) for at in passes] for metric, each in shown.items()}
 
 
@@ -252,11 +252,12 @@ def test_the_alarms_read_the_metrics_that_the_functions_write(
     record.flush_metrics()
     written = set()
     for line in capsys.readouterr().out.splitlines():
-        for told in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
-            [names] = told["Dimensions"]
+        for directive in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
+            [names] = directive["Dimensions"]
             dimensions = tuple((name, json.loads(line)[name]) for name in names)
             written |= {
-                Metric(told["Namespace"], one["Name"], dimensions) for one in told["Metrics"]
+                Metric(directive["Namespace"], metric["Name"], dimensions)
+                for metric in directive["Metrics"]
             }
     looked_at = {_metric(alarm) for alarm in ALARMS.values()}
     own_ones = {metric for metric in looked_at if metric.namespace == "ImmutableBackups"}
@@ -278,9 +279,9 @@ def test_every_alarm_sends_a_mail_at_its_start_and_end() -> None:
 def test_the_limits_of_incoming_can_be_chosen() -> None:
     chosen = SetupOptions(incoming_alarm=IncomingAlarm(bytes=7, versions=8))
     thresholds = {
-        one.target: one.desired["Threshold"]
-        for one in alerts(STAGE, chosen, TOPIC)
-        if "-incoming-" in one.target
+        requirement.resource: requirement.desired["Threshold"]
+        for requirement in alerts(STAGE, chosen, TOPIC)
+        if "-incoming-" in requirement.resource
     }
     assert thresholds == {
         f"{STAGE.topic}-incoming-bytes": 7.0,

@@ -7,10 +7,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account
-from admin.choices import SetupOptions
-from admin.desired.buckets import desired_settings
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import PROJECT
+from admin.target import Target
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
 from tests.support.project import POLICY, STAGE
@@ -20,10 +19,8 @@ STORED = {"Bucket": "backups2", "Key": "2026-11-23.tar.gz.gpg"}
 
 
 def set_up(account: Account) -> list[str]:
-    settings = desired_settings(
-        POLICY, STAGE, SetupOptions(), account=account.id, region=account.region
-    )
-    plan = make_plan(account, settings, lock_named=False)
+    requirements = requirements_of(Target(account=account, stage=STAGE, policy=POLICY))
+    plan = make_plan(account, requirements, lock_named=False)
     return [change.requirement.summary for change in execute(account, plan)]
 
 
@@ -71,7 +68,9 @@ def test_locks_can_be_lengthened_without_weakening_anything_else(
     assert lock(until) == "AccessDenied"
 
     policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != STATEMENT]
+    policy["Statement"] = [
+        statement for statement in policy["Statement"] if statement["Sid"] != STATEMENT
+    ]
     s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
     assert lock(until) == "done"
     assert lock(until - timedelta(days=1)) == "AccessDenied"

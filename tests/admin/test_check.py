@@ -13,13 +13,14 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
-from admin.check.report import Remedies, Report
+from admin.check.report import Finding, Report
 from admin.check.rights import grants, grants_below
 from admin.check.settings import check
-from admin.choices import Lock, SetupOptions
-from admin.desired.buckets import desired_settings
-from admin.desired.requirement import Kind
+from admin.choices import Lock
+from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
+from admin.setup.plan import requirements_of
+from admin.target import Target
 from tests.admin.living import HARMLESS, Live, Table, table_of
 from tests.support.project import POLICY
 
@@ -43,12 +44,18 @@ WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
 
 
-def settings_of(living: Live) -> list[Any]:
-    account = living.account
-    every = desired_settings(
-        POLICY, living.stage, SetupOptions(), account=account.id, region=account.region
-    )
-    return list(every)
+def target_of(living: Live) -> Target:
+    return Target(account=living.account, stage=living.stage, policy=POLICY)
+
+
+def settings_of(living: Live) -> list[Requirement]:
+    return list(requirements_of(target_of(living)))
+
+
+def lock_of(living: Live) -> Requirement:
+    """The vault's default lock."""
+    [lock] = [setting for setting in settings_of(living) if setting.kind is Kind.OBJECT_LOCK]
+    return lock
 
 
 # Buckets
@@ -91,7 +98,9 @@ for bucket in ("backups1", "backups2"):
 def without_statement(living: Live, bucket: str, sid: str) -> None:
     s3 = living.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
-    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != sid]
+    policy["Statement"] = [
+        statement for statement in policy["Statement"] if statement["Sid"] != sid
+    ]
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
@@ -114,14 +123,14 @@ for bucket, sids in {
 
 @weakened("backups2 should keep every version, but has Suspended")
 def _versioning_suspended(living: Live) -> None:
-    # S3 refuses this while Object Lock is on; a vault may have none.
+    # S3 rejects this while Object Lock is on, but a vault need not have Object Lock.
     bucket = s3_backends["123456789012"]["aws"].buckets["backups2"]
     bucket.versioning_status = "Suspended"
 
 
 @weakened("backups2 should lock stored objects for 30 days (governance), but locks them for 1 day")
 def _the_lock_shortened(living: Live) -> None:
-    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
 
 
@@ -254,7 +263,7 @@ def _a_server_that_left_the_policy(living: Live) -> None:
 
 @weakened("Topic immutable-backups-dev-alerts for alerts is missing")
 def _no_topic(living: Live) -> None:
-    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    topic = target_of(living).topic_arn
     living.client("sns").delete_topic(TopicArn=topic)
 
 
@@ -276,9 +285,11 @@ for name, sentence in {
 
 @weakened("Alarm on contested uploads is not as it should be: AlarmActions is []")
 def _an_alarm_that_tells_nobody(living: Live) -> None:
-    [alarm] = [one for one in settings_of(living) if one.target.endswith("-contested")]
+    [alarm] = [
+        setting for setting in settings_of(living) if setting.resource.endswith("-contested")
+    ]
     living.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.desired, "AlarmActions": []}
+        AlarmName=alarm.resource, **{**alarm.desired, "AlarmActions": []}
     )
 
 
@@ -307,7 +318,7 @@ def _a_pass_that_is_not_tried_again(living: Live) -> None:
 
 @weakened("is not as it should be: on_failure is arn:aws:sns")
 def _a_destination_that_an_earlier_version_left(living: Live) -> None:
-    [topic] = [one.target for one in settings_of(living) if one.kind is Kind.TOPIC]
+    topic = target_of(living).topic_arn
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=FUNCTION, DestinationConfig={"OnFailure": {"Destination": topic}}
     )
@@ -388,7 +399,7 @@ def _a_group_can(living: Live) -> None:
     iam.add_user_to_group(GroupName="storage", UserName="member")
 
 
-# Each row shows that the row before was mended, unless both weaken the same thing: so none do.
+# Each row proves the fix of the row before, so no two neighbours weaken the same thing.
 ROWS = [name for first in range(10) for name in [*WEAKENED][first::10]]
 
 
@@ -416,9 +427,9 @@ def test_an_administrator_must_be_known(living: Live, action: str, resource: str
     someone(living, "chief", action, resource)
     arn = "arn:aws:iam::123456789012:user/chief"
     try:
-        [found] = look(living).findings
-        assert found.what.startswith("User chief is an administrator")
-        assert f"add {arn} to the list" in found.remedy
+        [finding] = look(living).findings
+        assert finding.what.startswith("User chief is an administrator")
+        assert f"add {arn} to the list" in finding.remedy
         known = replace(living.stage, administrators=(arn,))
         assert look(living, stage=known) == Report(administrators=["user chief"])
     finally:
@@ -438,9 +449,10 @@ def test_anyone_who_can_become_an_administrator_must_be_known(living: Live) -> N
     arn = "arn:aws:iam::123456789012:role/admin"
     known = replace(living.stage, administrators=(arn,))
     try:
-        [found] = look(living, stage=known).findings
+        [finding] = look(living, stage=known).findings
         assert (
-            "Role admin (which arn:aws:iam::210987654321:root can assume) is an admin" in found.what
+            "Role admin (which arn:aws:iam::210987654321:root can assume) is an admin"
+            in finding.what
         )
         known = replace(known, administrators=(arn, "arn:aws:iam::210987654321:root"))
         assert look(living, stage=known) == Report(administrators=["role admin"])
@@ -469,9 +481,10 @@ def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(living.client("sns"), "get_topic_attributes", refuse)
         report = look(living)
-    assert ["block public access" in one.what for one in report.findings] == [True]
+    assert ["block public access" in finding.what for finding in report.findings] == [True]
     assert [
-        "GetTopicAttributes returned AuthorizationError" in one for one in report.not_checked
+        "GetTopicAttributes returned AuthorizationError" in sentence
+        for sentence in report.not_checked
     ] == [True]
     living.mend(report.findings[0].remedy)
 
@@ -505,17 +518,17 @@ def test_fixes_name_the_account_that_was_checked(living: Live) -> None:
         named={"profile": "work", "region": "eu-west-1"},
         other_accounts={"backups2": holder},
     )
-    remedies = Remedies(account=account, stage=living.stage)
+    target = Target(account=account, stage=living.stage, policy=POLICY)
     where = "--profile work --region eu-west-1"
     vault = "--vault-profile vault"
-    assert remedies.setup() == f"backups setup --stage dev {where} --apply {vault}"
-    assert remedies.deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
-    assert remedies.drill() == f"backups drill --stage dev {where} {vault}"
-    of_incoming = remedies.aws("s3api", "delete-bucket-policy", bucket="backups1")
+    assert target.fix_setup() == f"backups setup --stage dev {where} --apply {vault}"
+    assert target.fix_deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
+    assert target.fix_drill() == f"backups drill --stage dev {where} {vault}"
+    of_incoming = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups1")
     assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
-    of_vault = remedies.aws("s3api", "delete-bucket-policy", bucket="backups2")
+    of_vault = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups2")
     assert of_vault == "aws s3api delete-bucket-policy --bucket backups2 --profile vault"
-    assert remedies.aws_of_the_vault("iam", "x") == "aws iam x --profile vault"
+    assert target.fix_vault_account("iam", "x") == "aws iam x --profile vault"
 
 
 def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
@@ -547,13 +560,8 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
     assert "backups2 (keep every version" not in not_checked
 
 
-def look(living: Live, **more: Any) -> Report:
-    return check(
-        living.account,
-        more.get("stage", living.stage),
-        more.get("policy", POLICY),
-        tell=lambda _: None,
-    )
+def look(living: Live, **changes: Any) -> Report:
+    return check(replace(target_of(living), **changes), tell=lambda _: None)
 
 
 def test_the_exit_status_separates_findings_from_failed_checks(
@@ -564,59 +572,62 @@ def test_the_exit_status_separates_findings_from_failed_checks(
     result = living.check()
     assert result.exit_code == 3
     assert "? Could not check the sky" in result.stdout
-    report.find("x", why="y", remedy="z")
+    report.findings.append(Finding(what="x", why="y", remedy="z"))
     assert living.check().exit_code == 1
 
 
 def test_a_shorter_lock_by_choice_is_no_finding(living: Live) -> None:
-    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 7}))
     try:
         assert living.check().exit_code == 1
         weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
-        found = [one.what for one in look(living, stage=weeks).findings]
-        assert not any("lock stored objects" in one for one in found)
+        sentences = [finding.what for finding in look(living, stage=weeks).findings]
+        assert not any("lock stored objects" in sentence for sentence in sentences)
     finally:
         resources.write(living.account, lock)
 
 
 def test_files_of_an_earlier_policy_are_found(living: Live) -> None:
     more = replace(POLICY, servers=("web1",))
-    found = [one.what for one in look(living, policy=more).findings]
-    assert ".chalice/policy-dev-promote.json does not match your policy.toml" in found
+    sentences = [finding.what for finding in look(living, policy=more).findings]
+    assert ".chalice/policy-dev-promote.json does not match your policy.toml" in sentences
 
 
 def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(living: Live) -> None:
     nobody = "Nobody receives the alerts"
-    assert not any(one.what.startswith(nobody) for one in look(living).findings)
+    assert not any(finding.what.startswith(nobody) for finding in look(living).findings)
     stage = replace(living.stage, name="prod")
     sns = living.client("sns")
     topic = sns.create_topic(Name=stage.topic)["TopicArn"]
-    assert any(one.what.startswith(nobody) for one in look(living, stage=stage).findings)
+    assert any(finding.what.startswith(nobody) for finding in look(living, stage=stage).findings)
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="you@example.org")
-    assert not any(one.what.startswith(nobody) for one in look(living, stage=stage).findings)
+    assert not any(
+        finding.what.startswith(nobody) for finding in look(living, stage=stage).findings
+    )
     sns.delete_topic(TopicArn=topic)
 
 
 def test_a_missing_bucket_is_a_single_finding(living: Live) -> None:
     nowhere = replace(living.stage.settings, vault_bucket="backups3")
-    found = [
-        one.what for one in look(living, stage=replace(living.stage, settings=nowhere)).findings
+    sentences = [
+        finding.what
+        for finding in look(living, stage=replace(living.stage, settings=nowhere)).findings
     ]
-    assert "Bucket backups3 with Object Lock is missing" in found
-    assert not any("backups3 should" in one for one in found)
+    assert "Bucket backups3 with Object Lock is missing" in sentences
+    assert not any("backups3 should" in sentence for sentence in sentences)
 
 
 def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
     living: Live,
 ) -> None:
-    [lock] = [one for one in settings_of(living) if one.kind is Kind.OBJECT_LOCK]
+    lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "COMPLIANCE", "days": 7}))
     try:
-        [found] = look(living).findings
+        [finding] = look(living).findings
         assert (
             "should lock stored objects for 30 days (compliance), but locks them for 7 days"
-            in found.what
+            in finding.what
         )
     finally:
         resources.write(living.account, lock)

@@ -161,7 +161,7 @@ def _a_policy_attached_to_the_role(living: Live) -> None:
     iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
 
 
-@weakened(f"Others than Lambda can assume the role {FUNCTION}")
+@weakened(f"Principals other than Lambda can assume the role {FUNCTION}")
 def _a_role_for_others(living: Live) -> None:
     trust = {
         "Effect": "Allow",
@@ -177,9 +177,9 @@ def _a_role_for_others(living: Live) -> None:
 @deployed_over(f"S3 cannot invoke {FUNCTION} for backups1")
 def _s3_cannot_invoke(living: Live) -> PutBack:
     client = living.client("lambda")
-    [one] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
-    client.remove_permission(FunctionName=FUNCTION, StatementId=one["Sid"])
-    return partial(allow_s3, living, StatementId=one["Sid"], SourceAccount="123456789012")
+    [permission] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=FUNCTION, StatementId=permission["Sid"])
+    return partial(allow_s3, living, StatementId=permission["Sid"], SourceAccount="123456789012")
 
 
 @weakened("210987654321")
@@ -328,9 +328,9 @@ def _a_chalice_that_was_tampered_with(living: Live) -> PutBack:
 def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutBack:
     [zipped] = living.packages.glob("*-python*.zip")
     [record] = [
-        one
-        for one in zipfile.ZipFile(zipped).namelist()
-        if one.startswith("botocore-") and one.endswith("/RECORD")
+        name
+        for name in zipfile.ZipFile(zipped).namelist()
+        if name.startswith("botocore-") and name.endswith("/RECORD")
     ]
     new = b"import os"
     digest = base64.urlsafe_b64encode(hashlib.sha256(new).digest()).rstrip(b"=")

@@ -71,8 +71,8 @@ def target(living: Live, **changes: Any) -> None:
 @weakened(f"EventBridge cannot invoke {SWEEP} for the rule {RULE}")
 def _eventbridge_cannot_invoke(living: Live) -> None:
     client = living.client("lambda")
-    [one] = json.loads(client.get_policy(FunctionName=SWEEP)["Policy"])["Statement"]
-    client.remove_permission(FunctionName=SWEEP, StatementId=one["Sid"])
+    [permission] = json.loads(client.get_policy(FunctionName=SWEEP)["Policy"])["Statement"]
+    client.remove_permission(FunctionName=SWEEP, StatementId=permission["Sid"])
 
 
 @weakened(
@@ -125,7 +125,7 @@ def _another_policy_of_its_role(living: Live) -> None:
     living.client("iam").put_role_policy(RoleName=SWEEP, PolicyName="more", PolicyDocument=HARMLESS)
 
 
-@weakened(f"Others than Lambda can assume the role {SWEEP}")
+@weakened(f"Principals other than Lambda can assume the role {SWEEP}")
 def _a_role_for_others(living: Live) -> None:
     trust = {
         "Effect": "Allow",

@@ -12,7 +12,6 @@ import admin.cli
 from admin.account import AccountError, local_account, translated_errors
 from admin.cli import cli
 from admin.config.reading import APP_NAME, FUNCTIONS
-from admin.setup.files import write_policies
 from admin.stage import StageError, read_stage, refuse_unfinished
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.rules import Archive
@@ -34,16 +33,16 @@ def run(*arguments: str) -> Any:
 
 
 def test_the_policy_is_explained_in_plain_english() -> None:
-    said = run("policy").stdout
-    assert "Uploads to backups1 are promoted to backups2" in said
-    assert "backup.tar.gz.gpg: stored once a day as %Y-%m-%d.tar.gz.gpg" in said
-    assert "sql.gz.gpg: stored once an hour" in said
-    assert "1 byte or more (no max_bytes); STANDARD; times in Etc/UTC" in said
-    assert "Backups never expire.\n" in said
+    output = run("policy").stdout
+    assert "Uploads to backups1 are promoted to backups2" in output
+    assert "backup.tar.gz.gpg: stored once a day as %Y-%m-%d.tar.gz.gpg" in output
+    assert "sql.gz.gpg: stored once an hour" in output
+    assert "1 byte or more (no max_bytes); STANDARD; times in Etc/UTC" in output
+    assert "Backups never expire.\n" in output
 
 
 @pytest.mark.parametrize(
-    ("keeping", "said", "data"),
+    ("keeping", "sentence", "data"),
     [
         pytest.param({}, "Backups never expire.\n", (None, None), id="for ever"),
         pytest.param(
@@ -70,12 +69,12 @@ def test_the_policy_is_explained_in_plain_english() -> None:
     ],
 )
 def test_the_retention_is_explained(
-    keeping: dict[str, Any], said: str, data: Any, monkeypatch: pytest.MonkeyPatch
+    keeping: dict[str, Any], sentence: str, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(POLICY, **keeping))
-    assert said in run("policy").stdout
-    told = json.loads(run("policy", "--json").stdout)
-    assert (told["keep_days"], told["archive"]) == data
+    assert sentence in run("policy").stdout
+    description = json.loads(run("policy", "--json").stdout)
+    assert (description["keep_days"], description["archive"]) == data
 
 
 def test_the_names_at_a_given_time_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,13 +87,13 @@ def test_the_names_at_a_given_time_are_shown(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_json_has_the_whole_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON))
-    told = json.loads(run("policy", "--json", "--at", "2026-10-25T00:30:00+00:00").stdout)
-    assert (told["incoming"], told["vault"], told["timezone"]) == (
+    description = json.loads(run("policy", "--json", "--at", "2026-10-25T00:30:00+00:00").stdout)
+    assert (description["incoming"], description["vault"], description["timezone"]) == (
         "backups1",
         "backups2",
         "Europe/London",
     )
-    [upload] = told["uploads"]
+    [upload] = description["uploads"]
     assert upload["server"] == "web1"
     assert [slot["name"] for slot in upload["slots"]] == [
         "web1/2026-10-25.01.sql.gz.gpg",
@@ -152,12 +151,12 @@ def test_an_incomplete_stage_is_refused(tmp_path: Path) -> None:
 
 
 def test_policies_are_written_once() -> None:
-    said = CliRunner().invoke(write_policies, []).stdout
-    assert said.splitlines() == [
+    output = run("policies").stdout
+    assert output.splitlines() == [
         ".chalice/policy-dev-promote.json: unchanged",
         ".chalice/policy-dev-sweep.json: unchanged",
     ]
-    result = CliRunner().invoke(write_policies, ["--stage", "nowhere"])
+    result = run("policies", "--stage", "nowhere")
     assert result.exit_code == 2
     assert "only dev, prod" in result.stderr
 

@@ -62,9 +62,9 @@ def new_key(*arguments: str) -> Credentials:
     """The key that the command prints as JSON."""
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
+    data = json.loads(result.stdout)
     return Credentials(
-        access_key_id=told["access_key_id"], secret_access_key=told["secret_access_key"]
+        access_key_id=data["access_key_id"], secret_access_key=data["secret_access_key"]
     )
 
 
@@ -80,8 +80,8 @@ def answer(
 
 
 def keys_of(account: Account, user: str) -> list[str]:
-    found = account.client("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
-    return [key["AccessKeyId"] for key in found]
+    keys = account.client("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
+    return [key["AccessKeyId"] for key in keys]
 
 
 def add_key(account: Account, user: str) -> Credentials:
@@ -100,10 +100,10 @@ def test_a_new_key_can_only_upload_its_server_s_keys(cloud: Cloud, fleet: None) 
 
 
 def test_json_has_the_new_key(cloud: Cloud, account: Account, fleet: None) -> None:
-    told = json.loads(run("db1", "--json").stdout)
-    assert keys_of(account, told["user"]) == [told.pop("access_key_id")]
-    assert len(told.pop("secret_access_key")) == 40
-    assert told == {
+    data = json.loads(run("db1", "--json").stdout)
+    assert keys_of(account, data["user"]) == [data.pop("access_key_id")]
+    assert len(data.pop("secret_access_key")) == 40
+    assert data == {
         "server": "db1",
         "user": "immutable-backups-dev-server-db1",
         "region": "us-east-1",
@@ -176,8 +176,8 @@ def test_the_only_key_cannot_be_removed(account: Account, user: str) -> None:
 
 def test_json_has_the_removed_key(account: Account, user: str) -> None:
     old, new = new_key(), new_key("--rotate")
-    told = json.loads(run("--remove", old.access_key_id, "--json").stdout)
-    assert told == {
+    data = json.loads(run("--remove", old.access_key_id, "--json").stdout)
+    assert data == {
         "server": None,
         "user": user,
         "removed": [old.access_key_id],
@@ -204,7 +204,7 @@ def test_a_revocation_also_denies_temporary_credentials(
     cloud: Cloud, account: Account, user: str
 ) -> None:
     run("--revoke")
-    # Whatever else acts as this user: the local cloud hands out no temporary credentials of users.
+    # A second key stands for temporary credentials, which the local cloud does not issue to users.
     assert answer(cloud, add_key(account, user)) == "AccessDenied"
 
 
@@ -279,9 +279,9 @@ def test_a_new_key_lifts_a_revocation_and_says_so(
 ) -> None:
     run("--revoke")
     result = run("--json")
-    told = json.loads(result.stdout)
+    data = json.loads(result.stdout)
     key = Credentials(
-        access_key_id=told["access_key_id"], secret_access_key=told["secret_access_key"]
+        access_key_id=data["access_key_id"], secret_access_key=data["secret_access_key"]
     )
     assert answer(cloud, key) == "taken"
     assert "lifts the revocation" in result.stderr
@@ -298,13 +298,13 @@ def test_a_server_that_has_left_the_policy_can_still_be_revoked(
 
 
 def test_only_the_named_server_is_revoked(cloud: Cloud, fleet: None) -> None:
-    one, other = new_key("web1"), new_key("db1")
+    revoked, other = new_key("web1"), new_key("db1")
     run("web1", "--revoke")
-    assert answer(cloud, one, upload=f"web1/{UPLOAD}") == "InvalidAccessKeyId"
+    assert answer(cloud, revoked, upload=f"web1/{UPLOAD}") == "InvalidAccessKeyId"
     assert answer(cloud, other, upload=f"db1/{UPLOAD}") == "taken"
 
 
-# Wrong use.
+# Wrong usage.
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def jobs(crontab: str, tool: str) -> list[tuple[str, str, dict[str, str]]]:
     general, *blocks = re.split(r"^# With ", crontab, flags=re.MULTILINE)
     [block] = [block for block in blocks if block.startswith(tool)]
     _, *chosen = re.sub(r"^#(?! )", "", block, flags=re.MULTILINE).splitlines()
-    found, environment = [], {}
+    jobs_of_tool, environment = [], {}
     for line in [*general.splitlines(), *chosen]:
         if not line or line.startswith("# "):
             continue
@@ -399,8 +399,8 @@ def jobs(crontab: str, tool: str) -> list[tuple[str, str, dict[str, str]]]:
             continue
         *when, command = line.split(maxsplit=5)
         assert not re.search(r"(?<!\\)%", command), "cron ends the command at a plain %"
-        found.append((" ".join(when), command.replace(r"\%", "%"), dict(environment)))
-    return found
+        jobs_of_tool.append((" ".join(when), command.replace(r"\%", "%"), dict(environment)))
+    return jobs_of_tool
 
 
 @pytest.mark.parametrize(
@@ -461,8 +461,8 @@ def test_each_rule_has_its_own_time_zone() -> None:
         store_as = "%Y-%m-%d.tokyo.gz"
         timezone = "Asia/Tokyo"
     """)
-    found = jobs(crontab(zones, None, AWS), "rclone")
-    assert [environment["CRON_TZ"] for _, _, environment in found] == [
+    rclone_jobs = jobs(crontab(zones, None, AWS), "rclone")
+    assert [environment["CRON_TZ"] for _, _, environment in rclone_jobs] == [
         "Europe/London",
         "Asia/Tokyo",
     ]
@@ -522,7 +522,7 @@ class Server:
         program.chmod(0o755)
 
     def cron(self, crontab: str, tool: str) -> int:
-        """Run the line of the database dump like cron, in a session of its own."""
+        """Run the line of the database dump like cron, in a new session."""
         [(command, environment)] = [
             (command, environment)
             for _, command, environment in jobs(crontab, tool)

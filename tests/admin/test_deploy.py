@@ -1,4 +1,4 @@
-"""`make deploy`: from an empty account to a protected server, and again."""
+"""`backups deploy`: from an empty account to a protected server, and again."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def project(cloud: Any, tmp_path: Path) -> Path:
 
 def deploy(project: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "admin.deploy", "--yes"],
+        [sys.executable, "-m", "admin", "deploy", "--yes"],
         cwd=project,
         env={
             **os.environ,
@@ -48,7 +48,7 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
 
     # Compiled code cannot be compared with its source; the first run has left some in the clone.
     for bundle in (project / ".chalice" / "deployments").glob("*.zip"):
-        assert not [one for one in zipfile.ZipFile(bundle).namelist() if one.endswith(".pyc")]
+        assert not [name for name in zipfile.ZipFile(bundle).namelist() if name.endswith(".pyc")]
 
     iam = cloud.session(cloud.administrator).client("iam")
     key = iam.create_access_key(UserName="immutable-backups-dev-server")["AccessKey"]

@@ -28,14 +28,14 @@ import admin.drill.command
 import admin.drill.scenario
 import admin.waiting
 from admin.account import Account, AccountError, local_account
-from admin.choices import SetupOptions
 from admin.cli import cli
-from admin.desired.buckets import desired_settings
 from admin.desired.permissions import document
 from admin.drill.scenario import drill
 from admin.drill.temporary_access import TRUST_SID, TemporaryAccess
 from admin.drill.uploads import DrillUploads
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
+from admin.stage import Stage
+from admin.target import Target
 from admin.waiting import Waiter
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
@@ -45,7 +45,7 @@ from tests.support.project import POLICY, STAGE, stage_named
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
-# moto's own, taken before anything corrects it.
+# moto's own operation, saved before the local cloud corrects it.
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,18 @@ class Deployed:
         return list(role["AssumeRolePolicyDocument"]["Statement"])
 
     def left_behind(self) -> set[str]:
-        """Whatever a drill has left in the account."""
+        """The names of what a drill has left in the account."""
         s3 = self.account.client("s3")
         uploads = s3.list_object_versions(Bucket="backups1", Prefix="drill/")
         unfinished = s3.list_multipart_uploads(Bucket="backups1", Prefix="drill/")
         users = self.account.client("iam").list_users()["Users"]
-        found = {
+        remains = {
             "user": any(user["UserName"] == STAGE.drill_user for user in users),
             "trust": any(statement.get("Sid") == TRUST_SID for statement in self.trust()),
             "uploads": "Versions" in uploads or "DeleteMarkers" in uploads,
             "unfinished uploads": "Uploads" in unfinished,
         }
-        return {what for what, is_there in found.items() if is_there}
+        return {what for what, is_there in remains.items() if is_there}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Restores what a test weakens."""
     account = deployment.account
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
-    # All is on this machine, and sooner there than in AWS.
+    # Everything is on this machine, and takes effect sooner than in AWS.
     monkeypatch.setattr(admin.waiting, "SHORTEST_PAUSE", 0.02)
     s3, iam = account.client("s3"), account.client("iam")
     notification = s3.get_bucket_notification_configuration(Bucket="backups1")
@@ -110,12 +110,10 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         },
     )
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
-    settings = desired_settings(
-        POLICY, STAGE, SetupOptions(), account=account.id, region=account.region
-    )
     for bucket in ("backups1", "backups2"):
         s3.delete_bucket_policy(Bucket=bucket)
-    for _ in execute(account, make_plan(account, settings, lock_named=False)):
+    plan = make_plan(account, requirements_of(target_of(account)), lock_named=False)
+    for _ in execute(account, plan):
         pass
     deployment.forget_drill_objects()
 
@@ -134,12 +132,16 @@ class Clock:
 
 def start(deployed: Deployed, *, assume: bool = True, seconds: float = 60) -> Any:
     waiter = Waiter(seconds=seconds, tell=lambda _: None)
-    return drill(deployed.account, STAGE, POLICY, assume=assume, waiter=waiter)
+    return drill(target_of(deployed.account), assume=assume, waiter=waiter)
+
+
+def target_of(account: Account, stage: Stage = STAGE) -> Target:
+    return Target(account=account, stage=stage, policy=POLICY)
 
 
 def temporary_in(account: Account) -> TemporaryAccess:
     waiter = Waiter(seconds=100, tell=lambda _: None)
-    return TemporaryAccess(account=account, stage=STAGE, role=ROLE, waiter=waiter)
+    return TemporaryAccess(target=target_of(account), role=ROLE, waiter=waiter)
 
 
 def run(*arguments: str) -> Any:
@@ -170,7 +172,7 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     assert deployed.trust() == before
     s3 = deployed.account.client("s3")
     kept = s3.list_objects_v2(Bucket="backups2", Prefix="drill/")["Contents"]
-    assert {one["Size"] for one in kept} == {1024}
+    assert {item["Size"] for item in kept} == {1024}
 
 
 def test_a_vault_without_a_lock_is_reported(
@@ -192,7 +194,7 @@ def test_without_assume_nobody_is_trusted(
     assert steps[-2].endswith("comes back byte for byte")
 
 
-def test_killed_after_any_step_the_next_drill_cleans_up_and_passes(deployed: Deployed) -> None:
+def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: Deployed) -> None:
     before = deployed.trust()
     taken, seen = 1, set()
     while True:
@@ -213,7 +215,7 @@ def test_killed_after_any_step_the_next_drill_cleans_up_and_passes(deployed: Dep
     assert run("--assume").exit_code == 0
 
 
-def test_killed_during_a_multipart_upload_the_next_drill_aborts_it(deployed: Deployed) -> None:
+def test_the_next_drill_aborts_a_multipart_upload_that_was_killed(deployed: Deployed) -> None:
     s3 = deployed.account.client("s3")
     s3.create_multipart_upload(Bucket="backups1", Key="drill/taken")
     assert deployed.left_behind() == {"unfinished uploads"}
@@ -241,7 +243,9 @@ def without(*sids: str) -> Callable[[Deployed, Any], None]:
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
         policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-        policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] not in sids]
+        policy["Statement"] = [
+            statement for statement in policy["Statement"] if statement["Sid"] not in sids
+        ]
         if sids:
             s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
         else:
@@ -285,7 +289,7 @@ def ask_the_role_for_no_value(deployed: Deployed, _: Any) -> None:
     """Let the role's condition accept an empty header, as an earlier version did."""
     iam = deployed.account.client("iam")
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
-    [fills] = [one for one in own["Statement"] if one["Sid"] == "FillFreeSlots"]
+    [fills] = [statement for statement in own["Statement"] if statement["Sid"] == "FillFreeSlots"]
     fills["Condition"] = {"Null": {"s3:if-none-match": "false"}}
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
 
@@ -293,7 +297,7 @@ def ask_the_role_for_no_value(deployed: Deployed, _: Any) -> None:
 def ask_the_vault_for_no_value(deployed: Deployed, _: Any) -> None:
     s3 = deployed.account.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-    [new] = [one for one in policy["Statement"] if one["Sid"] == "OnlyWhatIsNew"]
+    [new] = [statement for statement in policy["Statement"] if statement["Sid"] == "OnlyWhatIsNew"]
     del new["Condition"]["StringNotLike"]
     new["Condition"]["Null"] = {"s3:if-none-match": "true"}
     s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
@@ -414,7 +418,7 @@ BROKEN = {
 }
 
 
-# Seconds that these wait in vain; a promotion takes a tenth of that here.
+# How many seconds these wait in vain; a promotion takes a tenth of that here.
 SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,
@@ -426,7 +430,7 @@ SHORT_WAITS = {
 def test_a_broken_promise_is_named_and_ends_the_drill(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    weaken, said = BROKEN[broken]
+    weaken, sentence_pattern = BROKEN[broken]
     if broken in SHORT_WAITS:
         monkeypatch.setattr(admin.drill.command, "MAX_WAIT", SHORT_WAITS[broken])
     weaken(deployed, monkeypatch)
@@ -434,7 +438,7 @@ def test_a_broken_promise_is_named_and_ends_the_drill(
     assert result.exit_code == 1, result.stdout + result.stderr
     assert "All as promised" not in result.stderr
     [sentence] = [line for line in result.stderr.splitlines() if line.startswith("Not as promised")]
-    assert re.search(said, sentence), sentence
+    assert re.search(sentence_pattern, sentence), sentence
     assert deployed.left_behind() == set()
 
 
@@ -476,7 +480,7 @@ def test_three_uploads_in_three_minutes_are_no_result(
 def test_the_drill_waits_for_a_free_slot(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     slept: list[float] = []
     now = datetime(2026, 11, 23, 2, 10, 40, tzinfo=UTC)
     filled = "drill/2026-11-23.02.10.rehearsal"
@@ -484,16 +488,13 @@ def test_the_drill_waits_for_a_free_slot(
     monkeypatch.setattr(DrillUploads, "_stored", lambda _: next(answers))
     monkeypatch.setattr("admin.drill.uploads.time.sleep", slept.append)
     DrillUploads(
-        account=deployed.account,
-        stage=STAGE,
-        policy=POLICY,
-        waiter=Waiter(seconds=1, tell=told.append),
+        target=target_of(deployed.account), waiter=Waiter(seconds=1, tell=lines.append)
     ).wait_for_a_free_slot()
     assert slept == [20]
-    assert told == [f"waiting for the next minute: {filled} is already filled"]
+    assert lines == [f"waiting for the next minute: {filled} is already filled"]
 
 
-# IAM, whose nodes learn of a key one after the other.
+# The nodes of IAM, which learn of a new key one after the other.
 
 
 def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
@@ -628,7 +629,7 @@ def test_a_broken_promise_is_reported_even_if_the_cleanup_fails(
 
 def test_a_stage_without_deployment_is_one_sentence(deployed: Deployed) -> None:
     waiter = Waiter(seconds=1, tell=lambda _: None)
-    steps = drill(deployed.account, stage_named("prod"), POLICY, assume=False, waiter=waiter)
+    steps = drill(target_of(deployed.account, stage_named("prod")), assume=False, waiter=waiter)
     with pytest.raises(AccountError, match=r"-prod-promote; run make deploy STAGE=prod"):
         next(steps)
 

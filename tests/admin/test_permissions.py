@@ -9,7 +9,7 @@ import pytest
 from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import vault_policy
 from admin.desired.permissions import (
-    NOTHING,
+    DENY_EVERYTHING,
     Document,
     function_policies,
     promoter_policy,
@@ -36,7 +36,7 @@ CREATES = {"s3:ObjectCreationOperation": "true"}
 ONLY_IF_FREE = CREATES | {"s3:if-none-match": "*"}
 EMPTY = CREATES | {"s3:if-none-match": ""}
 STEP = {"s3:ObjectCreationOperation": "false"}
-# It fulfils every condition of the promoter's policy.
+# A request that meets every condition of the promoter's policy.
 IN_ANY_WAY = STEP | {"s3:if-none-match": "*"}
 
 NOBODY_ELSE_MAY = [
@@ -348,7 +348,7 @@ def with_rules(count: int) -> Policy:
 
 def test_many_rules_fit_into_a_user_s_policy_and_its_revocation_beside_it() -> None:
     policy = server_policy(with_rules(24), incoming="backups1")
-    both = [json.dumps(one, separators=(",", ":")) for one in (policy, NOTHING)]
+    both = [json.dumps(document, separators=(",", ":")) for document in (policy, DENY_EVERYTHING)]
     assert sum(map(len, both)) <= 2048
     assert judge(policy, "s3:PutObject", f"{INCOMING}/backup23.tar.gz.gpg") is Effect.ALLOW
 

@@ -15,12 +15,13 @@ from admin.account import Account
 from admin.choices import Lock, SetupOptions
 from admin.cli import cli
 from admin.config.reading import CONFIG
-from admin.desired.buckets import REHEARSALS, desired_settings, vault_lifecycle
+from admin.desired.bucket_policies import canonical
+from admin.desired.buckets import REHEARSALS, vault_lifecycle
 from admin.desired.requirement import Kind, Requirement
-from admin.desired.statements import canonical
 from admin.setup import resources
-from admin.setup.concurrency import suggestion
-from admin.setup.plan import execute, make_plan
+from admin.setup.exposure import suggestion
+from admin.setup.plan import execute, make_plan, requirements_of
+from admin.target import Target
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.project import POLICY, STAGE
@@ -35,7 +36,7 @@ RETRIED = (
 def settings(
     account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
 ) -> tuple[Requirement, ...]:
-    return desired_settings(policy, STAGE, options, account=account.id, region=account.region)
+    return requirements_of(Target(account=account, stage=STAGE, policy=policy), options)
 
 
 def set_up(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS) -> list[str]:
@@ -50,7 +51,7 @@ def left(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
 
 def topic_of(account: Account) -> str:
     [topic] = [
-        requirement.target for requirement in settings(account) if requirement.kind is Kind.TOPIC
+        requirement.resource for requirement in settings(account) if requirement.kind is Kind.TOPIC
     ]
     return topic
 
@@ -72,7 +73,7 @@ def test_settings_of_functions_wait_for_the_deployment(
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert {requirement.target for requirement in plan.waiting} == {
+    assert {requirement.resource for requirement in plan.waiting} == {
         "immutable-backups-dev-promote",
         "immutable-backups-dev-sweep",
         "immutable-backups-dev-alerts-waiting",
@@ -118,14 +119,16 @@ def test_alarms_that_were_silenced_are_found(account: Account) -> None:
     ],
 )
 def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, Any]) -> None:
-    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    [alarm] = [
+        setting for setting in settings(account) if setting.resource.endswith("-alerts-waiting")
+    ]
     resources.write(account, alarm)
     assert resources.read(account, alarm).value == alarm.desired
     if "Metrics" in weaken:
         source, filled = alarm.desired["Metrics"]
         weaken = {"Metrics": [source, {**filled, "Expression": weaken["Metrics"]}]}
     account.client("cloudwatch").put_metric_alarm(
-        AlarmName=alarm.target, **{**alarm.desired, **weaken}
+        AlarmName=alarm.resource, **{**alarm.desired, **weaken}
     )
     assert resources.read(account, alarm).value != alarm.desired
 
@@ -133,10 +136,12 @@ def test_an_alarm_that_was_changed_is_found(account: Account, weaken: dict[str, 
 def test_members_that_cloudwatch_adds_to_an_alarm_are_no_difference(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [alarm] = [one for one in settings(account) if one.target.endswith("-alerts-waiting")]
+    [alarm] = [
+        setting for setting in settings(account) if setting.resource.endswith("-alerts-waiting")
+    ]
     resources.write(account, alarm)
     cloudwatch = account.client("cloudwatch")
-    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.target])
+    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.resource])
     for query in answer["MetricAlarms"][0]["Metrics"]:
         query["AccountId"] = "123456789012"
     monkeypatch.setattr(cloudwatch, "describe_alarms", lambda **_: answer)
@@ -147,7 +152,7 @@ def test_chosen_limits_of_incoming_are_written_down_and_kept(
     account: Account, own_project: Path
 ) -> None:
     run("--apply", "--yes", "--alarm-versions", "50")
-    # What is not named is as it was; config.json has what was chosen.
+    # An option that is not named keeps its value; config.json has the choices.
     assert "Alarms go off at 1,024.00 GB and at 50 versions." in run().stderr
     run("--apply", "--yes", "--alarm-bytes", str(1024**3))
     stage = json.loads((own_project / CONFIG).read_text())["stages"]["dev"]
@@ -169,17 +174,17 @@ def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str
     s3.create_bucket(Bucket="backups1")
     if before:
         s3.put_bucket_versioning(Bucket="backups1", VersioningConfiguration={"Status": before})
-    said = run("--apply", "--yes").stdout
-    assert "+ backups1: keep every version" in said or "~ backups1: keep every version" in said
-    assert "S3 may need 15 minutes" in said
-    assert "A flood of uploads is kept" in said
+    output = run("--apply", "--yes").stdout
+    assert "+ backups1: keep every version" in output or "~ backups1: keep every version" in output
+    assert "S3 may need 15 minutes" in output
+    assert "A flood of uploads is kept" in output
     assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
     assert "keep every version of an upload" not in run().stdout
 
 
 def test_the_cost_of_versions_is_bounded(account: Account) -> None:
     result = run()
-    # Nine days as the newest of its key, and nine more after another one has superseded it.
+    # Nine days as the newest of its key, and nine more after another version has superseded it.
     assert "other uploads 9 days after they were made" in result.stdout
     assert "it is 18 days at most" in result.stdout
     assert "for up to 18 days, without a limit on their number: 1,024 GB of them cost $14.13" in (
@@ -187,13 +192,13 @@ def test_the_cost_of_versions_is_bounded(account: Account) -> None:
     )
 
 
-def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) -> None:
+def test_the_next_run_completes_one_that_was_interrupted_at_any_step(account: Account) -> None:
     before = left(account)
     while before:
         plan = make_plan(account, settings(account), lock_named=False)
         running = execute(account, plan)
         next(running)
-        next(running, None)  # a step is taken when the next one is asked for
+        next(running, None)  # the generator applies a change when it is asked for the next
         running.close()
         after = left(account)
         assert set(after) < set(before)
@@ -201,13 +206,13 @@ def test_interrupted_after_any_step_the_next_run_completes_it(account: Account) 
     assert left(account) == []
 
 
-def test_interrupted_after_the_buckets_the_next_run_needs_no_flag(
+def test_the_next_run_needs_no_flag_after_an_interruption_after_the_buckets(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
     plan = make_plan(account, settings(account, KEEPING), lock_named=False)
-    for step in execute(account, plan):
-        if step.requirement.kind is Kind.LIFECYCLE:
+    for change in execute(account, plan):
+        if change.requirement.kind is Kind.LIFECYCLE:
             break
     assert run("--apply", "--yes").exit_code == 0
     assert left(account, KEEPING) == ["subscription of admin@example.org to the alerts"]
@@ -239,7 +244,7 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
     set_up(account)
     WEAKENED[kind](account.client("s3"), bucket)
     plan = make_plan(account, settings(account), lock_named=False)
-    assert [(step.requirement.kind, step.requirement.target) for step in plan.changes] == [
+    assert [(change.requirement.kind, change.requirement.resource) for change in plan.changes] == [
         (kind, bucket)
     ]
     set_up(account)
@@ -248,7 +253,9 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
 
 def test_a_shortened_lock_is_found(account: Account) -> None:
     set_up(account)
-    [lock] = [one for one in settings(account) if one.kind is Kind.OBJECT_LOCK]
+    [lock] = [
+        requirement for requirement in settings(account) if requirement.kind is Kind.OBJECT_LOCK
+    ]
     resources.write(account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
     assert left(account) == ["backups2: lock stored objects for 30 days (governance)"]
 
@@ -306,9 +313,9 @@ def test_additions_of_others_are_kept_and_listed(account: Account) -> None:
     policy["Statement"] = [theirs]
     s3.put_bucket_policy(Bucket="backups1", Policy=json.dumps(policy))
 
-    said = run().stdout
-    assert "backups1: lifecycle rule theirs was added by somebody else and is kept" in said
-    assert "backups1: policy statement Theirs was added by somebody else and is kept" in said
+    output = run().stdout
+    assert "backups1: lifecycle rule theirs was added by somebody else and is kept" in output
+    assert "backups1: policy statement Theirs was added by somebody else and is kept" in output
     set_up(account)
     kept = s3.get_bucket_lifecycle_configuration(Bucket="backups1")["Rules"]
     assert "theirs" in {rule["ID"] for rule in kept}
@@ -336,8 +343,8 @@ def test_a_second_statement_with_our_sid_is_removed(
     policy["Statement"] += [{**before[0], **second}, theirs]
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
-    [step] = make_plan(account, settings(account), lock_named=False).changes
-    assert (step.requirement.kind, step.requirement.target) == (Kind.BUCKET_POLICY, bucket)
+    [change] = make_plan(account, settings(account), lock_named=False).changes
+    assert (change.requirement.kind, change.requirement.resource) == (Kind.BUCKET_POLICY, bucket)
     set_up(account)
     after = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert after == [*before, theirs]
@@ -345,7 +352,7 @@ def test_a_second_statement_with_our_sid_is_removed(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "are_alike"),
+    ("statement", "other", "are_alike"),
     [
         pytest.param({"Action": ["s3:*"]}, {"Action": "s3:*"}, True, id="a list of one"),
         pytest.param({"Action": ["a", "b"]}, {"Action": ["b", "a"]}, True, id="another order"),
@@ -371,9 +378,9 @@ def test_a_second_statement_with_our_sid_is_removed(
     ],
 )
 def test_statements_are_equal_in_any_spelling(
-    one: dict[str, Any], other: dict[str, Any], *, are_alike: bool
+    statement: dict[str, Any], other: dict[str, Any], *, are_alike: bool
 ) -> None:
-    assert (canonical(one) == canonical(other)) is are_alike
+    assert (canonical(statement) == canonical(other)) is are_alike
 
 
 def test_older_lifecycle_rules_are_kept_beside_ours(account: Account) -> None:
@@ -413,7 +420,7 @@ def test_a_shorter_retention_is_announced_and_needs_a_flag(
 
     assert run("--apply", "--yes", "--allow-shorter").exit_code == 0
     assert left(account, KEEPING) == []
-    # Longer again needs no word.
+    # A longer retention needs no flag.
     monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(KEEPING, keep_days=500))
     assert run("--apply", "--yes").exit_code == 0
 
@@ -423,9 +430,9 @@ def test_the_archive_s_price_and_wait_are_explained(
 ) -> None:
     frozen = replace(POLICY, archive=Archive(after_days=90, to="DEEP_ARCHIVE"))
     monkeypatch.setattr(admin.cli, "read_policy", lambda: frozen)
-    said = run().stdout
-    assert "After 90 days backups move to DEEP_ARCHIVE (read 12 to 48 hours" in said
-    assert "at least 180 days" in said
+    output = run().stdout
+    assert "After 90 days backups move to DEEP_ARCHIVE (read 12 to 48 hours" in output
+    assert "at least 180 days" in output
 
 
 def test_without_apply_nothing_is_changed(account: Account) -> None:
@@ -488,7 +495,7 @@ def test_the_lock_that_was_chosen_is_written_down_and_kept(
     assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
     assert lock_of(account) == ("GOVERNANCE", 7)
 
-    # What is not named is as it was chosen.
+    # An option that is not named keeps its value.
     run("--apply", "--lock", "compliance", typed="backups2\ny\n")
     assert written(own_project) == {"mode": "COMPLIANCE", "days": 7}
     assert lock_of(account) == ("COMPLIANCE", 7)
@@ -615,7 +622,9 @@ def test_a_reserved_concurrency_is_suggested_if_the_account_allows_it(
 ) -> None:
     with running(concurrency=runs) as cloud:
         account = admin.account.local_account(cloud.endpoint)
-        assert bool(suggestion(account, replace(STAGE, project=own_project))) is is_suggested
+        stage = replace(STAGE, project=own_project)
+        target = Target(account=account, stage=stage, policy=POLICY)
+        assert bool(suggestion(target)) is is_suggested
 
 
 def test_the_reserved_concurrency_is_only_suggested_until_it_is_set(
@@ -644,7 +653,8 @@ def test_without_access_to_the_account_s_limits_nothing_is_suggested(
         raise admin.account.ClientError(error, "GetAccountSettings")  # type: ignore[arg-type]
 
     monkeypatch.setattr(account.client("lambda"), "get_account_settings", refuse)
-    assert suggestion(account, replace(STAGE, project=own_project)) is None
+    target = Target(account=account, stage=replace(STAGE, project=own_project), policy=POLICY)
+    assert suggestion(target) is None
 
 
 @pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
@@ -660,14 +670,14 @@ def test_drill_objects_expire_once_no_upload_can_claim_their_slots(policy: Any) 
 def test_an_upload_that_can_be_promoted_is_never_expired(hours: int, account: Account) -> None:
     policy = replace(POLICY, accept_within=timedelta(hours=hours))
     [lifecycle] = [
-        one
-        for one in settings(account, policy)
-        if (one.kind, one.target) == (Kind.LIFECYCLE, "backups1")
+        requirement
+        for requirement in settings(account, policy)
+        if (requirement.kind, requirement.resource) == (Kind.LIFECYCLE, "backups1")
     ]
     unfinished, forgotten, superseded, markers = lifecycle.desired
     days = forgotten["Expiration"]["Days"]
     assert timedelta(days=days - 2) >= policy.accept_within
     assert superseded["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
     assert markers["Expiration"] == {"ExpiredObjectDeleteMarker": True}
-    # As long as an upload can be accepted whose moment is when it was begun, and no longer.
+    # The time of an upload is when it was begun: it is kept while it could still be accepted.
     assert unfinished["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days - 2}

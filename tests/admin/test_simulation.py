@@ -24,7 +24,7 @@ ACCOUNT = "arn:aws:iam::123456789012:root"
         pytest.param("Deny", {"Service": "s3.amazonaws.com"}, False, id="a service"),
         pytest.param("Deny", {"AWS": ACCOUNT}, True, id="the whole account is denied"),
         pytest.param("Deny", {"AWS": "123456789012"}, True, id="the account by its number"),
-        # It leaves it to the account's own policies whom of its people to allow.
+        # An Allow for a whole account leaves the decision to the IAM policies in that account.
         pytest.param("Allow", {"AWS": ACCOUNT}, False, id="the account as such is allowed"),
         pytest.param("Deny", {"AWS": "999999999999"}, False, id="another account"),
     ],
@@ -32,17 +32,17 @@ ACCOUNT = "arn:aws:iam::123456789012:root"
 def test_a_statement_applies_to_the_principals_it_names(
     effect: str, principal: Any, *, meant: bool
 ) -> None:
-    said = {"Effect": effect, "Action": "s3:*", "Resource": "*"}
-    statement = {"Sid": "With spaces", "Principal": principal, **said}
+    rights = {"Effect": effect, "Action": "s3:*", "Resource": "*"}
+    statement = {"Sid": "With spaces", "Principal": principal, **rights}
     for statements in ([statement], statement):
         policy = {"Version": "2012-10-17", "Id": "x", "Statement": statements}
-        assert binding(policy, ROLE) == ([said] if meant else [])
+        assert binding(policy, ROLE) == ([rights] if meant else [])
 
 
 def test_the_vault_s_whole_bucket_policy_applies_to_the_promoter() -> None:
     policy = vault_policy(STAGE, account="123456789012")
-    assert [one["Action"] for one in binding(policy, ROLE)] == [
-        one["Action"] for one in policy["Statement"]
+    assert [statement["Action"] for statement in binding(policy, ROLE)] == [
+        statement["Action"] for statement in policy["Statement"]
     ]
 
 

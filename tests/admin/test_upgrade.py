@@ -1,6 +1,4 @@
-"""An account that the version before had set up and deployed is brought up to date, with uploads
-under way.
-"""
+"""An account that an earlier version set up and deployed is upgraded while uploads arrive."""
 
 import io
 import json
@@ -15,19 +13,19 @@ import pytest
 import admin.cli
 from admin.account import Account, local_account
 from admin.check.role import TRUST
-from admin.desired.buckets import desired_settings
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
+from admin.target import Target
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
 from tests.admin.living import Live
 from tests.support.project import POLICY, STAGE, copy_project
 
-# What `desired_settings` and `function_policies` of that version said, for the tests' stage.
+# What `desired_settings` and `function_policies` of that version returned for the tests' stage.
 BEFORE = json.loads((Path(__file__).parent / "account_before.json").read_text())
 PROMOTE = "immutable-backups-dev-promote"
-# As Chalice names and calls it. That S3 answers it 503 is why uploads are under way.
+# The earlier app, as S3 throttles it: its uploads are still waiting when the upgrade begins.
 APP_BEFORE = """
 def promote(event, context):
     raise RuntimeError("SlowDown")
@@ -41,8 +39,8 @@ def before() -> Iterator[StageCloud]:
     with running(retry_delays=(0, 0)) as cloud:
         account = local_account(cloud.endpoint)
         settings = [
-            Requirement(kind=Kind(one["kind"]), summary="", why="", **_without_kind(one))
-            for one in BEFORE["settings"]
+            Requirement(kind=Kind(setting["kind"]), summary="", why="", **_without_kind(setting))
+            for setting in BEFORE["settings"]
         ]
         for requirement in settings:
             if requirement.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
@@ -63,8 +61,8 @@ def before() -> Iterator[StageCloud]:
         yield cloud
 
 
-def _without_kind(one: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in one.items() if name != "kind"}
+def _without_kind(setting: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in setting.items() if name != "kind"}
 
 
 def _deploy_the_app_of_before(account: Account) -> None:
@@ -104,11 +102,12 @@ def _deploy_the_app_of_before(account: Account) -> None:
 
 
 def set_up(account: Account) -> list[str]:
-    settings = desired_settings(
-        POLICY, STAGE, STAGE.options, account=account.id, region=account.region
-    )
-    plan = make_plan(account, settings, lock_named=False)
+    plan = make_plan(account, requirements_of(target_of(account)), lock_named=False)
     return [change.requirement.summary for change in execute(account, plan)]
+
+
+def target_of(account: Account) -> Target:
+    return Target(account=account, stage=STAGE, policy=POLICY)
 
 
 def stored(account: Account) -> dict[str, bytes]:
@@ -116,8 +115,8 @@ def stored(account: Account) -> dict[str, bytes]:
     s3 = account.client("s3")
     listed = s3.list_object_versions(Bucket="backups2").get("Versions", [])
     return {
-        one["Key"]: s3.get_object(Bucket="backups2", Key=one["Key"])["Body"].read()
-        for one in listed
+        item["Key"]: s3.get_object(Bucket="backups2", Key=item["Key"])["Body"].read()
+        for item in listed
     }
 
 
@@ -153,14 +152,14 @@ def test_an_upgrade_loses_no_upload_and_leaves_no_finding(
         before.functions.wait_until_quiet(timeout=60)
         return str(POLICY.slot_of(key, clock.now()).name)
 
-    # The app of before fails three times each, and forgets.
+    # The earlier app fails three times for each upload, and then its event is lost.
     expected = {upload(SQL, b"first hour"): b"first hour", upload(NIGHTLY, b"night"): b"night"}
     done = set_up(account)
     assert "backups1: keep every version of an upload" in done
-    # The app of before still runs. It removes an upload without a version by its ETag, which lays a
-    # marker on it where versions are kept.
+    # The earlier app still runs. It removes an upload by its ETag, without a version id, which only
+    # adds a delete marker if the bucket keeps versions.
     promote_as_before(before, NIGHTLY)
-    # The next hour would have overwritten the first one.
+    # The second hour would have overwritten the first.
     clock.advance(timedelta(hours=1))
     expected[upload(SQL, b"second hour")] = b"second hour"
     assert stored(account) == {slot: body for slot, body in expected.items() if body == b"night"}
@@ -191,15 +190,13 @@ def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
     with pytest.raises(functions.exceptions.ResourceNotFoundException):
         functions.get_function_event_invoke_config(FunctionName=PROMOTE)
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    wanted = {
-        one.target
-        for one in desired_settings(
-            POLICY, STAGE, STAGE.options, account=account.id, region=account.region
-        )
-        if one.kind is Kind.ALARM and not one.needs_deployment
+    expected = {
+        requirement.resource
+        for requirement in requirements_of(target_of(account))
+        if requirement.kind is Kind.ALARM and not requirement.needs_deployment
     }
-    assert {alarm["AlarmName"] for alarm in alarms} == wanted
-    # Whoever looks at metrics of the version before, which have another service, looks at nothing.
+    assert {alarm["AlarmName"] for alarm in alarms} == expected
+    # No alarm reads the metrics of the earlier version, which have another service.
     assert all(
         {"Name": "service", "Value": "immutable-backups"} not in alarm["Dimensions"]
         for alarm in alarms

@@ -1,4 +1,4 @@
-"""A vault in an account of its own: setup, deployment, promotion, check, weakening and fix."""
+"""A vault in a separate account: setup, deployment, promotion, check, weakening and fix."""
 
 import json
 import shutil
@@ -16,12 +16,11 @@ import admin.account
 from admin.account import Account, local_account, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
-from admin.choices import SetupOptions
 from admin.config.reading import CONFIG
-from admin.desired.buckets import desired_settings
 from admin.drill.scenario import drill
-from admin.setup.plan import execute, make_plan
+from admin.setup.plan import execute, make_plan, requirements_of
 from admin.stage import Stage, StageError, read_stage
+from admin.target import Target
 from admin.waiting import Waiter
 from demo.deployment import deploy
 from demo.stage import StageCloud
@@ -51,7 +50,7 @@ def sign_in(cloud: StageCloud, owner: str) -> Account:
 
 @pytest.fixture
 def stage(project: Path, cloud: StageCloud, tmp_path: Path) -> Stage:
-    """The tests' stage dev, in a project of its own, with a vault in another account."""
+    """The tests' stage dev, in a separate project, with a vault in another account."""
     own = shutil.copytree(project, tmp_path / "own")
     config = json.loads((own / CONFIG).read_text())
     config["stages"]["dev"]["administrators"] = [f"arn:aws:iam::{HOLDER}:user/holder"]
@@ -72,15 +71,17 @@ def account(cloud: StageCloud, stage: Stage) -> Account:
 
 
 def set_up(account: Account, stage: Stage) -> list[str]:
-    settings = desired_settings(
-        POLICY, stage, SetupOptions(), account=account.id, region=account.region
-    )
-    plan = make_plan(account, settings, lock_named=False)
+    requirements = requirements_of(target_of(account, stage))
+    plan = make_plan(account, requirements, lock_named=False)
     return [change.requirement.summary for change in execute(account, plan)]
 
 
 def look(account: Account, stage: Stage) -> Report:
-    return check(account, stage, POLICY, tell=lambda _: None)
+    return check(target_of(account, stage), tell=lambda _: None)
+
+
+def target_of(account: Account, stage: Stage) -> Target:
+    return Target(account=account, stage=stage, policy=POLICY)
 
 
 def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
@@ -111,12 +112,13 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     assert stored["Key"].endswith(".sql.gz.gpg")
 
     waiter = Waiter(seconds=60, tell=print)
-    steps = [step.sentence for step in drill(account, stage, POLICY, assume=True, waiter=waiter)]
+    target = target_of(account, stage)
+    steps = [step.sentence for step in drill(target, assume=True, waiter=waiter)]
     for who in ("administrator", "vault administrator", "promoter"):
         assert any(sentence.startswith(f"{who} cannot") for sentence in steps), steps
 
     sweep = cloud.session(cloud.role_credentials("sweep")).client("s3")
-    assert [one["Key"] for one in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
+    assert [item["Key"] for item in sweep.list_objects_v2(Bucket="backups2")["Contents"]]
     assert "Uploads" not in sweep.list_multipart_uploads(Bucket="backups2")
     assert sweep.head_object(Bucket="backups2", Key=stored["Key"])["Metadata"]["source-key"]
     for operation in ("put_object", "delete_object", "create_multipart_upload"):
@@ -127,25 +129,31 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     refused(holder, "delete_object", stored["Key"])
 
     policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "FillFreeSlots"]
+    policy["Statement"] = [
+        statement for statement in policy["Statement"] if statement["Sid"] != "FillFreeSlots"
+    ]
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
-    [found] = look(account, stage).findings
-    assert "FillFreeSlots is missing" in found.what
+    [finding] = look(account, stage).findings
+    assert "FillFreeSlots is missing" in finding.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 
     policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
-    [parts] = [one for one in policy["Statement"] if one["Sid"] == "RemoveUnfinishedCopies"]
+    [parts] = [
+        statement
+        for statement in policy["Statement"]
+        if statement["Sid"] == "RemoveUnfinishedCopies"
+    ]
     policy["Statement"].append(
         {**parts, "Sid": "SeeWhatIsCopied", "Action": "s3:ListMultipartUploadParts"}
     )
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
-    [found] = look(account, stage).findings
-    assert "SeeWhatIsCopied is missing or different" in found.what
+    [finding] = look(account, stage).findings
+    assert "SeeWhatIsCopied is missing or different" in finding.what
     set_up(account, stage)
     assert look(account, stage) == Report(administrators=["user holder"])
 
-    # The sweep sees into that vault, and promotes what has no event.
+    # The sweep can read that vault, and promotes uploads without an event.
     account.client("s3").put_bucket_notification_configuration(
         Bucket="backups1", NotificationConfiguration={}
     )
@@ -155,7 +163,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     clock.advance(timedelta(minutes=20))
     cloud.run_schedules()
     cloud.functions.wait_until_quiet(timeout=60)
-    names = [one["Key"] for one in holder.list_objects_v2(Bucket="backups2")["Contents"]]
+    names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]
     assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
 
 

@@ -13,6 +13,7 @@ import admin.cli
 from admin.account import Account
 from admin.check.settings import check
 from admin.stage import PROJECT
+from admin.target import Target
 from tests.admin.living import Live
 from tests.support.project import POLICY
 
@@ -22,7 +23,7 @@ from tests.support.project import POLICY
     re.MULTILINE | re.DOTALL,
 )
 ALLOWED = set(json.loads(WATCHING)["Statement"][0]["Action"])
-# Where a right is not called what the operation is. Source: service authorization reference.
+# The rights that are not named after their operation. Source: service authorization reference.
 RIGHTS = {
     "eventbridge:DescribeRule": "events:DescribeRule",
     "eventbridge:ListTargetsByRule": "events:ListTargetsByRule",
@@ -43,18 +44,19 @@ def test_every_request_of_a_check_is_among_the_rights(
     call = BaseClient._make_api_call
 
     def note(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
-        asked = f"{self.meta.service_model.service_id.lower()}:{operation}"
-        needed.add(RIGHTS.get(asked, asked))
+        request = f"{self.meta.service_model.service_id.lower()}:{operation}"
+        needed.add(RIGHTS.get(request, request))
         return call(self, operation, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", note)
     assert living.check().exit_code == 0
-    # Whether somebody reads the alerts is looked at where mails go out.
+    # Subscribers are checked only in stages that send mail.
     topic = living.client("sns").create_topic(Name="immutable-backups-prod-alerts")["TopicArn"]
     prod = replace(living.stage, name="prod")
-    check(living.account, prod, POLICY, tell=lambda _: None)
+    target = Target(account=living.account, stage=prod, policy=POLICY)
+    check(target, tell=lambda _: None)
     living.client("sns").delete_topic(TopicArn=topic)
-    # Everybody has the right to be told who they are.
+    # GetCallerIdentity needs no right.
     reads = {right for right in needed if re.match(r"\w+:(Get|List|Describe)", right)}
     assert reads - {"sts:GetCallerIdentity"} <= ALLOWED
 
@@ -76,10 +78,12 @@ def test_these_rights_are_enough_for_a_check(living: Live, monkeypatch: pytest.M
     )
     watcher = Account(session=session, endpoint=living.account.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: watcher)
-    told = json.loads(living.check("--json").stdout)
+    report = json.loads(living.check("--json").stdout)
     iam.delete_access_key(UserName="watcher", AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName="watcher", PolicyName="watches")
     iam.delete_user(UserName="watcher")
-    assert told["findings"] == []
-    # The local cloud knows the rights of no request to Lambda but invocations.
-    assert [one for one in told["unseen"] if "this request to lambda" not in one] == []
+    assert report["findings"] == []
+    # Of the requests to Lambda, the local cloud can authorize only invocations.
+    assert [
+        sentence for sentence in report["unseen"] if "this request to lambda" not in sentence
+    ] == []

@@ -22,7 +22,7 @@ from moto.s3.models import s3_backends
 
 from admin.account import Account
 from admin.choices import SetupOptions
-from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.bucket_policies import canonical, incoming_policy, vault_policy
 from admin.desired.buckets import desired_settings, vault_lifecycle
 from admin.desired.permissions import (
     Document,
@@ -32,7 +32,6 @@ from admin.desired.permissions import (
     server_policy,
     sweeper_policy,
 )
-from admin.desired.statements import canonical
 from admin.setup.plan import execute, make_plan
 from localcloud.cloud import Cloud, running
 from localcloud.iam.authorization import Credentials

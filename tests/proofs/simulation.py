@@ -273,7 +273,8 @@ class Month:
         ):
             if requirement.kind is Kind.LIFECYCLE:
                 self.s3.put_bucket_lifecycle_configuration(
-                    Bucket=requirement.target, LifecycleConfiguration={"Rules": requirement.desired}
+                    Bucket=requirement.resource,
+                    LifecycleConfiguration={"Rules": requirement.desired},
                 )
 
     def _plan_servers(self) -> None:
