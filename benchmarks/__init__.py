@@ -1,1 +1,1 @@
-"""What it costs, side by side with what one would use instead. `make bench`."""
+"""Measures time, requests, memory and dollars of the app and of its alternatives."""

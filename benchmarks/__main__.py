@@ -1,4 +1,4 @@
-"""`make bench`: measures on this machine, side by side, and says which targets are met."""
+"""`make bench`: measures the app and its alternatives, and prints which targets are met."""
 
 import sys
 import tempfile
@@ -12,37 +12,38 @@ from benchmarks.bundle import unpack_bundle
 from demo.stage import running
 
 SECTIONS = ("moving", "many", "sweeping", "settings", "starting", "delivery")
-# 5GiB: one word, for a shell.
+# Without a space, so that a size is one word of the command line, such as 5GiB.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
-# A table torn into lines could be neither read nor pasted.
+# Wide enough for every table: one that is wrapped can be neither read nor pasted.
 WIDTH = 200
 
 
 @click.command()
-@click.argument("what", nargs=-1, type=click.Choice([*SECTIONS, *SIZES]))
-@click.option("--chart", "picture", type=click.Path(path_type=Path), help="Also draw this SVG.")
-def main(*, what: tuple[str, ...], picture: Path | None) -> None:
-    r"""Measure everything, or only WHAT: sections, and sizes to move.
+@click.argument("parts", nargs=-1, type=click.Choice([*SECTIONS, *SIZES]))
+@click.option(
+    "--chart",
+    "picture",
+    type=click.Path(path_type=Path),
+    help="Also draw a chart into this SVG file.",
+)
+def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
+    """Measure everything, or only the named parts: sections, and sizes to move.
 
-    \b
-    Examples:
-      make bench
-      make bench ARGS="moving 250MB 5GiB"
-      make bench ARGS="moving --chart docs/moving.svg"
+    Example: make bench ARGS="moving 250MB 5GiB --chart docs/moving.svg"
 
-    Exit status 1: a target is not met.
+    The exit status is 1 if a target is missed.
     """
-    sizes = [SIZES[one] for one in SIZES if one in what] or list(moving.SIZES)
-    sections = [section for section in SECTIONS if section in what]
+    sizes = [SIZES[name] for name in SIZES if name in parts] or list(moving.SIZES)
+    sections = [section for section in SECTIONS if section in parts]
     if not sections:
-        sections = ["moving"] if what else list(SECTIONS)
+        sections = ["moving"] if parts else list(SECTIONS)
     console = Console(width=WIDTH, highlight=False, soft_wrap=True)
     targets: list[tables.Target] = []
     if "moving" in sections:
-        runs, reached = moving.report(console, sizes)
-        targets += reached
+        results, moving_targets = moving.report(console, sizes)
+        targets += moving_targets
         if picture:
-            picture.write_text(chart.draw(runs), encoding="utf-8")
+            picture.write_text(chart.draw(results), encoding="utf-8")
     if "many" in sections:
         targets += many.report(console)
     if "sweeping" in sections:

@@ -1,4 +1,4 @@
-"""TLS as on AWS: a certificate for the model, and as many authorities as clients really believe."""
+"""TLS as on AWS: a certificate for the model, beside all authorities that botocore trusts."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from benchmarks.serving import HOST
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """What the server shows, its key behind it, and whom clients believe."""
+    """The files of the server's certificate, with its key, and of the trusted authorities."""
 
     certificate: Path
     authorities: Path
 
 
 def make_tls(directory: Path) -> Tls:
-    """A certificate that is signed by itself, believed beside all that botocore believes.
+    """Write a self-signed certificate, and a list of authorities that also contains it.
 
-    Without those, clients would have much less to read than on AWS.
+    The list has all authorities that botocore trusts: clients have as much to read as on AWS.
     """
     tls = Tls(certificate=directory / "certificate.pem", authorities=directory / "authorities.pem")
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,10 +1,10 @@
-"""The chart: how many times as long as ours each one takes, per size."""
+"""Draws the chart: how many times as long as ours each program takes, per size."""
 
 import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from benchmarks.moving import Run
+from benchmarks.moving import Result
 
 WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 760, 150, 90, 18, 22, 56
 # Readable on white and on black.
@@ -19,25 +19,31 @@ COLOURS = {
 }
 
 
-def draw(runs: Sequence[Run]) -> str:
-    """An SVG of bars on a logarithmic scale, in the colours of the reader's theme."""
-    ours = {run.size: run.seen.seconds for run in runs if run.contestant == "ours" and run.seen}
-    shown = [run for run in runs if run.seen and run.size in ours]
-    ratios = {
-        (run.size, run.contestant): run.seen.seconds / ours[run.size] for run in shown if run.seen
+def draw(results: Sequence[Result]) -> str:
+    """Return an SVG with bars on a logarithmic scale, for light and dark themes."""
+    measured = [(result, result.measurement) for result in results if result.measurement]
+    ours = {
+        result.size: measurement.seconds
+        for result, measurement in measured
+        if result.contestant == "ours"
     }
-    most = 10 ** math.ceil(math.log10(max(ratios.values(), default=10)))
-    least = 0.5
-    scale = (WIDTH - LEFT - RIGHT) / math.log10(most / least)
+    ratios = {
+        (result.size, result.contestant): measurement.seconds / ours[result.size]
+        for result, measurement in measured
+        if result.size in ours
+    }
+    largest = 10 ** math.ceil(math.log10(max(ratios.values(), default=10)))
+    smallest = 0.5
+    scale = (WIDTH - LEFT - RIGHT) / math.log10(largest / smallest)
 
     def x(ratio: float) -> float:
-        return LEFT + scale * math.log10(max(ratio, least) / least)
+        return LEFT + scale * math.log10(max(ratio, smallest) / smallest)
 
     bars, y = [], TOP
     for size, our_seconds in ours.items():
         bars.append(f'<text class="size" x="12" y="{y + 13}">{escape(size)}</text>')
-        for (of, contestant), ratio in ratios.items():
-            if of != size:
+        for (bar_size, contestant), ratio in ratios.items():
+            if bar_size != size:
                 continue
             seconds = ratio * our_seconds
             bars.append(
@@ -49,7 +55,7 @@ def draw(runs: Sequence[Run]) -> str:
             )
             y += ROW
         y += GAP
-    ticks = [10**power for power in range(round(math.log10(most)) + 1)]
+    ticks = [10**power for power in range(round(math.log10(largest)) + 1)]
     grid = "".join(
         f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP - 6}" y2="{y - GAP}"/>'
         f'<text x="{x(tick):.1f}" y="{TOP - 12}" text-anchor="middle">{tick:g}</text>'

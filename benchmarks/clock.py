@@ -1,4 +1,4 @@
-"""The model's clocks: one really waits, one jumps while the client waits, one only adds."""
+"""Three clocks for the model: one waits, one jumps while the client waits, and one only adds."""
 
 import asyncio
 import heapq
@@ -8,25 +8,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-# Seconds without a request, and without a thread of the client that runs or wants to, after which
-# the client can only be waiting for the model. (rclone sleeps for 10 ms between its requests.)
+# After this many seconds without a request, and without a running or ready thread of the client,
+# the client must be waiting for the model. (rclone sleeps for 10 ms between its requests.)
 QUIET = 0.015
-# Where nothing tells what a client's threads do, as on macOS.
-QUIET_UNSEEN = 0.150
+# The same on systems that do not show the state of threads, such as macOS.
+QUIET_WITHOUT_PROC = 0.150
 _PROC = Path("/proc")
 
 
 class Clock(Protocol):
-    """The time of the model, in seconds, from the first request on."""
+    """The model's time, in seconds since the first request."""
 
     now: float
 
     async def wait(self, seconds: float) -> None:
-        """Return when so many seconds of the model have passed."""
+        """Return after this many seconds of the model's time."""
 
 
 class WallClock:
-    """Really waits."""
+    """Waits in real time."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -37,58 +37,58 @@ class WallClock:
         return time.monotonic() - self._began if self._began else 0.0
 
     async def wait(self, seconds: float) -> None:
-        """Wait, and the client's own work goes on meanwhile."""
+        """Wait while the client's own work goes on."""
         self._began = self._began or time.monotonic()
         await asyncio.sleep(seconds)
 
 
 class SummingClock:
-    """Answers at once and adds up: the right time only for clients that do one thing at a time."""
+    """Adds without waiting: right only for clients that send one request after the other."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     async def wait(self, seconds: float) -> None:
-        """Add."""
+        """Add the seconds, without waiting."""
         self.now += seconds
 
 
 class JumpingClock:
-    """Simulated time: jumps to the end of the next request whenever the whole client waits.
+    """Simulates time: jumps to the end of the next request when the whole client waits.
 
-    So the client's own work takes no time, and a copy of 5 TB takes some seconds. `is_busy` says
-    whether the client is at work; where None, silence alone is taken for waiting.
+    So the client's own work takes no time, and a copy of 5 TB takes a few seconds. `is_busy`
+    returns True while the client works. If it is None, a client that sends nothing is waiting.
     """
 
     def __init__(self, is_busy: Callable[[], bool] | None) -> None:
         self.now = 0.0
         self._is_busy = is_busy or (lambda: False)
-        self._quiet = QUIET if is_busy else QUIET_UNSEEN
+        self._quiet = QUIET if is_busy else QUIET_WITHOUT_PROC
         self._waiting: list[tuple[float, int, asyncio.Event]] = []
-        self._last_sign = 0.0
+        self._last_activity = 0.0
         self._count = 0
 
     async def wait(self, seconds: float) -> None:
-        """Wait until the clock has jumped so far."""
+        """Wait until the clock has jumped this far."""
         self._count += 1
-        self._last_sign = time.monotonic()
+        self._last_activity = time.monotonic()
         passed = asyncio.Event()
         heapq.heappush(self._waiting, (self.now + seconds, self._count, passed))
         await passed.wait()
 
     async def run(self) -> None:
-        """Jump, again and again, until cancelled."""
+        """Jump again and again, until cancelled."""
         while True:
-            rest = self._last_sign + self._quiet - time.monotonic()
+            remaining = self._last_activity + self._quiet - time.monotonic()
             count = self._count
-            if rest > 0 or not self._waiting:
-                await asyncio.sleep(max(rest, 0.001))
+            if remaining > 0 or not self._waiting:
+                await asyncio.sleep(max(remaining, 0.001))
                 continue
             if self._is_busy():
                 await asyncio.sleep(0.001)
                 continue
-            # What was sent while we looked is read first: the request of a new connection takes the
-            # loop some five turns.
+            # First read the requests that were sent during the check. The loop takes about five
+            # turns to read the request of a new connection.
             for _ in range(10):
                 await asyncio.sleep(0)
             if count == self._count:
@@ -96,41 +96,43 @@ class JumpingClock:
 
     def _jump(self) -> None:
         self.now = self._waiting[0][0]
-        # Rounding must not tear apart what ends together.
+        # Rounding must not separate requests that end at the same time.
         while self._waiting and self._waiting[0][0] < self.now + 1e-6:
             heapq.heappop(self._waiting)[2].set()
-        self._last_sign = time.monotonic()
+        self._last_activity = time.monotonic()
 
 
 def can_see_threads() -> bool:
-    """Whether `is_busy` works on this system."""
+    """True if `is_busy` works on this system."""
     return (_PROC / "self" / "task").is_dir()
 
 
 def is_busy(process_id: int) -> bool:
-    """Whether any thread of the process, or of one that it started, runs or wants to run."""
-    family, ready = [process_id], False
-    before = _cpu(family)
-    for one in family:
+    """True if a thread of the process, or of its child processes, is running or ready to run."""
+    processes, is_ready = [process_id], False
+    before = _cpu(processes)
+    for process in processes:
         try:
-            for task in (_PROC / str(one) / "task").iterdir():
-                ready = ready or (task / "stat").read_text().rpartition(")")[2].split()[0] in "RD"
+            for task in (_PROC / str(process) / "task").iterdir():
+                is_ready = (
+                    is_ready or (task / "stat").read_text().rpartition(")")[2].split()[0] in "RD"
+                )
                 children = task / "children"
                 if children.exists():
-                    started = list(map(int, children.read_text().split()))
-                    before += _cpu(started)
-                    family += started
+                    child_ids = list(map(int, children.read_text().split()))
+                    before += _cpu(child_ids)
+                    processes += child_ids
         except (FileNotFoundError, ProcessLookupError):
             continue
-    # While we looked at one thread after the other, one may have handed its turn to another:
-    # only if none has run meanwhile did we see all of them at one moment.
-    return ready or _cpu(family) != before
+    # The threads are checked one after the other, so one can wake another behind the check. All of
+    # them waited at the same moment only if none has used the CPU meanwhile.
+    return is_ready or _cpu(processes) != before
 
 
 def _cpu(processes: Sequence[int]) -> list[int]:
-    """The nanoseconds that each has run so far, by its own clock (clock_getcpuclockid(3))."""
-    spent = []
+    """Return each process's CPU time in nanoseconds, by its own clock (clock_getcpuclockid(3))."""
+    nanoseconds = []
     for process_id in processes:
         with suppress(OSError):
-            spent.append(time.clock_gettime_ns(~process_id << 3 | 2))
-    return spent
+            nanoseconds.append(time.clock_gettime_ns(~process_id << 3 | 2))
+    return nanoseconds

@@ -1,4 +1,4 @@
-"""What one would use to move an object within S3, each as a command, and what it does not do."""
+"""The programs that move an object within S3: the command of each, and the guarantees it lacks."""
 
 import shutil
 import subprocess
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UPLOAD = "backups1/sql.gz.gpg"
-ELSEWHERE = "backups2/moved"
+DESTINATION = "backups2/moved"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A program that moves UPLOAD to ELSEWHERE, or in our case to its slot.
+    """A program that moves UPLOAD to DESTINATION (ours: to its slot).
 
-    `command` may hold `{address}`; empty: it is not installed. `lacks` says what ours does besides.
+    `command` can contain `{address}`. It is empty if the program is not installed.
+    `lacks` names the guarantees of ours that the program does not give, and its limits.
     """
 
     name: str
@@ -23,11 +24,11 @@ class Contestant:
     lacks: str = ""
     version: str = ""
     largest: int | None = None
-    """Where it would fail in the end, after hours of the model's time: the largest that works."""
+    """The largest size that it can move; a larger one would fail after hours of simulated time."""
 
 
 def contestants() -> list[Contestant]:
-    """Ours first, then all others, installed or not."""
+    """Return ours first, then all others, installed or not."""
     unguarded = "no condition, no pin, nothing verified"
     return [
         Contestant(
@@ -45,7 +46,7 @@ def contestants() -> list[Contestant]:
         Contestant(
             name="aws s3 mv",
             command=_installed(
-                "aws", "s3", "mv", "--no-progress", f"s3://{UPLOAD}", f"s3://{ELSEWHERE}"
+                "aws", "s3", "mv", "--no-progress", f"s3://{UPLOAD}", f"s3://{DESTINATION}"
             ),
             lacks=unguarded,
             version=_version(["aws", "--version"]).split(" ")[0].removeprefix("aws-cli/"),
@@ -56,7 +57,7 @@ def contestants() -> list[Contestant]:
                 "s3cmd",
                 *("--config=/dev/null", "--access_key=model", "--secret_key=model", "--no-ssl"),
                 *("--host={address}", "--host-bucket={address}", "--region=us-east-1"),
-                *("mv", f"s3://{UPLOAD}", f"s3://{ELSEWHERE}"),
+                *("mv", f"s3://{UPLOAD}", f"s3://{DESTINATION}"),
             ),
             lacks=f"{unguarded}; one part at a time, at most 10,000 of 1 GiB",
             largest=10_000 * 1024**3,
@@ -68,10 +69,10 @@ def contestants() -> list[Contestant]:
                 "rclone",
                 *("--config=/dev/null", "moveto"),
                 *(
-                    # As for AWS, but for the bucket, which is no part of the model's address.
+                    # As for AWS, except that the model's address does not contain the bucket.
                     ":s3,provider=Minio,env_auth,region=us-east-1,"
                     f"endpoint='http://{{address}}':{path}"
-                    for path in (UPLOAD, ELSEWHERE)
+                    for path in (UPLOAD, DESTINATION)
                 ),
             ),
             lacks="no condition, no pin; compares size and time",
@@ -86,11 +87,11 @@ def contestants() -> list[Contestant]:
 
 
 def _script(how: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.plain", how, UPLOAD, ELSEWHERE]
+    return [sys.executable, "-m", "benchmarks.plain", how, UPLOAD, DESTINATION]
 
 
 def _path(program: str) -> str:
-    """Where the program is; what was installed beside this Python first."""
+    """Return the program's path: beside this Python if it is there, else on the PATH, or empty."""
     beside = Path(sys.executable).with_name(program)
     return str(beside) if beside.exists() else shutil.which(program) or ""
 

@@ -1,4 +1,4 @@
-"""From a server's PutObject to the object in the vault, on the local cloud."""
+"""Measures the time from a server's PutObject to the object in the vault, on the local cloud."""
 
 import statistics
 import time
@@ -17,15 +17,15 @@ from demo.stage import StageCloud
 UPLOAD = "backup.tar.gz.gpg"
 WARM_ROUNDS = 20
 TIMEOUT = 60.0
-LOOK_EVERY = 0.005
+POLL_INTERVAL = 0.005
 
 
 def report(console: Console, cloud: StageCloud) -> None:
-    """Print the seconds of a first upload, which starts a function, and of those after it."""
+    """Print the seconds of the first upload, which starts the function, and of later uploads."""
     cold, *warm = [_deliver(cloud) for _ in range(1 + WARM_ROUNDS)]
     table(
         console,
-        "From PutObject's answer to the object in the vault (the local cloud, the deployed bundle)",
+        "From PutObject's response to the object in the vault (local cloud, deployed bundle)",
         ["", "seconds"],
         [
             ["the first, which starts the function", f"{cold:.2f}"],
@@ -41,19 +41,19 @@ def _deliver(cloud: StageCloud) -> float:
     server.put_object(Bucket=cloud.incoming, Key=UPLOAD, Body=b"a night's work")
     slot = read_policy().slot_of(UPLOAD, datetime.now(UTC)).name
     began = time.monotonic()
-    while not _is_there(administrator, cloud.vault, slot):
+    while not _exists(administrator, cloud.vault, slot):
         if time.monotonic() - began > TIMEOUT:
             raise TimeoutError(f"{slot} is not in the vault after {TIMEOUT:.0f} s")
-        # The cloud is served by this very process: asking without a pause would hold it up.
-        time.sleep(LOOK_EVERY)
+        # This process also serves the cloud: polling without a pause would slow it down.
+        time.sleep(POLL_INTERVAL)
     seconds = time.monotonic() - began
     cloud.functions.wait_until_quiet(timeout=TIMEOUT)
-    # Nobody may delete from the vault: a free slot for the next round is made behind S3's back.
+    # Nobody can delete from the vault, so the slot is freed for the next round inside moto.
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[cloud.vault].keys.pop(slot)
     return seconds
 
 
-def _is_there(s3: Any, bucket: str, key: str) -> bool:
+def _exists(s3: Any, bucket: str, key: str) -> bool:
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Many small promotions, one after the other."""
+"""Measures many small promotions, one after the other."""
 
 import sys
 
@@ -13,9 +13,9 @@ MOST_REQUESTS = 6
 
 
 def report(console: Console) -> list[Target]:
-    """Print what each takes; the target is its number of requests."""
+    """Print the cost of all promotions and of each; the target is the number of requests."""
     command = [sys.executable, "-m", "benchmarks.ours", "--servers"]
-    one, all_ = (
+    single, many = (
         measure(
             [*command, str(number)],
             uploads={f"backups1/server{n}/sql.gz.gpg": SIZE for n in range(number)},
@@ -23,28 +23,28 @@ def report(console: Console) -> list[Target]:
         )
         for number in (1, PROMOTIONS)
     )
-    requests = sum(all_.requests.values()) / PROMOTIONS
-    in_vault = sum(path.startswith("backups2/") for path in all_.stored)
-    if all_.status or in_vault != PROMOTIONS:
-        raise AssertionError(f"{in_vault} of {PROMOTIONS} promoted: {all_.output}")
+    requests = sum(many.requests.values()) / PROMOTIONS
+    in_vault = sum(path.startswith("backups2/") for path in many.stored)
+    if many.status or in_vault != PROMOTIONS:
+        raise AssertionError(f"{in_vault} of {PROMOTIONS} promoted: {many.output}")
     table(
         console,
         f"{PROMOTIONS:,} promotions of 1 MB in one process, one after the other",
         ["", "all", "each"],
         [
             ["requests", f"{requests * PROMOTIONS:,.0f}", f"{requests:g}"],
-            ["seconds of S3 (model)", f"{all_.seconds:,.0f}", f"{all_.seconds / PROMOTIONS:.3f}"],
+            ["seconds of S3 (model)", f"{many.seconds:,.0f}", f"{many.seconds / PROMOTIONS:.3f}"],
             [
                 "seconds of CPU, start excluded",
-                f"{all_.cpu - one.cpu:.1f}",
-                f"{(all_.cpu - one.cpu) / (PROMOTIONS - 1):.4f}",
+                f"{many.cpu - single.cpu:.1f}",
+                f"{(many.cpu - single.cpu) / (PROMOTIONS - 1):.4f}",
             ],
             [
                 "dollars of requests",
-                f"{request_dollars(all_):.4f}",
-                f"{request_dollars(all_) / PROMOTIONS:.7f}",
+                f"{request_dollars(many):.4f}",
+                f"{request_dollars(many) / PROMOTIONS:.7f}",
             ],
-            [f"peak MB (of one: {one.megabytes:.0f})", f"{all_.megabytes:.0f}", ""],
+            [f"peak MB (for one: {single.megabytes:.0f})", f"{many.megabytes:.0f}", ""],
         ],
     )
     return [

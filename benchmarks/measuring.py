@@ -1,4 +1,4 @@
-"""Runs one program against the model of S3, in a fresh process with nothing of this user's."""
+"""Runs one program against the model of S3, in a new process without the user's environment."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Literal
 
 from benchmarks.certificates import Tls
 from benchmarks.model import LATENCY
-from benchmarks.serving import Seen
+from benchmarks.serving import Measurement
 
 REPOSITORY = Path(__file__).parent.parent
 # Lambda gives "1 vCPU at 1,769 MB" (developer guide, "Configure Lambda function memory").
@@ -27,7 +27,7 @@ READS = frozenset({"head_object", "head_bucket", "get_object_tagging", "get_obje
 
 
 def configured_memory() -> int:
-    """The memory of the function, in MB, as `.chalice/config.json` sets it."""
+    """Return the function's memory in MB, as `.chalice/config.json` sets it."""
     config = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())
     return int(config["lambda_memory_size"])
 
@@ -40,16 +40,16 @@ def measure(
     series: Mapping[str, tuple[int, float]] | None = None,
     memory: int | None = None,
     tls: Tls | None = None,
-) -> Seen:
-    """What the command did to a new S3 that holds these uploads (bucket/key: bytes).
+) -> Measurement:
+    """Run the command against a new model that holds these uploads (bucket/key: bytes).
 
-    `{address}` in it becomes the model's. `series` are keys of many versions, so many seconds
-    apart. `memory` (MB, Linux only) gives the command the share of a CPU that Lambda would; with
-    `tls` the model speaks TLS.
+    `{address}` in the command is replaced with the model's. `series` are keys with many versions
+    (bucket/key: number, seconds between two of them). With `memory` (MB, Linux only) the command
+    gets the share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
     """
     options = [f"--upload={path}={size}" for path, size in uploads.items()]
-    for path, (number, apart) in (series or {}).items():
-        options.append(f"--series={path}={number}x{apart}")
+    for path, (number, seconds) in (series or {}).items():
+        options.append(f"--series={path}={number}x{seconds}")
     if memory:
         options += ["--cpu-share", str(min(1, memory / FULL_CPU_MB))]
     if tls:
@@ -72,24 +72,28 @@ def measure(
             text=True,
             check=True,
         )
-    return Seen(**json.loads(result.stdout))
+    return Measurement(**json.loads(result.stdout))
 
 
-def request_dollars(seen: Seen) -> float:
-    """What is charged for the requests."""
+def request_dollars(measurement: Measurement) -> float:
+    """Return the price of the requests."""
     prices = dict.fromkeys(READS, PER_READ) | dict.fromkeys(FREE, 0.0) | {"invoke": PER_INVOCATION}
-    return sum(prices.get(name, PER_WRITE) * number for name, number in seen.requests.items())
+    return sum(
+        prices.get(name, PER_WRITE) * number for name, number in measurement.requests.items()
+    )
 
 
 def lambda_dollars(seconds: float, memory: int) -> float:
-    """What Lambda charges for so many seconds with so many MB."""
+    """Return Lambda's price for this many seconds with this much memory (MB)."""
     return seconds * PER_GB_SECOND * memory / 1024
 
 
-def fixed_seconds(seen: Seen) -> float:
-    """What the requests took in the model that copied nothing."""
-    copies = seen.requests.get("copy_object", 0) + seen.requests.get("upload_part_copy", 0)
-    return LATENCY * (sum(seen.requests.values()) - copies)
+def fixed_seconds(measurement: Measurement) -> float:
+    """Return the model's seconds of the requests that copied nothing."""
+    copies = measurement.requests.get("copy_object", 0) + measurement.requests.get(
+        "upload_part_copy", 0
+    )
+    return LATENCY * (sum(measurement.requests.values()) - copies)
 
 
 def _environment(home: str, tls: Tls | None) -> dict[str, str]:

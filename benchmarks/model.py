@@ -1,4 +1,4 @@
-"""A model of S3 that moves no bytes: objects have a size, and every request takes its time.
+"""A model of S3 that moves no bytes: an object only has a size, and every request takes time.
 
     CopyObject of 5 GiB  ->  LATENCY + 5 GiB / BANDWIDTH = 94.2 s
 
@@ -17,21 +17,21 @@ from itertools import islice
 from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
-# Seconds until S3 answers a request that moves nothing, from within the region. Less than the
-# "roughly 100-200 milliseconds" of the S3 user guide ("Best practices design patterns"): a larger
-# one would favour whoever makes fewer requests one after the other, which is ours.
+# Seconds of a request that moves nothing, from within the region. This is less than the "roughly
+# 100-200 milliseconds" of the S3 user guide ("Best practices design patterns"): a higher latency
+# would favour programs that send fewer requests one after the other, such as ours.
 LATENCY = 0.030
 # Bytes per second of one copy, by CopyObject or UploadPartCopy. Reported: 4 GB in 72 s, 56 MB/s
 # (github.com/s3fs-fuse/s3fs-fuse/pull/940); 250 MB in about 3 s, 83 MB/s
 # (github.com/aws/aws-sdk-js-v3/issues/2917).
 BANDWIDTH = 57_000_000
-# What S3 allows (S3 user guide, "Amazon S3 multipart upload limits").
+# S3's limits (S3 user guide, "Amazon S3 multipart upload limits").
 LARGEST_COPY = 5 * 1024**3
 SMALLEST_PART = 5 * 1024**2
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 PAGE = 1000
 
-# Any value: no client can compute one without bytes. That it is passed on is what is checked.
+# Any value will do, as no client can compute one without bytes. It must only be passed on.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (
@@ -41,7 +41,7 @@ CHECKSUM_ELEMENTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request by path style; names of headers in lower case."""
+    """A path-style request; the names of its headers are lowercase."""
 
     method: str
     bucket: str
@@ -52,8 +52,8 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the client gets, after `copied` bytes have been copied (None: this was no copy)."""
+class Response:
+    """S3's response, after `copied` bytes have been copied (None: the request is not a copy)."""
 
     operation: str
     status: int = 200
@@ -63,52 +63,52 @@ class Answer:
 
     @property
     def seconds(self) -> float:
-        """How long S3 takes for it."""
+        """The time that S3 takes to respond."""
         return LATENCY + (self.copied or 0) / BANDWIDTH
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
-    """A version of an object; of its bytes nothing but how many they are."""
+class ObjectVersion:
+    """A version of an object, with the number of its bytes instead of the bytes."""
 
     size: int
     etag: str
-    version: str = "null"
+    version_id: str = "null"
     metadata: Mapping[str, str] = field(default_factory=dict)
     modified: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """So many versions of one key, evenly apart until `newest`; none of them takes memory."""
+    """`number` versions of one key, evenly apart until `newest`. They take no memory."""
 
     number: int
     apart: timedelta
     newest: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
-    def __getitem__(self, index: int) -> Thing:
-        """As S3 lists them: 0 is the newest."""
-        return Thing(
+    def __getitem__(self, index: int) -> ObjectVersion:
+        """Return a version in S3's order: 0 is the newest."""
+        return ObjectVersion(
             size=1_000_000,
             etag=f"{index:032x}",
-            version=str(index),
+            version_id=str(index),
             modified=self.newest - index * self.apart,
         )
 
 
 @dataclass(kw_only=True)
-class Unfinished:
-    """A multipart upload: of each part its (first byte, last byte) in the source."""
+class Multipart:
+    """An unfinished multipart upload; `parts` are (first byte, last byte) in the source."""
 
     bucket: str
     key: str
     metadata: Mapping[str, str]
-    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
-class Refused(Exception):
-    """S3's own code of an error."""
+class S3Error(Exception):
+    """A request that fails, with S3's status and code."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
@@ -117,50 +117,50 @@ class Refused(Exception):
 
 
 class Model:
-    """The objects and unfinished uploads of one account; `answer` is all that happens to them.
+    """The objects and multipart uploads of one account. Only `respond` changes them.
 
-    Its buckets keep versions, as ours do, but nothing is uploaded over anything: each key has one
-    at most, or a series. Whoever deletes without naming a version removes it too, as from a bucket
-    without them.
+    Its buckets keep versions, as ours do, but no upload overwrites another: each key has at most
+    one version, or a series. A delete without a version id removes the version, as in a bucket
+    that keeps none.
     """
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Thing] = {}
+        self.objects: dict[tuple[str, str], ObjectVersion] = {}
         self.series: dict[tuple[str, str], Series] = {}
-        self.unfinished: dict[str, Unfinished] = {}
+        self.multiparts: dict[str, Multipart] = {}
         self.ranges_copied: Counter[tuple[int, int]] = Counter()
         """How often each range of bytes was copied as a part."""
-        self._begun = 0
+        self._multiparts_created = 0
 
     def add(self, bucket: str, key: str, size: int) -> None:
-        """Put an object there."""
-        self.objects[bucket, key] = Thing(
-            size=size, etag=_etag(f"{bucket}/{key}/{size}"), version=_version(bucket, key)
+        """Store an object of this size."""
+        self.objects[bucket, key] = ObjectVersion(
+            size=size, etag=_etag(f"{bucket}/{key}/{size}"), version_id=_version_id(bucket, key)
         )
 
-    def answer(self, request: Request) -> Answer:
-        """S3's answer; errors are answers too."""
+    def respond(self, request: Request) -> Response:
+        """Return S3's response, which can be an error."""
         operation = _operation(request)
         try:
-            answer = getattr(self, f"_{operation}")(request)
-        except Refused as refused:
-            return Answer(
+            response = getattr(self, f"_{operation}")(request)
+        except S3Error as error:
+            return Response(
                 operation=operation,
-                status=refused.status,
-                body=f"<Error><Code>{refused.code}</Code><Message>refused</Message></Error>",
+                status=error.status,
+                body=f"<Error><Code>{error.code}</Code><Message>denied</Message></Error>",
             )
-        return Answer(operation=operation, **answer)
+        return Response(operation=operation, **response)
 
     def _head_object(self, request: Request) -> dict[str, Any]:
-        thing = self._thing(request)
+        version = self._version(request)
         headers = {
-            "Content-Length": str(thing.size),
+            "Content-Length": str(version.size),
             "Content-Type": "binary/octet-stream",
             "Accept-Ranges": "bytes",
-            "ETag": f'"{thing.etag}"',
-            "x-amz-version-id": thing.version,
-            "Last-Modified": format_datetime(thing.modified, usegmt=True),
-            **{f"x-amz-meta-{name}": value for name, value in thing.metadata.items()},
+            "ETag": f'"{version.etag}"',
+            "x-amz-version-id": version.version_id,
+            "Last-Modified": format_datetime(version.modified, usegmt=True),
+            **{f"x-amz-meta-{name}": value for name, value in version.metadata.items()},
         }
         if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             headers |= {CHECKSUM_HEADER: CHECKSUM, "x-amz-checksum-type": "FULL_OBJECT"}
@@ -169,21 +169,21 @@ class Model:
     def _copy_object(self, request: Request) -> dict[str, Any]:
         source = self._source(request)
         if source.size > LARGEST_COPY:
-            raise Refused(400, "InvalidRequest")
-        self._only_if_free(request)
-        thing = Thing(
+            raise S3Error(400, "InvalidRequest")
+        self._require_free_key(request)
+        version = ObjectVersion(
             size=source.size,
             etag=source.etag,
-            version=_version(request.bucket, request.key),
+            version_id=_version_id(request.bucket, request.key),
             metadata=_metadata(request),
         )
-        self.objects[request.bucket, request.key] = thing
-        return {"body": _copied("CopyObjectResult", thing), "copied": source.size}
+        self.objects[request.bucket, request.key] = version
+        return {"body": _copied("CopyObjectResult", version), "copied": source.size}
 
     def _create_multipart_upload(self, request: Request) -> dict[str, Any]:
-        self._begun += 1
-        upload_id = f"upload-{self._begun}"
-        self.unfinished[upload_id] = Unfinished(
+        self._multiparts_created += 1
+        upload_id = f"upload-{self._multiparts_created}"
+        self.multiparts[upload_id] = Multipart(
             bucket=request.bucket, key=request.key, metadata=_metadata(request)
         )
         return {
@@ -193,65 +193,65 @@ class Model:
         }
 
     def _upload_part_copy(self, request: Request) -> dict[str, Any]:
-        upload, source = self._upload(request), self._source(request)
+        multipart, source = self._multipart(request), self._source(request)
         number = int(request.query["partNumber"])
-        wanted = request.headers.get("x-amz-copy-source-range", f"bytes=0-{source.size - 1}")
-        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        byte_range = request.headers.get("x-amz-copy-source-range", f"bytes=0-{source.size - 1}")
+        first, last = map(int, byte_range.removeprefix("bytes=").split("-"))
         length = last + 1 - first
-        if not (1 <= number <= MOST_PARTS and last < source.size and length <= LARGEST_COPY):
-            raise Refused(400, "InvalidArgument")
+        if not (1 <= number <= MAX_PARTS and last < source.size and length <= LARGEST_COPY):
+            raise S3Error(400, "InvalidArgument")
         self.ranges_copied[first, last] += 1
-        upload.parts[number] = (first, last)
-        thing = Thing(size=length, etag=_part_etag(first, last))
-        return {"body": _copied("CopyPartResult", thing), "copied": length}
+        multipart.parts[number] = (first, last)
+        version = ObjectVersion(size=length, etag=_part_etag(first, last))
+        return {"body": _copied("CopyPartResult", version), "copied": length}
 
     def _complete_multipart_upload(self, request: Request) -> dict[str, Any]:
-        upload, body = self._upload(request), unescape(request.body.decode())
+        multipart, body = self._multipart(request), unescape(request.body.decode())
         numbers = [int(number) for number in re.findall("<PartNumber>([0-9]+)</PartNumber>", body)]
         etags = re.findall('<ETag>"?([0-9a-f]+)"?</ETag>', body)
         if numbers != sorted(set(numbers)):
-            raise Refused(400, "InvalidPartOrder")
-        if etags != [_part_etag(*upload.parts[n]) for n in numbers if n in upload.parts]:
-            raise Refused(400, "InvalidPart")
-        ranges = [upload.parts[number] for number in numbers]
+            raise S3Error(400, "InvalidPartOrder")
+        if etags != [_part_etag(*multipart.parts[n]) for n in numbers if n in multipart.parts]:
+            raise S3Error(400, "InvalidPart")
+        ranges = [multipart.parts[number] for number in numbers]
         if any(last + 1 - first < SMALLEST_PART for first, last in ranges[:-1]):
-            raise Refused(400, "EntityTooSmall")
-        # A client that copies other than the whole source, in order, is wrong: S3 cannot know that.
+            raise S3Error(400, "EntityTooSmall")
+        # A client must copy the whole source, in order. S3 itself cannot check this.
         ends = [-1, *(last for _, last in ranges)]
         if [first for first, _ in ranges] != [end + 1 for end in ends[:-1]]:
-            raise Refused(400, "InvalidPart")
+            raise S3Error(400, "InvalidPart")
         size = ends[-1] + 1
         if int(request.headers.get("x-amz-mp-object-size", size)) != size:
-            raise Refused(400, "InvalidRequest")
+            raise S3Error(400, "InvalidRequest")
         if request.headers.get(CHECKSUM_HEADER, CHECKSUM) != CHECKSUM:
-            raise Refused(400, "BadDigest")
-        self._only_if_free(request)
-        thing = Thing(
+            raise S3Error(400, "BadDigest")
+        self._require_free_key(request)
+        version = ObjectVersion(
             size=size,
             etag=f"{_etag(str(ranges))}-{len(ranges)}",
-            version=_version(request.bucket, request.key),
-            metadata=upload.metadata,
+            version_id=_version_id(request.bucket, request.key),
+            metadata=multipart.metadata,
         )
-        self.objects[request.bucket, request.key] = thing
-        del self.unfinished[request.query["uploadId"]]
+        self.objects[request.bucket, request.key] = version
+        del self.multiparts[request.query["uploadId"]]
         return {
             "body": f"<CompleteMultipartUploadResult><Bucket>{request.bucket}</Bucket>"
-            f"<Key>{escape(request.key)}</Key><ETag>&quot;{thing.etag}&quot;</ETag>"
+            f"<Key>{escape(request.key)}</Key><ETag>&quot;{version.etag}&quot;</ETag>"
             f"{CHECKSUM_ELEMENTS}</CompleteMultipartUploadResult>"
         }
 
     def _abort_multipart_upload(self, request: Request) -> dict[str, Any]:
-        self._upload(request)
-        del self.unfinished[request.query["uploadId"]]
+        self._multipart(request)
+        del self.multiparts[request.query["uploadId"]]
         return {"status": 204}
 
     def _list_multipart_uploads(self, request: Request) -> dict[str, Any]:
         prefix = request.query.get("prefix", "")
         uploads = "".join(
-            f"<Upload><Key>{escape(upload.key)}</Key><UploadId>{upload_id}</UploadId>"
-            f"<Initiated>{_iso(upload.begun)}</Initiated></Upload>"
-            for upload_id, upload in self.unfinished.items()
-            if upload.bucket == request.bucket and upload.key.startswith(prefix)
+            f"<Upload><Key>{escape(multipart.key)}</Key><UploadId>{upload_id}</UploadId>"
+            f"<Initiated>{_iso(multipart.created)}</Initiated></Upload>"
+            for upload_id, multipart in self.multiparts.items()
+            if multipart.bucket == request.bucket and multipart.key.startswith(prefix)
         )
         return {
             "body": "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
@@ -259,77 +259,77 @@ class Model:
         }
 
     def _delete_object(self, request: Request) -> dict[str, Any]:
-        thing = self.objects.get((request.bucket, request.key))
+        version = self.objects.get((request.bucket, request.key))
         expected = request.headers.get("if-match", "*").strip('"')
-        if thing and expected not in {"*", thing.etag}:
-            raise Refused(412, "PreconditionFailed")
-        if thing and request.query.get("versionId", thing.version) == thing.version:
+        if version and expected not in {"*", version.etag}:
+            raise S3Error(412, "PreconditionFailed")
+        if version and request.query.get("versionId", version.version_id) == version.version_id:
             del self.objects[request.bucket, request.key]
         return {"status": 204}
 
     def _list_objects(self, request: Request) -> dict[str, Any]:
-        found = [
-            f"<Contents>{self._listed(key, thing)}</Contents>"
-            for key, thing in self._in_bucket(request)
+        contents = [
+            f"<Contents>{self._entry(key, version)}</Contents>"
+            for key, version in self._in_bucket(request)
         ]
         return {
-            "body": f"<ListBucketResult><Name>{request.bucket}</Name><KeyCount>{len(found)}"
+            "body": f"<ListBucketResult><Name>{request.bucket}</Name><KeyCount>{len(contents)}"
             "</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>"
-            f"{''.join(found)}</ListBucketResult>"
+            f"{''.join(contents)}</ListBucketResult>"
         }
 
     def _list_object_versions(self, request: Request) -> dict[str, Any]:
         page = list(islice(self._versions(request), PAGE + 1))
-        listed = "".join(
-            f"<Version>{self._listed(key, thing)}<VersionId>{thing.version}</VersionId>"
+        entries = "".join(
+            f"<Version>{self._entry(key, version)}<VersionId>{version.version_id}</VersionId>"
             "<IsLatest>false</IsLatest></Version>"
-            for key, thing in page[:PAGE]
+            for key, version in page[:PAGE]
         )
-        more = ""
+        markers = ""
         if len(page) > PAGE:
             key, last = page[PAGE - 1]
-            more = (
+            markers = (
                 f"<NextKeyMarker>{escape(key)}</NextKeyMarker>"
-                f"<NextVersionIdMarker>{last.version}</NextVersionIdMarker>"
+                f"<NextVersionIdMarker>{last.version_id}</NextVersionIdMarker>"
             )
         return {
             "body": f"<ListVersionsResult><Name>{request.bucket}</Name><MaxKeys>{PAGE}</MaxKeys>"
-            f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{listed}"
+            f"<IsTruncated>{'true' if markers else 'false'}</IsTruncated>{markers}{entries}"
             "</ListVersionsResult>"
         }
 
-    def _versions(self, request: Request) -> Iterator[tuple[str, Thing]]:
-        """What S3 lists behind the markers."""
+    def _versions(self, request: Request) -> Iterator[tuple[str, ObjectVersion]]:
+        """Return the versions that S3 lists after the markers."""
         marker = request.query.get("key-marker", "")
-        behind = request.query.get("version-id-marker")
+        version_marker = request.query.get("version-id-marker")
         prefix = request.query.get("prefix", "")
         keys = {key for bucket, key in (*self.objects, *self.series) if bucket == request.bucket}
         for key in sorted(key for key in keys if key.startswith(prefix) and key >= marker):
             first = 0
             if key == marker:
-                if behind is None or (request.bucket, key) not in self.series:
+                if version_marker is None or (request.bucket, key) not in self.series:
                     continue
-                first = int(behind) + 1
+                first = int(version_marker) + 1
             if series := self.series.get((request.bucket, key)):
                 yield from ((key, series[index]) for index in range(first, series.number))
             else:
                 yield key, self.objects[request.bucket, key]
 
-    def _in_bucket(self, request: Request) -> list[tuple[str, Thing]]:
+    def _in_bucket(self, request: Request) -> list[tuple[str, ObjectVersion]]:
         prefix = request.query.get("prefix", "")
         return sorted(
             (
-                (key, thing)
-                for (bucket, key), thing in self.objects.items()
+                (key, version)
+                for (bucket, key), version in self.objects.items()
                 if bucket == request.bucket and key.startswith(prefix)
             ),
-            key=lambda found: found[0],
+            key=lambda item: item[0],
         )
 
-    def _listed(self, key: str, thing: Thing) -> str:
+    def _entry(self, key: str, version: ObjectVersion) -> str:
         return (
-            f"<Key>{escape(key)}</Key><LastModified>{_iso(thing.modified)}</LastModified>"
-            f"<ETag>&quot;{thing.etag}&quot;</ETag><Size>{thing.size}</Size>"
+            f"<Key>{escape(key)}</Key><LastModified>{_iso(version.modified)}</LastModified>"
+            f"<ETag>&quot;{version.etag}&quot;</ETag><Size>{version.size}</Size>"
             "<StorageClass>STANDARD</StorageClass>"
         )
 
@@ -337,64 +337,64 @@ class Model:
         return {}
 
     def _create_bucket(self, _request: Request) -> dict[str, Any]:
-        raise Refused(409, "BucketAlreadyOwnedByYou")
+        raise S3Error(409, "BucketAlreadyOwnedByYou")
 
     def _get_bucket_location(self, _request: Request) -> dict[str, Any]:
         return {"body": "<LocationConstraint></LocationConstraint>"}
 
     def _get_object_tagging(self, request: Request) -> dict[str, Any]:
-        self._thing(request)
+        self._version(request)
         return {"body": "<Tagging><TagSet></TagSet></Tagging>"}
 
     def _get_object_acl(self, request: Request) -> dict[str, Any]:
-        self._thing(request)
+        self._version(request)
         return {
             "body": "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList>"
             "</AccessControlList></AccessControlPolicy>"
         }
 
     def _put_object_acl(self, request: Request) -> dict[str, Any]:
-        self._thing(request)
+        self._version(request)
         return {}
 
     def _unknown(self, _request: Request) -> NoReturn:
-        raise Refused(501, "NotImplemented")
+        raise S3Error(501, "NotImplemented")
 
-    def _thing(self, request: Request) -> Thing:
+    def _version(self, request: Request) -> ObjectVersion:
         if series := self.series.get((request.bucket, request.key)):
             return series[int(request.query.get("versionId", 0))]
         try:
             return self.objects[request.bucket, request.key]
         except KeyError:
-            raise Refused(404, "NoSuchKey") from None
+            raise S3Error(404, "NoSuchKey") from None
 
-    def _upload(self, request: Request) -> Unfinished:
+    def _multipart(self, request: Request) -> Multipart:
         try:
-            return self.unfinished[request.query["uploadId"]]
+            return self.multiparts[request.query["uploadId"]]
         except KeyError:
-            raise Refused(404, "NoSuchUpload") from None
+            raise S3Error(404, "NoSuchUpload") from None
 
-    def _source(self, request: Request) -> Thing:
+    def _source(self, request: Request) -> ObjectVersion:
         path, _, query = request.headers["x-amz-copy-source"].lstrip("/").partition("?")
         bucket, _, key = path.partition("/")
-        thing = self._thing(Request(method="", bucket=bucket, key=key, query={}, headers={}))
-        version = query.removeprefix("versionId=") or thing.version
-        if version != thing.version:
-            raise Refused(404, "NoSuchVersion")
-        expected = request.headers.get("x-amz-copy-source-if-match", thing.etag).strip('"')
-        if expected != thing.etag:
-            raise Refused(412, "PreconditionFailed")
-        return thing
+        version = self._version(Request(method="", bucket=bucket, key=key, query={}, headers={}))
+        version_id = query.removeprefix("versionId=") or version.version_id
+        if version_id != version.version_id:
+            raise S3Error(404, "NoSuchVersion")
+        expected = request.headers.get("x-amz-copy-source-if-match", version.etag).strip('"')
+        if expected != version.etag:
+            raise S3Error(412, "PreconditionFailed")
+        return version
 
-    def _only_if_free(self, request: Request) -> None:
+    def _require_free_key(self, request: Request) -> None:
         if "if-none-match" in request.headers and (request.bucket, request.key) in self.objects:
-            raise Refused(412, "PreconditionFailed")
+            raise S3Error(412, "PreconditionFailed")
 
 
 def _operation(request: Request) -> str:
-    """What boto3 calls this request."""
+    """Return boto3's name of the request."""
     query = request.query.keys()
-    copies = "x-amz-copy-source" in request.headers
+    is_copy = "x-amz-copy-source" in request.headers
     match request.method:
         case "HEAD":
             return "head_object" if request.key else "head_bucket"
@@ -415,9 +415,9 @@ def _operation(request: Request) -> str:
             return "create_bucket"
         case "PUT":
             by_query = {"acl": "put_object_acl"} | (
-                {"uploadId": "upload_part_copy"} if copies else {}
+                {"uploadId": "upload_part_copy"} if is_copy else {}
             )
-            if copies and not query & by_query.keys():
+            if is_copy and not query & by_query.keys():
                 return "copy_object"
         case "POST":
             by_query = {
@@ -428,7 +428,7 @@ def _operation(request: Request) -> str:
             return "abort_multipart_upload" if "uploadId" in query else "delete_object"
         case _:
             by_query = {}
-    return next((name for given, name in by_query.items() if given in query), "unknown")
+    return next((name for parameter, name in by_query.items() if parameter in query), "unknown")
 
 
 def _metadata(request: Request) -> dict[str, str]:
@@ -440,10 +440,10 @@ def _metadata(request: Request) -> dict[str, str]:
     }
 
 
-def _copied(element: str, thing: Thing) -> str:
+def _copied(element: str, version: ObjectVersion) -> str:
     return (
-        f"<{element}><LastModified>{_iso(thing.modified)}</LastModified>"
-        f"<ETag>&quot;{thing.etag}&quot;</ETag>{CHECKSUM_ELEMENTS}</{element}>"
+        f"<{element}><LastModified>{_iso(version.modified)}</LastModified>"
+        f"<ETag>&quot;{version.etag}&quot;</ETag>{CHECKSUM_ELEMENTS}</{element}>"
     )
 
 
@@ -455,7 +455,7 @@ def _part_etag(first: int, last: int) -> str:
     return _etag(f"{first}-{last}")
 
 
-def _version(bucket: str, key: str) -> str:
+def _version_id(bucket: str, key: str) -> str:
     return _etag(f"version of {bucket}/{key}")
 
 

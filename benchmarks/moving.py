@@ -1,4 +1,4 @@
-"""One object moved from bucket to bucket: ours beside what one would use instead."""
+"""Moves one object from bucket to bucket, with the app and with its alternatives."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from benchmarks.measuring import (
     request_dollars,
 )
 from benchmarks.model import BANDWIDTH, LATENCY
-from benchmarks.serving import Seen
+from benchmarks.serving import Measurement
 from benchmarks.tables import Target, table
 
 GIB = 1024**3
@@ -31,107 +31,116 @@ SIZES = {
     "1 TiB": 1024 * GIB,
     "5 TB": 5_000_000_000_000,
 }
-# Seconds that a run of Lambda has; .chalice/config.json asks for as many.
+# Seconds of a run in Lambda, as in .chalice/config.json.
 TIMEOUT = 900
-# Those that are run again by the wall's clock, in turn: by the model they take seconds.
-BY_THE_WALL = ("ours", "boto3 copy()", "boto3, 250 streams")
-SIZES_BY_THE_WALL = ("10 MB", "250 MB", "5 GiB")
+# These are also measured in wall-clock time, alternately.
+WALL_CLOCK_CONTESTANTS = ("ours", "boto3 copy()", "boto3, 250 streams")
+WALL_CLOCK_SIZES = ("10 MB", "250 MB", "5 GiB")
 ROUNDS = 5
 UPLOAD = "backups1/sql.gz.gpg"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """One contestant, one size; `seen` is None where it could not do it, and `why` says why."""
+class Result:
+    """One contestant with one size. `why` says why `measurement` is None, if it is."""
 
     contestant: str
     size: str
-    seen: Seen | None
+    measurement: Measurement | None
     why: str = ""
 
     @property
     def bound(self) -> float:
-        """Seconds that the bytes take by themselves over the streams that were used."""
-        assert self.seen
-        return SIZES[self.size] / (BANDWIDTH * self.seen.streams)
+        """The seconds that the bytes alone take, over as many streams as the contestant used."""
+        assert self.measurement
+        return SIZES[self.size] / (BANDWIDTH * self.measurement.streams)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wall:
-    """What one contestant took by the wall's clock, round by round, over HTTP or TLS."""
+class WallClockResult:
+    """The wall-clock seconds of one contestant, round by round, over HTTP or TLS."""
 
     contestant: str
     size: str
-    over: str
+    protocol: str
     seconds: Sequence[float]
 
 
-def report(console: Console, sizes: Sequence[str]) -> tuple[list[Run], list[Target]]:
-    """Run every contestant with every size, print the tables; the targets that these can judge."""
+def report(console: Console, sizes: Sequence[str]) -> tuple[list[Result], list[Target]]:
+    """Run every contestant with every size and print tables; return results and their targets."""
     memory = configured_memory()
     console.print(
         f"A model of S3: {LATENCY * 1000:.0f} ms per request, {BANDWIDTH / 1e6:.0f} MB/s per copy; "
         f"no bytes move. Seconds are simulated: a program's own work takes none (see CPU s). "
-        f"Dollars are the requests and Lambda's time with {memory} MB, as if each ran there.\n"
+        f"Dollars are the price of the requests and of Lambda's time with {memory} MB, as if each "
+        "program ran there.\n"
     )
-    present = contestants()
-    for contestant in present:
+    competitors = contestants()
+    for contestant in competitors:
         console.print(f"{contestant.name} {contestant.version}".strip(), end="")
         console.print(f": {contestant.lacks}" if contestant.lacks else "")
-    runs = []
+    results = []
     for size in sizes:
-        of_this_size = [_run(contestant, size) for contestant in present]
-        runs += of_this_size
-        _print(console, size, of_this_size, memory)
-    commands = {contestant.name: contestant.command for contestant in present}
-    walls = [
-        wall
+        size_results = [_run(contestant, size) for contestant in competitors]
+        results += size_results
+        _print_results(console, size, size_results, memory)
+    commands = {contestant.name: contestant.command for contestant in competitors}
+    wall_clock_results = [
+        result
         for size in sizes
-        if size in SIZES_BY_THE_WALL
-        for wall in _by_the_wall([(name, commands[name]) for name in BY_THE_WALL], size)
+        if size in WALL_CLOCK_SIZES
+        for result in _measure_wall_clock(
+            [(name, commands[name]) for name in WALL_CLOCK_CONTESTANTS], size
+        )
     ]
-    if walls:
-        _print_walls(console, runs, walls)
-    return runs, _targets(runs, walls)
+    if wall_clock_results:
+        _print_wall_clock(console, results, wall_clock_results)
+    return results, _targets(results, wall_clock_results)
 
 
-def _run(contestant: Contestant, size: str) -> Run:
+def _run(contestant: Contestant, size: str) -> Result:
     if not contestant.command:
-        return Run(contestant=contestant.name, size=size, seen=None, why="not installed")
+        return Result(contestant=contestant.name, size=size, measurement=None, why="not installed")
     if contestant.largest and SIZES[size] > contestant.largest:
-        return Run(contestant=contestant.name, size=size, seen=None, why="too large for it")
-    seen = measure(contestant.command, uploads={UPLOAD: SIZES[size]})
-    if seen.status:
-        why = seen.output.strip().rpartition("\n")[2]
-        return Run(contestant=contestant.name, size=size, seen=None, why=why)
-    # A move: one object, whole, in the other bucket, and nothing else anywhere.
-    places = [path.partition("/")[0] for path in seen.stored]
-    if places != ["backups2"] or list(seen.stored.values()) != [SIZES[size]] or seen.unfinished:
-        raise AssertionError(f"{contestant.name} did not move {size}: {seen}")
-    return Run(contestant=contestant.name, size=size, seen=seen)
+        return Result(
+            contestant=contestant.name,
+            size=size,
+            measurement=None,
+            why="too large for this program",
+        )
+    measurement = measure(contestant.command, uploads={UPLOAD: SIZES[size]})
+    if measurement.status:
+        why = measurement.output.strip().rpartition("\n")[2]
+        return Result(contestant=contestant.name, size=size, measurement=None, why=why)
+    # It was moved if the whole object is in the other bucket, and nothing else is left anywhere.
+    buckets = [path.partition("/")[0] for path in measurement.stored]
+    sizes = list(measurement.stored.values())
+    if buckets != ["backups2"] or sizes != [SIZES[size]] or measurement.unfinished:
+        raise AssertionError(f"{contestant.name} did not move {size}: {measurement}")
+    return Result(contestant=contestant.name, size=size, measurement=measurement)
 
 
-def _print(console: Console, size: str, runs: Sequence[Run], memory: int) -> None:
-    ours = next(run.seen for run in runs if run.contestant == "ours")
+def _print_results(console: Console, size: str, results: Sequence[Result], memory: int) -> None:
+    ours = next(result.measurement for result in results if result.contestant == "ours")
     rows, notes = [], []
-    for run in runs:
-        seen = run.seen
-        if seen is None:
-            rows.append([run.contestant, "-"])
-            notes.append(f"{run.contestant}, {size}: {run.why}")
+    for result in results:
+        measurement = result.measurement
+        if measurement is None:
+            rows.append([result.contestant, "-"])
+            notes.append(f"{result.contestant}, {size}: {result.why}")
             continue
-        dollars = request_dollars(seen) + lambda_dollars(seen.seconds, memory)
+        dollars = request_dollars(measurement) + lambda_dollars(measurement.seconds, memory)
         rows.append(
             [
-                run.contestant,
-                _rounded(seen.seconds),
-                f"{seen.seconds / ours.seconds:.2f}" if ours else "",
-                f"{sum(seen.requests.values()):,}",
-                f"{seen.streams}",
-                _rounded(run.bound),
+                result.contestant,
+                _rounded(measurement.seconds),
+                f"{measurement.seconds / ours.seconds:.2f}" if ours else "",
+                f"{sum(measurement.requests.values()):,}",
+                f"{measurement.streams}",
+                _rounded(result.bound),
                 f"{dollars:.6f}",
-                f"{seen.cpu:.1f}",
-                f"{seen.megabytes:.0f}",
+                f"{measurement.cpu:.1f}",
+                f"{measurement.megabytes:.0f}",
             ]
         )
     columns = ["", "seconds", "/ ours", "requests", "streams", "bound s", "dollars", "CPU s", "MB"]
@@ -144,153 +153,177 @@ def _rounded(seconds: float) -> str:
     return f"{seconds:,.2f}" if seconds < 100 else f"{seconds:,.0f}"  # noqa: PLR2004
 
 
-def _by_the_wall(commands: Sequence[tuple[str, Sequence[str]]], size: str) -> list[Wall]:
-    """In each round each of them once: whatever else the machine does then, all have to bear."""
+def _measure_wall_clock(
+    commands: Sequence[tuple[str, Sequence[str]]], size: str
+) -> list[WallClockResult]:
+    """Run each command once in each round, so that other work of the machine slows all of them."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        ways: Mapping[str, Tls | None] = {"HTTP": None, "TLS": make_tls(Path(directory))}
+        protocols: Mapping[str, Tls | None] = {"HTTP": None, "TLS": make_tls(Path(directory))}
         seconds: dict[tuple[str, str], list[float]] = {}
-        for _, over, (name, command) in product(range(ROUNDS), ways, commands):
-            seen = measure(command, uploads={UPLOAD: SIZES[size]}, clock="wall", tls=ways[over])
-            if seen.status:
-                raise AssertionError(seen.output)
-            seconds.setdefault((name, over), []).append(seen.seconds)
+        for _, protocol, (name, command) in product(range(ROUNDS), protocols, commands):
+            measurement = measure(
+                command, uploads={UPLOAD: SIZES[size]}, clock="wall", tls=protocols[protocol]
+            )
+            if measurement.status:
+                raise AssertionError(measurement.output)
+            seconds.setdefault((name, protocol), []).append(measurement.seconds)
     return [
-        Wall(contestant=name, size=size, over=over, seconds=taken)
-        for (name, over), taken in seconds.items()
+        WallClockResult(contestant=name, size=size, protocol=protocol, seconds=rounds)
+        for (name, protocol), rounds in seconds.items()
     ]
 
 
-def _print_walls(console: Console, runs: Sequence[Run], walls: Sequence[Wall]) -> None:
-    simulated = {(run.contestant, run.size): run.seen.seconds for run in runs if run.seen}
-    found = {(wall.contestant, wall.size, wall.over): median(wall.seconds) for wall in walls}
+def _print_wall_clock(
+    console: Console, results: Sequence[Result], wall_clock_results: Sequence[WallClockResult]
+) -> None:
+    simulated = {
+        (result.contestant, result.size): result.measurement.seconds
+        for result in results
+        if result.measurement
+    }
+    medians = {
+        (result.contestant, result.size, result.protocol): median(result.seconds)
+        for result in wall_clock_results
+    }
     table(
         console,
-        "The same by the wall's clock, the program's own work included: medians of "
-        f"{ROUNDS} rounds, in turn",
+        f"Wall-clock time, including the program's own work: medians of {ROUNDS} rounds",
         ["", "", "simulated s", "HTTP s", "TLS s"],
         [
             [
-                *which,
-                f"{simulated[which]:.2f}",
-                f"{found[*which, 'HTTP']:.2f}",
-                f"{found[*which, 'TLS']:.2f}",
+                *pair,
+                f"{simulated[pair]:.2f}",
+                f"{medians[*pair, 'HTTP']:.2f}",
+                f"{medians[*pair, 'TLS']:.2f}",
             ]
-            for which in dict.fromkeys((wall.contestant, wall.size) for wall in walls)
+            for pair in dict.fromkeys(
+                (result.contestant, result.size) for result in wall_clock_results
+            )
         ],
     )
 
 
-def _targets(runs: Sequence[Run], walls: Sequence[Wall]) -> list[Target]:
-    """What must be reached, as far as it was run: in the model's time, beside the wall's."""
-    found = {(run.contestant, run.size): run for run in runs if run.seen}
+def _targets(
+    results: Sequence[Result], wall_clock_results: Sequence[WallClockResult]
+) -> list[Target]:
+    """Return the targets for the results, which can be those of a few sizes only."""
+    by_name = {(result.contestant, result.size): result for result in results if result.measurement}
     targets = []
 
-    def beside(ratio: float | None) -> str:
-        return f"; by the wall's clock {ratio:.2f}" if ratio else ""
+    def wall_clock(ratio: float | None) -> str:
+        return f"; in wall-clock time {ratio:.2f}" if ratio else ""
 
-    def times(size: str, other: str, least: float) -> None:
-        ours, theirs = found.get(("ours", size)), found.get((other, size))
-        if ours and theirs and ours.seen and theirs.seen:
-            ratio = theirs.seen.seconds / ours.seen.seconds
+    def times_faster(size: str, other: str, minimum: float) -> None:
+        ours, theirs = by_name.get(("ours", size)), by_name.get((other, size))
+        if ours and theirs and ours.measurement and theirs.measurement:
+            ratio = theirs.measurement.seconds / ours.measurement.seconds
+            wall_clock_ratio = _wall_clock_ratio(wall_clock_results, size, other)
             targets.append(
                 Target(
-                    f"{size}: at least {least:g} times faster than {other}",
-                    met=ratio >= least,
-                    measured=f"{ratio:.2f}{beside(_times_by_the_wall(walls, size, other))}",
+                    f"{size}: at least {minimum:g} times faster than {other}",
+                    met=ratio >= minimum,
+                    measured=f"{ratio:.2f}{wall_clock(wall_clock_ratio)}",
                 )
             )
 
-    def requests(size: str, most: int, *, known: str = "") -> None:
-        ours = found.get(("ours", size))
-        if ours and ours.seen:
-            number = sum(ours.seen.requests.values())
+    def requests(size: str, maximum: int, *, known: str = "") -> None:
+        ours = by_name.get(("ours", size))
+        if ours and ours.measurement:
+            number = sum(ours.measurement.requests.values())
             targets.append(
                 Target(
-                    f"{size}: at most {most} requests",
-                    met=number <= most,
+                    f"{size}: at most {maximum} requests",
+                    met=number <= maximum,
                     measured=f"{number}",
-                    known=known if number == most + 1 else "",
+                    known=known if number == maximum + 1 else "",
                 )
             )
 
-    def bound(size: str, most: float) -> None:
-        ours = found.get(("ours", size))
-        if ours and ours.seen:
-            ratio = ours.seen.seconds / ours.bound
+    def bound(size: str, maximum: float) -> None:
+        ours = by_name.get(("ours", size))
+        if ours and (measurement := ours.measurement):
+            ratio = measurement.seconds / ours.bound
+            fixed = fixed_seconds(measurement)
             targets.append(
                 Target(
-                    f"{size}: at most {most:g} times the bound of {ours.seen.streams} streams",
-                    met=ratio <= most,
-                    measured=f"{ratio:.2f} ({fixed_seconds(ours.seen):.2f} s are requests that "
-                    "copy nothing)",
+                    f"{size}: at most {maximum:g} times the bound of {measurement.streams} streams",
+                    met=ratio <= maximum,
+                    measured=f"{ratio:.2f} ({fixed:.2f} s for requests that copy nothing)",
                 )
             )
 
-    times("5 GiB", "boto3 copy()", 8)
-    times("5 GiB", "aws s3 mv", 8)
-    times("5 GiB", "CopyObject", 60)
-    times("5 GiB", "s3cmd mv", 60)
+    times_faster("5 GiB", "boto3 copy()", 8)
+    times_faster("5 GiB", "aws s3 mv", 8)
+    times_faster("5 GiB", "CopyObject", 60)
+    times_faster("5 GiB", "s3cmd mv", 60)
     requests("5 GiB", 140)
     bound("5 GiB", 1.5)
-    times("100 GiB", "boto3 copy()", 20)
+    times_faster("100 GiB", "boto3 copy()", 20)
     bound("100 GiB", 1.5)
-    times("250 MB", "boto3 copy()", 1.2)
-    requests("250 MB", 20, known="the look for older uploads is one more")
+    times_faster("250 MB", "boto3 copy()", 1.2)
+    requests("250 MB", 20, known="listing older uploads takes one more")
     requests("10 MB", 6)
-    return [*targets, *_wall_targets(walls), *_memory_targets(found), *_run_targets(found)]
+    return [
+        *targets,
+        *_wall_clock_targets(wall_clock_results),
+        *_memory_targets(by_name),
+        *_run_targets(by_name),
+    ]
 
 
-def _times_by_the_wall(
-    walls: Sequence[Wall], size: str, other: str, over: str = "HTTP"
+def _wall_clock_ratio(
+    results: Sequence[WallClockResult], size: str, other: str, protocol: str = "HTTP"
 ) -> float | None:
-    """How many times faster than the other ours was, round by round."""
-    seconds = {(wall.contestant, wall.size, wall.over): wall.seconds for wall in walls}
-    ours, theirs = seconds.get(("ours", size, over)), seconds.get((other, size, over))
+    """Return how many times faster than the other program ours was, as the median of the rounds."""
+    seconds = {
+        (result.contestant, result.size, result.protocol): result.seconds for result in results
+    }
+    ours, theirs = seconds.get(("ours", size, protocol)), seconds.get((other, size, protocol))
     if not ours or not theirs:
         return None
     return median(their / our for our, their in zip(ours, theirs, strict=True))
 
 
-def _wall_targets(walls: Sequence[Wall]) -> list[Target]:
+def _wall_clock_targets(results: Sequence[WallClockResult]) -> list[Target]:
     other = "boto3, 250 streams"
     return [
         Target(
-            f"5 GiB: by the wall's clock at least as fast as {other}, over {over}",
-            met=times >= 1,
-            measured=f"{times:.2f} times",
+            f"5 GiB: in wall-clock time at least as fast as {other}, over {protocol}",
+            met=ratio >= 1,
+            measured=f"{ratio:.2f} times",
         )
-        for over in ("HTTP", "TLS")
-        if (times := _times_by_the_wall(walls, "5 GiB", other, over))
+        for protocol in ("HTTP", "TLS")
+        if (ratio := _wall_clock_ratio(results, "5 GiB", other, protocol))
     ]
 
 
-def _run_targets(found: dict[tuple[str, str], Run]) -> list[Target]:
-    run = found.get(("ours", "5 TB"))
-    if not run or not run.seen:
+def _run_targets(by_name: dict[tuple[str, str], Result]) -> list[Target]:
+    result = by_name.get(("ours", "5 TB"))
+    if not result or not (measurement := result.measurement):
         return []
     return [
         Target(
             f"5 TB: in one run of {TIMEOUT} s, no part copied twice",
-            met=run.seen.seconds <= TIMEOUT and not run.seen.copied_twice,
-            measured=f"{run.seen.seconds:.0f} s, {run.seen.copied_twice} parts twice",
+            met=measurement.seconds <= TIMEOUT and not measurement.copied_twice,
+            measured=f"{measurement.seconds:.0f} s, {measurement.copied_twice} parts copied twice",
         )
     ]
 
 
-def _memory_targets(found: dict[tuple[str, str], Run]) -> list[Target]:
-    small = found.get(("ours", "10 MB"))
-    if not small or not small.seen:
+def _memory_targets(by_name: dict[tuple[str, str], Result]) -> list[Target]:
+    small = by_name.get(("ours", "10 MB"))
+    if not small or not small.measurement:
         return []
     targets = []
     for size in SIZES:
-        run = found.get(("ours", size))
-        if run and run.seen and run is not small:
-            most = 1.3 * small.seen.megabytes + 2 * run.seen.streams
+        result = by_name.get(("ours", size))
+        if result and (measurement := result.measurement) and result is not small:
+            maximum = 1.3 * small.measurement.megabytes + 2 * measurement.streams
             targets.append(
                 Target(
-                    f"{size}: peak at most {most:.0f} MB (1.3 x that of 10 MB + 2 per stream)",
-                    met=run.seen.megabytes <= most,
-                    measured=f"{run.seen.megabytes:.0f} MB",
+                    f"{size}: peak at most {maximum:.0f} MB (1.3 x that of 10 MB + 2 per stream)",
+                    met=measurement.megabytes <= maximum,
+                    measured=f"{measurement.megabytes:.0f} MB",
                 )
             )
     return targets

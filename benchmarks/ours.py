@@ -1,4 +1,4 @@
-"""The door of the app, driven as Lambda would drive it."""
+"""Invokes the app as Lambda does, for uploads or for the sweep."""
 
 import argparse
 import dataclasses
@@ -9,38 +9,52 @@ from typing import Any
 
 import app
 
-# Seconds that Lambda gives a run (`lambda_timeout` in .chalice/config.json), in the model's time.
+# Seconds of a run in Lambda (`lambda_timeout` in .chalice/config.json), by the model's clock.
 TIMEOUT = 900.0
-# What EventBridge says besides the time; nobody asks for it.
-EVENT = ("version", "account", "region", "detail", "detail-type", "source", "id", "resources")
+# The other fields of an event from EventBridge, which nothing reads.
+EVENT_FIELDS = (
+    "version",
+    "account",
+    "region",
+    "detail",
+    "detail-type",
+    "source",
+    "id",
+    "resources",
+)
 
 
 class Context:
-    """What Lambda tells of a run; the time is the model's, which each of its answers says."""
+    """Lambda's context of a run. Its clock is the model's, which every response reports."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.ends = TIMEOUT
-        app.promoter.vault.s3.meta.events.register("after-call.s3", self._look_at_the_clock)
+        self.end = TIMEOUT
+        app.promoter.vault.s3.meta.events.register("after-call.s3", self._read_clock)
 
     def begin_run(self) -> None:
-        """From here on there is a whole run's time."""
-        self.ends = self.now + TIMEOUT
+        """Start a new run, with all of its time left."""
+        self.end = self.now + TIMEOUT
 
     def get_remaining_time_in_millis(self) -> float:
-        """Under the name that Lambda gave it."""
-        return 1000 * (self.ends - self.now)
+        """Return the run's remaining time; the name is Lambda's."""
+        return 1000 * (self.end - self.now)
 
-    def _look_at_the_clock(self, parsed: dict[str, Any], **_: object) -> None:
+    def _read_clock(self, parsed: dict[str, Any], **_: object) -> None:
         headers = parsed["ResponseMetadata"]["HTTPHeaders"]
         self.now = max(self.now, float(headers["x-model-now"]))
 
 
 def main() -> None:
-    """Promote one upload after the other, each by an event of its own, or sweep once."""
+    """Promote one upload after the other, each with its own event, or sweep once."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=int, default=0, help="of a policy with server0 and so on")
-    parser.add_argument("--sweep", action="store_true", help="make one pass, and print what it saw")
+    parser.add_argument(
+        "--servers",
+        type=int,
+        default=0,
+        help="promote for this many servers (server0, server1, ...)",
+    )
+    parser.add_argument("--sweep", action="store_true", help="make one pass, and print its result")
     parser.add_argument("keys", nargs="*")
     arguments = parser.parse_args()
     keys = arguments.keys
@@ -52,7 +66,7 @@ def main() -> None:
         app.sweeper = dataclasses.replace(app.sweeper, policy=policy)
         keys = [f"{server}/sql.gz.gpg" for server in servers]
     if arguments.sweep:
-        scheduled = dict.fromkeys(EVENT, "") | {"time": datetime.now(UTC).isoformat()}
+        scheduled = dict.fromkeys(EVENT_FIELDS, "") | {"time": datetime.now(UTC).isoformat()}
         print(json.dumps(app.sweep(scheduled, context)))
         return
     for key in keys:

@@ -1,7 +1,7 @@
-"""Serves the model of S3 to one program, and says as JSON what that program did.
+"""Serves the model of S3 to one program, and prints as JSON what the program did.
 
-A process of its own, and a small one: what the system says of a child's peak memory is never less
-than what its parent used.
+It is a small process of its own, because a child's peak memory, as the system reports it, is never
+less than its parent's.
 """
 
 import argparse
@@ -21,23 +21,23 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from benchmarks.clock import JumpingClock, SummingClock, WallClock, can_see_threads, is_busy
-from benchmarks.model import Answer, Model, Request, Series
+from benchmarks.model import Model, Request, Response, Series
 
 HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
-# How the path of a Lambda function's invocation begins, and how Lambda answers.
-INVOKE = "2015-03-31"
-INVOKED = Answer(operation="invoke", status=HTTPStatus.ACCEPTED)
+# The start of the path of a Lambda invocation, and Lambda's response.
+INVOKE_PATH = "2015-03-31"
+INVOKE_RESPONSE = Response(operation="invoke", status=HTTPStatus.ACCEPTED)
 # Lambda gives a function its share of a CPU in periods of this many seconds.
 PERIOD = 0.02
-# Seconds by the wall's clock after which a program is taken for stuck; the slowest needs two
-# minutes, and on a machine that is busy several.
+# Wall-clock seconds after which a program counts as stuck. The slowest needs two minutes, and
+# several on a busy machine.
 TIMEOUT = 1200.0
 
 
 @dataclass(kw_only=True)
-class Seen:
-    """What a program did: model seconds, wall and CPU seconds, peak memory in MB."""
+class Measurement:
+    """What a program did. `seconds` are the model's; memory is the peak, in MB."""
 
     seconds: float = 0.0
     wall: float = 0.0
@@ -45,28 +45,29 @@ class Seen:
     megabytes: float = 0.0
     requests: dict[str, int] = field(default_factory=dict)
     streams: int = 0
-    """The most copies that were under way at once."""
+    """The largest number of copies at a time."""
     copied: int = 0
     copied_twice: int = 0
-    """How many parts were copied more than once."""
+    """The number of parts that were copied more than once."""
     stored: dict[str, int] = field(default_factory=dict)
-    """Each object there is at the end (bucket/key), with its size."""
+    """The size of each object (bucket/key) at the end."""
     unfinished: int = 0
+    """The number of multipart uploads that are unfinished at the end."""
     status: int = 0
     output: str = ""
 
 
 class Server:
-    """HTTP/1.1 for the model: just as much of it as S3's clients speak."""
+    """Serves the model over HTTP/1.1, as far as S3 clients use it."""
 
     def __init__(self, model: Model, clock: WallClock | SummingClock | JumpingClock) -> None:
         self.model = model
         self.clock = clock
-        self.seen = Seen()
+        self.measurement = Measurement()
         self._copying = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request after the other until the client hangs up."""
+        """Respond to one request after the other until the client closes the connection."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while (head := await reader.readuntil(b"\r\n\r\n")) != b"":
                 first, *lines = head.decode("latin-1").split("\r\n")
@@ -84,41 +85,41 @@ class Server:
                 request = Request(
                     method=method, bucket=bucket, key=key, query=query, headers=headers, body=body
                 )
-                answer = INVOKED if bucket == INVOKE else self.model.answer(request)
-                await self._take_time(answer)
-                await self._write(writer, method, answer)
+                response = INVOKE_RESPONSE if bucket == INVOKE_PATH else self.model.respond(request)
+                await self._take_time(response)
+                await self._write(writer, method, response)
         writer.close()
 
-    async def _take_time(self, answer: Answer) -> None:
-        requests = self.seen.requests
-        requests[answer.operation] = requests.get(answer.operation, 0) + 1
-        if answer.copied is None:
-            await self.clock.wait(answer.seconds)
+    async def _take_time(self, response: Response) -> None:
+        requests = self.measurement.requests
+        requests[response.operation] = requests.get(response.operation, 0) + 1
+        if response.copied is None:
+            await self.clock.wait(response.seconds)
         else:
-            self.seen.copied += answer.copied
+            self.measurement.copied += response.copied
             self._copying += 1
-            self.seen.streams = max(self.seen.streams, self._copying)
-            await self.clock.wait(answer.seconds)
+            self.measurement.streams = max(self.measurement.streams, self._copying)
+            await self.clock.wait(response.seconds)
             self._copying -= 1
-        self.seen.seconds = self.clock.now
+        self.measurement.seconds = self.clock.now
 
-    async def _write(self, writer: asyncio.StreamWriter, method: str, answer: Answer) -> None:
-        body = "" if method == "HEAD" else answer.body
+    async def _write(self, writer: asyncio.StreamWriter, method: str, response: Response) -> None:
+        body = "" if method == "HEAD" else response.body
         headers = {
             "x-amz-request-id": "0",
             "x-model-now": f"{self.clock.now:.6f}",
-            **answer.headers,
+            **response.headers,
         }
-        if answer.status != HTTPStatus.NO_CONTENT:
+        if response.status != HTTPStatus.NO_CONTENT:
             length = str(len(body.encode()))
             headers = {"Content-Length": length, "Content-Type": "application/xml", **headers}
         text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        writer.write(f"HTTP/1.1 {answer.status} Model\r\n{text}\r\n{body}".encode())
+        writer.write(f"HTTP/1.1 {response.status} Model\r\n{text}\r\n{body}".encode())
         await writer.drain()
 
 
-async def serve(arguments: argparse.Namespace) -> Seen:
-    """Run the command against a new model that holds the uploads, and watch it to its end."""
+async def serve(arguments: argparse.Namespace) -> Measurement:
+    """Run the command to its end against a new model that holds the uploads, and measure it."""
     model = Model()
     for upload in arguments.upload:
         path, _, size = upload.partition("=")
@@ -130,23 +131,23 @@ async def serve(arguments: argparse.Namespace) -> Seen:
         number, _, seconds = size.partition("x")
         apart = timedelta(seconds=float(seconds))
         model.series[bucket, key] = Series(number=int(number), apart=apart)
-    client: list[int] = []
+    process_ids: list[int] = []
     clock: WallClock | SummingClock | JumpingClock = WallClock()
     if arguments.clock == "jumping":
-        clock = JumpingClock((lambda: is_busy(client[0])) if can_see_threads() else None)
+        clock = JumpingClock((lambda: is_busy(process_ids[0])) if can_see_threads() else None)
     elif arguments.clock == "summing":
         clock = SummingClock()
     server = Server(model, clock)
-    security = None
+    context = None
     if arguments.certificate:
-        security = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        security.load_cert_chain(arguments.certificate)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(arguments.certificate)
     listener = await asyncio.start_server(
-        server.connection, HOST, 0, backlog=1024, limit=LINE_LIMIT, ssl=security
+        server.connection, HOST, 0, backlog=1024, limit=LINE_LIMIT, ssl=context
     )
     address = f"{HOST}:{listener.sockets[0].getsockname()[1]}"
-    endpoint = f"{'https' if security else 'http'}://{address}"
-    began = time.monotonic()
+    endpoint = f"{'https' if context else 'http'}://{address}"
+    start = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *[word.replace("{address}", address) for word in arguments.command],
         env={**os.environ, "AWS_ENDPOINT_URL": endpoint},
@@ -154,54 +155,54 @@ async def serve(arguments: argparse.Namespace) -> Seen:
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
-    client.append(process.pid)
+    process_ids.append(process.pid)
     tasks: list[asyncio.Task[Any]] = []
     if isinstance(clock, JumpingClock):
         tasks.append(asyncio.create_task(clock.run()))
     if arguments.cpu_share:
-        tasks.append(asyncio.create_task(_share(process.pid, arguments.cpu_share)))
+        tasks.append(asyncio.create_task(_throttle(process.pid, arguments.cpu_share)))
     try:
         output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     except TimeoutError:
         os.killpg(process.pid, signal.SIGKILL)
-        output = f"not done after {TIMEOUT:.0f} s by the wall's clock".encode()
+        output = f"still running after {TIMEOUT:.0f} wall-clock seconds".encode()
         await process.wait()
     for task in tasks:
         task.cancel()
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seen = server.seen
-    seen.wall = time.monotonic() - began
-    seen.cpu = used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measurement = server.measurement
+    measurement.wall = time.monotonic() - start
+    measurement.cpu = usage.ru_utime + usage.ru_stime
     # Linux counts in KiB, macOS in bytes.
-    seen.megabytes = used.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    seen.copied_twice = sum(times > 1 for times in model.ranges_copied.values())
-    seen.stored = {"/".join(name): thing.size for name, thing in model.objects.items()}
-    seen.unfinished = len(model.unfinished)
-    seen.status = process.returncode or 0
-    seen.output = output.decode(errors="replace")[-2000:]
-    return seen
+    measurement.megabytes = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    measurement.copied_twice = sum(times > 1 for times in model.ranges_copied.values())
+    measurement.stored = {"/".join(path): version.size for path, version in model.objects.items()}
+    measurement.unfinished = len(model.multiparts)
+    measurement.status = process.returncode or 0
+    measurement.output = output.decode(errors="replace")[-2000:]
+    return measurement
 
 
-async def _share(process_id: int, share: float) -> None:
-    """Give a process this share of one CPU and no more, as Lambda's memory setting does."""
-    # Linux's clock of another process's CPU time (man 2 clock_getcpuclockid).
+async def _throttle(process_id: int, share: float) -> None:
+    """Give a process at most this share of one CPU, as Lambda's memory setting does."""
+    # Linux's clock for the CPU time of another process (man 3 clock_getcpuclockid).
     clock = ~process_id << 3 | 2
-    granted, last, stopped = PERIOD * share, time.monotonic(), False
+    allowance, last, is_stopped = PERIOD * share, time.monotonic(), False
     used = time.clock_gettime(clock)
     with suppress(ProcessLookupError, OSError):
         while True:
             await asyncio.sleep(PERIOD / 10)
             now, before, used = time.monotonic(), used, time.clock_gettime(clock)
-            # What is not used is lost, but for one period's worth.
-            granted = min(granted + (now - last) * share - (used - before), PERIOD * share)
+            # Unused time is lost, except for one period's share.
+            allowance = min(allowance + (now - last) * share - (used - before), PERIOD * share)
             last = now
-            if (granted < 0) != stopped:
-                stopped = not stopped
-                os.kill(process_id, signal.SIGSTOP if stopped else signal.SIGCONT)
+            if (allowance < 0) != is_stopped:
+                is_stopped = not is_stopped
+                os.kill(process_id, signal.SIGSTOP if is_stopped else signal.SIGCONT)
 
 
 def main() -> None:
-    """Read what to do from the command line; one line of JSON on stdout."""
+    """Serve as the command line says, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upload", action="append", default=[], metavar="BUCKET/KEY=BYTES")
     parser.add_argument(
@@ -209,7 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--clock", choices=("wall", "jumping", "summing"), default="jumping")
     parser.add_argument("--cpu-share", type=float)
-    parser.add_argument("--certificate", help="speak TLS with this certificate and its key")
+    parser.add_argument("--certificate", help="serve TLS with this certificate and its key")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     arguments.command.remove("--")

@@ -1,6 +1,6 @@
-"""A cold start: importing the bundle, against importing nothing but boto3 and making a client.
+"""Measures a cold start: importing the bundle, and for comparison only boto3 with one S3 client.
 
-The bundle holds no compiled modules, and in Lambda it is read-only: every cold start compiles.
+The bundle has no compiled modules and is read-only in Lambda, so every cold start compiles them.
 """
 
 import statistics
@@ -16,18 +16,18 @@ from benchmarks.tables import Target, table
 from localcloud.cloud import Cloud
 
 ROUNDS = 11
-MOST = 1.25
+MAX_RATIO = 1.25
 
 BARE = "import boto3; boto3.client('s3')"
 OURS = "import app"
 MEASURE = """
 import pathlib, resource, sys, time
 sys.path[:0] = [{bundle!r}]
-begun, used = time.perf_counter(), time.process_time()
+start, start_cpu = time.perf_counter(), time.process_time()
 {code}
-wall, cpu = time.perf_counter() - begun, time.process_time() - used
+wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
 status = pathlib.Path('/proc/self/status')
-if status.exists():  # Linux: what getrusage says began with our parent's
+if status.exists():  # on Linux, getrusage's peak includes the parent's
     peak = int(status.read_text().partition('VmHWM:')[2].split()[0]) / 1024
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
@@ -37,7 +37,7 @@ print(wall, cpu, peak, file=sys.stderr)
 
 @dataclass(frozen=True)
 class Start:
-    """One start: wall seconds, CPU seconds, peak memory in MB."""
+    """One start: wall-clock seconds, CPU seconds, and peak memory in MB."""
 
     wall: float
     cpu: float
@@ -47,7 +47,7 @@ class Start:
 def report(console: Console, bundle: Path, cloud: Cloud) -> list[Target]:
     """Print both starts; the target is their ratio. Leaves compiled modules in the bundle."""
     rows, ratios = [], []
-    for how, flags in (("as uploaded", ["-B"]), ("compiled", [])):
+    for state, flags in (("as uploaded", ["-B"]), ("compiled", [])):
         pairs = [
             (_run(bundle, OURS, cloud, flags), _run(bundle, BARE, cloud, flags))
             for _ in range(ROUNDS + 1)
@@ -57,24 +57,24 @@ def report(console: Console, bundle: Path, cloud: Cloud) -> list[Target]:
         ):
             rows.append(
                 [
-                    f"{name}, {how}",
+                    f"{name}, {state}",
                     f"{_median(start.wall for start in starts):.3f}",
                     f"{_median(start.cpu for start in starts):.3f}",
                     f"{_median(start.megabytes for start in starts):.0f}",
                 ]
             )
-        ratios.append(_median(mine.cpu / theirs.cpu for mine, theirs in pairs))
+        ratios.append(_median(bundle_start.cpu / bare.cpu for bundle_start, bare in pairs))
         rows.append(["ratio, pair by pair", "", f"{ratios[-1]:.2f}", ""])
     table(
         console,
-        f"Cold start: medians of {ROUNDS} runs of each, in turn",
+        f"Cold start: medians of {ROUNDS} alternating runs of each",
         ["", "wall s", "CPU s", "peak MB"],
         rows,
     )
     return [
         Target(
-            f"a cold start (compiled): at most {MOST} times the CPU of bare boto3",
-            met=ratios[-1] <= MOST,
+            f"a cold start (compiled): at most {MAX_RATIO} times the CPU of bare boto3",
+            met=ratios[-1] <= MAX_RATIO,
             measured=f"{ratios[-1]:.2f}",
         )
     ]

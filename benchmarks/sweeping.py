@@ -1,4 +1,4 @@
-"""One pass of the sweep: with nothing to do, after an outage, and with a flood of one key."""
+"""Measures one pass of the sweep: nothing to do, after an outage, and a flood of one key."""
 
 import json
 import sys
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from benchmarks.measuring import FULL_CPU_MB, configured_memory, measure, request_dollars
-from benchmarks.serving import Seen
+from benchmarks.serving import Measurement
 from benchmarks.tables import Target, table
 
 SERVERS = 50
 HOUR = 3600.0
 OUTAGE_HOURS = 20
 FLOOD = 1_000_000
-# The flood fills the week that an upload is accepted for, but for its last hour.
+# An upload is accepted for 168 hours. The flood fills all of them except the last.
 FLOOD_SECONDS = 167 * HOUR
 CASES: Mapping[str, Mapping[str, tuple[int, float]]] = {
     "nothing in incoming": {},
@@ -25,37 +25,37 @@ CASES: Mapping[str, Mapping[str, tuple[int, float]]] = {
         "backups1/server0/sql.gz.gpg": (FLOOD, FLOOD_SECONDS / FLOOD)
     },
 }
-# What S3 lists at once.
+# The number of versions that S3 lists in one response.
 PAGE = 1000
 TIMEOUT = 900
 
 
 def report(console: Console) -> list[Target]:
-    """Print what a pass takes in each case; the targets are its time, its end and its memory."""
+    """Print what a pass takes in each case; the targets are its requests, time and memory."""
     memory = configured_memory()
     passes = {name: _sweep(series) for name, series in CASES.items()}
     rows, seconds = [], {}
-    for name, seen in passes.items():
-        swept = json.loads(seen.output.splitlines()[-1])
-        # One request after the other: its work adds to S3's time.
-        seconds[name] = seen.seconds + seen.cpu * max(1, FULL_CPU_MB / memory)
+    for name, measurement in passes.items():
+        swept = json.loads(measurement.output.splitlines()[-1])
+        # It sends one request after the other, so its own work adds to S3's time.
+        seconds[name] = measurement.seconds + measurement.cpu * max(1, FULL_CPU_MB / memory)
         rows.append(
             [
                 name,
                 f"{swept['versions']:,}",
                 f"{swept['waiting']:,}",
                 f"{swept['handed_over']:,}",
-                f"{sum(seen.requests.values()):,}",
-                f"{seen.seconds:,.1f}",
-                f"{seen.cpu:,.1f}",
+                f"{sum(measurement.requests.values()):,}",
+                f"{measurement.seconds:,.1f}",
+                f"{measurement.cpu:,.1f}",
                 f"{seconds[name]:,.0f}",
-                f"{seen.megabytes:.0f}",
-                f"{request_dollars(seen):.6f}",
+                f"{measurement.megabytes:.0f}",
+                f"{request_dollars(measurement):.6f}",
             ]
         )
         assert swept["complete"], swept
     columns = ["", "versions", "waiting", "handed over", "requests", "S3 s", "CPU s"]
-    columns += [f"in all, {memory} MB", "peak MB", "dollars"]
+    columns += [f"total s, {memory} MB", "peak MB", "dollars"]
     table(
         console,
         f"One pass of the sweep: {SERVERS} servers with two rules each (model of S3)",
@@ -63,13 +63,13 @@ def report(console: Console) -> list[Target]:
         rows,
     )
     idle, _, flood = passes
-    least = 2 * SERVERS + FLOOD / PAGE
+    pages = 2 * SERVERS + FLOOD / PAGE
     requests = sum(passes[flood].requests.values())
     return [
         Target(
             f"a sweep over {FLOOD:,} versions: at most 1.5 requests a page",
-            met=requests <= 1.5 * least,
-            measured=f"{requests / least:.2f} ({requests:,} requests)",
+            met=requests <= 1.5 * pages,
+            measured=f"{requests / pages:.2f} ({requests:,} requests)",
         ),
         Target(
             f"a sweep over {FLOOD:,} versions: within {TIMEOUT} s",
@@ -77,20 +77,20 @@ def report(console: Console) -> list[Target]:
             measured=f"{seconds[flood]:.0f} s",
         ),
         Target(
-            f"a sweep over {FLOOD:,} versions: at most 1.5 times the memory of one over none",
+            f"a sweep over {FLOOD:,} versions: at most 1.5 times the memory of an empty sweep",
             met=passes[flood].megabytes <= 1.5 * passes[idle].megabytes,
             measured=f"{passes[flood].megabytes / passes[idle].megabytes:.2f}",
         ),
     ]
 
 
-def _sweep(series: Mapping[str, tuple[int, float]]) -> Seen:
-    seen = measure(
+def _sweep(series: Mapping[str, tuple[int, float]]) -> Measurement:
+    measurement = measure(
         [sys.executable, "-m", "benchmarks.ours", "--sweep", "--servers", str(SERVERS)],
         uploads={},
         series=series,
         clock="summing",
     )
-    if seen.status:
-        raise AssertionError(seen.output)
-    return seen
+    if measurement.status:
+        raise AssertionError(measurement.output)
+    return measurement

@@ -1,4 +1,4 @@
-"""How results look: tables that are Markdown already, and targets that are met or not."""
+"""Prints results as Markdown tables, and says which targets are met."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Target:
-    """Something that must be reached, and what was measured.
+    """A target, and the number that was measured for it.
 
-    `known` says why a target that is missed by so much is missed: that is told, and is no failure.
+    `known` is the reason for a miss that is known: it is printed, and does not count as a failure.
     """
 
     sentence: str
@@ -23,14 +23,14 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """Whether it is met, in words."""
+        """Return "met" or "NOT MET", with the reason if it is known."""
         return "met" if self.met else f"NOT MET{self.known and f': {self.known}'}"
 
 
 def table(
     console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Print a table, its first column to the left and all others to the right."""
+    """Print a table with its first column aligned left, and the others right."""
     console.print(f"\n{title}\n")
     grid = Table(box=box.MARKDOWN)
     for number, column in enumerate(columns):
@@ -41,8 +41,8 @@ def table(
 
 
 def judge(console: Console, targets: Sequence[Target]) -> bool:
-    """Print which targets are met; whether all others are known."""
+    """Print which targets are met; True if every missed one is known."""
     rows = [[target.sentence, target.measured, target.verdict] for target in targets]
     if rows:
-        table(console, "What must be reached", ["", "measured", ""], rows)
+        table(console, "Targets", ["", "measured", ""], rows)
     return all(target.met or target.known for target in targets)
