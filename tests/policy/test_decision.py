@@ -47,7 +47,9 @@ SLOT = "2026-11-23.tar.gz.gpg"
     ("upload", "stored", "outcome", "reason"),
     [
         pytest.param(UPLOAD, None, "promoted", "was free", id="a free slot"),
-        pytest.param(UPLOAD, COPY, "already-promoted", "this very upload", id="its own copy"),
+        pytest.param(
+            UPLOAD, COPY, "already-promoted", "this very upload", id="a copy of this upload"
+        ),
         pytest.param(
             replace(UPLOAD, version_id="v2", last_modified=NOW + timedelta(minutes=1)),
             COPY,
@@ -62,7 +64,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
             UPLOAD, replace(COPY, source_key="x"), "contested", "different", id="another key"
         ),
         pytest.param(UPLOAD, replace(COPY, size=99), "contested", "different", id="another size"),
-        pytest.param(UPLOAD, BARE, "contested", "different", id="not put by us"),
+        pytest.param(UPLOAD, BARE, "contested", "different", id="not written by the app"),
         pytest.param(UPLOAD, DeleteMarker(), "contested", "delete marker", id="a delete marker"),
         pytest.param(None, None, "gone", "not there any more", id="gone"),
         pytest.param(
@@ -75,21 +77,29 @@ SLOT = "2026-11-23.tar.gz.gpg"
             replace(UPLOAD, encryption="AES256"), None, "promoted", "was free", id="S3's own key"
         ),
         pytest.param(replace(UPLOAD, size=9), None, "rejected", "fewer than", id="too small"),
-        pytest.param(replace(UPLOAD, size=10), None, "promoted", "was free", id="just enough"),
-        pytest.param(replace(UPLOAD, size=1000), None, "promoted", "was free", id="just fits"),
+        pytest.param(
+            replace(UPLOAD, size=10), None, "promoted", "was free", id="exactly min_bytes"
+        ),
+        pytest.param(
+            replace(UPLOAD, size=1000), None, "promoted", "was free", id="exactly max_bytes"
+        ),
         pytest.param(replace(UPLOAD, size=1001), None, "rejected", "more than", id="too large"),
         pytest.param(
             replace(UPLOAD, storage_class="GLACIER"), None, "rejected", "GLACIER", id="archived"
         ),
         pytest.param(
-            replace(UPLOAD, storage_class="STANDARD_IA"), None, "promoted", "free", id="infrequent"
+            replace(UPLOAD, storage_class="STANDARD_IA"),
+            None,
+            "promoted",
+            "free",
+            id="infrequent access",
         ),
         pytest.param(
             replace(UPLOAD, last_modified=NOW - timedelta(hours=168)),
             None,
             "promoted",
             "2026-11-16.tar.gz.gpg was free",
-            id="just in time",
+            id="at the end of accept_within",
         ),
         pytest.param(
             replace(UPLOAD, last_modified=NOW - timedelta(hours=168, seconds=1)),
@@ -103,14 +113,14 @@ SLOT = "2026-11-23.tar.gz.gpg"
             COPY,
             "already-promoted",
             "this very upload",
-            id="too late, but it is there already",
+            id="too late, but already stored",
         ),
         pytest.param(
             replace(UPLOAD, size=9),
             replace(BARE, size=9),
             "rejected",
             "fewer",
-            id="rubbish is rubbish",
+            id="too small, and the slot is taken",
         ),
     ],
 )
@@ -141,14 +151,14 @@ def test_keys_are_compared_exactly(key: str) -> None:
     assert key not in POLICY.claims
 
 
-def test_the_slot_is_named_by_the_upload_not_by_the_run() -> None:
+def test_the_slot_is_named_after_the_time_of_the_upload_not_of_the_run() -> None:
     late = NOW + timedelta(hours=20)
     decision = decide(POLICY, key=UPLOAD.key, upload=UPLOAD, stored=None, now=late)
     assert decision.slot is not None
     assert decision.slot.name == SLOT
 
 
-def test_a_rule_may_have_its_own_time_zone() -> None:
+def test_a_rule_can_have_its_own_time_zone() -> None:
     slot = POLICY.slot_of("sql.gz.gpg", NOW)
     assert slot.name == "2026-11-23.19.sql.gz.gpg"
     assert slot.start == datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
@@ -163,7 +173,7 @@ def test_servers_have_their_own_keys_and_slots() -> None:
 
 
 def test_every_moment_has_a_slot() -> None:
-    """Clocks on Chatham jumped from 02:45 to 03:45: nobody there saw the hour's begin."""
+    """Clocks on Chatham jumped from 02:45 to 03:45: they never showed the start of this hour."""
     policy = Policy(rules=(replace(HOURLY, timezone=load_zone("Pacific/Chatham")),), timezone=ZONE)
     slot = policy.slot_of("sql.gz.gpg", datetime(2026, 9, 26, 14, 5, tzinfo=UTC))
     assert slot.name == "2026-09-27.03.sql.gz.gpg"
@@ -171,7 +181,7 @@ def test_every_moment_has_a_slot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "hours", "least"),
+    ("pattern", "hours", "min_days"),
     [
         pytest.param("%Y-%m-%d.%H.%M", 168, 8, id="minutes, a week"),
         pytest.param("%Y-%m-%d.%H", 168, 8, id="hours, a week"),
@@ -183,21 +193,21 @@ def test_every_moment_has_a_slot() -> None:
         pytest.param("%Y", 8760, 731, id="years, a year"),
     ],
 )
-def test_backups_are_kept_until_nothing_can_claim_their_name_again(
-    pattern: str, hours: int, least: int
+def test_backups_are_kept_until_no_upload_can_claim_their_name_again(
+    pattern: str, hours: int, min_days: int
 ) -> None:
-    """Stored first thing in its period, and claimed again by the last upload that is accepted."""
+    """`min_days` is the longest period plus the hours, rounded up to whole days."""
     policy = Policy(
         rules=(HOURLY, replace(DAILY, store_as=Pattern(pattern + ".gpg"))),
         timezone=ZONE,
         accept_within=timedelta(hours=hours),
-        keep_days=least,
+        keep_days=min_days,
     )
-    with pytest.raises(PolicyError, match=f"keep_days = {least - 1} must be {least} or more"):
-        replace(policy, keep_days=least - 1)
+    with pytest.raises(PolicyError, match=f"keep_days = {min_days - 1} must be {min_days} or more"):
+        replace(policy, keep_days=min_days - 1)
 
 
-def test_every_policy_has_the_drill_s_rehearsal_beside_what_servers_upload() -> None:
+def test_every_policy_has_a_key_for_the_drill_besides_those_of_servers() -> None:
     for policy in (POLICY, FLEET):
         assert set(policy.claims) - set(policy.uploads) == {"drill/rehearsal"}
         slot = policy.slot_of("drill/rehearsal", NOW)
@@ -206,16 +216,18 @@ def test_every_policy_has_the_drill_s_rehearsal_beside_what_servers_upload() -> 
         assert slot.rule.max_bytes == 65_536
 
 
-def with_checksum(what: Upload | Stored, checksum: Checksum | None, **more: str) -> Any:
-    return replace(what, checksum=checksum, **more)
+def with_checksum(item: Upload | Stored, checksum: Checksum | None, **changes: str) -> Any:
+    return replace(item, checksum=checksum, **changes)
 
 
 @pytest.mark.parametrize(
     ("upload", "stored", "is_copy"),
     [
-        pytest.param(V1, COPY_OF_V1, True, id="the very version"),
-        pytest.param(replace(V1, etag="x"), COPY_OF_V1, True, id="the version outweighs the ETag"),
-        pytest.param(replace(V1, size=99), COPY_OF_V1, False, id="the version, another size"),
+        pytest.param(V1, COPY_OF_V1, True, id="the same version"),
+        pytest.param(
+            replace(V1, etag="x"), COPY_OF_V1, True, id="the version decides, not the ETag"
+        ),
+        pytest.param(replace(V1, size=99), COPY_OF_V1, False, id="the same version, another size"),
         pytest.param(replace(V1, key="x"), COPY_OF_V1, False, id="another key"),
         pytest.param(replace(V1, version_id="v2"), COPY_OF_V1, True, id="sent again, same ETag"),
         pytest.param(
@@ -227,14 +239,13 @@ def with_checksum(what: Upload | Stored, checksum: Checksum | None, **more: str)
         pytest.param(
             with_checksum(V1, CRC), with_checksum(COPY_OF_V1, OTHER_CRC), False, id="damaged"
         ),
+        pytest.param(with_checksum(V1, CRC), COPY_OF_V1, False, id="the copy has no checksum"),
+        pytest.param(V1, with_checksum(COPY_OF_V1, CRC), True, id="the upload has no checksum"),
         pytest.param(
-            with_checksum(V1, CRC), COPY_OF_V1, False, id="the copy has lost the checksum"
-        ),
-        pytest.param(
-            V1, with_checksum(COPY_OF_V1, CRC), True, id="the upload has none over all its bytes"
-        ),
-        pytest.param(
-            with_checksum(V1, SHA), with_checksum(COPY_OF_V1, CRC), True, id="they do not compare"
+            with_checksum(V1, SHA),
+            with_checksum(COPY_OF_V1, CRC),
+            True,
+            id="checksums of two algorithms",
         ),
         pytest.param(
             with_checksum(V1, CRC, version_id="v2", etag="in-2"),
@@ -246,23 +257,27 @@ def with_checksum(what: Upload | Stored, checksum: Checksum | None, **more: str)
             with_checksum(V1, SHA, version_id="v2", etag="x"),
             with_checksum(COPY_OF_V1, CRC),
             False,
-            id="another version, nothing that compares",
+            id="another version, checksums of two algorithms",
         ),
-        pytest.param(replace(UPLOAD, version_id="null"), COPY, True, id="null: by ETag and size"),
+        pytest.param(
+            replace(UPLOAD, version_id="null"), COPY, True, id="null: ETag and size decide"
+        ),
         pytest.param(
             replace(UPLOAD, version_id="null", etag="x"),
             replace(COPY, source_version_id=None),
             False,
-            id="null is no identity",
+            id="null identifies no upload",
         ),
     ],
 )
-def test_what_is_a_copy_of_what(upload: Upload, stored: Stored, *, is_copy: bool) -> None:
+def test_whether_a_backup_is_a_copy_of_an_upload(
+    upload: Upload, stored: Stored, *, is_copy: bool
+) -> None:
     assert stored.is_copy_of(upload) is is_copy
 
 
 @pytest.mark.parametrize(
-    ("upload", "names"),
+    ("upload", "is_named"),
     [
         pytest.param(V1, True, id="its version"),
         pytest.param(replace(V1, version_id="v2"), False, id="another version"),
@@ -270,8 +285,8 @@ def test_what_is_a_copy_of_what(upload: Upload, stored: Stored, *, is_copy: bool
         pytest.param(replace(V1, version_id="null"), False, id="null"),
     ],
 )
-def test_a_copy_names_the_version_that_it_was_made_from(upload: Upload, *, names: bool) -> None:
-    assert COPY_OF_V1.names(upload) is names
+def test_a_copy_names_the_version_of_its_upload(upload: Upload, *, is_named: bool) -> None:
+    assert COPY_OF_V1.names(upload) is is_named
 
 
 def test_without_versions_a_copy_names_its_upload_by_etag_and_time() -> None:
@@ -282,7 +297,7 @@ def test_without_versions_a_copy_names_its_upload_by_etag_and_time() -> None:
     assert not copy.names(replace(UPLOAD, last_modified=NOW + timedelta(seconds=1)))
 
 
-def test_an_upload_waits_while_an_older_one_is_eligible_for_its_free_slot() -> None:
+def test_an_upload_waits_while_an_older_upload_is_eligible_for_its_free_slot() -> None:
     older = NOW - timedelta(minutes=5)
     decision = decide(POLICY, key=V1.key, upload=V1, stored=None, older=older, now=NOW)
     assert decision.outcome is Outcome.WAITING
@@ -292,17 +307,17 @@ def test_an_upload_waits_while_an_older_one_is_eligible_for_its_free_slot() -> N
 @pytest.mark.parametrize(
     ("upload", "stored", "outcome"),
     [
-        pytest.param(V1, COPY_OF_V1, Outcome.ALREADY_PROMOTED, id="it is stored"),
+        pytest.param(V1, COPY_OF_V1, Outcome.ALREADY_PROMOTED, id="it is stored already"),
         pytest.param(V1, BARE, Outcome.CONTESTED, id="the slot is taken"),
         pytest.param(replace(V1, size=9), None, Outcome.REJECTED, id="it can never be promoted"),
     ],
 )
-def test_nothing_else_waits(upload: Upload, stored: Stored | None, outcome: Outcome) -> None:
+def test_no_other_upload_waits(upload: Upload, stored: Stored | None, outcome: Outcome) -> None:
     decision = decide(POLICY, key=V1.key, upload=upload, stored=stored, older=NOW, now=NOW)
     assert decision.outcome is outcome
 
 
-def test_what_no_run_can_copy_is_rejected() -> None:
+def test_an_upload_that_no_run_can_copy_is_rejected() -> None:
     decision = decide(POLICY, key=V1.key, upload=V1, stored=None, now=NOW, largest=99)
     assert decision.outcome is Outcome.REJECTED
     assert "100 bytes" in decision.reason
@@ -316,6 +331,6 @@ def test_an_upload_without_a_rule_has_no_slot() -> None:
         POLICY.slot_of("holiday.jpg", NOW)
 
 
-def test_a_policy_cannot_be_built_wrong() -> None:
+def test_an_invalid_policy_cannot_be_built() -> None:
     with pytest.raises(PolicyError, match="two rules have"):
         replace(POLICY, rules=(DAILY, DAILY))

@@ -16,11 +16,11 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 """
 
 
-def test_the_policy_that_ships_reads_well() -> None:
+def test_the_shipped_policy_can_be_read() -> None:
     assert read_policy().claims
 
 
-def test_a_policy_says_what_the_description_says() -> None:
+def test_a_policy_is_parsed() -> None:
     policy = parse_policy(POLICY_TOML)
     assert policy.timezone.key == "Etc/UTC"
     assert {key: rule.store_as.text for key, (rule, _) in policy.uploads.items()} == {
@@ -29,7 +29,7 @@ def test_a_policy_says_what_the_description_says() -> None:
     }
 
 
-def test_what_is_not_said_has_a_sensible_default() -> None:
+def test_every_omitted_key_has_a_default() -> None:
     policy = parse_policy(TOP + RULE)
     [rule] = policy.rules
     assert policy.accept_within == timedelta(hours=168)
@@ -39,7 +39,7 @@ def test_what_is_not_said_has_a_sensible_default() -> None:
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1, None, "STANDARD")
 
 
-def test_every_setting_is_read() -> None:
+def test_every_key_is_read() -> None:
     policy = parse_policy(
         dedent("""
             timezone = "Europe/London"
@@ -71,52 +71,69 @@ def test_every_setting_is_read() -> None:
         pytest.param("", "timezone is missing", id="empty"),
         pytest.param(TOP, r"there is no \[\[rule\]\]", id="no rule"),
         pytest.param(TOP + "\nrule", "not TOML.*line 2", id="not TOML"),
-        pytest.param('timezone = "Europe/Londn"' + RULE, "mean .*Europe/London", id="near zone"),
+        pytest.param(
+            'timezone = "Europe/Londn"' + RULE, "mean .*Europe/London", id="a misspelled zone"
+        ),
         pytest.param('timezone = "london"' + RULE, "mean Europe/London", id="a city"),
-        pytest.param('timezone = "europe/london"' + RULE, "mean Europe/London", id="lower case"),
+        pytest.param('timezone = "europe/london"' + RULE, "mean Europe/London", id="lowercase"),
         pytest.param('timezone = "../../etc/passwd"' + RULE, "does not exist", id="a path"),
-        pytest.param('timezone = ""' + RULE, "does not exist", id="no zone"),
-        pytest.param('timezone = "Qqqqqqqqq"' + RULE, 'such as "Europe/London"', id="no such zone"),
+        pytest.param('timezone = ""' + RULE, "does not exist", id="an empty zone"),
+        pytest.param(
+            'timezone = "Qqqqqqqqq"' + RULE, 'such as "Europe/London"', id="an unknown zone"
+        ),
         pytest.param("timezone = 1" + RULE, "must be a string", id="zone is a number"),
-        pytest.param('time_zone = "Etc/UTC"' + RULE, 'mean "timezone"', id="a typo above"),
-        pytest.param(TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo"),
-        pytest.param(TOP + RULE + "keep_days = 9", "above the first", id="it ends up in the rule"),
-        pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown one"),
+        pytest.param(
+            'time_zone = "Etc/UTC"' + RULE, 'mean "timezone"', id="a typo above the rules"
+        ),
+        pytest.param(
+            TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo in a rule"
+        ),
+        pytest.param(TOP + RULE + "keep_days = 9", "above the first", id="a key below the rules"),
+        pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown key"),
         pytest.param(TOP + RULE + "min_bytes = 0", "1 or more", id="zero bytes"),
         pytest.param(TOP + RULE + "min_bytes = -1", "1 or more", id="negative"),
-        pytest.param(TOP + RULE + "min_bytes = true", "a whole number", id="a truth value"),
+        pytest.param(TOP + RULE + "min_bytes = true", "a whole number", id="a boolean"),
         pytest.param(TOP + RULE + "min_bytes = 1.5", "a whole number", id="a fraction"),
         pytest.param(TOP + RULE + "max_bytes = -1", "not be less", id="negative max"),
         pytest.param(
             TOP + RULE + "min_bytes = 9\nmax_bytes = 8", "not be less than", id="max under min"
         ),
-        pytest.param(TOP + RULE + 'storage_class = "GLACIER"', "must be one of", id="archive"),
-        pytest.param(TOP + RULE + "timezone = 3", "rule 1 .* a string", id="a rule's zone"),
-        pytest.param(TOP + "\naccept_within_hours = 0" + RULE, "1 to 8760", id="never accepted"),
-        pytest.param(TOP + "\naccept_within_hours = -3" + RULE, "1 to 8760", id="before upload"),
         pytest.param(
-            TOP + "\naccept_within_hours = 99999999999999" + RULE, "1 to 8760", id="for ever"
+            TOP + RULE + 'storage_class = "GLACIER"', "must be one of", id="an archive class"
+        ),
+        pytest.param(TOP + RULE + "timezone = 3", "rule 1 .* a string", id="a rule's zone"),
+        pytest.param(TOP + "\naccept_within_hours = 0" + RULE, "1 to 8760", id="zero hours"),
+        pytest.param(TOP + "\naccept_within_hours = -3" + RULE, "1 to 8760", id="negative hours"),
+        pytest.param(
+            TOP + "\naccept_within_hours = 99999999999999" + RULE, "1 to 8760",
+            id="more than a year",
         ),
         pytest.param(TOP + '\naccept_within_hours = "7d"' + RULE, "a whole number", id="7d"),
-        pytest.param(TOP + '\nservers = "web1"' + RULE, "a list in brackets", id="one server"),
-        pytest.param(TOP + "\nservers = [1]" + RULE, "must be a string", id="a number"),
+        pytest.param(
+            TOP + '\nservers = "web1"' + RULE, "a list in brackets", id="servers is a string"
+        ),
+        pytest.param(TOP + "\nservers = [1]" + RULE, "must be a string", id="a server is a number"),
         pytest.param(TOP + '\nservers = ["a", "a"]' + RULE, "twice", id="a server twice"),
-        pytest.param(TOP + '\nservers = ["drill"]' + RULE, "reserved", id="reserved server"),
-        pytest.param(TOP + '\nservers = ["contested"]' + RULE, "reserved", id="the other one"),
+        pytest.param(TOP + '\nservers = ["drill"]' + RULE, "reserved", id="drill is reserved"),
+        pytest.param(
+            TOP + '\nservers = ["contested"]' + RULE, "reserved", id="contested is reserved"
+        ),
         pytest.param(TOP + '\nservers = ["a/b"]' + RULE, '"a/b"; use letters', id="a slash"),
         pytest.param(TOP + '\nservers = [".."]' + RULE, "begin with a letter", id="dots"),
-        pytest.param(TOP + '\nservers = [""]' + RULE, "begin with a letter", id="no name"),
+        pytest.param(TOP + '\nservers = [""]' + RULE, "begin with a letter", id="an empty name"),
         pytest.param(TOP + '\nservers = ["web 1"]' + RULE, "use letters", id="a space"),
         pytest.param('rule = "x"\n' + TOP, "a list in brackets", id="rule is a string"),
-        pytest.param('rule = ["x"]\n' + TOP, r"as a \[\[rule\]\] section", id="rules of text"),
+        pytest.param('rule = ["x"]\n' + TOP, r"as a \[\[rule\]\] section", id="a rule is a string"),
         pytest.param(TOP + "\n[rule]\nupload = 'a'", "double brackets", id="single brackets"),
-        pytest.param(TOP + "\nservers = []" + RULE, "remove the line", id="no server"),
+        pytest.param(TOP + "\nservers = []" + RULE, "remove the line", id="an empty list"),
         pytest.param(TOP + '\n[[rule]]\nupload = "a"', "store_as is missing", id="no store_as"),
         pytest.param(TOP + '\n[[rule]]\nstore_as = "%Y"', "upload is missing", id="no upload"),
-        pytest.param(TOP + "\n[[rule]]\nupload = 3\nstore_as = '%Y'", "a string", id="a number"),
+        pytest.param(
+            TOP + "\n[[rule]]\nupload = 3\nstore_as = '%Y'", "a string", id="upload is a number"
+        ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> None:
+def test_an_invalid_policy_is_refused_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(PolicyError, match=sentence) as refusal:
         parse_policy(text)
     assert "\n" not in str(refusal.value)
@@ -126,39 +143,43 @@ def test_what_is_wrong_is_refused_in_one_sentence(text: str, sentence: str) -> N
     ("text", "sentence"),
     [
         pytest.param("keep_days = 7", "must be 8 or more", id="a week is too short"),
-        pytest.param("keep_days = 0", "must be 8 or more", id="no day"),
+        pytest.param("keep_days = 0", "must be 8 or more", id="zero days"),
         pytest.param('keep_days = "1y"', "a whole number", id="a year in words"),
-        pytest.param("archive = 30", "a table in braces", id="no table"),
-        pytest.param("archive = { after_days = 30 }", "to is missing", id="to where"),
-        pytest.param('archive = { to = "GLACIER" }', "after_days is missing", id="when"),
+        pytest.param("archive = 30", "a table in braces", id="archive is a number"),
+        pytest.param("archive = { after_days = 30 }", "to is missing", id="no class"),
+        pytest.param('archive = { to = "GLACIER" }', "after_days is missing", id="no days"),
         pytest.param('archive = { after = 3, to = "GLACIER" }', 'mean "after_days"', id="a typo"),
         pytest.param(
-            'archive = { after_days = 30, to = "STANDARD" }', "must be one of", id="not colder"
+            'archive = { after_days = 30, to = "STANDARD" }',
+            "must be one of",
+            id="a class that is not colder",
         ),
         pytest.param(
             'archive = { after_days = 29, to = "STANDARD_IA" }', "30 or more", id="too early for IA"
         ),
-        pytest.param('archive = { after_days = 0, to = "GLACIER" }', "1 or more", id="at once"),
+        pytest.param(
+            'archive = { after_days = 0, to = "GLACIER" }', "1 or more", id="after zero days"
+        ),
         pytest.param(
             'keep_days = 30\narchive = { after_days = 30, to = "GLACIER" }',
             "less than keep_days",
-            id="never archived",
+            id="archived after it expires",
         ),
     ],
 )
-def test_keeping_that_s3_or_the_promise_forbids_is_refused(text: str, sentence: str) -> None:
+def test_a_retention_that_s3_or_the_promise_forbids_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(PolicyError, match=sentence):
         parse_policy(f"{TOP}\n{text}{RULE}")
 
 
-def test_backups_only_move_to_a_colder_class() -> None:
+def test_backups_can_only_move_to_a_colder_class() -> None:
     rule = f'{RULE}storage_class = "GLACIER_IR"\n'
     parse_policy(f'{TOP}\narchive = {{ after_days = 90, to = "GLACIER" }}{rule}')
     with pytest.raises(PolicyError, match="colder than the storage_class"):
         parse_policy(f'{TOP}\narchive = {{ after_days = 90, to = "GLACIER_IR" }}{rule}')
 
 
-@pytest.mark.parametrize("setting", ["upload", "store_as"])
+@pytest.mark.parametrize("field", ["upload", "store_as"])
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -166,9 +187,9 @@ def test_backups_only_move_to_a_colder_class() -> None:
         pytest.param("/%Y.gpg", "plain name", id="absolute"),
         pytest.param("%Y.gpg/", "plain name", id="a folder"),
         pytest.param("a//%Y.gpg", "plain name", id="an empty folder"),
-        pytest.param("../%Y.gpg", "plain name", id="up"),
-        pytest.param("a/../%Y.gpg", "plain name", id="down and up"),
-        pytest.param("a/./%Y.gpg", "plain name", id="here"),
+        pytest.param("../%Y.gpg", "plain name", id="a parent folder"),
+        pytest.param("a/../%Y.gpg", "plain name", id="a folder and its parent"),
+        pytest.param("a/./%Y.gpg", "plain name", id="the current folder"),
         pytest.param("%Y*.gpg", "letters, digits", id="IAM's wildcard"),
         pytest.param("%Y?.gpg", "letters, digits", id="IAM's other wildcard"),
         pytest.param("${aws:username}%Y.gpg", "letters, digits", id="IAM's variable"),
@@ -179,19 +200,19 @@ def test_backups_only_move_to_a_colder_class() -> None:
         pytest.param("a" * 1100 + "%Y", "longer than 1,024 bytes", id="too long"),
     ],
 )
-def test_names_that_s3_or_iam_would_read_otherwise_are_refused(
-    setting: str, name: str, sentence: str
+def test_names_that_s3_or_iam_would_misread_are_refused(
+    field: str, name: str, sentence: str
 ) -> None:
     rule = {"upload": "a.gpg", "store_as": "%Y.gpg"}
-    rule[setting] = name if setting == "store_as" else name.replace("%Y", "y")
+    rule[field] = name if field == "store_as" else name.replace("%Y", "y")
     text = "\n".join(f'{key} = "{value}"' for key, value in rule.items())
-    if (setting, name) == ("store_as", ""):
+    if (field, name) == ("store_as", ""):
         sentence = "does not name the year"
     with pytest.raises(PolicyError, match=sentence):
         parse_policy(f"{TOP}\n[[rule]]\n{text}")
 
 
-def test_an_unsuitable_pattern_is_named_with_its_rule_and_a_better_one() -> None:
+def test_an_invalid_pattern_is_refused_with_its_rule_and_a_valid_example() -> None:
     with pytest.raises(PolicyError) as refusal:
         parse_policy(TOP + '\n[[rule]]\nupload = "sql.gz.gpg"\nstore_as = "%H.sql.gz.gpg"')
     assert str(refusal.value) == (
@@ -201,7 +222,7 @@ def test_an_unsuitable_pattern_is_named_with_its_rule_and_a_better_one() -> None
     )
 
 
-def test_keeping_too_short_is_refused_with_the_rule_whose_slots_it_would_open_again() -> None:
+def test_a_retention_that_is_too_short_is_refused_with_the_rule_that_needs_more() -> None:
     monthly = RULE.replace("backup", "month").replace("%Y-%m-%d", "%Y-%m")
     with pytest.raises(PolicyError) as refusal:
         parse_policy(f"{TOP}\nkeep_days = 30{RULE}{monthly}")
@@ -212,7 +233,7 @@ def test_keeping_too_short_is_refused_with_the_rule_whose_slots_it_would_open_ag
     )
 
 
-def test_an_upload_with_a_date_is_refused_with_the_remedy() -> None:
+def test_an_upload_key_with_a_date_is_refused_with_the_fix() -> None:
     with pytest.raises(PolicyError) as refusal:
         parse_policy(TOP + RULE.replace('"backup.', '"%Y-%m-%d.'))
     assert str(refusal.value) == (
@@ -222,25 +243,25 @@ def test_an_upload_with_a_date_is_refused_with_the_remedy() -> None:
     )
 
 
-def test_two_rules_for_one_upload_are_refused() -> None:
+def test_two_rules_with_the_same_upload_are_refused() -> None:
     with pytest.raises(PolicyError, match='two rules have the upload "backup'):
         parse_policy(TOP + RULE + RULE)
 
 
-def test_two_rules_that_could_meet_in_one_name_are_refused() -> None:
+def test_two_rules_that_could_store_under_the_same_name_are_refused() -> None:
     other = RULE.replace('"backup', '"other').replace("%m-%d.", "%m-01.")
     with pytest.raises(PolicyError, match="could store under the same name"):
         parse_policy(TOP + RULE + other.replace("%Y-%m-01", "%Y-%m-01"))
 
 
-def test_a_server_s_name_counts_towards_a_key_s_length() -> None:
+def test_the_server_s_name_counts_towards_the_length_of_a_key() -> None:
     rule = RULE.replace("%Y-%m-%d", "%Y-%m-%d" + "x" * 990)
     parse_policy(TOP + rule)
     with pytest.raises(PolicyError, match="1,024"):
         parse_policy(f'{TOP}\nservers = ["a-very-long-server-name"]{rule}')
 
 
-def test_the_file_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     with pytest.raises(PolicyError, match=r"policy\.toml does not exist"):
         read_policy(path)

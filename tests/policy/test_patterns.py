@@ -34,7 +34,7 @@ def utc(text: str) -> datetime:
 
 
 def periods(pattern: Pattern, zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Period]:
-    """One after the other, from that of `start` on; each begins where the one before it ends."""
+    """Yield the periods from `start` to `end`; each starts when the previous one ends."""
     while start < end:
         period = pattern.period(start, zone)
         assert period.start <= start < period.end
@@ -48,9 +48,9 @@ def has_changed(zone: ZoneInfo, before: datetime, after: datetime) -> bool:
 
 @cache
 def clock_changes(zone: ZoneInfo, year: int) -> list[datetime]:
-    """Every change from the start of `year` until 2038, to the second.
+    """Return every change from the start of `year` until 2038, to the second.
 
-    A week is short enough to look at: no zone has undone a change within one.
+    One check a week is enough: no zone has undone a change within a week.
     """
     changes = []
     before = datetime(year, 1, 1, tzinfo=UTC)
@@ -66,20 +66,24 @@ def clock_changes(zone: ZoneInfo, year: int) -> list[datetime]:
 
 
 def different_zones() -> dict[ZoneInfo, list[str]]:
-    """Every zone of tzdata, once, with all its names."""
+    """Return every distinct zone of tzdata, with all its names."""
     names: dict[bytes, list[str]] = {}
     for name in ZONES:
         data = (resources.files("tzdata") / "zoneinfo").joinpath(*name.split("/")).read_bytes()
         names.setdefault(data, []).append(name)
-    return {load_zone(same[0]): same for same in names.values()}
+    return {load_zone(aliases[0]): aliases for aliases in names.values()}
 
 
 @pytest.mark.parametrize(
     ("pattern", "zone", "moment", "name"),
     [
         pytest.param("%Y-%m-%d", "Etc/UTC", "2026-11-23T02:10", "2026-11-23", id="a day"),
-        pytest.param("%Y-%m-%d", "Asia/Kolkata", "2026-11-23T18:31", "2026-11-24", id="ahead"),
-        pytest.param("%Y-%m-%d", "America/New_York", "2026-11-23T04:59", "2026-11-22", id="behind"),
+        pytest.param(
+            "%Y-%m-%d", "Asia/Kolkata", "2026-11-23T18:31", "2026-11-24", id="ahead of UTC"
+        ),
+        pytest.param(
+            "%Y-%m-%d", "America/New_York", "2026-11-23T04:59", "2026-11-22", id="behind UTC"
+        ),
         pytest.param("%Y%m%d%H%M", "Etc/UTC", "2026-11-23T14:05", "202611231405", id="a minute"),
         pytest.param("%Y/%m/%Y-%m-%d", "Etc/UTC", "2026-11-23", "2026/11/2026-11-23", id="folders"),
         pytest.param("%Y-%j", "Etc/UTC", "2028-12-31", "2028-366", id="day of a leap year"),
@@ -98,7 +102,7 @@ def different_zones() -> dict[ZoneInfo, list[str]]:
             id="autumn, second 01:30, London",
         ),
         pytest.param(
-            "%Y-%m-%d", "Europe/London", "2026-10-25T01:30", "2026-10-25", id="a long day is one"
+            "%Y-%m-%d", "Europe/London", "2026-10-25T01:30", "2026-10-25", id="a day of 25 hours"
         ),
         pytest.param(
             "%Y-%m-%d.%H", "Asia/Kathmandu", "2026-11-23T18:14", "2026-11-23.23", id="UTC+5:45"
@@ -116,7 +120,8 @@ def different_zones() -> dict[ZoneInfo, list[str]]:
             id="autumn, the only 03:59, Chatham",
         ),
         pytest.param(
-            "%Y-%m-%d", "Pacific/Apia", "2011-12-30T10:00", "2011-12-31", id="after Samoa's leap"
+            "%Y-%m-%d", "Pacific/Apia", "2011-12-30T10:00", "2011-12-31",
+            id="after the day that Samoa skipped",
         ),
         pytest.param(
             "%Y-%m-%d", "America/St_Johns", "2010-11-07T02:31", "2010-11-07",
@@ -124,11 +129,13 @@ def different_zones() -> dict[ZoneInfo, list[str]]:
         ),
         pytest.param(
             "%Y-%m-%d.%H", "America/St_Johns", "2010-11-07T02:31", "2010-11-06.23b",
-            id="its hour",
+            id="the hour of that Saturday",
         ),
     ],
 )  # fmt: skip
-def test_a_moment_has_a_name(pattern: str, zone: str, moment: str, name: str) -> None:
+def test_the_name_of_the_period_at_a_moment(
+    pattern: str, zone: str, moment: str, name: str
+) -> None:
     assert Pattern(pattern).period(utc(moment), load_zone(zone)).name == name
 
 
@@ -191,7 +198,7 @@ def test_a_moment_has_a_name(pattern: str, zone: str, moment: str, name: str) ->
         ),
     ],
 )  # fmt: skip
-def test_the_hours_of_a_night_in_which_clocks_change(
+def test_the_hours_of_a_night_when_clocks_change(
     zone: str, start: str, names: list[tuple[str, int]]
 ) -> None:
     end = utc(start) + sum(minutes for _, minutes in names) * MINUTE
@@ -209,7 +216,7 @@ def test_the_hours_of_a_night_in_which_clocks_change(
         ),
         pytest.param(
             "Pacific/Apia", "2011-12-30T10:00", "2011-12-30T10:00", "2011-12-31T10:00",
-            id="the 31st, after it",
+            id="the 31st, after the skipped day",
         ),
         pytest.param(
             "America/Toronto", "1919-03-31T12:00", "1919-03-31T04:30", "1919-04-01T04:00",
@@ -221,7 +228,7 @@ def test_the_hours_of_a_night_in_which_clocks_change(
         ),
         pytest.param(
             "America/Havana", "2024-11-03T05:30", "2024-11-03T04:00", "2024-11-04T05:00",
-            id="a day that begins twice, in its second first hour",
+            id="a day that begins twice, in its repeated first hour",
         ),
         pytest.param(
             "Antarctica/Troll", "2026-10-25T12:00", "2026-10-24T22:00", "2026-10-26T00:00",
@@ -229,7 +236,7 @@ def test_the_hours_of_a_night_in_which_clocks_change(
         ),
     ],
 )  # fmt: skip
-def test_a_day_lasts_until_clocks_first_show_the_next(
+def test_a_day_lasts_until_clocks_first_show_the_next_day(
     zone: str, moment: str, start: str, end: str
 ) -> None:
     day = DAILY.period(utc(moment), load_zone(zone))
@@ -240,22 +247,22 @@ def test_a_day_lasts_until_clocks_first_show_the_next(
 def test_in_every_zone_names_are_distinct_and_in_order_whenever_clocks_change_until_2038(
     pytestconfig: pytest.Config,
 ) -> None:
-    """Where two hours are shown in turns, as in 02, 03, 02b, 03b, no order of names exists."""
+    """Names cannot be in order if clocks show two hours alternately, such as 02, 03, 02b, 03b."""
     soak = pytestconfig.getoption("--soak")
-    around = {DAILY: timedelta(days=2), HOURLY: timedelta(hours=5)}
+    margins = {DAILY: timedelta(days=2), HOURLY: timedelta(hours=5)}
     if soak:
-        around |= {Pattern("%Y-%m-%d.%H%M"): timedelta(hours=4), Pattern("%G-W%V"): 2 * WEEK}
+        margins |= {Pattern("%Y-%m-%d.%H%M"): timedelta(hours=4), Pattern("%G-W%V"): 2 * WEEK}
     disordered = set()
-    for zone, keys in different_zones().items():
+    for zone, aliases in different_zones().items():
         for change in clock_changes(zone, 1850 if soak else 2000):
-            for pattern, time in around.items():
-                found = list(periods(pattern, zone, change - time, change + time))
+            for pattern, margin in margins.items():
+                nearby = list(periods(pattern, zone, change - margin, change + margin))
                 for minutes in (-30, 0, 30):
-                    assert pattern.period(change + minutes * MINUTE, zone) in found
-                names = [period.name for period in found]
+                    assert pattern.period(change + minutes * MINUTE, zone) in nearby
+                names = [period.name for period in nearby]
                 assert len(set(names)) == len(names), (zone, pattern, names)
                 if names != sorted(names) and change.year >= 2026:
-                    disordered |= {*keys}
+                    disordered |= {*aliases}
     assert disordered == {"Antarctica/Troll", "Pacific/Chatham", "NZ-CHAT"}
 
 
@@ -267,18 +274,18 @@ def test_names_of_three_years_are_distinct_and_in_order(pattern: Pattern) -> Non
     assert sorted(names) == names
 
 
-def test_every_hour_of_a_year_has_a_slot_of_its_own_where_clocks_change() -> None:
+def test_every_hour_of_a_year_with_clock_changes_has_its_own_slot() -> None:
     hours = [utc("2026-01-01") + timedelta(hours=number) for number in range(365 * 24)]
     assert len({HOURLY.period(hour, LONDON).name for hour in hours}) == len(hours)
 
 
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
-    """A zone and a moment, half of them on a day on which its clocks change."""
+    """Draw a zone and a moment; half of the moments are within a day of a clock change."""
     zone = load_zone(draw(st.sampled_from(ZONES)))
     changes = clock_changes(zone, 2000)
     if not changes or draw(st.booleans()):
-        early, late = datetime(4, 1, 1), datetime(9996, 1, 1)  # noqa: DTZ001 - hypothesis's way
+        early, late = datetime(4, 1, 1), datetime(9996, 1, 1)  # noqa: DTZ001 - hypothesis wants them naive
         return zone, draw(st.datetimes(early, late, timezones=st.just(UTC)))
     nearby = st.timedeltas(timedelta(days=-1), timedelta(days=1))
     return zone, draw(st.sampled_from(changes)) + draw(nearby)
@@ -288,8 +295,10 @@ def moments(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
 @given(moments())
 @example((load_zone("Pacific/Chatham"), utc("2026-09-26T14:00")))
 @example((load_zone("Asia/Manila"), utc("1844-12-31T15:00")))
-def test_every_moment_lies_in_exactly_one_period(place: tuple[ZoneInfo, datetime]) -> None:
-    zone, moment = place
+def test_every_moment_lies_in_exactly_one_period(
+    zone_and_moment: tuple[ZoneInfo, datetime],
+) -> None:
+    zone, moment = zone_and_moment
     for pattern in PATTERNS:
         period = pattern.period(moment, zone)
         assert period.start <= moment < period.end
@@ -306,7 +315,7 @@ def test_every_moment_lies_in_exactly_one_period(place: tuple[ZoneInfo, datetime
 
 @pytest.mark.parametrize("zone", ["Etc/UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
 @pytest.mark.parametrize("hours", [-23, 0, 23])
-def test_no_moment_is_without_a_name(zone: str, hours: int) -> None:
+def test_every_moment_has_a_name(zone: str, hours: int) -> None:
     clock = timezone(timedelta(hours=hours))
     for moment in (datetime.min.replace(tzinfo=clock), datetime.max.replace(tzinfo=clock)):
         for pattern in PATTERNS:
@@ -315,8 +324,8 @@ def test_no_moment_is_without_a_name(zone: str, hours: int) -> None:
             )
 
 
-# Of Asia/Tokyo, under the name of a zone that is 16 hours behind it.
-OTHER_DATA = """
+# Prints an hour in Vancouver by the machine's zone data, and the slots of two policies.
+PRINT_SLOTS = """
 import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -331,23 +340,26 @@ for text in ('timezone = "America/Vancouver"\\n' + rule,
 """
 
 
-def test_the_pinned_zone_data_names_slots_whatever_this_machine_has(tmp_path: Path) -> None:
-    """British Columbia keeps UTC-7 from November 2026 on; Debian 12's data does not know it yet."""
+def test_slots_are_named_by_the_pinned_zone_data_not_by_the_machine_s(tmp_path: Path) -> None:
+    """The machine's data for Vancouver is replaced with Tokyo's here.
+
+    Debian 12 really has old data: British Columbia keeps UTC-7 from November 2026 on.
+    """
     tokyo = resources.files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
     (tmp_path / "America").mkdir()
     (tmp_path / "America" / "Vancouver").write_bytes(tokyo)
-    shown = subprocess.run(
-        [sys.executable, "-c", OTHER_DATA],
+    output = subprocess.run(
+        [sys.executable, "-c", PRINT_SLOTS],
         env={**os.environ, "PYTHONTZPATH": str(tmp_path)},
         cwd=PROJECT,
         check=True,
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert shown == ["2026-12-01.16", "2026-12-01.00", "2026-12-01.00"]
+    assert output == ["2026-12-01.16", "2026-12-01.00", "2026-12-01.00"]
 
 
-def test_no_zone_is_read_in_any_other_way() -> None:
+def test_only_one_module_reads_zones() -> None:
     sources = [
         PROJECT / "app.py",
         *PROJECT.glob("chalicelib/**/*.py"),
@@ -365,50 +377,54 @@ def test_no_zone_is_read_in_any_other_way() -> None:
     assert readers == {"patterns.py": ["ZoneInfo(", "ZoneInfo.from_file("]}
 
 
-def test_a_zone_is_equal_to_itself() -> None:
+def test_a_zone_is_loaded_once() -> None:
     assert load_zone("Europe/London") is load_zone("Europe/London")
     assert load_zone("Europe/London").key == "Europe/London"
 
 
 @pytest.mark.parametrize(
-    ("pattern", "why"),
+    ("pattern", "reason"),
     [
-        pytest.param("%H.sql.gz.gpg", "filled once ever", id="an hour of no day"),
-        pytest.param("%m-%d", "does not name the year", id="a day of no year"),
-        pytest.param("backup.gpg", "does not name the year", id="no time at all"),
+        pytest.param("%H.sql.gz.gpg", "filled once ever", id="an hour without a date"),
+        pytest.param("%m-%d", "does not name the year", id="a day without a year"),
+        pytest.param("backup.gpg", "does not name the year", id="no time"),
         pytest.param("%G", "does not name the year", id="the ISO year without its week"),
-        pytest.param("%Y-%V", "leaves out a period", id="ISO week of a calendar year"),
-        pytest.param("%Y-%d", "leaves out a period", id="a day of no month"),
-        pytest.param("%Y-%m.%H", "leaves out a period", id="an hour of no day"),
+        pytest.param("%Y-%V", "leaves out a period", id="the ISO week of a calendar year"),
+        pytest.param("%Y-%d", "leaves out a period", id="a day without a month"),
+        pytest.param("%Y-%m.%H", "leaves out a period", id="an hour without a day"),
         pytest.param("%Y-%m.%G-%V", "leaves out a period", id="weeks cut by months"),
-        pytest.param("%Y-%m-%d.%M", "%M needs %H", id="a minute of no hour"),
+        pytest.param("%Y-%m-%d.%M", "%M needs %H", id="a minute without an hour"),
         pytest.param("%Y-%m-%d.%S", "%S is not supported", id="seconds"),
         pytest.param("%Y-%m-%d.%%", "%% is not supported", id="a percent sign"),
         pytest.param("%Y-%m-%d.%", "% is not supported", id="a percent sign at the end"),
     ],
 )
-def test_a_pattern_that_would_name_two_periods_alike_is_refused(pattern: str, why: str) -> None:
-    with pytest.raises(PatternError, match=why):
+def test_a_pattern_that_could_give_two_periods_the_same_name_is_refused(
+    pattern: str, reason: str
+) -> None:
+    with pytest.raises(PatternError, match=reason):
         Pattern(pattern)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "overlap"),
+    ("first", "second", "overlap"),
     [
-        pytest.param("%Y-%m-%d", "%Y-%m-%d", True, id="the same"),
-        pytest.param("%Y-%m-%d.a", "%Y-%m-%d.b", False, id="other endings"),
+        pytest.param("%Y-%m-%d", "%Y-%m-%d", True, id="the same pattern"),
+        pytest.param("%Y-%m-%d.a", "%Y-%m-%d.b", False, id="different endings"),
         pytest.param("%Y-%m", "%G-%V", True, id="a month and a week"),
-        pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.1234", False, id="other lengths"),
-        pytest.param("db1-%Y", "db2-%Y", False, id="other literal digits"),
+        pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.1234", False, id="different lengths"),
+        pytest.param("db1-%Y", "db2-%Y", False, id="different literal digits"),
         pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.12", True, id="a literal hour"),
         pytest.param("%Y-%m-%d.%H", "%Y-%m-%d.12b", True, id="a literal second hour"),
         pytest.param("%Y-%m-%d.%Hb", "%Y-%m-%d.%H", True, id="the b of a second hour"),
     ],
 )
-def test_patterns_that_could_write_one_name_overlap(one: str, other: str, overlap: bool) -> None:
-    assert Pattern(one).overlaps(Pattern(other)) is overlap
-    assert Pattern(other).overlaps(Pattern(one)) is overlap
+def test_patterns_that_could_produce_the_same_name_overlap(
+    first: str, second: str, overlap: bool
+) -> None:
+    assert Pattern(first).overlaps(Pattern(second)) is overlap
+    assert Pattern(second).overlaps(Pattern(first)) is overlap
 
 
-def test_the_longest_name_counts_the_second_hour() -> None:
+def test_the_longest_name_includes_the_letter_of_a_second_hour() -> None:
     assert HOURLY.longest == len("2026-10-25.01b.sql.gz.gpg")
