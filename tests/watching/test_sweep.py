@@ -1,4 +1,4 @@
-"""What the sweep sees, what it hands over, and what it leaves to others."""
+"""Which uploads the sweep counts, hands over to `promote`, and leaves to other runs."""
 
 import io
 import json
@@ -27,7 +27,7 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 @pytest.fixture(params=["with versions", "without versions"])
-def here(request: pytest.FixtureRequest, world: World) -> World:
+def any_layout(request: pytest.FixtureRequest, world: World) -> World:
     if request.param == "with versions":
         world.keep_versions()
     return world
@@ -39,19 +39,19 @@ def versioned(world: World) -> World:
     return world
 
 
-def test_an_upload_whose_event_was_lost_is_promoted(here: World) -> None:
-    here.upload(b"files", at=NOON)
-    swept, [record] = here.sweep(now=NOON + 5 * MINUTE)
+def test_an_upload_whose_event_was_lost_is_promoted(any_layout: World) -> None:
+    any_layout.upload(b"files", at=NOON)
+    swept, [record] = any_layout.sweep(now=NOON + 5 * MINUTE)
     assert record.outcome is Outcome.PROMOTED
-    assert here.bodies() == {SLOT: b"files"}
-    assert here.incoming() == []
+    assert any_layout.bodies() == {SLOT: b"files"}
+    assert any_layout.incoming() == []
     assert (swept.waiting, swept.handed_over, swept.complete) == (1, 1, True)
     assert swept.oldest_waiting_seconds == 300
 
 
-def test_a_young_upload_is_left_to_its_event(here: World) -> None:
-    here.upload(b"files", at=NOON)
-    swept, records = here.sweep(now=NOON + 4 * MINUTE)
+def test_a_young_upload_is_left_to_its_event(any_layout: World) -> None:
+    any_layout.upload(b"files", at=NOON)
+    swept, records = any_layout.sweep(now=NOON + 4 * MINUTE)
     assert records == []
     assert (swept.waiting, swept.oldest_waiting_seconds) == (1, 240)
 
@@ -62,10 +62,10 @@ def test_the_sweep_itself_only_reads(versioned: World, wire: Wire) -> None:
     versioned.sweeper(lambda _: None).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
     reads = {"HeadObject", "ListObjectVersions", "ListMultipartUploads", "PutObject"}
     assert set(wire.sent) == reads
-    assert wire.sent.count("PutObject") == 2  # the test's own uploads
+    assert wire.sent.count("PutObject") == 2  # by the test itself
 
 
-def test_of_several_uploads_of_a_slot_the_first_has_it_and_the_others_are_told(
+def test_the_first_of_several_uploads_gets_the_slot_and_the_others_are_reported(
     versioned: World,
 ) -> None:
     for minute, body in enumerate((b"first", b"second", b"third")):
@@ -83,8 +83,8 @@ def test_of_several_uploads_of_a_slot_the_first_has_it_and_the_others_are_told(
     assert (swept.contested, records) == (2, [])
 
 
-def test_what_is_stored_already_is_handed_over_to_be_removed(versioned: World) -> None:
-    """A run was killed before the removal; a client sent the same bytes twice."""
+def test_an_upload_that_is_already_stored_is_handed_over_to_be_removed(versioned: World) -> None:
+    """A run was killed before the removal, or a client sent the same bytes twice."""
     versioned.promote(versioned.upload(b"files", at=NOON))
     for _ in range(2):
         versioned.upload(b"files", at=NOON)
@@ -94,10 +94,10 @@ def test_what_is_stored_already_is_handed_over_to_be_removed(versioned: World) -
     assert versioned.incoming() == []
 
 
-def test_an_upload_whose_slot_is_being_copied_does_not_count_as_waiting_but_its_age_is_told(
+def test_an_upload_that_is_being_copied_does_not_count_as_waiting_but_its_age_is_reported(
     versioned: World,
 ) -> None:
-    """A copy that never ends in its run is tried again and again, and somebody must hear of it."""
+    """A copy that never ends within its run is retried again and again, which must be noticed."""
     versioned.upload(b"files", at=NOON)
     clock.stand_at(NOON + HOUR)
     versioned.s3.create_multipart_upload(Bucket="backups2", Key=SLOT)
@@ -105,7 +105,7 @@ def test_an_upload_whose_slot_is_being_copied_does_not_count_as_waiting_but_its_
     assert (swept.waiting, swept.oldest_waiting_seconds, records) == (0, 89 * 60, [])
 
 
-def test_a_copy_that_was_begun_before_any_run_that_lives_holds_nothing_up(
+def test_a_copy_that_was_begun_before_any_current_run_blocks_no_upload(
     versioned: World,
 ) -> None:
     versioned.upload(b"files", at=NOON)
@@ -114,7 +114,9 @@ def test_a_copy_that_was_begun_before_any_run_that_lives_holds_nothing_up(
     assert (swept.waiting, record.outcome) == (1, Outcome.PROMOTED)
 
 
-def test_what_can_never_be_promoted_is_counted_and_holds_nobody_back(versioned: World) -> None:
+def test_an_upload_that_can_never_be_promoted_is_counted_and_blocks_no_other(
+    versioned: World,
+) -> None:
     versioned.upload(b"", at=NOON)
     versioned.upload(b"sealed", at=NOON, **SEALED)
     versioned.upload(b"archived", at=NOON, StorageClass="GLACIER")
@@ -128,26 +130,26 @@ def test_what_can_never_be_promoted_is_counted_and_holds_nobody_back(versioned: 
 SEALED = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 
 
-def quarter_hours(begin: datetime, number: int) -> Iterator[datetime]:
+def quarter_hours(start: datetime, number: int) -> Iterator[datetime]:
     for quarter in range(number):
-        yield begin + quarter * 15 * MINUTE
+        yield start + quarter * 15 * MINUTE
 
 
 @pytest.mark.parametrize("late", [timedelta(), timedelta(seconds=40), 7 * MINUTE])
 @pytest.mark.parametrize("uploaded", [NOON, NOON + 10 * MINUTE, NOON + 14 * MINUTE])
-def test_what_is_rejected_is_recorded_by_exactly_one_pass_whenever_the_pass_runs(
+def test_a_rejected_upload_is_reported_by_exactly_one_pass_even_if_the_pass_is_late(
     versioned: World, uploaded: datetime, late: timedelta
 ) -> None:
     versioned.upload(b"", at=uploaded)
-    records = [
+    passes = [
         versioned.sweep(now=tick + late, scheduled=tick + late / 8)[1]
         for tick in quarter_hours(NOON, 6)
     ]
-    assert [len(told) for told in records].count(1) == 1
-    assert sum(map(len, records)) == 1
+    assert [len(records) for records in passes].count(1) == 1
+    assert sum(map(len, passes)) == 1
 
 
-def test_what_has_become_too_late_is_recorded_once(versioned: World) -> None:
+def test_an_upload_that_has_become_too_late_is_reported_once(versioned: World) -> None:
     versioned.upload(b"files", at=NOON)
     too_late = NOON + 168 * HOUR
     records = [
@@ -158,21 +160,21 @@ def test_what_has_become_too_late_is_recorded_once(versioned: World) -> None:
     assert [record.outcome for record in records] == [Outcome.REJECTED]
 
 
-def test_ten_slots_of_a_key_are_filled_in_a_pass_the_oldest_first(versioned: World) -> None:
+def test_a_pass_fills_ten_slots_of_a_key_the_oldest_first(versioned: World) -> None:
     for hour in range(25):
         versioned.upload(b"%d" % hour, key=HOURLY, at=NOON + hour * HOUR)
     versioned.upload(b"files", at=NOON)
     now = NOON + 25 * HOUR
-    seen = []
+    counts = []
     for _ in range(3):
         swept, records = versioned.sweep(now=now)
-        seen.append((swept.waiting, sum(record.rule == HOURLY for record in records)))
-    assert seen == [(26, 10), (15, 10), (5, 5)]
+        counts.append((swept.waiting, sum(record.rule == HOURLY for record in records)))
+    assert counts == [(26, 10), (15, 10), (5, 5)]
     assert len(versioned.bodies()) == 26
     assert MOST_OF_A_KEY == 10
 
 
-def test_a_flood_of_what_has_to_be_told_is_told_ten_at_a_time(versioned: World) -> None:
+def test_a_flood_of_contested_uploads_is_reported_ten_at_a_time(versioned: World) -> None:
     clock.stand_at(NOON)
     versioned.promote(versioned.upload(b"first", at=NOON))
     for number in range(30):
@@ -182,32 +184,32 @@ def test_a_flood_of_what_has_to_be_told_is_told_ten_at_a_time(versioned: World) 
     assert len(records) == MOST_OF_A_KEY
 
 
-def test_unknown_keys_count_for_the_size_of_incoming_and_for_nothing_else(here: World) -> None:
+def test_unknown_keys_count_only_towards_the_size_of_incoming(any_layout: World) -> None:
     for key in ("a", DAILY, f"{DAILY}.old", "z"):
-        here.upload(b"12345", key=key, at=NOON)
-    swept, records = here.sweep(now=NOON + HOUR)
+        any_layout.upload(b"12345", key=key, at=NOON)
+    swept, records = any_layout.sweep(now=NOON + HOUR)
     assert (swept.versions, swept.size, swept.waiting) == (4, 20, 1)
     assert [record.upload for record in records] == [DAILY]
 
 
-def test_a_key_is_handed_over_as_s3_would(versioned: World) -> None:
+def test_a_key_is_encoded_in_an_event_as_s3_does(versioned: World) -> None:
     policy = parse_policy(
         'timezone = "Etc/UTC"\n[[rule]]\nupload = "all-(files)!"\nstore_as = "%Y-%m-%d"'
     )
-    here = versioned.with_policy(policy)
-    here.upload(b"files", key="all-(files)!", at=NOON)
+    any_layout = versioned.with_policy(policy)
+    any_layout.upload(b"files", key="all-(files)!", at=NOON)
     events: list[dict[str, Any]] = []
-    here.sweeper(events.append).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
-    [[handed]] = [event["Records"] for event in events]
-    assert handed["s3"]["object"]["key"] == "all-%28files%29%21"
-    [record] = here.promoter.promote_all(events[0], now=NOON + HOUR)
+    any_layout.sweeper(events.append).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
+    [[item]] = [event["Records"] for event in events]
+    assert item["s3"]["object"]["key"] == "all-%28files%29%21"
+    [record] = any_layout.promoter.promote_all(events[0], now=NOON + HOUR)
     assert record.outcome is Outcome.PROMOTED
 
 
-def test_every_pass_tells_its_metrics_zeros_too(
-    here: World, capsys: pytest.CaptureFixture[str], log: io.StringIO
+def test_every_pass_writes_its_metrics_even_if_they_are_zero(
+    any_layout: World, capsys: pytest.CaptureFixture[str], log: io.StringIO
 ) -> None:
-    here.sweep(now=NOON)
+    any_layout.sweep(now=NOON)
     [blob] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     zeros = {
         "WaitingUploads": [0.0],
@@ -218,14 +220,14 @@ def test_every_pass_tells_its_metrics_zeros_too(
         "IncomingVersions": [0.0],
     }
     assert {name: blob[name] for name in zeros} == zeros
-    [told] = blob["_aws"]["CloudWatchMetrics"]
-    assert (told["Namespace"], told["Dimensions"]) == ("ImmutableBackups", [["service"]])
+    [metrics] = blob["_aws"]["CloudWatchMetrics"]
+    assert (metrics["Namespace"], metrics["Dimensions"]) == ("ImmutableBackups", [["service"]])
     [line] = map(json.loads, log.getvalue().splitlines())
     assert line["message"] == "swept: 0 waiting, 0 handed over"
     assert line["complete"] is True
 
 
-def test_a_pass_that_could_not_see_everything_tells_no_metrics_and_fails_after_all_keys(
+def test_a_pass_that_could_not_list_everything_writes_no_metrics_and_fails_after_all_keys(
     versioned: World, wire: Wire, capsys: pytest.CaptureFixture[str], log: io.StringIO
 ) -> None:
     versioned.upload(b"tables", key=HOURLY, at=NOON)
@@ -239,22 +241,22 @@ def test_a_pass_that_could_not_see_everything_tells_no_metrics_and_fails_after_a
     assert "AccessDenied" in log.getvalue()
 
 
-def test_a_refused_hand_over_fails_the_pass_and_no_other_key(versioned: World) -> None:
+def test_a_failed_invocation_fails_the_pass_but_blocks_no_other_key(versioned: World) -> None:
     versioned.upload(b"files", at=NOON)
     versioned.upload(b"tables", key=HOURLY, at=NOON)
-    handed: list[str] = []
+    keys: list[str] = []
 
     def invoke(event: dict[str, Any]) -> None:
-        handed.append(event["Records"][0]["s3"]["object"]["key"])
-        if handed[-1] == DAILY:
+        keys.append(event["Records"][0]["s3"]["object"]["key"])
+        if keys[-1] == DAILY:
             raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
 
     with pytest.raises(ExceptionGroup):
         versioned.sweeper(invoke).sweep(now=NOON + HOUR, scheduled=NOON + HOUR)
-    assert sorted(handed) == [DAILY, HOURLY]
+    assert sorted(keys) == [DAILY, HOURLY]
 
 
-def test_a_pass_ends_in_time_and_says_that_it_has_not_seen_all(
+def test_a_pass_ends_in_time_and_says_that_it_is_incomplete(
     versioned: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     versioned.upload(b"files", at=NOON)
@@ -263,14 +265,14 @@ def test_a_pass_ends_in_time_and_says_that_it_has_not_seen_all(
         now=NOON + HOUR, scheduled=NOON + HOUR, seconds_left=lambda: next(left, 59.0)
     )
     assert (swept.complete, swept.versions, swept.waiting) == (False, 1, 0)
-    # Nobody knows how long the oldest waits: the metric is missing, and that rings.
+    # The age of the oldest upload is unknown, so the metric is missing, which raises the alarm.
     [blob] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert blob["WaitingUploads"] == [0.0]
     assert "OldestWaitingSeconds" not in blob
 
 
-def test_what_no_run_can_copy_holds_nobody_back(versioned: World) -> None:
-    """`promote` rejects it, so it must not be handed over in the others' place."""
+def test_an_upload_that_no_run_can_copy_blocks_no_other(versioned: World) -> None:
+    """`promote` rejects it, so it must not be handed over instead of another."""
     versioned.upload(b"far too large", at=NOON)
     versioned.upload(b"files", at=NOON + MINUTE)
     events: list[dict[str, Any]] = []
@@ -284,7 +286,7 @@ def test_what_no_run_can_copy_holds_nobody_back(versioned: World) -> None:
     assert versioned.bodies() == {SLOT: b"files"}
 
 
-def test_behind_more_refusals_than_a_pass_looks_at_an_upload_is_told_as_waiting(
+def test_after_more_rejected_uploads_than_a_pass_looks_up_an_upload_counts_as_waiting(
     versioned: World,
 ) -> None:
     for _ in range(MOST_LOOKS + 1):
@@ -295,7 +297,7 @@ def test_behind_more_refusals_than_a_pass_looks_at_an_upload_is_told_as_waiting(
     assert swept.oldest_waiting_seconds == 2 * 60 * 60
 
 
-def test_an_upload_under_a_key_that_was_disabled_is_rejected_and_stops_nothing(
+def test_an_upload_with_a_disabled_kms_key_is_rejected_and_blocks_no_other(
     versioned: World,
 ) -> None:
     versioned.upload(b"sealed", at=NOON, ServerSideEncryption="aws:kms", SSEKMSKeyId="k1")
@@ -308,12 +310,12 @@ def test_an_upload_under_a_key_that_was_disabled_is_rejected_and_stops_nothing(
     assert swept.contested == 1
 
 
-def test_a_slot_that_cannot_be_looked_at_stops_no_other_of_its_key(
+def test_a_slot_that_cannot_be_looked_up_blocks_no_other_slot_of_its_key(
     versioned: World, wire: Wire
 ) -> None:
     for hour in range(3):
         versioned.upload(b"%d" % hour, key=HOURLY, at=NOON + hour * HOUR)
-    # Three slots are looked at, then the first upload of the first one.
+    # Three slots are looked up, then the first upload of the first slot.
     wire.fail("HeadObject", None, None, None, *[answers(500, "InternalError")] * 3)
     events: list[Any] = []
     with pytest.raises(ExceptionGroup):
@@ -321,20 +323,24 @@ def test_a_slot_that_cannot_be_looked_at_stops_no_other_of_its_key(
     assert len(events) == 2
 
 
-def test_an_upload_that_went_meanwhile_is_no_rejection(versioned: World, wire: Wire) -> None:
-    notice = versioned.upload(b"files", at=NOON)
+def test_an_upload_that_is_removed_meanwhile_does_not_count_as_rejected(
+    versioned: World, wire: Wire
+) -> None:
+    notification = versioned.upload(b"files", at=NOON)
 
-    def goes(operation: str) -> None:
+    def remove_upload(operation: str) -> None:
         if operation == "ListMultipartUploads":
             wire.before_each = None
-            versioned.s3.delete_object(Bucket="backups1", Key=DAILY, VersionId=notice.version_id)
+            versioned.s3.delete_object(
+                Bucket="backups1", Key=DAILY, VersionId=notification.version_id
+            )
 
-    wire.before_each = goes
+    wire.before_each = remove_upload
     swept, records = versioned.sweep(now=NOON + HOUR)
     assert (swept.waiting, swept.rejected, records) == (0, 0, [])
 
 
-def test_what_is_stored_since_a_moment_ago_is_left_to_the_run_that_removes_it(
+def test_an_upload_that_was_just_stored_is_left_to_the_run_that_removes_it(
     versioned: World,
 ) -> None:
     versioned.promote(versioned.upload(b"files", at=NOON))
@@ -342,8 +348,8 @@ def test_what_is_stored_since_a_moment_ago_is_left_to_the_run_that_removes_it(
     assert versioned.sweep(now=NOON + 4 * MINUTE)[1] == []
 
 
-def test_a_bucket_from_before_versioning_is_swept_by_null(world: World) -> None:
-    """`null` is an address, and no identity."""
+def test_an_upload_from_before_versioning_is_swept_as_version_null(world: World) -> None:
+    """`null` is an address, and does not identify an upload."""
     world.upload(b"first", at=NOON)
     world.keep_versions()
     world.upload(b"second", at=NOON + MINUTE)
