@@ -120,7 +120,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
             replace(BARE, size=9),
             "rejected",
             "fewer",
-            id="too small, and the slot is taken",
+            id="too small, and the slot is filled",
         ),
     ],
 )
@@ -308,7 +308,7 @@ def test_an_upload_waits_while_an_older_upload_is_eligible_for_its_free_slot() -
     ("upload", "stored", "outcome"),
     [
         pytest.param(V1, COPY_OF_V1, Outcome.ALREADY_PROMOTED, id="it is stored already"),
-        pytest.param(V1, BARE, Outcome.CONTESTED, id="the slot is taken"),
+        pytest.param(V1, BARE, Outcome.CONTESTED, id="the slot is filled"),
         pytest.param(replace(V1, size=9), None, Outcome.REJECTED, id="it can never be promoted"),
     ],
 )

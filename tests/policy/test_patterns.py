@@ -341,7 +341,7 @@ for text in ('timezone = "America/Vancouver"\\n' + rule,
 
 
 def test_slots_are_named_by_the_pinned_zone_data_not_by_the_machine_s(tmp_path: Path) -> None:
-    """The machine's data for Vancouver is replaced with Tokyo's here.
+    """The test replaces the machine's data for Vancouver with Tokyo's.
 
     Debian 12 really has old data: British Columbia keeps UTC-7 from November 2026 on.
     """

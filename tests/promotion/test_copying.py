@@ -1,4 +1,4 @@
-"""The very requests that a copy sends."""
+"""The exact requests that a copy sends."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,13 +22,13 @@ CRC = Checksum(algorithm="CRC64NVME", value="AAAAAAAAAAA=")
 @pytest.mark.parametrize(
     ("size", "checksum", "single"),
     [
-        pytest.param(34 * MIB, None, True, id="as large as one request is quick"),
+        pytest.param(34 * MIB, None, True, id="the largest size for one request"),
         pytest.param(34 * MIB + 1, None, False, id="a byte more"),
-        pytest.param(5 * GIB, SHA, True, id="SHA cannot be kept in parts"),
-        pytest.param(5 * GIB, CRC, False, id="a CRC can"),
+        pytest.param(5 * GIB, SHA, True, id="a copy in parts cannot keep SHA-256"),
+        pytest.param(5 * GIB, CRC, False, id="a copy in parts keeps a CRC"),
     ],
 )
-def test_a_copy_is_made_at_once_or_in_parts(
+def test_a_copy_is_made_in_one_request_or_in_parts(
     size: int, checksum: Checksum | None, single: bool
 ) -> None:
     upload = Upload(
@@ -41,25 +41,25 @@ def test_a_copy_is_made_at_once_or_in_parts(
     assert is_single(upload, Limits()) is single
 
 
-def pins(notice_version: str | None) -> dict[str, Any]:
+def source_of(version_id: str | None) -> dict[str, Any]:
     source: dict[str, Any] = {"Bucket": "backups1", "Key": "backup.tar.gz.gpg"}
-    return source | ({"VersionId": notice_version} if notice_version else {})
+    return source | ({"VersionId": version_id} if version_id else {})
 
 
-def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
+def test_every_request_has_its_conditions_and_settings(any_world: World, wire: Wire) -> None:
     world = any_world.with_buckets(owner="123456789012")
-    notice = world.upload(b"several parts")
-    slot = world.promoter.policy.slot_of(notice.key, datetime.now(UTC)).name
+    notification = world.upload(b"several parts")
+    slot = world.promoter.policy.slot_of(notification.key, datetime.now(UTC)).name
     world.s3.create_multipart_upload(Bucket="backups2", Key=slot)
     wire.calls.clear()
-    record = world.promote(notice)
+    record = world.promote(notification)
 
     for name, sent in wire.calls:
         assert sent["ExpectedBucketOwner"] == "123456789012", name
         if name in {"CopyObject", "CompleteMultipartUpload"}:
             assert sent["IfNoneMatch"] == "*"
         if name in {"CopyObject", "UploadPartCopy"}:
-            assert sent["CopySource"] == pins(notice.version_id)
+            assert sent["CopySource"] == source_of(notification.version_id)
             assert sent["CopySourceIfMatch"] == f'"{record.etag}"'
             assert sent["ExpectedSourceBucketOwner"] == "123456789012"
         if name == "CopyObject":
@@ -76,26 +76,26 @@ def test_every_request_says_what_it_must(any_world: World, wire: Wire) -> None:
             assert f"CRC32:{sent['ChecksumCRC32']}" == record.checksum
         if name == "DeleteObject":
             assert sent["Bucket"] == "backups1"
-            pin = {"VersionId": notice.version_id} if notice.version_id else {"IfMatch"}
+            pin = {"VersionId": notification.version_id} if notification.version_id else {"IfMatch"}
             assert set(pin) <= set(sent)
 
 
 @pytest.mark.parametrize("checksum", ["CRC32", "SHA256"])
-def test_where_s3_has_no_copy_object_one_part_is_copied(
+def test_if_s3_denies_copy_object_one_part_is_copied(
     world: World, wire: Wire, checksum: str
 ) -> None:
-    """AWS's pages disagree on whether a bucket that demands the condition takes a CopyObject."""
+    """AWS's pages disagree on whether a bucket that requires the condition accepts CopyObject."""
     wire.fail("CopyObject", answers(501, "NotImplemented"))
     for body in (b"first", b"second"):
-        notice = world.upload(body, key=HOURLY, ChecksumAlgorithm=checksum)
+        notification = world.upload(body, key=HOURLY, ChecksumAlgorithm=checksum)
         wire.calls.clear()
-        assert world.promote(notice).outcome is Outcome.PROMOTED
+        assert world.promote(notification).outcome is Outcome.PROMOTED
         assert list(world.bodies().values()) == [body]
         parts = [sent for name, sent in wire.calls if name == "UploadPartCopy"]
         assert ["CopySourceRange" in part for part in parts] == [False]
         assert world.incoming() == world.unfinished() == []
         world.clear_vault()
-    # It is remembered: the second upload did not try.
+    # The refusal is remembered: the second upload did not try CopyObject.
     assert wire.sent.count("CopyObject") == 1
 
 
@@ -111,46 +111,48 @@ def test_an_empty_object_cannot_be_copied_in_parts(world: World, wire: Wire) -> 
     assert world.unfinished() == []
 
 
-def test_what_s3_has_not_compared_is_looked_at(world: World, wire: Wire) -> None:
-    """A checksum over parts compares with nothing: S3's answer to it proves nothing."""
-    here = world.with_limits(PARTS)
-    place = {"Bucket": "backups1", "Key": DAILY}
-    upload = here.s3.create_multipart_upload(
-        **place, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE"
+def test_a_copy_that_s3_has_not_compared_is_looked_up(world: World, wire: Wire) -> None:
+    """A checksum over parts cannot be compared, so S3's response proves nothing."""
+    world = world.with_limits(PARTS)
+    address = {"Bucket": "backups1", "Key": DAILY}
+    upload_id = world.s3.create_multipart_upload(
+        **address, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE"
     )["UploadId"]
-    part = here.s3.upload_part(
-        **place, UploadId=upload, PartNumber=1, Body=b"files", ChecksumAlgorithm="CRC32"
+    part = world.s3.upload_part(
+        **address, UploadId=upload_id, PartNumber=1, Body=b"files", ChecksumAlgorithm="CRC32"
     )
     part = {name: part[name] for name in ("ETag", "ChecksumCRC32")} | {"PartNumber": 1}
-    here.s3.complete_multipart_upload(
-        **place, UploadId=upload, MultipartUpload={"Parts": [part]}, ChecksumType="COMPOSITE"
+    world.s3.complete_multipart_upload(
+        **address, UploadId=upload_id, MultipartUpload={"Parts": [part]}, ChecksumType="COMPOSITE"
     )
     wire.sent.clear()
-    assert here.promote(Notification(key=DAILY)).outcome is Outcome.PROMOTED
+    assert world.promote(Notification(key=DAILY)).outcome is Outcome.PROMOTED
     after = wire.sent[wire.sent.index("CompleteMultipartUpload") + 1 :]
     assert after == ["HeadObject", "DeleteObject"]
 
 
 def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
-    """The sender chooses the algorithm, and must not be able to choose one that is overlooked."""
+    """The sender chooses the algorithm, and must not find one that the app ignores."""
     copy, head = map(world.s3.meta.service_model.operation_model, ("CopyObject", "HeadObject"))
     algorithms = copy.input_shape.members["ChecksumAlgorithm"].enum
     assert {f"Checksum{name}" for name in algorithms} <= head.output_shape.members.keys()
     for algorithm in algorithms:
-        described = {"ChecksumType": "FULL_OBJECT", f"Checksum{algorithm}": "value"}
-        assert checksum_of(described) == Checksum(algorithm=algorithm, value="value")
-        assert checksum_of(described | {"ChecksumType": "COMPOSITE"}) is None
+        head_response = {"ChecksumType": "FULL_OBJECT", f"Checksum{algorithm}": "value"}
+        assert checksum_of(head_response) == Checksum(algorithm=algorithm, value="value")
+        assert checksum_of(head_response | {"ChecksumType": "COMPOSITE"}) is None
 
 
 READS = {"HeadObject", "GetObject", "ListMultipartUploads", "ListObjectVersions"}
 
 
-def test_nothing_else_is_ever_written_to_the_vault(any_world: World, wire: Wire) -> None:
-    """Also not by contested, repeated and rejected uploads."""
+def test_only_copies_are_written_to_the_vault(any_world: World, wire: Wire) -> None:
+    """Contested, repeated and rejected uploads write nothing."""
     for body in (b"first", b"first", b"second", b""):
         any_world.promote(any_world.upload(body))
-    own = {"PutObject"}  # the test's uploads, into incoming
-    written = {(name, sent["Bucket"]) for name, sent in wire.calls if name not in READS | own}
+    test_uploads = {"PutObject"}  # into incoming
+    written = {
+        (name, sent["Bucket"]) for name, sent in wire.calls if name not in READS | test_uploads
+    }
     copies = (
         {"CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"}
         if any_world.promoter.limits == PARTS
@@ -162,19 +164,19 @@ def test_nothing_else_is_ever_written_to_the_vault(any_world: World, wire: Wire)
 def test_a_small_promotion_takes_six_requests_and_five_without_versions(
     world: World, wire: Wire
 ) -> None:
-    for list_of_older in ([], ["ListObjectVersions"]):
-        notice = world.upload(b"files", key=HOURLY)
+    for list_older in ([], ["ListObjectVersions"]):
+        notification = world.upload(b"files", key=HOURLY)
         wire.sent.clear()
-        world.promote(notice)
-        looks = ["HeadObject", "HeadObject", *list_of_older]
-        assert wire.sent == [*looks, "CopyObject", "HeadObject", "DeleteObject"]
+        world.promote(notification)
+        lookups = ["HeadObject", "HeadObject", *list_older]
+        assert wire.sent == [*lookups, "CopyObject", "HeadObject", "DeleteObject"]
         world.keep_versions()
         world.clear_vault()
 
 
-def test_a_contested_upload_costs_two_looks(world: World, wire: Wire) -> None:
+def test_a_contested_upload_takes_two_requests(world: World, wire: Wire) -> None:
     world.promote(world.upload(b"first"))
-    notice = world.upload(b"second")
+    notification = world.upload(b"second")
     wire.sent.clear()
-    world.promote(notice)
+    world.promote(notification)
     assert wire.sent == ["HeadObject", "HeadObject"]

@@ -1,4 +1,4 @@
-"""To the last byte: every kind of checksum, every size at which something changes, both paths."""
+"""Every byte arrives: with each kind of checksum, at each critical size, by both ways to copy."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,48 +17,51 @@ from tests.support.faults import Fault, respond
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, PARTS, World
 
-# At once up to 16 bytes, then in parts of 8 and more.
+# One request copies up to 16 bytes; more are copied in parts of at least 8.
 LIMITS = Limits(single=16, part=8, streams=2, pause=0)
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100)
 NOON = datetime.now(UTC).replace(hour=12, minute=0) - timedelta(days=2)
 SLOT = f"{NOON:%Y-%m-%d}.tar.gz.gpg"
 
 
-def key_in(bucket: str, name: str) -> Any:
+def moto_key(bucket: str, name: str) -> Any:
     return s3_backends["123456789012"]["aws"].buckets[bucket].keys[name]
 
 
 def upload(world: World, body: bytes, *, algorithm: str | None, parts: str | None) -> None:
-    """Upload as SDKs of all kinds and ages do; at once or, if `parts` names a type, in parts."""
-    place: dict[str, Any] = {"Bucket": "backups1", "Key": HOURLY}
+    """Upload as some SDK does: in one request, or in parts with this type of checksum."""
+    address: dict[str, Any] = {"Bucket": "backups1", "Key": HOURLY}
     if parts is None:
-        sent = {f"Checksum{algorithm}": encoded(digest(body, algorithm))} if algorithm else {}
-        world.s3.put_object(**place, Body=body, **sent)
+        checksum = {f"Checksum{algorithm}": encoded(digest(body, algorithm))} if algorithm else {}
+        world.s3.put_object(**address, Body=body, **checksum)
         if algorithm is None:
-            key_in("backups1", HOURLY).checksum_value = None
+            moto_key("backups1", HOURLY).checksum_value = None
         return
-    begun = world.s3.create_multipart_upload(
-        **place, ChecksumAlgorithm=algorithm, ChecksumType=parts
+    multipart = world.s3.create_multipart_upload(
+        **address, ChecksumAlgorithm=algorithm, ChecksumType=parts
     )
-    chosen = []
+    uploaded = []
     middle = (len(body) + 1) // 2
     for number, half in enumerate(filter(None, (body[:middle], body[middle:])), start=1):
         checksum = {f"Checksum{algorithm}": encoded(digest(half, str(algorithm)))}
         part = world.s3.upload_part(
-            **place, UploadId=begun["UploadId"], PartNumber=number, Body=half, **checksum
+            **address, UploadId=multipart["UploadId"], PartNumber=number, Body=half, **checksum
         )
-        chosen.append({"PartNumber": number, "ETag": part["ETag"]} | checksum)
+        uploaded.append({"PartNumber": number, "ETag": part["ETag"]} | checksum)
     world.s3.complete_multipart_upload(
-        **place, UploadId=begun["UploadId"], MultipartUpload={"Parts": chosen}, ChecksumType=parts
+        **address,
+        UploadId=multipart["UploadId"],
+        MultipartUpload={"Parts": uploaded},
+        ChecksumType=parts,
     )
 
 
 @pytest.mark.parametrize(
     ("algorithm", "parts"),
     [
-        pytest.param(None, None, id="none"),
+        pytest.param(None, None, id="no checksum"),
         *(
-            pytest.param(algorithm, parts, id=f"{algorithm}, {parts or 'uploaded at once'}")
+            pytest.param(algorithm, parts, id=f"{algorithm}, {parts or 'uploaded in one request'}")
             for algorithm, types in {
                 "CRC64NVME": (None, "FULL_OBJECT"),
                 "CRC32": (None, "FULL_OBJECT", "COMPOSITE"),
@@ -70,63 +73,63 @@ def upload(world: World, body: bytes, *, algorithm: str | None, parts: str | Non
         ),
     ],
 )
-def test_whatever_the_checksum_and_the_size_every_byte_arrives_and_s3_verifies_what_it_can(
+def test_every_byte_arrives_and_s3_verifies_it_if_it_can(
     world: World, wire: Wire, algorithm: str | None, parts: str | None
 ) -> None:
-    here = world.with_limits(LIMITS)
+    world = world.with_limits(LIMITS)
     for hours, size in enumerate(SIZES):
         body = bytes(range(size))
-        upload(here, body, algorithm=algorithm, parts=parts)
+        upload(world, body, algorithm=algorithm, parts=parts)
         moment = NOON - timedelta(hours=hours)
-        key_in("backups1", HOURLY).last_modified = moment.replace(tzinfo=None)
+        moto_key("backups1", HOURLY).last_modified = moment.replace(tzinfo=None)
         wire.calls.clear()
-        record = here.promote(Notification(key=HOURLY))
+        record = world.promote(Notification(key=HOURLY))
         assert record.outcome is Outcome.PROMOTED
         assert record.slot is not None
-        stored = here.look(record.slot)
+        stored = world.look(record.slot)
         assert stored["Body"] == body
-        assert here.incoming() == []
+        assert world.incoming() == []
 
-        kept = algorithm if parts != "COMPOSITE" else None
-        whole = encoded(digest(body, kept)) if kept else None
-        assert record.checksum == (f"{kept}:{whole}" if kept else None)
-        if kept:
-            assert stored[f"Checksum{kept}"] == whole
+        kept_algorithm = algorithm if parts != "COMPOSITE" else None
+        checksum = encoded(digest(body, kept_algorithm)) if kept_algorithm else None
+        assert record.checksum == (f"{kept_algorithm}:{checksum}" if kept_algorithm else None)
+        if kept_algorithm:
+            assert stored[f"Checksum{kept_algorithm}"] == checksum
         sent = dict(wire.calls)
-        by_one_request = size <= 16 or kept in {"SHA1", "SHA256"}
-        assert ("CopyObject" in sent) is by_one_request
-        if by_one_request:
-            assert sent["CopyObject"].get("ChecksumAlgorithm") == kept
+        in_one_request = size <= 16 or kept_algorithm in {"SHA1", "SHA256"}
+        assert ("CopyObject" in sent) is in_one_request
+        if in_one_request:
+            assert sent["CopyObject"].get("ChecksumAlgorithm") == kept_algorithm
             continue
-        assert sent["CreateMultipartUpload"]["ChecksumAlgorithm"] == (kept or "CRC64NVME")
+        assert sent["CreateMultipartUpload"]["ChecksumAlgorithm"] == (kept_algorithm or "CRC64NVME")
         complete = sent["CompleteMultipartUpload"]
         assert (complete["MpuObjectSize"], complete["ChecksumType"]) == (size, "FULL_OBJECT")
-        told = {name: value for name, value in complete.items() if "ChecksumC" in name}
-        assert told == ({f"Checksum{kept}": whole} if kept else {})
+        sent_checksums = {name: complete[name] for name in complete if "ChecksumC" in name}
+        assert sent_checksums == ({f"Checksum{kept_algorithm}": checksum} if kept_algorithm else {})
 
 
-def test_nothing_is_no_backup(either_path: World) -> None:
+def test_an_empty_upload_is_rejected(either_path: World) -> None:
     assert either_path.promote(either_path.upload(b"")).outcome is Outcome.REJECTED
 
 
-# Larger than one request can copy. The local S3 is told of a size that it does not hold.
+# Objects larger than one request can copy: HEAD reports a size that the object does not have.
 
 
-def as_large_as(world: World, size: int, checksum: dict[str, str]) -> None:
-    def lie(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+def pretend_size(world: World, size: int, checksum: dict[str, str]) -> None:
+    def change_head(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         if parsed.get("ContentLength") == len(b"tiny"):
             for name in [name for name in parsed if name.startswith("Checksum")]:
                 del parsed[name]
             parsed |= {"ContentLength": size} | checksum
 
-    world.s3.meta.events.register("after-call.s3.HeadObject", lie)
+    world.s3.meta.events.register("after-call.s3.HeadObject", change_head)
 
 
-def answering(xml: str) -> Fault:
+def responds_with(xml: str) -> Fault:
     return lambda request, _: respond(request, 200, f"<?xml version='1.0'?>{xml}".encode())
 
 
-COPIED = answering("<CopyPartResult><ETag>x</ETag></CopyPartResult>")
+COPIED = responds_with("<CopyPartResult><ETag>x</ETag></CopyPartResult>")
 CRC, SHA = {"ChecksumCRC64NVME": "AAAAAAAAAAA="}, {"ChecksumSHA256": "c2hh"}
 
 
@@ -150,11 +153,11 @@ CRC, SHA = {"ChecksumCRC64NVME": "AAAAAAAAAAA="}, {"ChecksumSHA256": "c2hh"}
             id="5 GiB and a byte, composite CRC32",
         ),
         pytest.param(5 * GIB + 1, SHA, "CRC64NVME", {}, id="5 GiB and a byte, SHA-256"),
-        pytest.param(5 * GIB + 1, {}, "CRC64NVME", {}, id="5 GiB and a byte, none"),
+        pytest.param(5 * GIB + 1, {}, "CRC64NVME", {}, id="5 GiB and a byte, no checksum"),
         pytest.param(1024 * GIB, CRC, "CRC64NVME", CRC, id="1 TiB"),
     ],
 )
-def test_beyond_what_one_request_copies_s3_compares_size_and_checksum_at_completion(
+def test_above_the_limit_of_one_request_s3_compares_size_and_checksum_at_completion(
     world: World,
     wire: Wire,
     *,
@@ -164,25 +167,25 @@ def test_beyond_what_one_request_copies_s3_compares_size_and_checksum_at_complet
     expected: dict[str, str],
 ) -> None:
     limits = Limits(pause=0)
-    here = world.with_limits(limits)
-    notice = here.upload(b"tiny", at=NOON)
-    as_large_as(here, size, checksum)
-    [told] = [f"<{name}>{value}</{name}>" for name, value in expected.items()] or [""]
+    world = world.with_limits(limits)
+    notification = world.upload(b"tiny", at=NOON)
+    pretend_size(world, size, checksum)
+    [element] = [f"<{name}>{value}</{name}>" for name, value in expected.items()] or [""]
     number = len(plan_parts(size, limits))
     wire.fail("UploadPartCopy", *[COPIED] * number)
-    done = answering(
-        f"<CompleteMultipartUploadResult><ETag>x</ETag>{told}</CompleteMultipartUploadResult>"
+    success = responds_with(
+        f"<CompleteMultipartUploadResult><ETag>x</ETag>{element}</CompleteMultipartUploadResult>"
     )
 
-    def completed(request: Any, do_it: Any) -> Any:
-        begun = dict(wire.calls)["CreateMultipartUpload"]
-        place = {name: begun[name] for name in ("Bucket", "Key", "Metadata")}
-        here.s3.put_object(**place, Body=b"tiny")
-        return done(request, do_it)
+    def complete_copy(request: Any, do_it: Any) -> Any:
+        created = dict(wire.calls)["CreateMultipartUpload"]
+        address = {name: created[name] for name in ("Bucket", "Key", "Metadata")}
+        world.s3.put_object(**address, Body=b"tiny")
+        return success(request, do_it)
 
-    wire.fail("CompleteMultipartUpload", completed)
+    wire.fail("CompleteMultipartUpload", complete_copy)
     wire.calls.clear()
-    assert here.promote(notice).outcome is Outcome.PROMOTED
+    assert world.promote(notification).outcome is Outcome.PROMOTED
 
     sent = dict(wire.calls)
     assert sent["CreateMultipartUpload"]["ChecksumAlgorithm"] == algorithm
@@ -196,36 +199,34 @@ def test_beyond_what_one_request_copies_s3_compares_size_and_checksum_at_complet
     )
     assert len(ranges) == number
     assert (ranges[0][0], ranges[-1][1]) == (0, size - 1)
-    assert all(one[1] + 1 == other[0] for one, other in pairwise(ranges))
-    assert here.incoming() == []
+    assert all(last + 1 == first for (_, last), (first, _) in pairwise(ranges))
+    assert world.incoming() == []
 
 
-def test_as_large_as_one_request_copies_a_sha_is_kept_by_one_request(
-    world: World, wire: Wire
-) -> None:
-    notice = world.upload(b"tiny", at=NOON)
-    as_large_as(world, 5 * GIB, SHA)
-    world.promote(notice)
+def test_up_to_the_limit_of_one_request_a_sha_256_is_kept(world: World, wire: Wire) -> None:
+    notification = world.upload(b"tiny", at=NOON)
+    pretend_size(world, 5 * GIB, SHA)
+    world.promote(notification)
     assert dict(wire.calls)["CopyObject"]["ChecksumAlgorithm"] == "SHA256"
 
 
-# What is wrong is noticed, and the upload stays
+# Errors are noticed, and the upload stays
 
 
-def test_an_upload_that_is_not_what_its_checksum_says_is_not_promoted(
+def test_an_upload_with_a_wrong_checksum_is_not_promoted(
     either_path: World,
 ) -> None:
-    notice = either_path.upload(b"several parts", at=NOON)
-    key_in("backups1", DAILY).checksum_value = encoded(digest(b"other bytes", "CRC32"))
+    notification = either_path.upload(b"several parts", at=NOON)
+    moto_key("backups1", DAILY).checksum_value = encoded(digest(b"other bytes", "CRC32"))
     with pytest.raises((ClientError, UnverifiedCopyError)):
-        either_path.promote(notice)
+        either_path.promote(notification)
     assert either_path.incoming() == [DAILY]
     if either_path.promoter.limits == PARTS:
         assert either_path.bodies() == {}
 
 
 @pytest.mark.parametrize("algorithm", ["CRC64NVME", "CRC32C", "SHA1", "SHA256"])
-def test_the_same_bytes_sent_again_with_a_checksum_of_another_kind_are_the_same_upload(
+def test_the_same_bytes_with_another_kind_of_checksum_are_the_same_upload(
     world: World, algorithm: str
 ) -> None:
     this_hour = datetime.now(UTC)
@@ -239,45 +240,45 @@ def test_the_same_bytes_sent_again_with_a_checksum_of_another_kind_are_the_same_
 def test_a_stored_backup_with_a_wrong_checksum_is_noticed_before_the_upload_is_removed(
     either_path: World, wire: Wire
 ) -> None:
-    notice = either_path.upload(b"several parts", at=NOON)
+    notification = either_path.upload(b"several parts", at=NOON)
     wire.fail("DeleteObject", *[lambda request, _: respond(request, 403, b"")] * 2)
     with pytest.raises(ClientError):
-        either_path.promote(notice)
-    key_in("backups2", SLOT).checksum_value = encoded(digest(b"other bytes", "CRC32"))
+        either_path.promote(notification)
+    moto_key("backups2", SLOT).checksum_value = encoded(digest(b"other bytes", "CRC32"))
     with pytest.raises(UnverifiedCopyError, match="has the checksum"):
-        either_path.promote(notice)
+        either_path.promote(notification)
     assert either_path.incoming() == [DAILY]
 
 
-@pytest.mark.parametrize("told", [None, "AAAAAA=="], ids=["no checksum", "another checksum"])
-@pytest.mark.parametrize("stored", ["as told", "right"])
-def test_if_s3_s_answer_does_not_say_that_the_checksum_is_right_the_slot_is_looked_at(
-    world: World, wire: Wire, told: str | None, stored: str
+@pytest.mark.parametrize("reported", [None, "AAAAAA=="], ids=["no checksum", "another checksum"])
+@pytest.mark.parametrize("stored", ["as reported", "right"])
+def test_if_s3_does_not_confirm_the_checksum_the_slot_is_looked_up(
+    world: World, wire: Wire, reported: str | None, stored: str
 ) -> None:
     """Some stores take the checksum at completion and ignore it."""
-    here = world.with_limits(PARTS)
-    notice = here.upload(b"several parts", at=NOON)
+    world = world.with_limits(PARTS)
+    notification = world.upload(b"several parts", at=NOON)
 
-    def ignores(parsed: dict[str, Any], **_: Any) -> None:
-        parsed["ChecksumCRC32"] = told
-        if stored == "as told":
-            key_in("backups2", SLOT).checksum_value = told
+    def ignore_checksum(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["ChecksumCRC32"] = reported
+        if stored == "as reported":
+            moto_key("backups2", SLOT).checksum_value = reported
 
-    here.s3.meta.events.register("after-call.s3.CompleteMultipartUpload", ignores)
-    if stored == "as told":
+    world.s3.meta.events.register("after-call.s3.CompleteMultipartUpload", ignore_checksum)
+    if stored == "as reported":
         with pytest.raises(UnverifiedCopyError, match="has the checksum"):
-            here.promote(notice)
-        assert here.incoming() == [DAILY]
+            world.promote(notification)
+        assert world.incoming() == [DAILY]
     else:
-        assert here.promote(notice).outcome is Outcome.PROMOTED
-        assert here.incoming() == []
+        assert world.promote(notification).outcome is Outcome.PROMOTED
+        assert world.incoming() == []
 
 
-def test_s3_s_own_word_spares_a_look(world: World, wire: Wire) -> None:
-    here = world.with_limits(Limits(single=0, part=8, streams=1, pause=0))
-    notice = here.upload(b"several parts of it", at=NOON)
+def test_if_s3_confirms_the_checksum_the_slot_is_not_looked_up(world: World, wire: Wire) -> None:
+    world = world.with_limits(Limits(single=0, part=8, streams=1, pause=0))
+    notification = world.upload(b"several parts of it", at=NOON)
     wire.sent.clear()
-    here.promote(notice)
+    world.promote(notification)
     assert wire.sent == [
         "HeadObject",
         "HeadObject",

@@ -1,4 +1,4 @@
-"""What an error says: its code, and whether it may pass."""
+"""The code of an error, and whether the error is transient."""
 
 import pytest
 from botocore.exceptions import (
@@ -15,29 +15,29 @@ from chalicelib.s3_errors import error_code, may_pass
 URL = {"endpoint_url": "https://s3.example.org"}
 
 
-def answered(status: int, code: str) -> ClientError:
-    said = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(said, "UploadPartCopy")  # type: ignore[arg-type]
+def client_error(status: int, code: str) -> ClientError:
+    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "UploadPartCopy")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "passes"),
+    ("error", "code", "is_transient"),
     [
-        (answered(500, "InternalError"), "InternalError", True),
-        (answered(503, "SlowDown"), "SlowDown", True),
-        (answered(503, "ServiceUnavailable"), "ServiceUnavailable", True),
+        (client_error(500, "InternalError"), "InternalError", True),
+        (client_error(503, "SlowDown"), "SlowDown", True),
+        (client_error(503, "ServiceUnavailable"), "ServiceUnavailable", True),
         (ReadTimeoutError(**URL), "", True),
         (ConnectTimeoutError(**URL), "", True),
         (ConnectionClosedError(**URL), "", True),
         (EndpointConnectionError(**URL), "", True),
-        (answered(400, "BadDigest"), "BadDigest", False),
-        (answered(403, "AccessDenied"), "AccessDenied", False),
-        (answered(404, "NoSuchUpload"), "NoSuchUpload", False),
-        (answered(409, "ConditionalRequestConflict"), "ConditionalRequestConflict", False),
-        (answered(412, "PreconditionFailed"), "PreconditionFailed", False),
+        (client_error(400, "BadDigest"), "BadDigest", False),
+        (client_error(403, "AccessDenied"), "AccessDenied", False),
+        (client_error(404, "NoSuchUpload"), "NoSuchUpload", False),
+        (client_error(409, "ConditionalRequestConflict"), "ConditionalRequestConflict", False),
+        (client_error(412, "PreconditionFailed"), "PreconditionFailed", False),
         (NoCredentialsError(), "", False),
     ],
     ids=str,
 )
-def test_what_it_says(error: Exception, code: str, passes: bool) -> None:
-    assert (error_code(error), may_pass(error)) == (code, passes)
+def test_code_and_transience(error: Exception, code: str, is_transient: bool) -> None:
+    assert (error_code(error), may_pass(error)) == (code, is_transient)

@@ -20,18 +20,24 @@ def test_owners_are_optional() -> None:
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        pytest.param({}, r"INCOMING_BUCKET is not set; .*\.chalice/config\.json", id="nothing"),
+        pytest.param({}, r"INCOMING_BUCKET is not set; .*\.chalice/config\.json", id="no variable"),
         pytest.param({"INCOMING_BUCKET": "incoming"}, "VAULT_BUCKET is not set", id="one bucket"),
-        pytest.param(BUCKETS | {"VAULT_BUCKET": ""}, "VAULT_BUCKET is not set", id="an empty one"),
-        pytest.param(BUCKETS | {"VAULT_BUCKET": "incoming"}, "name two buckets", id="one for both"),
-        pytest.param(BUCKETS | {"VAULT_BUCKET": "*"}, "3 to 63 lowercase letters", id="a pattern"),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": ""}, "VAULT_BUCKET is not set", id="an empty name"),
+        pytest.param(
+            BUCKETS | {"VAULT_BUCKET": "incoming"}, "name two buckets", id="one bucket for both"
+        ),
+        pytest.param(BUCKETS | {"VAULT_BUCKET": "*"}, "3 to 63 lowercase letters", id="a wildcard"),
         pytest.param(BUCKETS | {"VAULT_BUCKET": "va${x}"}, "3 to 63 lowercase", id="a variable"),
-        pytest.param(BUCKETS | {"VAULT_BUCKET": "Vault"}, "3 to 63 lowercase", id="a capital"),
+        pytest.param(
+            BUCKETS | {"VAULT_BUCKET": "Vault"}, "3 to 63 lowercase", id="a capital letter"
+        ),
         pytest.param(BUCKETS | {"VAULT_OWNER": 123456789012}, "in quotes", id="a number"),
-        pytest.param(BUCKETS | {"VAULT_OWNER": "me"}, "has 12 digits", id="no account"),
+        pytest.param(BUCKETS | {"VAULT_OWNER": "me"}, "has 12 digits", id="not an account ID"),
         pytest.param(BUCKETS | {"INCOMING_OWNER": "1" * 13}, "has 12 digits", id="13 digits"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(environment: dict[str, Any], sentence: str) -> None:
+def test_an_error_names_the_missing_or_invalid_variable(
+    environment: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(SettingsError, match=sentence):
         Settings.from_environment(environment)
