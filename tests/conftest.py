@@ -1,7 +1,7 @@
-"""What every test stands on: an S3 with S3's own semantics, in this process, and nothing of yours.
+"""The fixtures of all tests: an S3 with S3's semantics in this process, and none of your settings.
 
-No test can reach AWS or use somebody's credentials: the environment is replaced before anything of
-ours, or of AWS's, is imported.
+No test can reach AWS or use real credentials: the environment is replaced before any module of ours
+or of AWS is imported.
 """
 
 import os
@@ -18,10 +18,10 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     INCOMING_BUCKET="backups1",
     VAULT_BUCKET="backups2",
-    # Parts of a few bytes take every path that parts of a few gigabytes would.
+    # Parts of a few bytes take the same paths through the code as parts of gigabytes.
     S3_UPLOAD_PART_MIN_SIZE="1",
-    # Smaller objects than this (bytes) stay in memory: by default it is a little less than a part,
-    # so that each object would be an open file.
+    # Objects smaller than this (bytes) stay in memory. The default is a little less than a part, so
+    # that each object would be an open file.
     MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1000000",
 )
 
@@ -48,11 +48,11 @@ from tests.support.remembered import remember
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import PARTS, SINGLE, World
 
-# How long an example takes says how busy the machine is, and nothing else.
+# The time of an example depends only on how busy the machine is.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-# AWS's descriptions of its services are read once, not for the clients of each test.
+# AWS's descriptions of its services are read once, not again for the clients of each test.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 remember()
 
@@ -77,7 +77,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the proofs: a file stays on one core, and theirs are the longest."""
+    """Begin with the proofs: each file runs on one core, and theirs take longest."""
     items.sort(key=lambda item: item.path.parent.name != "proofs")
 
 
@@ -94,19 +94,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Chalice has built of the app, once for all modules."""
+    """Return the folder for the packages that Chalice builds once for all test modules."""
     return tmp_path_factory.mktemp("packages")
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this project with the tests' own policy and stages: to deploy, and to run."""
+    """Copy this project, with the policy and stages of the tests, to deploy and run it."""
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture
 def s3() -> Iterator[Any]:
-    """A client of an empty S3 in this process."""
+    """Yield a client of an empty S3 in this process."""
     with mock_aws(), corrected():
         yield boto3.client(
             "s3",
@@ -118,7 +118,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture
 def world(s3: Any) -> World:
-    """An unversioned incoming bucket, a versioned vault, and the policy as it ships."""
+    """Return an unversioned incoming bucket and a versioned vault, with the policy of the tests."""
     s3.create_bucket(Bucket="backups1")
     s3.create_bucket(Bucket="backups2")
     s3.put_bucket_versioning(Bucket="backups2", VersioningConfiguration={"Status": "Enabled"})
@@ -133,15 +133,15 @@ def world(s3: Any) -> World:
     )
 
 
-@pytest.fixture(params=["copied at once", "copied in parts"])
+@pytest.fixture(params=["copied in one request", "copied in parts"])
 def either_path(request: pytest.FixtureRequest, world: World) -> World:
-    """The same world by both ways of copying."""
-    return world if request.param == "copied at once" else world.with_limits(PARTS)
+    """Return the same world for both ways of copying."""
+    return world if request.param == "copied in one request" else world.with_limits(PARTS)
 
 
 @pytest.fixture(params=["unversioned", "versioned"])
 def any_world(request: pytest.FixtureRequest, either_path: World) -> World:
-    """The same world by both ways of copying, from both layouts of incoming."""
+    """Return the same world for both ways of copying, and with and without versions in incoming."""
     if request.param == "versioned":
         either_path.keep_versions()
     return either_path
@@ -149,14 +149,14 @@ def any_world(request: pytest.FixtureRequest, either_path: World) -> World:
 
 @pytest.fixture
 def versioned(either_path: World) -> World:
-    """By both ways of copying, from an incoming bucket that keeps versions."""
+    """Return a world for both ways of copying, whose incoming bucket keeps versions."""
     either_path.keep_versions()
     return either_path
 
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the app writes to its log."""
+    """Yield the app's log."""
     handler = record.logger.registered_handler
     before, stream = handler.stream, io.StringIO()
     handler.setStream(stream)
@@ -166,6 +166,6 @@ def log() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def wire(world: World) -> Iterator[Wire]:
-    """What goes over the wire between the promoter and S3; retries of botocore do not wait."""
+    """Yield the wire between the promoter and S3; botocore retries without waiting."""
     with retries_at_once():
         yield Wire(world.s3)

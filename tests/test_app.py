@@ -1,4 +1,4 @@
-"""What the app does, through Chalice's own test client: read this file first."""
+"""Tests the whole app through Chalice's test client. Read this file first."""
 
 import json
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ def promote(client: Client, key: str) -> dict[str, Any]:
 
 
 def sweep(client: Client) -> dict[str, Any]:
-    """Chalice's scheduled events are of 2015; what they hand over is promoted at once."""
+    """Sweep, with an event that Chalice dates 2015. The sweep invokes `promote` directly."""
     event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
     return client.lambda_.invoke("sweep", event).payload
 
 
 @pytest.fixture(autouse=True)
-def that_afternoon(monkeypatch: pytest.MonkeyPatch) -> None:
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
@@ -86,18 +86,18 @@ def test_an_upload_that_no_rule_names_is_left_alone(client: Client, world: World
     assert world.incoming() == ["holiday.jpg"]
 
 
-def test_only_key_and_version_of_an_event_are_believed(client: Client, world: World) -> None:
-    """Chalice's events are of 2018, of 0 bytes and with another ETag; the object is really here."""
+def test_only_key_and_version_of_an_event_are_used(client: Client, world: World) -> None:
+    """Chalice's events are dated 2018, and claim 0 bytes and another object's ETag."""
     event = client.events.generate_s3_event(bucket="backups1", key="backup.tar.gz.gpg")
     [claimed] = event["Records"]
     assert claimed["eventTime"].startswith("2018-")
     assert claimed["s3"]["object"]["size"] == 0
 
-    world.upload(b"what is really there", at=AFTERNOON)
+    world.upload(b"the uploaded content", at=AFTERNOON)
     outcome = promote(client, "backup.tar.gz.gpg")
 
     assert (outcome["slot"], outcome["size"]) == ("2026-11-23.tar.gz.gpg", 20)
-    assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"what is really there"}
+    assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"the uploaded content"}
 
 
 def test_every_record_of_an_event_is_processed(client: Client, world: World) -> None:
@@ -108,16 +108,16 @@ def test_every_record_of_an_event_is_processed(client: Client, world: World) -> 
 
     payload = client.lambda_.invoke("promote", event).payload
 
-    assert [one["outcome"] for one in payload["outcomes"]] == ["promoted", "promoted"]
+    assert [outcome["outcome"] for outcome in payload["outcomes"]] == ["promoted", "promoted"]
     assert set(world.bodies()) == {"2026-11-23.tar.gz.gpg", "2026-11-23.14.sql.gz.gpg"}
 
 
-def test_one_record_that_fails_hides_no_other_and_fails_the_invocation(
+def test_a_failed_record_blocks_no_other_and_fails_the_invocation(
     client: Client, world: World
 ) -> None:
     world.upload(b"tables", key="sql.gz.gpg", at=AFTERNOON)
     event = client.events.generate_s3_event(bucket="somebody-elses", key="backup.tar.gz.gpg")
-    event["Records"] += [{"s3": "no such thing"}]
+    event["Records"] += [{"s3": "invalid"}]
     event["Records"] += client.events.generate_s3_event("backups1", "sql.gz.gpg")["Records"]
 
     with pytest.raises(ExceptionGroup, match="2 of 3 uploads were not settled"):
@@ -138,13 +138,13 @@ def test_an_upload_whose_event_was_lost_is_handed_over_by_the_sweep(
     assert sweep(client)["waiting"] == 0
 
 
-def test_an_upload_of_100_mib_is_promoted_in_the_3_seconds_that_the_client_gives(
+def test_an_upload_of_100_mib_is_promoted_within_the_3_seconds_of_the_client(
     client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In parts, all of which are copied at once: the first wave always starts."""
+    """It is copied in five parts in parallel: the first wave of parts always starts."""
     monkeypatch.setattr(app, "promoter", replace(world.promoter, limits=app.limits))
     body = bytes(100 * MIB)
-    # A checksum that is ready-made spares botocore and moto their slow way of sending it.
+    # Passing the checksum spares botocore and moto from sending it the slow way.
     checksum = encoded(digest(body, "CRC32"))
     world.upload(body, at=AFTERNOON, ChecksumCRC32=checksum)
     assert promote(client, "backup.tar.gz.gpg")["outcome"] == "promoted"
@@ -153,7 +153,7 @@ def test_an_upload_of_100_mib_is_promoted_in_the_3_seconds_that_the_client_gives
     assert stored["ETag"].endswith('-5"')
 
 
-def test_the_sweep_is_scheduled_and_invokes_promote_of_its_own_stage(
+def test_the_sweep_invokes_promote_of_its_own_stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent: list[dict[str, Any]] = []
@@ -166,15 +166,15 @@ def test_the_sweep_is_scheduled_and_invokes_promote_of_its_own_stage(
     assert json.loads(request["Payload"]) == {"Records": []}
 
 
-def test_there_are_no_routes_unless_asked_for() -> None:
-    """So `chalice deploy` makes no REST API."""
+def test_the_app_has_no_routes_by_default() -> None:
+    """So `chalice deploy` creates no REST API."""
     assert app.app.routes == {}
 
 
-def test_the_client_has_a_connection_for_each_stream_and_is_as_patient_as_is_planned() -> None:
+def test_the_client_has_a_connection_for_each_stream_and_the_planned_timeout() -> None:
     config = app.promoter.vault.s3.meta.config
     assert config.max_pool_connections == app.limits.streams
     assert config.read_timeout == app.limits.patience
     assert config.retries == {"mode": "standard", "total_max_attempts": 5}
-    run = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_timeout"]
-    assert 5 * config.read_timeout < run
+    timeout = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_timeout"]
+    assert 5 * config.read_timeout < timeout

@@ -1,4 +1,4 @@
-"""Which module imports which: never in a circle, and never against the arrows between rooms."""
+"""Checks that modules import each other without cycles, and only along the arrows."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 SHIPPED = {"chalicelib", "chalicelib.policy", "chalicelib.promotion", "chalicelib.watching"}
-# What every command works with.
+# Every command works with these.
 COMMON = {"admin", "admin.desired", "chalicelib", "chalicelib.policy"}
 COMMANDS = {
     "admin.check",
@@ -28,11 +28,11 @@ LOCAL_CLOUD = {
     "localcloud.iam",
     "localcloud.s3",
 }
-# Each room, and the rooms that it may import from besides itself. A module is in the room with the
-# longest name that its own begins with: admin/stage.py in "admin", admin/setup/plan.py in
-# "admin.setup".
+# Each part of the project, and the parts that it can import besides itself. A module belongs to the
+# part with the longest name that its own name starts with: admin/stage.py to "admin", and
+# admin/setup/plan.py to "admin.setup".
 ARROWS = {
-    # What ships.
+    # The shipped app.
     "chalicelib.policy": set(),
     "chalicelib": {"chalicelib.policy"},  # record, settings, s3_errors
     "chalicelib.promotion": {"chalicelib", "chalicelib.policy"},
@@ -44,18 +44,18 @@ ARROWS = {
     "admin.deploy": COMMON,
     "admin.describe": COMMON,
     "admin.setup": COMMON,
-    "admin.check": COMMON | {"admin.setup"},  # it compares with the same plan
+    "admin.check": COMMON | {"admin.setup"},  # it compares the account with the same plan
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,
     "admin.__main__": {"admin.cli"},
-    # An AWS for one laptop: it knows nothing of what runs in it.
+    # An AWS for one laptop: it knows nothing about the app that runs in it.
     "localcloud.clock": set(),
     "localcloud.s3": {"localcloud.clock"},
     "localcloud.iam": {"localcloud.clock", "localcloud.s3"},
     "localcloud.functions": {"localcloud.clock", "localcloud.iam", "localcloud.s3"},
     "localcloud": LOCAL_CLOUD,
-    # What joins them.
+    # These join the other parts.
     "demo": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD,
     "benchmarks": SHIPPED | LOCAL_CLOUD | {"app", "demo"},
 }
@@ -64,7 +64,7 @@ ARROWS["tests"] = set(ARROWS)
 
 @dataclass(frozen=True)
 class Import:
-    """One module imports another; `conditions` are those of the ifs that it stands in."""
+    """An import of one module by another; `conditions` are those of the ifs around it."""
 
     importer: str
     imported: str
@@ -76,16 +76,16 @@ class Import:
 
 @pytest.fixture(scope="module")
 def imports() -> set[Import]:
-    """Every import of one of our modules by another."""
+    """Return every import of one of our modules by another."""
     paths = [PROJECT / "app.py"]
-    for folder in {room.partition(".")[0] for room in ARROWS}:
+    for folder in {part.partition(".")[0] for part in ARROWS}:
         paths += (PROJECT / folder).rglob("*.py")
     modules = {name_of(path): path for path in paths}
     return {
         Import(importer, imported, conditions)
         for importer, path in modules.items()
         for name, conditions in imports_in(ast.parse(path.read_text(encoding="utf-8")))
-        if (imported := in_modules(name, modules))
+        if (imported := module_of(name, modules))
     }
 
 
@@ -96,14 +96,14 @@ def name_of(path: Path) -> str:
 def imports_in(
     node: ast.AST, conditions: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The dotted names that are imported, in functions too, with the conditions around each."""
+    """Yield the dotted names of all imports, even in functions, with the conditions around each."""
     match node:
         case ast.Import(names=names):
             yield from ((alias.name, conditions) for alias in names)
         case ast.ImportFrom(module=str(module), names=names, level=0):
             yield from ((f"{module}.{alias.name}", conditions) for alias in names)
         case ast.ImportFrom():
-            pytest.fail(f"a relative import, which this test does not follow: {ast.unparse(node)}")
+            pytest.fail(f"a relative import, which this test cannot follow: {ast.unparse(node)}")
         case ast.If(test=test, body=body, orelse=orelse):
             for inner in body:
                 yield from imports_in(inner, (*conditions, ast.unparse(test)))
@@ -114,40 +114,41 @@ def imports_in(
                 yield from imports_in(inner, conditions)
 
 
-def in_modules(name: str, modules: Iterable[str]) -> str | None:
-    """The module of a name that is imported: itself, or where it is defined; None: not ours."""
-    return next((one for one in (name, name.rpartition(".")[0]) if one in modules), None)
+def module_of(name: str, modules: Iterable[str]) -> str | None:
+    """Return the module that is imported or that defines the name; None if it is not ours."""
+    candidates = (name, name.rpartition(".")[0])
+    return next((candidate for candidate in candidates if candidate in modules), None)
 
 
-def room_of(module: str) -> str:
+def part_of(module: str) -> str:
     while module not in ARROWS:
         module = module.rpartition(".")[0]
     return module
 
 
-def against_the_arrows(imports: Iterable[Import]) -> list[str]:
+def forbidden_imports(imports: Iterable[Import]) -> list[str]:
     return sorted(
-        str(one)
-        for one in imports
-        if (room := room_of(one.importer)) != (imported := room_of(one.imported))
-        and imported not in ARROWS[room]
-        and not is_for_chalice_local(one)
+        str(statement)
+        for statement in imports
+        if (part := part_of(statement.importer)) != (imported := part_of(statement.imported))
+        and imported not in ARROWS[part]
+        and not is_for_chalice_local(statement)
     )
 
 
-def is_for_chalice_local(one: Import) -> bool:
-    """In Lambda the variable is not set, and there is no demo."""
-    return (one.importer, one.imported) == ("app", "demo.routes") and (
-        "os.environ.get('BACKUPS_DEV_ROUTES') == '1'" in one.conditions
+def is_for_chalice_local(statement: Import) -> bool:
+    """True for the import of the routes; in Lambda its variable is not set, and demo is missing."""
+    return (statement.importer, statement.imported) == ("app", "demo.routes") and (
+        "os.environ.get('BACKUPS_DEV_ROUTES') == '1'" in statement.conditions
     )
 
 
-def circle(imports: Iterable[Import]) -> list[str]:
-    """Modules each of which imports the next one, if there are any."""
+def cycle(imports: Iterable[Import]) -> list[str]:
+    """Return modules that import each other in a cycle, each the next; empty if there are none."""
     graph: dict[str, set[str]] = {}
-    for one in imports:
-        if "TYPE_CHECKING" not in one.conditions:
-            graph.setdefault(one.importer, set()).add(one.imported)
+    for statement in imports:
+        if "TYPE_CHECKING" not in statement.conditions:
+            graph.setdefault(statement.importer, set()).add(statement.imported)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -155,19 +156,19 @@ def circle(imports: Iterable[Import]) -> list[str]:
     return []
 
 
-def test_no_module_imports_against_the_arrows(imports: set[Import]) -> None:
-    assert against_the_arrows(imports) == []
+def test_no_module_imports_forbidden_imports(imports: set[Import]) -> None:
+    assert forbidden_imports(imports) == []
 
 
-def test_no_modules_import_each_other_in_a_circle(imports: set[Import]) -> None:
-    assert circle(imports) == []
+def test_no_modules_import_each_other_in_a_cycle(imports: set[Import]) -> None:
+    assert cycle(imports) == []
 
 
-def test_the_arrows_themselves_make_no_circle() -> None:
-    TopologicalSorter({room: arrows - {room} for room, arrows in ARROWS.items()}).prepare()
+def test_the_arrows_themselves_form_no_cycle() -> None:
+    TopologicalSorter({part: arrows - {part} for part, arrows in ARROWS.items()}).prepare()
 
 
-# Each of these rules can fail.
+# Each of these checks can fail.
 
 
 @pytest.mark.parametrize(
@@ -199,25 +200,23 @@ def test_the_arrows_themselves_make_no_circle() -> None:
         ("localcloud.iam.callers", "localcloud.functions.runner"),
         ("demo.stage", "benchmarks.tables"),
         ("demo.routes", "app"),
-        *((room, "tests.support.faults") for room in sorted(ARROWS.keys() - {"tests"})),
+        *((part, "tests.support.faults") for part in sorted(ARROWS.keys() - {"tests"})),
     ],
 )
-def test_an_import_against_an_arrow_is_found(
-    imports: set[Import], importer: str, imported: str
-) -> None:
-    assert against_the_arrows({*imports, Import(importer, imported)}) == [
+def test_a_forbidden_import_is_reported(imports: set[Import], importer: str, imported: str) -> None:
+    assert forbidden_imports({*imports, Import(importer, imported)}) == [
         f"{importer} imports {imported}"
     ]
 
 
-def test_a_circle_is_found_but_for_one_of_types(imports: set[Import]) -> None:
+def test_a_cycle_is_reported_unless_it_is_only_for_type_checking(imports: set[Import]) -> None:
     back = Import("chalicelib.policy.rules", "chalicelib.policy.policy", ("TYPE_CHECKING",))
-    assert circle({*imports, back}) == []
-    there_and_back = circle({*imports, Import(back.importer, back.imported)})
-    assert {back.importer, back.imported} <= set(there_and_back)
+    assert cycle({*imports, back}) == []
+    modules = cycle({*imports, Import(back.importer, back.imported)})
+    assert {back.importer, back.imported} <= set(modules)
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
+def test_imports_in_blocks_and_functions_are_found() -> None:
     source = """
 import admin.cli
 from admin import stage

@@ -6,8 +6,8 @@ YOURS = re.compile(
 )
 
 
-def test_only_two_tests_read_the_policy_and_the_stages_that_are_yours() -> None:
-    """The others would fail as soon as you edit them: take those of tests/support/project.py."""
+def test_only_two_tests_read_your_own_policy_and_stages() -> None:
+    """Other tests would fail after you edit them; use those of tests/support/project.py there."""
     readers = {
         path.name
         for path in Path(__file__).parent.rglob("*.py")

@@ -18,21 +18,21 @@ from benchmarks.certificates import Tls, make_tls
 CONNECTIONS = 4
 
 
-class Together(http.server.BaseHTTPRequestHandler):
-    """Answers no HEAD of an object before as many connections as in CONNECTIONS have one each."""
+class HeadHandler(http.server.BaseHTTPRequestHandler):
+    """Responds to HEAD of /together only after a request on each of CONNECTIONS connections."""
 
     protocol_version = "HTTP/1.1"
-    all_there = threading.Barrier(CONNECTIONS)
+    all_connected = threading.Barrier(CONNECTIONS)
 
     def do_HEAD(self) -> None:
         if self.path.endswith("/together"):
-            self.all_there.wait()
+            self.all_connected.wait()
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def endpoint(tls: Tls) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls.certificate)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Together)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HeadHandler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -75,16 +75,16 @@ def test_certificates_are_read_once_for_all_connections(endpoint: str, tls: Tls)
         ]
     assert all(head.result() for head in heads)
     after = app.TlsContext.load_verify_locations.cache_info()
-    # One connection was there; each other asks for the certificates, which were read by then.
+    # head_bucket opened a connection, which read the certificates. The other three reused them.
     assert (after.misses - before.misses, after.hits - before.hits) == (1, CONNECTIONS - 1)
 
 
-def test_a_server_that_nobody_vouches_for_is_refused(endpoint: str) -> None:
+def test_a_server_without_a_trusted_certificate_is_refused(endpoint: str) -> None:
     with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         client(endpoint).head_bucket(Bucket="backups1")
 
 
-def test_each_client_believes_only_its_own_authorities(endpoint: str, tls: Tls) -> None:
+def test_each_client_trusts_only_its_own_authorities(endpoint: str, tls: Tls) -> None:
     client(endpoint, verify=tls.authorities).head_bucket(Bucket="backups1")
     with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         client(endpoint).head_bucket(Bucket="backups1")
