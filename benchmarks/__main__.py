@@ -14,7 +14,7 @@ from demo.stage import running
 SECTIONS = ("moving", "many", "sweeping", "settings", "starting", "delivery")
 # Without a space, so that a size is one word of the command line, such as 5GiB.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
-# Wide enough for every table: one that is wrapped can be neither read nor pasted.
+# Wide enough for every table: a wrapped table can be neither read nor pasted.
 WIDTH = 200
 
 

@@ -15,7 +15,7 @@ from benchmarks.serving import HOST
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """The files of the server's certificate, with its key, and of the trusted authorities."""
+    """Two PEM files: the server's certificate with its key, and the authorities to trust."""
 
     certificate: Path
     authorities: Path

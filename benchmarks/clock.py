@@ -124,8 +124,8 @@ def is_busy(process_id: int) -> bool:
                     processes += child_ids
         except (FileNotFoundError, ProcessLookupError):
             continue
-    # The threads are checked one after the other, so one can wake another behind the check. All of
-    # them waited at the same moment only if none has used the CPU meanwhile.
+    # The threads are checked one after the other, and each can wake one that is already checked.
+    # All of them waited at the same moment only if none has used the CPU meanwhile.
     return is_ready or _cpu(processes) != before
 
 

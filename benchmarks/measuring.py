@@ -89,7 +89,7 @@ def lambda_dollars(seconds: float, memory: int) -> float:
 
 
 def fixed_seconds(measurement: Measurement) -> float:
-    """Return the model's seconds of the requests that copied nothing."""
+    """Return the seconds that the model took for requests that copied nothing."""
     copies = measurement.requests.get("copy_object", 0) + measurement.requests.get(
         "upload_part_copy", 0
     )

@@ -69,7 +69,7 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectVersion:
-    """A version of an object, with the number of its bytes instead of the bytes."""
+    """A version of an object, with its size instead of its bytes."""
 
     size: int
     etag: str

@@ -137,7 +137,7 @@ def forbidden_imports(imports: Iterable[Import]) -> list[str]:
 
 
 def is_for_chalice_local(statement: Import) -> bool:
-    """True for the import of the routes; in Lambda its variable is not set, and demo is missing."""
+    """True for the import of the routes, which is reached only under `chalice local`."""
     return (statement.importer, statement.imported) == ("app", "demo.routes") and (
         "os.environ.get('BACKUPS_DEV_ROUTES') == '1'" in statement.conditions
     )

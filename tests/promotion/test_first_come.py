@@ -195,7 +195,7 @@ def test_a_flood_of_uploads_that_only_head_shows_as_rejected_is_not_looked_up_fo
     assert wire.sent.count("GetObject") == MOST_LOOKS
 
 
-# Incoming buckets that keep no versions, or not yet
+# Uploads without a version, or from before versions were kept
 
 
 def suspend(world: World) -> None:

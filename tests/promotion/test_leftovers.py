@@ -30,7 +30,7 @@ def promote_killed(world: World, wire: Wire, notification: Notification) -> None
 
 
 def test_a_duplicate_that_is_killed_after_the_other_run_ends(world: World, wire: Wire) -> None:
-    """Its retry has nothing to promote, but aborts its copy."""
+    """The retry finds nothing to promote, but aborts the unfinished copy."""
     world = world.with_limits(PARTS)
     notification = world.upload(LARGE, at=EVENING)
 
