@@ -61,7 +61,7 @@ Metrics = Mapping[Metric, Sequence[tuple[datetime, float]]]
 def transitions(
     alarm: Mapping[str, Any], metrics: Metrics, *, begin: datetime, end: datetime, state: str = OK
 ) -> Iterator[Transition]:
-    """Each change of the alarm's state after `begin` (a full minute), when it is `state`.
+    """Each change of the alarm's state from `begin` (a full minute), where it starts as `state`.
 
     The alarm is evaluated every minute, over the periods that end at that minute.
     """

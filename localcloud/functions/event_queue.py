@@ -42,7 +42,7 @@ class QueuedEvent:
     payload: Any
     accepted: datetime
     due: datetime
-    """When this attempt may begin."""
+    """The earliest time of this attempt."""
     attempt: int = 1
 
 

@@ -87,7 +87,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     if call.method == "DELETE":
         return
     for check in checks:
-        # A 404 tells what is not in the bucket: only for those who are allowed to list it.
+        # A 404 reveals that an object is missing: only those who can list the bucket get it.
         reads = check.action in ("s3:GetObject", "s3:GetObjectVersion")
         if reads and _is_missing(check.bucket, check.key, check.version):
             listing = S3Check(action="s3:ListBucket", bucket=check.bucket)

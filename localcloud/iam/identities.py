@@ -57,7 +57,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
 
 
 def _simulate(request: IamResponse) -> ActionResult:
-    """SimulatePrincipalPolicy of a role: what its own policies and those in the request allow."""
+    """SimulatePrincipalPolicy for a role, with its own policies and those in the request."""
     if request._get_param("ResourcePolicy"):
         raise InvalidInput("Simulation of resource-based policies isn't supported for IAM roles.")
     role = find_role(request._get_param("PolicySourceArn"))

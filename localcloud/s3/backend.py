@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from moto import backend_index
 from moto.s3 import models, urls
 from moto.s3.models import FakeDeleteMarker, S3Backend, s3_backends
 
@@ -44,10 +45,13 @@ def corrected(*, deliver: Deliver | None = None, order: versions.Order = "begun"
     this machine's clock again after the block. Blocks do not nest.
     """
     with ExitStack() as stack:
-        # A backend brings its own URLs, and so its own responses.
+        # A backend has its own URLs, and so its own responses.
         stack.enter_context(patch.object(s3_backends, "backend", StrictBackend))
-        # moto looks these up as names of its module; no subclass can replace them.
+        # moto uses these names of its module directly, so that no subclass can replace them.
         stack.enter_context(patch.multiple(models, FakeBucket=StrictBucket, utcnow=utcnow))
+        # With every request, moto tries the URLs of 140 other services before those of S3.
+        s3_first = sorted(backend_index.backend_url_patterns, key=lambda entry: entry[0] != "s3")
+        stack.enter_context(patch.object(backend_index, "backend_url_patterns", s3_first))
         stack.enter_context(delivered_to(deliver))
         stack.enter_context(versions.ordered_by(order))
         stack.callback(clock.reset)
@@ -98,5 +102,5 @@ class StrictBackend(StrictConfigurations, VersionListing, S3Backend):
 
     @cached_property
     def urls(self) -> dict[str, Callable[..., Any]]:
-        """moto's own, kept: it asks for them with every request."""
+        """Computed once; moto asks for them with every request."""
         return super().urls

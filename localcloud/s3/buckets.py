@@ -30,8 +30,8 @@ class StrictBucket(FakeBucket):
 class _Keys(_VersionedKeyStore):
     """The versions of each key, oldest first.
 
-    Iterating shows the current versions of one moment: moto looks each up later, when it may be
-    gone.
+    `items` and `values` return the current versions as they are now. moto looks each of them up
+    later, when its key may have been removed.
     """
 
     def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]

@@ -48,7 +48,7 @@ class StrictConfigurations(S3Backend):
         super().put_bucket_lifecycle(bucket_name, rules)
 
     def put_bucket_versioning(self, bucket_name: str, status: str) -> None:
-        """Refuse to suspend versioning where a lock would no longer prevent an overwrite."""
+        """Refuse to suspend versioning under Object Lock: locked objects could be overwritten."""
         if status != "Enabled" and self.get_bucket(bucket_name).object_lock_enabled:
             raise InvalidBucketState(
                 "An Object Lock configuration is present on this bucket, so the versioning state "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CHUNK_BYTES = 1024 * 1024
-"""Read at once: small enough for a processor's cache, and to let other threads work."""
+"""Bytes read at a time: few enough for a processor's cache, and to let other threads work."""
 
 
 class Blob:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 PAGE = 1000
-"""S3 lists no more than this at once."""
+"""The most that S3 lists in one answer."""
 
 
 class MultipartListing(S3Response):

@@ -1,4 +1,4 @@
-"""Multipart uploads of the local S3: begun, filled with parts and completed as in S3."""
+"""Multipart uploads of the local S3: initiated, filled with parts and completed as in S3."""
 
 from __future__ import annotations
 

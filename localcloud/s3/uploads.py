@@ -24,7 +24,7 @@ COMPOSITE_ONLY = {"SHA1", "SHA256"}
 
 
 class MultipartUpload(FakeMultipart):
-    """An unfinished upload: it knows when it was begun and what it will become.
+    """An unfinished upload, which knows when it was initiated and which version it will become.
 
     Lock and encryption are those of the bucket at that moment, even if the bucket changes before
     the upload is completed; so are `place` among the versions and, if the bucket keeps versions,

@@ -57,7 +57,7 @@ _locks: dict[tuple[str, str], threading.RLock] = {}
 def ordered_by(order: Order) -> Iterator[None]:
     """Keep the versions of each key in this order until the block ends.
 
-    `begun` is S3's: a multipart upload has its place from when it was begun, so it does not always
+    `begun` is S3's: a multipart upload is ordered by when it was initiated, so it does not always
     become the current version. `completed` is the order of emulators.
     """
     try:
