@@ -107,12 +107,12 @@ def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> 
     ):
         match requirement.kind:
             case Kind.USER:
-                assert len(requirement.target) <= longest["user"]
+                assert len(requirement.resource) <= longest["user"]
             case Kind.ALARM:
-                assert len(requirement.target) <= longest["alarm"]
+                assert len(requirement.resource) <= longest["alarm"]
             case Kind.ASYNCHRONOUS:
                 # Chalice names the role and its policy like the function.
-                assert len(requirement.target) <= min(
+                assert len(requirement.resource) <= min(
                     longest["role"], longest["policy"], longest["function"]
                 )
     assert len(f"{stage.function_name('sweep')}-event") <= longest["rule"]
