@@ -64,7 +64,8 @@ WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "wat
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
     """Let only the tests of chalicelib be watched for coverage: it takes a third of the time.
 
-    (pytest-cov's own mark does not spare the fixtures, which are the most of the other tests.)
+    pytest-cov's own mark, `no_cover`, does not spare fixtures, which are most of the other tests.
+    These must not have it: pytest-cov would begin to watch again behind each of them.
     """
     watching = Coverage.current() if WATCHED.isdisjoint(item.path.parents) else None
     if watching is None:

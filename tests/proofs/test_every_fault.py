@@ -15,7 +15,6 @@ from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from tests.support.wire import Wire
 from tests.support.world import DAILY, World
 
-pytestmark = pytest.mark.no_cover
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)
 FIRST, SECOND = b"a copy of two parts", b"something else"
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"

@@ -19,7 +19,6 @@ from tests.proofs.invariants import bucket
 from tests.support.wire import Wire
 from tests.support.world import DAILY, World, with_buckets
 
-pytestmark = pytest.mark.no_cover
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 SLOT = "2026-11-23.tar.gz.gpg"

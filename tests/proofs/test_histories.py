@@ -6,7 +6,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proofs.state_machine import LAYOUTS, stage
 
-pytestmark = pytest.mark.no_cover
 # How many histories of each layout: together 2,000 steps and more.
 HISTORIES = {"versioned": 50, "unversioned": 20, "suspended": 20}
 

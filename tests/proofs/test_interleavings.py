@@ -21,7 +21,6 @@ from tests.proofs.explorer import Arrival, Explorer, Scene
 from tests.support.world import PARTS, SINGLE, World
 
 # Nothing runs here alone, and being watched would take a third of the time.
-pytestmark = pytest.mark.no_cover
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 # The sweep asks about every rule. One is enough.
 POLICY = """

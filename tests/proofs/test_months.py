@@ -9,7 +9,6 @@ from localcloud.s3.versions import Order
 from tests.proofs.simulation import FAIR, HOUR, MINUTE, Month, month, random_outages
 from tests.support.world import DAILY
 
-pytestmark = pytest.mark.no_cover
 # Six days later London's clocks go back.
 BEGIN = datetime(2026, 10, 19, tzinfo=UTC)
 KEY, BODY = f"web1/{DAILY}", b"copied in two parts"

@@ -10,7 +10,6 @@ from chalicelib.promotion.notification import Notification
 from chalicelib.record import Record
 from tests.support.world import DAILY, World
 
-pytestmark = pytest.mark.no_cover
 AT_ONCE = 16
 TURNS = 5
 
