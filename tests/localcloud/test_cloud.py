@@ -116,7 +116,15 @@ def test_clients_ignore_this_shells_aws_and_proxy_variables(cloud, monkeypatch):
 PROGRAM = [sys.executable, "-m", "demo.local"]
 
 
-def test_make_local_prints_exports_to_paste_and_exits_cleanly_on_ctrl_c(project):
+@pytest.fixture
+def ctrl_c():
+    """Programs that are started do not ignore SIGINT, even if the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_make_local_prints_exports_to_paste_and_exits_cleanly_on_ctrl_c(project, ctrl_c):
     with subprocess.Popen(
         [*PROGRAM, "--port", "0", "--by-hand"],
         cwd=project,
