@@ -37,6 +37,19 @@ ENVIRONMENTS = {
 }
 
 
+# How the functions are run, as this project ships it.
+CONFIGURATION: dict[str, Any] = {
+    "version": "2.0",
+    "app_name": APP_NAME,
+    "autogen_policy": False,
+    "lambda_architecture": "arm64",
+    "lambda_timeout": 900,
+    "lambda_memory_size": 1024,
+    "log_retention_in_days": 90,
+    "tags": {"app": APP_NAME},
+}
+
+
 def stage_named(name: str, *, project: Path = PROJECT) -> Stage:
     """A stage of the tests' own, whatever the project's configuration says."""
     environment = ENVIRONMENTS[name]
@@ -53,9 +66,7 @@ POLICY, STAGE = parse_policy(POLICY_TOML), stage_named("dev")
 
 def write_stages(project: Path, *, endpoint: str | None = None) -> None:
     """Write `.chalice/` with the tests' stages; dev is the local cloud at `endpoint`."""
-    # How functions are run is deployed as it ships; which and where, the tests say.
-    config: dict[str, Any] = json.loads((PROJECT / CONFIG).read_text())
-    config["stages"] = {
+    stages: dict[str, Any] = {
         name: {
             "environment_variables": dict(environment),
             "lambda_functions": {
@@ -65,11 +76,11 @@ def write_stages(project: Path, *, endpoint: str | None = None) -> None:
         }
         for name, environment in ENVIRONMENTS.items()
     }
-    config["stages"]["dev"]["vault_lock"] = {"mode": "GOVERNANCE", "days": 30}
+    stages["dev"]["vault_lock"] = {"mode": "GOVERNANCE", "days": 30}
     if endpoint:
-        config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
+        stages["dev"]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
     (project / CONFIG).parent.mkdir()
-    (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    (project / CONFIG).write_text(json.dumps({**CONFIGURATION, "stages": stages}, indent=2) + "\n")
     for name in ENVIRONMENTS:
         write_files(stage_files(POLICY, read_stage(name, project=project)))
 
