@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from itertools import count
+from typing import NamedTuple
 
 from localcloud.alarms import Metric
 from tests.support.project import STAGE
@@ -54,9 +55,8 @@ class Outage:
     end: datetime
 
 
-@dataclass(frozen=True, order=True)
-class Waiting:
-    """An upload in incoming."""
+class Waiting(NamedTuple):
+    """An upload in incoming. (There are many: a tuple is compared fast.)"""
 
     at: datetime
     key: str
@@ -227,9 +227,13 @@ class Weeks:
         self.metrics[own(name)].append((now, value))
 
     def _count(self, function: str, name: str, now: datetime, value: float = 1) -> None:
-        name_in_aws = STAGE.function_name(function)
-        metric = Metric("AWS/Lambda", name, (("FunctionName", name_in_aws),))
-        self.metrics[metric].append((now, value))
+        self.metrics[of_function(function, name)].append((now, value))
+
+
+@cache
+def of_function(function: str, name: str) -> Metric:
+    """A metric of Lambda."""
+    return Metric("AWS/Lambda", name, (("FunctionName", STAGE.function_name(function)),))
 
 
 def own(name: str, service: str = "immutable-backups-dev") -> Metric:
