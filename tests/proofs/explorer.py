@@ -1,12 +1,12 @@
 """Explores every interleaving of the requests of several runs of the real code.
 
-A state is how far every run and the servers have come, and what S3 holds. From each state every
-run that goes on can take a step (its next request, in one go), a server can take its next, and one
-run in all can die.
+A state is the progress of every run and of the servers, and what S3 holds. From each state, every
+run that has not ended can take a step (its next request, atomically), a server can take its next
+step, and one run in all can die.
 
 Two schedules that lead to the same state have the same future (`stepping.py` and
 `remembered_s3.py` say why), so each state is explored once, and schedules are counted by adding up.
-What a run that has ended or died was answered before is nobody's concern any more.
+The answers to a run that has ended or died do not matter any more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
 from tests.support.world import DAILY, World, with_buckets
 
-# The servers' first step is this long ago, and each next one so much later.
+# The servers' first step is this long ago, and there is so much time between two steps.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
 # A pass of the sweep is this much later than all copies. What was settled before is news to it.
 PASS = timedelta(minutes=15)
@@ -53,10 +53,10 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What happens in any order, but that the servers' steps come one after the other.
+    """What happens, in any order, except that the servers' steps follow each other.
 
-    So many steps have `arrived` at the start. `events` are the steps that `promote` is told of,
-    once for each time that they are named. In all, the passes of the sweep start as many runs as
+    `arrived` steps precede the start. `events` are the steps of which `promote` is notified, once
+    for each time that they are listed. In all, the passes of the sweep start as many runs as
     are `handed_over`: Lambda drops what goes beyond. An `adopted` bucket keeps versions only since
     the first step. With `mind_the_gap` no server takes a step right before an upload is removed.
     """
@@ -72,7 +72,7 @@ class Scene:
 
 
 class Counts(NamedTuple):
-    """How many schedules there are: where nobody dies, and where one run does."""
+    """How many schedules there are without a death, and with the death of one run."""
 
     quiet: int = 0
     deaths: int = 0
@@ -83,7 +83,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """How far everybody has come, and what S3 holds. A run that has ended or died is None."""
+    """The progress of runs and servers, and what S3 holds. A run that ended or died is None."""
 
     runs: tuple[Run | None, ...]
     waits_for: tuple[int, ...]
@@ -110,7 +110,7 @@ class State:
 
 @dataclass
 class Explorer:
-    """Explores a scene from its first state to every last one, and checks each transition."""
+    """Explores a scene from its first state to every final state, and checks each transition."""
 
     world: World
     scene: Scene
@@ -290,7 +290,7 @@ class Explorer:
     # What is promised
 
     def _check(self, before: Store, after: Store) -> None:
-        """What must be true of every transition, whatever came before."""
+        """Check what must be true of every transition, regardless of the path to it."""
         if (before.numbers, after.numbers) in self._checked:
             return
         self._checked.add((before.numbers, after.numbers))
@@ -302,7 +302,7 @@ class Explorer:
     def _check_first_come(self, stored: Held) -> None:
         """Nothing that was begun after an eligible upload was complete has taken its slot.
 
-        (Where no versions are kept, that one may have been overwritten before anybody looked.)
+        (If no versions are kept, the eligible upload was perhaps overwritten before a run saw it.)
         """
         if self.scene.versioning in {"never", "suspended"}:
             return
@@ -332,8 +332,8 @@ class Explorer:
             held = look()
             assert [len(versions) for versions in held.vault.values()] == [1]
             left = {
-                self._promote_now(Notification(key=DAILY, version_id=one.version_id))
-                for one in held.incoming
+                self._promote_now(Notification(key=DAILY, version_id=version.version_id))
+                for version in held.incoming
             }
             assert left <= {Outcome.CONTESTED, Outcome.REJECTED}, left
             assert replace(look(), unfinished=()) == replace(held, unfinished=())
@@ -350,7 +350,7 @@ class Explorer:
         return outcome
 
     def _sweep_now(self) -> int:
-        """A pass of the sweep; how many uploads it has handed over."""
+        """Run a pass of the sweep. Returns the number of uploads that it hands over."""
         notices: list[Any] = []
         later = self.now + SETTLING
         self.world.sweeper(notices.append).sweep(now=later, scheduled=later)

@@ -1,4 +1,4 @@
-"""What is promised, as checks of what S3 holds before and after whatever happens."""
+"""The promises, as checks of what S3 holds before and after a step."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -39,9 +39,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Holdings:
-    """All that S3 holds at one moment; unfinished uploads are (key, ids, parts), oldest first.
+    """All that S3 holds at one moment. Multipart uploads are (key, ids, parts), oldest first.
 
-    The ids of one are its own and the one that its version will have.
+    The ids are the upload's own and the id that its version will have.
     """
 
     incoming: tuple[Held, ...]
@@ -61,10 +61,12 @@ class Uploaded:
 
 
 def look() -> Holdings:
-    """What there is, from S3's own store: asking by requests would take as long as a promotion."""
+    """Read what S3 holds from its own store: requests would take as long as a promotion."""
     vault = bucket(VAULT)
     return Holdings(
-        incoming=tuple(one for held in _versions(bucket(INCOMING)).values() for one in held),
+        incoming=tuple(
+            version for versions in _versions(bucket(INCOMING)).values() for version in versions
+        ),
         vault=_versions(vault),
         unfinished=tuple(
             (upload.key_name, (id_, upload.version_id), _parts(upload))
@@ -76,10 +78,10 @@ def look() -> Holdings:
 def check(
     before: Holdings, after: Holdings, *, uploads: Iterable[Uploaded], policy: Policy
 ) -> None:
-    """Whatever ran in between: the vault keeps what it had, and what is new there is an upload.
+    """Check that the vault keeps its versions, and that every new version is a copy of an upload.
 
-    What is gone from incoming is in the vault. (Uploads themselves are no such thing: a server may
-    overwrite what it has not been promised yet.)
+    Uploads that are gone from incoming must be in the vault. (A server overwrites its own uploads
+    only in steps of its own, which are not checked here.)
     """
     for name, held in before.vault.items():
         assert after.vault.get(name) == held, f"{name} was {held}, is {after.vault.get(name)}"
@@ -87,9 +89,11 @@ def check(
         [stored] = after.vault[name]
         assert any(_is_copy(stored, upload, policy) for upload in uploads), stored
     stored_bodies = {
-        (one.says("source-key"), one.body) for held in after.vault.values() for one in held
+        (version.says("source-key"), version.body)
+        for versions in after.vault.values()
+        for version in versions
     }
-    # A version that is there twice, or once more than before, would be a change too.
+    # A version that appears twice, or again, would be a change too.
     for lost in Counter(before.incoming) - Counter(after.incoming):
         assert (lost.name, lost.body) in stored_bodies, f"lost: {lost}"
     assert not Counter(after.incoming) - Counter(before.incoming)
@@ -97,19 +101,19 @@ def check(
 
 def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
     """Whether a slot holds exactly this upload: its bytes, and where they came from."""
-    said = {
+    expected = {
         "source-key": upload.key,
         "source-etag": upload.etag or md5(upload.body),
         "source-last-modified": upload.at.astimezone(UTC).replace(microsecond=0).isoformat(),
     }
     if upload.version_id not in {None, "null"}:
-        said["source-version-id"] = upload.version_id
+        expected["source-version-id"] = upload.version_id
     return (
         stored.name == policy.slot_of(upload.key, upload.at).name
         and stored.body == upload.body
         and not stored.tags
         and {name: text for name, text in stored.metadata if name.startswith("x-amz-meta-")}
-        == {f"x-amz-meta-{name}": text for name, text in said.items()}
+        == {f"x-amz-meta-{name}": text for name, text in expected.items()}
     )
 
 

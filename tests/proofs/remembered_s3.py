@@ -1,8 +1,8 @@
-"""An S3 that is asked once: (what a bucket holds, request) -> (answer, what it then holds).
+"""An S3 that answers each request once: (contents, request) -> (answer, contents afterwards).
 
 S3's clock stands, and ids that S3 makes up are named after the step that made them, so S3 is a
-function: what it answers and holds then depends on nothing but what it holds and is asked. A
-request that concerns one bucket is remembered for what that bucket holds, whatever the other does.
+function: its answer and next contents depend only on its contents and the request. A request
+to one bucket is remembered for the contents of that bucket alone.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tests.proofs.invariants import (
     put_back,
 )
 
-# What differs between two answers that say the same.
+# Headers that differ between two answers with the same meaning.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
-# Requests whose answers name an id that S3 makes up.
+# Operations whose answers contain an id that S3 generates.
 MAKING_IDS = {"copy_object", "create_multipart_upload", "delete_object"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of S3; `text` is equal for equal requests."""
+    """A request to S3; `text` is equal for equal requests."""
 
     operation: str
     parameters: dict[str, Any]
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What one bucket holds: `number` is equal for equal contents, `kept` is to return to."""
+    """The contents of one bucket: `number` is equal for equal contents, `kept` restores them."""
 
     number: int
     holdings: Holdings
@@ -66,7 +66,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Store:
-    """What both buckets hold."""
+    """The contents of both buckets."""
 
     incoming: Contents
     vault: Contents
@@ -86,7 +86,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Transition:
-    """S3's answer to a request (an error is one, too), what it means, and the next store."""
+    """S3's answer to a request (perhaps an error), its meaning, and the next store."""
 
     answer: Any
     meaning: str
@@ -94,13 +94,13 @@ class Transition:
 
 
 class Ids:
-    """Makes up S3's ids, in moto's place: each is named after the step that asks for it."""
+    """Generates S3's ids in moto's place: each is named after the step that asks for it."""
 
     def __init__(self) -> None:
         self.order = self.label = 0
 
     def __next__(self) -> int:
-        """The place of a new version or multipart upload: behind all that are there."""
+        """The place of a new version or multipart upload: behind all others."""
         return self.order << 32 | self.label
 
     def uuid4(self) -> str:
@@ -108,13 +108,13 @@ class Ids:
 
 
 def version_id(label: int) -> str:
-    """The id of a version that the step of this label makes, or begins."""
+    """The id of a version that is created, or begun, by the step with this label."""
     return f"version-{label}"
 
 
 @dataclass
 class S3:
-    """Remembers every transition; `sent` counts the requests that S3 was really asked."""
+    """Remembers every transition; `sent` counts the requests that were really sent to S3."""
 
     client: Any
     ids: Ids
@@ -123,17 +123,17 @@ class S3:
     _answers: dict[tuple[Any, ...], tuple[Any, str, Store]] = field(default_factory=dict)
 
     def ask(self, store: Store, request: Request, *, label: int) -> Transition:
-        """Send the request, or remember it. `label` tells the step that asks from every other."""
+        """Send the request, or remember its answer. `label` is unique to the step that asks."""
         send = partial(getattr(self.client, request.operation), **request.parameters)
-        asked = (request.text, label if request.operation in MAKING_IDS else None)
-        return self._transition(store, request.buckets, asked, send, label=label)
+        question = (request.text, label if request.operation in MAKING_IDS else None)
+        return self._transition(store, request.buckets, question, send, label=label)
 
     def arrive(self, store: Store, number: int, send: Callable[[], Any]) -> Transition:
-        """Let a server take its `number`th step. Its versions stand in the order of these."""
+        """Let the servers take step `number`. Versions are listed in the order of the steps."""
         return self._transition(store, (INCOMING,), number, send, label=number, order=number)
 
     def now(self) -> Store:
-        """What both buckets hold now."""
+        """The contents of both buckets now."""
         holdings = look()
         stored = [version for held in holdings.vault.values() for version in held]
         return Store(
@@ -145,13 +145,13 @@ class S3:
         self,
         store: Store,
         buckets: tuple[str, ...],
-        asked: Any,
+        question: Any,
         send: Callable[[], Any],
         *,
         label: int,
         order: int | None = None,
     ) -> Transition:
-        key = (*(store.of(name).number for name in buckets), asked)
+        key = (*(store.of(name).number for name in buckets), question)
         if key not in self._answers:
             restore(store)
             self.ids.label, self.ids.order = label, _next_order() if order is None else order
@@ -188,20 +188,20 @@ def _next_order() -> int:
     """Behind every copy of the vault, finished or not."""
     of = bucket(VAULT)
     versions = [version for held in dict.values(of.keys) for version in held]
-    places = [one.place for one in (*versions, *of.multiparts.values())]
+    places = [entry.place for entry in (*versions, *of.multiparts.values())]
     return 1 + max((int(place, 16) >> 32 for place in places), default=0)
 
 
 def _meaning(answer: Any) -> str:
     failed = isinstance(answer, ClientError)
-    said = dict(answer.response if failed else answer)
-    about = said.pop("ResponseMetadata")
+    content = dict(answer.response if failed else answer)
+    about = content.pop("ResponseMetadata")
     headers = about["HTTPHeaders"].items()
     about = {
         "status": about["HTTPStatusCode"],
         "headers": sorted((key, value) for key, value in headers if key not in MEANINGLESS),
     }
-    return repr((failed, sorted(said.items(), key=str), about))
+    return repr((failed, sorted(content.items(), key=str), about))
 
 
 # S3's store, ids and clock
@@ -215,7 +215,7 @@ def restore(store: Store) -> None:
 
 @contextmanager
 def function_of_its_state(now: datetime) -> Iterator[Ids]:
-    """For as long as the block runs, S3's clock stands, and nothing that S3 makes up is random."""
+    """Within the block, S3's clock stands still, and the ids that S3 generates are not random."""
     ids = Ids()
     with (
         patch("localcloud.s3.events._moments", ids),

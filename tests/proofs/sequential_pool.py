@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 
 class InTurn(Executor):
-    """In a thread pool's place: does each thing when it is submitted."""
+    """Replaces a thread pool: calls each function when it is submitted."""
 
     def __init__(self, max_workers: int) -> None:
-        assert max_workers == 1, "more streams than one have no order"
+        assert max_workers == 1, "several streams have no order"
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -24,6 +24,6 @@ class InTurn(Executor):
 
 @contextmanager
 def parts_in_turn() -> Iterator[None]:
-    """For as long as the block runs, parts are copied one after the other."""
+    """Within the block, parts are copied one after the other."""
     with patch("chalicelib.promotion.multipart.ThreadPoolExecutor", InTurn):
         yield

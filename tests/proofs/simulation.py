@@ -1,7 +1,7 @@
 """Months of backups: five servers upload, S3, Lambda and the network fail, and nobody helps.
 
 The app's own promoter and its own sweep run against the S3 in this process, in a Lambda without
-threads, on a clock that jumps from one thing that happens to the next. A seed has the same months
+threads, on a clock that jumps from one event to the next. A seed has the same months
 every time.
 """
 
@@ -226,7 +226,7 @@ class Month:
         self.tally = Tally()
         self.uploads: dict[tuple[str, str], Accepted] = {}
         self.expired: set[tuple[str, str]] = set()
-        self.told: Counter[tuple[str, str]] = Counter()
+        self.recorded: Counter[tuple[str, str]] = Counter()
         self.promoted: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None
@@ -461,7 +461,7 @@ class Month:
         """Whether a pass can only count, as promote has recorded all that lies there; or fail."""
         outage = self._outage()
         return (outage is not None and outage.kind in {"s3", "invoke"}) or all(
-            address in self.told and not self._is_in_its_slot(self.uploads[address])
+            address in self.recorded and not self._is_in_its_slot(self.uploads[address])
             for address in self._lying()
         )
 
@@ -471,7 +471,7 @@ class Month:
         """What promote has recorded."""
         self.tally.outcomes[entry.outcome] += 1
         if entry.outcome in {Outcome.CONTESTED, Outcome.REJECTED}:
-            self.told[entry.upload, entry.version_id or ""] += 1
+            self.recorded[entry.upload, entry.version_id or ""] += 1
         if entry.outcome is Outcome.PROMOTED:
             self.promoted[entry.slot or ""] += 1
 
@@ -514,7 +514,7 @@ class Month:
         assert not (seen and other.place < winner.place), f"{winner} was copied, not {other}"
 
     def check_that_nothing_waits(self) -> None:
-        """Each slot is filled that can be; what lies there has been told, and counted."""
+        """Check that each slot is filled that can be, and that the rest is recorded and counted."""
         lying = self._lying()
         contested = rejected = size = 0
         for upload in self.uploads.values():
@@ -525,8 +525,8 @@ class Month:
             in_slot = self._is_in_its_slot(upload)
             assert (upload.address in lying) != in_slot, f"still there, or gone: {upload}"
             if not in_slot:
-                if not self.told[upload.address]:
-                    assert self._is_only_counted(upload), f"not told: {upload}"
+                if not self.recorded[upload.address]:
+                    assert self._is_only_counted(upload), f"not recorded: {upload}"
                     self.tally.only_counted += 1
                 late = self.last_pass_at - upload.begun > self.policy.accept_within
                 rejected += late or not upload.is_eligible
@@ -542,13 +542,15 @@ class Month:
     def _is_only_counted(self, upload: Accepted) -> bool:
         """Whether promote has no record of it yet, though nothing is wrong: the metrics count it.
 
-        The pass that would have told failed for as long as Lambda tries, or was long ago by the
+        The pass that would record it failed for as long as Lambda tries, or was long ago by the
         time that S3 gives to an upload in parts. When it is too late for it, that is recorded.
         """
         stored = self.stored.get(upload.slot.name)
         settled = max(upload.completed, stored.at) if stored else upload.completed
-        told_until = settled + LONGEST_RUN + 2 * INTERVAL
-        failed = any(one.begin < told_until and settled < one.end for one in self.outages)
+        recorded_until = settled + LONGEST_RUN + 2 * INTERVAL
+        failed = any(
+            outage.begin < recorded_until and settled < outage.end for outage in self.outages
+        )
         return failed or upload.completed - upload.begun > LONGEST_RUN
 
     def winner(self, stored: Stored) -> Accepted:
@@ -573,7 +575,7 @@ class Month:
 
     def _outage(self) -> Outage | None:
         now = self.timeline.now
-        return next((one for one in self.outages if one.begin <= now < one.end), None)
+        return next((outage for outage in self.outages if outage.begin <= now < outage.end), None)
 
     def _by_chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -599,7 +601,7 @@ def random_outages(
         kind = random.choice(["s3", "s3", "lambda", "lambda", "network", "invoke"])
         outages.append(Outage(kind=kind, begin=at, end=at + span))
         at += span + (span / 8) + random.uniform(2, 40) * HOUR
-    return tuple(one for one in outages if one.end < end)
+    return tuple(outage for outage in outages if outage.end < end)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-# First: it takes the credentials of whoever runs this out of the environment.
+# First: it removes the credentials of the user from the environment.
 import tests.conftest  # noqa: F401 # isort: skip
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -75,12 +75,12 @@ def soak_months(uploads: int) -> None:
     lived: list[Lived] = []
     with ProcessPoolExecutor() as pool:
         seeds = count(1)
-        while sum(one.uploads for one in lived) < uploads:
+        while sum(summary.uploads for summary in lived) < uploads:
             some = [next(seeds) for _ in range(pool._max_workers)]
-            for one in pool.map(live, some):
-                lived.append(one)
-                print(one, flush=True)
-    total = sum(one.uploads for one in lived)
+            for summary in pool.map(live, some):
+                lived.append(summary)
+                print(summary, flush=True)
+    total = sum(summary.uploads for summary in lived)
     print(f"{len(lived)} months, {total:,} uploads: each slot has the first, and none is lost")
 
 
@@ -134,7 +134,7 @@ def soak_histories(arguments: argparse.Namespace) -> None:
             print(f"seed {number}: FAILED; make soak ARGS='--seed {number}'", flush=True)
             raise
         seeds, steps, runs = seeds + 1, steps + here.steps, runs + here.runs
-        print(told(number, here, time.monotonic() - begun), flush=True)
+        print(summary_of(number, here, time.monotonic() - begun), flush=True)
     print(f"{seeds} seeds, {steps:,} steps, {runs:,} runs of promote: every promise held")
 
 
@@ -155,7 +155,7 @@ def run_histories(number: int, *, shorten: bool) -> None:
         )
 
 
-def told(number: int, here: Stage, seconds: float) -> str:
+def summary_of(number: int, here: Stage, seconds: float) -> str:
     return (
         f"seed {number}: {here.steps:,} steps, {here.runs:,} runs, {here.passes:,} passes, "
         f"{seconds:.0f} s"

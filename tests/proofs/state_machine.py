@@ -1,4 +1,4 @@
-"""A history of a vault: servers, S3, Lambda and the clock do what they may do, in any order.
+"""A history of a vault: servers, S3, Lambda and the clock do what they can do, in any order.
 
 What was promised is checked after every step, and again inside a run whenever something comes
 between two of its requests. The sweep is the app's own.
@@ -51,7 +51,7 @@ store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 # Up to here a copy is made at once, above in parts: one history takes both ways.
 SMALL = 8
 BODIES = (b"small", b"smaller", b"large: two parts", b"larger: three parts, no more")
-# None of this may reach the vault.
+# Nothing of this must reach the vault.
 THE_SENDERS_OWN = {"Metadata": {"source-key": "mine"}, "Tagging": "tier=hourly"}
 LAMBDA_ATTEMPTS = 3
 # What a run that is not hurried has: 15 minutes.
@@ -85,12 +85,12 @@ class Stage:
 
 
 stages: list[Stage] = []
-"""The one that is open."""
+"""The open stage, if there is one."""
 
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Two buckets, and a function that is told of every upload, until the block ends."""
+    """Two buckets, and a function that is notified of every upload, until the block ends."""
     events: list[dict[str, Any]] = []
     with (
         mock_aws(),
@@ -126,7 +126,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Hours of log lines and metrics are nobody's concern."""
+    """Drop hours of log lines and metrics."""
     handler = record.logger.registered_handler
     before, level = handler.stream, record.logger.log_level
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -147,7 +147,7 @@ class Waiting:
     failures: int = 0
 
     def __repr__(self) -> str:
-        return f"Waiting({_thing(self.event)}, failures={self.failures})"
+        return f"Waiting({_address(self.event)}, failures={self.failures})"
 
 
 faults = st.lists(
@@ -156,7 +156,7 @@ faults = st.lists(
     ),
     max_size=3,
 )
-"""At which request of a run, which one, and for how many requests."""
+"""At which request of a run, which fault, and for how many requests."""
 
 
 moments = st.sampled_from([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10])
@@ -164,7 +164,7 @@ moments = st.sampled_from([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10])
 
 
 class History(RuleBasedStateMachine):
-    """Everything that may happen, and what must be true whatever did. Incoming keeps versions."""
+    """Everything that can happen, and what must be true afterwards. Incoming keeps versions."""
 
     versioning: str | None = "Enabled"
 
@@ -191,7 +191,7 @@ class History(RuleBasedStateMachine):
         self.wire.sent.clear()
         self.held = look()
 
-    # What may happen
+    # What can happen
 
     @rule(key=st.sampled_from([DAILY, HOURLY]), body=st.sampled_from(BODIES))
     def a_server_uploads(self, key: str, body: bytes) -> None:
@@ -275,7 +275,7 @@ class History(RuleBasedStateMachine):
             waiting = self.queue.pop()
         else:
             waiting = self._take(data)
-        key, _ = _thing(waiting.event)
+        key, _ = _address(waiting.event)
 
         def rival() -> None:
             self._upload(key, bodies[1])
@@ -403,7 +403,11 @@ class History(RuleBasedStateMachine):
         self.stage.events.clear()
         self.queue.append(Waiting(event))
         self.held = look()
-        [new] = [one for one in self.held.incoming if (one.name, one.version_id) == _thing(event)]
+        [new] = [
+            version
+            for version in self.held.incoming
+            if (version.name, version.version_id) == _address(event)
+        ]
         assert new.body == body
         etag, last_modified, *_ = new.facts
         self.uploads.append(
@@ -497,19 +501,19 @@ class History(RuleBasedStateMachine):
         expected, before, begun = self._expected_of(event), len(self.uploads), self.held
         promoter = with_buckets(self.world.promoter, s3=client)
         try:
-            [told] = promoter.promote_all(event, now=self.now, seconds_left=_seconds(looks))
+            [entry] = promoter.promote_all(event, now=self.now, seconds_left=_seconds(looks))
         finally:
             self._observe()
             self._check_first(begun)
         if model:
-            assert told.outcome == expected
-        if told.outcome in {"promoted", "already-promoted"}:
-            stored = self.held.vault[told.slot][-1]
-            assert stored.says("source-etag") == told.etag
-        if told.outcome == "contested":
-            assert self.held.vault[told.slot][-1].says("source-etag") != told.etag
+            assert entry.outcome == expected
+        if entry.outcome in {"promoted", "already-promoted"}:
+            stored = self.held.vault[entry.slot][-1]
+            assert stored.says("source-etag") == entry.etag
+        if entry.outcome == "contested":
+            assert self.held.vault[entry.slot][-1].says("source-etag") != entry.etag
         # What arrived when the run had looked has an event of its own.
-        if told.outcome == "gone" and len(self.uploads) == before:
+        if entry.outcome == "gone" and len(self.uploads) == before:
             assert self._expected_of(event) == "gone"
 
     def _sweep(self, client: Any) -> Swept:
@@ -531,7 +535,7 @@ class History(RuleBasedStateMachine):
         count = Counter(outcome for _, outcome in outcomes)
         assert (swept.contested, swept.rejected) == (count["contested"], count["rejected"])
         assert swept.versions == len(outcomes)
-        handed_over = {_thing(waiting.event) for waiting in self.queue[queued:]}
+        handed_over = {_address(waiting.event) for waiting in self.queue[queued:]}
         assert swept.handed_over == len(self.queue) - queued
         for upload, outcome in outcomes:
             address = upload.name, upload.version_id
@@ -544,9 +548,9 @@ class History(RuleBasedStateMachine):
         uploaded = self._uploaded(upload)
         slot = self.policy.slot_of(upload.name, uploaded.at).name
         copied = [
-            one.key_name
-            for one in bucket(VAULT).multiparts.values()
-            if self.now - one.initiated.replace(tzinfo=UTC) < LONGEST_RUN
+            multipart.key_name
+            for multipart in bucket(VAULT).multiparts.values()
+            if self.now - multipart.initiated.replace(tzinfo=UTC) < LONGEST_RUN
         ]
         return self.now - uploaded.at >= LEFT_TO_EVENTS and slot not in copied
 
@@ -570,7 +574,11 @@ class History(RuleBasedStateMachine):
     # The model: what an undisturbed run must make of an upload
 
     def _expected_of(self, event: dict[str, Any]) -> str:
-        held = [one for one in self.held.incoming if (one.name, one.version_id) == _thing(event)]
+        held = [
+            version
+            for version in self.held.incoming
+            if (version.name, version.version_id) == _address(event)
+        ]
         return self._expected(held[0]) if held else "gone"
 
     def _expected(self, upload: Held) -> str:
@@ -584,7 +592,9 @@ class History(RuleBasedStateMachine):
             return "contested"
         # The first that comes is the first that is stored.
         first = next(
-            one for one in self.held.incoming if self._slot(one) == slot and not self._is_late(one)
+            version
+            for version in self.held.incoming
+            if self._slot(version) == slot and not self._is_late(version)
         )
         return "promoted" if first == upload else "waiting"
 
@@ -596,9 +606,9 @@ class History(RuleBasedStateMachine):
 
     def _uploaded(self, held: Held) -> Uploaded:
         return next(
-            one
-            for one in reversed(self.uploads)
-            if (one.key, one.version_id or "null") == (held.name, held.version_id)
+            upload
+            for upload in reversed(self.uploads)
+            if (upload.key, upload.version_id or "null") == (held.name, held.version_id)
         )
 
 
@@ -637,7 +647,7 @@ def _seconds(looks: int | None) -> Callable[[], float]:
     return lambda: next(left, 0.0)
 
 
-def _thing(event: dict[str, Any]) -> tuple[str, str]:
+def _address(event: dict[str, Any]) -> tuple[str, str]:
     """The key and the version id that an event names."""
-    thing = event["Records"][0]["s3"]["object"]
-    return unquote_plus(thing["key"]), thing.get("versionId") or "null"
+    described = event["Records"][0]["s3"]["object"]
+    return unquote_plus(described["key"]), described.get("versionId") or "null"

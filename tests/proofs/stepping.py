@@ -1,9 +1,9 @@
-"""Runs of the real code, taken request by request without threads.
+"""Runs of the real code, executed request by request without threads.
 
-A run depends on nothing but the answers it is given: its time is given, and it waits for nothing.
-So all that it can do is a tree. A node is a run as far as it has come, with the request that it
+A run depends only on the answers to its requests: its clock is fixed, and it waits for nothing.
+So everything that it can do is a tree. A node is a run up to some point, with the request that it
 sends next, and each answer leads to a child. To grow a child the run is executed again from its
-start: its requests are answered as they were before, and the first that is new stops it.
+start: its requests are answered as before, and the first new request stops it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from botocore.exceptions import ClientError
 from tests.proofs.remembered_s3 import Request, Transition
 
 Program = Callable[[Any, Callable[[Any], None]], Any]
-"""Called with a client, and with what to call for each run that it starts; returns its outcome."""
+"""Called with a client, and with a function to call for each run that it starts."""
 
 
 class Stopped(BaseException):
-    """A run has come to a request that has no answer yet."""
+    """A run has reached a request that has no answer yet."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as far as it has come: it sends `request` next, or has ended with `outcome`.
+    """A run up to some point: it sends `request` next, or has ended with `outcome`.
 
-    `started` is what it has started so far. `number` differs from that of every other run.
+    `started` are the runs that it has started so far. `number` is unique.
     """
 
     number: int
     program: Program
-    asked: tuple[Request, ...]
+    requests: tuple[Request, ...]
     answers: tuple[Any, ...]
     request: Request | None
     started: tuple[Any, ...]
@@ -57,19 +57,19 @@ class Runs:
         return self._first[program]
 
     def step(self, run: Run, transition: Transition) -> Run:
-        """The run with the answer to its request."""
+        """The run after the answer to its request."""
         assert run.request is not None
         if transition.meaning not in run.children:
             run.children[transition.meaning] = self._execute(
-                run.program, (*run.asked, run.request), (*run.answers, transition.answer)
+                run.program, (*run.requests, run.request), (*run.answers, transition.answer)
             )
         return run.children[transition.meaning]
 
     def _execute(
-        self, program: Program, asked: tuple[Request, ...], answers: tuple[Any, ...]
+        self, program: Program, requests: tuple[Request, ...], answers: tuple[Any, ...]
     ) -> Run:
         self.executed += 1
-        client, started, outcome = _Replay(self.client, asked, answers), [], None
+        client, started, outcome = _Replay(self.client, requests, answers), [], None
         try:
             outcome = program(client, started.append)
         except Stopped:
@@ -77,7 +77,7 @@ class Runs:
         return Run(
             number=self.executed,
             program=program,
-            asked=asked,
+            requests=requests,
             answers=answers,
             request=client.next,
             started=tuple(started),
@@ -86,11 +86,13 @@ class Runs:
 
 
 class _Replay:
-    """In a client's place: gives the known answers, and stops the run at its `next` request."""
+    """Replaces a client: gives the known answers, and stops the run at its `next` request."""
 
-    def __init__(self, client: Any, asked: tuple[Request, ...], answers: tuple[Any, ...]) -> None:
+    def __init__(
+        self, client: Any, requests: tuple[Request, ...], answers: tuple[Any, ...]
+    ) -> None:
         self._client = client
-        self._known = iter(zip(asked, answers, strict=True))
+        self._known = iter(zip(requests, answers, strict=True))
         self.next: Request | None = None
 
     def __getattr__(self, operation: str) -> Any:
@@ -107,7 +109,7 @@ class _Replay:
         if before is None:
             self.next = self.next or request
             raise Stopped
-        assert before.text == request.text, "a run depends on something else than its answers"
+        assert before.text == request.text, "a run depends on something other than the answers"
         if isinstance(answer, ClientError):
             raise ClientError(answer.response, answer.operation_name)
         return answer

@@ -26,7 +26,7 @@ def orders(number: int) -> list[tuple[int, ...]]:
 
 
 def settle(world: World, *, at: datetime) -> tuple[Swept, list[Record]]:
-    """Passes of the sweep from then on, until one hands over nothing more: it, and all records."""
+    """Sweep until a pass hands over nothing. Returns this pass, and the records of all."""
     records: list[Record] = []
     for number in range(5):
         swept, new = world.sweep(now=at + number * INTERVAL)
@@ -44,10 +44,10 @@ def lying(world: World) -> list[bytes]:
     """The bytes of all versions in incoming, the newest first."""
     versions = world.s3.list_object_versions(Bucket="backups1").get("Versions", [])
     return [
-        world.s3.get_object(Bucket="backups1", Key=one["Key"], VersionId=one["VersionId"])[
+        world.s3.get_object(Bucket="backups1", Key=version["Key"], VersionId=version["VersionId"])[
             "Body"
         ].read()
-        for one in versions
+        for version in versions
     ]
 
 

@@ -1,4 +1,4 @@
-"""Every fault at every request, on both paths: no promise is broken, and one more run ends it."""
+"""Every fault at every request, on both paths: no promise is broken; the next run completes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,14 +31,14 @@ SCENES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """The upload that will be promoted, all uploads there were, and what each bucket holds then."""
+    """The upload to promote, all uploads so far, and the contents of each bucket before the run."""
 
     notice: Notification
     uploads: list[Uploaded]
     contents: dict[str, Any]
 
     def begin(self) -> None:
-        """Put everything back, for the next case: uploading it again would take longer."""
+        """Restore the buckets for the next case: uploading again would take longer."""
         for name, kept in self.contents.items():
             put_back(name, kept)
 
@@ -64,7 +64,7 @@ def make_scene(world: World, name: str) -> Scene:
 
 
 def run(world: World, scene: Scene) -> Outcome | None:
-    """One run, and the check that it broke no promise; None if it failed or was killed."""
+    """Run once, and check that no promise was broken. Returns None if it failed or was killed."""
     before, outcome = look(), None
     try:
         outcome = world.promote(scene.notice).outcome
@@ -76,13 +76,14 @@ def run(world: World, scene: Scene) -> Outcome | None:
 
 
 def settles(world: World, wire: Wire, scene: Scene) -> None:
-    """After the faults one more run leaves nothing to do and nothing behind."""
+    """Check that without faults, one more run leaves nothing to do and nothing behind."""
     wire.mend()
     assert run(world, scene) is not None
     held, (first, *others) = look(), [upload.body for upload in scene.uploads]
     assert held.unfinished == ()
-    assert [one.body for one in held.vault[SLOT]] == [first]
-    assert [one.body for one in held.incoming] == [body for body in others if body != first]
+    assert [version.body for version in held.vault[SLOT]] == [first]
+    left = [version.body for version in held.incoming]
+    assert left == [body for body in others if body != first]
 
 
 def requests_of(world: World, wire: Wire, scene: Scene) -> int:

@@ -37,13 +37,13 @@ FLOOD, PAGE = 10_000, 1000
 
 
 def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLOOD) -> None:
-    """Upload so many times: one upload is made, and the others are put beside it."""
+    """Upload so many times: the first by a request, the others by copies of it in the store."""
     world.upload(body, key=key, at=at)
     [*_, made] = bucket("backups1").keys.getlist(key)
     for number in range(1, times):
-        one = object.__new__(type(made))
-        vars(one).update(vars(made), _version_id=f"flood-{number}")
-        versions._put_version(bucket("backups1"), one, next_moment())
+        version = object.__new__(type(made))
+        vars(version).update(vars(made), _version_id=f"flood-{number}")
+        versions._put_version(bucket("backups1"), version, next_moment())
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ TABLE = list(rows())
 
 @pytest.fixture
 def silent() -> Iterator[None]:
-    """Thousands of log lines are nobody's concern."""
+    """Drop thousands of log lines."""
     before = record.logger.log_level
     record.logger.setLevel(logging.CRITICAL)
     yield

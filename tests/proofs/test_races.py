@@ -44,7 +44,7 @@ def test_of_many_uploads_for_one_slot_the_first_wins_and_stays_whole(
     versioned: World, turn: int, rounds: range
 ) -> None:
     for number in rounds:
-        bodies = [b"upload %d.%d" % (one, number) for one in range(AT_ONCE)]
+        bodies = [b"upload %d.%d" % (upload, number) for upload in range(AT_ONCE)]
         notices = [versioned.upload(body) for body in bodies]
         records = promote_at_once(versioned, notices)
 

@@ -1,7 +1,7 @@
 """Faults of S3's notifications, which promise little: twice, late, in another order, or never.
 
 events.plan(at(2, EventFault.TWICE))                              # the second one
-events.plan(by_chance(Random(7), 0.1, list(EventFault)))          # one in ten, the same ones always
+events.plan(by_chance(Random(7), 0.1, list(EventFault)))          # one in ten, always the same ones
 """
 
 import threading
@@ -19,12 +19,12 @@ class EventFault(Enum):
 
     TWICE = "it comes twice"
     SWAPPED = "it comes after the next one"
-    DELAYED = "it comes when all faults are mended"
+    DELAYED = "it comes when all faults have ended"
     LOST = "it never comes"
 
 
 class EventFaults:
-    """Hands events on to `deliver`, and does to each what was asked for."""
+    """Passes events on to `deliver`, with the planned faults."""
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
@@ -38,7 +38,7 @@ class EventFaults:
         self._plans.append(plan)
 
     def mend(self) -> None:
-        """End all faults; what is on its way arrives, the last one first."""
+        """End all faults. The events on their way arrive, the last first."""
         with self._lock:
             self._plans.clear()
             arriving = [*self._swapped, *self._delayed]
@@ -51,7 +51,7 @@ class EventFaults:
         hand_on: Callable[[], None] = partial(self._deliver, function_arn, event)
         with self._lock:
             planned = [plan(event["Records"][0]["eventName"]) for plan in self._plans]
-            fault = next((one for one in planned if one), None)
+            fault = next(filter(None, planned), None)
             arriving, self._swapped = [hand_on, *self._swapped], []
             match fault:
                 case EventFault.TWICE:
@@ -62,5 +62,5 @@ class EventFaults:
                     self._delayed.append(arriving.pop(0))
                 case EventFault.LOST:
                     arriving.pop(0)
-        for one in arriving:
-            one()
+        for hand_on in arriving:
+            hand_on()

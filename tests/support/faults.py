@@ -1,7 +1,7 @@
 """Faults on demand: what can happen to a request of S3's, and when it does.
 
 wire.fail("CopyObject", slow_down, None, dropped_after)   # the first and the third one
-wire.plan(for_a_while(20, slow_down))                     # whatever the next 20 are
+wire.plan(for_a_while(20, slow_down))                     # the next 20 requests
 wire.plan(by_chance(Random(7), 0.1, FAULTS))              # one in ten, the same ones every time
 wire.kill_after(3)                                        # the process dies, and sends no more
 
@@ -89,7 +89,7 @@ class Faults:
 
 
 def at(number: int, *faults: F) -> Plan[F]:
-    """Faults for the requests from `number` on (1 is the next one), whatever they ask for."""
+    """Faults for the requests from `number` on (1 is the next request)."""
     numbers = count(1)
 
     def plan(_: str) -> F | None:
@@ -168,7 +168,7 @@ slow_down = answers(503, "SlowDown")
 """What S3 says while it scales."""
 
 not_implemented = answers(501, "NotImplemented")
-"""What S3 may say to a CopyObject into a bucket whose policy wants conditional writes."""
+"""What S3 perhaps answers to a CopyObject into a bucket whose policy wants conditional writes."""
 
 EVERY_FAULT: dict[str, Fault] = {
     "500": answers(500, "InternalError"),
@@ -183,7 +183,7 @@ EVERY_FAULT: dict[str, Fault] = {
     "503 after the commit": does_it_and_answers(503, "SlowDown"),
     "an error inside a 200 after the commit": does_it_and_answers(200),
 }
-"""What one request can meet, by name."""
+"""Every fault that a request can meet, by name."""
 
 
 def _can_say(request: Any, status: int) -> bool:
@@ -194,12 +194,12 @@ def _can_say(request: Any, status: int) -> bool:
 def respond(
     request: Any, status: int, body: bytes, *, headers: Mapping[str, str] | None = None
 ) -> AWSResponse:
-    """An answer to the request, S3's own or one that it never gave."""
+    """Make an answer to the request."""
     return AWSResponse(request.url, status, HTTPHeaders.from_dict(headers or {}), _Raw(body))
 
 
 def _error(request: Any, status: int, code: str) -> AWSResponse:
-    # The answer to a HEAD has no body, whatever went wrong.
+    # The answer to a HEAD never has a body.
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
     return respond(request, status, b"" if request.method == "HEAD" else body.encode())
 

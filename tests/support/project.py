@@ -1,6 +1,6 @@
-"""A project of the tests' own: this one's code with a policy and stages that nobody edits.
+"""The tests' own project: the code of this project with a policy and stages that nobody edits.
 
-Whoever runs the tests has made `chalicelib/policy.toml` and `.chalice/config.json` theirs.
+The owner of a fork edits `chalicelib/policy.toml` and `.chalice/config.json`.
 """
 
 import json
@@ -51,7 +51,7 @@ CONFIGURATION: dict[str, Any] = {
 
 
 def stage_named(name: str, *, project: Path = PROJECT) -> Stage:
-    """A stage of the tests' own, whatever the project's configuration says."""
+    """The tests' own stage of this name, independent of the project's configuration."""
     environment = ENVIRONMENTS[name]
     return Stage(
         name=name,

@@ -16,9 +16,9 @@ from tests.support.faults import Faults, Killed, respond
 
 
 class ServedFaults(Faults):
-    """Does to each request of a function what was asked for, and leaves all others to `app`.
+    """Applies the planned faults to requests of functions, and passes all others to `app`.
 
-    Who is to die is killed by `kill`, once: the next run is another process.
+    `kill` kills the function that is planned to die, once: the next run is another process.
     """
 
     def __init__(self, app: WSGIApplication, *, kill: Callable[[], None]) -> None:
@@ -43,7 +43,7 @@ class ServedFaults(Faults):
         except ConnectionClosedError:
             raise _broken(environ) from None
         except ReadTimeoutError:
-            # Nobody is as patient as a client with a long timeout, or short of one.
+            # Wait until the client closes the connection: its timeout is the client's own.
             select.select([environ["werkzeug.socket"]], [], [])
             raise _broken(environ) from None
         status = HTTPStatus(answer.status_code)
@@ -74,6 +74,6 @@ def _request(environ: WSGIEnvironment) -> AWSRequest:
 
 
 def _broken(environ: WSGIEnvironment) -> ConnectionError:
-    """The connection is broken; what the server has to be told of it."""
+    """Break the connection. Returns the error that tells the server."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return ConnectionAbortedError()

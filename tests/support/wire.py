@@ -14,7 +14,7 @@ from tests.support.faults import Faults
 class Wire(Faults):
     """The wire of `client`. `calls` are the operations with their parameters, in order.
 
-    A call that botocore repeats is one call, and several requests.
+    A call that botocore retries is one call, and several requests.
     """
 
     def __init__(self, client: Any) -> None:
@@ -48,10 +48,10 @@ class Wire(Faults):
 
 @contextmanager
 def retries_at_once() -> Iterator[None]:
-    """For as long as the block runs, botocore repeats a request without waiting before.
+    """Within the block, botocore retries without waiting.
 
-    And as often as it is configured to, whatever a client has repeated before: its quota would
-    carry over from one test to the next.
+    It retries as often as it is configured to: its quota, which would carry over from one test to
+    the next, is not used.
     """
     with (
         patch("botocore.endpoint.time.sleep"),
