@@ -18,6 +18,7 @@ from admin.target import Target
 from demo.stage import StageCloud, running
 from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
+from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
 
 DESCRIPTIONS = create_loader()
@@ -28,6 +29,13 @@ def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedC
     chalice = LoadedChalice(tmp_path_factory.mktemp("chalice") / "output")
     with chalice.until_the_end:
         yield chalice
+
+
+@pytest.fixture(scope="module", autouse=True)
+def requests_are_answered_in_this_process() -> Iterator[None]:
+    """The port of the local cloud has tests of its own."""
+    with requests_in_process():
+        yield
 
 
 # Not for the session: the tests of other rooms call Chalice as the local cloud does.
