@@ -15,7 +15,6 @@ import botocore.parsers
 import moto.core.responses
 from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
-from moto.core.botocore_stubber import backend_index
 from moto.s3.responses import S3Response
 
 AUTHORIZATION = (
@@ -37,8 +36,6 @@ def remember() -> None:
         lambda request: is_host_of_bucket(request.headers["host"])
     )
     moto.core.responses.gen_amzn_requestid_long = request_id
-    # moto compares the address of a request with those of each service, one after the other.
-    backend_index.backend_url_patterns.sort(key=lambda entry: entry[0] != "s3")
 
 
 def sign_unless_for_s3(signer: RequestSigner, request: Any, **arguments: Any) -> None:
