@@ -16,8 +16,8 @@ from admin.check.settings import check
 from admin.stage import read_stage
 from admin.target import Target
 from demo.stage import StageCloud, running
-from tests.admin.living import Live
 from tests.admin.loaded_chalice import LoadedChalice
+from tests.support.deployed_stage import DeployedStage
 from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
 
@@ -93,11 +93,11 @@ def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 @pytest.fixture(scope="module")
-def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
+def deployed_stage(project: Path, packages: Path) -> Iterator[DeployedStage]:
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
-        live = Live(cloud, project, packages)
+        live = DeployedStage(cloud, project, packages)
         yield live
         # Each check of a test finds what the test before has not mended, and this one the last.
         target = Target(account=live.account, stage=live.stage, policy=POLICY)
@@ -105,7 +105,7 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[Live]:
 
 
 @pytest.fixture
-def living(deployed_stage: Live, monkeypatch: pytest.MonkeyPatch) -> Live:
+def living(deployed_stage: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> DeployedStage:
     """The stage, in order, with the `backups` command working on it."""
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: deployed_stage.account)
     monkeypatch.setattr(admin.cli, "read_stage", lambda name: deployed_stage.stage)

@@ -21,7 +21,7 @@ from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import requirements_of
 from admin.target import Target
-from tests.admin.living import HARMLESS, Live, Table, table_of
+from tests.support.deployed_stage import HARMLESS, DeployedStage, Table, table_of
 from tests.support.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
@@ -33,7 +33,7 @@ EVERYTHING = {
 }
 
 
-def test_a_fresh_deployment_has_no_findings(living: Live) -> None:
+def test_a_fresh_deployment_has_no_findings(living: DeployedStage) -> None:
     result = living.check()
     assert result.exit_code == 0, result.output
     assert "Nobody can change or delete a backup stored in backups2" in result.stdout
@@ -44,15 +44,15 @@ WEAKENED: Table = {}
 weakened = table_of(WEAKENED)
 
 
-def target_of(living: Live) -> Target:
+def target_of(living: DeployedStage) -> Target:
     return Target(account=living.account, stage=living.stage, policy=POLICY)
 
 
-def settings_of(living: Live) -> list[Requirement]:
+def settings_of(living: DeployedStage) -> list[Requirement]:
     return list(requirements_of(target_of(living)))
 
 
-def lock_of(living: Live) -> Requirement:
+def lock_of(living: DeployedStage) -> Requirement:
     """The vault's default lock."""
     [lock] = [setting for setting in settings_of(living) if setting.kind is Kind.OBJECT_LOCK]
     return lock
@@ -95,7 +95,7 @@ for bucket in ("backups1", "backups2"):
         )
 
 
-def without_statement(living: Live, bucket: str, sid: str) -> None:
+def without_statement(living: DeployedStage, bucket: str, sid: str) -> None:
     s3 = living.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     policy["Statement"] = [
@@ -122,26 +122,28 @@ for bucket, sids in {
 
 
 @weakened("backups2 should keep every version, but has Suspended")
-def _versioning_suspended(living: Live) -> None:
+def _versioning_suspended(living: DeployedStage) -> None:
     # S3 rejects this while Object Lock is on, but a vault need not have Object Lock.
     bucket = s3_backends["123456789012"]["aws"].buckets["backups2"]
     bucket.versioning_status = "Suspended"
 
 
 @weakened("backups2 should lock stored objects for 30 days (governance), but locks them for 1 day")
-def _the_lock_shortened(living: Live) -> None:
+def _the_lock_shortened(living: DeployedStage) -> None:
     lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
 
 
 @weakened("should lock stored objects for 30 days (governance), but does not")
-def _the_lock_removed(living: Live) -> None:
+def _the_lock_removed(living: DeployedStage) -> None:
     living.client("s3").put_object_lock_configuration(
         Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
     )
 
 
-def other_rule(living: Live, rule: dict[str, Any], *, name: str | None = "tidy up") -> None:
+def other_rule(
+    living: DeployedStage, rule: dict[str, Any], *, name: str | None = "tidy up"
+) -> None:
     s3 = living.client("s3")
     rules = s3.get_bucket_lifecycle_configuration(Bucket="backups2")["Rules"]
     named = {"ID": name} if name else {}
@@ -152,27 +154,27 @@ def other_rule(living: Live, rule: dict[str, Any], *, name: str | None = "tidy u
 
 
 @weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
-def _somebody_else_s_archive(living: Live) -> None:
+def _somebody_else_s_archive(living: DeployedStage) -> None:
     other_rule(living, {"Transitions": [{"Days": 0, "StorageClass": "DEEP_ARCHIVE"}]})
 
 
 @weakened("The lifecycle rule without a name")
-def _somebody_else_s_expiry_on_a_date(living: Live) -> None:
+def _somebody_else_s_expiry_on_a_date(living: DeployedStage) -> None:
     date = datetime(2027, 1, 1, tzinfo=UTC)
     other_rule(living, {"Expiration": {"Date": date}}, name=None)
 
 
 @weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
-def _somebody_else_s_expiry(living: Live) -> None:
+def _somebody_else_s_expiry(living: DeployedStage) -> None:
     other_rule(living, {"Expiration": {"Days": 1}})
 
 
 @weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
-def _somebody_else_s_expiry_of_versions(living: Live) -> None:
+def _somebody_else_s_expiry_of_versions(living: DeployedStage) -> None:
     other_rule(living, {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
 
 
-def other_statement(living: Live, bucket: str, **statement: Any) -> None:
+def other_statement(living: DeployedStage, bucket: str, **statement: Any) -> None:
     s3 = living.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     policy["Statement"].append({**statement, "Resource": f"arn:aws:s3:::{bucket}/*"})
@@ -183,19 +185,19 @@ PARTNER = {"AWS": "arn:aws:iam::210987654321:root"}
 
 
 @weakened("The bucket policy of backups2 has a statement that backups setup did not write: ")
-def _somebody_else_s_access(living: Live) -> None:
+def _somebody_else_s_access(living: DeployedStage) -> None:
     allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:GetObject"}
     other_statement(living, "backups2", Sid="Partner", **allowed)
 
 
 @weakened("The bucket policy of backups1 has a statement that backups setup did not write: ")
-def _somebody_else_s_uploads(living: Live) -> None:
+def _somebody_else_s_uploads(living: DeployedStage) -> None:
     allowed = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:PutObject"}
     other_statement(living, "backups1", Sid="Partner", **allowed)
 
 
 @weakened("The bucket policy of backups2 has a statement that backups setup did not write: ")
-def _everybody_locked_out(living: Live) -> None:
+def _everybody_locked_out(living: DeployedStage) -> None:
     denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject"}
     other_statement(living, "backups2", Sid="Ransom", **denied)
 
@@ -204,12 +206,12 @@ def _everybody_locked_out(living: Live) -> None:
 
 
 @weakened(f"{USER} should upload its own keys and do nothing else, but does not")
-def _a_server_without_its_policy(living: Live) -> None:
+def _a_server_without_its_policy(living: DeployedStage) -> None:
     living.client("iam").delete_user_policy(UserName=USER, PolicyName="uploads")
 
 
 @weakened(f"{USER} should upload its own keys and do nothing else, but Statement is")
-def _a_server_s_policy_widened(living: Live) -> None:
+def _a_server_s_policy_widened(living: DeployedStage) -> None:
     wide = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::backups2/*"}
     living.client("iam").put_user_policy(
         UserName=USER,
@@ -219,50 +221,50 @@ def _a_server_s_policy_widened(living: Live) -> None:
 
 
 @weakened(f"The user {USER} has an additional IAM policy, more")
-def _another_policy_of_a_server(living: Live) -> None:
+def _another_policy_of_a_server(living: DeployedStage) -> None:
     living.client("iam").put_user_policy(UserName=USER, PolicyName="more", PolicyDocument=HARMLESS)
 
 
 @weakened(f"{USER} has an additional IAM policy, arn:aws:iam::123456789012:policy/for-users")
-def _a_policy_attached_to_a_server(living: Live) -> None:
+def _a_policy_attached_to_a_server(living: DeployedStage) -> None:
     iam = living.client("iam")
     made = iam.create_policy(PolicyName="for-users", PolicyDocument=HARMLESS)["Policy"]
     iam.attach_user_policy(UserName=USER, PolicyArn=made["Arn"])
 
 
 @weakened(f"{USER} has the rights of the group everybody")
-def _a_server_in_a_group(living: Live) -> None:
+def _a_server_in_a_group(living: DeployedStage) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="everybody")
     iam.add_user_to_group(GroupName="everybody", UserName=USER)
 
 
 @weakened(f"{USER} has an additional IAM policy, revoked")
-def _a_revocation_that_allows(living: Live) -> None:
+def _a_revocation_that_allows(living: DeployedStage) -> None:
     living.client("iam").put_user_policy(
         UserName=USER, PolicyName="revoked", PolicyDocument=HARMLESS
     )
 
 
 @weakened(f"{USER} has an additional IAM policy, no-power-over-the-vault")
-def _a_denial_of_power_that_allows(living: Live) -> None:
+def _a_denial_of_power_that_allows(living: DeployedStage) -> None:
     living.client("iam").put_user_policy(
         UserName=USER, PolicyName="no-power-over-the-vault", PolicyDocument=HARMLESS
     )
 
 
 @weakened(f"{USER} has a password")
-def _a_server_with_a_password(living: Live) -> None:
+def _a_server_with_a_password(living: DeployedStage) -> None:
     living.client("iam").create_login_profile(UserName=USER, Password="correct horse")
 
 
 @weakened(f"{USER}-old belongs to no server in the policy and still has access")
-def _a_server_that_left_the_policy(living: Live) -> None:
+def _a_server_that_left_the_policy(living: DeployedStage) -> None:
     living.client("iam").create_user(UserName=f"{USER}-old")
 
 
 @weakened("Topic immutable-backups-dev-alerts for alerts is missing")
-def _no_topic(living: Live) -> None:
+def _no_topic(living: DeployedStage) -> None:
     topic = target_of(living).topic_arn
     living.client("sns").delete_topic(TopicArn=topic)
 
@@ -284,7 +286,7 @@ for name, sentence in {
 
 
 @weakened("Alarm on contested uploads is not as it should be: AlarmActions is []")
-def _an_alarm_that_tells_nobody(living: Live) -> None:
+def _an_alarm_that_tells_nobody(living: DeployedStage) -> None:
     [alarm] = [
         setting for setting in settings_of(living) if setting.resource.endswith("-contested")
     ]
@@ -294,14 +296,14 @@ def _an_alarm_that_tells_nobody(living: Live) -> None:
 
 
 @weakened("Promote should stop recursive loops, but has Allow")
-def _a_loop_that_lambda_would_not_stop(living: Live) -> None:
+def _a_loop_that_lambda_would_not_stop(living: DeployedStage) -> None:
     living.client("lambda").put_function_recursion_config(
         FunctionName=FUNCTION, RecursiveLoop="Allow"
     )
 
 
 @weakened("backups1 should keep every version of an upload, but has Suspended")
-def _an_upload_that_the_next_one_would_overwrite(living: Live) -> None:
+def _an_upload_that_the_next_one_would_overwrite(living: DeployedStage) -> None:
     living.client("s3").put_bucket_versioning(
         Bucket="backups1", VersioningConfiguration={"Status": "Suspended"}
     )
@@ -310,14 +312,14 @@ def _an_upload_that_the_next_one_would_overwrite(living: Live) -> None:
 @weakened(
     "Failed events of sweep are retried twice; after that the sweep tries again every 15 minutes"
 )
-def _a_pass_that_is_not_tried_again(living: Live) -> None:
+def _a_pass_that_is_not_tried_again(living: DeployedStage) -> None:
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=SWEEP, MaximumRetryAttempts=0
     )
 
 
 @weakened("is not as it should be: on_failure is arn:aws:sns")
-def _a_destination_that_an_earlier_version_left(living: Live) -> None:
+def _a_destination_that_an_earlier_version_left(living: DeployedStage) -> None:
     topic = target_of(living).topic_arn
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=FUNCTION, DestinationConfig={"OnFailure": {"Destination": topic}}
@@ -328,7 +330,7 @@ def _a_destination_that_an_earlier_version_left(living: Live) -> None:
 
 
 def someone(
-    living: Live, name: str, action: str | list[str], resource: str = "*", **more: Any
+    living: DeployedStage, name: str, action: str | list[str], resource: str = "*", **more: Any
 ) -> None:
     statement = {"Effect": "Allow", "Action": action, "Resource": resource, **more}
     iam = living.client("iam")
@@ -341,33 +343,33 @@ def someone(
 
 
 @weakened("User deleter is allowed s3:DeleteObject on backups2")
-def _somebody_can_delete(living: Live) -> None:
+def _somebody_can_delete(living: DeployedStage) -> None:
     someone(living, "deleter", "s3:DeleteObject", "arn:aws:s3:::backups2/web1/*")
 
 
 @weakened("User locker is allowed s3:PutObjectRetention on backups2")
-def _somebody_can_lock(living: Live) -> None:
+def _somebody_can_lock(living: DeployedStage) -> None:
     someone(living, "locker", "s3:PutObjectRetention", "arn:aws:s3:::backups*")
 
 
 @weakened("User tagger is allowed s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
-def _somebody_can_tag(living: Live) -> None:
+def _somebody_can_tag(living: DeployedStage) -> None:
     someone(living, "tagger", "s3:*ObjectTagging", "arn:aws:s3:::*/*")
 
 
 @weakened("User bypasser is allowed s3:BypassGovernanceRetention on backups2")
-def _somebody_can_bypass_with_a_second_factor(living: Live) -> None:
+def _somebody_can_bypass_with_a_second_factor(living: DeployedStage) -> None:
     condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     someone(living, "bypasser", "s3:BypassGovernanceRetention", Condition=condition)
 
 
 @weakened("User expirer is allowed s3:PutLifecycleConfiguration on backups2")
-def _somebody_can_let_expire(living: Live) -> None:
+def _somebody_can_let_expire(living: DeployedStage) -> None:
     someone(living, "expirer", "s3:PutLifecycleConfiguration", "arn:aws:s3:::backups2")
 
 
 @weakened("Role ci is allowed s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
-def _a_role_can_change_the_policy(living: Live) -> None:
+def _a_role_can_change_the_policy(living: DeployedStage) -> None:
     iam = living.client("iam")
     iam.create_role(RoleName="ci", AssumeRolePolicyDocument=HARMLESS)
     document = {
@@ -380,7 +382,7 @@ def _a_role_can_change_the_policy(living: Live) -> None:
 
 
 @weakened("User member is allowed s3:PutBucketVersioning on backups2")
-def _a_group_can(living: Live) -> None:
+def _a_group_can(living: DeployedStage) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="storage")
     iam.put_group_policy(
@@ -404,7 +406,9 @@ ROWS = [name for first in range(10) for name in [*WEAKENED][first::10]]
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_weakening_is_found_and_fixed_by_its_own_command(living: Live, name: str) -> None:
+def test_every_weakening_is_found_and_fixed_by_its_own_command(
+    living: DeployedStage, name: str
+) -> None:
     weaken, sentence = WEAKENED[name]
     weaken(living)
     living.mend(living.remedy_of(sentence))
@@ -422,7 +426,7 @@ def test_every_weakening_is_found_and_fixed_by_its_own_command(living: Live, nam
         pytest.param("sts:AssumeRole", "*", id="becoming everybody"),
     ],
 )
-def test_an_administrator_must_be_known(living: Live, action: str, resource: str) -> None:
+def test_an_administrator_must_be_known(living: DeployedStage, action: str, resource: str) -> None:
     living.client("iam").create_user(UserName="may-nothing")
     someone(living, "chief", action, resource)
     arn = "arn:aws:iam::123456789012:user/chief"
@@ -438,7 +442,7 @@ def test_an_administrator_must_be_known(living: Live, action: str, resource: str
         living.client("iam").delete_user(UserName="may-nothing")
 
 
-def test_anyone_who_can_become_an_administrator_must_be_known(living: Live) -> None:
+def test_anyone_who_can_become_an_administrator_must_be_known(living: DeployedStage) -> None:
     iam = living.client("iam")
     trust = {"Effect": "Allow", "Principal": PARTNER, "Action": "sts:AssumeRole"}
     iam.create_role(
@@ -463,7 +467,7 @@ def test_anyone_who_can_become_an_administrator_must_be_known(living: Live) -> N
 @pytest.mark.parametrize(
     "action", ["iam:CreateAccessKey", "iam:UpdateLoginProfile", "iam:Get*", "iam:ChangePassword"]
 )
-def test_managing_ones_own_keys_makes_no_administrator(living: Live, action: str) -> None:
+def test_managing_ones_own_keys_makes_no_administrator(living: DeployedStage, action: str) -> None:
     someone(living, "anna", action, "arn:aws:iam::*:user/${aws:username}")
     try:
         assert look(living) == Report()
@@ -472,7 +476,7 @@ def test_managing_ones_own_keys_makes_no_administrator(living: Live, action: str
         living.client("iam").delete_user(UserName="anna")
 
 
-def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
+def test_one_error_of_aws_hides_nothing_else(living: DeployedStage) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         error = {"Error": {"Code": "AuthorizationError", "Message": "no"}}
         raise ClientError(error, "GetTopicAttributes")  # type: ignore[arg-type]
@@ -489,7 +493,9 @@ def test_one_error_of_aws_hides_nothing_else(living: Live) -> None:
     living.mend(report.findings[0].remedy)
 
 
-def test_expired_credentials_end_the_check(living: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_credentials_end_the_check(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise ClientError({"Error": {"Code": "ExpiredToken"}}, "HeadBucket")  # type: ignore[arg-type]
 
@@ -499,7 +505,7 @@ def test_expired_credentials_end_the_check(living: Live, monkeypatch: pytest.Mon
     assert "expired; sign in again" in result.stderr
 
 
-def test_an_account_without_setup_lacks_its_buckets(living: Live) -> None:
+def test_an_account_without_setup_lacks_its_buckets(living: DeployedStage) -> None:
     nowhere = replace(
         living.stage,
         settings=replace(living.stage.settings, incoming_bucket="nope1", vault_bucket="nope2"),
@@ -511,7 +517,7 @@ def test_an_account_without_setup_lacks_its_buckets(living: Live) -> None:
     assert "Bucket nope2 with Object Lock is missing" in result.stdout
 
 
-def test_fixes_name_the_account_that_was_checked(living: Live) -> None:
+def test_fixes_name_the_account_that_was_checked(living: DeployedStage) -> None:
     holder = Account(session=living.account.session, named={"profile": "vault"})
     account = Account(
         session=living.account.session,
@@ -531,7 +537,7 @@ def test_fixes_name_the_account_that_was_checked(living: Live) -> None:
     assert target.fix_vault_account("iam", "x") == "aws iam x --profile vault"
 
 
-def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
+def test_anything_unreadable_is_listed_and_is_no_pass(living: DeployedStage) -> None:
     iam = living.client("iam")
     someone(living, "auditor", ["s3:Get*", "s3:List*", "sns:Get*", "cloudwatch:Describe*"])
     key = iam.create_access_key(UserName="auditor")["AccessKey"]
@@ -560,12 +566,12 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: Live) -> None:
     assert "backups2 (keep every version" not in not_checked
 
 
-def look(living: Live, **changes: Any) -> Report:
+def look(living: DeployedStage, **changes: Any) -> Report:
     return check(replace(target_of(living), **changes), tell=lambda _: None)
 
 
 def test_the_exit_status_separates_findings_from_failed_checks(
-    living: Live, monkeypatch: pytest.MonkeyPatch
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = Report(not_checked=["the sky"])
     monkeypatch.setattr("admin.check.command.check", lambda *_, **__: report)
@@ -576,7 +582,7 @@ def test_the_exit_status_separates_findings_from_failed_checks(
     assert living.check().exit_code == 1
 
 
-def test_a_shorter_lock_by_choice_is_no_finding(living: Live) -> None:
+def test_a_shorter_lock_by_choice_is_no_finding(living: DeployedStage) -> None:
     lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 7}))
     try:
@@ -588,13 +594,15 @@ def test_a_shorter_lock_by_choice_is_no_finding(living: Live) -> None:
         resources.write(living.account, lock)
 
 
-def test_files_of_an_earlier_policy_are_found(living: Live) -> None:
+def test_files_of_an_earlier_policy_are_found(living: DeployedStage) -> None:
     more = replace(POLICY, servers=("web1",))
     sentences = [finding.what for finding in look(living, policy=more).findings]
     assert ".chalice/policy-dev-promote.json does not match your policy.toml" in sentences
 
 
-def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(living: Live) -> None:
+def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(
+    living: DeployedStage,
+) -> None:
     nobody = "Nobody receives the alerts"
     assert not any(finding.what.startswith(nobody) for finding in look(living).findings)
     stage = replace(living.stage, name="prod")
@@ -608,7 +616,7 @@ def test_a_topic_that_nobody_reads_is_found_in_every_stage_that_sends_mail(livin
     sns.delete_topic(TopicArn=topic)
 
 
-def test_a_missing_bucket_is_a_single_finding(living: Live) -> None:
+def test_a_missing_bucket_is_a_single_finding(living: DeployedStage) -> None:
     nowhere = replace(living.stage.settings, vault_bucket="backups3")
     sentences = [
         finding.what
@@ -619,7 +627,7 @@ def test_a_missing_bucket_is_a_single_finding(living: Live) -> None:
 
 
 def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
-    living: Live,
+    living: DeployedStage,
 ) -> None:
     lock = lock_of(living)
     resources.write(living.account, replace(lock, desired={"mode": "COMPLIANCE", "days": 7}))
@@ -692,7 +700,7 @@ def test_a_right_on_the_bucket_itself() -> None:
     assert not grants([allow("s3:Put*", f"{VAULT}/*")], "s3:PutBucketPolicy", VAULT)
 
 
-def test_a_boundary_takes_away_what_a_policy_grants(living: Live) -> None:
+def test_a_boundary_takes_away_what_a_policy_grants(living: DeployedStage) -> None:
     iam = living.client("iam")
     boundary = iam.create_policy(PolicyName="reading", PolicyDocument=HARMLESS)["Policy"]["Arn"]
     iam.create_role(

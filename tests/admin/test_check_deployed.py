@@ -22,7 +22,7 @@ import pytest
 
 from admin.account import AccountError
 from admin.check.code import differences
-from tests.admin.living import DEPLOY, HARMLESS, Live, Table, table_of
+from tests.support.deployed_stage import DEPLOY, HARMLESS, DeployedStage, Table, table_of
 
 FUNCTION = "immutable-backups-dev-promote"
 Change = Callable[[bytes], bytes | None]
@@ -41,12 +41,12 @@ changed_bundle = table_of(CHANGED_BUNDLES)
 
 
 @weakened(f"{FUNCTION} is not deployed")
-def _no_function(living: Live) -> None:
+def _no_function(living: DeployedStage) -> None:
     living.client("lambda").delete_function(FunctionName=FUNCTION)
 
 
 @weakened(f"The role {FUNCTION} does not exist")
-def _no_role(living: Live) -> None:
+def _no_role(living: DeployedStage) -> None:
     iam = living.client("iam")
     for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
         iam.delete_role_policy(RoleName=FUNCTION, PolicyName=name)
@@ -54,7 +54,7 @@ def _no_role(living: Live) -> None:
 
 
 @weakened(f"{FUNCTION} runs a container image")
-def _an_image_instead_of_a_bundle(living: Live) -> None:
+def _an_image_instead_of_a_bundle(living: DeployedStage) -> None:
     client = living.client("lambda")
     role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
     client.delete_function(FunctionName=FUNCTION)
@@ -70,7 +70,7 @@ def _an_image_instead_of_a_bundle(living: Live) -> None:
 UNSET: dict[str, Any] = {"Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
 
 
-def configure(living: Live, **changes: Any) -> PutBack:
+def configure(living: DeployedStage, **changes: Any) -> PutBack:
     client = living.client("lambda")
     before = client.get_function_configuration(FunctionName=FUNCTION)
     update = partial(client.update_function_configuration, FunctionName=FUNCTION)
@@ -79,22 +79,22 @@ def configure(living: Live, **changes: Any) -> PutBack:
 
 
 @deployed_over("was deployed with VAULT_BUCKET=elsewhere, but .chalice/config.json has backups2")
-def _another_environment(living: Live) -> PutBack:
+def _another_environment(living: DeployedStage) -> PutBack:
     elsewhere = {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}
     return configure(living, Environment={"Variables": elsewhere})
 
 
-def upload_bundle(living: Live, bundle: bytes) -> PutBack:
+def upload_bundle(living: DeployedStage, bundle: bytes) -> PutBack:
     upload = partial(living.client("lambda").update_function_code, FunctionName=FUNCTION)
     upload(ZipFile=bundle)
     return partial(upload, ZipFile=bundle_of(living))
 
 
-def change_bundle(living: Live, member: str, change: Change) -> PutBack:
+def change_bundle(living: DeployedStage, member: str, change: Change) -> PutBack:
     return change_bundle_members(living, {member: change})
 
 
-def change_bundle_members(living: Live, changes: dict[str, Change]) -> PutBack:
+def change_bundle_members(living: DeployedStage, changes: dict[str, Change]) -> PutBack:
     out = io.BytesIO()
     before = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
     with zipfile.ZipFile(out, "w") as after:
@@ -106,12 +106,12 @@ def change_bundle_members(living: Live, changes: dict[str, Change]) -> PutBack:
 
 
 @changed_bundle("differs from this clone: chalicelib/policy.toml")
-def _a_bundle_of_an_older_policy(living: Live) -> PutBack:
+def _a_bundle_of_an_older_policy(living: DeployedStage) -> PutBack:
     return change_bundle(living, "chalicelib/policy.toml", lambda text: text + b"# of last year\n")
 
 
 @changed_bundle("differs from this clone: chalicelib/promotion/copying.py")
-def _a_bundle_without_a_module(living: Live) -> PutBack:
+def _a_bundle_without_a_module(living: DeployedStage) -> PutBack:
     return change_bundle(living, "chalicelib/promotion/copying.py", lambda _: None)
 
 
@@ -128,19 +128,19 @@ MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 
 
 @changed_bundle(f"The boto3 deployed with {FUNCTION} does not support IfNoneMatch in CopyObject")
-def _a_bundle_with_an_old_boto3(living: Live) -> PutBack:
+def _a_bundle_with_an_old_boto3(living: DeployedStage) -> PutBack:
     return change_bundle(living, MODEL, _forget("IfNoneMatch"))
 
 
 @changed_bundle(
     "does not support IfNoneMatch, AnnotationDirective, CopySourceIfMatch in CopyObject"
 )
-def _a_bundle_without_boto3(living: Live) -> PutBack:
+def _a_bundle_without_boto3(living: DeployedStage) -> PutBack:
     return change_bundle(living, MODEL, lambda _: None)
 
 
 @deployed_over(f"The role {FUNCTION} does not have the IAM policy generated from your policy.toml")
-def _a_role_s_policy_widened(living: Live) -> PutBack:
+def _a_role_s_policy_widened(living: DeployedStage) -> PutBack:
     iam, policy = living.client("iam"), {"RoleName": FUNCTION, "PolicyName": FUNCTION}
     before = json.dumps(iam.get_role_policy(**policy)["PolicyDocument"])
     iam.put_role_policy(**policy, PolicyDocument=HARMLESS)
@@ -148,21 +148,21 @@ def _a_role_s_policy_widened(living: Live) -> PutBack:
 
 
 @weakened(f"The role {FUNCTION} has an additional IAM policy, more")
-def _another_policy_of_the_role(living: Live) -> None:
+def _another_policy_of_the_role(living: DeployedStage) -> None:
     living.client("iam").put_role_policy(
         RoleName=FUNCTION, PolicyName="more", PolicyDocument=HARMLESS
     )
 
 
 @weakened(f"{FUNCTION} has an additional IAM policy, arn:aws:iam::123456789012:policy/for-roles")
-def _a_policy_attached_to_the_role(living: Live) -> None:
+def _a_policy_attached_to_the_role(living: DeployedStage) -> None:
     iam = living.client("iam")
     made = iam.create_policy(PolicyName="for-roles", PolicyDocument=HARMLESS)["Policy"]
     iam.attach_role_policy(RoleName=FUNCTION, PolicyArn=made["Arn"])
 
 
 @weakened(f"Principals other than Lambda can assume the role {FUNCTION}")
-def _a_role_for_others(living: Live) -> None:
+def _a_role_for_others(living: DeployedStage) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
@@ -175,7 +175,7 @@ def _a_role_for_others(living: Live) -> None:
 
 
 @deployed_over(f"S3 cannot invoke {FUNCTION} for backups1")
-def _s3_cannot_invoke(living: Live) -> PutBack:
+def _s3_cannot_invoke(living: DeployedStage) -> PutBack:
     client = living.client("lambda")
     [permission] = json.loads(client.get_policy(FunctionName=FUNCTION)["Policy"])["Statement"]
     client.remove_permission(FunctionName=FUNCTION, StatementId=permission["Sid"])
@@ -183,11 +183,11 @@ def _s3_cannot_invoke(living: Live) -> PutBack:
 
 
 @weakened("210987654321")
-def _a_stranger_can_invoke(living: Live) -> None:
+def _a_stranger_can_invoke(living: DeployedStage) -> None:
     allow(living, "210987654321")
 
 
-def notify(living: Live, **configuration: Any) -> PutBack:
+def notify(living: DeployedStage, **configuration: Any) -> PutBack:
     s3 = living.client("s3")
     put = partial(s3.put_bucket_notification_configuration, Bucket="backups1")
     before = s3.get_bucket_notification_configuration(Bucket="backups1")
@@ -197,12 +197,12 @@ def notify(living: Live, **configuration: Any) -> PutBack:
 
 
 @deployed_over("backups1 does not notify immutable-backups-dev-promote of uploads")
-def _no_notification(living: Live) -> PutBack:
+def _no_notification(living: DeployedStage) -> PutBack:
     return notify(living)
 
 
 @deployed_over("backups1 does not notify immutable-backups-dev-promote of uploads")
-def _a_notification_of_some_keys_only(living: Live) -> PutBack:
+def _a_notification_of_some_keys_only(living: DeployedStage) -> PutBack:
     function = living.client("lambda").get_function_configuration(FunctionName=FUNCTION)
     some = {
         "LambdaFunctionArn": function["FunctionArn"],
@@ -252,7 +252,7 @@ for rows, configurations in ((DEPLOYED_OVER, DEPLOYED), (WEAKENED, NOT_DEPLOYED)
 
 
 @deployed_over("The Layers of")
-def _a_layer(living: Live) -> PutBack:
+def _a_layer(living: DeployedStage) -> PutBack:
     layer = living.client("lambda").publish_layer_version(
         LayerName="more", Content={"ZipFile": bundle_of(living)}
     )
@@ -260,13 +260,13 @@ def _a_layer(living: Live) -> PutBack:
 
 
 @weakened(f"The reserved concurrency of {FUNCTION} is 0, but none in .chalice/config.json")
-def _stopped_after_a_break_in(living: Live) -> None:
+def _stopped_after_a_break_in(living: DeployedStage) -> None:
     living.client("lambda").put_function_concurrency(
         FunctionName=FUNCTION, ReservedConcurrentExecutions=0
     )
 
 
-def bundle_of(living: Live) -> bytes:
+def bundle_of(living: DeployedStage) -> bytes:
     [zipped] = living.packages.glob("*-python*.zip")
     return zipped.read_bytes()
 
@@ -280,7 +280,7 @@ def with_member(bundle: bytes, name: str) -> bytes:
 
 
 @changed_bundle("differs from this clone: sitecustomize.py")
-def _a_module_that_python_runs_first(living: Live) -> PutBack:
+def _a_module_that_python_runs_first(living: DeployedStage) -> PutBack:
     return upload_bundle(living, with_member(bundle_of(living), "sitecustomize.py"))
 
 
@@ -296,13 +296,13 @@ def _a_module_that_python_runs_first(living: Live) -> PutBack:
         pytest.param("../../opt/python/evil.py", id="outside"),
     ],
 )
-def test_every_addition_to_a_bundle_is_found(living: Live, member: str) -> None:
+def test_every_addition_to_a_bundle_is_found(living: DeployedStage, member: str) -> None:
     bundle = zipfile.ZipFile(io.BytesIO(with_member(bundle_of(living), member)))
     assert differences(bundle, living.project) == [member]
 
 
 def test_packages_other_than_those_installed_here_cannot_be_compared(
-    living: Live, tmp_path: Path
+    living: DeployedStage, tmp_path: Path
 ) -> None:
     shutil.copytree(living.project, tmp_path, dirs_exist_ok=True)
     pins = tmp_path / "requirements.txt"
@@ -315,17 +315,17 @@ def test_packages_other_than_those_installed_here_cannot_be_compared(
 
 
 @changed_bundle("differs from this clone: botocore/__init__.py")
-def _a_package_that_was_tampered_with(living: Live) -> PutBack:
+def _a_package_that_was_tampered_with(living: DeployedStage) -> PutBack:
     return change_bundle(living, "botocore/__init__.py", lambda text: text + b"import os\n")
 
 
 @changed_bundle("differs from this clone: chalice/app.py")
-def _a_chalice_that_was_tampered_with(living: Live) -> PutBack:
+def _a_chalice_that_was_tampered_with(living: DeployedStage) -> PutBack:
     return change_bundle(living, "chalice/app.py", lambda text: text + b"import os\n")
 
 
 @changed_bundle("differs from this clone: botocore/__init__.py")
-def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutBack:
+def _a_package_that_was_tampered_with_and_its_own_list_too(living: DeployedStage) -> PutBack:
     [zipped] = living.packages.glob("*-python*.zip")
     [record] = [
         name
@@ -345,39 +345,39 @@ def _a_package_that_was_tampered_with_and_its_own_list_too(living: Live) -> PutB
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_can_invoke_for_anybody_s_bucket(living: Live) -> None:
+def _s3_can_invoke_for_anybody_s_bucket(living: DeployedStage) -> None:
     _s3_cannot_invoke(living)
     allow_s3(living)
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_can_invoke_for_anybody_s_bucket_too(living: Live) -> None:
+def _s3_can_invoke_for_anybody_s_bucket_too(living: DeployedStage) -> None:
     allow_s3(living)
 
 
 @weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
-def _s3_can_invoke_for_a_stranger_s_bucket(living: Live) -> None:
+def _s3_can_invoke_for_a_stranger_s_bucket(living: DeployedStage) -> None:
     allow_s3(living, SourceAccount="210987654321")
 
 
-def allow_s3(living: Live, **more: str) -> None:
+def allow_s3(living: DeployedStage, **more: str) -> None:
     allow(living, "s3.amazonaws.com", SourceArn="arn:aws:s3:::backups1", **more)
 
 
-def allow(living: Live, principal: str, **more: str) -> None:
+def allow(living: DeployedStage, principal: str, **more: str) -> None:
     permission = {"StatementId": "loose", "Action": "lambda:InvokeFunction", **more}
     living.client("lambda").add_permission(FunctionName=FUNCTION, Principal=principal, **permission)
 
 
 @weakened(f"The reserved concurrency of {FUNCTION} is 7, but none")
-def _another_concurrency(living: Live) -> None:
+def _another_concurrency(living: DeployedStage) -> None:
     living.client("lambda").put_function_concurrency(
         FunctionName=FUNCTION, ReservedConcurrentExecutions=7
     )
 
 
 @weakened(f'"210987654321" can invoke {FUNCTION}:1')
-def _a_stranger_can_invoke_a_version(living: Live) -> None:
+def _a_stranger_can_invoke_a_version(living: DeployedStage) -> None:
     client = living.client("lambda")
     version = client.publish_version(FunctionName=FUNCTION)["Version"]
     assert version == "1"
@@ -385,7 +385,7 @@ def _a_stranger_can_invoke_a_version(living: Live) -> None:
 
 
 @weakened(f'"210987654321" can invoke {FUNCTION}:now')
-def _a_stranger_can_invoke_an_alias(living: Live) -> None:
+def _a_stranger_can_invoke_an_alias(living: DeployedStage) -> None:
     living.client("lambda").create_alias(
         FunctionName=FUNCTION, Name="now", FunctionVersion="$LATEST"
     )
@@ -393,12 +393,12 @@ def _a_stranger_can_invoke_an_alias(living: Live) -> None:
 
 
 @weakened(f"{FUNCTION} can be invoked at https://")
-def _an_address_for_everybody(living: Live) -> None:
+def _an_address_for_everybody(living: DeployedStage) -> None:
     living.client("lambda").create_function_url_config(FunctionName=FUNCTION, AuthType="NONE")
 
 
 @weakened(f"{FUNCTION} gets events from arn:aws:sqs:us-east-1:123456789012:more")
-def _a_queue_that_is_read(living: Live) -> None:
+def _a_queue_that_is_read(living: DeployedStage) -> None:
     sqs = living.client("sqs")
     queue = sqs.create_queue(QueueName="more")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -408,14 +408,16 @@ def _a_queue_that_is_read(living: Live) -> None:
 
 
 @pytest.mark.parametrize("name", WEAKENED)
-def test_every_weakening_is_found_and_fixed_by_its_own_command(living: Live, name: str) -> None:
+def test_every_weakening_is_found_and_fixed_by_its_own_command(
+    living: DeployedStage, name: str
+) -> None:
     weaken, sentence = WEAKENED[name]
     weaken(living)
     living.mend(living.remedy_of(sentence))
 
 
 @pytest.mark.parametrize("name", DEPLOYED_OVER | CHANGED_BUNDLES)
-def test_what_a_deployment_fixes_is_found(living: Live, name: str) -> None:
+def test_what_a_deployment_fixes_is_found(living: DeployedStage, name: str) -> None:
     weaken, sentence = (DEPLOYED_OVER | CHANGED_BUNDLES)[name]
     put_back = weaken(living)
     assert living.remedy_of(sentence) == DEPLOY
@@ -423,7 +425,7 @@ def test_what_a_deployment_fixes_is_found(living: Live, name: str) -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
-def test_one_deployment_fixes_everything_at_once(living: Live, order: int) -> None:
+def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: int) -> None:
     """Of two weakenings of the same thing only the last one counts: hence both orders."""
     for weaken, _ in [*DEPLOYED_OVER.values()][::order]:
         weaken(living)

@@ -19,7 +19,7 @@ from admin.setup.plan import execute, make_plan, requirements_of
 from admin.target import Target
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from tests.admin.living import Live
+from tests.support.deployed_stage import DeployedStage
 from tests.support.project import POLICY, STAGE, copy_project
 
 # What `desired_settings` and `function_policies` of that version returned for the tests' stage.
@@ -173,7 +173,7 @@ def test_an_upgrade_loses_no_upload_and_leaves_no_finding(
     assert "Versions" not in s3.list_object_versions(Bucket="backups1")
 
     assert set_up(account) == []
-    stage = Live(before, project, packages)
+    stage = DeployedStage(before, project, packages)
     monkeypatch.setattr(admin.cli, "open_account", lambda _, **__: account)
     monkeypatch.setattr(admin.cli, "read_stage", lambda name: stage.stage)
     result = stage.check()

@@ -14,7 +14,7 @@ from admin.account import Account
 from admin.check.settings import check
 from admin.stage import PROJECT
 from admin.target import Target
-from tests.admin.living import Live
+from tests.support.deployed_stage import DeployedStage
 from tests.support.project import POLICY
 
 [WATCHING] = re.findall(
@@ -38,7 +38,7 @@ RIGHTS = {
 
 
 def test_every_request_of_a_check_is_among_the_rights(
-    living: Live, monkeypatch: pytest.MonkeyPatch
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed = set()
     call = BaseClient._make_api_call
@@ -66,7 +66,9 @@ def test_the_rights_read_only_and_read_no_backup() -> None:
     assert not {right for right in ALLOWED if re.match(r"s3:(GetObject|ListAllMy)", right)}
 
 
-def test_these_rights_are_enough_for_a_check(living: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_these_rights_are_enough_for_a_check(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     iam = living.client("iam")
     iam.create_user(UserName="watcher")
     iam.put_user_policy(UserName="watcher", PolicyName="watches", PolicyDocument=WATCHING)

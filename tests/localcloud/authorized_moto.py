@@ -25,7 +25,7 @@ ADMINISTRATOR = Credentials(
 )
 
 
-class Gate:
+class AuthorizedMoto:
     """The endpoint, and the senders of all requests that passed the authorization."""
 
     def __init__(self):

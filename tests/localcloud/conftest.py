@@ -8,7 +8,7 @@ from moto.moto_api._internal import moto_api_backend
 import demo.stage
 import localcloud.cloud
 from localcloud.clock import clock
-from tests.localcloud.gate import Gate
+from tests.localcloud.authorized_moto import AuthorizedMoto
 from tests.support import faulty_cloud
 
 
@@ -44,7 +44,7 @@ def deployed(project, packages):
 
 @pytest.fixture(scope="module")
 def served_gate():
-    with Gate().served() as gate:
+    with AuthorizedMoto().served() as gate:
         yield gate
 
 

@@ -13,7 +13,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from localcloud.iam.authorization import Credentials
-from tests.localcloud.gate import (
+from tests.localcloud.authorized_moto import (
     ADMINISTRATOR,
     allow,
     deny,

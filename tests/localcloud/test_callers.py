@@ -5,7 +5,14 @@ from moto.sts.models import sts_backends
 
 from localcloud.iam.callers import Credentials
 from localcloud.s3.events import Requester, requester
-from tests.localcloud.gate import ADMINISTRATOR, allow, document, is_allowed, keys_of, refusal
+from tests.localcloud.authorized_moto import (
+    ADMINISTRATOR,
+    allow,
+    document,
+    is_allowed,
+    keys_of,
+    refusal,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.cloud import running
-from tests.localcloud.gate import allow, deny, document
+from tests.localcloud.authorized_moto import allow, deny, document
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"
 OBJECT = "arn:aws:s3:::backups2/slot"

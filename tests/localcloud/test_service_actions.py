@@ -1,6 +1,6 @@
 import pytest
 
-from tests.localcloud.gate import is_allowed, refusal
+from tests.localcloud.authorized_moto import is_allowed, refusal
 
 
 def test_only_a_role_with_permission_publishes_to_a_topic(gate):

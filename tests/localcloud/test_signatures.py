@@ -2,7 +2,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 
 from localcloud.iam.authorization import Credentials
-from tests.localcloud.gate import ADMINISTRATOR, refusal, send, signed
+from tests.localcloud.authorized_moto import ADMINISTRATOR, refusal, send, signed
 
 
 def test_a_request_signed_by_the_administrator_is_allowed(gate):

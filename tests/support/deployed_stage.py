@@ -17,7 +17,7 @@ from admin.stage import Stage
 from demo.stage import StageCloud
 from tests.support.project import stage_named
 
-Weaken = Callable[["Live"], Any]
+Weaken = Callable[["DeployedStage"], Any]
 Table = dict[str, tuple[Weaken, str]]
 DEPLOY = "make deploy STAGE=dev"
 HARMLESS = json.dumps(
@@ -28,7 +28,7 @@ HARMLESS = json.dumps(
 )
 
 
-class Live:
+class DeployedStage:
     """A deployed stage and its account."""
 
     def __init__(self, cloud: StageCloud, project: Path, packages: Path) -> None:
@@ -53,16 +53,16 @@ class Live:
             self._run(shlex.split(command))
 
     def remedy_of(self, sentence: str) -> str:
-        """The fix of the finding with this sentence, which must be the only finding.
+        """The fix of the only finding, which must contain this sentence.
 
-        So whatever was weakened before must have been mended.
+        So every weakening before this one must have been fixed.
         """
         result = self.check("--json")
         assert result.exit_code == 1, result.output
-        [found] = json.loads(result.stdout)["findings"]
-        assert sentence in found["what"]
-        assert found["why"].endswith(".")
-        return str(found["remedy"])
+        [finding] = json.loads(result.stdout)["findings"]
+        assert sentence in finding["what"]
+        assert finding["why"].endswith(".")
+        return str(finding["remedy"])
 
     def _run(self, command: list[str]) -> None:
         match command:
@@ -81,13 +81,13 @@ class Live:
                     f"--{xform_name(name, '-')}": (name, shape.type_name)
                     for name, shape in model.members.items()
                 }
-                given = {}
+                parameters = {}
                 *arguments, where, endpoint = arguments
                 assert (where, endpoint) == ("--endpoint-url", self.cloud.endpoint)
                 for option, value in zip(arguments[::2], arguments[1::2], strict=True):
                     name, kind = members[option]
-                    given[name] = value if kind == "string" else json.loads(value)
-                getattr(client, method)(**given)
+                    parameters[name] = value if kind == "string" else json.loads(value)
+                getattr(client, method)(**parameters)
             case _:
                 pytest.fail(f"nobody can run {shlex.join(command)}")
 
