@@ -15,7 +15,7 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, S3Event
 
 from chalicelib.policy.file import read_policy
 from chalicelib.promotion.buckets import open_buckets
-from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import SERVICE
 from chalicelib.settings import Settings
@@ -35,7 +35,7 @@ class TlsContext(ssl.SSLContext):
 
 httpsession.SSLContext = TlsContext  # type: ignore[attr-defined]
 
-limits = Limits()
+tuning = Tuning()
 settings = Settings.from_environment(os.environ)
 policy = read_policy()
 # boto3's clients are botocore's. boto3 itself would first import its managed transfers, a twelfth
@@ -45,14 +45,14 @@ s3 = session.create_client(
     "s3",
     config=Config(
         # Five attempts and the 15 seconds of waiting between them must fit into one run.
-        read_timeout=limits.patience,
+        read_timeout=tuning.read_timeout,
         connect_timeout=10,
-        max_pool_connections=limits.streams,
+        max_pool_connections=tuning.streams,
         retries={"mode": "standard", "total_max_attempts": 5},
     ),
 )
 incoming, vault = open_buckets(s3, settings)
-promoter = Promoter(incoming=incoming, vault=vault, policy=policy, limits=limits)
+promoter = Promoter(incoming=incoming, vault=vault, policy=policy, tuning=tuning)
 
 app = Chalice(app_name="immutable-backups")
 

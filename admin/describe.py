@@ -36,7 +36,7 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
                 "storage_class": rule.storage_class,
                 "slots": [_slot(slot) for slot in _slots(policy, key, moment)],
             }
-            for key, (rule, server) in policy.uploads.items()
+            for key, (rule, server) in policy.server_keys.items()
         ],
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.policy.decision import Decision, Outcome, Sealed, Upload
+from chalicelib.policy.decision import CustomerEncrypted, Decision, Outcome, Upload
 
 # App and stage, `immutable-backups-prod`: a function's name in AWS without its last part.
 SERVICE = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "immutable-backups-dev-").rpartition("-")[0]
@@ -61,7 +61,7 @@ class Record:
     def of(
         cls,
         decision: Decision,
-        upload: Upload | Sealed | None,
+        upload: Upload | CustomerEncrypted | None,
         *,
         key: str,
         version_id: str | None,

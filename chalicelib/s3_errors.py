@@ -17,7 +17,7 @@ def http_status(error: ClientError) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """True if a retry may succeed: throttled, 5xx, or no connection."""
     if isinstance(error, ClientError):
         return http_status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -31,4 +31,4 @@ def may_have_worked(error: Exception) -> bool:
     """
     if isinstance(error, ClientError) and error.response["ResponseMetadata"].get("RetryAttempts"):
         return True
-    return may_pass(error)
+    return is_transient(error)

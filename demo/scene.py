@@ -86,7 +86,7 @@ def wait_for_a_new_slot() -> str:
     Just before midnight, the second upload would fall into the next day and be promoted.
     """
     policy = read_policy()
-    upload = next(iter(policy.uploads))
+    upload = next(iter(policy.server_keys))
     now = datetime.now(UTC)
     left = policy.slot_of(upload, now).end - now
     if left < LONGEST_STORY:
@@ -97,7 +97,7 @@ def wait_for_a_new_slot() -> str:
 
 def another_upload(upload: str) -> str | None:
     """Another upload of the same server, with a free slot; None if there is only one rule."""
-    uploads = read_policy().uploads
+    uploads = read_policy().server_keys
     _, server = uploads[upload]
     others = (key for key, (_, owner) in uploads.items() if owner == server and key != upload)
     return next(others, None)

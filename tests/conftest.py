@@ -129,7 +129,7 @@ def world(s3: Any) -> World:
             incoming=Incoming(s3=s3, name="backups1"),
             vault=Vault(s3=s3, name="backups2"),
             policy=POLICY,
-            limits=SINGLE,
+            tuning=SINGLE,
         ),
     )
 
@@ -137,7 +137,7 @@ def world(s3: Any) -> World:
 @pytest.fixture(params=["copied in one request", "copied in parts"])
 def either_path(request: pytest.FixtureRequest, world: World) -> World:
     """Return the same world for both ways of copying."""
-    return world if request.param == "copied in one request" else world.with_limits(PARTS)
+    return world if request.param == "copied in one request" else world.with_tuning(PARTS)
 
 
 @pytest.fixture(params=["unversioned", "versioned"])

@@ -142,7 +142,7 @@ def test_an_upload_of_100_mib_is_promoted_within_the_3_seconds_of_the_client(
     client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is copied in five parts in parallel: the first wave of parts always starts."""
-    monkeypatch.setattr(app, "promoter", replace(world.promoter, limits=app.limits))
+    monkeypatch.setattr(app, "promoter", replace(world.promoter, tuning=app.tuning))
     body = bytes(100 * MIB)
     # Passing the checksum spares botocore and moto from sending it the slow way.
     checksum = encoded(digest(body, "CRC32"))
@@ -173,8 +173,8 @@ def test_the_app_has_no_routes_by_default() -> None:
 
 def test_the_client_has_a_connection_for_each_stream_and_the_planned_timeout() -> None:
     config = app.promoter.vault.s3.meta.config
-    assert config.max_pool_connections == app.limits.streams
-    assert config.read_timeout == app.limits.patience
+    assert config.max_pool_connections == app.tuning.streams
+    assert config.read_timeout == app.tuning.read_timeout
     assert config.retries == {"mode": "standard", "total_max_attempts": 5}
     timeout = json.loads((PROJECT / ".chalice" / "config.json").read_text())["lambda_timeout"]
     assert 5 * config.read_timeout < timeout

@@ -50,7 +50,9 @@ def show_new_key(target: Target, server: str | None, *, rotate: bool, as_json: b
             endpoint=destination.endpoint,
             incoming=destination.incoming,
             uploads=[
-                upload for upload, (_, owner) in target.policy.claims.items() if owner == server
+                upload
+                for upload, (_, owner) in target.policy.promotable_keys.items()
+                if owner == server
             ],
         )
     else:

@@ -74,7 +74,7 @@ def crontab(policy: Policy, server: str | None, target: UploadTarget) -> str:
         rclone_memory=RCLONE_MEMORY,
         each_job=[
             _job(key, rule, target)
-            for key, (rule, owner) in policy.claims.items()
+            for key, (rule, owner) in policy.promotable_keys.items()
             if owner == server
         ],
     )

@@ -123,7 +123,7 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
     """
     keys = [
         f"arn:aws:s3:::{incoming}/{key}"
-        for key, (_, owner) in policy.claims.items()
+        for key, (_, owner) in policy.promotable_keys.items()
         if owner == server
     ]
     if not keys:
@@ -154,7 +154,7 @@ def _vault(stage: Stage) -> str:
 
 
 def _uploads(policy: Policy, stage: Stage) -> list[str]:
-    return [f"{_incoming(stage)}/{key}" for key in policy.claims]
+    return [f"{_incoming(stage)}/{key}" for key in policy.promotable_keys]
 
 
 def _logs(stage: Stage, function: str) -> Document:

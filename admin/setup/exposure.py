@@ -37,7 +37,7 @@ def largest_stored(target: Target) -> dict[str, int]:
 
 def rule_of(policy: Policy, name: str) -> Rule | None:
     """The rule that stores under names such as `name`; None if no rule does."""
-    for rule, server in policy.uploads.values():
+    for rule, server in policy.server_keys.values():
         prefix = f"{server}/" if server else ""
         for template in rule.store_as.templates:
             if re.fullmatch(re.escape(prefix + template).replace("%", "[0-9]"), name):

@@ -58,7 +58,7 @@ Refusal = Callable[[Upload], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sealed:
+class CustomerEncrypted:
     """An upload that S3 cannot even describe: it is encrypted with a key that its sender kept."""
 
     key: str
@@ -133,7 +133,7 @@ def decide(
     policy: Policy,
     *,
     key: str,
-    upload: Upload | Sealed | None,
+    upload: Upload | CustomerEncrypted | None,
     stored: Stored | DeleteMarker | None,
     now: datetime,
     older: datetime | None = None,
@@ -145,11 +145,11 @@ def decide(
     the time of an upload that is eligible for the same slot and came first (None: there is none).
     No run copies more than `largest` bytes.
     """
-    if key not in policy.claims:
+    if key not in policy.promotable_keys:
         return Decision(Outcome.IGNORED, "No rule of the policy names this key.")
     if upload is None:
         return Decision(Outcome.GONE, "The upload is not there any more.")
-    if isinstance(upload, Sealed):
+    if isinstance(upload, CustomerEncrypted):
         reason = "It is encrypted with a key that its sender kept (SSE-C), so it cannot be copied; "
         return Decision(Outcome.REJECTED, reason + "upload it without.")
 
@@ -180,7 +180,7 @@ def objection(
 
     No run copies more than `largest` bytes.
     """
-    rule, _ = policy.claims[upload.key]
+    rule, _ = policy.promotable_keys[upload.key]
     size = f"It has {upload.size:,} bytes"
     if now - upload.last_modified > policy.accept_within:
         hours = policy.accept_within // timedelta(hours=1)

@@ -112,12 +112,12 @@ class Policy:
                 )
 
     @cached_property
-    def claims(self) -> Mapping[str, tuple[Rule, str | None]]:
-        """Every key that is promoted, with its rule and server: `uploads` and the drill's own."""
-        return {**self.uploads, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
+    def promotable_keys(self) -> Mapping[str, tuple[Rule, str | None]]:
+        """Every key that is promoted, with its rule and server: the drill's key is added."""
+        return {**self.server_keys, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
 
     @cached_property
-    def uploads(self) -> Mapping[str, tuple[Rule, str | None]]:
+    def server_keys(self) -> Mapping[str, tuple[Rule, str | None]]:
         """Every key that servers upload, with its rule and server (None: keys have no prefix)."""
         return {
             f"{server}/{rule.upload}" if server else rule.upload: (rule, server)
@@ -130,7 +130,7 @@ class Policy:
 
         Raises KeyError if no rule names `key`.
         """
-        rule, server = self.claims[key]
+        rule, server = self.promotable_keys[key]
         period = rule.store_as.period(moment, rule.timezone)
         return Slot(
             name=f"{server}/{period.name}" if server else period.name,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.policy.decision import Checksum, DeleteMarker, Refusal, Sealed, Stored, Upload
+from chalicelib.policy.decision import (
+    Checksum,
+    CustomerEncrypted,
+    DeleteMarker,
+    Refusal,
+    Stored,
+    Upload,
+)
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.s3_errors import error_code, http_status
 from chalicelib.settings import Settings
@@ -44,7 +51,7 @@ class Bucket:
 class Incoming(Bucket):
     """Where servers upload."""
 
-    def head(self, key: str, version_id: str | None) -> Upload | Sealed | None:
+    def head(self, key: str, version_id: str | None) -> Upload | CustomerEncrypted | None:
         """Look up the upload of this version (None: the current one); None if it is absent."""
         which: dict[str, Any] = {"Key": key, **({"VersionId": version_id} if version_id else {})}
         try:
@@ -55,8 +62,8 @@ class Incoming(Bucket):
             status = http_status(error)
             if status == HTTPStatus.NOT_FOUND or _is_delete_marker(error):
                 return None
-            if status == HTTPStatus.BAD_REQUEST and self._is_sealed(which):
-                return Sealed(key=key)
+            if status == HTTPStatus.BAD_REQUEST and self._is_customer_encrypted(which):
+                return CustomerEncrypted(key=key)
             if status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
                 raise
             # Under a KMS key that we cannot use, S3 reports everything but the checksum.
@@ -130,7 +137,7 @@ class Incoming(Bucket):
             else:
                 return
 
-    def _is_sealed(self, which: Mapping[str, Any]) -> bool:
+    def _is_customer_encrypted(self, which: Mapping[str, Any]) -> bool:
         """True if its sender kept the key (SSE-C). The 400 of a HEAD has no body that says so."""
         try:
             self.s3.get_object(**self.args, **which, Range="bytes=0-0")
@@ -178,7 +185,7 @@ class Situation:
     `older` is the time of an upload that is eligible for the same slot and came first.
     """
 
-    upload: Upload | Sealed | None = None
+    upload: Upload | CustomerEncrypted | None = None
     stored: Stored | DeleteMarker | None = None
     older: datetime | None = None
 
@@ -193,7 +200,7 @@ def look_up(
     version_id: str | None,
 ) -> Situation:
     """Look up both sides of this version (None: the current one), if a rule names its key."""
-    if key not in policy.claims:
+    if key not in policy.promotable_keys:
         return Situation()
     upload = incoming.head(key, version_id)
     if not isinstance(upload, Upload):

@@ -1,4 +1,4 @@
-"""Divides a copy into parts. Pure: only its size and named limits decide.
+"""Divides a copy into parts. Pure: only its size and a few named settings decide.
 
 At 57 MB/s a stream and 30 ms a request:
 
@@ -28,14 +28,14 @@ PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Which copies are made in parts, how large the parts are, and how many are copied at once.
+class Tuning:
+    """Which copies are made in parts, how large the parts are, and how many are copied together.
 
     `single`: up to this size (bytes) one request copies everything, in some 0.6 s.
     `part`: the smallest part (bytes): copying it takes ten times the latency of its request.
-    `streams`: parts at once. S3 allows 3,500 copies a second, a Lambda container 1,024 threads and
+    `streams`: how many parts. S3 allows 3,500 copies a second, a Lambda container 1,024 threads and
     files; it divides 10,000, so that even the largest copy fills every wave.
-    `patience`: the seconds that the client waits for a response. A copy of 5 GiB takes 94.
+    `read_timeout`: the seconds that the client waits for a response. A copy of 5 GiB takes 94.
     `reserve`: the seconds at the end of a run that are kept for completing or aborting.
     `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
     request is at work on the same slot.
@@ -44,7 +44,7 @@ class Limits:
     single: int = 34 * MIB
     part: int = 17 * MIB
     streams: int = 250
-    patience: float = 150.0
+    read_timeout: float = 150.0
     reserve: float = 60.0
     pause: float = 2.0
 
@@ -63,9 +63,9 @@ class Part:
         return self.last - self.first + 1
 
 
-def plan_parts(size: int, limits: Limits) -> list[Part]:
+def plan_parts(size: int, tuning: Tuning) -> list[Part]:
     """Plan a copy of `size` bytes (1 or more): parts equal to a byte, and no wave half empty."""
-    number = _number_of_parts(size, limits)
+    number = _number_of_parts(size, tuning)
     return [
         Part(number=one, first=size * (one - 1) // number, last=size * one // number - 1)
         for one in range(1, number + 1)
@@ -82,18 +82,18 @@ def largest_copy(seconds: float) -> float:
     return seconds * BEST_BYTES_PER_SECOND
 
 
-def seconds_to_end(part_size: int, limits: Limits) -> float:
+def seconds_to_end(part_size: int, tuning: Tuning) -> float:
     """How many seconds a run must have left to start another part of `part_size` bytes.
 
     In that time the part ends even at half the usual speed, or the client has given up waiting for
     S3, and the reserve is still left.
     """
-    return max(2 * part_size / STREAM_BYTES_PER_SECOND, limits.patience) + limits.reserve
+    return max(2 * part_size / STREAM_BYTES_PER_SECOND, tuning.read_timeout) + tuning.reserve
 
 
-def _number_of_parts(size: int, limits: Limits) -> int:
-    most = max(1, size // limits.part)
+def _number_of_parts(size: int, tuning: Tuning) -> int:
+    most = max(1, size // tuning.part)
     number = min(most, math.isqrt(PARTS_FOR_THE_PRICE_OF_A_REQUEST * most), MOST_PARTS)
-    if number > limits.streams:
-        number -= number % limits.streams
+    if number > tuning.streams:
+        number -= number % tuning.streams
     return max(number, math.ceil(size / LARGEST_PART))

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.policy.decision import Upload
 from chalicelib.policy.policy import Slot
 from chalicelib.promotion.buckets import Incoming, Vault
-from chalicelib.promotion.copy_plan import LARGEST_PART, Limits, unlimited
+from chalicelib.promotion.copy_plan import LARGEST_PART, Tuning, unlimited
 from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, CopyInParts
 from chalicelib.s3_errors import error_code
 
@@ -25,7 +25,7 @@ def copy(
     *,
     upload: Upload,
     slot: Slot,
-    limits: Limits,
+    tuning: Tuning,
     seconds_left: Callable[[], float] = unlimited,
 ) -> bool:
     """Copy the bytes of exactly this upload, and nothing else of it, into a slot that must be free.
@@ -34,24 +34,24 @@ def copy(
     Raises ClientError or BotoCoreError, neither of which proves whether the copy was made, or
     OutOfTimeError if it could not end in time.
     """
-    if is_single(upload, limits) and _copy_at_once(incoming, vault, upload, slot):
+    if fits_one_request(upload, tuning) and _copy_at_once(incoming, vault, upload, slot):
         return False
     in_parts = CopyInParts(
         incoming=incoming,
         vault=vault,
         upload=upload,
         name=slot.name,
-        limits=limits,
+        tuning=tuning,
         seconds_left=seconds_left,
     )
     return in_parts.make(carried(upload, slot))
 
 
-def is_single(upload: Upload, limits: Limits) -> bool:
+def fits_one_request(upload: Upload, tuning: Tuning) -> bool:
     """True if one request copies it: it is small, or its checksum would be lost in parts."""
     if upload.checksum and upload.checksum.algorithm not in FULL_OBJECT_IN_PARTS:
         return upload.size <= LARGEST_PART
-    return upload.size <= limits.single
+    return upload.size <= tuning.single
 
 
 def carried(upload: Upload, slot: Slot) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.policy.decision import Checksum, Upload
 from chalicelib.promotion.buckets import Incoming, Vault
-from chalicelib.promotion.copy_plan import Limits, Part, plan_parts, seconds_to_end
+from chalicelib.promotion.copy_plan import Part, Tuning, plan_parts, seconds_to_end
 from chalicelib.promotion.leftovers import abort, abort_stale_copies, unfinished_copies
-from chalicelib.s3_errors import may_pass
+from chalicelib.s3_errors import is_transient
 
 # The checksums that S3 can compute over a whole object that arrives in parts.
 FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
@@ -39,7 +39,7 @@ class CopyInParts:
     vault: Vault
     upload: Upload
     name: str
-    limits: Limits
+    tuning: Tuning
     seconds_left: Callable[[], float]
     stopped_by: Exception | None = None
 
@@ -61,10 +61,10 @@ class CopyInParts:
         self.target = {**self.vault.args, "Key": self.name, "UploadId": upload_id}
         try:
             # Leaving the pool waits for running parts; aborting earlier would leave parts behind.
-            with ThreadPoolExecutor(max_workers=self.limits.streams) as pool:
+            with ThreadPoolExecutor(max_workers=self.tuning.streams) as pool:
                 # Runs beside the parts, so it costs no time.
                 listing = pool.submit(unfinished_copies, self.vault)
-                etags = list(pool.map(self._copy_part, plan_parts(self.upload.size, self.limits)))
+                etags = list(pool.map(self._copy_part, plan_parts(self.upload.size, self.tuning)))
             verified = self._complete(etags, checksum)
         except BaseException as error:
             # Leave no parts behind; if they stay, the error says so too.
@@ -90,7 +90,7 @@ class CopyInParts:
         if part.size < self.upload.size:
             request["CopySourceRange"] = f"bytes={part.first}-{part.last}"
         try:
-            if part.number > self.limits.streams:
+            if part.number > self.tuning.streams:
                 self._check_whether_to_begin(part)
             send = partial(self.vault.s3.upload_part_copy, **request, PartNumber=part.number)
             etag: str = self._persist(send, size=part.size)["CopyPartResult"]["ETag"]
@@ -136,12 +136,12 @@ class CopyInParts:
                     # An earlier attempt may have taken effect, as with botocore's own retries.
                     error.response["ResponseMetadata"]["RetryAttempts"] = attempt
                 is_last = attempt == PART_ATTEMPTS or not self._has_time(size)
-                if is_last or self.stopped_by or not may_pass(error):
+                if is_last or self.stopped_by or not is_transient(error):
                     raise
             # Spread the retries: the streams were refused at the same moment.
-            time.sleep(self.limits.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
+            time.sleep(self.tuning.pause * attempt * random.uniform(0.5, 1))  # noqa: S311
         return None
 
     def _has_time(self, size: int) -> bool:
         """True if there is time to copy `size` more bytes."""
-        return self.seconds_left() >= seconds_to_end(size, self.limits)
+        return self.seconds_left() >= seconds_to_end(size, self.tuning)

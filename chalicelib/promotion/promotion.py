@@ -23,8 +23,8 @@ from chalicelib.policy.decision import (
 )
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import CONFLICT, Incoming, Situation, Vault, look_up
-from chalicelib.promotion.copy_plan import Limits, largest_copy, unlimited
-from chalicelib.promotion.copying import copy, is_single
+from chalicelib.promotion.copy_plan import Tuning, largest_copy, unlimited
+from chalicelib.promotion.copying import copy, fits_one_request
 from chalicelib.promotion.leftovers import abort_stale_copies
 from chalicelib.promotion.notification import Notification
 from chalicelib.record import Record
@@ -45,7 +45,7 @@ class Promoter:
     incoming: Incoming
     vault: Vault
     policy: Policy
-    limits: Limits
+    tuning: Tuning
 
     def promote_all(
         self,
@@ -112,7 +112,7 @@ class Promoter:
                 if not is_worth_another_look(before, situation, error, attempt=attempt):
                     raise
                 if error_code(error) == CONFLICT:
-                    time.sleep(self.limits.pause * attempt)
+                    time.sleep(self.tuning.pause * attempt)
         # 4. Record. If an answer was lost and the copy is there, this run has made it.
         if made and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
             decision, situation = made
@@ -134,7 +134,7 @@ class Promoter:
                     self.vault,
                     upload=upload,
                     slot=slot,
-                    limits=self.limits,
+                    tuning=self.tuning,
                     seconds_left=seconds_left,
                 )
                 if not verified:
@@ -148,7 +148,7 @@ class Promoter:
             ):
                 verify(slot, upload, stored)
             case _, Slot() as slot, Upload() as upload, Stored() | DeleteMarker():
-                if not is_single(upload, self.limits):
+                if not fits_one_request(upload, self.tuning):
                     abort_stale_copies(self.vault, filled=slot.name)
 
 

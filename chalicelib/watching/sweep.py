@@ -77,7 +77,9 @@ class Sweeper:
             now=now,
             scheduled=scheduled,
         )
-        turns = deque([*map(one_pass.look_through, self.policy.claims), one_pass.count_others()])
+        turns = deque(
+            [*map(one_pass.look_through, self.policy.promotable_keys), one_pass.count_others()]
+        )
         while turns and seconds_left() > reserve:
             turn = turns.popleft()
             try:
@@ -164,7 +166,7 @@ class _Pass:
 
     def count_others(self) -> Iterator[None]:
         """Count the objects that no rule names, page by page: they cost storage too."""
-        known = self.policy.claims
+        known = self.policy.promotable_keys
         marker: dict[str, Any] = {}
         while True:
             page: Any = self.incoming.s3.list_object_versions(**self.incoming.args, **marker)

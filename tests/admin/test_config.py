@@ -13,7 +13,7 @@ from admin.config.names import OUR_KEYS, chalice_keys
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS, StageConfig, read_config
 from admin.config.refusals import SHORTEST_TIMEOUT
 from admin.stage import StageError, read_stage
-from chalicelib.promotion.copy_plan import Limits, seconds_to_end
+from chalicelib.promotion.copy_plan import Tuning, seconds_to_end
 
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}
 PROMOTE, SWEEP = FUNCTIONS
@@ -266,7 +266,7 @@ def test_what_cannot_work_is_one_sentence(
 
 
 def test_the_shortest_timeout_leaves_time_for_one_request() -> None:
-    assert seconds_to_end(0, Limits()) == SHORTEST_TIMEOUT
+    assert seconds_to_end(0, Tuning()) == SHORTEST_TIMEOUT
 
 
 @pytest.mark.parametrize("endpoint", [None, "https://s3.example.org"])

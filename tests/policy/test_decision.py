@@ -6,9 +6,9 @@ import pytest
 
 from chalicelib.policy.decision import (
     Checksum,
+    CustomerEncrypted,
     DeleteMarker,
     Outcome,
-    Sealed,
     Stored,
     Upload,
     decide,
@@ -68,7 +68,11 @@ SLOT = "2026-11-23.tar.gz.gpg"
         pytest.param(UPLOAD, DeleteMarker(), "contested", "delete marker", id="a delete marker"),
         pytest.param(None, None, "gone", "not there any more", id="gone"),
         pytest.param(
-            Sealed(key="backup.tar.gz.gpg"), None, "rejected", "SSE-C", id="the sender's own key"
+            CustomerEncrypted(key="backup.tar.gz.gpg"),
+            None,
+            "rejected",
+            "SSE-C",
+            id="the sender's own key",
         ),
         pytest.param(
             replace(UPLOAD, encryption="aws:kms"), None, "rejected", "KMS key", id="a KMS key"
@@ -125,7 +129,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
     ],
 )
 def test_each_case_has_one_outcome(
-    upload: Upload | Sealed | None,
+    upload: Upload | CustomerEncrypted | None,
     stored: Stored | DeleteMarker | None,
     outcome: str,
     reason: str,
@@ -148,7 +152,7 @@ def test_a_key_that_no_rule_names_is_ignored() -> None:
     ["Backup.tar.gz.gpg", "backup.tar.gz.gpg/", "./backup.tar.gz.gpg", "web1/backup.tar.gz.gpg"],
 )
 def test_keys_are_compared_exactly(key: str) -> None:
-    assert key not in POLICY.claims
+    assert key not in POLICY.promotable_keys
 
 
 def test_the_slot_is_named_after_the_time_of_the_upload_not_of_the_run() -> None:
@@ -165,7 +169,7 @@ def test_a_rule_can_have_its_own_time_zone() -> None:
 
 
 def test_servers_have_their_own_keys_and_slots() -> None:
-    assert set(FLEET.uploads) == {
+    assert set(FLEET.server_keys) == {
         f"{server}/{rule.upload}" for server in ("web1", "db1") for rule in (DAILY, HOURLY)
     }
     slot = FLEET.slot_of("db1/backup.tar.gz.gpg", NOW)
@@ -209,7 +213,7 @@ def test_backups_are_kept_until_no_upload_can_claim_their_name_again(
 
 def test_every_policy_has_a_key_for_the_drill_besides_those_of_servers() -> None:
     for policy in (POLICY, FLEET):
-        assert set(policy.claims) - set(policy.uploads) == {"drill/rehearsal"}
+        assert set(policy.promotable_keys) - set(policy.server_keys) == {"drill/rehearsal"}
         slot = policy.slot_of("drill/rehearsal", NOW)
         assert (slot.name, slot.server) == (f"drill/{NOW:%Y-%m-%d.%H.%M}.rehearsal", "drill")
         assert slot.end - slot.start == timedelta(minutes=1)

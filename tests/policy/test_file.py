@@ -17,13 +17,13 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 
 
 def test_the_shipped_policy_can_be_read() -> None:
-    assert read_policy().claims
+    assert read_policy().promotable_keys
 
 
 def test_a_policy_is_parsed() -> None:
     policy = parse_policy(POLICY_TOML)
     assert policy.timezone.key == "Etc/UTC"
-    assert {key: rule.store_as.text for key, (rule, _) in policy.uploads.items()} == {
+    assert {key: rule.store_as.text for key, (rule, _) in policy.server_keys.items()} == {
         "backup.tar.gz.gpg": "%Y-%m-%d.tar.gz.gpg",
         "sql.gz.gpg": "%Y-%m-%d.%H.sql.gz.gpg",
     }
@@ -60,7 +60,7 @@ def test_every_key_is_read() -> None:
     assert policy.accept_within == timedelta(hours=24)
     assert policy.keep_days == 400
     assert policy.archive == Archive(after_days=30, to="DEEP_ARCHIVE")
-    assert set(policy.uploads) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
+    assert set(policy.server_keys) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
     assert rule.timezone.key == "Asia/Kolkata"
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1000, 2000, "GLACIER_IR")
 

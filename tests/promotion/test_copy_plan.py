@@ -14,12 +14,12 @@ from chalicelib.promotion.copy_plan import (
     MIB,
     MOST_PARTS,
     STREAM_BYTES_PER_SECOND,
-    Limits,
+    Tuning,
     plan_parts,
     seconds_to_end,
 )
 
-LIMITS = Limits()
+TUNING = Tuning()
 TIB = 1024 * GIB
 LARGEST_OBJECT = MOST_PARTS * LARGEST_PART  # 48.8 TiB, says S3
 LATENCY = 0.030
@@ -30,8 +30,8 @@ OTHER_REQUESTS, IN_SEQUENCE = 7, 6
 
 def seconds(size: int) -> float:
     """Return the seconds of a promotion in parts, in the model of `make bench`."""
-    parts = plan_parts(size, LIMITS)
-    waves = -(-len(parts) // LIMITS.streams)
+    parts = plan_parts(size, TUNING)
+    waves = -(-len(parts) // TUNING.streams)
     longest = max(part.size for part in parts)
     return waves * (longest / STREAM_BYTES_PER_SECOND + LATENCY) + IN_SEQUENCE * LATENCY
 
@@ -57,7 +57,7 @@ def seconds(size: int) -> float:
     ],
 )
 def test_the_number_of_parts(size: int, parts: int) -> None:
-    assert len(plan_parts(size, LIMITS)) == parts
+    assert len(plan_parts(size, TUNING)) == parts
 
 
 @given(st.integers(min_value=1, max_value=LARGEST_OBJECT))
@@ -65,7 +65,7 @@ def test_the_number_of_parts(size: int, parts: int) -> None:
 @example(LARGEST_OBJECT)
 @example(LARGEST_OBJECT - 1)
 def test_parts_of_any_size_cover_every_byte_once_within_s3_s_limits(size: int) -> None:
-    parts = plan_parts(size, LIMITS)
+    parts = plan_parts(size, TUNING)
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
     assert (parts[0].first, parts[-1].last) == (0, size - 1)
     assert all(part.last + 1 == following.first for part, following in pairwise(parts))
@@ -77,8 +77,8 @@ def test_parts_of_any_size_cover_every_byte_once_within_s3_s_limits(size: int) -
 @given(st.integers(min_value=1, max_value=LARGEST_OBJECT))
 def test_streams_share_any_size_evenly(size: int) -> None:
     """All parts are copied in parallel, or in full waves."""
-    parts = plan_parts(size, LIMITS)
-    assert len(parts) <= LIMITS.streams or len(parts) % LIMITS.streams == 0
+    parts = plan_parts(size, TUNING)
+    assert len(parts) <= TUNING.streams or len(parts) % TUNING.streams == 0
     assert max(part.size for part in parts) - min(part.size for part in parts) <= 1
 
 
@@ -89,7 +89,7 @@ def test_streams_share_any_size_evenly(size: int) -> None:
 )
 def test_small_limits_divide_in_the_same_way(size: int, part_size: int, streams: int) -> None:
     """Tests copy parts of a few bytes."""
-    parts = plan_parts(size, Limits(part=part_size, streams=streams))
+    parts = plan_parts(size, Tuning(part=part_size, streams=streams))
     assert sum(part.size for part in parts) == size
     assert all(part.last + 1 == following.first for part, following in pairwise(parts))
     assert len(parts) == 1 or all(part.size >= part_size for part in parts)
@@ -108,8 +108,8 @@ def test_small_limits_divide_in_the_same_way(size: int, part_size: int, streams:
     ],
 )
 def test_the_plan_reaches_its_targets(size: int, max_seconds: float, max_requests: int) -> None:
-    parts = len(plan_parts(size, LIMITS))
-    streams = min(parts, LIMITS.streams)
+    parts = len(plan_parts(size, TUNING))
+    streams = min(parts, TUNING.streams)
     assert seconds(size) <= max_seconds
     assert parts + OTHER_REQUESTS <= max_requests
     if size >= 5 * GIB:
@@ -124,8 +124,8 @@ def test_the_table_in_the_docstring_is_right() -> None:
     assert len(rows) == 5
     for number, unit, *columns in rows:
         size = int(number) * units[unit]
-        parts = plan_parts(size, LIMITS)
-        in_parts = size > LIMITS.single
+        parts = plan_parts(size, TUNING)
+        in_parts = size > TUNING.single
         in_one_request = size / STREAM_BYTES_PER_SECOND + 6 * LATENCY
         assert columns == [
             f"{len(parts):,}",
@@ -140,5 +140,5 @@ DOC = copy_plan.__doc__ or ""
 
 def test_running_parts_end_before_a_run_is_killed() -> None:
     """A third of a run is enough for the largest part at half the usual speed, and the reserve."""
-    assert seconds_to_end(LARGEST_PART, LIMITS) < 900 / 3
-    assert seconds_to_end(17 * MIB, LIMITS) == LIMITS.patience + LIMITS.reserve
+    assert seconds_to_end(LARGEST_PART, TUNING) < 900 / 3
+    assert seconds_to_end(17 * MIB, TUNING) == TUNING.read_timeout + TUNING.reserve

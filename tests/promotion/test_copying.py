@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.policy.decision import Checksum, Outcome, Upload
 from chalicelib.promotion.buckets import checksum_of
-from chalicelib.promotion.copy_plan import GIB, MIB, Limits
-from chalicelib.promotion.copying import copy, is_single
+from chalicelib.promotion.copy_plan import GIB, MIB, Tuning
+from chalicelib.promotion.copying import copy, fits_one_request
 from chalicelib.promotion.notification import Notification
 from tests.support.faults import answers
 from tests.support.wire import Wire
@@ -38,7 +38,7 @@ def test_a_copy_is_made_in_one_request_or_in_parts(
         last_modified=datetime(2026, 11, 23, tzinfo=UTC),
         checksum=checksum,
     )
-    assert is_single(upload, Limits()) is single
+    assert fits_one_request(upload, Tuning()) is single
 
 
 def source_of(version_id: str | None) -> dict[str, Any]:
@@ -107,13 +107,13 @@ def test_an_empty_object_cannot_be_copied_in_parts(world: World, wire: Wire) -> 
     slot = world.promoter.policy.slot_of(DAILY, upload.last_modified)
     wire.fail("CopyObject", answers(501, "NotImplemented"))
     with pytest.raises(ClientError, match="NotImplemented"):
-        copy(incoming, vault, upload=upload, slot=slot, limits=Limits())
+        copy(incoming, vault, upload=upload, slot=slot, tuning=Tuning())
     assert world.unfinished() == []
 
 
 def test_a_copy_that_s3_has_not_compared_is_looked_up(world: World, wire: Wire) -> None:
     """A checksum over parts cannot be compared, so S3's response proves nothing."""
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     address = {"Bucket": "backups1", "Key": DAILY}
     upload_id = world.s3.create_multipart_upload(
         **address, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE"
@@ -155,7 +155,7 @@ def test_only_copies_are_written_to_the_vault(any_world: World, wire: Wire) -> N
     }
     copies = (
         {"CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"}
-        if any_world.promoter.limits == PARTS
+        if any_world.promoter.tuning == PARTS
         else {"CopyObject"}
     )
     assert written == {(name, "backups2") for name in copies} | {("DeleteObject", "backups1")}

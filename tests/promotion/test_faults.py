@@ -36,7 +36,7 @@ def path(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def either_path(path: str, world: World) -> World:
-    return world if path == "copied in one request" else world.with_limits(PARTS)
+    return world if path == "copied in one request" else world.with_tuning(PARTS)
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
@@ -139,7 +139,7 @@ def test_a_lasting_error_is_raised_and_the_next_run_completes(
 
 
 def test_a_failed_part_ends_the_copy_and_leaves_no_parts(world: World, wire: Wire) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"several parts of four")
     wire.fail("UploadPartCopy", None, answers(403, "AccessDenied"))
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -149,7 +149,7 @@ def test_a_failed_part_ends_the_copy_and_leaves_no_parts(world: World, wire: Wir
 
 
 def test_a_failed_abort_does_not_hide_the_error_of_the_copy(world: World, wire: Wire) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"files")
     wire.fail("CompleteMultipartUpload", answers(403, "AccessDenied"))
     wire.fail("AbortMultipartUpload", answers(400, "BadRequest"))
@@ -162,7 +162,7 @@ def test_running_parts_end_before_a_failed_copy_is_aborted(
     world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part that reaches S3 after the abort would stay."""
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"two parts at once")
     is_running, can_end = threading.Event(), threading.Event()
     events: list[str] = []
@@ -203,7 +203,7 @@ def test_running_parts_end_before_a_failed_copy_is_aborted(
 
 
 def test_a_copy_that_another_run_aborted_is_made_by_the_next_run(world: World, wire: Wire) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"files")
 
     def abort_all(operation: str) -> None:
@@ -224,7 +224,7 @@ def test_a_copy_that_another_run_aborted_is_made_by_the_next_run(world: World, w
 def test_stale_copies_that_cannot_be_listed_fail_no_promotion(
     world: World, wire: Wire, outcome: str
 ) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     if outcome == "contested":
         world.promote(world.upload(b"first"))
     notification = world.upload(b"files")
@@ -257,7 +257,7 @@ def test_a_400_for_another_reason_than_the_sender_s_key_raises(world: World, wir
 def test_a_stale_copy_that_another_run_aborts_first_fails_no_promotion(
     world: World, wire: Wire
 ) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"files")
     slot = world.promoter.policy.slot_of(DAILY, datetime.now(UTC)).name
     for _ in range(2):

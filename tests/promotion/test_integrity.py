@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
 from chalicelib.policy.decision import Outcome
-from chalicelib.promotion.copy_plan import GIB, Limits, plan_parts
+from chalicelib.promotion.copy_plan import GIB, Tuning, plan_parts
 from chalicelib.promotion.notification import Notification
 from chalicelib.promotion.promotion import UnverifiedCopyError
 from localcloud.s3.checksums import digest, encoded
@@ -18,7 +18,7 @@ from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, PARTS, World
 
 # One request copies up to 16 bytes; more are copied in parts of at least 8.
-LIMITS = Limits(single=16, part=8, streams=2, pause=0)
+TUNING = Tuning(single=16, part=8, streams=2, pause=0)
 SIZES = (1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100)
 NOON = datetime.now(UTC).replace(hour=12, minute=0) - timedelta(days=2)
 SLOT = f"{NOON:%Y-%m-%d}.tar.gz.gpg"
@@ -76,7 +76,7 @@ def upload(world: World, body: bytes, *, algorithm: str | None, parts: str | Non
 def test_every_byte_arrives_and_s3_verifies_it_if_it_can(
     world: World, wire: Wire, algorithm: str | None, parts: str | None
 ) -> None:
-    world = world.with_limits(LIMITS)
+    world = world.with_tuning(TUNING)
     for hours, size in enumerate(SIZES):
         body = bytes(range(size))
         upload(world, body, algorithm=algorithm, parts=parts)
@@ -166,12 +166,12 @@ def test_above_the_limit_of_one_request_s3_compares_size_and_checksum_at_complet
     algorithm: str,
     expected: dict[str, str],
 ) -> None:
-    limits = Limits(pause=0)
-    world = world.with_limits(limits)
+    tuning = Tuning(pause=0)
+    world = world.with_tuning(tuning)
     notification = world.upload(b"tiny", at=NOON)
     pretend_size(world, size, checksum)
     [element] = [f"<{name}>{value}</{name}>" for name, value in expected.items()] or [""]
-    number = len(plan_parts(size, limits))
+    number = len(plan_parts(size, tuning))
     wire.fail("UploadPartCopy", *[COPIED] * number)
     success = responds_with(
         f"<CompleteMultipartUploadResult><ETag>x</ETag>{element}</CompleteMultipartUploadResult>"
@@ -221,7 +221,7 @@ def test_an_upload_with_a_wrong_checksum_is_not_promoted(
     with pytest.raises((ClientError, UnverifiedCopyError)):
         either_path.promote(notification)
     assert either_path.incoming() == [DAILY]
-    if either_path.promoter.limits == PARTS:
+    if either_path.promoter.tuning == PARTS:
         assert either_path.bodies() == {}
 
 
@@ -256,7 +256,7 @@ def test_if_s3_does_not_confirm_the_checksum_the_slot_is_looked_up(
     world: World, wire: Wire, reported: str | None, stored: str
 ) -> None:
     """Some stores take the checksum at completion and ignore it."""
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(b"several parts", at=NOON)
 
     def ignore_checksum(parsed: dict[str, Any], **_: Any) -> None:
@@ -275,7 +275,7 @@ def test_if_s3_does_not_confirm_the_checksum_the_slot_is_looked_up(
 
 
 def test_if_s3_confirms_the_checksum_the_slot_is_not_looked_up(world: World, wire: Wire) -> None:
-    world = world.with_limits(Limits(single=0, part=8, streams=1, pause=0))
+    world = world.with_tuning(Tuning(single=0, part=8, streams=1, pause=0))
     notification = world.upload(b"several parts of it", at=NOON)
     wire.sent.clear()
     world.promote(notification)

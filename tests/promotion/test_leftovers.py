@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.policy.decision import Outcome
-from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.notification import Notification
 from tests.support.faults import Killed
 from tests.support.wire import Wire
@@ -16,7 +16,7 @@ EVENING = datetime.now(UTC).replace(hour=22, minute=30) - timedelta(days=2)
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
 LARGE, SMALL = b"too much for one request", b"small"
 # One request copies up to 8 bytes; more are copied in parts.
-BOTH = Limits(single=8, part=8, streams=1, pause=0)
+BOTH = Tuning(single=8, part=8, streams=1, pause=0)
 
 
 def promote_killed(world: World, wire: Wire, notification: Notification) -> None:
@@ -31,7 +31,7 @@ def promote_killed(world: World, wire: Wire, notification: Notification) -> None
 
 def test_a_duplicate_that_is_killed_after_the_other_run_ends(world: World, wire: Wire) -> None:
     """The retry finds nothing to promote, but aborts the unfinished copy."""
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     notification = world.upload(LARGE, at=EVENING)
 
     def other_run(operation: str) -> None:
@@ -52,7 +52,7 @@ def test_a_duplicate_that_is_killed_after_the_other_run_ends(world: World, wire:
 
 def test_a_large_copy_is_killed_and_a_small_upload_takes_its_slot(world: World, wire: Wire) -> None:
     """The small upload is promoted in five requests without cleanup; the last event cleans up."""
-    world = world.with_limits(BOTH)
+    world = world.with_tuning(BOTH)
     large = world.upload(LARGE, at=EVENING)
     promote_killed(world, wire, large)
     small = world.upload(SMALL, at=EVENING)
@@ -67,7 +67,7 @@ def test_the_next_large_upload_aborts_stale_copies_of_filled_slots(
     world: World, wire: Wire, body: bytes
 ) -> None:
     """Lambda has given up the event of the killed copy, and no other event is about it."""
-    world = world.with_limits(BOTH)
+    world = world.with_tuning(BOTH)
     promote_killed(world, wire, world.upload(LARGE, at=EVENING))
     world.promote(world.upload(SMALL, at=EVENING))
     assert world.unfinished() == [SLOT]
@@ -82,7 +82,7 @@ def test_the_next_large_upload_aborts_stale_copies_of_filled_slots(
 def test_the_retry_of_a_small_upload_that_was_copied_but_not_removed(
     world: World, wire: Wire
 ) -> None:
-    world = world.with_limits(BOTH)
+    world = world.with_tuning(BOTH)
     promote_killed(world, wire, world.upload(LARGE, at=EVENING))
     small = world.upload(SMALL, at=EVENING)
     wire.sent.clear()
@@ -95,7 +95,7 @@ def test_the_retry_of_a_small_upload_that_was_copied_but_not_removed(
 
 
 def test_copies_for_free_slots_and_uploads_of_others_are_left_alone(world: World) -> None:
-    world = world.with_limits(PARTS)
+    world = world.with_tuning(PARTS)
     free_slot = "2020-01-01.tar.gz.gpg"
     for name in (free_slot, "drill/x", f"{SLOT}.of-somebody-else"):
         world.s3.create_multipart_upload(Bucket="backups2", Key=name)

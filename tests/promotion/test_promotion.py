@@ -322,7 +322,7 @@ def test_parts_of_a_killed_run_are_removed_once_the_slot_is_filled(
     for name in (SLOT, SLOT + ".of-somebody-else"):
         s3.create_multipart_upload(Bucket="backups2", Key=name)
     any_world.promote(any_world.upload(b"files", at=EVENING))
-    leftovers = [SLOT] if any_world.promoter.limits == SINGLE else []
+    leftovers = [SLOT] if any_world.promoter.tuning == SINGLE else []
     assert sorted(any_world.unfinished()) == [*leftovers, SLOT + ".of-somebody-else"]
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from chalicelib.s3_errors import error_code, may_pass
+from chalicelib.s3_errors import error_code
 
 URL = {"endpoint_url": "https://s3.example.org"}
 
@@ -40,4 +40,4 @@ def client_error(status: int, code: str) -> ClientError:
     ids=str,
 )
 def test_code_and_transience(error: Exception, code: str, is_transient: bool) -> None:
-    assert (error_code(error), may_pass(error)) == (code, is_transient)
+    assert (error_code(error), is_transient(error)) == (code, is_transient)

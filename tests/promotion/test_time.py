@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def in_parts(world: World) -> World:
-    return world.with_limits(PARTS)
+    return world.with_tuning(PARTS)
 
 
 def test_the_first_wave_of_parts_always_starts(in_parts: World) -> None:
@@ -69,7 +69,7 @@ def test_a_copy_that_was_completed_without_a_response_counts_as_promoted_in_a_sh
 
 
 def test_no_part_starts_after_a_part_has_failed(in_parts: World, wire: Wire) -> None:
-    sequential = in_parts.with_limits(replace(PARTS, streams=1))
+    sequential = in_parts.with_tuning(replace(PARTS, streams=1))
     notification = in_parts.upload(BODY)
     wire.fail("UploadPartCopy", None, answers(403, "AccessDenied"))
     with pytest.raises(ClientError, match="AccessDenied"):

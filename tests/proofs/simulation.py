@@ -208,7 +208,7 @@ class Month:
             incoming=Incoming(s3=app_s3, name=INCOMING),
             vault=Vault(s3=app_s3, name=VAULT),
             policy=self.policy,
-            limits=replace(PARTS, single=SMALL, streams=1),
+            tuning=replace(PARTS, single=SMALL, streams=1),
         )
         self.sweeper = Sweeper(
             incoming=self.promoter.incoming,

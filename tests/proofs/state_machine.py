@@ -115,7 +115,7 @@ def stage() -> Iterator[Stage]:
             incoming=Incoming(s3=clients[1], name=INCOMING),
             vault=Vault(s3=clients[1], name=VAULT),
             policy=parse_policy(POLICY),
-            limits=replace(PARTS, single=SMALL, streams=1),
+            tuning=replace(PARTS, single=SMALL, streams=1),
         )
         stages.append(Stage(World(clients[0], promoter), Wire(clients[1]), events))
         try:

@@ -113,7 +113,7 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
     assert (swept.contested, swept.versions) == (FLOOD, FLOOD)
     assert len(events) == MOST_OF_A_KEY
     # Each other key has a page, and the list of what no rule names two: it skips the flood's rest.
-    others = len(FLEET.claims) - 1
+    others = len(FLEET.promotable_keys) - 1
     assert wire.sent.count("ListObjectVersions") == FLOOD // PAGE + others + 2
     assert wire.sent.count("HeadObject") == 1
     assert set(wire.sent) == {"ListObjectVersions", "HeadObject"}

@@ -30,12 +30,12 @@ upload = "backup.tar.gz.gpg"
 store_as = "%Y-%m-%d.tar.gz.gpg"
 """
 DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
-LIMITS = {
+TUNING = {
     "at once": SINGLE,
     "in one part": replace(PARTS, part=14, streams=1),
     "in two parts": replace(PARTS, part=6, streams=1),
 }
-AT_ONCE, IN_ONE_PART, IN_TWO_PARTS = LIMITS
+AT_ONCE, IN_ONE_PART, IN_TWO_PARTS = TUNING
 
 FIRST, SECOND, NEWER = map(Arrival, (b"the first one", b"the second one", b"the newer one"))
 EMPTY = Arrival(b"")
@@ -140,7 +140,7 @@ def silent() -> Iterator[None]:
 
 
 def explorer_of(world: World, scene: Scene, path: str) -> Explorer:
-    world = world.with_limits(LIMITS[path]).with_policy(parse_policy(POLICY))
+    world = world.with_tuning(TUNING[path]).with_policy(parse_policy(POLICY))
     return Explorer(world, scene, NOW)
 
 
@@ -174,4 +174,4 @@ def test_while_versioning_is_suspended_an_upload_can_be_lost_between_a_look_and_
 @pytest.mark.parametrize(("path", "parts"), [(IN_ONE_PART, 1), (IN_TWO_PARTS, 2)])
 def test_a_copy_has_the_parts_that_its_name_says(path: str, parts: int) -> None:
     for arrival in (FIRST, SECOND, NEWER, COMPLETE):
-        assert len(plan_parts(len(arrival.body), LIMITS[path])) == parts
+        assert len(plan_parts(len(arrival.body), TUNING[path])) == parts

@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 from moto.s3.models import s3_backends
 
-from chalicelib.promotion.copy_plan import Limits
+from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.notification import Notification
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
 from chalicelib.watching.sweep import Sweeper
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
-SINGLE = Limits(pause=0)
-PARTS = Limits(single=0, part=8, streams=2, pause=0)
+SINGLE = Tuning(pause=0)
+PARTS = Tuning(single=0, part=8, streams=2, pause=0)
 
 
 Worker = TypeVar("Worker", Promoter, Sweeper)
@@ -98,8 +98,8 @@ class World:
     def clear_vault(self) -> None:
         s3_backends["123456789012"]["aws"].buckets["backups2"].keys.clear()
 
-    def with_limits(self, limits: Limits) -> "World":
-        return replace(self, promoter=replace(self.promoter, limits=limits))
+    def with_tuning(self, tuning: Tuning) -> "World":
+        return replace(self, promoter=replace(self.promoter, tuning=tuning))
 
     def with_buckets(self, **changes: Any) -> "World":
         """The same world, but for what the promoter knows of both buckets."""
