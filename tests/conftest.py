@@ -67,14 +67,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
     pytest-cov's own mark, `no_cover`, does not spare fixtures, which are most of the other tests.
     These must not have it: pytest-cov would begin to watch again behind each of them.
     """
-    watching = Coverage.current() if WATCHED.isdisjoint(item.path.parents) else None
-    if watching is None:
-        return (yield)
-    watching.stop()
+    stopped: list[Coverage] = []
+    # A worker has two of them, one upon the other: below the one that stops, the other goes on.
+    while WATCHED.isdisjoint(item.path.parents) and (watching := Coverage.current()):
+        watching.stop()
+        stopped.append(watching)
     try:
         return (yield)
     finally:
-        watching.start()
+        for watching in reversed(stopped):
+            watching.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
