@@ -15,11 +15,8 @@ from itertools import count
 # First: it removes the credentials of the user from the environment.
 import tests.conftest  # noqa: F401 # isort: skip
 
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
-
 from tests.proofs.simulation import HOUR, month, random_outages
-from tests.proofs.state_machine import LAYOUTS, Stage, stage
+from tests.proofs.state_machine import LAYOUTS, Stage, run_histories, stage
 
 HISTORIES_A_SEED = 100
 STEPS_A_HISTORY = 50
@@ -129,30 +126,20 @@ def soak_histories(arguments: argparse.Namespace) -> None:
         begun = time.monotonic()
         try:
             with stage() as here:
-                run_histories(number, shorten=arguments.shorten)
+                for layout in LAYOUTS.values():
+                    run_histories(
+                        layout,
+                        number,
+                        histories=HISTORIES_A_SEED,
+                        steps=STEPS_A_HISTORY,
+                        shorten=arguments.shorten,
+                    )
         except BaseException:
             print(f"seed {number}: FAILED; make soak ARGS='--seed {number}'", flush=True)
             raise
         seeds, steps, runs = seeds + 1, steps + here.steps, runs + here.runs
         print(summary_of(number, here, time.monotonic() - begun), flush=True)
     print(f"{seeds} seeds, {steps:,} steps, {runs:,} runs of promote: every promise held")
-
-
-def run_histories(number: int, *, shorten: bool) -> None:
-    """The histories of one seed, always the same ones."""
-    for layout in LAYOUTS.values():
-        run_state_machine_as_test(
-            seed(number)(type(f"{layout.__name__}{number}", (layout,), {})),
-            settings=settings(
-                max_examples=HISTORIES_A_SEED,
-                stateful_step_count=STEPS_A_HISTORY,
-                database=None,
-                deadline=None,
-                phases=[Phase.generate, *([Phase.shrink] if shorten else [])],
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
 
 
 def summary_of(number: int, here: Stage, seconds: float) -> str:

@@ -18,8 +18,14 @@ from urllib.parse import unquote_plus
 
 import boto3
 from botocore.config import Config
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from moto import mock_aws
 
 from chalicelib import record
@@ -651,3 +657,29 @@ def _address(event: dict[str, Any]) -> tuple[str, str]:
     """The key and the version id that an event names."""
     described = event["Records"][0]["s3"]["object"]
     return unquote_plus(described["key"]), described.get("versionId") or "null"
+
+
+def run_histories(
+    layout: type[RuleBasedStateMachine],
+    number: int,
+    *,
+    histories: int,
+    steps: int,
+    shorten: bool = False,
+) -> None:
+    """Run the histories of one seed, each of `steps` steps at most.
+
+    To shorten a history that fails takes minutes.
+    """
+    run_state_machine_as_test(
+        seed(number)(type(f"{layout.__name__}{number}", (layout,), {})),
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=steps,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate, *([Phase.shrink] if shorten else [])],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
