@@ -196,8 +196,8 @@ def credentials(
 ) -> None:
     """Example: backups credentials web1 --stage prod
 
-    Create a server's access key and print it, once, with a crontab that makes its backups. Leave
-    out SERVER if the policy lists no servers.
+    Create a server's access key and print, once, the files that keep it on the server, and a
+    crontab that makes its backups. Leave out SERVER if the policy lists no servers.
 
     To replace a key without a gap: --rotate, install the new key on the server, wait for a backup
     to arrive, and --remove the old key. After a break-in: --revoke; a new key lifts that later.

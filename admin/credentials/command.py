@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from admin.credentials.crontab import UploadTarget, crontab
+from admin.credentials.crontab import UploadTarget, instructions
 from admin.credentials.keys import ServerKeys
 from admin.exit_status import Refused
 from admin.target import Target
 
 
 def show_new_key(target: Target, server: str | None, *, rotate: bool, as_json: bool) -> None:
-    """Create a key for `server` (None: the only server) and print it with a crontab.
+    """Create a key for `server` (None: the only server); print its files and a crontab.
 
     `rotate`: a second key; the first one keeps working. Raises Refused.
     """
@@ -36,8 +36,6 @@ def show_new_key(target: Target, server: str | None, *, rotate: bool, as_json: b
     destination = UploadTarget(
         incoming=target.incoming,
         region=target.account.region,
-        access_key_id=key.id,
-        secret_access_key=key.secret,
         endpoint=target.account.endpoint,
     )
     if as_json:
@@ -56,7 +54,7 @@ def show_new_key(target: Target, server: str | None, *, rotate: bool, as_json: b
             ],
         )
     else:
-        click.echo(crontab(target.policy, server, destination), nl=False)
+        click.echo(instructions(target.policy, server, destination, key=key), nl=False)
     click.echo(f"The secret of {key.id} is shown only this once.", err=True)
     if advice:
         click.echo(advice, err=True)

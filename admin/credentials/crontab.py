@@ -1,18 +1,19 @@
-"""A server's crontab: for each of its uploads, a line that backs up, encrypts and uploads.
+"""A server's key files, and its crontab: a line for each upload that backs up and uploads.
 
     7 * * * * set -o pipefail; ( pg_dumpall | gzip | gpg ... || kill 0 ) | aws s3 cp - s3://...
 
-A person pastes it and fills in what to back up. It contains the key's secret.
+A person pastes them and fills in what to back up. Only the key files contain the key's secret.
 """
 
 import math
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from admin.credentials.keys import AccessKey
 from admin.periods import PERIODS
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import Rule
@@ -28,6 +29,13 @@ LARGE_BYTES = 500 * 10**9
 # read.
 RCLONE_MEMORY = "1G"
 
+# The profile in ~/.aws/credentials that has the server's key.
+PROFILE = "backups"
+# s3cmd's own file with that key: s3cmd ignores ~/.aws if it has a configuration of its own.
+S3CMD_CONFIG = "~/.s3cfg-backups"
+# The first line of the crontab, after the key files.
+CRONTAB_BEGINS = f"# {'=' * 88}"
+
 # The command that adds each file extension.
 _FILTERS = {
     "gz": "gzip",
@@ -40,12 +48,10 @@ _FILTERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class UploadTarget:
-    """Where a server uploads to, and its key. `endpoint` is None for AWS itself."""
+    """Where a server uploads to. `endpoint` is None for AWS itself."""
 
     incoming: str
     region: str
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
     endpoint: str | None = None
 
 
@@ -63,12 +69,21 @@ class Job:
     part_mib: int
 
 
-def crontab(policy: Policy, server: str | None, target: UploadTarget) -> str:
-    """The crontab of a server (None: the only server), with its key and instructions."""
+def instructions(
+    policy: Policy, server: str | None, target: UploadTarget, *, key: AccessKey
+) -> str:
+    """The key files and the crontab of a server (None: the only server), and what to do with them.
+
+    A line CRONTAB_BEGINS is between them.
+    """
     template = _TEMPLATES.get_template("crontab.jinja")
     return template.render(
         server=server or "the server",
         target=target,
+        key=key,
+        profile=PROFILE,
+        s3cmd_config=S3CMD_CONFIG,
+        crontab_begins=CRONTAB_BEGINS,
         host=urlsplit(target.endpoint or "").netloc or f"s3.{target.region}.amazonaws.com",
         large_gb=LARGE_BYTES // 10**9,
         rclone_memory=RCLONE_MEMORY,

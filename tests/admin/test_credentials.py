@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
@@ -18,11 +20,12 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import Account
 from admin.cli import cli
-from admin.credentials.crontab import UploadTarget, crontab, part_mib
+from admin.credentials.crontab import CRONTAB_BEGINS, UploadTarget, instructions, part_mib
 from admin.credentials.keys import AccessKey
 from admin.desired.permissions import REVOKED, server_policy
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.patterns import Pattern
+from chalicelib.policy.policy import Policy
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
 from tests.support.project import POLICY, STAGE
@@ -115,16 +118,16 @@ def test_json_has_the_new_key(cloud: Cloud, account: Account, fleet: None) -> No
 
 def test_the_secret_is_printed_once_and_only_as_data(user: str) -> None:
     result = run()
-    [secret] = re.findall(r"^AWS_SECRET_ACCESS_KEY=(.+)$", result.stdout, re.MULTILINE)
-    assert result.stdout.count(secret) == 1
+    key_files, crontab = result.stdout.split(CRONTAB_BEGINS)
+    [secret] = set(re.findall(r"^\w*secret\w* = (.+)$", key_files, re.MULTILINE))
+    assert key_files.count(secret) == 2, "once in each tool's own file"
+    assert secret not in crontab
     assert secret not in result.stderr
     assert "shown only this once" in result.stderr
     for arguments in ([], ["--rotate"], ["--revoke"]):
         again = run(*arguments)
         assert secret not in again.stdout + again.stderr
     assert secret not in repr(AccessKey(id="AKIA", secret=secret))
-    place = UploadTarget(incoming="in", region="r", access_key_id="AKIA", secret_access_key=secret)
-    assert secret not in repr(place)
 
 
 def test_a_second_key_needs_rotate(account: Account, user: str) -> None:
@@ -141,7 +144,7 @@ def test_a_rotation_has_no_gap(cloud: Cloud, account: Account, user: str) -> Non
     rotation = run("--rotate")
     assert f"{old.access_key_id} still works" in rotation.stderr
     [finish] = re.findall(r"^  backups credentials (.+)$", rotation.stderr, re.MULTILINE)
-    [secret] = re.findall(r"^AWS_SECRET_ACCESS_KEY=(.+)$", rotation.stdout, re.MULTILINE)
+    [secret] = re.findall(r"^aws_secret_access_key = (.+)$", rotation.stdout, re.MULTILINE)
     [new_id] = set(keys_of(account, user)) - {old.access_key_id}
     new = Credentials(access_key_id=new_id, secret_access_key=secret)
     assert (answer(cloud, old), answer(cloud, new)) == ("taken", "taken")
@@ -375,9 +378,12 @@ def test_the_denial_of_a_revocation_is_the_users_own(account: Account, user: str
 
 # The crontab.
 
-AWS = UploadTarget(
-    incoming="in", region="eu-west-1", access_key_id="AKIA", secret_access_key="s/e+c"
-)
+AWS = UploadTarget(incoming="in", region="eu-west-1")
+KEY = AccessKey(id="AKIA", secret="s/e+c")
+
+
+def crontab(policy: Policy, server: str | None, target: UploadTarget) -> str:
+    return instructions(policy, server, target, key=KEY).split(CRONTAB_BEGINS)[1]
 
 
 def text(store_as: str = "%Y.gz", *, target: UploadTarget = AWS, **changes: Any) -> str:
@@ -486,6 +492,20 @@ def test_only_a_local_cloud_has_an_endpoint() -> None:
     assert "--no-ssl --host=127.0.0.1:9000 --host-bucket=127.0.0.1:9000 " in local
 
 
+@pytest.mark.parametrize("target", [AWS, replace(AWS, endpoint="http://127.0.0.1:9000")])
+def test_the_crontab_has_no_secret_and_names_the_files_with_the_key(target: UploadTarget) -> None:
+    key_files, crontab = instructions(POLICY, None, target, key=KEY).split(CRONTAB_BEGINS)
+    assert KEY.secret in key_files
+    assert KEY.secret not in crontab
+    assert KEY.id not in crontab
+    assert "\nAWS_PROFILE=backups\n" in crontab
+    assert "s3cmd --quiet -c ~/.s3cfg-backups " in crontab
+
+
+def test_only_root_s_crontab_reads_every_file() -> None:
+    assert "root's\n# crontab (`sudo crontab -e`)" in text()
+
+
 def test_only_one_tool_runs_when_everything_is_pasted() -> None:
     pasted = [line for line in text().splitlines() if re.match(r"[0-9*]", line)]
     assert len(pasted) == 1
@@ -521,8 +541,21 @@ class Server:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
-    def cron(self, crontab: str, tool: str) -> int:
-        """Run the line of the database dump like cron, in a new session."""
+    def create_key_files(self, key_files: str) -> None:
+        """Do what the instructions say, with an editor that only pastes."""
+        commands = re.findall(r"^#   (.+)$", key_files, re.MULTILINE)
+        subprocess.run(
+            ["/bin/sh", "-c", "\n".join(commands)], env={"HOME": str(self.home)}, check=True
+        )
+        for name, lines in re.findall(r"^# ~/(\S+), for .+:\n((?:.+\n)+)", key_files, re.MULTILINE):
+            file = self.home / name
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+            file.write_text(lines)
+
+    def cron(self, output: str, tool: str) -> int:
+        """Create the files with the key, and run the line of the database dump like cron."""
+        key_files, crontab = output.split(CRONTAB_BEGINS)
+        self.create_key_files(key_files)
         [(command, environment)] = [
             (command, environment)
             for _, command, environment in jobs(crontab, tool)
@@ -559,6 +592,18 @@ def test_the_pasted_lines_upload_backups_that_only_the_private_key_opens(
         ["gzip", "-d"], input=server.gpg("--decrypt", stdin=stored), capture_output=True, check=True
     ).stdout
     assert dump == b"create table everything;\n"
+
+
+def test_the_aws_tools_find_the_key_in_the_profile_that_the_crontab_names(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_files, lines = instructions(POLICY, None, AWS, key=KEY).split(CRONTAB_BEGINS)
+    server.create_key_files(key_files)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(server.home / ".aws" / "credentials"))
+    [profile] = re.findall(r"^AWS_PROFILE=(.+)$", lines, re.MULTILINE)
+    credentials = boto3.Session(profile_name=profile).get_credentials()
+    assert credentials is not None
+    assert (credentials.access_key, credentials.secret_key) == (KEY.id, KEY.secret)
 
 
 @pytest.mark.parametrize("broken", ["the dump", "gpg"])
