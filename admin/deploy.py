@@ -15,11 +15,19 @@ CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 def deploy_app(stage: str, *, region: str | None, profile: str | None) -> None:
-    """Run `chalice deploy`, which prints what it does. Raises ClickException if it fails."""
+    """Build the package anew and deploy it with Chalice, which prints what it does.
+
+    Raises ClickException if it fails.
+    """
     click.echo(f"chalice deploy --stage {stage}")
     # Chalice would ship compiled files, which `backups check` cannot compare.
     for compiled in (PROJECT / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
+    # An interruption leaves a package without a part of the app, and Chalice would reuse it for as
+    # long as the sources stay the same. No content tells such a package from a whole one.
+    packages = PROJECT / ".chalice" / "deployments"
+    if packages.exists():
+        shutil.rmtree(packages)
     deployed = subprocess.run(
         [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
         cwd=PROJECT,

@@ -37,6 +37,15 @@ def deploy(project: Path) -> str:
     return done.stdout
 
 
+def leave_incomplete_packages(project: Path) -> None:
+    """Replace the packages with what Ctrl-C leaves: valid zip files without the app's own files."""
+    packages = list((project / ".chalice" / "deployments").glob("*.zip"))
+    assert packages
+    for package in packages:
+        with zipfile.ZipFile(package, "w") as incomplete:
+            incomplete.writestr("chalice/app.py", "")
+
+
 def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
     project: Path, cloud: Any
 ) -> None:
@@ -44,8 +53,10 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
     assert "bucket backups2 with Object Lock" in first
     assert "failed events of promote are retried twice" in first
     assert "REST API" not in first
+    leave_incomplete_packages(project)
     assert deploy(project).count("Nothing to do: everything is as it should be.") == 2
 
+    # The upload below runs the function that the second run deployed, so its package was whole.
     # Compiled code cannot be compared with its source; the first run has left some in the clone.
     for bundle in (project / ".chalice" / "deployments").glob("*.zip"):
         assert not [name for name in zipfile.ZipFile(bundle).namelist() if name.endswith(".pyc")]
