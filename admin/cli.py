@@ -51,13 +51,39 @@ def _opened(
         yield Target(account=account, stage=opened, policy=policy)
 
 
+# What Ctrl-C leaves of a command, and what the next run makes of it.
+_INTERRUPTED = {
+    "setup": "the changes listed after the question are made, except perhaps the last; run the "
+    "same command again to make the others.",
+    "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
+    "command again to complete it.",
+    "check": "not everything was checked, and nothing was changed; run it again for a result.",
+    "credentials": "the keys are perhaps changed only in part; run the same command again to "
+    "complete it or to learn how.",
+    "drill": "not every promise was tried; the drill removed what it had made, and the next one "
+    "removes anything that is left.",
+}
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """Exit with 3 after a crash: Python's own status, 1, means that backups are at risk."""
+        """Give interruptions and crashes a status: click's and Python's is that of a finding, 1."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit):
             raise
+        except (KeyboardInterrupt, click.Abort) as stopped:
+            # click raises Abort for Ctrl-C at a question, and if nobody can answer it.
+            if isinstance(stopped.__context__, EOFError):
+                click.echo(
+                    "\nError: The question got no answer, so its changes were not made; run the "
+                    "command in a terminal, or confirm with --yes.",
+                    err=True,
+                )
+                sys.exit(ExitStatus.USED_WRONGLY)
+            consequence = _INTERRUPTED.get(ctx.invoked_subcommand or "", "run it again.")
+            click.echo(f"\nInterrupted: {consequence}", err=True)
+            sys.exit(ExitStatus.INTERRUPTED)
         # The last resort at the entry point.
         except Exception:  # noqa: BLE001
             traceback.print_exc()
@@ -71,7 +97,7 @@ def cli() -> None:
     Backups that nobody can destroy: see README.md.
 
     Exit status: 0 fine, 1 something is wrong with the backups, 2 wrong usage, 3 could not find
-    out.
+    out, 130 interrupted.
     """
 
 

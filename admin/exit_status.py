@@ -18,6 +18,8 @@ class ExitStatus(IntEnum):
     SOMETHING_IS_WRONG = 1
     USED_WRONGLY = 2
     COULD_NOT_FIND_OUT = 3
+    # The shells' status of a program that Ctrl-C ended.
+    INTERRUPTED = 130
 
 
 class Refused(Exception):

@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
 
 import admin.cli
-from admin.account import AccountError, local_account, translated_errors
+from admin.account import Account, AccountError, local_account, translated_errors
 from admin.cli import cli
 from admin.config.reading import APP_NAME, FUNCTIONS
 from admin.stage import StageError, read_stage, refuse_unfinished
@@ -243,3 +244,59 @@ def test_a_stage_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None
     stage = read_stage("prod", project=tmp_path)
     with pytest.raises(StageError, match=r"of stage prod of \.chalice/config"):
         refuse_unfinished(stage, {})
+
+
+@pytest.mark.parametrize(
+    ("command", "work", "sentence"),
+    [
+        ("setup", "set_up", "run the same command again to make the others"),
+        ("deploy", "deploy_app", "run the same command again to complete it"),
+        ("check", "show_check", "not everything was checked"),
+        ("credentials", "show_new_key", "run the same command again to complete it"),
+        ("drill", "run_drill", "the next one removes anything that is left"),
+        ("policies", "write_policies", "run it again"),
+    ],
+)
+def test_ctrl_c_has_its_own_status_and_says_what_is_left(
+    command: str, work: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """click's status, 1, would mean that something is wrong with the backups."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(admin.cli, "set_up", lambda *_, **__: None)
+    monkeypatch.setattr(admin.cli, work, interrupted)
+    result = run(command)
+    assert result.exit_code == 130
+    assert "Aborted" not in result.stderr
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith("Interrupted: ")
+    assert sentence in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "sentence"),
+    [
+        pytest.param("n\n", 2, "Error: Nothing was changed.", id="no"),
+        pytest.param("", 2, "Error: The question got no answer", id="no terminal"),
+    ],
+)
+def test_a_question_without_a_yes_is_not_a_finding(
+    account: Account, answer: str, status: int, sentence: str
+) -> None:
+    result = CliRunner().invoke(cli, ["setup", "--apply"], input=answer)
+    assert (result.exit_code, "Aborted" in result.stderr) == (status, False)
+    assert sentence in result.stderr
+    assert account.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_ctrl_c_at_the_question_is_an_interruption(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> bool:
+        raise click.Abort from KeyboardInterrupt()
+
+    monkeypatch.setattr(click, "confirm", interrupted)
+    assert run("setup", "--apply").exit_code == 130
+    assert account.client("s3").list_buckets()["Buckets"] == []
