@@ -52,10 +52,10 @@ bench: $(READY) ## measure the app and its alternatives (ARGS="--help" lists the
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 policies: $(READY) ## generate the functions' IAM policies in .chalice/ (STAGE=prod)
-	@$(VENV)/backups policies --stage $(STAGE)
+	@$(VENV)/python -m admin policies --stage $(STAGE)
 
 deploy: $(READY) ## set up the account and deploy the app; safe to repeat (STAGE=prod)
-	@$(VENV)/backups deploy --stage $(STAGE) $(ARGS)
+	@$(VENV)/python -m admin deploy --stage $(STAGE) $(ARGS)
 
 conformance: $(READY) ## check that an S3 endpoint follows the rules that the vault relies on (ENDPOINT=http://...)
 	@if [ -z "$(ENDPOINT)" ]; then \

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -72,7 +73,12 @@ class Account:
     @cache  # noqa: B019 - an account lives as long as the command
     def client(self, service: str) -> Any:
         """A boto3 client of the account."""
-        config = Config(retries={"mode": "standard"}, connect_timeout=5)
+        config = Config(
+            retries={"mode": "standard"},
+            connect_timeout=5,
+            # No proxy leads to a local cloud.
+            proxies={} if self.endpoint else None,
+        )
         return self.session.client(service, endpoint_url=self.endpoint, config=config)  # type: ignore[call-overload]
 
 
@@ -130,8 +136,20 @@ def local_account(endpoint: str) -> Account:
         aws_access_key_id=LOCAL_ACCESS_KEY_ID,
         aws_secret_access_key=LOCAL_SECRET_ACCESS_KEY,
         region_name=LOCAL_REGION,
+        botocore_session=isolated_session(),
     )
     return Account(session=session, endpoint=endpoint)
+
+
+def isolated_session() -> botocore.session.Session:
+    """A session for the local cloud, which reads neither ~/.aws nor AWS_PROFILE."""
+    return botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
 
 
 def _signed_in(profile: str | None, *, region: str | None) -> Account:

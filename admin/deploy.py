@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -40,22 +41,35 @@ def deploy_app(stage: str, *, region: str | None, profile: str | None) -> None:
 
 def _environment(stage: str, region: str | None, profile: str | None) -> dict[str, str]:
     """The shell's variables, without those that would lead to another account or app."""
-    # With the routes of chalice local, the app would get a REST API.
-    environment = {key: value for key, value in os.environ.items() if key != "BACKUPS_DEV_ROUTES"}
+    environment = without_routes(os.environ)
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
         # What was deployed into an earlier local cloud no longer exists.
         (PROJECT / ".chalice" / "deployed" / "dev.json").unlink(missing_ok=True)
-        environment = {k: v for k, v in environment.items() if not k.startswith("AWS_")}
-        return environment | {
+        return without_aws(environment) | {
             "AWS_ACCESS_KEY_ID": LOCAL_ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": LOCAL_SECRET_ACCESS_KEY,
             "AWS_DEFAULT_REGION": LOCAL_REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
     return (
         environment
         | ({"AWS_DEFAULT_REGION": region} if region else {})
         | ({"AWS_PROFILE": profile} if profile else {})
     )
+
+
+def without_routes(shell: Mapping[str, str]) -> dict[str, str]:
+    """A shell's variables without the routes of chalice local, which would add a REST API."""
+    return {name: value for name, value in shell.items() if name != "BACKUPS_DEV_ROUTES"}
+
+
+def without_aws(shell: Mapping[str, str]) -> dict[str, str]:
+    """A shell's variables, which pip needs, without any that lead to AWS or keep off 127.0.0.1."""
+    direct = ",".join(filter(None, (shell.get("no_proxy") or shell.get("NO_PROXY"), "127.0.0.1")))
+    return {
+        **{name: value for name, value in shell.items() if not name.startswith("AWS_")},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
+    }

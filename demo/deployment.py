@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from admin.deploy import CHALICE
+from admin.deploy import CHALICE, without_aws, without_routes
 from admin.setup.files import stage_files, write_files
 from admin.stage import read_stage
 from chalicelib.policy.file import POLICY_FILE, read_policy
@@ -45,14 +45,12 @@ def deploy(
         chalice = subprocess.run(
             [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
             cwd=copy,
-            env=_shell_without_aws()
+            env=without_aws(without_routes(os.environ))
             | {
                 "AWS_ACCESS_KEY_ID": credentials.access_key_id,
                 "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
                 "AWS_DEFAULT_REGION": region,
                 "AWS_ENDPOINT_URL": endpoint,
-                "AWS_CONFIG_FILE": os.devnull,
-                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 # Chalice would ship the compiled files that Python writes beside the sources.
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
@@ -91,14 +89,3 @@ def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
     config["stages"][stage]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
     (copy / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
-
-
-def _shell_without_aws() -> dict[str, str]:
-    """This shell's variables, which pip needs, without any that lead to an AWS account."""
-    shell = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("AWS_") and name != "BACKUPS_DEV_ROUTES"
-    }
-    direct = ",".join(filter(None, (shell.get("no_proxy") or shell.get("NO_PROXY"), "127.0.0.1")))
-    return {**shell, "no_proxy": direct, "NO_PROXY": direct}

@@ -74,8 +74,8 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     address = cloud.endpoint.removeprefix("http://")
     click.echo("A first upload with these credentials:\n")
     click.echo(
-        f".venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address} --region={REGION}"
-        f" put README.md s3://{cloud.incoming}/{next(iter(read_policy().server_keys))}\n"
+        f".venv/bin/python .venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address}"
+        f" --region={REGION} put README.md s3://{cloud.incoming}/{next(iter(read_policy().server_keys))}\n"
     )
     click.echo("For the administrator, who can do everything:\n")
     show_exports(cloud, cloud.administrator)

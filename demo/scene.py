@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,13 @@ use_https = False
 quiet = True
 """
     )
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    s3cmd = directory / "bin" / "s3cmd"
+    s3cmd.parent.mkdir(exist_ok=True)
+    # s3cmd's own first line does not work if there is a space in the path to Python.
+    program = shlex.join([sys.executable, str(Path(sys.executable).with_name("s3cmd"))])
+    s3cmd.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+    s3cmd.chmod(0o755)
+    tools = f"{s3cmd.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return Shell(
         directory=directory,
         environment={

@@ -1,5 +1,6 @@
 """A local cloud with a stage in it: set up as `backups setup` does, and deployed by Chalice."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,5 +90,24 @@ class StageCloud(Cloud):
 @contextmanager
 def running(**options: Any) -> Iterator[StageCloud]:
     """A new, empty cloud, as `localcloud.cloud.running` makes it with the same options."""
-    with clouds.running(**options) as cloud:
+    with _no_profile(), clouds.running(**options) as cloud:
         yield StageCloud(**vars(cloud))
+
+
+@contextmanager
+def _no_profile() -> Iterator[None]:
+    """Hide this user's AWS profiles: moto makes sessions of its own, which would read them."""
+    names = (
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    )
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)

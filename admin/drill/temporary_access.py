@@ -7,7 +7,14 @@ from typing import Any
 
 import boto3
 
-from admin.account import UNKNOWN_KEY_CODES, Account, AccountError, none_if, translated_errors
+from admin.account import (
+    UNKNOWN_KEY_CODES,
+    Account,
+    AccountError,
+    isolated_session,
+    none_if,
+    translated_errors,
+)
 from admin.desired.permissions import Document, statements
 from admin.target import Target
 from admin.waiting import Waiter
@@ -152,6 +159,7 @@ class TemporaryAccess:
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials.get("SessionToken"),
             region_name=self.target.account.region,
+            botocore_session=isolated_session() if self.target.account.endpoint else None,
         )
         # By its type a hook returns nothing; this one returns a pause.
         hook: Any = self._retry_while_unknown

@@ -1,8 +1,10 @@
 """`make demo` runs to the end, and fails if a promise is broken."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,14 +13,17 @@ from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from admin.stage import PROJECT
 from demo import story
 from demo.narration import NotAsPromisedError, Shell, expect
+from demo.scene import open_shell
+from localcloud.iam.authorization import Credentials
 
 
 @pytest.fixture(scope="module")
 def output(project):
-    """What `make demo` prints into a pipe."""
+    """What `make demo` prints into a pipe, in a shell with a proxy and a profile."""
     return subprocess.run(
         [sys.executable, "-m", "demo.story"],
         cwd=project,
+        env={**os.environ, "HTTP_PROXY": "http://127.0.0.1:1", "AWS_PROFILE": "nobody"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -108,3 +113,14 @@ def test_a_failure_anywhere_in_a_pipe_ends_the_demo(tmp_path):
     shell.run("true | true")
     with pytest.raises(NotAsPromisedError, match=r"^false \| true failed$"):
         shell.run("false | true")
+
+
+def test_a_space_in_the_path_to_python_does_not_matter(tmp_path, monkeypatch):
+    (tmp_path / "a project").symlink_to(sys.prefix)
+    python = tmp_path / "a project" / "bin" / Path(sys.executable).name
+    monkeypatch.setattr(sys, "executable", str(python))
+    cloud = SimpleNamespace(endpoint="http://127.0.0.1:1")
+    key = Credentials(access_key_id="AKIA", secret_access_key="secret")
+    shell = open_shell(tmp_path, "server", cloud, key)
+    assert str(python) in (tmp_path / "bin" / "s3cmd").read_text()
+    shell.run("s3cmd --version")
