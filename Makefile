@@ -26,7 +26,7 @@ demo: $(READY) ## follow one backup on this machine: upload, promote, attack, re
 		echo "make demo needs tar. Run 'apt-get install tar' on Debian; macOS has it." >&2; exit 1; }
 	@$(VENV)/python -m demo.story
 
-local: $(READY) ## serve the local cloud on 127.0.0.1:9000 until Ctrl-C (ARGS="--help" lists its options)
+local: $(READY) ## serve the local cloud on 127.0.0.1:9000 (or BACKUPS_LOCAL_PORT) until Ctrl-C (ARGS="--help" lists its options)
 	@$(VENV)/python -m demo.local $(ARGS)
 
 test: $(READY) ## run the tests on all cores; fails if they cover less than 95 % of chalicelib, including branches (ARGS="-k name" selects tests)

@@ -1,15 +1,21 @@
 """Deploys the app with the real `chalice deploy`."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import click
 
 from admin.account import LOCAL_ACCESS_KEY_ID, LOCAL_REGION, LOCAL_SECRET_ACCESS_KEY
-from admin.stage import PROJECT
+from admin.config.names import ENDPOINT
+from admin.config.reading import CONFIG, StageConfig, read_config
+from admin.stage import PROJECT, read_stage
 
 # Chalice has no __main__ module, and its script is not always on the PATH.
 CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
@@ -21,18 +27,49 @@ def deploy_app(stage: str, *, region: str | None, profile: str | None) -> None:
     Raises ClickException if it fails.
     """
     click.echo(f"chalice deploy --stage {stage}")
+    deploy_with = partial(_run_chalice, stage, _environment(stage, region, profile))
+    endpoint = read_stage(stage, project=PROJECT).environment.get(ENDPOINT)
+    if endpoint and endpoint != _written_endpoint(stage):
+        # The port was chosen in the shell, but Chalice reads only config.json.
+        with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
+            copy_app(PROJECT, Path(directory), stage=stage, endpoint=endpoint)
+            deploy_with(Path(directory))
+    else:
+        deploy_with(PROJECT)
+
+
+def copy_app(project: Path, copy: Path, *, stage: str, endpoint: str) -> None:
+    """Copy what Chalice deploys into the directory `copy`; the stage's functions use `endpoint`."""
+    for file in ("app.py", "requirements.txt"):
+        shutil.copy(project / file, copy)
+    for directory in ("chalicelib", ".chalice"):
+        shutil.copytree(
+            project / directory,
+            copy / directory,
+            ignore=shutil.ignore_patterns("__pycache__", "deployed", "deployments"),
+        )
+    config = read_config(copy)
+    config["stages"][stage]["environment_variables"][ENDPOINT] = endpoint
+    (copy / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+
+
+def _written_endpoint(stage: str) -> str | None:
+    return StageConfig(read_config(PROJECT), stage).environment().get(ENDPOINT)
+
+
+def _run_chalice(stage: str, environment: dict[str, str], project: Path) -> None:
     # Chalice would ship compiled files, which `backups check` cannot compare.
-    for compiled in (PROJECT / "chalicelib").rglob("__pycache__"):
+    for compiled in (project / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
     # An interruption leaves a package without a part of the app, and Chalice would reuse it for as
     # long as the sources stay the same. No content tells such a package from a whole one.
-    packages = PROJECT / ".chalice" / "deployments"
+    packages = project / ".chalice" / "deployments"
     if packages.exists():
         shutil.rmtree(packages)
     deployed = subprocess.run(
         [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
-        cwd=PROJECT,
-        env=_environment(stage, region, profile),
+        cwd=project,
+        env=environment,
         check=False,
     )
     if deployed.returncode != 0:

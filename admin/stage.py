@@ -1,6 +1,7 @@
 """Reads a stage of the app from `.chalice/config.json`."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -29,6 +30,11 @@ from admin.config.refusals import EXAMPLE, refuse_shared_buckets, refuse_what_ca
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+# The variable of this shell with the local cloud's port, for everything that uses the stage dev.
+LOCAL_PORT = "BACKUPS_LOCAL_PORT"
+# Lower ports belong to root.
+PORTS = range(1024, 65536)
 
 
 class StageError(ValueError):
@@ -104,6 +110,8 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         refuse_what_cannot_work(in_config)
         refuse_shared_buckets(in_config)
         _refuse_another_cloud(name, environment)
+        if name == "dev" and (port := os.environ.get(LOCAL_PORT)):
+            environment = on_port(environment, port)
     except (SettingsError, ConfigError, StageError) as error:
         raise StageError(f"stage {name}: {error}") from None
     return Stage(
@@ -186,6 +194,16 @@ def _refuse_another_cloud(name: str, environment: Mapping[str, str]) -> None:
             f"{ENDPOINT} is {environment.get(ENDPOINT, 'not set')}, but stage dev is the local "
             "cloud; write http://127.0.0.1:9000"
         )
+
+
+def on_port(environment: Mapping[str, str], port: str) -> dict[str, str]:
+    """The environment of stage dev with its local cloud on this port. Raises StageError."""
+    if not (port.isascii() and port.isdecimal() and int(port) in PORTS):
+        raise StageError(
+            f"{LOCAL_PORT} is {port}; write a port from {PORTS.start} to {PORTS.stop - 1}"
+        )
+    url = urlsplit(environment[ENDPOINT])
+    return {**environment, ENDPOINT: f"{url.scheme}://{url.hostname}:{port}"}
 
 
 def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from admin.deploy import CHALICE, without_aws, without_routes
+from admin.deploy import CHALICE, copy_app, without_aws, without_routes
 from admin.setup.files import stage_files, write_files
 from admin.stage import read_stage
 from chalicelib.policy.file import POLICY_FILE, read_policy
@@ -39,7 +39,8 @@ def deploy(
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
         copy = Path(directory)
         built = copy / ".chalice" / "deployments"
-        _copy(project_dir, copy, stage=stage, endpoint=endpoint)
+        copy_app(project_dir, copy, stage=stage, endpoint=endpoint)
+        write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
         if packages:
             shutil.copytree(packages, built)
         chalice = subprocess.run(
@@ -74,18 +75,3 @@ def read_config(project_dir: Path) -> dict[str, Any]:
 def read_policy_of(project_dir: Path) -> Policy:
     """The project's chalicelib/policy.toml. Raises PolicyError."""
     return read_policy(project_dir / "chalicelib" / POLICY_FILE.name)
-
-
-def _copy(project_dir: Path, copy: Path, *, stage: str, endpoint: str) -> None:
-    for file in ("app.py", "requirements.txt"):
-        shutil.copy(project_dir / file, copy)
-    for directory in ("chalicelib", ".chalice"):
-        shutil.copytree(
-            project_dir / directory,
-            copy / directory,
-            ignore=shutil.ignore_patterns("__pycache__", "deployed", "deployments"),
-        )
-    config = read_config(project_dir)
-    config["stages"][stage]["environment_variables"]["AWS_ENDPOINT_URL"] = endpoint
-    (copy / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))

@@ -4,10 +4,13 @@ import json
 import signal
 import threading
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
-from admin.stage import StageError
+from admin.config.names import ENDPOINT
+from admin.stage import LOCAL_PORT, PORTS, StageError, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
 from demo.deployment import DeployError
@@ -18,9 +21,25 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 
 
+class Port(click.ParamType[int]):
+    """A port that any user can listen on, or 0."""
+
+    name = "PORT"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Parse the port."""
+        port = click.INT.convert(value, param, ctx)
+        if port and port not in PORTS:
+            self.fail(f"{port} is not 0 or from {PORTS.start} to {PORTS.stop - 1}", param, ctx)
+        return int(port)
+
+
 @click.command()
 @click.option(
-    "--port", default=9000, show_default=True, help="Port on 127.0.0.1; 0 picks a free port."
+    "--port",
+    type=Port(),
+    help=f"Port on 127.0.0.1 (default: that of stage dev, {LOCAL_PORT} or 9000); 0 picks a free "
+    "port.",
 )
 @click.option(
     "--by-hand",
@@ -30,7 +49,7 @@ from localcloud.server import PortTaken
 @click.option(
     "--empty", is_flag=True, help="Start with an empty account; `make deploy STAGE=dev` sets it up."
 )
-def main(*, port: int, by_hand: bool, empty: bool) -> None:
+def main(*, port: int | None, by_hand: bool, empty: bool) -> None:
     r"""Serve a local AWS on this machine, in memory, until Ctrl-C.
 
     \b
@@ -44,11 +63,16 @@ def main(*, port: int, by_hand: bool, empty: bool) -> None:
     # After SIGTERM, the cloud cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        of_stage = urlsplit(read_stage("dev").environment[ENDPOINT]).port
         with running(
-            port=port, by_hand=by_hand, on_log=show_log_line, on_result=show_failure
+            port=of_stage if port is None else port,
+            by_hand=by_hand,
+            on_log=show_log_line,
+            on_result=show_failure,
         ) as cloud:
             if empty:
                 click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
+                show_port(cloud)
             else:
                 cloud.prepare()
                 click.echo("chalice deploy (takes some seconds) ...", err=True)
@@ -68,6 +92,7 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     """Print the endpoint, and each user's credentials as lines to paste."""
     click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
     click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
+    show_port(cloud)
     for server, credentials in cloud.servers.items():
         click.echo(f"For the server{f' {server}' if server else ''}, which can only upload:\n")
         show_exports(cloud, credentials)
@@ -87,6 +112,13 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
         click.echo("Then run: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
         click.echo("Promotions are shown here, and a sweep every 15 minutes:\n")
+
+
+def show_port(cloud: StageCloud) -> None:
+    """Print the line that leads commands with the stage dev to another port than theirs."""
+    if cloud.endpoint != read_stage("dev").environment[ENDPOINT]:
+        click.echo("In each terminal, for commands with the stage dev:\n")
+        click.echo(f"export {LOCAL_PORT}={urlsplit(cloud.endpoint).port}\n")
 
 
 def show_exports(cloud: StageCloud, credentials: Credentials) -> None:

@@ -1,5 +1,6 @@
 """`backups deploy`: from an empty account to a protected server, and again."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import admin.deploy
+from admin.config.reading import CONFIG
 from admin.deploy import _environment
 from tests.support.project import copy_project
 
@@ -82,3 +85,24 @@ def test_other_stages_keep_the_shell_s_credentials(monkeypatch: pytest.MonkeyPat
     assert environment["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert "BACKUPS_DEV_ROUTES" not in environment
     assert _environment("prod", None, "theirs")["AWS_PROFILE"] == "theirs"
+
+
+def test_functions_follow_the_port_that_the_shell_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path)
+    before = (project / CONFIG).read_text()
+    deployed = []
+
+    def run(command: list[str], *, cwd: Path, **_: Any) -> subprocess.CompletedProcess[str]:
+        config = json.loads((cwd / CONFIG).read_text())
+        deployed.append(config["stages"]["dev"]["environment_variables"]["AWS_ENDPOINT_URL"])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(admin.deploy, "PROJECT", project)
+    monkeypatch.setattr(subprocess, "run", run)
+    admin.deploy.deploy_app("dev", region=None, profile=None)
+    monkeypatch.setenv("BACKUPS_LOCAL_PORT", "9001")
+    admin.deploy.deploy_app("dev", region=None, profile=None)
+    assert deployed == ["http://127.0.0.1:9000", "http://127.0.0.1:9001"]
+    assert (project / CONFIG).read_text() == before
