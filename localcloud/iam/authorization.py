@@ -1,11 +1,11 @@
 """Authorizes requests: only those with a valid signature that IAM allows reach moto."""
 
-import json
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
 from localcloud.clock import clock
@@ -14,9 +14,10 @@ from localcloud.iam.callers import Caller, Credentials, find_caller, find_role
 from localcloud.iam.http_requests import HttpRequest, Refused, denied, read_request, refuse
 from localcloud.iam.operators import UnsupportedPolicy
 from localcloud.iam.s3_actions import S3Check, s3_checks
-from localcloud.iam.s3_calls import copy_source, read_s3_call
+from localcloud.iam.s3_calls import S3Call, copy_source, read_s3_call
 from localcloud.iam.service_actions import service_action
 from localcloud.iam.signatures import verify
+from localcloud.s3.bucket_policies import current_policy, read_policy
 from localcloud.s3.events import Requester, requester
 
 __all__ = ["Authorization", "Credentials"]
@@ -86,12 +87,29 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
         _require(check, caller, source_ip=request.source_ip)
     if call.method == "DELETE":
         return
+    if (call.method, call.subresource) == ("PUT", "policy"):
+        _require_support(call)
     for check in checks:
         # A 404 reveals that an object is missing: only those who can list the bucket get it.
         reads = check.action in ("s3:GetObject", "s3:GetObjectVersion")
         if reads and _is_missing(check.bucket, check.key, check.version):
             listing = S3Check(action="s3:ListBucket", bucket=check.bucket)
             _require(listing, caller, source_ip=request.source_ip)
+
+
+def _require_support(call: S3Call) -> None:
+    """Refuse a bucket policy that S3 accepts and that could not be evaluated here.
+
+    Stored, it would make every later request to the bucket fail, and its own removal too.
+    """
+    bucket = _bucket(call.bucket)
+    if bucket is None:
+        return
+    try:
+        policy = read_policy(bucket, call.body)
+    except S3ClientError:
+        return  # S3 itself refuses it
+    evaluation.require_support(policy)
 
 
 def _require(check: S3Check, caller: Caller, *, source_ip: str) -> None:
@@ -104,7 +122,7 @@ def _require(check: S3Check, caller: Caller, *, source_ip: str) -> None:
             context={**_context(caller, source_ip=source_ip), **check.context},
         ),
         caller,
-        policy=json.loads(bucket.policy) if bucket is not None and bucket.policy else None,
+        policy=current_policy(bucket) if bucket is not None else None,
         owner=bucket.account_id if bucket is not None else None,
     )
 
@@ -139,9 +157,15 @@ def _require_trust(role_arn: str, action: str, caller: Caller, context: dict[str
         ]
         trust = {**role.trust, "Statement": statements}
         both = evaluation.evaluate(
-            assumption, identity=caller.policies, resource=trust, owner="the role's"
+            assumption,
+            identity=caller.policies,
+            boundary=caller.boundary,
+            resource=trust,
+            owner="the role's",
         )
-        by_name = evaluation.evaluate(assumption, identity=[], resource=trust)
+        by_name = evaluation.evaluate(
+            assumption, identity=[], boundary=caller.boundary, resource=trust
+        )
         if both is evaluation.Effect.ALLOW or (
             both is evaluation.Effect.IMPLICIT_DENY and by_name is evaluation.Effect.ALLOW
         ):
@@ -168,10 +192,16 @@ def _require_allowed(
     policy: evaluation.Policy | None = None,
     owner: str | None = None,
 ) -> None:
-    effect = evaluation.evaluate(request, identity=caller.policies, resource=policy, owner=owner)
+    effect = evaluation.evaluate(
+        request,
+        identity=caller.policies,
+        boundary=caller.boundary,
+        resource=policy,
+        owner=owner,
+    )
     if effect is evaluation.Effect.ALLOW:
         return
-    by_identity = evaluation.evaluate(request, identity=caller.policies)
+    by_identity = evaluation.evaluate(request, identity=caller.policies, boundary=caller.boundary)
     if effect is evaluation.Effect.EXPLICIT_DENY:
         side = "an identity" if by_identity is effect else "a resource"
         reason = f"with an explicit deny in {side}-based policy"

@@ -38,31 +38,31 @@ class Caller:
     principal_id: str
     credentials: Credentials
     policies: list[evaluation.Policy]
+    boundary: evaluation.Policy | None = None
     is_administrator: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A role, its trust policy and its other policies."""
+    """A role, its trust policy, its other policies and its permissions boundary."""
 
     arn: str
     trust: evaluation.Policy
     policies: list[evaluation.Policy]
+    boundary: evaluation.Policy | None
 
 
 def find_role(arn: str) -> Role | None:
     """The role with this ARN, or None.
 
-    Raises `UnsupportedPolicy` if it has a permissions boundary.
+    Raises `UnsupportedPolicy` if its permissions boundary is not among the account's policies.
     """
     if not re.match(r"arn:aws:iam::\d{12}:role/", arn):
         return None
     for role in list(iam_backends[arn.split(":")[4]]["aws"].roles.values()):
         if role.arn == arn:
-            if role.permissions_boundary:
-                raise UnsupportedPolicy(f"{arn} has a permissions boundary")
             trust = json.loads(role.assume_role_policy_document)
-            return Role(arn=arn, trust=trust, policies=_policies(role))
+            return Role(arn=arn, trust=trust, policies=_policies(role), boundary=_boundary(role))
     return None
 
 
@@ -121,13 +121,26 @@ def _assumed_role(key: str) -> Caller | None:
                         session_token=session.session_token,
                     ),
                     policies=role.policies if role else [],
+                    boundary=role.boundary if role else None,
                 )
     return None
 
 
+def _boundary(role: Any) -> evaluation.Policy | None:
+    arn = role.permissions_boundary_arn
+    if not arn:
+        return None
+    policy = iam_backends[role.account_id]["aws"].managed_policies.get(arn)
+    if policy is None:
+        raise UnsupportedPolicy(f"{role.arn} has a permissions boundary that is unknown: {arn}")
+    return _document(policy)
+
+
+def _document(managed: Any) -> evaluation.Policy:
+    text = next(version.document for version in managed.versions if version.is_default)
+    return dict(json.loads(text))
+
+
 def _policies(holder: Any) -> list[evaluation.Policy]:
-    attached = [
-        next(version.document for version in policy.versions if version.is_default)
-        for policy in list(holder.managed_policies.values())
-    ]
-    return [json.loads(document) for document in [*holder.policies.values(), *attached]]
+    attached = [_document(policy) for policy in list(holder.managed_policies.values())]
+    return [*map(json.loads, holder.policies.values()), *attached]

@@ -62,13 +62,16 @@ def evaluate(
     request: Request,
     *,
     identity: Iterable[Policy],
+    boundary: Policy | None = None,
     resource: Policy | None = None,
     owner: str | None = None,
 ) -> Effect:
     """The effect of the principal's own policies and of the resource's policy on `request`.
 
     Any matching Deny wins. Within one account it is enough that either side allows; if `owner`, the
-    resource's account (by default the principal's), is another account, both sides must.
+    resource's account (by default the principal's), is another account, both sides must. A
+    permissions `boundary` must allow what the own policies allow. In IAM it limits what a
+    resource's policy allows to a role, but not to a user: here it belongs to a role.
 
     Raises `UnsupportedPolicy` if any of the policies is not understood.
     """
@@ -82,14 +85,23 @@ def evaluate(
         for s in (_statements(resource, of_resource=True) if resource is not None else [])
         if _applies(s, request) and not by_account.isdisjoint(_principals(s))
     ]
-    if any(s["Effect"] == "Deny" for s in by_identity + by_resource):
+    limits = [] if boundary is None else _statements(boundary)
+    by_boundary = [s for s in limits if _applies(s, request)]
+    if any(s["Effect"] == "Deny" for s in by_identity + by_resource + by_boundary):
         return Effect.EXPLICIT_DENY
+    if boundary is not None and not by_boundary:
+        return Effect.IMPLICIT_DENY
     if owner is None or owner == account:
         # A statement that allows an account delegates to that account's own policies.
         allowed = by_identity or [s for s in by_resource if not by_name.isdisjoint(_principals(s))]
     else:
         allowed = by_identity and by_resource
     return Effect.ALLOW if allowed else Effect.IMPLICIT_DENY
+
+
+def require_support(bucket_policy: Policy) -> None:
+    """Raise `UnsupportedPolicy` unless this bucket policy could be evaluated."""
+    _statements(bucket_policy, of_resource=True)
 
 
 def _applies(statement: Policy, request: Request) -> bool:
@@ -167,7 +179,9 @@ def _principals(statement: Policy) -> set[str]:
     names = listed(principal["AWS"]) if "AWS" in principal else []
     names = [re.sub(r"^(\d{12})$", r"arn:aws:iam::\1:root", name) for name in names]
     for name in names:
-        if not re.fullmatch(r"\*|arn:aws:iam::\d{12}:(root|(user|role)/[^*?]+)", name):
+        # S3 writes the unique id of a user or role instead of the ARN once it is deleted.
+        arn = r"arn:aws:iam::\d{12}:(root|(user|role)/[^*?]+)"
+        if not re.fullmatch(rf"\*|{arn}|A(ID|RO)A[A-Z0-9]+", name):
             raise UnsupportedPolicy(f"Unsupported principal: {name}")
     return set(names)
 

@@ -1,13 +1,18 @@
 """moto's IAM and STS, corrected: the administrator, simulation, and the size limit of policies."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult
-from moto.iam.exceptions import InvalidInput, LimitExceededException, NotFoundException
+from moto.iam.exceptions import (
+    InvalidInput,
+    LimitExceededException,
+    NotFoundException,
+    ValidationError,
+)
 from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
@@ -16,6 +21,17 @@ from localcloud.iam import evaluation
 from localcloud.iam.callers import Credentials, find_caller, find_role
 from localcloud.iam.operators import UnsupportedPolicy
 
+# Characters of names (IAM user guide, "IAM name requirements").
+LONGEST_NAMES = {"UserName": 64, "RoleName": 64, "GroupName": 128, "PolicyName": 128}
+_NAMING = (
+    "create_group",
+    "create_policy",
+    "create_role",
+    "create_user",
+    "put_group_policy",
+    "put_role_policy",
+    "put_user_policy",
+)
 # Bytes of all inline policies of a user, without white space (IAM user guide, "IAM quotas").
 LARGEST_OF_A_USER = 2_048
 
@@ -28,7 +44,10 @@ _DECISIONS = {
 
 @contextmanager
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
-    """Let IAM simulate and limit policies, and STS know the administrator, until the block ends."""
+    """Let IAM simulate policies and limit their sizes and names, until the block ends.
+
+    STS knows the administrator.
+    """
     original_put = IAMBackend.put_user_policy
 
     def put_user_policy(backend: IAMBackend, user: str, name: str, policy: str) -> None:
@@ -48,12 +67,31 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
             return original_get(backend, key, region)
         return caller.principal_id.removeprefix("AWS:"), caller.arn, caller.arn.split(":")[4]
 
+    limited: Any = {name: _limited(getattr(IamResponse, name)) for name in _NAMING}
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
         patch.object(IAMBackend, "put_user_policy", put_user_policy),
         patch.object(IamResponse, "simulate_principal_policy", _simulate, create=True),
+        patch.multiple(IamResponse, **limited),
     ):
         yield
+
+
+def _limited(original: Callable[[IamResponse], ActionResult]) -> Callable[..., ActionResult]:
+    """The operation, which refuses names that are too long."""
+
+    def operation(request: IamResponse) -> ActionResult:
+        for parameter, longest in LONGEST_NAMES.items():
+            name = request._get_param(parameter) or ""
+            if len(name) > longest:
+                raise ValidationError(
+                    f"1 validation error detected: Value '{name}' at "
+                    f"'{parameter[0].lower()}{parameter[1:]}' failed to satisfy constraint: "
+                    f"Member must have length less than or equal to {longest}"
+                )
+        return original(request)
+
+    return operation
 
 
 def _simulate(request: IamResponse) -> ActionResult:
@@ -74,9 +112,12 @@ def _simulate(request: IamResponse) -> ActionResult:
             principal=role.arn, action=action, resource=resource, context=context
         )
         try:
-            return _DECISIONS[evaluation.evaluate(simulated, identity=[*role.policies, *added])]
+            effect = evaluation.evaluate(
+                simulated, identity=[*role.policies, *added], boundary=role.boundary
+            )
         except UnsupportedPolicy as error:
             raise InvalidInput(str(error)) from None
+        return _DECISIONS[effect]
 
     results: list[dict[str, Any]] = [
         {

@@ -9,6 +9,8 @@ from moto.s3.exceptions import InvalidBucketState, S3ClientError
 from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 
+from localcloud.s3.bucket_policies import current_policy, read_policy, remember_principals
+
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
@@ -18,8 +20,9 @@ class BucketPolicyRequests(S3Response):
 
     def get_bucket_policy(self) -> TYPE_RESPONSE:
         """S3 keeps the meaning of a policy, not its spelling."""
-        status, headers, policy = cast("TYPE_RESPONSE", super().get_bucket_policy())
-        return status, headers, json.dumps(_normalized(json.loads(policy)))
+        status, headers, _ = cast("TYPE_RESPONSE", super().get_bucket_policy())
+        policy = current_policy(self.backend.get_bucket(self.bucket_name))
+        return status, headers, json.dumps(_normalized(policy))
 
 
 def _normalized(value: Any) -> Any:
@@ -34,7 +37,13 @@ def _normalized(value: Any) -> Any:
 
 
 class StrictConfigurations(S3Backend):
-    """Lifecycle, versioning and Object Lock of a bucket."""
+    """Policy, lifecycle, versioning and Object Lock of a bucket."""
+
+    def put_bucket_policy(self, bucket_name: str, policy: bytes) -> None:
+        bucket = self.get_bucket(bucket_name)
+        read_policy(bucket, policy)
+        super().put_bucket_policy(bucket_name, policy)
+        remember_principals(bucket)
 
     def put_bucket_lifecycle(self, bucket_name: str, rules: Any) -> None:
         """Refuse to mix rules of the older kind, which have a Prefix of their own, with newer."""

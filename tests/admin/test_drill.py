@@ -259,6 +259,8 @@ def readable(bucket: str) -> Callable[[Deployed, Any], None]:
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
+        # It would deny the policy.
+        s3.delete_public_access_block(Bucket=bucket)
         policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
         policy["Statement"].append(
             {

@@ -147,6 +147,69 @@ def test_an_unsupported_policy_denies_every_request(gate):
     assert refusal(web1.put_object, Bucket="backups1", Key="a") == (501, "NotImplemented")
 
 
+def test_a_bucket_policy_forgets_a_deleted_user(gate):
+    """A new user of the same name is another one, and the policy cannot be put back as it is."""
+    s3, iam = gate.client("s3"), gate.client("iam")
+    gate.user(name="web1")
+    web1 = "arn:aws:iam::123456789012:user/web1"
+    s3.put_bucket_policy(
+        Bucket="backups1",
+        Policy=document(
+            allow("s3:PutObject", "backups1/*", Principal={"AWS": web1}),
+            deny("s3:PutObject", "backups1/b", Principal={"AWS": [web1, "123456789012"]}),
+        ),
+    )
+
+    def policy():
+        return s3.get_bucket_policy(Bucket="backups1")["Policy"]
+
+    assert policy().count(web1) == 2
+    [key] = iam.list_access_keys(UserName="web1")["AccessKeyMetadata"]
+    iam.delete_access_key(UserName="web1", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="web1")
+    assert (policy().count(web1), policy().count("AIDA")) == (0, 2)
+
+    again = gate.client("s3", gate.user(name="web1"))
+    assert not is_allowed(again.put_object, Bucket="backups1", Key="a")
+    assert policy().count(web1) == 0
+    put_back = {"Bucket": "backups1", "Policy": policy()}
+    assert refusal(s3.put_bucket_policy, **put_back) == (400, "MalformedPolicy")
+
+
+def test_a_role_is_limited_by_its_boundary(gate):
+    reads = gate.client("iam").create_policy(
+        PolicyName="reads", PolicyDocument=document(allow("s3:Get*"))
+    )["Policy"]["Arn"]
+    promoter = gate.client("s3", gate.role(allow("s3:*")))
+    put = {"Bucket": "backups1", "Key": "a"}
+    assert is_allowed(promoter.put_object, **put)
+    gate.client("iam").put_role_permissions_boundary(RoleName="promoter", PermissionsBoundary=reads)
+    assert not is_allowed(promoter.put_object, **put)
+    assert is_allowed(promoter.get_object, **put)
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer"),
+    [
+        ({"Null": {"s3:if-nonematch": "true"}}, (400, "MalformedPolicy")),
+        ({"StringEquals": {"s3:authType": "POST"}}, (501, "NotImplemented")),
+        ({"DateLessThan": {"aws:CurrentTime": "2030-01-01T00:00:00Z"}}, (501, "NotImplemented")),
+    ],
+    ids=["unknown to S3", "key unknown here", "operator unknown here"],
+)
+def test_a_bucket_policy_that_cannot_be_evaluated_is_refused_when_it_is_put(
+    gate, condition, answer
+):
+    s3 = gate.client("s3")
+    denial = deny("s3:PutObject", "backups2/*", Principal="*")
+    s3.put_bucket_policy(Bucket="backups2", Policy=document(denial))
+    odd = document({**denial, "Condition": condition})
+    assert refusal(s3.put_bucket_policy, Bucket="backups2", Policy=odd) == answer
+    assert not is_allowed(s3.put_object, Bucket="backups2", Key="a")
+    s3.delete_bucket_policy(Bucket="backups2")
+    assert is_allowed(s3.put_object, Bucket="backups2", Key="a")
+
+
 # The two locks of the vault
 
 

@@ -330,6 +330,35 @@ def test_the_bucket_policy_can_deny_what_own_policies_allow(named, effect):
 
 
 @pytest.mark.parametrize(
+    ("boundary", "effect"),
+    [
+        (policy(statement()), ALLOW),
+        (policy(statement(action="s3:*")), ALLOW),
+        (policy(statement(action="s3:GetObject")), NO),
+        (policy(statement(), statement("Deny")), DENIED),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "policies",
+    [
+        pytest.param({"identity": [OWN]}, id="by its own policy"),
+        pytest.param(
+            {"identity": [], "resource": policy(statement(Principal={"AWS": PROMOTER}))},
+            id="by the bucket policy",
+        ),
+    ],
+)
+def test_a_boundary_limits_what_is_allowed_to_a_role(policies, boundary, effect):
+    request = request_for(principal=PROMOTER)
+    assert evaluate(request, **policies, boundary=boundary) is effect
+
+
+def test_a_boundary_allows_nothing_itself():
+    assert evaluate(request_for(principal=PROMOTER), identity=[], boundary=OWN) is NO
+
+
+@pytest.mark.parametrize(
     "condition",
     [
         {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},

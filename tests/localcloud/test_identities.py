@@ -75,3 +75,43 @@ def test_an_unsupported_simulation_is_refused(administrator, arguments, code):
             **{"PolicySourceArn": ROLE, "ActionNames": ["s3:PutObject"], **arguments}
         )
     assert refused.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "longest", "arguments"),
+    [
+        ("create_user", "UserName", 64, {}),
+        ("create_role", "RoleName", 64, {"AssumeRolePolicyDocument": document(allow("sts:*"))}),
+        ("create_group", "GroupName", 128, {}),
+        ("create_policy", "PolicyName", 128, {"PolicyDocument": document(allow("s3:*"))}),
+        (
+            "put_role_policy",
+            "PolicyName",
+            128,
+            {"RoleName": "promoter", "PolicyDocument": document(deny("s3:*"))},
+        ),
+    ],
+)
+def test_names_that_are_too_long_are_refused(administrator, operation, name, longest, arguments):
+    call = getattr(administrator.client("iam"), operation)
+    with pytest.raises(ClientError, match=f"less than or equal to {longest}") as refused:
+        call(**arguments, **{name: (longest + 1) * "n"})
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    call(**arguments, **{name: longest * "n"})
+
+
+def test_a_simulation_respects_the_boundary(administrator):
+    iam = administrator.client("iam")
+    boundary = iam.create_policy(PolicyName="reads", PolicyDocument=document(allow("s3:Get*")))
+    arn = iam.create_role(
+        RoleName="bounded",
+        AssumeRolePolicyDocument=document(allow("sts:*")),
+        PermissionsBoundary=boundary["Policy"]["Arn"],
+    )["Role"]["Arn"]
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=arn,
+        PolicyInputList=[document(allow("s3:*"))],
+        ActionNames=["s3:GetObject", "s3:PutObject"],
+    )
+    decisions = [result["EvalDecision"] for result in answer["EvaluationResults"]]
+    assert decisions == ["allowed", "implicitDeny"]
