@@ -95,7 +95,7 @@ def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check
         context |= _lock(
             retention.findtext("{*}Mode"), retention.findtext("{*}RetainUntilDate"), now=now
         )
-    if "x-amz-bypass-governance-retention" in call.headers:
+    if _bypasses_governance(call):
         required.append("s3:BypassGovernanceRetention")
     return [
         S3Check(action=a, bucket=call.bucket, key=call.key, version=version, context=context)
@@ -105,20 +105,28 @@ def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check
 
 def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
     """The permissions for all keys: one denied key refuses them all; S3 would delete the rest."""
-    bypass = "x-amz-bypass-governance-retention" in call.headers
     checks = []
     for item in xml_body(call).iterfind("{*}Object"):
         key, version = item.findtext("{*}Key"), item.findtext("{*}VersionId")
         if not key:
             raise unknown_call(call)
         required = ["s3:DeleteObjectVersion" if version else "s3:DeleteObject"]
-        required += ["s3:BypassGovernanceRetention"] if bypass else []
+        etag = item.findtext("{*}ETag")
+        if etag:
+            required.append("s3:GetObjectVersion" if version else "s3:GetObject")
+        required += ["s3:BypassGovernanceRetention"] if _bypasses_governance(call) else []
+        context = {"s3:if-match": etag} if etag else {}
         checks += [
-            S3Check(action=a, bucket=call.bucket, key=key, version=version) for a in required
+            S3Check(action=a, bucket=call.bucket, key=key, version=version, context=context)
+            for a in required
         ]
     if not checks:
         raise unknown_call(call)
     return checks
+
+
+def _bypasses_governance(call: S3Call) -> bool:
+    return call.headers.get("x-amz-bypass-governance-retention", "").lower() == "true"
 
 
 def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, str]:

@@ -47,9 +47,18 @@ def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
         )
     if if_none_match and isinstance(key, FakeKey):
         raise PreconditionFailed("If-None-Match")
-    if if_match and not isinstance(key, FakeKey):
+    refuse_unless_it_matches(key, key_name, etag=if_match)
+
+
+def refuse_unless_it_matches(
+    key: FakeKey | FakeDeleteMarker | None, key_name: str, *, etag: str | None
+) -> None:
+    """Raise S3's error if there is an ETag to match, and the key's current version has another."""
+    if not etag:
+        return
+    if not isinstance(key, FakeKey):
         raise MissingKey(key=key_name)
-    if isinstance(key, FakeKey) and if_match and not _same_etag(if_match, key):
+    if not _same_etag(etag, key):
         raise PreconditionFailed("If-Match")
 
 

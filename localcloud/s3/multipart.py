@@ -22,7 +22,7 @@ from localcloud.s3.conditions import (
     refuse_unless_conditions_hold,
 )
 from localcloud.s3.content import Content, StoredKey
-from localcloud.s3.parts import chosen_parts, refuse_wrong_checksum, source_range
+from localcloud.s3.parts import chosen_parts, listed_parts, refuse_wrong_checksum, source_range
 from localcloud.s3.uploads import MultipartUpload, find_upload, find_upload_of_part
 from localcloud.s3.versions import md5, store
 
@@ -86,7 +86,7 @@ class MultipartRequests(S3Response):
         else:
             upload = find_upload(self, key_name, upload_id)
             refuse_unless_conditions_hold(self, key_name)
-            parts = chosen_parts(upload, list(self._complete_multipart_body(body)))
+            parts = chosen_parts(upload, listed_parts(body))
             key = self._assemble(upload, parts)
             del self.backend.get_bucket(self.bucket_name).multiparts[upload_id]
         result = {

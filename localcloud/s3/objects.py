@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 from moto.s3.exceptions import (
     CopyObjectMustChangeSomething,
+    MalformedXML,
     MissingKey,
     ObjectNotInActiveTierError,
     S3ClientError,
@@ -31,12 +33,14 @@ from localcloud.s3.conditions import (
     copy_source,
     received_checksum,
     refuse_unless_conditions_hold,
+    refuse_unless_it_matches,
     refuse_without_customer_key,
     restored,
 )
 from localcloud.s3.content import Content
 from localcloud.s3.kms_keys import kms_keys
-from localcloud.s3.versions import current, store
+from localcloud.s3.retention import bypasses_governance
+from localcloud.s3.versions import current, key_lock, store
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
@@ -56,7 +60,7 @@ CHANGES = (
 
 
 class ObjectRequests(S3Response):
-    """PutObject, CopyObject, GetObject, HeadObject and DeleteObject."""
+    """PutObject, CopyObject, GetObject, HeadObject, DeleteObject and DeleteObjects."""
 
     key_read: FakeKey
     """What GET or HEAD reads: looked up once, so that the headers are those of the bytes."""
@@ -140,9 +144,44 @@ class ObjectRequests(S3Response):
             self.bucket_name,
             key_name,
             version_id=self._get_param("versionId"),
-            bypass=self.headers.get("X-Amz-Bypass-Governance-Retention"),
+            bypass=bypasses_governance(self),
         )
         return 204, {f"x-amz-{name}": value for name, value in meta.items()}, ""
+
+    def _bucket_response_delete_keys(
+        self,
+        bucket_name: str,
+        authenticated: bool = True,  # noqa: FBT001, FBT002, ARG002 - moto's signature
+    ) -> TYPE_RESPONSE:
+        """Delete each key by itself: what refuses one of them does not refuse the others."""
+        try:
+            items = ET.fromstring(self.body).findall("{*}Object")
+        except ET.ParseError:
+            items = []
+        if not items:
+            raise MalformedXML
+        deleted, errors = [], []
+        for item in items:
+            key_name = item.findtext("{*}Key") or ""
+            version = item.findtext("{*}VersionId")
+            named: dict[str, Any] = {"Key": key_name, "VersionId": version}
+            try:
+                with key_lock(bucket_name, key_name):
+                    refuse_unless_it_matches(
+                        current(self.backend, bucket_name, key_name),
+                        key_name,
+                        etag=item.findtext("{*}ETag"),
+                    )
+                    _, meta = self.backend.delete_object(
+                        bucket_name, key_name, version, bypass=bypasses_governance(self)
+                    )
+            except S3ClientError as error:
+                errors.append({**named, "Code": error.code, "Message": error.message})
+                continue
+            if "delete-marker" in meta:
+                named |= {"DeleteMarker": True, "DeleteMarkerVersionId": meta["version-id"]}
+            deleted.append(named)
+        return answered(self, "DeleteObjects", {"Deleted": deleted, "Errors": errors})
 
     def _get_key(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 from moto.s3 import models
 from moto.s3.exceptions import (
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from localcloud.s3.attributes import Checksum
     from localcloud.s3.content import StoredKey
     from localcloud.s3.uploads import MultipartUpload
+
+
+def listed_parts(body: bytes) -> list[tuple[int, str]]:
+    """The numbers and ETags in the body of a completion."""
+    if not body:
+        raise S3ClientError("InvalidRequest", "You must specify at least one part")
+    try:
+        parts = ET.fromstring(body).findall("{*}Part")
+        return [(int(p.findtext("{*}PartNumber", "")), p.findtext("{*}ETag", "")) for p in parts]
+    except (ET.ParseError, ValueError):
+        raise MalformedXML from None
 
 
 def chosen_parts(upload: MultipartUpload, chosen: list[tuple[int, str]]) -> list[StoredKey]:

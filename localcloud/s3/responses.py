@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # For errors that moto's model lacks and would answer with 400.
 STATUSES = {"InvalidBucketState": 409, "NoSuchObjectLockConfiguration": 404, "NotImplemented": 501}
 
+LONGEST_KEY_BYTES = 1024
+
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -42,6 +44,7 @@ class StrictS3(
     def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
         """Let one request at a time write to a key, so that no write follows another's check."""
         try:
+            _refuse_long_key(self.parse_key_name())
             refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
             if self.method in READING:
                 return super()._key_response(request, full_url)
@@ -69,6 +72,11 @@ class StrictS3(
     def subdomain_based_buckets(request: Any) -> bool:
         """Whether the host names the bucket; moto tries its regexes six times a request."""
         return _names_bucket(request.headers.get("host") or urlsplit(request.url).netloc)
+
+
+def _refuse_long_key(key_name: str) -> None:
+    if len(key_name.encode()) > LONGEST_KEY_BYTES:
+        raise S3ClientError("KeyTooLongError", "Your key is too long")
 
 
 @lru_cache

@@ -9,6 +9,7 @@ from moto.s3.exceptions import AccessDeniedByLock, S3ClientError
 from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
 
+from localcloud.clock import clock
 from localcloud.s3.answers import answered
 
 if TYPE_CHECKING:
@@ -41,13 +42,25 @@ class RetentionRequests(S3Response):
         key = self.backend.get_object(
             self.bucket_name, self.parse_key_name(), version_id=self._get_param("versionId")
         )
-        bypasses = self.headers.get("x-amz-bypass-governance-retention", "").lower() == "true"
-        if isinstance(key, FakeKey) and key.is_locked(governance_bypass=bypasses):
+        if isinstance(key, FakeKey) and _is_retained(key, bypass=bypasses_governance(self)):
             mode, until = self._mode_until_from_body()
             is_weaker = _STRICTNESS.index(mode) < _STRICTNESS.index(key.lock_mode)
             if is_weaker or not until or _moment(until) < _moment(str(key.lock_until)):
                 raise AccessDeniedByLock
         return super().put_object_retention()
+
+
+def bypasses_governance(request: S3Response) -> bool:
+    """Whether the request asks to bypass a lock in governance mode."""
+    header: str = request.headers.get("x-amz-bypass-governance-retention", "")
+    return header.lower() == "true"
+
+
+def _is_retained(key: FakeKey, *, bypass: bool) -> bool:
+    """Whether the version has a retention period that has not ended; a legal hold is none."""
+    if key.lock_mode is None or (bypass and key.lock_mode == "GOVERNANCE"):
+        return False
+    return _moment(str(key.lock_until)) > clock.now()
 
 
 def _moment(text: str) -> datetime:

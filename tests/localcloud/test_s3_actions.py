@@ -61,6 +61,7 @@ COPY = {"x_amz_copy_source": "backups1/u%20p?versionId=v1"}
             call("DELETE", "versionId=v", x_amz_bypass_governance_retention="true"),
             {"DeleteObjectVersion", "BypassGovernanceRetention"},
         ),
+        (call("DELETE", x_amz_bypass_governance_retention="false"), {"DeleteObject"}),
         (call("PUT", "tagging&versionId=v"), {"PutObjectVersionTagging"}),
         (call("DELETE", "tagging"), {"DeleteObjectTagging"}),
         (call("PUT", "acl"), {"PutObjectAcl"}),
@@ -86,6 +87,15 @@ def test_a_copy_needs_permissions_for_source_and_destination():
     assert tagged == {destination, source} | both_tags
     replacing = call("PUT", **COPY, x_amz_tagging_directive="REPLACE")
     assert permissions(replacing, source_is_tagged=True) == {destination, source}
+
+
+def test_a_bulk_delete_with_etags_also_reads_the_objects():
+    body = b"<Delete><Object><Key>a</Key><ETag>e</ETag></Object></Delete>"
+    checks = s3_checks(call("POST", "delete", key="", body=body), now=NOW)
+    assert [(check.action, check.context) for check in checks] == [
+        ("s3:DeleteObject", {"s3:if-match": "e"}),
+        ("s3:GetObject", {"s3:if-match": "e"}),
+    ]
 
 
 def test_a_bulk_delete_needs_a_permission_for_each_key():

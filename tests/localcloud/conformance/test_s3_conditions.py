@@ -171,3 +171,25 @@ def test_a_conditional_delete_never_removes_a_newer_upload(store: Store) -> None
         )
         assert words[0] == "won"
         assert store.body("upload") == b"newer"
+
+
+def test_of_several_objects_only_those_with_their_etag_are_deleted(store: Store) -> None:
+    same = store.put("same")["ETag"]
+    store.put("changed")
+    store.put("unconditional")
+    answer = store.delete_objects(
+        Delete={
+            "Objects": [
+                {"Key": "same", "ETag": same},
+                {"Key": "changed", "ETag": "0123456789abcdef0123456789abcdef"},
+                {"Key": "missing", "ETag": same},
+                {"Key": "unconditional"},
+            ]
+        }
+    )
+    assert [item["Key"] for item in answer["Deleted"]] == ["same", "unconditional"]
+    assert [(error["Key"], error["Code"]) for error in answer["Errors"]] == [
+        ("changed", "PreconditionFailed"),
+        ("missing", "NoSuchKey"),
+    ]
+    assert [item["Key"] for item in store.list_objects_v2()["Contents"]] == ["changed"]

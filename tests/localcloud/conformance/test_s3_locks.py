@@ -150,3 +150,35 @@ def test_a_multipart_upload_keeps_the_retention_from_its_initiation(
     assert modes == [None, "COMPLIANCE"]
     copied = locked.copy("before", "copied")
     assert locked.head_object(Key="copied")["ObjectLockMode"] == "GOVERNANCE", copied
+
+
+@pytest.mark.usefixtures("double_only")
+def test_a_bypass_must_be_asked_for(locked: Store) -> None:
+    version = locked.put("key")["VersionId"]
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    locked.put_object_retention(Key="key", Retention=lock)
+    named = {"Key": "key", "VersionId": version}
+    shorter = {"Mode": "GOVERNANCE", "RetainUntilDate": until - timedelta(hours=1)}
+    with refused(403, "AccessDenied"):
+        locked.delete_object(**named, BypassGovernanceRetention=False)
+    several = locked.delete_objects(Delete={"Objects": [named]}, BypassGovernanceRetention=False)
+    assert [error["Code"] for error in several["Errors"]] == ["AccessDenied"]
+    with refused(403, "AccessDenied"):
+        locked.put_object_retention(Key="key", Retention=shorter, BypassGovernanceRetention=False)
+    locked.delete_object(**named, BypassGovernanceRetention=True)
+
+
+@pytest.mark.usefixtures("double_only")
+def test_a_legal_hold_does_not_stand_in_the_way_of_a_retention(locked: Store) -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    version = locked.put("key", ObjectLockLegalHoldStatus="ON")["VersionId"]
+    for days in (1, 2, 0):
+        locked.put_object_retention(
+            Key="key",
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until + timedelta(days=days)},
+            BypassGovernanceRetention=days == 0,
+        )
+    assert locked.head_object(Key="key")["ObjectLockRetainUntilDate"] == until
+    with refused(403, "AccessDenied"):
+        locked.delete_object(Key="key", VersionId=version, BypassGovernanceRetention=True)

@@ -160,3 +160,23 @@ def test_the_chosen_checksum_is_shown_while_the_upload_is_open(store: Store) -> 
     (listed,) = store.list_multipart_uploads()["Uploads"]
     for answer in (begun, listed, store.list_parts(**upload)):
         assert (answer["ChecksumAlgorithm"], answer["ChecksumType"]) == ("CRC64NVME", "FULL_OBJECT")
+
+
+@pytest.mark.parametrize(
+    ("completion", "code"),
+    [
+        pytest.param({}, "InvalidRequest", id="no body"),
+        pytest.param({"MultipartUpload": {"Parts": []}}, "MalformedXML", id="an empty list"),
+        pytest.param(
+            {"MultipartUpload": {"Parts": [{"ETag": "etag"}]}}, "MalformedXML", id="no number"
+        ),
+    ],
+)
+def test_an_upload_cannot_be_completed_without_parts(
+    store: Store, completion: dict[str, Any], code: str
+) -> None:
+    upload = store.begin("key")
+    store.parts(upload, b"one")
+    with refused(400, code):
+        store.complete_multipart_upload(**upload, **completion)
+    assert len(store.list_parts(**upload)["Parts"]) == 1

@@ -277,3 +277,28 @@ def test_a_listing_can_continue_after_a_removed_version(versioned: Store) -> Non
     versioned.delete_object(Key="key", VersionId=versions[2])
     behind = {"KeyMarker": "key", "VersionIdMarker": versions[2]}
     assert [version for _, version, _ in listed(versioned, **behind)] == versions[1::-1]
+
+
+def test_deleting_several_objects_says_what_became_of_each(versioned: Store) -> None:
+    version = versioned.put("key")["VersionId"]
+    hidden = versioned.delete_objects(Delete={"Objects": [{"Key": "key"}]})
+    [marked] = hidden["Deleted"]
+    assert (marked["Key"], marked["DeleteMarker"]) == ("key", True)
+    both = [
+        {"Key": "key", "VersionId": version},
+        {"Key": "key", "VersionId": marked["DeleteMarkerVersionId"]},
+    ]
+    removed = versioned.delete_objects(Delete={"Objects": both})["Deleted"]
+    assert [item["VersionId"] for item in removed] == [item["VersionId"] for item in both]
+    assert [item.get("DeleteMarker") for item in removed] == [None, True]
+    assert "Versions" not in versioned.list_object_versions()
+
+
+def test_a_key_has_at_most_1024_bytes(store: Store) -> None:
+    store.put("ü" * 512)
+    for too_long in ("k" * 1025, "ü" * 512 + "k"):
+        with refused(400, "KeyTooLongError"):
+            store.put(too_long)
+        with refused(400, "KeyTooLongError"):
+            store.begin(too_long)
+    assert [item["Key"] for item in store.list_objects_v2()["Contents"]] == ["ü" * 512]
