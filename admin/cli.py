@@ -190,18 +190,26 @@ def policies(*, stage: str) -> None:
         write_policies(read_stage(stage), read_policy())
 
 
-@cli.command(short_help="Find out who can destroy the backups; changes nothing.")
+@cli.command(short_help="Check the backups and who can destroy them; changes nothing.")
 @account_options
 @vault_option
+@click.option(
+    "--all",
+    "all_backups",
+    is_flag=True,
+    help="Check lock and encryption of every stored backup, not only of the newest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(*, as_json: bool, **where: Any) -> None:
+def check(*, all_backups: bool, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
 
-    Find out who can destroy the backups: compares every setting, the deployed functions and all
-    rights on the vault with what they should be. Each finding says how to fix it. Changes nothing.
+    Check the backups: how old the newest are, which uploads wait, and whether a stored backup was
+    changed or is not locked. Then find out who can destroy them: compares every setting, the
+    deployed functions and all rights on the vault with what they should be. Each finding says how
+    to fix it. Changes nothing.
     """
     with _opened(**where) as target:
-        show_check(target, as_json=as_json)
+        show_check(target, now=datetime.now(UTC), all_backups=all_backups, as_json=as_json)
 
 
 @cli.command(short_help="Create, rotate or revoke a server's access key.")

@@ -44,7 +44,8 @@ ARROWS = {
     "admin.deploy": COMMON,
     "admin.describe": COMMON,
     "admin.setup": COMMON,
-    "admin.check": COMMON | {"admin.setup"},  # it compares the account with the same plan
+    # It compares the account with the plan of setup, and judges what waits as the sweep does.
+    "admin.check": COMMON | {"admin.setup", "chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,

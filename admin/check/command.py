@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime
 
 import click
 
@@ -13,10 +14,12 @@ from admin.setup.exposure import largest_stored, worst_case
 from admin.target import Target
 
 
-def show_check(target: Target, *, as_json: bool) -> None:
+def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: bool) -> None:
     """Print the report; exits with 1 if there are findings, else with 3 if not all was checked."""
     click.echo(target, err=True)
-    report = check(target, tell=lambda line: click.echo(line, err=True))
+    report = check(
+        target, now=now, all_backups=all_backups, tell=lambda line: click.echo(line, err=True)
+    )
     worst: list[str] = []
     with report.checking("the sizes of the stored backups"):
         stored = none_if("NoSuchBucket", lambda: largest_stored(target))
@@ -33,6 +36,7 @@ def show_check(target: Target, *, as_json: bool) -> None:
 
 def _as_data(report: Report, worst: list[str]) -> dict[str, object]:
     return {
+        "backups": report.backups,
         "findings": [vars(finding) for finding in report.findings],
         "unseen": report.not_checked,
         "administrators": report.administrators,
@@ -41,7 +45,7 @@ def _as_data(report: Report, worst: list[str]) -> dict[str, object]:
 
 
 def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
-    lines: list[str] = []
+    lines = [*report.backups, ""] if report.backups else []
     for finding in report.findings:
         lines += [f"! {finding.what}", f"    {finding.why}", f"    {finding.remedy}", ""]
     for sentence in report.not_checked:

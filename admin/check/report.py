@@ -27,6 +27,13 @@ class Administrator:
 
 
 @dataclass(frozen=True)
+class Status:
+    """What the buckets hold of an upload key, as a sentence: no finding."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Part:
     """A part of the check: `what` follows "Could not check"; `results` are looked up one by one.
 
@@ -37,13 +44,16 @@ class Part:
     results: Iterator["Result"]
 
 
-Result = Finding | Administrator | Part
+Result = Finding | Administrator | Status | Part
 
 
 @dataclass(frozen=True)
 class Report:
-    """The findings, what could not be checked, and the known administrators, as sentences."""
+    """The findings; and as sentences the state of the backups, what could not be checked, and the
+    known administrators.
+    """
 
+    backups: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
     administrators: list[str] = field(default_factory=list)
@@ -60,6 +70,8 @@ class Report:
                         self.findings.append(result)
                     case Administrator(name=name):
                         self.administrators.append(name)
+                    case Status(sentence=sentence):
+                        self.backups.append(sentence)
                     case Part():
                         self.collect(result)
 

@@ -1,11 +1,13 @@
-"""`backups check`: who can destroy the backups, judged by what is actually in the account."""
+"""`backups check`: the state of the backups, and who can destroy them, as the account shows it."""
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from admin.account import none_if
+from admin.check.backups import check_backups
 from admin.check.deployed_function import DeployedFunction
 from admin.check.function import check_function
 from admin.check.principals import check_principals
@@ -19,20 +21,28 @@ from admin.setup.plan import Change, make_plan, requirements_of
 from admin.target import Target
 
 
-def check(target: Target, *, tell: Callable[[str], None]) -> Report:
-    """Compare the account with everything that protects the backups. Changes nothing.
+def check(
+    target: Target, *, now: datetime, tell: Callable[[str], None], all_backups: bool = False
+) -> Report:
+    """Check the backups, then everything that protects them. Changes nothing.
 
+    Of each rule and server, the locks of the backups stored last are checked, or of `all_backups`.
     The report lists what the caller is not allowed to read; any other error of AWS is raised.
     `tell` gets a line before each group of parts.
     """
     report = Report()
-    for part in parts_of(target, tell=tell):
+    for part in parts_of(target, now=now, tell=tell, all_backups=all_backups):
         report.collect(part)
     return report
 
 
-def parts_of(target: Target, *, tell: Callable[[str], None]) -> Iterator[Part]:
-    """The parts of the check, in their order."""
+def parts_of(
+    target: Target, *, now: datetime, tell: Callable[[str], None], all_backups: bool
+) -> Iterator[Part]:
+    """The parts of the check, in their order: outcomes come before settings."""
+    tell("Looking at the stored backups and the waiting uploads ...")
+    for upload in target.policy.server_keys:
+        yield from check_backups(target, upload, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
     for _, group in groupby(requirements, key=lambda requirement: requirement.resource):

@@ -1,6 +1,7 @@
 """The most that an intruder on a server can add: objects, bytes, dollars, concurrent executions."""
 
 import re
+from functools import cache
 
 from botocore.exceptions import ClientError
 
@@ -38,11 +39,17 @@ def largest_stored(target: Target) -> dict[str, int]:
 def rule_of(policy: Policy, name: str) -> Rule | None:
     """The rule that stores under names such as `name`; None if no rule does."""
     for rule, server in policy.server_keys.values():
-        prefix = f"{server}/" if server else ""
-        for template in rule.store_as.templates:
-            if re.fullmatch(re.escape(prefix + template).replace("%", "[0-9]"), name):
-                return rule
+        if stored_names(rule, server).fullmatch(name):
+            return rule
     return None
+
+
+@cache
+def stored_names(rule: Rule, server: str | None) -> re.Pattern[str]:
+    """Matches the names that a server's backups are stored under (None: keys have no prefix)."""
+    prefix = f"{server}/" if server else ""
+    names = (re.escape(prefix + template) for template in rule.store_as.templates)
+    return re.compile("|".join(names).replace("%", "[0-9]"))
 
 
 def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> list[str]:

@@ -21,7 +21,7 @@ from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import requirements_of
 from admin.target import Target
-from tests.support.deployed_stage import HARMLESS, DeployedStage, Table, table_of
+from tests.support.deployed_stage import HARMLESS, NO_BACKUPS, DeployedStage, Table, table_of
 from tests.support.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
@@ -435,7 +435,9 @@ def test_an_administrator_must_be_known(living: DeployedStage, action: str, reso
         assert finding.what.startswith("User chief is an administrator")
         assert f"add {arn} to the list" in finding.remedy
         known = replace(living.stage, administrators=(arn,))
-        assert look(living, stage=known) == Report(administrators=["user chief"])
+        assert look(living, stage=known) == Report(
+            backups=NO_BACKUPS, administrators=["user chief"]
+        )
     finally:
         living.client("iam").delete_user_policy(UserName="chief", PolicyName="rights")
         living.client("iam").delete_user(UserName="chief")
@@ -459,7 +461,9 @@ def test_anyone_who_can_become_an_administrator_must_be_known(living: DeployedSt
             in finding.what
         )
         known = replace(known, administrators=(arn, "arn:aws:iam::210987654321:root"))
-        assert look(living, stage=known) == Report(administrators=["role admin"])
+        assert look(living, stage=known) == Report(
+            backups=NO_BACKUPS, administrators=["role admin"]
+        )
     finally:
         iam.delete_role_policy(RoleName="admin", PolicyName="x")
 
@@ -470,7 +474,7 @@ def test_anyone_who_can_become_an_administrator_must_be_known(living: DeployedSt
 def test_managing_ones_own_keys_makes_no_administrator(living: DeployedStage, action: str) -> None:
     someone(living, "anna", action, "arn:aws:iam::*:user/${aws:username}")
     try:
-        assert look(living) == Report()
+        assert look(living) == Report(backups=NO_BACKUPS)
     finally:
         living.client("iam").delete_user_policy(UserName="anna", PolicyName="rights")
         living.client("iam").delete_user(UserName="anna")
@@ -567,7 +571,8 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: DeployedStage) -> 
 
 
 def look(living: DeployedStage, **changes: Any) -> Report:
-    return check(replace(target_of(living), **changes), tell=lambda _: None)
+    target = replace(target_of(living), **changes)
+    return check(target, now=datetime.now(UTC), tell=lambda _: None)
 
 
 def test_the_exit_status_separates_findings_from_failed_checks(
@@ -710,6 +715,6 @@ def test_a_boundary_takes_away_what_a_policy_grants(living: DeployedStage) -> No
         RoleName="bounded", PolicyName="rights", PolicyDocument=json.dumps(EVERYTHING)
     )
     try:
-        assert look(living) == Report()
+        assert look(living) == Report(backups=NO_BACKUPS)
     finally:
         iam.delete_role_policy(RoleName="bounded", PolicyName="rights")

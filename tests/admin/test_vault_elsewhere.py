@@ -26,6 +26,7 @@ from demo.deployment import deploy
 from demo.stage import StageCloud
 from localcloud.clock import clock
 from localcloud.iam.authorization import Credentials
+from tests.support.deployed_stage import NO_BACKUPS
 from tests.support.project import POLICY, STAGE
 
 HOLDER = "210987654321"
@@ -77,7 +78,14 @@ def set_up(account: Account, stage: Stage) -> list[str]:
 
 
 def look(account: Account, stage: Stage) -> Report:
-    return check(target_of(account, stage), tell=lambda _: None)
+    return check(target_of(account, stage), now=clock.now(), tell=lambda _: None)
+
+
+def state_in_order(account: Account, stage: Stage) -> list[str]:
+    """What a check without findings says of the backups."""
+    report = look(account, stage)
+    assert report == Report(backups=report.backups, administrators=["user holder"])
+    return report.backups
 
 
 def target_of(account: Account, stage: Stage) -> Target:
@@ -98,7 +106,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     )
     set_up(account, stage)
     assert set_up(account, stage) == []
-    assert look(account, stage) == Report(administrators=["user holder"])
+    assert state_in_order(account, stage) == NO_BACKUPS
     holder = account.account_of("backups2").client("s3")
     assert [bucket["Name"] for bucket in holder.list_buckets()["Buckets"]] == ["backups2"]
 
@@ -110,6 +118,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud.functions.wait_until_quiet(timeout=60)
     [stored] = holder.list_objects_v2(Bucket="backups2")["Contents"]
     assert stored["Key"].endswith(".sql.gz.gpg")
+    assert f"the newest is {stored['Key']}, from" in "".join(state_in_order(account, stage))
 
     waiter = Waiter(seconds=60, tell=print)
     target = target_of(account, stage)
@@ -136,7 +145,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     [finding] = look(account, stage).findings
     assert "FillFreeSlots is missing" in finding.what
     set_up(account, stage)
-    assert look(account, stage) == Report(administrators=["user holder"])
+    state_in_order(account, stage)
 
     policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
     [parts] = [
@@ -151,7 +160,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     [finding] = look(account, stage).findings
     assert "SeeWhatIsCopied is missing or different" in finding.what
     set_up(account, stage)
-    assert look(account, stage) == Report(administrators=["user holder"])
+    state_in_order(account, stage)
 
     # The sweep can read that vault, and promotes uploads without an event.
     account.client("s3").put_bucket_notification_configuration(
@@ -161,6 +170,8 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
         Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files"
     )
     clock.advance(timedelta(minutes=20))
+    state = " ".join(look(account, stage).backups)
+    assert "backup.tar.gz.gpg: 1 upload has waited in backups1 for up to 20 minutes" in state
     cloud.run_schedules()
     cloud.functions.wait_until_quiet(timeout=60)
     names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]

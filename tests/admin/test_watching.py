@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -22,7 +23,9 @@ from tests.support.project import POLICY
     (PROJECT / "docs" / "operations.md").read_text(),
     re.MULTILINE | re.DOTALL,
 )
-ALLOWED = set(json.loads(WATCHING)["Statement"][0]["Action"])
+POLICY_DOCUMENT = WATCHING.replace("example-backups2", "backups2")
+SETTINGS, BACKUPS = json.loads(POLICY_DOCUMENT)["Statement"]
+ALLOWED = {*SETTINGS["Action"], *BACKUPS["Action"]}
 # The rights that are not named after their operation. Source: service authorization reference.
 RIGHTS = {
     "eventbridge:DescribeRule": "events:DescribeRule",
@@ -33,14 +36,25 @@ RIGHTS = {
     "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
 
 
+@pytest.fixture
+def with_backup(living: DeployedStage) -> DeployedStage:
+    """The stage with a stored backup, which a check has to look at."""
+    server = living.cloud.session(living.cloud.server_credentials).client("s3")
+    server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
+    living.cloud.functions.wait_until_quiet(timeout=60)
+    return living
+
+
 def test_every_request_of_a_check_is_among_the_rights(
-    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+    with_backup: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = set()
+    living, needed = with_backup, set()
     call = BaseClient._make_api_call
 
     def note(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
@@ -54,24 +68,30 @@ def test_every_request_of_a_check_is_among_the_rights(
     topic = living.client("sns").create_topic(Name="immutable-backups-prod-alerts")["TopicArn"]
     prod = replace(living.stage, name="prod")
     target = Target(account=living.account, stage=prod, policy=POLICY)
-    check(target, tell=lambda _: None)
+    check(target, now=datetime.now(UTC), tell=lambda _: None)
     living.client("sns").delete_topic(TopicArn=topic)
     # GetCallerIdentity needs no right.
     reads = {right for right in needed if re.match(r"\w+:(Get|List|Describe)", right)}
+    # Only for a backup whose HEAD shows no lock is the lock asked for.
     assert reads - {"sts:GetCallerIdentity"} <= ALLOWED
+    assert set(BACKUPS["Action"]) - {"s3:GetObjectRetention"} <= needed
 
 
-def test_the_rights_read_only_and_read_no_backup() -> None:
+def test_the_rights_read_only_and_read_objects_only_in_the_vault() -> None:
+    """S3 has a single right for HEAD and GET, so the lock and the key cannot be seen without it."""
     assert all(re.match(r"\w+:(Get|List|Describe)", right) for right in ALLOWED)
-    assert not {right for right in ALLOWED if re.match(r"s3:(GetObject|ListAllMy)", right)}
+    assert not {right for right in SETTINGS["Action"] if re.match(r"s3:(GetObj|ListAllMy)", right)}
+    assert BACKUPS["Resource"] == "arn:aws:s3:::backups2/*"
+    assert BACKUPS["Action"] == ["s3:GetObject", "s3:GetObjectRetention"]
 
 
 def test_these_rights_are_enough_for_a_check(
-    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+    with_backup: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    living = with_backup
     iam = living.client("iam")
     iam.create_user(UserName="watcher")
-    iam.put_user_policy(UserName="watcher", PolicyName="watches", PolicyDocument=WATCHING)
+    iam.put_user_policy(UserName="watcher", PolicyName="watches", PolicyDocument=POLICY_DOCUMENT)
     key = iam.create_access_key(UserName="watcher")["AccessKey"]
     session = boto3.Session(
         aws_access_key_id=key["AccessKeyId"],
@@ -85,6 +105,7 @@ def test_these_rights_are_enough_for_a_check(
     iam.delete_user_policy(UserName="watcher", PolicyName="watches")
     iam.delete_user(UserName="watcher")
     assert report["findings"] == []
+    assert any("sql.gz.gpg: 1 stored" in sentence for sentence in report["backups"])
     # Of the requests to Lambda, the local cloud can authorize only invocations.
     assert [
         sentence for sentence in report["unseen"] if "this request to lambda" not in sentence

@@ -20,6 +20,8 @@ from tests.support.project import stage_named
 Weaken = Callable[["DeployedStage"], Any]
 Table = dict[str, tuple[Weaken, str]]
 DEPLOY = "make deploy STAGE=dev"
+# What a check says of a stage that has just been deployed.
+NO_BACKUPS = ["backup.tar.gz.gpg: no backup yet", "sql.gz.gpg: no backup yet"]
 HARMLESS = json.dumps(
     {
         "Version": "2012-10-17",

@@ -1,0 +1,501 @@
+"""What `check` says of the backups themselves: a table of states, each with exactly its finding."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+from moto.s3.models import s3_backends
+
+import admin.check.settings
+from admin.account import Account
+from admin.check.backups import check_backups
+from admin.check.report import Part, Report
+from admin.check.stored_backups import RECENT_SLOTS
+from admin.choices import Lock
+from admin.cli import cli
+from admin.stage import Stage
+from admin.target import Target
+from chalicelib.policy.file import parse_policy
+from chalicelib.policy.policy import Policy
+from localcloud.clock import clock
+from tests.support.project import POLICY, STAGE
+
+NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
+TODAY, YESTERDAY = "2026-11-23.tar.gz.gpg", "2026-11-22.tar.gz.gpg"
+MIDNIGHT = "2026-11-22 00:00 UTC"
+DAY_BEFORE = "2026-11-21.tar.gz.gpg"
+
+
+@dataclass(kw_only=True)
+class Buckets:
+    """Both buckets in a local cloud whose clock stands still, and the check of one key."""
+
+    account: Account
+    stage: Stage = STAGE
+    policy: Policy = POLICY
+
+    @property
+    def s3(self) -> Any:
+        return self.account.client("s3")
+
+    def create(self) -> None:
+        self.s3.create_bucket(Bucket="backups1")
+        self.s3.put_bucket_versioning(
+            Bucket="backups1", VersioningConfiguration={"Status": "Enabled"}
+        )
+        self.s3.create_bucket(Bucket="backups2", ObjectLockEnabledForBucket=True)
+
+    def upload(self, key: str = DAILY, *, ago: timedelta) -> None:
+        clock.stand_at(NOW - ago)
+        self.s3.put_object(Bucket="backups1", Key=key, Body=b"a backup")
+        clock.stand_at(NOW)
+
+    def store(
+        self,
+        name: str,
+        *,
+        ago: timedelta = timedelta(hours=8),
+        days: int | None = 30,
+        encryption: dict[str, str] | None = None,
+    ) -> None:
+        """Store a backup as the promoter does, with a lock of so many days (None: no lock)."""
+        clock.stand_at(NOW - ago)
+        until = NOW - ago + timedelta(days=days or 0)
+        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until} if days else {}
+        encrypted = {"ServerSideEncryption": "AES256"} if encryption is None else encryption
+        self.s3.put_object(Bucket="backups2", Key=name, Body=b"a backup", **lock, **encrypted)
+        clock.stand_at(NOW)
+
+    def hide(self, name: str, *, ago: timedelta = timedelta()) -> None:
+        clock.stand_at(NOW - ago)
+        self.s3.delete_object(Bucket="backups2", Key=name)
+        clock.stand_at(NOW)
+
+    def check(self, key: str = DAILY, *, all_backups: bool = False) -> Report:
+        target = Target(account=self.account, stage=self.stage, policy=self.policy)
+        report = Report()
+        for part in check_backups(target, key, now=NOW, all_backups=all_backups):
+            report.collect(part)
+        return report
+
+
+@pytest.fixture
+def buckets(account: Account) -> Buckets:
+    clock.stand_at(NOW)
+    buckets = Buckets(account=account)
+    buckets.create()
+    return buckets
+
+
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
+def fresh(buckets: Buckets) -> None:
+    buckets.store(TODAY)
+
+
+def stored_yesterday(buckets: Buckets) -> None:
+    buckets.store(YESTERDAY, ago=hours(32))
+
+
+def stale(buckets: Buckets) -> None:
+    buckets.store(DAY_BEFORE, ago=hours(56))
+
+
+def very_stale(buckets: Buckets) -> None:
+    buckets.store("2020-01-01.tar.gz.gpg", ago=timedelta(days=2500))
+
+
+def restored_lately(buckets: Buckets) -> None:
+    """Somebody copied old backups into a new vault: the slot decides, not the day of the copy."""
+    buckets.store(DAY_BEFORE, ago=hours(1))
+
+
+def of_a_slot_to_come(buckets: Buckets) -> None:
+    stale(buckets)
+    buckets.store("2027-01-01.tar.gz.gpg")
+
+
+def just_uploaded(buckets: Buckets) -> None:
+    buckets.upload(ago=timedelta(minutes=2))
+
+
+def waiting_shortly(buckets: Buckets) -> None:
+    buckets.upload(ago=timedelta(minutes=40))
+
+
+def waiting_long(buckets: Buckets) -> None:
+    buckets.upload(ago=hours(3))
+    buckets.upload(ago=hours(2))
+
+
+def waiting_for_a_filled_slot(buckets: Buckets) -> None:
+    fresh(buckets)
+    buckets.upload(ago=hours(3))
+
+
+def waiting_for_a_slot_under_a_marker(buckets: Buckets) -> None:
+    stored_yesterday(buckets)
+    buckets.hide(TODAY)
+    buckets.upload(ago=hours(3))
+
+
+def waiting_too_long(buckets: Buckets) -> None:
+    buckets.upload(ago=hours(170))
+
+
+def two_versions(buckets: Buckets) -> None:
+    fresh(buckets)
+    buckets.store(TODAY, ago=hours(1))
+
+
+def hidden(buckets: Buckets) -> None:
+    stored_yesterday(buckets)
+    buckets.store(TODAY)
+    buckets.hide(TODAY)
+
+
+def hidden_and_gone(buckets: Buckets) -> None:
+    stored_yesterday(buckets)
+    buckets.hide(DAY_BEFORE)
+
+
+def unlocked(buckets: Buckets) -> None:
+    buckets.store(TODAY, days=None)
+
+
+def locked_too_shortly(buckets: Buckets) -> None:
+    buckets.store(TODAY, days=29)
+
+
+def locked_a_little_early(buckets: Buckets) -> None:
+    buckets.store(TODAY)
+    [key] = s3_backends["123456789012"]["aws"].buckets["backups2"].keys.getlist(TODAY)
+    key.lock_until = (NOW - hours(8.25) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def lock_run_out(buckets: Buckets) -> None:
+    fresh(buckets)
+    buckets.store("2026-10-01.tar.gz.gpg", ago=timedelta(days=53), days=30)
+    buckets.store("2026-09-01.tar.gz.gpg", ago=timedelta(days=83), days=None)
+
+
+def under_a_kms_key(buckets: Buckets) -> None:
+    key = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "theirs"}
+    buckets.store(TODAY, encryption=key)
+
+
+def under_a_key_of_the_writer(buckets: Buckets) -> None:
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    buckets.store(TODAY, encryption=key)
+
+
+def of_nobody(buckets: Buckets) -> None:
+    fresh(buckets)
+    for name in ("drill/2026-11-23.12.00.rehearsal", "notes.txt", f"other/{TODAY}", f"{TODAY}.old"):
+        buckets.store(name, days=None)
+        buckets.store(name, days=None)
+        buckets.hide(name)
+
+
+STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
+    "fresh": (fresh, []),
+    "none yet": (lambda _: None, []),
+    "stored yesterday": (stored_yesterday, []),
+    "stale": (
+        stale,
+        ["no stored backup from the last two days: the newest is 2026-11-21.tar.gz.gpg, from"],
+    ),
+    "very stale": (very_stale, ["none from the last 1,000 days (the last one was stored on 2020-"]),
+    "an old slot, copied lately": (restored_lately, ["no stored backup from the last two days"]),
+    "stale, and a slot to come": (of_a_slot_to_come, ["no stored backup from the last two days"]),
+    "just uploaded": (just_uploaded, []),
+    "waits for 40 minutes": (waiting_shortly, []),
+    "waits for 3 hours": (
+        waiting_long,
+        [f"2 uploads have waited in backups1 for up to 3 hours, the oldest for {TODAY}"],
+    ),
+    "contested": (waiting_for_a_filled_slot, []),
+    "contested by a marker": (
+        waiting_for_a_slot_under_a_marker,
+        [f"delete marker lies on {TODAY}"],
+    ),
+    "too late": (waiting_too_long, []),
+    "two versions": (two_versions, [f"{TODAY} has 2 versions"]),
+    "delete marker": (hidden, [f"A delete marker lies on {TODAY}"]),
+    "delete marker alone": (hidden_and_gone, [f"A delete marker lies on {DAY_BEFORE}"]),
+    "not locked": (
+        unlocked,
+        [f"{TODAY} is not locked, but should be locked until 2026-12-23 04:30 UTC"],
+    ),
+    "lock too short": (
+        locked_too_shortly,
+        [f"{TODAY} is locked until 2026-12-22 04:30, but should be locked until 2026-12-23 04:30"],
+    ),
+    "lock from when the copy began": (locked_a_little_early, []),
+    "lock run out": (lock_run_out, []),
+    "KMS": (under_a_kms_key, [f"{TODAY} is encrypted with aws:kms theirs, not with S3's own"]),
+    "SSE-C": (under_a_key_of_the_writer, ["encrypted with a key that its writer kept (SSE-C)"]),
+    "names of nobody": (of_nobody, []),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("all_backups", [False, True], ids=["newest", "all"])
+def test_each_state_has_exactly_its_finding(
+    buckets: Buckets, state: str, all_backups: bool
+) -> None:
+    arrange, sentences = STATES[state]
+    arrange(buckets)
+    report = buckets.check(all_backups=all_backups)
+    assert report.not_checked == []
+    for finding, sentence in zip(report.findings, sentences, strict=True):
+        assert sentence in finding.what
+        assert finding.why.endswith(".")
+        assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("arrange", "sentences"),
+    [
+        (lambda _: None, ["backup.tar.gz.gpg: no backup yet"]),
+        (
+            stored_yesterday,
+            [f"{DAILY}: 1 stored, the newest is {YESTERDAY}, from {MIDNIGHT} (36 hours ago)"],
+        ),
+        (
+            waiting_shortly,
+            [
+                "backup.tar.gz.gpg: no backup yet",
+                "backup.tar.gz.gpg: 1 upload has waited in backups1 for up to 40 minutes",
+            ],
+        ),
+    ],
+    ids=["none yet", "stored", "waiting"],
+)
+def test_the_state_itself_is_no_finding(
+    buckets: Buckets, arrange: Callable[[Buckets], None], sentences: list[str]
+) -> None:
+    arrange(buckets)
+    assert buckets.check() == Report(backups=sentences)
+
+
+def test_without_a_lock_by_choice_none_is_missed(buckets: Buckets) -> None:
+    buckets.stage = replace(STAGE, lock=None)
+    unlocked(buckets)
+    assert buckets.check().findings == []
+
+
+def test_a_vault_without_object_lock_locks_nothing(buckets: Buckets) -> None:
+    s3_backends["123456789012"]["aws"].buckets["backups2"].object_lock_enabled = False
+    unlocked(buckets)
+    [finding] = buckets.check().findings
+    assert f"{TODAY} is not locked" in finding.what
+
+
+def test_the_command_of_a_missing_lock_adds_it(buckets: Buckets) -> None:
+    buckets.stage = replace(STAGE, lock=Lock(mode="COMPLIANCE", days=7))
+    unlocked(buckets)
+    [finding] = buckets.check().findings
+    [command] = re.findall(r"aws s3api put-object-retention .*", finding.remedy)
+    [version] = re.findall(r"--version-id (\S+)", command)
+    [retention] = re.findall(r"--retention '(\{.*?\})'", command)
+    buckets.s3.put_object_retention(
+        Bucket="backups2", Key=TODAY, VersionId=version, Retention=json.loads(retention)
+    )
+    assert buckets.check().findings == []
+
+
+def test_the_first_version_of_an_overwritten_backup_is_the_one_to_download(
+    buckets: Buckets,
+) -> None:
+    fresh(buckets)
+    [first] = buckets.s3.list_object_versions(Bucket="backups2")["Versions"]
+    buckets.store(TODAY, ago=hours(1))
+    buckets.hide(TODAY)
+    findings = buckets.check().findings
+    assert len(findings) == 2
+    for finding in findings:
+        assert f"--key {TODAY} --version-id {first['VersionId']} " in finding.remedy
+
+
+KEEPING = parse_policy(
+    'timezone = "Etc/UTC"\nkeep_days = 10\n[[rule]]\n'
+    'upload = "backup.tar.gz.gpg"\nstore_as = "%Y-%m-%d.tar.gz.gpg"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "hidden_after", "is_finding"),
+    [
+        pytest.param("2026-11-12", 11, 10.5, False, id="expired"),
+        pytest.param("2026-11-12", 11, 9, True, id="hidden before its time"),
+        pytest.param("2026-11-12", None, None, False, id="expired, only the marker is left"),
+        pytest.param("2026-11-22", None, None, True, id="only the marker, before its time"),
+        pytest.param("2026-01-01", None, None, True, id="only the marker, long after its time"),
+    ],
+)
+def test_the_delete_markers_of_expiry_are_in_order(
+    buckets: Buckets,
+    name: str,
+    stored: float | None,
+    hidden_after: float | None,
+    is_finding: bool,
+) -> None:
+    buckets.policy = KEEPING
+    fresh(buckets)
+    name = f"{name}.tar.gz.gpg"
+    ago = timedelta()
+    if stored is not None and hidden_after is not None:
+        buckets.store(name, ago=timedelta(days=stored))
+        ago = timedelta(days=stored - hidden_after)
+    buckets.hide(name, ago=ago)
+    assert [finding.what for finding in buckets.check().findings] == [
+        f"A delete marker lies on {name}"
+    ] * is_finding
+
+
+def test_names_that_do_not_sort_by_time_still_tell_the_newest(buckets: Buckets) -> None:
+    buckets.policy = parse_policy(
+        'timezone = "Etc/UTC"\nservers = ["web1", "web2"]\n[[rule]]\n'
+        'upload = "files.gpg"\nstore_as = "files/%d.%m.%Y.gpg"\n'
+    )
+    for day in (30, 29, 28):
+        buckets.store(f"web1/files/{day}.10.2026.gpg", ago=timedelta(days=day - 6))
+    buckets.store("web1/files/22.11.2026.gpg", ago=hours(30))
+    buckets.store("web2/files/31.12.2025.gpg", ago=timedelta(days=327))
+    newest = "web1/files/22.11.2026.gpg"
+    report = buckets.check("web1/files.gpg")
+    assert report == Report(
+        backups=[
+            f"web1/files.gpg: 4 stored, the newest is {newest}, from {MIDNIGHT} (36 hours ago)"
+        ]
+    )
+    [finding] = buckets.check("web2/files.gpg").findings
+    assert "web2/files/31.12.2025.gpg" in finding.what
+
+
+def fill_sixteen_days(buckets: Buckets) -> None:
+    """Only the oldest two are not locked."""
+    for day in range(16):
+        moment = NOW - timedelta(days=day)
+        name, days = f"{moment:%Y-%m-%d}.tar.gz.gpg", 30 if day < 14 else None
+        buckets.store(name, ago=timedelta(days=day), days=days)
+
+
+def test_the_option_all_looks_beyond_the_newest_14(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_sixteen_days(buckets)
+    only_backups(monkeypatch)
+    for arguments, number in ((), 0), (("--all",), 2):
+        result = CliRunner().invoke(cli, ["check", "--json", *arguments])
+        whats = [finding["what"] for finding in json.loads(result.stdout)["findings"]]
+        assert len([what for what in whats if "is not locked" in what]) == number, whats
+        assert (DAILY in result.stderr) is bool(number)  # the progress bar's label
+
+
+def only_backups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command checks one key at the cloud's time, and no settings."""
+
+    def parts(target: Target, *, all_backups: bool, **_: Any) -> Iterator[Part]:
+        return check_backups(target, DAILY, now=NOW, all_backups=all_backups)
+
+    monkeypatch.setattr(admin.check.settings, "parts_of", parts)
+
+
+def counted(buckets: Buckets) -> list[str]:
+    requests: list[str] = []
+    buckets.s3.meta.events.register(
+        "before-call.s3", lambda model, **_: requests.append(model.name)
+    )
+    return requests
+
+
+@pytest.mark.parametrize(
+    ("all_backups", "requests"),
+    [
+        pytest.param(
+            False,
+            {"ListObjectVersions": 2, "HeadObject": 14},
+            id="newest",
+        ),
+        pytest.param(
+            True,
+            {"ListObjectVersions": 3, "HeadObject": 16, "GetObjectRetention": 2},
+            id="all",
+        ),
+    ],
+)
+def test_requests_per_rule_and_server(
+    buckets: Buckets, all_backups: bool, requests: dict[str, int]
+) -> None:
+    fill_sixteen_days(buckets)
+    sent = counted(buckets)
+    buckets.check(all_backups=all_backups)
+    assert {name: sent.count(name) for name in sent} == requests
+
+
+def test_a_thousand_names_cost_one_request(buckets: Buckets) -> None:
+    for hour in range(RECENT_SLOTS + 200):
+        moment = NOW - timedelta(hours=hour)
+        buckets.store(f"{moment:%Y-%m-%d.%H}.sql.gz.gpg", ago=timedelta(hours=hour))
+    sent = counted(buckets)
+    [sentence] = buckets.check(HOURLY).backups
+    assert sentence.startswith("sql.gz.gpg: 1,200 stored, the newest is 2026-11-23.12.sql.gz.gpg")
+    assert {name: sent.count(name) for name in sent} == {"ListObjectVersions": 3, "HeadObject": 14}
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "sentence"),
+    [
+        pytest.param(
+            "list_object_versions",
+            "AccessDenied",
+            "the stored backups of backup.tar.gz.gpg: ListObjectVersions returned AccessDenied",
+            id="versions",
+        ),
+        pytest.param(
+            "head_object",
+            "403",
+            "the locks and the encryption of the stored backups of backup.tar.gz.gpg: HeadObject",
+            id="HEAD",
+        ),
+        pytest.param(
+            "get_object_retention",
+            "AccessDenied",
+            "the locks and the encryption of the stored backups of backup.tar.gz.gpg: GetObjectRe",
+            id="locks",
+        ),
+    ],
+)
+def test_a_denied_request_is_not_checked_and_is_no_pass(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, operation: str, code: str, sentence: str
+) -> None:
+    unlocked(buckets)
+
+    def deny(model: Any, **_: Any) -> None:
+        if model.name.lower() == operation.replace("_", ""):
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, model.name)
+
+    buckets.s3.meta.events.register("before-call.s3", deny)
+    report = buckets.check()
+    assert report.findings == []
+    assert sentence in report.not_checked[0]
+
+    only_backups(monkeypatch)
+    result = CliRunner().invoke(cli, ["check"])
+    assert result.exit_code == 3, result.output
+    assert f"? Could not check {sentence}" in result.stdout
+
+
+def test_missing_buckets_are_findings_of_the_settings_alone(account: Account) -> None:
+    assert Buckets(account=account).check() == Report()
