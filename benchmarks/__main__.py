@@ -50,7 +50,7 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += sweeping.report(console)
     if {"settings", "starting", "delivery"} & set(sections):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, running() as cloud:
-            console.print("\nBuilding the bundle with Chalice (some seconds) ...")
+            console.print("\nBuilding the bundle with Chalice (a few seconds) ...")
             bundle = Path(directory)
             cloud.prepare()
             cloud.deploy()

@@ -1,4 +1,4 @@
-"""TLS as on AWS: a certificate for the model, beside all authorities that botocore trusts."""
+"""TLS as on AWS: a certificate for the model, and all authorities that botocore trusts."""
 
 import ipaddress
 from dataclasses import dataclass

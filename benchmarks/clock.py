@@ -43,7 +43,7 @@ class WallClock:
 
 
 class SummingClock:
-    """Adds without waiting: right only for clients that send one request after the other."""
+    """Adds without waiting: right only for clients that send one request at a time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -54,7 +54,7 @@ class SummingClock:
 
 
 class JumpingClock:
-    """Simulates time: jumps to the end of the next request when the whole client waits.
+    """Simulates time: jumps to the end of the next request when the whole client is waiting.
 
     So the client's own work takes no time, and a copy of 5 TB takes a few seconds. `is_busy`
     returns True while the client works. If it is None, a client that sends nothing is waiting.

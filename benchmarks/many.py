@@ -1,4 +1,4 @@
-"""Measures many small promotions, one after the other."""
+"""Measures many small promotions, one at a time."""
 
 import sys
 
@@ -29,7 +29,7 @@ def report(console: Console) -> list[Target]:
         raise AssertionError(f"{in_vault} of {PROMOTIONS} promoted: {many.output}")
     table(
         console,
-        f"{PROMOTIONS:,} promotions of 1 MB in one process, one after the other",
+        f"{PROMOTIONS:,} promotions of 1 MB in one process, one at a time",
         ["", "all", "each"],
         [
             ["requests", f"{requests * PROMOTIONS:,.0f}", f"{requests:g}"],

@@ -43,9 +43,9 @@ def measure(
 ) -> Measurement:
     """Run the command against a new model that holds these uploads (bucket/key: bytes).
 
-    `{address}` in the command is replaced with the model's. `series` are keys with many versions
-    (bucket/key: number, seconds between two of them). With `memory` (MB, Linux only) the command
-    gets the share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
+    `{address}` in the command is replaced with the model's address. `series` are keys with many
+    versions (bucket/key: number, seconds between two of them). With `memory` (MB, Linux only) the
+    command gets the share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
     """
     options = [f"--upload={path}={size}" for path, size in uploads.items()]
     for path, (number, seconds) in (series or {}).items():

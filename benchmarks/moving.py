@@ -156,7 +156,7 @@ def _rounded(seconds: float) -> str:
 def _measure_wall_clock(
     commands: Sequence[tuple[str, Sequence[str]]], size: str
 ) -> list[WallClockResult]:
-    """Run each command once in each round, so that other work of the machine slows all of them."""
+    """Run each command once in each round, so that other work on the machine slows all of them."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         protocols: Mapping[str, Tls | None] = {"HTTP": None, "TLS": make_tls(Path(directory))}
         seconds: dict[tuple[str, str], list[float]] = {}
@@ -274,7 +274,7 @@ def _targets(
 def _wall_clock_ratio(
     results: Sequence[WallClockResult], size: str, other: str, protocol: str = "HTTP"
 ) -> float | None:
-    """Return how many times faster than the other program ours was, as the median of the rounds."""
+    """Return how many times faster ours was than the other program: the median of the rounds."""
     seconds = {
         (result.contestant, result.size, result.protocol): result.seconds for result in results
     }

@@ -46,7 +46,7 @@ class Context:
 
 
 def main() -> None:
-    """Promote one upload after the other, each with its own event, or sweep once."""
+    """Promote one upload at a time, each with its own event, or sweep once."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--servers",

@@ -58,7 +58,7 @@ class Measurement:
 
 
 class Server:
-    """Serves the model over HTTP/1.1, as far as S3 clients use it."""
+    """Serves the model over HTTP/1.1, to the extent that S3 clients use it."""
 
     def __init__(self, model: Model, clock: WallClock | SummingClock | JumpingClock) -> None:
         self.model = model
@@ -67,7 +67,7 @@ class Server:
         self._copying = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Respond to one request after the other until the client closes the connection."""
+        """Respond to one request at a time until the client closes the connection."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while (head := await reader.readuntil(b"\r\n\r\n")) != b"":
                 first, *lines = head.decode("latin-1").split("\r\n")

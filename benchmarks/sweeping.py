@@ -18,7 +18,7 @@ FLOOD = 1_000_000
 FLOOD_SECONDS = 167 * HOUR
 CASES: Mapping[str, Mapping[str, tuple[int, float]]] = {
     "nothing in incoming": {},
-    f"{SERVERS * OUTAGE_HOURS:,} uploads wait": {
+    f"{SERVERS * OUTAGE_HOURS:,} waiting uploads": {
         f"backups1/server{number}/sql.gz.gpg": (OUTAGE_HOURS, HOUR) for number in range(SERVERS)
     },
     f"one key has {FLOOD:,} versions": {
