@@ -8,7 +8,7 @@ LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """The vault's default lock: GOVERNANCE or COMPLIANCE mode, for so many days."""
+    """The vault's default lock: GOVERNANCE or COMPLIANCE mode, for a number of days."""
 
     mode: str
     days: int

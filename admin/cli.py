@@ -247,7 +247,7 @@ def credentials(
             show_new_key(target, server, rotate=rotate, as_json=as_json)
 
 
-@cli.command(short_help="Prove in the account itself that the promise holds.")
+@cli.command(short_help="Prove that nobody can overwrite or delete a stored backup.")
 @account_options
 @vault_option
 @click.option(
@@ -258,8 +258,9 @@ def credentials(
 def drill(*, assume: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
 
-    Prove in the account itself that the promise holds: upload as a server, wait for the promotion,
-    have a second upload contested, try to read, overwrite and delete with every user, and restore.
+    Prove in your account that nobody can overwrite or delete a backup: upload as a server, wait for
+    the promotion, check that a second upload is contested, try to read, overwrite and delete as
+    every user, and restore.
 
     The drill cleans up after itself, including after an interrupted drill; one tiny object stays in
     the vault until its lock expires. It never touches backups. The alarm on contested uploads may

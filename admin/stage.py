@@ -149,7 +149,7 @@ def written_lock(stage: Mapping[str, Any]) -> Lock | None:
 
 
 def lock_to_write(lock: Lock | None) -> Any:
-    """What `written_lock` reads."""
+    """The JSON value that `written_lock` reads."""
     return {"mode": lock.mode, "days": lock.days} if lock else "none"
 
 
@@ -173,7 +173,7 @@ def written_incoming_alarm(stage: Mapping[str, Any]) -> IncomingAlarm:
 
 
 def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
-    """What `written_incoming_alarm` reads."""
+    """The JSON value that `written_incoming_alarm` reads."""
     return {"bytes": alarm.bytes, "versions": alarm.versions}
 
 

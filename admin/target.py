@@ -43,7 +43,7 @@ class Target:
 
     @property
     def vault_has_own_account(self) -> bool:
-        """Whether the vault is in another account than the functions."""
+        """Whether the vault is in a different account from the functions."""
         return self.vault in self.account.other_accounts
 
     @property
@@ -104,5 +104,5 @@ def _options(account: Account) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    """A boto3 answer as JSON for the command line; some lifecycle rules have dates."""
+    """A boto3 response as JSON for the command line; some lifecycle rules have dates."""
     return json.dumps(value, separators=(",", ":"), default=datetime.isoformat)

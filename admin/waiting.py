@@ -39,7 +39,7 @@ class Waiter:
     ) -> Answer | None:
         """Repeat the call while AWS returns one of `codes`; None if it does so until the end.
 
-        `what` is being waited for, in words. Raises ClientError for any other code.
+        `what` describes what is being waited for. Raises ClientError for any other code.
         """
         for _ in self.polls(what):
             try:

@@ -75,7 +75,7 @@ def main(*, port: int | None, by_hand: bool, empty: bool) -> None:
                 show_port(cloud)
             else:
                 cloud.prepare()
-                click.echo("chalice deploy (takes some seconds) ...", err=True)
+                click.echo("chalice deploy (takes a few seconds) ...", err=True)
                 cloud.deploy()
                 show_ways_in(cloud, by_hand=by_hand)
             threading.Event().wait()

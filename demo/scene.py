@@ -1,4 +1,4 @@
-"""What the story of the demo happens with: a server's shell and data, and its uploads."""
+"""The scene of the demo: a server's shell, its data and its uploads."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ class Notifications:
         self._lose = True
 
     def wrap(self, deliver: Deliver) -> Deliver:
-        """Returns what receives the notifications instead of `deliver`."""
+        """Returns the function that gets the notifications instead of `deliver`."""
 
         def pass_on(function_arn: str, event: dict[str, Any]) -> None:
             lost, self._lose = self._lose, False
@@ -161,7 +161,7 @@ def keys(cloud: StageCloud, bucket: str) -> list[str]:
 
 
 def identity(cloud: StageCloud, slot: str) -> dict[str, Any]:
-    """What identifies a stored object, to notice any replacement."""
+    """Identifies a stored object, so that any replacement is noticed."""
     s3 = cloud.session(cloud.administrator).client("s3")
     head = s3.head_object(Bucket=cloud.vault, Key=slot)
     return {name: head[name] for name in ("VersionId", "ETag", "LastModified", "ContentLength")}

@@ -1,1 +1,1 @@
-"""An AWS for one laptop: S3 with S3's semantics, IAM and Lambda, for the demo and the tests."""
+"""A local AWS: S3 with S3's semantics, IAM and Lambda, for the demo and the tests."""

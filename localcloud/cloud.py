@@ -1,4 +1,4 @@
-"""An AWS for one laptop: S3, IAM, STS and Lambda on a port of 127.0.0.1, with state in memory."""
+"""A local AWS: S3, IAM, STS and Lambda on a port of 127.0.0.1, with state in memory."""
 
 import os
 import threading

@@ -61,7 +61,7 @@ def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
 
 
 def unsupported_arguments(bundle: zipfile.ZipFile) -> list[str]:
-    """The arguments of CopyObject that the bundle's boto3 does not support, of those needed."""
+    """The required arguments of CopyObject that the bundle's boto3 does not support."""
     if S3_MODEL not in bundle.namelist():
         return list(NEEDED_ARGUMENTS)
     model = json.loads(gzip.decompress(bundle.read(S3_MODEL)))
@@ -113,5 +113,5 @@ def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str
 
 
 def _sha256(content: bytes) -> str:
-    """As a wheel's RECORD writes it."""
+    """The hash, as a wheel's RECORD writes it."""
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

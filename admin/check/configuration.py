@@ -94,7 +94,7 @@ def _set_by_chalice(
 def _left_by_chalice(
     function: DeployedFunction, actual: dict[str, Any]
 ) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
-    """Name, actual and desired value of everything that deploying an existing function leaves.
+    """Name, actual and desired value of everything that redeploying a function does not change.
 
     And the argument of UpdateFunctionConfiguration that sets it; an empty value removes it.
     """

@@ -1,4 +1,4 @@
-"""Checks who can invoke a function: only the AWS service that it is for.
+"""Checks who can invoke a function: only the AWS service that triggers it should.
 
 S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep. This module reads
 the functions' resource policies, which can let in other accounts and services; `role` checks the
@@ -22,7 +22,7 @@ WHY = "Only S3 should report uploads, and only the schedule should start the swe
 class Source:
     """The service that invokes a function, as `chalice deploy` writes it into the resource policy.
 
-    `otherwise` describes what the service can do under other conditions than those.
+    `otherwise` describes what the service can do under conditions other than those.
     """
 
     who: str

@@ -212,7 +212,7 @@ def _policies(
 
 
 def _with_name(name: str, policy: Document) -> Document:
-    """The policy with the user's name filled in: managing one's own keys makes no administrator."""
+    """The policy with the user's name filled in: managing only your own keys is not a finding."""
     filled: Document = json.loads(json.dumps(policy).replace("${aws:username}", name))
     return filled
 

@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Administrator:
-    """A known administrator, who could remove the vault's protection: no finding."""
+    """A known administrator, who could remove the vault's protection; not a finding."""
 
     name: str
 

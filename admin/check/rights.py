@@ -1,6 +1,6 @@
 """The most that identity policies could allow: every condition of an Allow counts as met.
 
-Unlike IAM this judges a danger, not a request: a condition on a second factor, a network or a time
+Unlike IAM, this judges a risk, not a request: a condition on a second factor, a network or a time
 of day does not stop an intruder who meets it.
 """
 

@@ -21,7 +21,7 @@ def check_server_users(target: Target) -> Iterator[Part]:
 
 
 def _users(target: Target) -> Iterator[str]:
-    """Every IAM user whose name begins with the app's and the stage's."""
+    """Every IAM user whose name begins with the names of the app and the stage."""
     for page in target.account.client("iam").get_paginator("list_users").paginate():
         for user in page["Users"]:
             if user["UserName"].startswith(f"{APP_NAME}-{target.stage.name}-"):

@@ -100,7 +100,7 @@ def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding
 
 
 def _in_words(requirement: Requirement) -> str:
-    """The requirement as what is checked: "backups2 (keep every version)"."""
+    """The requirement as a thing to check: "backups2 (keep every version)"."""
     subject, colon, task = requirement.summary.partition(": ")
     return f"{subject} ({task})" if colon else subject
 

@@ -1,7 +1,7 @@
-"""Refuses names in `.chalice/config.json` that nobody reads: they are misspelled.
+"""Refuses misspelled names in `.chalice/config.json`, which would be ignored.
 
 Chalice ignores a key that it does not know, and so does this app with a variable: a misspelled
-VAULT_OWNER switches a protection off in silence.
+VAULT_OWNER silently switches off a protection.
 """
 
 import difflib
@@ -168,7 +168,7 @@ def _check_variables(part: _Part) -> None:
     """Raise ConfigError for a variable that looks like one of ours, or cannot be set.
 
     All other variables pass: Python and the packages read some (TZ, HTTPS_PROXY,
-    POWERTOOLS_LOG_LEVEL), and a name that is unlike ours is no misspelling of ours.
+    POWERTOOLS_LOG_LEVEL), and a name that is unlike ours is not a misspelling.
     """
     for variable, value in part.content.items():
         if not isinstance(value, str):

@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One stage of config.json, whose text `config` is."""
+    """A stage of config.json; `config` has the contents of the file."""
 
     config: dict[str, Any]
     name: str

@@ -1,4 +1,4 @@
-"""Refuses settings in `.chalice/config.json` that Chalice follows and that cannot work here."""
+"""Refuses settings in `.chalice/config.json` that Chalice accepts but that cannot work here."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def refuse_shared_buckets(stage: StageConfig) -> None:
 
 
 def _buckets(stage: StageConfig) -> dict[str, str]:
-    """The variable that names a bucket, by bucket."""
+    """Each bucket, with the variable that names it."""
     # Another stage can be wrong: it is refused when it is used itself.
     with suppress(AttributeError, TypeError):
         environment = stage.of(FUNCTIONS[0]).environment_variables

@@ -81,7 +81,7 @@ def end_access(target: Target, server: str | None, *, as_json: bool) -> None:
     click.echo(
         f"Revoked {keys.user}: every request is denied. Deleted keys: "
         f"{', '.join(removed) or 'none'}.\n"
-        "IAM takes some seconds to apply this everywhere. `backups setup` does not lift "
+        "IAM takes a few seconds to apply this everywhere. `backups setup` does not lift "
         f"the denial; only a new key does: {keys.command}",
         err=True,
     )

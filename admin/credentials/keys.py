@@ -129,7 +129,7 @@ class ServerKeys:
     def _deny_in_place_of_the_uploads(self) -> str | None:
         """Replace the upload policy with the denial, as IAM limits the size of both together.
 
-        `setup` restores the upload policy; with the denial beside it, that allows nothing.
+        `setup` restores the upload policy; with the denial in place, it allows nothing.
         """
         try:
             none_if(

@@ -60,9 +60,9 @@ def incoming_policy(stage: Stage) -> Document:
 def vault_policy(stage: Stage, *, account: str) -> Document:
     """Deny every change to stored objects; only the promoter can add, and only new objects.
 
-    `account` is where the functions run; a vault in another account allows them what their own IAM
-    policies do. Roles are named in a condition: S3 does not accept a principal that does not exist
-    yet, and would not recognize a role that was recreated.
+    `account` is where the functions run; a vault in another account allows them the same as their
+    own IAM policies. Roles are named in a condition: S3 does not accept a principal that does not
+    exist yet, and would not recognize a role that was recreated.
     """
     bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     objects = [f"{bucket}/*"]
@@ -107,7 +107,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
 
 def canonical(statement: Document) -> Document:
-    """The statement in a form that is equal for equal meanings: S3 rewrites the spelling.
+    """The statement in a canonical form, because S3 rewrites statements.
 
     S3 returns a list with one item as that item, and reorders lists. Here every value is a
     frozenset of strings, and true is "true".
@@ -124,7 +124,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _only_keys_of_s3(objects: list[str]) -> list[Document]:
-    """Deny writes encrypted with other keys than S3's. Parts of a copy name no encryption."""
+    """Deny writes encrypted with keys other than S3's. Parts of a copy name no encryption."""
     return [
         _deny(
             "NoKeysOfCustomers",

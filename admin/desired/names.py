@@ -1,6 +1,6 @@
-"""Refuses names that AWS would not accept, before anything is created under the others.
+"""Refuses names that AWS would not accept, before anything is created under other names.
 
-Every name begins with the app's and the stage's: immutable-backups-prod-server-web1.
+Every name begins with the names of the app and the stage: immutable-backups-prod-server-web1.
 """
 
 import re
@@ -58,7 +58,7 @@ def _check_bucket(bucket: str) -> None:
     elif _is_an_address(bucket):
         reason = "looks like an IP address"
     elif bucket.startswith(RESERVED_BEGINNINGS) or bucket.endswith(RESERVED_ENDINGS):
-        reason = "begins or ends with what S3 reserves"
+        reason = "begins or ends with a string that S3 reserves"
     if reason:
         raise StageError(
             f"S3 accepts no bucket named {bucket}, which {reason}; name another in "

@@ -71,7 +71,7 @@ class Attack:
 def denied(who: str, attack: Attack, *, why: str) -> str:
     """Send the attack's request; returns a sentence that says how it was denied.
 
-    Raises NotAsPromisedError for any other answer, ClientError if AWS made no decision.
+    Raises NotAsPromisedError for any other response, ClientError if AWS made no decision.
     """
     promise = f"{who} cannot {attack.does}"
     try:
@@ -92,7 +92,7 @@ def denied(who: str, attack: Attack, *, why: str) -> str:
 def write_attacks(s3: "S3Client", stored: StoredObject, *, if_free: str) -> list[Attack]:
     """Every way to overwrite, delete, tag or unlock the stored object.
 
-    `if_free` is the error code that a write must get that is conditional on a free slot.
+    `if_free` is the error code that a write conditional on a free slot must get.
     """
     slot: dict[str, Any] = {"Bucket": stored.vault, "Key": stored.slot}
     version = {**slot, "VersionId": stored.version_id}

@@ -147,7 +147,7 @@ class _Drill:
         return _Promoted(body=body, stored=stored)
 
     def _contest(self, server: "S3Client", first: _Promoted) -> Generator[str, None, _Promoted]:
-        """Upload again for the same slot; if a minute has begun, start over with the new slot."""
+        """Upload again for the same slot; if a new minute has started, start over with its slot."""
         promise = "a second upload for a slot is contested"
         for _ in range(MOST_MINUTES):
             body = secrets.token_bytes(BYTES)

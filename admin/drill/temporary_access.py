@@ -169,7 +169,7 @@ class TemporaryAccess:
     def _retry_while_unknown(
         self, response: Any, request_dict: dict[str, Any], **_: Any
     ) -> int | None:
-        """botocore's hook after each attempt of a request: None, or the seconds until the next one.
+        """botocore's hook after each attempt of a request: None, or the seconds until a retry.
 
         Even after a successful request, another node of AWS can still reject the new key.
         """

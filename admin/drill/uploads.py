@@ -121,7 +121,7 @@ class DrillUploads:
 
 
 def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
-    """Until when the object is locked, as a sentence. `vault_client` is an administrator's.
+    """A sentence that says until when the object is locked. `vault_client` is an administrator's.
 
     A vault without a default lock is the owner's choice, and the sentence says so. Raises
     NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.

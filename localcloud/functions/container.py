@@ -87,8 +87,8 @@ class Container:
         """The reply, `{"result": ...}` or `{"error": Lambda's error document}`.
 
         The function's log lines have been passed on by then. A function that times out is killed
-        together with its container. Starting up has a timeout of the same length for itself, as in
-        Lambda it does not count towards the function's.
+        together with its container. Startup has a separate timeout of the same length, because in
+        Lambda it does not count towards the function's timeout.
         """
         request_id = str(uuid.uuid4())
         with self._in_use:

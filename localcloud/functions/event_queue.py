@@ -36,7 +36,7 @@ class Throttled(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedEvent:
-    """An event for a function, before one of its attempts."""
+    """An event for a function, waiting for its next attempt."""
 
     function_arn: str
     payload: Any

@@ -55,7 +55,7 @@ class Schedules:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Deliver events when they become due, also if the clock is moved, until the block ends."""
+        """Deliver events when they become due, even if the clock is moved, until the block ends."""
         put_rule = EventsBackend.put_rule
 
         def put_and_schedule(backend: EventsBackend, name: str, **arguments: Any) -> Rule:

@@ -27,7 +27,7 @@ _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/
 
 
 class Authorization:
-    """Passes on to `app`, moto's server, the requests that AWS would allow, and refuses the rest.
+    """Passes requests that AWS would allow on to `app`, moto's server, and refuses the rest.
 
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
     is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming

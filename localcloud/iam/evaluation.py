@@ -198,7 +198,7 @@ def _require_support(operator: str, key: str, values: list[str]) -> None:
 
 
 def listed(value: Any) -> list[Any]:
-    """The items of a list in a policy, which may be a single item instead."""
+    """The items of a list in a policy, which can be a single item instead."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
         raise UnsupportedPolicy("Unsupported: an empty list allows nothing and denies nothing")

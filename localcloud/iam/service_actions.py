@@ -1,4 +1,4 @@
-"""The action and resource of a request to another service than S3."""
+"""The action and resource of a request to a service other than S3."""
 
 import re
 from urllib.parse import unquote

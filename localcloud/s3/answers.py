@@ -1,4 +1,4 @@
-"""What answers of the local S3 say about an object."""
+"""What the local S3's responses say about an object."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class StrictConfigurations(S3Backend):
         remember_principals(bucket)
 
     def put_bucket_lifecycle(self, bucket_name: str, rules: Any) -> None:
-        """Refuse to mix rules of the older kind, which have a Prefix of their own, with newer."""
+        """Refuse to mix older rules, which have a Prefix without a Filter, with newer ones."""
         listed = rules if isinstance(rules, list) else [rules]
         if any("Prefix" in rule for rule in listed) and any("Filter" in rule for rule in listed):
             raise S3ClientError(
@@ -73,7 +73,7 @@ class StrictConfigurations(S3Backend):
         days: int | None = None,
         years: int | None = None,
     ) -> None:
-        """Enable Object Lock, also for a bucket that has objects: it locks those that follow."""
+        """Enable Object Lock, even for a bucket that has objects: it only locks new ones."""
         bucket = self.get_bucket(bucket_name)
         if not bucket.is_versioned:
             raise InvalidBucketState("Versioning must be 'Enabled' to apply Object Lock")

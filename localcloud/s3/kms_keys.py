@@ -25,7 +25,7 @@ class KmsKeys:
         self._disabled.add(key_id)
 
     def lend(self, key_id: str) -> None:
-        """Make the key another account's, whose policy allows encrypting but not decrypting.
+        """Move the key to another account, whose policy allows encrypting but not decrypting.
 
         A multipart upload needs both.
         """

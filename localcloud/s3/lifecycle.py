@@ -107,7 +107,7 @@ def _remove(backend: S3Backend, bucket: FakeBucket, version: FakeKey | FakeDelet
 
 
 def _is_due(since: datetime, days: Any) -> bool:
-    """Whether so many days have passed, rounded up to midnight UTC; moto keeps a string."""
+    """Whether this many days have passed, rounded up to midnight UTC; moto keeps a string."""
     if days is None:
         return False
     passed = since + timedelta(days=int(days))

@@ -100,7 +100,7 @@ class MultipartRequests(S3Response):
         return status, headers | written_headers(key), text
 
     def _completed(self, key_name: str, upload_id: str) -> FakeKey | None:
-        """The object that this upload has become; it may not be the current version."""
+        """The object that this upload has become, which is not always the current version."""
         versions = self.backend.get_bucket(self.bucket_name).keys.getlist(key_name, [])
         return next(
             (

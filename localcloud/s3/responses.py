@@ -39,7 +39,7 @@ class StrictS3(
     BucketPolicyRequests,
     S3Response,
 ):
-    """One request to S3. What is particular to an operation is in the classes it inherits from."""
+    """One request to S3. The classes it inherits from implement the operations."""
 
     def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
         """Let one request at a time write to a key, so that no write follows another's check."""

@@ -71,7 +71,7 @@ def ordered_by(order: Order) -> Iterator[None]:
 def key_lock(bucket_name: str, key_name: str) -> threading.RLock:
     """The lock that a request holds while it writes to the key.
 
-    Reentrant: a request for one key and a request for many keys remove by the same function.
+    Reentrant: requests for one key and for many keys remove objects by the same function.
     """
     return _locks.setdefault((bucket_name, key_name), threading.RLock())
 
@@ -165,7 +165,7 @@ def remove(
 ) -> tuple[bool, dict[str, Any]]:
     """Delete as S3 does, with or without versioning. The caller holds the key's lock.
 
-    Returns whether something was removed or a delete marker put, and what the answer says of it.
+    Returns whether something was removed or a delete marker was added, and the response's details.
     """
     bucket = backend.get_bucket(bucket_name)
     if version_id is None and bucket.versioning_status is not None:
@@ -198,13 +198,13 @@ def remove(
 
 @dataclass(frozen=True)
 class _NamedOnly:
-    """All that a delete marker needs of a key, which may not exist."""
+    """All that a delete marker needs from a key, which does not have to exist."""
 
     name: str
 
 
 def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
-    """Insert the version: they are kept oldest first. A new "null" version replaces the old."""
+    """Insert the version: they are kept oldest first. A new "null" version replaces the old one."""
     versions = bucket.keys.getlist(new.name, [])
     if new.version_id == "null":
         versions = [version for version in versions if version.version_id != "null"]

@@ -70,14 +70,14 @@ def test_a_stage_with_characters_that_lambda_refuses_is_refused(name: str) -> No
     [
         ("my..backups", "has two dots in a row"),
         ("192.168.5.4", "looks like an IP address"),
-        ("xn--backups", "begins or ends with what S3 reserves"),
-        ("sthree-backups", "begins or ends with what S3 reserves"),
-        ("amzn-s3-demo-backups", "begins or ends with what S3 reserves"),
-        ("backups-s3alias", "begins or ends with what S3 reserves"),
-        ("backups--ol-s3", "begins or ends with what S3 reserves"),
-        ("backups.mrap", "begins or ends with what S3 reserves"),
-        ("backups--usw2-az1--x-s3", "begins or ends with what S3 reserves"),
-        ("backups--table-s3", "begins or ends with what S3 reserves"),
+        ("xn--backups", "begins or ends with a string that S3 reserves"),
+        ("sthree-backups", "begins or ends with a string that S3 reserves"),
+        ("amzn-s3-demo-backups", "begins or ends with a string that S3 reserves"),
+        ("backups-s3alias", "begins or ends with a string that S3 reserves"),
+        ("backups--ol-s3", "begins or ends with a string that S3 reserves"),
+        ("backups.mrap", "begins or ends with a string that S3 reserves"),
+        ("backups--usw2-az1--x-s3", "begins or ends with a string that S3 reserves"),
+        ("backups--table-s3", "begins or ends with a string that S3 reserves"),
     ],
 )
 def test_a_bucket_that_s3_refuses_is_refused(bucket: str, reason: str) -> None:

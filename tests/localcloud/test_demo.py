@@ -46,7 +46,7 @@ def test_the_demo_succeeds(output):
         "contested: backup.tar.gz.gpg -> ",
         "$ diff -r site restored/site",
         "no difference",
-        "sql.gz.gpg waits in backups1",
+        "sql.gz.gpg is waiting in backups1",
         "promoted: sql.gz.gpg -> ",
     ],
 )
