@@ -25,9 +25,9 @@ from chalicelib.watching.sweep import Sweeper
 class TlsContext(ssl.SSLContext):
     """Reads the certificate authorities once for all connections, each of which is verified.
 
-    urllib3 reads them for every connection: 15 ms of CPU, more than the rest of it takes
-    (github.com/urllib3/urllib3/issues/3623). If botocore stops using this name, connections are
-    only slower.
+    urllib3 reads them for every connection, which takes 15 ms of CPU: more than the rest of a
+    request (github.com/urllib3/urllib3/issues/3623). If botocore stops using this name, connections
+    are only slower.
     """
 
     load_verify_locations: Any = functools.cache(ssl.SSLContext.load_verify_locations)
@@ -77,7 +77,7 @@ def invoke_promote(event: dict[str, Any]) -> None:
 
 @functools.cache
 def lambda_client() -> Any:
-    """Create the client only when an upload waits: it would slow down every cold start."""
+    """Create the client on first use: creating it at import would slow down every cold start."""
     return session.create_client("lambda")
 
 
@@ -86,7 +86,7 @@ sweeper = Sweeper(incoming=incoming, vault=vault, policy=policy, invoke=invoke_p
 
 @app.schedule(Rate(15, unit=Rate.MINUTES))
 def sweep(event: CloudWatchEvent) -> dict[str, Any]:
-    """Hand over to `promote` the uploads that wait in incoming."""
+    """Hand over the uploads that are waiting in incoming to `promote`."""
     swept = sweeper.sweep(
         now=datetime.now(UTC),
         scheduled=datetime.fromisoformat(event.time),

@@ -94,10 +94,10 @@ class Record:
 
 @dataclass(kw_only=True)
 class Swept:
-    """What a pass of the sweep saw in incoming: numbers of versions, and `size`, all their bytes.
+    """What a pass of the sweep saw in incoming: numbers of versions, and their `size` in bytes.
 
     Contested and rejected uploads stay there until they expire. `complete` is False if the time was
-    up before the pass had seen everything: then each number is "at least".
+    up before the pass had seen everything: then each number is a lower bound.
     """
 
     waiting: int = 0
@@ -128,10 +128,10 @@ def write_failure(message: str, error: Exception, **fields: Any) -> None:
 
 
 def write_sweep(swept: Swept) -> None:
-    """Write one line about a pass of the sweep, and its metrics, zeros too.
+    """Write one line about a pass of the sweep, and its metrics, including zeros.
 
     An incomplete pass does not know which upload has waited longest. It leaves that metric out, and
-    an alarm rings when it is missing.
+    an alarm goes off when it is missing.
     """
     logger.info(
         "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **vars(swept)

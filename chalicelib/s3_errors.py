@@ -27,7 +27,7 @@ def is_transient(error: Exception) -> bool:
 def may_have_worked(error: Exception) -> bool:
     """True if the request may have taken effect: its response was lost on the way.
 
-    The error can be that of a retry, which met what the first attempt had done.
+    The error can come from a retry, after the first attempt took effect.
     """
     if isinstance(error, ClientError) and error.response["ResponseMetadata"].get("RetryAttempts"):
         return True

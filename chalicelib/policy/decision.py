@@ -28,9 +28,9 @@ class Checksum:
 class Upload:
     """One object in incoming, as S3 describes it.
 
-    `version_id` identifies an upload for ever, except `null` (an object from a time without
-    versioning), which is only an address. It is None if the bucket has never kept versions.
-    `checksum` is None if S3 has none over the whole object.
+    `version_id` identifies an upload for ever, except `null` (uploaded while versioning was off),
+    which a later upload can have too. It is None if the bucket has never kept versions. `checksum`
+    is None if S3 has no checksum over the whole object.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Upload:
 
     @property
     def identity(self) -> str | None:
-        """The version id, if no other object can ever have the same."""
+        """The version id, unless another object could have the same id."""
         return None if self.version_id == "null" else self.version_id
 
     @property
@@ -66,7 +66,7 @@ class CustomerEncrypted:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A stored backup, as HEAD describes it; the source is what our own metadata says."""
+    """A stored backup, as HEAD describes it; the source is from our own metadata."""
 
     size: int
     last_modified: datetime
@@ -80,7 +80,7 @@ class Stored:
     def names(self, upload: Upload) -> bool:
         """True if its metadata names exactly this upload as its source.
 
-        Without a version, only ETag and time can tell.
+        Without a version id, only ETag and time show that.
         """
         if self.source_version_id or upload.identity:
             return (self.source_key, self.source_version_id) == (upload.key, upload.identity)
@@ -105,11 +105,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class DeleteMarker:
-    """Lies on a slot whose backup somebody deleted. Such a slot never counts as free."""
+    """A marker in a slot whose backup somebody deleted. Such a slot never counts as free."""
 
 
 class Outcome(StrEnum):
-    """What can happen to an upload. Anything else is an exception, and is tried again."""
+    """What can happen to an upload. Anything else is an exception, and is retried."""
 
     PROMOTED = "promoted"
     ALREADY_PROMOTED = "already-promoted"
@@ -159,7 +159,7 @@ def decide(
     if refusal := objection(policy, upload, now=now, largest=largest):
         return Decision(Outcome.REJECTED, refusal, slot)
     if isinstance(stored, DeleteMarker):
-        reason = f"A delete marker lies on {slot.name}: somebody deleted a backup. "
+        reason = f"A delete marker hides {slot.name}: somebody deleted a backup. "
         return Decision(
             Outcome.CONTESTED, reason + "Nothing was changed; find out who did it.", slot
         )
@@ -184,13 +184,14 @@ def objection(
     size = f"It has {upload.size:,} bytes"
     if now - upload.last_modified > policy.accept_within:
         hours = policy.accept_within // timedelta(hours=1)
-        return f"It was uploaded more than {hours} hours ago, which is too late to name a slot."
+        return f"It was uploaded more than {hours} hours ago, which is too late for a slot."
     if upload.size < rule.min_bytes:
         return f"{size}, fewer than min_bytes, {rule.min_bytes:,}."
     if rule.max_bytes is not None and upload.size > rule.max_bytes:
         return f"{size}, more than max_bytes, {rule.max_bytes:,}."
     if upload.size > largest:
-        return f"{size}; S3 copies {int(largest):,} at most within lambda_timeout. Make it smaller."
+        most = f"{int(largest):,}"
+        return f"{size}, but a run can copy at most {most} in lambda_timeout. Make it smaller."
     if upload.storage_class in ARCHIVED:
         return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
     if upload.encryption is not None and upload.encryption.startswith("aws:kms"):

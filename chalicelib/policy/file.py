@@ -23,7 +23,7 @@ _RULE_SETTINGS = {"upload", "store_as", "timezone", "min_bytes", "max_bytes", "s
 def read_policy(path: Path = POLICY_FILE) -> Policy:
     """The policy in the file `path`.
 
-    Raises PolicyError, one sentence that names file, rule, value and remedy.
+    Raises PolicyError: one sentence that names the file, the rule, the value and the fix.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def read_policy(path: Path = POLICY_FILE) -> Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy that `text`, in TOML, describes. Raises PolicyError."""
+    """The policy in `text`, which is TOML. Raises PolicyError."""
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,11 +1,11 @@
-"""Names that say when: from a moment to its period, and from the period to its name.
+"""Patterns that turn a moment into its period, and the period into its name.
 
     Pattern("%Y-%m-%d.%H.sql.gz.gpg").period(moment, zone)
         -> 2026-11-23.14.sql.gz.gpg, from 14:00 (included) to 15:00 (excluded)
 
-Every moment lies in exactly one period. When clocks go back, a local hour is shown twice, or a part
-of it. What comes after the change within that hour is a period of its own, whose name has a `b`
-behind the hour (`2026-10-25.01b.sql.gz.gpg`).
+Every moment belongs to exactly one period. When clocks go back, a local hour, or part of it,
+happens twice. The rest of that hour after the change is a separate period, whose name has a `b`
+after the hour (`2026-10-25.01b.sql.gz.gpg`).
 """
 
 import re
@@ -40,7 +40,7 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
-# Python knows the years 1 to 9999, so what lies at their ends has no begin or no end to name.
+# Python knows the years 1 to 9999, so what lies at their ends has no start or no end to name.
 # No clock of S3's is there: moments beyond these count as these.
 _EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9998, 12, 30, tzinfo=UTC)
@@ -53,7 +53,7 @@ def load_zone(key: str) -> ZoneInfo:
     """The time zone `key` of the tzdata package, whose version is pinned.
 
     `ZoneInfo(key)` would prefer this machine's files, so that a laptop, the tests and Lambda could
-    name one upload differently. Zones that are read from a file equal only themselves: hence the
+    name one upload differently. Zones read from a file are equal only to themselves: hence the
     cache.
     """
     with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
@@ -61,7 +61,7 @@ def load_zone(key: str) -> ZoneInfo:
 
 
 class PatternError(ValueError):
-    """A pattern that cannot name periods; the message says why and what would."""
+    """A pattern that cannot name periods; the message says why, and what to write."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse what would name two periods alike."""
+        """Refuse patterns that would give two periods the same name."""
         self.unit  # noqa: B018 - computed here so that a bad pattern cannot exist
 
     def __str__(self) -> str:
@@ -130,8 +130,8 @@ class Pattern:
         )
         if needed is None or calendar is None:
             raise PatternError(
-                "it does not name the year (%Y, or %G with %V), so its names would come round "
-                "again and each slot would be filled once ever; write for example %Y-%m-%d.%H"
+                "it does not name the year (%Y, or %G with %V), so its names would repeat, "
+                "and each slot would be filled only once, ever; write for example %Y-%m-%d.%H"
             )
         if calendar != "day" and used != needed:
             raise PatternError(
@@ -170,14 +170,14 @@ class Pattern:
 
 
 def _can_be_equal(one: str, other: str) -> bool:
-    """Whether two characters of templates can stand for the same; `%` stands for any digit."""
+    """Whether two template characters can match the same character; `%` matches any digit."""
     return one == other or (one == "%" and other.isdigit()) or (other == "%" and one.isdigit())
 
 
 def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Start and end of a day, or of a longer period: each lasts until clocks first show the next.
 
-    (In some zones clocks went back across midnight; the old day did not begin anew.)
+    (In some zones clocks went back across midnight; the old day did not start again.)
     """
     first = _first_wall_time(_wall_time(moment, zone), unit)
     while (end := _first_shown(_following(first, unit), zone)) <= moment:
@@ -188,8 +188,8 @@ def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[date
 def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Start and end of an hour or a minute.
 
-    Clocks that go back within it end it, and the rest is a period of its own. Clocks that go
-    forward skip a part of it, perhaps its begin or end.
+    If clocks go back within it, it ends there, and the rest is a separate period. If clocks go
+    forward, part of it is skipped, perhaps its start or end.
     """
     wall = _wall_time(moment, zone)
     start = moment - (wall - _first_wall_time(wall, unit))
@@ -241,7 +241,7 @@ def _first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _change(zone: ZoneInfo, *, before: datetime, after: datetime) -> datetime:
-    """The first whole second after the one change of clocks between these two seconds."""
+    """The first whole second after the only clock change between these two seconds."""
     offset = _offset(after, zone)
     while after - before > _SECOND:
         middle = before + (after - before) // (2 * _SECOND) * _SECOND

@@ -59,7 +59,7 @@ class Policy:
     archive: Archive | None = None
 
     def __post_init__(self) -> None:
-        """Refuse rules that could meet in one upload or one stored name."""
+        """Refuse two rules that share an upload, or could store under the same name."""
         if not self.rules:
             raise PolicyError("there is no [[rule]], so nothing would ever be promoted; add a rule")
         if not timedelta(hours=1) <= self.accept_within <= LONGEST_ACCEPTANCE:
@@ -113,7 +113,7 @@ class Policy:
 
     @cached_property
     def promotable_keys(self) -> Mapping[str, tuple[Rule, str | None]]:
-        """Every key that is promoted, with its rule and server: the drill's key is added."""
+        """Every key that is promoted, including the drill's, with its rule and server."""
         return {**self.server_keys, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
 
     @cached_property

@@ -24,7 +24,7 @@ _KEY = re.compile(r"[A-Za-z0-9!_.'()/-]+")
 
 
 class PolicyError(ValueError):
-    """A policy that would break the promise. The message names the value and the remedy."""
+    """A policy that would break the promise. The message names the value and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)

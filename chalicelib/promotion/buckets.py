@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONFLICT = "ConditionalRequestConflict"
-# Another request is at work on the same key; S3 asks to try again.
+# Another request is writing to the same key; S3 asks to try again.
 CONFLICT_ATTEMPTS = 5
 # How many older uploads of a slot get a HEAD. More that S3 lists but cannot copy are a flood.
 MOST_LOOKS = 100
@@ -84,8 +84,8 @@ class Incoming(Bucket):
     def versions(self, key: str, *, after: str | None = None) -> Iterator[list[Upload]]:
         """List the versions of `key`, page by page, from the newest to the oldest.
 
-        With `after`, only those that S3 lists behind that version, which can come once more itself.
-        A list has neither checksums nor encryption.
+        With `after`, only those that S3 lists after that version, which can be listed again.
+        Lists show neither checksums nor encryption.
         """
         marker: Any = {"KeyMarker": key, "VersionIdMarker": after} if after else {}
         while True:
@@ -107,7 +107,7 @@ class Incoming(Bucket):
             marker = {"KeyMarker": key, "VersionIdMarker": page["NextVersionIdMarker"]}
 
     def copy_source(self, upload: Upload) -> dict[str, Any]:
-        """The arguments of every request that reads the upload: none can read other bytes."""
+        """The arguments of every request that reads the upload, so that none reads other bytes."""
         version = {"VersionId": upload.version_id} if upload.version_id else {}
         owner = {"ExpectedSourceBucketOwner": self.owner} if self.owner else {}
         return {
@@ -138,7 +138,7 @@ class Incoming(Bucket):
                 return
 
     def _is_customer_encrypted(self, which: Mapping[str, Any]) -> bool:
-        """True if its sender kept the key (SSE-C). The 400 of a HEAD has no body that says so."""
+        """True if its sender kept the key (SSE-C). A 400 for HEAD has no body to say so."""
         try:
             self.s3.get_object(**self.args, **which, Range="bytes=0-0")
         except ClientError as error:
@@ -209,7 +209,7 @@ def look_up(
     stored = vault.head(slot.name)
     if stored is not None or refusal(upload):
         return Situation(upload=upload, stored=stored)
-    # Uploads that were begun earlier are complete by now, or incoming has aborted them.
+    # Uploads that were started earlier are complete by now, or incoming has aborted them.
     horizon = slot.start - policy.accept_within - ABORTED_AFTER
     return Situation(upload=upload, older=_older(incoming, slot, upload, refusal, horizon))
 
@@ -219,9 +219,9 @@ def _older(
 ) -> datetime | None:
     """Find the time of an upload that is eligible for the slot and that S3 lists as older.
 
-    S3 lists uploads by when they were begun or by when they were complete. So behind an upload that
-    was complete before the slot began, none belongs to the slot. Such are those that came in one
-    request, and those that were begun before the `horizon`.
+    S3 orders uploads by when they were started, or by when they were complete. So nothing that it
+    lists after an upload that was complete before the slot began belongs to the slot. An upload in
+    one request is complete at once, and a multipart upload if it was started before the `horizon`.
     """
     if upload.version_id is None:
         return None
@@ -250,7 +250,7 @@ def _is_delete_marker(error: ClientError) -> bool:
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
+    """Read the checksum over the whole object. (One of checksums, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
     # The sender chooses the algorithm: each that S3 knows counts.

@@ -22,7 +22,7 @@ MOST_PARTS = 10_000
 STREAM_BYTES_PER_SECOND = 57_000_000
 # The best published rate of one function: 2 TB in five minutes.
 BEST_BYTES_PER_SECOND = 6_700_000_000
-# A request also costs some 6 ms of the function's share of a CPU: 1/56 of what the shortest part
+# A request also costs about 6 ms of the function's share of a CPU: 1/56 of what the shortest part
 # takes. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
 PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 
@@ -31,14 +31,14 @@ PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 class Tuning:
     """Which copies are made in parts, how large the parts are, and how many are copied together.
 
-    `single`: up to this size (bytes) one request copies everything, in some 0.6 s.
+    `single`: up to this size (bytes) one request copies everything, in about 0.6 s.
     `part`: the smallest part (bytes): copying it takes ten times the latency of its request.
-    `streams`: how many parts. S3 allows 3,500 copies a second, a Lambda container 1,024 threads and
-    files; it divides 10,000, so that even the largest copy fills every wave.
-    `read_timeout`: the seconds that the client waits for a response. A copy of 5 GiB takes 94.
+    `streams`: how many parts at a time. S3 allows 3,500 copies a second, and a Lambda container
+    1,024 threads and files. It divides 10,000, so that even the largest copy fills every wave.
+    `read_timeout`: the seconds that the client waits for a response. A copy of 5 GiB takes 94 s.
     `reserve`: the seconds at the end of a run that are kept for completing or aborting.
-    `pause`: the seconds to wait, times the attempt, when S3 asks to slow down, or while another
-    request is at work on the same slot.
+    `pause`: the seconds to wait, multiplied by the attempt's number, when S3 asks to slow down, or
+    while another request is writing to the same slot.
     """
 
     single: int = 34 * MIB
@@ -64,7 +64,7 @@ class Part:
 
 
 def plan_parts(size: int, tuning: Tuning) -> list[Part]:
-    """Plan a copy of `size` bytes (1 or more): parts equal to a byte, and no wave half empty."""
+    """Plan a copy of `size` bytes (1 or more) in full waves of equal parts (to within a byte)."""
     number = _number_of_parts(size, tuning)
     return [
         Part(number=one, first=size * (one - 1) // number, last=size * one // number - 1)
@@ -73,7 +73,7 @@ def plan_parts(size: int, tuning: Tuning) -> list[Part]:
 
 
 def unlimited() -> float:
-    """The seconds that are left when nothing ends a run."""
+    """The seconds left in a run without a time limit."""
     return math.inf
 
 
@@ -85,8 +85,8 @@ def largest_copy(seconds: float) -> float:
 def seconds_to_end(part_size: int, tuning: Tuning) -> float:
     """How many seconds a run must have left to start another part of `part_size` bytes.
 
-    In that time the part ends even at half the usual speed, or the client has given up waiting for
-    S3, and the reserve is still left.
+    In that time the part ends even at half the usual speed, or the client gives up waiting for S3,
+    without using up the reserve.
     """
     return max(2 * part_size / STREAM_BYTES_PER_SECOND, tuning.read_timeout) + tuning.reserve
 

@@ -30,9 +30,9 @@ def copy(
 ) -> bool:
     """Copy the bytes of exactly this upload, and nothing else of it, into a slot that must be free.
 
-    Returns True if S3 itself has compared size and checksum of the copy to those of the upload.
+    Returns True if S3 itself has compared the size and checksum of the copy with the upload's.
     Raises ClientError or BotoCoreError, neither of which proves whether the copy was made, or
-    OutOfTimeError if it could not end in time.
+    OutOfTimeError if it could not finish in time.
     """
     if fits_one_request(upload, tuning) and _copy_at_once(incoming, vault, upload, slot):
         return False
@@ -55,10 +55,10 @@ def fits_one_request(upload: Upload, tuning: Tuning) -> bool:
 
 
 def carried(upload: Upload, slot: Slot) -> dict[str, Any]:
-    """Everything that the stored object carries besides its bytes, all of it ours.
+    """Everything the stored object has besides its bytes; none of it is the sender's.
 
-    The encryption is named because anyone who can change a bucket's default could put all later
-    copies under a key of theirs.
+    The encryption is named because anyone who can change a bucket's default could have all later
+    copies encrypted with their own key.
     """
     metadata = {
         "source-key": upload.key,

@@ -1,4 +1,4 @@
-"""Unfinished copies, and the end of those that can never be completed.
+"""Lists unfinished copies, and aborts those that can never be completed.
 
 Their parts would be billed until S3's lifecycle removes them. That is all the harm they do, so
 errors here are logged and never fail a promotion.
@@ -51,8 +51,8 @@ def abort_stale_copies(
 ) -> None:
     """Abort every copy whose slot is filled, by this run or by runs that were killed.
 
-    `filled` is the name of a slot that is known to be. `listed` gives the unfinished copies, or
-    raises what S3 answered, if they have been listed already.
+    `filled` is the name of a slot that is known to be filled. If the unfinished copies have been
+    listed already, `listed` returns them, or raises S3's error.
     """
     try:
         for copy in listed() if listed else unfinished_copies(vault):

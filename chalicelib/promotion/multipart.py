@@ -25,14 +25,14 @@ PART_ATTEMPTS = 10
 
 
 class OutOfTimeError(Exception):
-    """A copy that could not end within its run. The message says what to change."""
+    """A copy that could not finish within its run. The message says what to change."""
 
 
 @dataclass(kw_only=True)
 class CopyInParts:
-    """One copy by a multipart upload to the vault.
+    """A copy to the vault, made with a multipart upload.
 
-    The first request that fails for good stops all that have not begun.
+    The first request that fails for good stops all requests that have not started.
     """
 
     incoming: Incoming
@@ -100,7 +100,7 @@ class CopyInParts:
         return etag
 
     def _check_whether_to_begin(self, part: Part) -> None:
-        """Raise if another part has failed, or if this part could not end in time."""
+        """Raise if another part has failed, or if this part could not finish in time."""
         if self.stopped_by:
             raise self.stopped_by
         if not self._has_time(part.size):
@@ -111,7 +111,7 @@ class CopyInParts:
             )
 
     def _complete(self, etags: list[str], checksum: Checksum | None) -> bool:
-        """Let S3 make the object; True if S3 has compared a checksum over all of it."""
+        """Complete the object; True if S3 has compared a checksum over the whole object."""
         expected: Any = {f"Checksum{checksum.algorithm}": checksum.value} if checksum else {}
         parts: Any = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]
         send = partial(
@@ -127,7 +127,7 @@ class CopyInParts:
         return checksum is not None and expected.items() <= answer.items()
 
     def _persist(self, send: Callable[[], Any], *, size: int) -> Any:
-        """Send a request that copies `size` bytes, again and again while that may help."""
+        """Send a request that copies `size` bytes, and retry it while a retry may succeed."""
         for attempt in count(1):
             try:
                 return send()

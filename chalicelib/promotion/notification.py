@@ -1,4 +1,4 @@
-"""What S3 says of an upload, none of which is believed."""
+"""S3's notification of an upload, which is only a hint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from urllib.parse import unquote_plus
 
 
 class ForeignEventError(ValueError):
-    """An event about a bucket that is not ours to promote from."""
+    """An event about a bucket that this function does not promote from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """One record of an event. Only `key` and `version_id` are ever acted upon.
+    """A record of an S3 event. Only `key` and `version_id` are ever acted upon.
 
-    `claimed_ip` and `claimed_principal` are who uploaded, if the event speaks the truth.
+    `claimed_ip` and `claimed_principal` are the uploader's, according to the event.
     """
 
     key: str
@@ -24,7 +24,7 @@ class Notification:
 
     @classmethod
     def from_event(cls, record: Mapping[str, Any], *, bucket: str) -> "Notification":
-        """Read one of an event's `Records`, all of which may be a lie.
+        """Read a record from an event's `Records`, all of which can be forged.
 
         Raises ForeignEventError if it is not about `bucket`.
         """

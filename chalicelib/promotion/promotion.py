@@ -30,12 +30,12 @@ from chalicelib.promotion.notification import Notification
 from chalicelib.record import Record
 from chalicelib.s3_errors import error_code, may_have_worked
 
-# How often one run starts again because the upload changes or another request is at work.
+# How often one run starts again because the upload changes or S3 is busy with the slot.
 ATTEMPTS = 5
 
 
 class UnverifiedCopyError(Exception):
-    """The slot does not hold what was copied into it. The upload stays; somebody must look."""
+    """The slot does not hold what was copied into it. The upload is kept as evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,9 @@ class Promoter:
         now: datetime,
         seconds_left: Callable[[], float] = unlimited,
     ) -> list[Record]:
-        """Promote every upload that an S3 notification names; one that fails stops no other.
+        """Promote every upload that an S3 notification names; a failure does not stop the others.
 
-        Raises ExceptionGroup of what failed, after all were tried, so that Lambda tries again.
+        Raises an ExceptionGroup of the errors after all uploads were tried, so that Lambda retries.
         """
         largest = largest_copy(seconds_left())
         records: list[Record] = []
@@ -165,7 +165,7 @@ def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> 
 def is_worth_another_look(
     before: Situation, after: Situation, error: ClientError | BotoCoreError, *, attempt: int
 ) -> bool:
-    """True if a copy failed and its situation has changed, so that it must be decided anew.
+    """True if a copy failed and its situation has changed, so that it has to be decided again.
 
     A slot that was filled always ends the promotion, so it counts after any number of attempts.
     """

@@ -1,8 +1,8 @@
-"""Finds the uploads that still lie in incoming, and hands them over to `promote`.
+"""Finds the uploads that are still in incoming, and hands them over to `promote`.
 
 Events make promotion fast, and the sweep makes it certain: an event can be late, lost or refused,
-but an upload that lies in a bucket can be found. The sweep itself changes nothing. It reads both
-buckets, decides as `promote` would, and invokes it with an event of S3's shape.
+but an upload in a bucket can always be found. The sweep itself changes nothing. It reads both
+buckets, decides as `promote` would, and invokes it with an event in S3's format.
 """
 
 from collections import deque
@@ -62,10 +62,10 @@ class Sweeper:
     ) -> Swept:
         """Look at every upload once, key by key, and hand over those that `promote` should settle.
 
-        `scheduled` is the time of the pass by its schedule. Uploads that became contested or
-        rejected in the quarter of an hour that belongs to it are handed over in this pass only.
-        Raises ExceptionGroup of the errors, after all keys were looked at. Then no metric is
-        written, so that nothing unknown counts as zero.
+        `scheduled` is when the pass was due. Uploads that became contested or rejected in the 15
+        minutes that it covers are handed over in this pass only. Raises an ExceptionGroup of the
+        errors after looking at all keys, and then writes no metrics, so that nothing unknown counts
+        as zero.
         """
         reserve = min(RESERVE, seconds_left() / 10)
         # Both functions have the same lambda_timeout.
@@ -99,9 +99,9 @@ class Sweeper:
 
 @dataclass(kw_only=True)
 class _SeenSlot:
-    """A slot, what it holds, how many uploads wait for it, and since when the first has waited.
+    """A slot, what it holds, how many uploads are waiting for it, and since when.
 
-    `oldest` are the oldest of them in S3's order: the last came first.
+    `oldest` are the oldest of them in S3's order, which is newest first.
     """
 
     slot: Slot
@@ -177,7 +177,7 @@ class _Pass:
             if not page["IsTruncated"]:
                 return
             marker = {"KeyMarker": page["NextKeyMarker"]}
-            # Without this marker S3 goes on behind the key, whose other versions are not asked for.
+            # Without this marker S3 continues after the key and skips its other versions.
             if page["NextKeyMarker"] not in known:
                 marker["VersionIdMarker"] = page["NextVersionIdMarker"]
 
@@ -240,7 +240,7 @@ class _Pass:
         return until - INTERVAL <= moment < until
 
     def _hand_over(self, upload: Upload) -> None:
-        """Let `promote` settle this upload, as if S3 had told of it."""
+        """Let `promote` settle this upload, as if S3 had sent its event."""
         item = {"key": quote_plus(upload.key), "versionId": upload.version_id}
         bucket = {"name": self.incoming.name}
         self.invoke({"Records": [{"s3": {"bucket": bucket, "object": item}}]})
@@ -248,7 +248,7 @@ class _Pass:
 
 
 def _moment(item: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When it was complete, as far as S3 tells: the time of an upload in parts is when it began.
+    """When it was complete; for a multipart upload S3 only shows when it was started.
 
     Our own copies in parts end within a run. A server's upload can take longer: then only its event
     reports it. S3 does not say when a delete marker was made.

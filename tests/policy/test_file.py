@@ -217,7 +217,7 @@ def test_an_invalid_pattern_is_refused_with_its_rule_and_a_valid_example() -> No
         parse_policy(TOP + '\n[[rule]]\nupload = "sql.gz.gpg"\nstore_as = "%H.sql.gz.gpg"')
     assert str(refusal.value) == (
         'rule 1 (sql.gz.gpg): store_as = "%H.sql.gz.gpg": it does not name the year (%Y, or %G '
-        "with %V), so its names would come round again and each slot would be filled once ever; "
+        "with %V), so its names would repeat, and each slot would be filled only once, ever; "
         "write for example %Y-%m-%d.%H"
     )
 

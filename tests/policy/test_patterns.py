@@ -385,7 +385,7 @@ def test_a_zone_is_loaded_once() -> None:
 @pytest.mark.parametrize(
     ("pattern", "reason"),
     [
-        pytest.param("%H.sql.gz.gpg", "filled once ever", id="an hour without a date"),
+        pytest.param("%H.sql.gz.gpg", "filled only once", id="an hour without a date"),
         pytest.param("%m-%d", "does not name the year", id="a day without a year"),
         pytest.param("backup.gpg", "does not name the year", id="no time"),
         pytest.param("%G", "does not name the year", id="the ISO year without its week"),
