@@ -31,8 +31,8 @@ class Authorization:
 
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
     is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming
-    upload's chunks are not verified, and signatures do not expire. If a policy that must be
-    evaluated is not supported, the answer is 501.
+    upload's chunks are not verified, and only those of presigned URLs expire, by this machine's
+    clock. If a policy that must be evaluated is not supported, the answer is 501.
     """
 
     def __init__(self, app: WSGIApplication, *, administrator: Credentials) -> None:
@@ -60,16 +60,16 @@ class Authorization:
         if request.path.startswith(_CLOSED):
             raise denied("This path is closed")
         signed = request.signature
-        if signed is None or "x-amz-date" not in request.headers:
+        if signed is None or (signed.valid_for and signed.service != "s3"):
             raise denied("Access Denied: the request is not signed with AWS4-HMAC-SHA256")
-        caller = find_caller(signed["key"], administrator=self._administrator)
+        caller = find_caller(signed.key, administrator=self._administrator)
         if caller is None:
             raise Refused(
                 HTTPStatus.FORBIDDEN,
                 "InvalidAccessKeyId" if request.service == "s3" else "InvalidClientTokenId",
-                f"The access key {signed['key']} does not exist in our records",
+                f"The access key {signed.key} does not exist in our records",
             )
-        if request.headers.get("x-amz-security-token") != caller.credentials.session_token:
+        if signed.token != caller.credentials.session_token:
             raise Refused(HTTPStatus.BAD_REQUEST, "InvalidToken", "The provided token is invalid")
         verify(request, signed, secret=caller.credentials.secret_access_key)
         return caller

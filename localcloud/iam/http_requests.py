@@ -1,9 +1,12 @@
 """HTTP requests as they arrive, and the answers to those that are refused."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from io import BytesIO
 from urllib.parse import parse_qsl
@@ -20,6 +23,35 @@ _AUTHORIZATION = re.compile(
 )
 
 
+# The parameters of a presigned URL; all else in its query is the request's own.
+_PRESIGNED = re.compile(
+    r"X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)"
+)
+_CREDENTIAL = re.compile(
+    r"(?P<key>\w+)/\d{8}/(?P<region>[\w-]+)/(?P<service>[a-z0-9-]+)/aws4_request"
+)
+LONGEST_VALIDITY = 7 * 24 * 3600
+"""Seconds for which a presigned URL can be valid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """A request's signature, and what it says of itself."""
+
+    key: str
+    """The id of the signer's access key."""
+    region: str
+    service: str
+    headers: list[str]
+    """The names of the signed headers."""
+    value: str
+    signed_at: str
+    """As in x-amz-date: 20261123T120000Z."""
+    token: str | None
+    valid_for: timedelta | None = None
+    """Of a presigned URL; other signatures do not expire here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpRequest:
     """A request as it arrived, with lowercase header names and its whole body."""
@@ -33,20 +65,41 @@ class HttpRequest:
     source_ip: str
 
     @property
-    def signature(self) -> re.Match[str] | None:
-        """The Authorization header, matched into its parts; None if the request is not signed."""
-        return _AUTHORIZATION.fullmatch(self.headers.get("authorization", ""))
+    def signature(self) -> Signature | None:
+        """The signature in the Authorization header or, of a presigned URL, in the query.
+
+        None if the request has no signature, or no time of signing.
+        """
+        if "authorization" not in self.headers:
+            return _presigned(dict(reversed(parse_qsl(self.raw_query, keep_blank_values=True))))
+        signed = _AUTHORIZATION.fullmatch(self.headers["authorization"])
+        signed_at = self.headers.get("x-amz-date")
+        if signed is None or signed_at is None:
+            return None
+        return Signature(
+            key=signed["key"],
+            region=signed["region"],
+            service=signed["service"],
+            headers=signed["headers"].split(";"),
+            value=signed["signature"],
+            signed_at=signed_at,
+            token=self.headers.get("x-amz-security-token"),
+        )
 
     @property
     def service(self) -> str:
         """The service that the signature is for; S3 if the request is not signed."""
         signed = self.signature
-        return signed["service"] if signed else "s3"
+        return signed.service if signed else "s3"
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters of the query; the first value of a repeated parameter, as in moto."""
-        return dict(reversed(parse_qsl(self.raw_query, keep_blank_values=True)))
+        """The parameters of the query, without those of a presigned URL.
+
+        The first value of a repeated parameter, as in moto.
+        """
+        query = without_signature(self.raw_query)
+        return dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -71,6 +124,35 @@ def denied(message: str) -> Refused:
     return Refused(HTTPStatus.FORBIDDEN, "AccessDenied", message)
 
 
+def without_signature(raw_query: str) -> str:
+    """The query without the parameters of a presigned URL."""
+    pairs = raw_query.split("&")
+    return "&".join(p for p in pairs if not _PRESIGNED.fullmatch(p.partition("=")[0]))
+
+
+def _presigned(query: Mapping[str, str]) -> Signature | None:
+    credential = _CREDENTIAL.fullmatch(query.get("X-Amz-Credential", ""))
+    expires, signed_at = query.get("X-Amz-Expires", ""), query.get("X-Amz-Date", "")
+    if (
+        credential is None
+        or query.get("X-Amz-Algorithm") != "AWS4-HMAC-SHA256"
+        or not re.fullmatch(r"\d{8}T\d{6}Z", signed_at)
+        or not re.fullmatch(r"\d{1,6}", expires)
+        or not 0 < int(expires) <= LONGEST_VALIDITY
+    ):
+        return None
+    return Signature(
+        key=credential["key"],
+        region=credential["region"],
+        service=credential["service"],
+        headers=query.get("X-Amz-SignedHeaders", "").split(";"),
+        value=query.get("X-Amz-Signature", ""),
+        signed_at=signed_at,
+        token=query.get("X-Amz-Security-Token"),
+        valid_for=timedelta(seconds=int(expires)),
+    )
+
+
 def read_request(environ: WSGIEnvironment) -> HttpRequest:
     """The request in `environ`, which moto can read again afterwards."""
     environ.pop("HTTP_X_MOTO_ACCOUNT_ID", None)  # it would select another account
@@ -84,7 +166,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
         for name, value in environ.items()
         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
-    return HttpRequest(
+    request = HttpRequest(
         method=environ["REQUEST_METHOD"],
         path=environ["PATH_INFO"],
         raw_path=raw_path,
@@ -93,6 +175,16 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
         body=body,
         source_ip=environ["REMOTE_ADDR"],
     )
+    signed = request.signature
+    if signed is not None and signed.valid_for is not None:
+        # moto finds the account in this header, and gives nothing to a GET without it.
+        scope = f"{signed.signed_at[:8]}/{signed.region}/{signed.service}/aws4_request"
+        environ["HTTP_AUTHORIZATION"] = (
+            f"AWS4-HMAC-SHA256 Credential={signed.key}/{scope}, SignedHeaders=host, Signature="
+        )
+        query = without_signature(raw_query)
+        environ |= {"QUERY_STRING": query, "RAW_URI": f"{raw_path}?{query}" if query else raw_path}
+    return request
 
 
 def refuse(

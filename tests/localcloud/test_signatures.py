@@ -1,8 +1,10 @@
+import time
+
 import pytest
 from botocore.awsrequest import AWSRequest
 
 from localcloud.iam.authorization import Credentials
-from tests.localcloud.authorized_moto import ADMINISTRATOR, refusal, send, signed
+from tests.localcloud.authorized_moto import ADMINISTRATOR, allow, refusal, send, signed
 
 
 def test_a_request_signed_by_the_administrator_is_allowed(gate):
@@ -15,11 +17,65 @@ def test_an_unsigned_request_is_denied(gate):
     assert (status, "<Code>AccessDenied</Code>" in answer) == (403, True)
 
 
-def test_a_presigned_url_is_denied(gate):
-    url = gate.client("s3").generate_presigned_url(
-        "put_object", Params={"Bucket": "backups1", "Key": "a"}
+def presigned(gate, credentials=ADMINISTRATOR, *, method="PUT", key="a", expires=60, **more):
+    """A URL of backups1/a with all the rights of its signer."""
+    url = gate.client("s3", credentials, signature_version="s3v4").generate_presigned_url(
+        f"{method.lower()}_object",
+        Params={"Bucket": "backups1", "Key": key, **more},
+        ExpiresIn=expires,
     )
-    assert send(AWSRequest(method="PUT", url=url, data=b"x").prepare())[0] == 403
+    return AWSRequest(method=method, url=url, data=b"data" if method == "PUT" else b"").prepare()
+
+
+@pytest.mark.parametrize("key", ["a", "a b", "a+b", "ü/€", "a//b", "=&?"])
+def test_a_presigned_url_is_accepted(gate, key):
+    assert send(presigned(gate, key=key))[0] == 200
+    assert send(presigned(gate, key=key, method="GET"), method="GET") == (200, "data")
+    [stored] = gate.client("s3").list_objects_v2(Bucket="backups1")["Contents"]
+    assert stored["Key"] == key
+    assert gate.client("s3").head_object(Bucket="backups1", Key=key)["Metadata"] == {}
+
+
+@pytest.mark.parametrize("make", ["user", "role"])
+def test_a_presigned_url_has_the_rights_of_its_signer(gate, make):
+    signer = getattr(gate, make)(allow("s3:PutObject", "backups1/a"))
+    assert send(presigned(gate, signer))[0] == 200
+    assert send(presigned(gate, signer, method="GET"), method="GET")[0] == 403
+    status, answer = send(presigned(gate, signer, key="b"))
+    assert (status, "is not authorized to perform: s3:PutObject" in answer) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("/a?", "/b?"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=600"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=604801"),
+        ("X-Amz-Expires=60&", ""),
+        ("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders="),
+        ("%2Fs3%2F", "%2Fiam%2F"),
+        ("?", "?partNumber=1&uploadId=u&"),
+    ],
+)
+def test_a_presigned_url_that_was_changed_is_denied(gate, old, new):
+    request = presigned(gate)
+    assert old in request.url
+    request.url = request.url.replace(old, new)
+    assert send(request)[0] == 403
+
+
+def test_headers_that_a_presigned_url_does_not_sign_are_denied(gate):
+    assert send(presigned(gate), headers={"X-Amz-Tagging": "tier=daily"})[0] == 403
+    tagged = presigned(gate, Tagging="tier=daily")
+    assert send(tagged)[0] == 403
+    assert send(tagged, headers={"X-Amz-Tagging": "tier=daily"})[0] == 200
+
+
+def test_a_presigned_url_expires(gate):
+    request = presigned(gate, expires=1)
+    time.sleep(2.1)
+    status, answer = send(request)
+    assert (status, "Request has expired" in answer) == (403, True)
 
 
 def test_a_signature_without_a_date_is_denied(gate):
