@@ -26,10 +26,13 @@ from localcloud.functions.bundles import Bundles, naming_bundles
 from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
 from localcloud.functions.invoke import serving_invoke
 from localcloud.functions.lambda_functions import REGION
-from localcloud.functions.runner import Functions, Result
+from localcloud.functions.resource_policies import delivering_if_allowed, denial_to_s3
+from localcloud.functions.runner import Functions, Result, RoleRefused
 from localcloud.functions.schedules import Schedules
 from localcloud.iam.authorization import Authorization, Credentials
+from localcloud.iam.callers import find_role
 from localcloud.iam.identities import corrected_identities
+from localcloud.iam.service_principals import ServiceCall, allows
 from localcloud.s3.backend import corrected
 from localcloud.s3.events import Deliver
 from localcloud.s3.lifecycle import lifecycle_each_night
@@ -81,14 +84,14 @@ def running(
         )
         moto = DomainDispatcherApplication(create_backend_app)
         authorized = Authorization(moto, administrator=ADMINISTRATOR)
-        events = wrap_events(functions.deliver)
+        events = wrap_events(delivering_if_allowed(functions.deliver, tell=functions.tell_log))
         schedules = Schedules(
             deliver=_drop if by_hand else functions.deliver, tell=functions.tell_log
         )
         moto_api_backend.reset()
         try:
             with (
-                corrected(deliver=None if by_hand else events),
+                corrected(deliver=None if by_hand else events, denial=denial_to_s3),
                 corrected_identities(administrator=ADMINISTRATOR),
                 serving_invoke(functions),
                 naming_bundles(endpoint),
@@ -157,7 +160,10 @@ class Cloud:
         return Session(endpoint=self.endpoint, credentials=credentials)
 
     def assume(self, role: str) -> Credentials:
-        """Temporary credentials of the role with this ARN, as Lambda gets them for a function."""
+        """Temporary credentials of the role with this ARN, as Lambda gets them for a function.
+
+        Raises RoleRefused unless the role trusts Lambda.
+        """
         return _assume(role)
 
     def run_schedules(self) -> None:
@@ -173,7 +179,15 @@ def _drop(_function_arn: str, _event: Any) -> None:
 
 
 def _assume(role: str) -> Credentials:
-    """Assume the role as Lambda itself, which the roles of functions trust."""
+    """Assume the role as Lambda itself. Raises RoleRefused unless the role trusts Lambda."""
+    assumed = find_role(role)
+    lambda_itself = ServiceCall(
+        service="lambda.amazonaws.com",
+        action="sts:AssumeRole",
+        context={"aws:SourceAccount": role.split(":")[4]},
+    )
+    if assumed is None or not allows(assumed.trust["Statement"], lambda_itself):
+        raise RoleRefused("The role defined for the function cannot be assumed by Lambda.")
     session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
         region_name=REGION,
         role_session_name="local",

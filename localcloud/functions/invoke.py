@@ -11,7 +11,7 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction
 
 from localcloud.clock import clock
 from localcloud.functions.event_queue import Throttled
-from localcloud.functions.runner import FunctionError, Functions
+from localcloud.functions.runner import FunctionError, Functions, RoleRefused
 
 
 class _TooManyRequests(LambdaClientError):
@@ -19,6 +19,13 @@ class _TooManyRequests(LambdaClientError):
 
     def __init__(self) -> None:
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
+class _AccessDenied(LambdaClientError):
+    code = 403
+
+    def __init__(self, message: str) -> None:
+        super().__init__("AccessDeniedException", message)
 
 
 @contextmanager
@@ -43,6 +50,8 @@ def serving_invoke(functions: Functions) -> Iterator[None]:
             return json.dumps(functions.invoke(function.function_arn, payload)).encode()
         except Throttled:
             raise _TooManyRequests from None
+        except RoleRefused as refused:
+            raise _AccessDenied(str(refused)) from None
         except FunctionError as error:
             response_headers["X-Amz-Function-Error"] = "Unhandled"
             return json.dumps(error.args[0]).encode()

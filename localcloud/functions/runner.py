@@ -43,11 +43,16 @@ class FunctionError(Exception):
     """A function that was invoked synchronously has failed, with this error document."""
 
 
+class RoleRefused(Exception):
+    """A function cannot start: its role does not let Lambda assume it."""
+
+
 class Functions:
     """Runs the functions of moto's Lambda as Lambda does, in separate processes.
 
-    `role_credentials` returns the credentials of a role, by its ARN. `on_log` is called with each
-    line that a function prints and `on_result` with each attempt's result, never concurrently.
+    `role_credentials` returns the credentials of a role, by its ARN, or raises RoleRefused.
+    `on_log` is called with each line that a function prints and `on_result` with each attempt's
+    result, never concurrently.
     """
 
     def __init__(
@@ -89,8 +94,8 @@ class Functions:
     def invoke(self, function: str, payload: Any) -> Any:
         """What the function returns for this payload; `function` is a name or an ARN.
 
-        Raises FunctionError if it fails or times out, and Throttled if no concurrency is left for
-        it; nothing is retried.
+        Raises FunctionError if it fails or times out, Throttled if no concurrency is left for it,
+        and RoleRefused if Lambda cannot assume its role; nothing is retried.
         """
         with self._queue.concurrency_for(find_function(function).function_arn):
             result = self._run(function, payload, attempt=1)
@@ -143,7 +148,11 @@ class Functions:
             self._bundles.cleanup()
 
     def _run_queued(self, event: QueuedEvent) -> bool:
-        result = self._run(event.function_arn, event.payload, attempt=event.attempt)
+        try:
+            result = self._run(event.function_arn, event.payload, attempt=event.attempt)
+        except RoleRefused as refused:
+            self.tell_log(f"{event.function_arn.rpartition(':')[2]}: {refused}")
+            return False
         return result.error is None
 
     def _run(self, function: str, event: Any, *, attempt: int) -> Result:

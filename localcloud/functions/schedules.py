@@ -9,15 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from moto.awslambda.exceptions import UnknownFunctionException
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.events.exceptions import ValidationException
 from moto.events.models import EventsBackend, Rule, events_backends
 
 from localcloud.clock import clock
-from localcloud.functions.lambda_functions import REGION, find_function
-from localcloud.iam.evaluation import listed
-from localcloud.iam.operators import OPERATORS, like
+from localcloud.functions.lambda_functions import REGION
+from localcloud.functions.resource_policies import denial
 from localcloud.s3.events import Deliver
 
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
@@ -121,7 +119,9 @@ class Schedules:
             "detail": {},
         }
         for target in rule.targets:
-            problem = _denial(rule, target["Arn"])
+            problem = denial(
+                target["Arn"], service=_SERVICE, source=rule.arn, account=rule.account_id
+            )
             if problem:
                 self._tell(f"{rule.name}: event not delivered: {problem}")
             else:
@@ -140,34 +140,3 @@ def _period(schedule: str) -> timedelta:
             f"The local cloud only supports schedules such as rate(15 minutes): {schedule}"
         )
     return timedelta(**{f"{rate[2]}s": int(rate[1])})
-
-
-def _denial(rule: Rule, function_arn: str) -> str | None:
-    try:
-        policy = find_function(function_arn).policy
-    except UnknownFunctionException as error:
-        return str(error.message)
-    if any(_allows(statement, rule, function_arn) for statement in policy.statements):
-        return None
-    return f"{function_arn} does not allow {_SERVICE} to invoke it for {rule.arn}"
-
-
-def _allows(statement: dict[str, Any], rule: Rule, function_arn: str) -> bool:
-    context = {"aws:sourcearn": rule.arn, "aws:sourceaccount": rule.account_id}
-
-    def holds(operator: str, key: str, values: Any) -> bool:
-        matches, negated = OPERATORS[operator]
-        value = context.get(key.lower(), "")
-        return any(matches(pattern, value) for pattern in listed(values)) != negated
-
-    return (
-        statement["Effect"] == "Allow"
-        and statement["Principal"] == {"Service": _SERVICE}
-        and any(like(a, "lambda:InvokeFunction") for a in listed(statement["Action"]))
-        and statement["Resource"] == function_arn
-        and all(
-            holds(operator, key, values)
-            for operator, keys in statement.get("Condition", {}).items()
-            for key, values in keys.items()
-        )
-    )

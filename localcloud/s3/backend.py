@@ -16,7 +16,7 @@ from localcloud.clock import clock, utcnow
 from localcloud.s3 import versions
 from localcloud.s3.buckets import StrictBucket
 from localcloud.s3.configurations import StrictConfigurations
-from localcloud.s3.events import Deliver, delivered_to
+from localcloud.s3.events import Deliver, Denial, delivered_to
 from localcloud.s3.kms_keys import kms_keys
 from localcloud.s3.listings import VersionListing
 from localcloud.s3.responses import StrictS3
@@ -35,12 +35,18 @@ _STRICT_URLS = SimpleNamespace(
 
 
 @contextmanager
-def corrected(*, deliver: Deliver | None = None, order: versions.Order = "begun") -> Iterator[None]:
+def corrected(
+    *,
+    deliver: Deliver | None = None,
+    denial: Denial | None = None,
+    order: versions.Order = "begun",
+) -> Iterator[None]:
     """Give moto's S3 the semantics of S3 until the block ends. It is empty when the block begins.
 
     It works in process with mock_aws(), and under moto's server. `deliver(function_arn, event)` is
     called for every notification whose target is a Lambda function, after the request that caused
-    it, in the same thread; None delivers nothing. `order` is the order of a key's versions: S3's,
+    it, in the same thread; None delivers nothing. `denial` returns why a function cannot be a
+    target; without it any can. `order` is the order of a key's versions: S3's,
     by when each was begun, or that of emulators. Time comes from localcloud.clock, which follows
     this machine's clock again after the block. Blocks do not nest.
     """
@@ -52,7 +58,7 @@ def corrected(*, deliver: Deliver | None = None, order: versions.Order = "begun"
         # With every request, moto tries the URLs of 140 other services before those of S3.
         s3_first = sorted(backend_index.backend_url_patterns, key=lambda entry: entry[0] != "s3")
         stack.enter_context(patch.object(backend_index, "backend_url_patterns", s3_first))
-        stack.enter_context(delivered_to(deliver))
+        stack.enter_context(delivered_to(deliver, denial=denial))
         stack.enter_context(versions.ordered_by(order))
         stack.callback(clock.reset)
         stack.callback(kms_keys.reset)

@@ -6,10 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from moto.s3.exceptions import InvalidBucketState, S3ClientError
-from moto.s3.models import S3Backend
+from moto.s3.models import NotificationConfiguration, S3Backend
 from moto.s3.responses import S3Response
 
 from localcloud.s3.bucket_policies import current_policy, read_policy, remember_principals
+from localcloud.s3.events import refuse_closed_destination
+from localcloud.s3.notification_rules import refuse_overlap
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
@@ -37,13 +39,28 @@ def _normalized(value: Any) -> Any:
 
 
 class StrictConfigurations(S3Backend):
-    """Policy, lifecycle, versioning and Object Lock of a bucket."""
+    """Policy, notifications, lifecycle, versioning and Object Lock of a bucket."""
 
     def put_bucket_policy(self, bucket_name: str, policy: bytes) -> None:
         bucket = self.get_bucket(bucket_name)
         read_policy(bucket, policy)
         super().put_bucket_policy(bucket_name, policy)
         remember_principals(bucket)
+
+    def put_bucket_notification_configuration(
+        self, bucket_name: str, notification_config: dict[str, Any]
+    ) -> None:
+        """Refuse two notifications for one event, and functions that S3 cannot invoke."""
+        targets = NotificationConfiguration(
+            topic=notification_config.get("TopicConfiguration"),
+            queue=notification_config.get("QueueConfiguration"),
+            cloud_function=notification_config.get("CloudFunctionConfiguration"),
+        )
+        refuse_overlap([*targets.topic, *targets.queue, *targets.cloud_function])
+        bucket = self.get_bucket(bucket_name)
+        for notification in targets.cloud_function:
+            refuse_closed_destination(notification.arn, bucket)
+        super().put_bucket_notification_configuration(bucket_name, notification_config)
 
     def put_bucket_lifecycle(self, bucket_name: str, rules: Any) -> None:
         """Refuse to mix older rules, which have a Prefix without a Filter, with newer ones."""

@@ -15,6 +15,7 @@ from urllib.parse import quote_plus
 
 from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.s3 import notifications
+from moto.s3.exceptions import S3ClientError
 
 from localcloud.clock import utcnow
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 Deliver = Callable[[str, dict[str, Any]], None]
 """Called with the function's ARN and the event."""
+
+Denial = Callable[[str, str, str], str | None]
+"""Called with the ARNs of a function and of a bucket, and the bucket's account.
+
+Returns why S3 cannot invoke the function for the bucket, or None.
+"""
 
 CREATED = "s3:ObjectCreated:"
 
@@ -47,9 +54,27 @@ def next_moment() -> str:
     return f"{next(_moments):016X}"
 
 
+def _allow(_function_arn: str, _bucket_arn: str, _account: str) -> None:
+    """Know nothing of functions."""
+
+
+_denial: Denial = _allow
+
+
+def refuse_closed_destination(function_arn: str, bucket: FakeBucket) -> None:
+    """Raise S3's error if the function does not exist, or does not allow S3 to invoke it."""
+    if _denial(function_arn, bucket.arn, bucket.account_id):
+        raise S3ClientError(
+            "InvalidArgument", "Unable to validate the following destination configurations"
+        )
+
+
 @contextmanager
-def delivered_to(deliver: Deliver | None) -> Iterator[None]:
-    """Send notifications for Lambda functions to `deliver` until the block ends."""
+def delivered_to(deliver: Deliver | None, *, denial: Denial | None = None) -> Iterator[None]:
+    """Send notifications for Lambda functions to `deliver` until the block ends.
+
+    A bucket's configuration can only name functions for which `denial` returns None.
+    """
 
     def invoke(_account: str, event: dict[str, Any], function_arn: str, _region: str) -> None:
         if deliver is None:
@@ -60,7 +85,10 @@ def delivered_to(deliver: Deliver | None) -> Iterator[None]:
         else:
             waiting.append(partial(deliver, function_arn, event))
 
-    with patch.multiple(notifications, _get_s3_event=_event, _invoke_awslambda=invoke):
+    with (
+        patch.multiple(notifications, _get_s3_event=_event, _invoke_awslambda=invoke),
+        patch(f"{__name__}._denial", denial or _allow),
+    ):
         yield
 
 

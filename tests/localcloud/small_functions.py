@@ -1,9 +1,18 @@
 """Functions of a few lines for the local cloud, and how their queue is configured."""
 
 import io
+import json
 import zipfile
 
 ROLE = "arn:aws:iam::123456789012:role/function"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    },
+}
 
 
 def bundle(source):
@@ -19,7 +28,7 @@ def create(cloud, source, *, name="function", timeout=60, environment=None):
     administrator = cloud.session(cloud.administrator)
     iam = administrator.client("iam")
     if not iam.list_roles()["Roles"]:
-        iam.create_role(RoleName="function", AssumeRolePolicyDocument="{}")
+        iam.create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(TRUST))
     return administrator.client("lambda").create_function(
         FunctionName=name,
         Runtime="python3.13",

@@ -86,3 +86,41 @@ def test_records_of_a_versioned_bucket_carry_the_version_and_sort_by_sequencer(
     assert [item["versionId"] for item in described] == versions
     sequencers = [item["sequencer"] for item in described]
     assert sequencers == sorted(set(sequencers))
+
+
+def notified(*, events: str = "ObjectCreated:*", prefix: str = "", suffix: str = "") -> Any:
+    rules = [
+        {"Name": name, "Value": value}
+        for name, value in {"prefix": prefix, "suffix": suffix}.items()
+        if value
+    ]
+    filters = {"Filter": {"Key": {"FilterRules": rules}}} if rules else {}
+    return {"LambdaFunctionArn": FUNCTION, "Events": [f"s3:{events}"], **filters}
+
+
+@pytest.mark.usefixtures("double_only")  # a real S3 also wants the function to exist
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        pytest.param({}, {}, True, id="the same"),
+        pytest.param({}, {"events": "ObjectCreated:Put"}, True, id="a part of the events"),
+        pytest.param({}, {"events": "ObjectRemoved:*"}, False, id="other events"),
+        pytest.param({}, {"prefix": "web1/"}, True, id="a part of the keys"),
+        pytest.param({"prefix": "web1/"}, {"prefix": "web2/"}, False, id="other prefixes"),
+        pytest.param({"prefix": "web"}, {"prefix": "web1/"}, True, id="longer prefix"),
+        pytest.param({"suffix": ".gz"}, {"suffix": ".gpg"}, False, id="other suffixes"),
+        pytest.param({"suffix": ".gz"}, {"suffix": ".tar.gz"}, True, id="longer suffix"),
+        pytest.param({"prefix": "web1/"}, {"suffix": ".gz"}, True, id="prefix and suffix"),
+    ],
+)
+def test_notifications_of_one_event_cannot_overlap(
+    store: Store, first: dict[str, str], second: dict[str, str], overlap: bool
+) -> None:
+    both = {"LambdaFunctionConfigurations": [notified(**first), notified(**second)]}
+    if overlap:
+        with refused(400, "InvalidArgument"):
+            store.put_bucket_notification_configuration(NotificationConfiguration=both)
+    else:
+        store.put_bucket_notification_configuration(NotificationConfiguration=both)
+    kept = store.get_bucket_notification_configuration()
+    assert ("LambdaFunctionConfigurations" in kept) is not overlap
