@@ -35,16 +35,23 @@ class Configuration:
     timeout: float
     """Seconds."""
     code_sha256: str
+    layers: tuple[str, ...]
+    """The ARNs of their versions; a later layer overwrites files of an earlier one."""
     environment: tuple[tuple[str, str], ...]
 
 
 class Container:
-    """Starts the process at once; `on_line` gets each line that the function prints."""
+    """Starts the process at once; `on_line` gets each line that the function prints.
+
+    Modules are imported from `bundle`, the function's code, and from `layers`: what Lambda has in
+    /opt, where it is not here.
+    """
 
     def __init__(
         self,
         configuration: Configuration,
         bundle: Path,
+        layers: Path,
         credentials: Credentials,
         *,
         on_line: Callable[[str], None],
@@ -55,7 +62,15 @@ class Container:
         self._ready = False
         self._timed_out = False
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_RUNTIME), str(bundle), configuration.handler],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(_RUNTIME),
+                str(bundle),
+                str(layers),
+                configuration.handler,
+            ],
             cwd=bundle,
             env=environment(configuration, bundle, credentials),
             stdin=subprocess.PIPE,

@@ -11,6 +11,14 @@ def find_function(name: str) -> LambdaFunction:
     return _backend().get_function(name)
 
 
+def code_of_layer(arn: str) -> bytes:
+    """The archive of the layer version with this ARN."""
+    layer = _backend().layers_versions_by_arn(arn)
+    if layer is None:
+        raise ValueError(f"The layer version {arn} was deleted; the local cloud does not keep it")
+    return bytes(layer.code_bytes)
+
+
 def reserved_concurrency() -> dict[str, int]:
     """The reserved concurrency of the functions that have one, by ARN."""
     return {

@@ -1,9 +1,10 @@
 """Runs the functions of moto's Lambda in containers: directly, or from the event queue."""
 
+import hashlib
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,7 @@ from localcloud.functions.event_queue import (
     EventQueue,
     QueuedEvent,
 )
-from localcloud.functions.lambda_functions import find_function
+from localcloud.functions.lambda_functions import code_of_layer, find_function
 from localcloud.iam.authorization import Credentials
 
 WARM_FOR = timedelta(minutes=30)
@@ -190,15 +191,29 @@ class Functions:
 
     def _start(self, configuration: Configuration, code: bytes) -> Container:
         credentials = self._role_credentials(configuration.role)
-        bundle = Path(self._bundles.name, configuration.code_sha256)
         with self._lock:
-            if not bundle.exists():
-                zipfile.ZipFile(BytesIO(code)).extractall(bundle)
-            container = Container(configuration, bundle, credentials, on_line=self.tell_log)
+            container = Container(
+                configuration,
+                self._unpack(configuration.code_sha256, [code]),
+                self._unpack(
+                    _digest(configuration.layers), map(code_of_layer, configuration.layers)
+                ),
+                credentials,
+                on_line=self.tell_log,
+            )
             self._containers.add(container)
         if self._closing.is_set():
             container.end()
         return container
+
+    def _unpack(self, name: str, archives: Iterable[bytes]) -> Path:
+        """The folder with the files of all these archives; its name tells their contents."""
+        folder = Path(self._bundles.name, name)
+        if not folder.exists():
+            folder.mkdir()
+            for archive in archives:
+                zipfile.ZipFile(BytesIO(archive)).extractall(folder)
+        return folder
 
     def tell_log(self, line: str) -> None:
         """Add a line to the log."""
@@ -214,6 +229,11 @@ class Functions:
                 self._on_result(result)
 
 
+def _digest(layers: tuple[str, ...]) -> str:
+    """A name for a folder: the versions of layers do not change."""
+    return hashlib.sha256("\n".join(layers).encode()).hexdigest()
+
+
 def _look_up(function: str) -> tuple[Configuration, bytes]:
     current = find_function(function)
     configuration = Configuration(
@@ -225,6 +245,7 @@ def _look_up(function: str) -> tuple[Configuration, bytes]:
         memory_mb=int(current.memory_size),
         timeout=float(current.timeout),
         code_sha256=current.code_digest,
+        layers=tuple(layer["Arn"] for layer in current.layers),
         environment=tuple(sorted(current.environment_vars.items())),
     )
     return configuration, current.code_bytes

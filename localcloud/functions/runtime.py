@@ -1,7 +1,7 @@
 """The process in a Lambda container: runs one function of a bundle, one invocation at a time.
 
-Started as `python -I -S runtime.py BUNDLE_DIR HANDLER`: without site-packages and PYTHON*
-variables, so that the bundle runs with only itself and the standard library.
+Started as `python -I -S runtime.py BUNDLE_DIR LAYERS_DIR HANDLER`: without site-packages and
+PYTHON* variables, so that the bundle runs with only itself, its layers and the standard library.
 
 Each line of stdin is an invocation, each line of stdout the reply to it:
 
@@ -34,7 +34,7 @@ _machine_time = time.time
 _MachineDatetime = dt.datetime
 
 
-def main(bundle: str, handler_name: str) -> None:
+def main(bundle: str, layers: str, handler_name: str) -> None:
     """Answer invocations until stdin ends. The process fails if the bundle cannot be imported."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -42,7 +42,10 @@ def main(bundle: str, handler_name: str) -> None:
 
     clock = CloudClock()
     replace_time_with(clock)
-    sys.path.insert(0, bundle)
+    # As in Lambda: https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    of_layers = [f"{layers}/python/lib/{version}/site-packages", f"{layers}/python"]
+    sys.path[0:0] = [bundle, *filter(os.path.isdir, of_layers)]
     module, _, name = handler_name.rpartition(".")
     handler = getattr(importlib.import_module(module), name)
     print(json.dumps({"ready": True}), file=replies, flush=True)

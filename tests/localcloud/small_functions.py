@@ -17,9 +17,15 @@ TRUST = {
 
 def bundle(source):
     """A zip file with one module, `app`."""
+    return zipped({"app.py": source})
+
+
+def zipped(files):
+    """A zip file of these texts, by their paths."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as bundle:
-        bundle.writestr("app.py", source)
+        for path, text in files.items():
+            bundle.writestr(path, text)
     return archive.getvalue()
 
 

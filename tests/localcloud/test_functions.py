@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import sysconfig
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 from localcloud.clock import clock
 from localcloud.cloud import running
 from localcloud.functions.runner import FunctionError
-from tests.localcloud.small_functions import PID, bundle, create
+from tests.localcloud.small_functions import PID, bundle, create, zipped
 
 
 def has_ended(pid):
@@ -300,3 +301,32 @@ def test_the_account_settings_tell_the_concurrency():
             "ConcurrentExecutions": 1000,
             "UnreservedConcurrentExecutions": 990,
         }
+
+
+def test_a_function_imports_modules_from_its_layers(cloud):
+    """The bundle comes first; a later layer overwrites an earlier one."""
+    client = cloud.session(cloud.administrator).client("lambda")
+    source = """
+import app, first, second, shared
+def handler(event, context):
+    return [first.NAME, second.NAME, shared.NAME]
+"""
+    create(cloud, source)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    layers = [
+        {"python/first.py": "NAME = 1", "python/shared.py": "NAME = 1", "python/app.py": "1 / 0"},
+        {f"python/lib/{version}/site-packages/second.py": "NAME = 2", "python/shared.py": "NAME=2"},
+    ]
+    arns = [
+        client.publish_layer_version(LayerName=f"layer{n}", Content={"ZipFile": zipped(files)})
+        for n, files in enumerate(layers)
+    ]
+    with pytest.raises(FunctionError, match="Runtime exited"):
+        cloud.functions.invoke("function", {})
+    client.update_function_configuration(
+        FunctionName="function", Layers=[layer["LayerVersionArn"] for layer in arns]
+    )
+    assert cloud.functions.invoke("function", {}) == [1, 2, 2]
+    client.update_function_configuration(FunctionName="function", Layers=[])
+    with pytest.raises(FunctionError, match="Runtime exited"):
+        cloud.functions.invoke("function", {})
