@@ -66,12 +66,14 @@ def _run_chalice(stage: str, environment: dict[str, str], project: Path) -> None
     packages = project / ".chalice" / "deployments"
     if packages.exists():
         shutil.rmtree(packages)
-    deployed = subprocess.run(
-        [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
-        cwd=project,
-        env=environment,
-        check=False,
-    )
+    # An interrupted Chalice does not remove its temporary files.
+    with tempfile.TemporaryDirectory(prefix="chalice-") as temporary:
+        deployed = subprocess.run(
+            [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
+            cwd=project,
+            env=environment | {"TMPDIR": temporary},
+            check=False,
+        )
     if deployed.returncode != 0:
         raise click.ClickException("chalice deploy failed; see its output above.")
 

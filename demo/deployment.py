@@ -39,6 +39,9 @@ def deploy(
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
         copy = Path(directory)
         built = copy / ".chalice" / "deployments"
+        # An interrupted Chalice does not remove its temporary files.
+        temporary = copy / "tmp"
+        temporary.mkdir()
         copy_app(project_dir, copy, stage=stage, endpoint=endpoint)
         write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
         if packages:
@@ -52,6 +55,7 @@ def deploy(
                 "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
                 "AWS_DEFAULT_REGION": region,
                 "AWS_ENDPOINT_URL": endpoint,
+                "TMPDIR": str(temporary),
                 # Chalice would ship the compiled files that Python writes beside the sources.
                 "PYTHONDONTWRITEBYTECODE": "1",
             },

@@ -41,11 +41,10 @@ class Notifications:
 
 
 def open_shell(directory: Path, user: str, cloud: StageCloud, credentials: Credentials) -> Shell:
-    """A shell whose s3cmd has the user's credentials, and whose gpg does not touch yours."""
-    gpg = directory / "gpg"
+    """A shell whose s3cmd has the user's credentials, and whose gpg has only the user's keys."""
+    gpg = directory / f"gpg-{user}"
     gpg.mkdir(mode=0o700, exist_ok=True)
-    (gpg / "gpg.conf").write_text("pinentry-mode loopback\nno-symkey-cache\nquiet\n")
-    (directory / "passphrase").write_text("correct horse battery staple\n")
+    (gpg / "gpg.conf").write_text("quiet\n")
     address = cloud.endpoint.removeprefix("http://")
     configuration = directory / f"{user}.s3cfg"
     configuration.write_text(
@@ -75,6 +74,17 @@ quiet = True
             "S3CMD_CONFIG": str(configuration),
             "LC_ALL": "C.UTF-8",
         },
+    )
+
+
+def make_key_pair(administrator: Shell) -> None:
+    """Give the administrator the private key, and everybody the public key.
+
+    This private key has no passphrase, because nobody is there to type it.
+    """
+    administrator.run(
+        "gpg --batch --passphrase '' --quick-gen-key backups@example.org default default never"
+        " && gpg --export backups@example.org >backups.pub"
     )
 
 
@@ -122,7 +132,7 @@ def upload_as(server: Shell, cloud: StageCloud, data: str, upload: str) -> dict[
 def send(server: Shell, cloud: StageCloud, data: str, upload: str) -> None:
     """Run the server's backup of the directory `data`."""
     server.run(
-        f"tar c {data} | gzip | gpg --batch --passphrase-file passphrase -c"
+        f"tar c {data} | gzip | gpg --batch --encrypt --recipient-file backups.pub"
         f" | s3cmd --quiet put - s3://{cloud.incoming}/{upload}"
     )
 

@@ -23,6 +23,7 @@ from demo.scene import (
     identity,
     keys,
     make_data,
+    make_key_pair,
     open_shell,
     outcomes_since,
     send,
@@ -66,6 +67,8 @@ def story(directory: Path) -> None:
         server = open_shell(directory, "server", cloud, cloud.server_credentials)
         administrator = open_shell(directory, "administrator", cloud, cloud.administrator)
         try:
+            heading("The administrator makes a key pair. Servers get only the public key.")
+            make_key_pair(administrator)
             upload = wait_for_a_new_slot()
             make_data(server)
             slot = back_up(server, cloud, upload)
@@ -80,6 +83,7 @@ def story(directory: Path) -> None:
                 lose_an_event(server, cloud, other, notifications)
         finally:
             server.stop_gpg()
+            administrator.stop_gpg()
 
 
 def deploy_the_app(cloud: StageCloud) -> None:
@@ -129,9 +133,7 @@ def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
     """Restore the files from the vault, and compare them byte for byte with the lost ones."""
     heading("The server is lost. Its administrator takes the backup out of the vault.")
     administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
-    administrator.run(
-        "mkdir restored && gpg --batch --passphrase-file passphrase -d backup | tar xz -C restored"
-    )
+    administrator.run("mkdir restored && gpg --batch --decrypt backup | tar xz -C restored")
     administrator.run("diff -r site restored/site && echo 'no difference'")
 
 

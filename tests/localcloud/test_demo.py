@@ -4,26 +4,40 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import admin.deploy
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from admin.stage import PROJECT
-from demo import story
+from demo import deployment, story
 from demo.narration import NotAsPromisedError, Shell, expect
 from demo.scene import open_shell
 from localcloud.iam.authorization import Credentials
 
 
 @pytest.fixture(scope="module")
-def output(project):
+def temporary():
+    """The demo's TMPDIR; not pytest's own directory, because gpg's sockets need a short path."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def output(project, temporary):
     """What `make demo` prints into a pipe, in a shell with a proxy and a profile."""
     return subprocess.run(
         [sys.executable, "-m", "demo.story"],
         cwd=project,
-        env={**os.environ, "HTTP_PROXY": "http://127.0.0.1:1", "AWS_PROFILE": "nobody"},
+        env={
+            **os.environ,
+            "HTTP_PROXY": "http://127.0.0.1:1",
+            "AWS_PROFILE": "nobody",
+            "TMPDIR": str(temporary),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,7 +54,8 @@ def test_the_demo_succeeds(output):
     "claim",
     [
         "$ chalice deploy --stage dev",
-        "$ tar c site | gzip | gpg --batch --passphrase-file passphrase -c | s3cmd --quiet put - s3://backups1/",
+        "$ tar c site | gzip | gpg --batch --encrypt --recipient-file backups.pub | s3cmd",
+        " | s3cmd --quiet put - s3://backups1/",
         "promoted: backup.tar.gz.gpg -> ",
         "s3://backups1/ is empty",
         "contested: backup.tar.gz.gpg -> ",
@@ -97,6 +112,38 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
     assert "Interrupted" in capsys.readouterr().out
 
 
+@pytest.fixture
+def interrupted_chalice(monkeypatch):
+    """A Chalice that is interrupted while it has temporary files; yields where they are."""
+    directories = []
+
+    def interrupted(command, *, env, **_):
+        directories.append(Path(env["TMPDIR"]))
+        (directories[0] / "wheels").mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    return directories
+
+
+def test_an_interrupted_deployment_of_the_demo_leaves_nothing(project, interrupted_chalice):
+    key = Credentials(access_key_id="AKIA", secret_access_key="secret")
+    with pytest.raises(KeyboardInterrupt):
+        deployment.deploy(
+            project, stage="dev", endpoint="http://127.0.0.1:1", region="x", credentials=key
+        )
+    assert not interrupted_chalice[0].exists()
+
+
+def test_an_interrupted_deployment_leaves_no_temporary_files(
+    project, interrupted_chalice, monkeypatch
+):
+    monkeypatch.setattr(admin.deploy, "PROJECT", project)
+    with pytest.raises(KeyboardInterrupt):
+        admin.deploy.deploy_app("dev", region=None, profile=None)
+    assert not interrupted_chalice[0].exists()
+
+
 def test_a_broken_promise_in_the_drill_ends_the_demo(monkeypatch):
     def find_something(*_, **__):
         yield from ()
@@ -113,6 +160,16 @@ def test_a_failure_anywhere_in_a_pipe_ends_the_demo(tmp_path):
     shell.run("true | true")
     with pytest.raises(NotAsPromisedError, match=r"^false \| true failed$"):
         shell.run("false | true")
+
+
+def test_nothing_on_the_server_opens_its_backups(output):
+    assert "passphrase-file" not in output.stdout
+    assert "The administrator makes a key pair. Servers get only the public key." in output.stdout
+
+
+def test_nothing_is_left_in_the_temporary_directory(output, temporary):
+    """Neither by the demo nor by Chalice, which an interruption keeps from removing its files."""
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_space_in_the_path_to_python_does_not_matter(tmp_path, monkeypatch):
