@@ -118,7 +118,7 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
             return account
         raise StageError(
             f"the vault is in account {owner} (VAULT_OWNER), but your credentials are for account "
-            f"{account.id}; name a profile of the vault's account with --vault-profile"
+            f"{account.id}; pass a profile of the vault's account with --vault-profile"
         )
     vault_account = _signed_in(profile, region=account.region)
     if owner != vault_account.id:
@@ -159,7 +159,7 @@ def _signed_in(profile: str | None, *, region: str | None) -> Account:
         raise AccountError(f"{error}; `aws configure list-profiles` lists the profiles") from None
     if session.region_name is None:
         raise AccountError(
-            "No region is set; name it with --region, for example --region eu-west-1"
+            "No region is set; pass one with --region, for example --region eu-west-1"
         )
     options = {"profile": profile, "region": region}
     named = {option: value for option, value in options.items() if value}
@@ -207,7 +207,7 @@ def _sentence(error: ClientError) -> str:
     if code in EXPIRED_CODES:
         return "Your credentials have expired; sign in again."
     if code in UNKNOWN_KEY_CODES:
-        return "AWS does not know your credentials; check the profile, or sign in again."
+        return "AWS does not recognize your credentials; check the profile, or sign in again."
     if code in DENIAL_CODES:
         return f"{error.operation_name} is denied: {message}"
     if code in QUOTA_CODES:

@@ -22,7 +22,7 @@ class IncomingAlarm:
     """The alarms on incoming go off at this many bytes, or this many versions of uploads.
 
     Incoming is emptied as it fills. An outage of a week leaves about a thousand uploads of five
-    servers there, which is no flood.
+    servers there, which is not a flood.
     """
 
     bytes: int = 1024**4

@@ -23,7 +23,7 @@ class ExitStatus(IntEnum):
 
 
 class Refused(Exception):
-    """The command does not do what it was asked for; the message says why, and what to do."""
+    """The command refuses; the message says why, and what to do."""
 
 
 @contextmanager

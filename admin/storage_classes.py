@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class StorageClass:
-    """One storage class. An object is billed for `minimum_days` even if it is gone earlier.
+    """One storage class. An object is billed for `minimum_days` even if it is deleted earlier.
 
-    `price` is in dollars per GB and month in us-east-1, indicative (aws.amazon.com/s3/pricing).
+    `price` is approximate, in dollars per GB and month in us-east-1 (aws.amazon.com/s3/pricing).
     """
 
     reading: str

@@ -37,7 +37,7 @@ class Waiter:
     def retry_while(
         self, codes: AbstractSet[str], what: str, call: Callable[[], Answer]
     ) -> Answer | None:
-        """Repeat the call while AWS returns one of `codes`; None if it does so until the end.
+        """Repeat the call while AWS returns one of `codes`; None if the time runs out.
 
         `what` describes what is being waited for. Raises ClientError for any other code.
         """

@@ -11,7 +11,7 @@ from localcloud.functions.lambda_functions import REGION
 
 
 def unpack_bundle(directory: Path) -> None:
-    """Unpack into `directory` the bundle that is deployed in the running local cloud."""
+    """Unpack the bundle that is deployed in the running local cloud into `directory`."""
     function = lambda_backends[DEFAULT_ACCOUNT_ID][REGION].get_function(
         "immutable-backups-dev-promote"
     )

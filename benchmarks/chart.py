@@ -1,4 +1,4 @@
-"""Draws the chart: how many times as long as ours each program takes, per size."""
+"""Draws the chart: the time that each program takes per size, in multiples of ours."""
 
 import math
 from collections.abc import Sequence

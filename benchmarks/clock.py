@@ -57,7 +57,8 @@ class JumpingClock:
     """Simulates time: jumps to the end of the next request when the whole client is waiting.
 
     So the client's own work takes no time, and a copy of 5 TB takes a few seconds. `is_busy`
-    returns True while the client works. If it is None, a client that sends nothing is waiting.
+    returns True while the client works. If it is None, a client that sends nothing counts as
+    waiting.
     """
 
     def __init__(self, is_busy: Callable[[], bool] | None) -> None:

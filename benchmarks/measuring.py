@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parent.parent
 # Lambda gives "1 vCPU at 1,769 MB" (developer guide, "Configure Lambda function memory").
 FULL_CPU_MB = 1769
 
-# us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), indicative.
+# us-east-1, dollars (aws.amazon.com/s3/pricing, aws.amazon.com/lambda/pricing; arm64), approximate.
 PER_WRITE = 0.005 / 1000
 PER_READ = 0.0004 / 1000
 PER_INVOCATION = 0.20 / 1_000_000

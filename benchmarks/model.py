@@ -2,7 +2,7 @@
 
     CopyObject of 5 GiB  ->  LATENCY + 5 GiB / BANDWIDTH = 94.2 s
 
-Only time and requests are modelled. The numbers are indicative: S3 promises none of them.
+Only time and requests are modelled. The numbers are approximate: S3 promises none of them.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """`number` versions of one key, evenly apart until `newest`. They take no memory."""
+    """`number` versions of one key, evenly spaced up to `newest`. They take no memory."""
 
     number: int
     apart: timedelta

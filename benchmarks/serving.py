@@ -119,7 +119,7 @@ class Server:
 
 
 async def serve(arguments: argparse.Namespace) -> Measurement:
-    """Run the command to its end against a new model that holds the uploads, and measure it."""
+    """Run the command to completion against a new model that holds the uploads, and measure it."""
     model = Model()
     for upload in arguments.upload:
         path, _, size = upload.partition("=")

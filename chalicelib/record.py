@@ -40,7 +40,7 @@ _COUNTED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What happened to one upload, and why. `size` is in bytes, `checksum` `CRC64NVME:base64`."""
+    """What happened to one upload, and why. `checksum` is `CRC64NVME:base64`; `size` in bytes."""
 
     outcome: Outcome
     reason: str

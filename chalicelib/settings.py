@@ -34,7 +34,7 @@ class Settings:
         if settings.incoming_bucket == settings.vault_bucket:
             raise SettingsError(
                 f"INCOMING_BUCKET and VAULT_BUCKET are both {settings.vault_bucket}: servers would "
-                "write into the vault; name two buckets"
+                "write into the vault; use two buckets"
             )
         return settings
 

@@ -20,7 +20,7 @@ from localcloud.iam.callers import Credentials
 
 @dataclass(kw_only=True, eq=False)
 class StageCloud(Cloud):
-    """A local cloud that takes a stage, and then knows the stage's buckets and servers."""
+    """A local cloud with room for a stage, whose buckets and servers it then knows."""
 
     incoming: str = ""
     vault: str = ""

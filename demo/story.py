@@ -131,7 +131,7 @@ def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None
 
 def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
     """Restore the files from the vault, and compare them byte for byte with the lost ones."""
-    heading("The server is lost. Its administrator takes the backup out of the vault.")
+    heading("The server is lost. Its administrator downloads the backup from the vault.")
     administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
     administrator.run("mkdir restored && gpg --batch --decrypt backup | tar xz -C restored")
     administrator.run("diff -r site restored/site && echo 'no difference'")

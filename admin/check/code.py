@@ -44,7 +44,7 @@ def fetch_bundle(location: str) -> zipfile.ZipFile:
 def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
     """The files that differ between the bundle and the clone in `project`, or are missing from one.
 
-    The clone's own files are compared directly, those of packages by the hashes of the packages
+    The clone's own files are compared directly, and packages' files by the hashes of the packages
     installed here, which `make` has checked against requirements.txt. All packages are pure Python;
     compiled code would differ between this machine and Lambda. Raises AccountError if the installed
     packages are not those that requirements.txt pins.

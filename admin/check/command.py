@@ -15,7 +15,7 @@ from admin.target import Target
 
 
 def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: bool) -> None:
-    """Print the report; exits with 1 if there are findings, else with 3 if not all was checked."""
+    """Print the report; exits with 1 if there are findings, or 3 if something was not checked."""
     click.echo(target, err=True)
     report = check(
         target, now=now, all_backups=all_backups, tell=lambda line: click.echo(line, err=True)
@@ -56,7 +56,7 @@ def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
             "to everyone, and everything is as it should be."
         )
     lines += [
-        "Administrators of the account could remove that protection first: the root user"
+        "These administrators could remove that protection first: the root user"
         + "".join(f", {name}" for name in report.administrators)
         + ". To protect against them too, use --lock compliance or a vault in a separate account.",
         *worst,

@@ -64,7 +64,7 @@ def source_of(function: DeployedFunction) -> Source:
 
 
 def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
-    """Find everyone other than its source who can invoke it, and its source if it cannot."""
+    """Find everyone but its source who can invoke it; report its source if that cannot."""
     source, actual = source_of(function), _statements(function)
     from_source = [statement for statement in actual if _is_for(source, statement)]
     ours = [statement for statement in from_source if statement["Condition"] == source.condition]

@@ -144,7 +144,7 @@ def _difference(change: Change) -> str:
 def _check_other_rules(
     target: Target, requirement: Requirement, others: list[Entry]
 ) -> Iterator[Finding]:
-    """Find lifecycle rules of others that can take a backup away early."""
+    """Find lifecycle rules that others added and that can remove a backup early."""
     harmless = [rule for rule in others if not _moves_or_expires(rule)]
     for rule in filter(_moves_or_expires, others):
         yield Finding(
@@ -173,7 +173,7 @@ def _moves_or_expires(rule: dict[str, Any]) -> bool:
 def _check_other_statements(
     target: Target, requirement: Requirement, others: list[Entry]
 ) -> Iterator[Finding]:
-    """Find statements of others in a bucket policy, except for a harmless Deny."""
+    """Find statements that others added to a bucket policy, except for a harmless Deny."""
     bucket = requirement.resource
     # Somebody else's Deny can lock out those who have to restore.
     is_vault = bucket == target.vault

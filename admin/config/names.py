@@ -1,6 +1,6 @@
 """Refuses misspelled names in `.chalice/config.json`, which would be ignored.
 
-Chalice ignores a key that it does not know, and so does this app with a variable: a misspelled
+Chalice ignores unknown keys, and this app ignores unknown variables: a misspelled
 VAULT_OWNER silently switches off a protection.
 """
 

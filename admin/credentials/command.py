@@ -96,7 +96,7 @@ def _check_server(target: Target, server: str | None) -> None:
         raise Refused(f'The policy lists no servers; leave out "{server}"')
     names = ", ".join(servers)
     if not server:
-        raise Refused(f"Name one of the servers in the policy: {names}")
+        raise Refused(f"Choose one of the servers in the policy: {names}")
     near = difflib.get_close_matches(server, servers, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"it has {names}"
     raise Refused(f'The policy lists no server "{server}"; {hint}')

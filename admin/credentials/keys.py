@@ -88,7 +88,7 @@ class ServerKeys:
         left = [other for other in keys if other != key]
         if not left:
             raise Refused(
-                f"{key} is the only key of {self.user}; its backups would stop. To replace it: "
+                f"{key} is the only key of {self.user}; without it, backups stop. To replace it: "
                 f"{self.command} --rotate; to end its access: {self.command} --revoke"
             )
         self._iam.delete_access_key(UserName=self.user, AccessKeyId=key)

@@ -140,7 +140,7 @@ def lock_requirement(bucket: str, lock: Lock) -> Requirement:
 def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     """The vault's lifecycle rules, in S3's format. Without `keep_days` no backup ever expires.
 
-    A drill's objects do: once no upload can be promoted to their slots any more, and their lock has
+    A drill's objects do: once no upload can still be promoted to their slots, and their lock has
     ended.
     """
     days = _days(policy)

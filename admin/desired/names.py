@@ -61,7 +61,7 @@ def _check_bucket(bucket: str) -> None:
         reason = "begins or ends with a string that S3 reserves"
     if reason:
         raise StageError(
-            f"S3 accepts no bucket named {bucket}, which {reason}; name another in "
+            f"S3 accepts no bucket named {bucket}, which {reason}; choose another in "
             ".chalice/config.json"
         )
 

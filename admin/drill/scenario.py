@@ -43,7 +43,7 @@ READ = "An intruder on the server could read or remove its backups"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A promise that holds, as a sentence, and the seconds that trying it took."""
+    """A promise that holds, as a sentence, and the seconds that testing it took."""
 
     sentence: str
     seconds: float
@@ -123,7 +123,7 @@ class _Drill:
         yield "cleaned up; only the test object stays in the vault"
 
     def _remove(self, failure: Exception | None) -> None:
-        """Remove what the drill made; leftovers are added as a note to the drill's own failure."""
+        """Remove what the drill made; anything left is noted on the drill's own failure."""
         try:
             self._access.remove()
         except AccountError as error:
@@ -171,7 +171,7 @@ class _Drill:
     def _upload(self, server: "S3Client", body: bytes) -> str:
         etag = self._waiter.retry_while(
             {ACCESS_DENIED},
-            "all of AWS to know the new user's rights",
+            "all of AWS to learn the new user's rights",
             lambda: self._uploads.upload(server, body),
         )
         if etag is None:

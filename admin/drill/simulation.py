@@ -69,6 +69,6 @@ def can_only_add(
         [new] = decide(NEVER[:1], bucket_policy, AS_A_COPY).values()
         if new != ALLOWED:
             happened = f"{NEVER[0]} with If-None-Match is {new}"
-            why = "No upload would be promoted any more"
+            why = "No upload would be promoted from now on"
             raise NotAsPromisedError(promise, happened=happened, why=why)
         yield promise

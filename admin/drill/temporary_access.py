@@ -153,7 +153,7 @@ class TemporaryAccess:
         )
 
     def _as(self, credentials: dict[str, Any]) -> Account:
-        """The account with new credentials, which parts of AWS do not know yet."""
+        """The account with new credentials, which parts of AWS do not recognize yet."""
         session = boto3.Session(
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],

@@ -129,7 +129,7 @@ def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
     if stored.version_id == UNVERSIONED:
         raise NotAsPromisedError(
             "the vault keeps every version of an object",
-            happened="it has no versions",
+            happened="versioning is not enabled",
             why="No object can be locked there, and an overwritten object is lost",
         )
     if stored.lock_mode:

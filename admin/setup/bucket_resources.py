@@ -1,4 +1,4 @@
-"""Reads and writes the settings of a bucket. Rules and statements of others are kept."""
+"""Reads and writes the settings of a bucket. Rules and statements that others added are kept."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def read_bucket(account: Account, requirement: Requirement) -> Any:
     region = answer.get("BucketRegion") or account.region
     if region != account.region:
         raise AccountError(
-            f"{requirement.resource} is in {region}, not in {account.region}; name its region with "
+            f"{requirement.resource} is in {region}, not in {account.region}; set its region with "
             "--region"
         )
     return requirement.desired

@@ -26,7 +26,7 @@ class Change:
 class Plan:
     """What to change, what has to wait for the deployment, and what others added, which is kept.
 
-    `foreign` has the rules and statements of others, each with the setting it was found in.
+    `foreign` has the rules and statements that others added, each with its setting.
     """
 
     changes: tuple[Change, ...] = ()

@@ -148,7 +148,7 @@ def decide(
     if key not in policy.promotable_keys:
         return Decision(Outcome.IGNORED, "No rule of the policy names this key.")
     if upload is None:
-        return Decision(Outcome.GONE, "The upload is not there any more.")
+        return Decision(Outcome.GONE, "The upload is no longer there.")
     if isinstance(upload, CustomerEncrypted):
         reason = "It is encrypted with a key that its sender kept (SSE-C), so it cannot be copied; "
         return Decision(Outcome.REJECTED, reason + "upload it without.")
@@ -186,9 +186,9 @@ def objection(
         hours = policy.accept_within // timedelta(hours=1)
         return f"It was uploaded more than {hours} hours ago, which is too late for a slot."
     if upload.size < rule.min_bytes:
-        return f"{size}, fewer than min_bytes, {rule.min_bytes:,}."
+        return f"{size}, fewer than min_bytes ({rule.min_bytes:,})."
     if rule.max_bytes is not None and upload.size > rule.max_bytes:
-        return f"{size}, more than max_bytes, {rule.max_bytes:,}."
+        return f"{size}, more than max_bytes ({rule.max_bytes:,})."
     if upload.size > largest:
         most = f"{int(largest):,}"
         return f"{size}, but a run can copy at most {most} in lambda_timeout. Make it smaller."

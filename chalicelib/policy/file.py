@@ -153,7 +153,7 @@ def _typed(settings: Mapping[str, Any], name: str, kind: type, *, default: Any) 
 
 def _require(settings: Mapping[str, Any], name: str, kind: type, *, example: str) -> Any:
     if name not in settings:
-        raise PolicyError(f"{name} is missing; write for example {example}")
+        raise PolicyError(f"{name} is missing; write, for example, {example}")
     return _typed(settings, name, kind, default=None)
 
 
@@ -161,7 +161,7 @@ def _strings(settings: Mapping[str, Any], name: str) -> list[str]:
     values: list[str] = _typed(settings, name, list, default=[])
     if name in settings and not values:
         raise PolicyError(
-            f"{name} is empty; name at least one server, or remove the line for bare names"
+            f"{name} is empty; list at least one server, or remove the line for bare names"
         )
     for value in values:
         if not isinstance(value, str):

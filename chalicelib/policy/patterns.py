@@ -53,7 +53,7 @@ def load_zone(key: str) -> ZoneInfo:
     """The time zone `key` of the tzdata package, whose version is pinned.
 
     `ZoneInfo(key)` would prefer this machine's files, so that a laptop, the tests and Lambda could
-    name one upload differently. Zones read from a file are equal only to themselves: hence the
+    name an upload differently. Zones read from a file are equal only to themselves: hence the
     cache.
     """
     with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
@@ -131,7 +131,7 @@ class Pattern:
         if needed is None or calendar is None:
             raise PatternError(
                 "it does not name the year (%Y, or %G with %V), so its names would repeat, "
-                "and each slot would be filled only once, ever; write for example %Y-%m-%d.%H"
+                "and each slot would be filled only once, ever; write, for example, %Y-%m-%d.%H"
             )
         if calendar != "day" and used != needed:
             raise PatternError(

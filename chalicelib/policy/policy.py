@@ -151,4 +151,4 @@ def _check_servers(servers: tuple[str, ...]) -> None:
         if server in RESERVED:
             raise PolicyError(f'servers has "{server}", which is reserved; choose another name')
         if servers.count(server) > 1:
-            raise PolicyError(f'servers has "{server}" twice; name each server once')
+            raise PolicyError(f'servers has "{server}" twice; list each server once')

@@ -53,11 +53,11 @@ class Rule:
         _check_key("store_as", self.store_as.text)
         if self.min_bytes < 1:
             raise PolicyError(
-                f"min_bytes = {self.min_bytes} must be 1 or more: an empty file is no backup"
+                f"min_bytes = {self.min_bytes} must be 1 or more: an empty file is not a backup"
             )
         if self.max_bytes is not None and self.max_bytes < self.min_bytes:
             raise PolicyError(
-                f"max_bytes = {self.max_bytes} must not be less than min_bytes, {self.min_bytes}"
+                f"max_bytes = {self.max_bytes} must not be less than min_bytes ({self.min_bytes})"
             )
         if self.storage_class not in STORAGE_CLASSES:
             raise PolicyError(
@@ -80,7 +80,7 @@ class Archive:
         least = STANDARD_IA_AFTER_DAYS if self.to == "STANDARD_IA" else 1
         if self.after_days < least:
             raise PolicyError(
-                f"archive after_days = {self.after_days} must be {least} or more to {self.to}"
+                f"archive after_days = {self.after_days} must be {least} or more for {self.to}"
             )
 
 

@@ -49,7 +49,7 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming(Bucket):
-    """Where servers upload."""
+    """The bucket that servers upload to."""
 
     def head(self, key: str, version_id: str | None) -> Upload | CustomerEncrypted | None:
         """Look up the upload of this version (None: the current one); None if it is absent."""
@@ -148,7 +148,7 @@ class Incoming(Bucket):
 
 @dataclass(frozen=True, kw_only=True)
 class Vault(Bucket):
-    """Where backups are stored."""
+    """The bucket that backups are stored in."""
 
     def head(self, name: str) -> Stored | DeleteMarker | None:
         """Look up what this name holds (None: nothing)."""
@@ -221,7 +221,8 @@ def _older(
 
     S3 orders uploads by when they were started, or by when they were complete. So nothing that it
     lists after an upload that was complete before the slot began belongs to the slot. An upload in
-    one request is complete at once, and a multipart upload if it was started before the `horizon`.
+    one request is complete at once. A multipart upload is complete by then if it was started before
+    the `horizon`.
     """
     if upload.version_id is None:
         return None

@@ -78,7 +78,7 @@ def unlimited() -> float:
 
 
 def largest_copy(seconds: float) -> float:
-    """How many bytes a run of so many seconds could copy at the best published rate."""
+    """How many bytes a run of this many seconds could copy at the best published rate."""
     return seconds * BEST_BYTES_PER_SECOND
 
 

@@ -49,7 +49,7 @@ def abort_stale_copies(
     filled: str | None = None,
     listed: Callable[[], list[Unfinished]] | None = None,
 ) -> None:
-    """Abort every copy whose slot is filled, by this run or by runs that were killed.
+    """Abort every copy whose slot is filled, whether this run or a killed run left it.
 
     `filled` is the name of a slot that is known to be filled. If the unfinished copies have been
     listed already, `listed` returns them, or raises S3's error.

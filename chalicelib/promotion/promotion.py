@@ -87,9 +87,9 @@ class Promoter:
     ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        The copy ends while there are `seconds_left`, and `largest` is as for `decide`.
-        Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError when it could not
-        be settled.
+        The copy ends within `seconds_left`, and `largest` is as for `decide`.
+        Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError if the upload could
+        not be settled.
         """
         started, key, made = time.monotonic(), notification.key, None
         refusal = partial(objection, self.policy, now=now, largest=largest)
@@ -167,7 +167,7 @@ def is_worth_another_look(
 ) -> bool:
     """True if a copy failed and its situation has changed, so that it has to be decided again.
 
-    A slot that was filled always ends the promotion, so it counts after any number of attempts.
+    A filled slot always ends the promotion, so it counts after any number of attempts.
     """
     has_changed = after != before or error_code(error) == CONFLICT
     return after.stored != before.stored or (has_changed and attempt < ATTEMPTS)

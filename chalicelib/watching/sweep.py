@@ -92,7 +92,7 @@ class Sweeper:
                 turns.append(turn)
         one_pass.swept.complete = not turns
         if one_pass.failures:
-            raise ExceptionGroup("the sweep could not look at everything", one_pass.failures)
+            raise ExceptionGroup("the sweep could not check everything", one_pass.failures)
         record.write_sweep(one_pass.swept)
         return one_pass.swept
 
@@ -250,8 +250,8 @@ class _Pass:
 def _moment(item: Upload | Stored | DeleteMarker | None) -> datetime:
     """When it was complete; for a multipart upload S3 only shows when it was started.
 
-    Our own copies in parts end within a run. A server's upload can take longer: then only its event
-    reports it. S3 does not say when a delete marker was made.
+    Our own multipart copies end within a run. A server's upload can take longer: then only its
+    event reports it. S3 does not say when a delete marker was made.
     """
     if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Downloads of functions' code, at the addresses that GetFunction returns; moto's are in AWS."""
+"""Serves functions' code at the addresses that GetFunction returns; moto's are in AWS."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -24,7 +24,7 @@ from localcloud.functions.lambda_functions import code_of_layer, find_function
 from localcloud.iam.authorization import Credentials
 
 WARM_FOR = timedelta(minutes=30)
-"""A container's credentials last an hour, and a run takes at most a quarter of an hour."""
+"""A container's credentials last an hour, and a run takes at most 15 minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ The very first reply, `{"ready": true}`, means that the bundle has been imported
 Everything that the function prints to stdout or stderr goes to the container's stderr: its log.
 
 `time.time`, `time.time_ns`, `datetime.now` and `datetime.utcnow` return the time of the cloud's
-clock, as it was set when the invocation began. Nothing else does (`date.today`, `time.localtime`);
-waits, timeouts and `deadline` use this machine's clock.
+clock, as it was set when the invocation began. No other function does (`date.today`,
+`time.localtime`); waits, timeouts and `deadline` use this machine's clock.
 """
 
 import datetime as dt

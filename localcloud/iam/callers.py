@@ -69,7 +69,7 @@ def find_role(arn: str) -> Role | None:
 def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
     """The owner of the access key; None if it is unknown, inactive or expired.
 
-    Raises `UnsupportedPolicy` for a session with a policy of its own.
+    Raises `UnsupportedPolicy` for a session that has its own policy.
     """
     if key == administrator.access_key_id:
         return Caller(

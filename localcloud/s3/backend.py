@@ -46,9 +46,9 @@ def corrected(
     It works in process with mock_aws(), and under moto's server. `deliver(function_arn, event)` is
     called for every notification whose target is a Lambda function, after the request that caused
     it, in the same thread; None delivers nothing. `denial` returns why a function cannot be a
-    target; without it any can. `order` is the order of a key's versions: S3's,
-    by when each was begun, or that of emulators. Time comes from localcloud.clock, which follows
-    this machine's clock again after the block. Blocks do not nest.
+    target; without it any can. `order` is the order of a key's versions: S3's, by when each was
+    started, or the one that emulators use. Time comes from localcloud.clock, which follows this
+    machine's clock again after the block. Blocks do not nest.
     """
     with ExitStack() as stack:
         # A backend has its own URLs, and so its own responses.

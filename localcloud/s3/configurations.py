@@ -28,7 +28,7 @@ class BucketPolicyRequests(S3Response):
 
 
 def _normalized(value: Any) -> Any:
-    """Lists sorted, and lists of a single string as that string; statements stay a list."""
+    """The policy with sorted lists, and a string for a list of one; statements stay a list."""
     if isinstance(value, dict):
         return {name: _normalized(inner) for name, inner in value.items()}
     if not isinstance(value, list):

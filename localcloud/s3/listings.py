@@ -117,7 +117,7 @@ class VersionListing(S3Backend):
         prefix: str = "",
         version_id_marker: str | None = None,
     ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
-        """List in the order of versions, where moto sorts by LastModified."""
+        """List versions in S3's order; moto sorts by LastModified."""
         limit = min(PAGE if max_keys is None else max_keys, PAGE)
         page: list[Any] = []
         prefixes: set[str] = set()

@@ -27,8 +27,8 @@ class MultipartUpload(FakeMultipart):
     """An unfinished upload, which knows when it was initiated and which version it will become.
 
     Lock and encryption are those of the bucket at that moment, even if the bucket changes before
-    the upload is completed; so are `place` among the versions and, if the bucket keeps versions,
-    `version_id`.
+    the upload is completed. `place` among the versions and, if the bucket keeps versions,
+    `version_id` are also set then.
     """
 
     parts: dict[int, StoredKey]  # type: ignore[assignment]

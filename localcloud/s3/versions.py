@@ -58,7 +58,7 @@ def ordered_by(order: Order) -> Iterator[None]:
     """Keep the versions of each key in this order until the block ends.
 
     `begun` is S3's: a multipart upload is ordered by when it was initiated, so it does not always
-    become the current version. `completed` is the order of emulators.
+    become the current version. `completed` is the order that emulators use.
     """
     try:
         with patch(f"{__name__}._order", order):

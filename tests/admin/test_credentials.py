@@ -173,7 +173,7 @@ def test_the_only_key_cannot_be_removed(account: Account, user: str) -> None:
     key = new_key()
     result = run("--remove", key.access_key_id)
     assert result.exit_code == 2
-    assert "its backups would stop" in result.stderr
+    assert "without it, backups stop" in result.stderr
     assert keys_of(account, user) == [key.access_key_id]
 
 
@@ -313,15 +313,15 @@ def test_only_the_named_server_is_revoked(cloud: Cloud, fleet: None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        pytest.param([], "Name one of the servers in the policy: web1, db1", id="no server"),
-        pytest.param([""], "Name one of the servers in the policy: web1, db1", id="an empty name"),
+        pytest.param([], "Choose one of the servers in the policy: web1, db1", id="no server"),
+        pytest.param([""], "Choose one of the servers in the policy: web1, db1", id="empty name"),
         pytest.param(
             ["", "--revoke"],
-            "Name one of the servers in the policy: web1, db1",
+            "Choose one of the servers in the policy: web1, db1",
             id="revoke an empty name",
         ),
         pytest.param(
-            ["--revoke"], "Name one of the servers in the policy: web1, db1", id="revoke nobody"
+            ["--revoke"], "Choose one of the servers in the policy: web1, db1", id="revoke nobody"
         ),
         pytest.param(["wbe1"], 'no server "wbe1"; did you mean "web1"', id="a typo"),
         pytest.param(["wbe1", "--revoke"], 'did you mean "web1"', id="revoke a typo"),

@@ -83,7 +83,7 @@ def test_a_stage_with_characters_that_lambda_refuses_is_refused(name: str) -> No
 def test_a_bucket_that_s3_refuses_is_refused(bucket: str, reason: str) -> None:
     for stage in (with_buckets(bucket), with_buckets("incoming", vault=bucket)):
         assert refusal(stage) == (
-            f"S3 accepts no bucket named {bucket}, which {reason}; name another in "
+            f"S3 accepts no bucket named {bucket}, which {reason}; choose another in "
             ".chalice/config.json"
         )
 

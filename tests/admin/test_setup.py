@@ -524,7 +524,7 @@ def test_the_choice_of_no_lock_is_written_down(account: Account, own_project: Pa
     ("code", "operation", "sentence"),
     [
         pytest.param("ExpiredToken", "HeadBucket", "expired; sign in again", id="expired"),
-        pytest.param("InvalidClientTokenId", "X", "does not know your credentials", id="unknown"),
+        pytest.param("InvalidClientTokenId", "X", "not recognize your credentials", id="unknown"),
         pytest.param("AccessDenied", "PutBucketPolicy", "PutBucketPolicy is denied", id="denied"),
         pytest.param(
             "LimitExceeded", "CreateUser", "CreateUser would exceed a quota", id="no more users"

@@ -193,7 +193,7 @@ def test_a_vault_in_the_same_account_needs_no_profile(cloud: StageCloud) -> None
 @pytest.mark.parametrize(
     ("owner", "profile", "sentence"),
     [
-        pytest.param(HOLDER, None, "name a profile of the vault's account", id="no profile"),
+        pytest.param(HOLDER, None, "pass a profile of the vault's account", id="no profile"),
         pytest.param(
             None, "vault", 'VAULT_OWNER .* is not set; set it to "210987654321"', id="unset"
         ),

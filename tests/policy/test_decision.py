@@ -66,7 +66,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
         pytest.param(UPLOAD, replace(COPY, size=99), "contested", "different", id="another size"),
         pytest.param(UPLOAD, BARE, "contested", "different", id="not written by the app"),
         pytest.param(UPLOAD, DeleteMarker(), "contested", "delete marker", id="a delete marker"),
-        pytest.param(None, None, "gone", "not there any more", id="gone"),
+        pytest.param(None, None, "gone", "no longer there", id="gone"),
         pytest.param(
             CustomerEncrypted(key="backup.tar.gz.gpg"),
             None,

@@ -218,7 +218,7 @@ def test_an_invalid_pattern_is_refused_with_its_rule_and_a_valid_example() -> No
     assert str(refusal.value) == (
         'rule 1 (sql.gz.gpg): store_as = "%H.sql.gz.gpg": it does not name the year (%Y, or %G '
         "with %V), so its names would repeat, and each slot would be filled only once, ever; "
-        "write for example %Y-%m-%d.%H"
+        "write, for example, %Y-%m-%d.%H"
     )
 
 

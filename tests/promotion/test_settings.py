@@ -24,7 +24,7 @@ def test_owners_are_optional() -> None:
         pytest.param({"INCOMING_BUCKET": "incoming"}, "VAULT_BUCKET is not set", id="one bucket"),
         pytest.param(BUCKETS | {"VAULT_BUCKET": ""}, "VAULT_BUCKET is not set", id="an empty name"),
         pytest.param(
-            BUCKETS | {"VAULT_BUCKET": "incoming"}, "name two buckets", id="one bucket for both"
+            BUCKETS | {"VAULT_BUCKET": "incoming"}, "use two buckets", id="one bucket for both"
         ),
         pytest.param(BUCKETS | {"VAULT_BUCKET": "*"}, "3 to 63 lowercase letters", id="a wildcard"),
         pytest.param(BUCKETS | {"VAULT_BUCKET": "va${x}"}, "3 to 63 lowercase", id="a variable"),

@@ -113,7 +113,7 @@ class Row:
     order: Order | None
 
     def __str__(self) -> str:
-        order = {"begun": "by begin", "completed": "by completion", None: "either"}[self.order]
+        order = {"begun": "by start", "completed": "by completion", None: "either"}[self.order]
         return f"{self.scene} | {self.path} | {order}"
 
 
