@@ -68,6 +68,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
         return caller.principal_id.removeprefix("AWS:"), caller.arn, caller.arn.split(":")[4]
 
     limited: Any = {name: _limited(getattr(IamResponse, name)) for name in _NAMING}
+    limited["create_user"] = _without_boundary(limited["create_user"])
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
         patch.object(IAMBackend, "put_user_policy", put_user_policy),
@@ -75,6 +76,17 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
         patch.multiple(IamResponse, **limited),
     ):
         yield
+
+
+def _without_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[..., Any]:
+    """CreateUser, which refuses a permissions boundary: moto would drop it."""
+
+    def create_user(request: IamResponse) -> ActionResult:
+        if request._get_param("PermissionsBoundary"):
+            raise InvalidInput("The local cloud supports permissions boundaries only of roles")
+        return original(request)
+
+    return create_user
 
 
 def _limited(original: Callable[[IamResponse], ActionResult]) -> Callable[..., ActionResult]:

@@ -115,3 +115,10 @@ def test_a_simulation_respects_the_boundary(administrator):
     )
     decisions = [result["EvalDecision"] for result in answer["EvaluationResults"]]
     assert decisions == ["allowed", "implicitDeny"]
+
+
+def test_a_boundary_of_a_user_is_refused(administrator):
+    """It would not limit the user here."""
+    boundary = "arn:aws:iam::123456789012:policy/reads"
+    with pytest.raises(ClientError, match="only of roles"):
+        administrator.client("iam").create_user(UserName="web1", PermissionsBoundary=boundary)
