@@ -169,13 +169,15 @@ def judge_lock(
     if actual and actual >= promised - LOCK_TOLERANCE:
         return
     target = key.target
+    # A lock in compliance mode can only be extended in that mode.
+    mode = head.get("ObjectLockMode", lock.mode)
     extend = target.fix_aws(
         "s3api",
         "put-object-retention",
         bucket=target.vault,
         key=name,
         version_id=head.get("VersionId", "null"),
-        retention={"Mode": lock.mode, "RetainUntilDate": f"{promised:%Y-%m-%dT%H:%M:%SZ}"},
+        retention={"Mode": mode, "RetainUntilDate": f"{promised:%Y-%m-%dT%H:%M:%SZ}"},
     )
     state = f"locked until {actual:%Y-%m-%d %H:%M}" if actual else "not locked"
     yield Finding(

@@ -45,8 +45,8 @@ def check_waiting(key: UploadKey, *, now: datetime) -> Iterator[Finding | Status
             what=f"{key.upload}: {waits}, the oldest for {slot.name}",
             why="A waiting backup is not safe yet, and is lost when it expires.",
             remedy="if another finding says that a function is not in order, fix that first, and "
-            "the sweep will promote them. Otherwise the log says what fails: chalice logs "
-            f"--stage {stage} --name promote",
+            "the sweep will promote them. Otherwise the log says what fails: "
+            f".venv/bin/chalice logs --stage {stage} --name promote",
         )
 
 

@@ -63,12 +63,13 @@ class Buckets:
         *,
         ago: timedelta = timedelta(hours=8),
         days: int | None = 30,
+        mode: str = "GOVERNANCE",
         encryption: dict[str, str] | None = None,
     ) -> None:
         """Store a backup as the promoter does, with a lock of so many days (None: no lock)."""
         clock.stand_at(NOW - ago)
         until = NOW - ago + timedelta(days=days or 0)
-        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until} if days else {}
+        lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until} if days else {}
         encrypted = {"ServerSideEncryption": "AES256"} if encryption is None else encryption
         self.s3.put_object(Bucket="backups2", Key=name, Body=b"a backup", **lock, **encrypted)
         clock.stand_at(NOW)
@@ -301,9 +302,14 @@ def test_a_vault_without_object_lock_locks_nothing(buckets: Buckets) -> None:
     assert f"{TODAY} is not locked" in finding.what
 
 
-def test_the_command_of_a_missing_lock_adds_it(buckets: Buckets) -> None:
-    buckets.stage = replace(STAGE, lock=Lock(mode="COMPLIANCE", days=7))
-    unlocked(buckets)
+@pytest.mark.parametrize("days", [None, 6], ids=["no lock", "too short"])
+@pytest.mark.parametrize("chosen", ["GOVERNANCE", "COMPLIANCE"])
+@pytest.mark.parametrize("actual", ["GOVERNANCE", "COMPLIANCE"])
+def test_the_command_of_a_lock_sets_it(
+    buckets: Buckets, days: int | None, chosen: str, actual: str
+) -> None:
+    buckets.stage = replace(STAGE, lock=Lock(mode=chosen, days=7))
+    buckets.store(TODAY, days=days, mode=actual)
     [finding] = buckets.check().findings
     [command] = re.findall(r"aws s3api put-object-retention .*", finding.remedy)
     [version] = re.findall(r"--version-id (\S+)", command)
