@@ -1,11 +1,13 @@
 """The command `backups`, for administrators. Data goes to stdout, everything else to stderr."""
 
+import errno
 import json
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -51,6 +53,8 @@ def _opened(
         yield Target(account=account, stage=opened, policy=policy)
 
 
+READ_ONLY_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
 # What Ctrl-C leaves of a command, and what the next run makes of it.
 _INTERRUPTED = {
     "setup": "the changes listed after the question are made, except perhaps the last; run the "
@@ -68,6 +72,10 @@ _INTERRUPTED = {
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Give interruptions and crashes a status: click's and Python's is that of a finding, 1."""
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal without UTF-8 shows a question mark for a character that it does not have.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
@@ -84,6 +92,16 @@ class _Group(click.Group):
             consequence = _INTERRUPTED.get(ctx.invoked_subcommand or "", "run it again.")
             click.echo(f"\nInterrupted: {consequence}", err=True)
             sys.exit(ExitStatus.INTERRUPTED)
+        except OSError as error:
+            if error.errno not in READ_ONLY_ERRORS or error.filename is None:
+                traceback.print_exc()
+                sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
+            click.echo(
+                f"Error: {error.filename} cannot be written ({error.strerror}); run the command in "
+                "a clone of your own",
+                err=True,
+            )
+            sys.exit(ExitStatus.USED_WRONGLY)
         # The last resort at the entry point.
         except Exception:  # noqa: BLE001
             traceback.print_exc()

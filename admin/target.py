@@ -10,6 +10,9 @@ from admin.account import Account
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
+# As it is run in the clone, whose .venv is on nobody's PATH.
+BACKUPS = ".venv/bin/backups"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -84,7 +87,7 @@ class Target:
 
     def _backups(self, command: str, *words: str) -> str:
         where = ["--stage", self.stage.name, *_options(self.account)]
-        return shlex.join(["backups", command, *where, *words])
+        return shlex.join([BACKUPS, command, *where, *words])
 
     def _vault_profile(self) -> list[str]:
         profile = self.vault_account.named.get("profile")

@@ -93,15 +93,18 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     click.echo(f"The local cloud listens at {cloud.endpoint} until Ctrl-C.")
     click.echo(f"Servers upload to {cloud.incoming}; the vault is {cloud.vault}.\n")
     show_port(cloud)
+    address = cloud.endpoint.removeprefix("http://")
     for server, credentials in cloud.servers.items():
         click.echo(f"For the server{f' {server}' if server else ''}, which can only upload:\n")
         show_exports(cloud, credentials)
-    address = cloud.endpoint.removeprefix("http://")
-    click.echo("A first upload with these credentials:\n")
-    click.echo(
-        f".venv/bin/python .venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address}"
-        f" --region={REGION} put README.md s3://{cloud.incoming}/{next(iter(read_policy().server_keys))}\n"
-    )
+        upload = next(
+            key for key, (_, owner) in read_policy().server_keys.items() if owner == server
+        )
+        click.echo("A first upload with these credentials:\n")
+        click.echo(
+            f".venv/bin/python .venv/bin/s3cmd --no-ssl --host={address} --host-bucket={address}"
+            f" --region={REGION} put README.md s3://{cloud.incoming}/{upload}\n"
+        )
     click.echo("For the administrator, who can do everything:\n")
     show_exports(cloud, cloud.administrator)
     if by_hand:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from admin.account import AccountError, error_message, none_if
 from admin.desired.permissions import DENY_EVERYTHING, REVOKED, SERVER_POLICY_NAME
 from admin.exit_status import Refused
-from admin.target import Target
+from admin.target import BACKUPS, Target
 from chalicelib.s3_errors import error_code
 
 # IAM's limit for a user.
@@ -30,9 +30,15 @@ class ServerKeys:
 
     def __init__(self, target: Target, server: str | None) -> None:
         self._iam = target.account.client("iam")
+        self._set_up = target.fix_setup()
         self.user = target.stage.server_user(server)
         self.command = " ".join(
-            ["backups credentials", *([server] if server else []), f"--stage {target.stage.name}"]
+            [
+                BACKUPS,
+                "credentials",
+                *([server] if server else []),
+                f"--stage {target.stage.name}",
+            ]
         )
 
     def user_exists(self) -> bool:
@@ -174,9 +180,7 @@ class ServerKeys:
         except ClientError as error:
             if error_code(error) != "NoSuchEntity":
                 raise
-            raise Refused(
-                f"IAM has no user {self.user}; run `backups setup --apply` first"
-            ) from None
+            raise Refused(f"IAM has no user {self.user}; run {self._set_up} first") from None
 
 
 def _in_words(error: ClientError) -> str:

@@ -531,9 +531,9 @@ def test_fixes_name_the_account_that_was_checked(living: DeployedStage) -> None:
     target = Target(account=account, stage=living.stage, policy=POLICY)
     where = "--profile work --region eu-west-1"
     vault = "--vault-profile vault"
-    assert target.fix_setup() == f"backups setup --stage dev {where} --apply {vault}"
+    assert target.fix_setup() == f".venv/bin/backups setup --stage dev {where} --apply {vault}"
     assert target.fix_deploy() == f'make deploy STAGE=dev ARGS="{where} {vault}"'
-    assert target.fix_drill() == f"backups drill --stage dev {where} {vault}"
+    assert target.fix_drill() == f".venv/bin/backups drill --stage dev {where} {vault}"
     of_incoming = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups1")
     assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
     of_vault = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups2")

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 from dataclasses import replace
@@ -300,3 +301,25 @@ def test_ctrl_c_at_the_question_is_an_interruption(
     monkeypatch.setattr(click, "confirm", interrupted)
     assert run("setup", "--apply").exit_code == 130
     assert account.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_a_character_that_the_terminal_does_not_have_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Setup marks with … what waits for the deployment."""
+    monkeypatch.setattr(admin.cli, "set_up", lambda *_, **__: click.echo("… an alarm"))
+    result = CliRunner(charset="latin-1").invoke(cli, ["setup"])
+    assert (result.exit_code, result.stdout) == (0, "? an alarm\n")
+
+
+def test_a_read_only_clone_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/clone/.chalice/config.new")
+
+    monkeypatch.setattr(admin.cli, "write_policies", read_only)
+    result = run("policies")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: /clone/.chalice/config.new cannot be written (Read-only file system); run the "
+        "command in a clone of your own\n"
+    )

@@ -135,7 +135,7 @@ def test_a_second_key_needs_rotate(account: Account, user: str) -> None:
     result = run()
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"already has a key, {first.access_key_id} (not used yet)" in result.stderr
-    assert "backups credentials --stage dev --rotate" in result.stderr
+    assert ".venv/bin/backups credentials --stage dev --rotate" in result.stderr
     assert keys_of(account, user) == [first.access_key_id]
 
 
@@ -143,7 +143,7 @@ def test_a_rotation_has_no_gap(cloud: Cloud, account: Account, user: str) -> Non
     old = new_key()
     rotation = run("--rotate")
     assert f"{old.access_key_id} still works" in rotation.stderr
-    [finish] = re.findall(r"^  backups credentials (.+)$", rotation.stderr, re.MULTILINE)
+    [finish] = re.findall(r"^  \.venv/bin/backups credentials (.+)$", rotation.stderr, re.MULTILINE)
     [secret] = re.findall(r"^aws_secret_access_key = (.+)$", rotation.stdout, re.MULTILINE)
     [new_id] = set(keys_of(account, user)) - {old.access_key_id}
     new = Credentials(access_key_id=new_id, secret_access_key=secret)
@@ -348,7 +348,9 @@ def test_a_policy_without_servers_has_no_names(user: str) -> None:
 def test_without_setup_the_error_says_to_run_it(account: Account, arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "IAM has no user immutable-backups-dev-server; run `backups setup" in result.stderr
+    assert "IAM has no user immutable-backups-dev-server; run .venv/bin/backups setup" in (
+        result.stderr
+    )
 
 
 def test_a_denied_request_is_one_sentence(

@@ -1,5 +1,7 @@
 """Constants on which admin and the local cloud must agree, and the port that both use."""
 
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,11 +10,12 @@ from click.testing import CliRunner
 from admin import account
 from admin.desired import permissions
 from admin.stage import StageError, read_stage
-from demo.local import main, show_port
+from demo.local import main, show_port, show_ways_in
 from localcloud.cloud import ADMINISTRATOR
 from localcloud.functions.lambda_functions import REGION
 from localcloud.iam import identities
-from tests.support.project import STAGE
+from localcloud.iam.authorization import Credentials
+from tests.support.project import POLICY, STAGE
 
 
 def test_the_commands_use_the_local_clouds_administrator():
@@ -53,3 +56,22 @@ def test_make_local_prints_the_variable_for_another_port(monkeypatch, capsys):
     assert "export BACKUPS_LOCAL_PORT=9001\n" in capsys.readouterr().out
     show_port(SimpleNamespace(endpoint="http://127.0.0.1:9000"))
     assert capsys.readouterr().out == ""
+
+
+def test_each_server_s_example_follows_its_own_keys(monkeypatch, capsys):
+    fleet = replace(POLICY, servers=("web1", "db1"))
+    monkeypatch.setattr("demo.local.read_policy", lambda: fleet)
+    monkeypatch.setattr("demo.local.read_stage", lambda _: STAGE)
+    keys = {name: Credentials(access_key_id=name, secret_access_key="s") for name in fleet.servers}
+    cloud = SimpleNamespace(
+        endpoint="http://127.0.0.1:9000",
+        incoming="backups1",
+        vault="backups2",
+        servers=keys,
+        administrator=keys["web1"],
+    )
+    show_ways_in(cloud, by_hand=False)
+    web1, db1, _ = re.split("For the (?:server db1|administrator)", capsys.readouterr().out)
+    for server, lines in (("web1", web1), ("db1", db1)):
+        assert f"export AWS_ACCESS_KEY_ID={server}\n" in lines
+        assert f" put README.md s3://backups1/{server}/" in lines

@@ -68,7 +68,7 @@ class DeployedStage:
 
     def _run(self, command: list[str]) -> None:
         match command:
-            case ["backups", *arguments]:
+            case [".venv/bin/backups", *arguments]:
                 done = CliRunner().invoke(cli, [*arguments, "--yes"])
                 assert done.exit_code == 0, done.output
             case ["make", "deploy", "STAGE=dev"]:
