@@ -1,4 +1,4 @@
-"""What AWS invokes: `promote`, by S3's events, and `sweep`, every 15 minutes."""
+"""What AWS invokes: `promote` for each S3 event, and `sweep` every 15 minutes."""
 
 import functools
 import json

@@ -125,7 +125,7 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
         raise StageError(
             f"the profile {profile} belongs to account {vault_account.id}, but VAULT_OWNER of "
             f"stage {stage.name} in .chalice/config.json is {owner or 'not set'}; set it to "
-            f'"{vault_account.id}", or name another profile'
+            f'"{vault_account.id}", or use another profile'
         )
     return replace(account, other_accounts={stage.settings.vault_bucket: vault_account})
 

@@ -216,7 +216,7 @@ def refuse_unfinished(stage: Stage, shell: Mapping[str, str]) -> None:
     for bucket in (stage.settings.incoming_bucket, stage.settings.vault_bucket):
         if bucket.startswith(EXAMPLE):
             raise StageError(
-                f"{bucket} is only an example; set two buckets of your own in stage {stage.name} "
+                f"{bucket} is only an example; use two buckets of your own in stage {stage.name} "
                 f"of {CONFIG}"
             )
     for where, environment in (

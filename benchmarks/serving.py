@@ -1,4 +1,4 @@
-"""Serves the model of S3 to one program, and prints as JSON what the program did.
+"""Serves the model of S3 to one program, and prints the program's results as JSON.
 
 It is a small process of its own, because a child's peak memory, as the system reports it, is never
 less than its parent's.

@@ -1,4 +1,4 @@
-"""Measures a promotion with several memory settings, throttled to the share of a CPU of each."""
+"""Measures a promotion with several memory settings, each throttled to its share of a CPU."""
 
 import sys
 import tempfile

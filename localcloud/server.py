@@ -58,4 +58,4 @@ class _RequestHandler(MotoRequestHandler):
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Print nothing: clients see the answers to their requests."""
+        """Print nothing: clients see the responses to their requests."""

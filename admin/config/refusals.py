@@ -27,8 +27,8 @@ def refuse_what_cannot_work(stage: StageConfig) -> None:
 def refuse_shared_buckets(stage: StageConfig) -> None:
     """Raise ConfigError if another stage has a bucket of this stage, as incoming or as vault.
 
-    The vault's bucket policy lets in the functions of one stage, and incoming notifies one. Stage
-    dev has its buckets in the local cloud: their names do not count.
+    The vault's bucket policy allows the functions of one stage, and incoming notifies one function.
+    Stage dev has its buckets in the local cloud: their names do not count.
     """
     ours = _buckets(stage)
     others = stage.config["stages"].keys() - {stage.name, "dev"}

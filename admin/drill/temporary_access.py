@@ -81,8 +81,7 @@ class TemporaryAccess:
                 failures.append(f"{what} ({str(error).rstrip('.')})")
         if failures:
             raise AccountError(
-                f"The drill could not remove {', '.join(failures)}; run it again, it removes that "
-                "first"
+                f"The drill could not remove {', '.join(failures)}; run it again to remove the rest"
             )
         return removed
 

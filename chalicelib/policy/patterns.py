@@ -68,8 +68,8 @@ class PatternError(ValueError):
 class Period:
     """The time from `start` (included) to `end` (excluded), and its name.
 
-    Both are in UTC: Python compares and subtracts times of one zone by their wall clocks, which
-    is wrong whenever clocks change.
+    Both are in UTC: Python compares and subtracts times in the same zone by their wall clocks,
+    which is wrong whenever clocks change.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Pattern:
         if calendar != "day" and used != needed:
             raise PatternError(
                 "it leaves out a period between the year and its finest unit, so two periods would "
-                "share a name; name each one, for example %Y-%m-%d.%H, %Y-%j or %G-W%V"
+                "share a name; include it, for example %Y-%m-%d.%H, %Y-%j or %G-W%V"
             )
         if "M" in used and "H" not in used:
             raise PatternError("%M needs %H, or every hour would write the same names")
@@ -227,7 +227,7 @@ def _first_wall_time(wall: datetime, unit: Unit) -> datetime:
 
 
 def _following(first: datetime, unit: Unit) -> datetime:
-    """The first wall time of the next period, from that of this one."""
+    """The first wall time of the next period, given that of this period."""
     return _first_wall_time(first + LONGEST[unit], unit)
 
 

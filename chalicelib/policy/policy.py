@@ -46,7 +46,7 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The rules of a vault. Without `servers`, keys are bare; with them, `web1/` comes first.
+    """The rules of a vault. Without `servers`, keys are bare; with them, keys begin with `web1/`.
 
     `keep_days` is when stored backups expire (None: never), `archive` when they move (None: never).
     """
@@ -101,8 +101,8 @@ class Policy:
             return
         if self.keep_days is not None and self.archive.after_days >= self.keep_days:
             raise PolicyError(
-                f"archive after_days = {self.archive.after_days} must be less than keep_days, "
-                f"{self.keep_days}"
+                f"archive after_days = {self.archive.after_days} must be less than keep_days "
+                f"({self.keep_days})"
             )
         for rule in self.rules:
             if COLDNESS.index(rule.storage_class) >= COLDNESS.index(self.archive.to):

@@ -74,7 +74,7 @@ class Archive:
     to: str
 
     def __post_init__(self) -> None:
-        """Refuse what S3's lifecycle would refuse."""
+        """Refuse values that S3's lifecycle would reject."""
         if self.to not in COLDNESS[1:]:
             raise PolicyError(f'archive to = "{self.to}" must be one of ' + ", ".join(COLDNESS[1:]))
         least = STANDARD_IA_AFTER_DAYS if self.to == "STANDARD_IA" else 1

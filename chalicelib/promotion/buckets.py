@@ -119,7 +119,7 @@ class Incoming(Bucket):
     def remove(self, upload: Upload) -> None:
         """Remove exactly this upload: other versions and a newer upload of its key stay.
 
-        If it is gone already, that is success.
+        If it is gone already, that counts as success.
         """
         # While versioning is suspended, each upload replaces `null`.
         if upload.version_id == "null" and self.head(upload.key, "null") != upload:

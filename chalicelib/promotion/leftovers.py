@@ -35,7 +35,7 @@ def unfinished_copies(vault: Vault) -> list[Unfinished]:
 
 
 def abort(vault: Vault, key: str, upload_id: str) -> None:
-    """Abort a multipart upload. If it is finished or aborted already, that is success."""
+    """Abort a multipart upload. If it is finished or aborted already, that counts as success."""
     try:
         vault.s3.abort_multipart_upload(**vault.args, Key=key, UploadId=upload_id)
     except ClientError as error:

@@ -124,7 +124,7 @@ class Promoter:
     def _act(
         self, decision: Decision, situation: Situation, seconds_left: Callable[[], float]
     ) -> None:
-        """Do what was decided."""
+        """Carry out the decision."""
         match decision.outcome, decision.slot, situation.upload, situation.stored:
             case Outcome.GONE, *_:
                 abort_stale_copies(self.vault)

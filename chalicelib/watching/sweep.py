@@ -132,7 +132,7 @@ class _Pass:
         self.failures.append(error)
 
     def look_through(self, key: str) -> Iterator[None]:
-        """Look at every version of `key`, then hand over. Yields to give other keys their turn."""
+        """Look at every version of `key`, then hand over. Yields so that other keys get a turn."""
         slots: dict[str, _SeenSlot] = {}
         # The oldest stay: S3 lists them last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
@@ -186,7 +186,7 @@ class _Pass:
         self.swept.size += size
 
     def _fill(self, slots: list[_SeenSlot], to_tell: deque[Upload]) -> Iterator[None]:
-        """Hand over the first eligible upload of each slot, up to as many slots as a pass fills."""
+        """Hand over the first eligible upload of each slot, for the slots that a pass can fill."""
         copies = unfinished_copies(self.vault) if slots else []
         being_copied = {copy.key for copy in copies if self.now - copy.begun < LONGEST_RUN}
         tried = 0

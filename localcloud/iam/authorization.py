@@ -32,7 +32,7 @@ class Authorization:
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
     is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming
     upload's chunks are not verified, and only those of presigned URLs expire, by this machine's
-    clock. If a policy that must be evaluated is not supported, the answer is 501.
+    clock. If a policy that must be evaluated is not supported, the response is 501.
     """
 
     def __init__(self, app: WSGIApplication, *, administrator: Credentials) -> None:

@@ -1,4 +1,4 @@
-"""HTTP requests as they arrive, and the answers to those that are refused."""
+"""HTTP requests as they arrive, and the responses to those that are refused."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def answered(request: S3Response, action: str, result: dict[str, Any]) -> TYPE_RESPONSE:
-    """The result of an operation as XML, with the headers that every answer has."""
+    """The result of an operation as XML, with the headers that every response has."""
     request.data["Action"] = action
     status, headers, text = request.serialized(ActionResult(result))
     headers.update(request._get_cors_headers_other())
@@ -23,7 +23,7 @@ def answered(request: S3Response, action: str, result: dict[str, Any]) -> TYPE_R
 
 
 def written_headers(key: FakeKey) -> dict[str, Any]:
-    """The headers of an answer whose body is XML: nothing that describes the object's own bytes."""
+    """The headers of an XML response: nothing that describes the object's own bytes."""
     hidden = {"content-length", "last-modified", "ETag"}
     return {name: value for name, value in key.response_dict.items() if name not in hidden}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 PAGE = 1000
-"""The most that S3 lists in one answer."""
+"""The most that S3 lists in one response."""
 
 
 class MultipartListing(S3Response):
