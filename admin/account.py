@@ -178,7 +178,7 @@ def none_if(code: str, call: Callable[[], Any]) -> Any:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn errors of AWS and of the connection into an AccountError that says what to do."""
+    """Turn errors from AWS and the connection into an AccountError that says what to do."""
     try:
         yield
     except ClientError as error:

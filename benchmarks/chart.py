@@ -63,7 +63,7 @@ def draw(results: Sequence[Result]) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" '
-        'aria-label="How many times as long as ours each program takes, per size">\n'
+        'aria-label="The time that each program takes per size, in multiples of ours">\n'
         "<style>text{font:12px system-ui,sans-serif;fill:#24292f}.size,.title{font-weight:600}"
         "line{stroke:#8888;stroke-width:1}"
         "@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>\n"

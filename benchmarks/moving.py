@@ -206,7 +206,7 @@ def _print_wall_clock(
 def _targets(
     results: Sequence[Result], wall_clock_results: Sequence[WallClockResult]
 ) -> list[Target]:
-    """Return the targets for the results, which can be those of a few sizes only."""
+    """Return the targets for the results, which can be for only a few sizes."""
     by_name = {(result.contestant, result.size): result for result in results if result.measurement}
     targets = []
 

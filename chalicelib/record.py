@@ -96,8 +96,8 @@ class Record:
 class Swept:
     """What a pass of the sweep saw in incoming: numbers of versions, and their `size` in bytes.
 
-    Contested and rejected uploads stay there until they expire. `complete` is False if the time was
-    up before the pass had seen everything: then each number is a lower bound.
+    Contested and rejected uploads stay there until they expire. `complete` is False if time ran out
+    before the pass had seen everything: then each number is a lower bound.
     """
 
     waiting: int = 0

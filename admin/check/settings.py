@@ -60,7 +60,7 @@ def parts_of(
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
-    """The settings of one resource; those of a bucket are parts of the bucket."""
+    """The settings of one resource; a bucket's settings are parts of the bucket."""
     first, *others = requirements
     if first.kind is Kind.BUCKET:
         yield Part(_in_words(first), _check_bucket(target, first, others))
@@ -100,7 +100,7 @@ def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding
 
 
 def _in_words(requirement: Requirement) -> str:
-    """The requirement as a thing to check: "backups2 (keep every version)"."""
+    """What is checked, in words: "backups2 (keep every version)"."""
     subject, colon, task = requirement.summary.partition(": ")
     return f"{subject} ({task})" if colon else subject
 

@@ -44,7 +44,7 @@ class StageConfig:
             if differing := {name for name, _ in environment.items() ^ of_function.items()}:
                 raise ConfigError(
                     f"{', '.join(sorted(differing))} would differ between {first} and {function}; "
-                    'write it into "environment_variables" of the stage, not of a function'
+                    'move it to "environment_variables" of the stage, not of a function'
                 )
         return environment
 

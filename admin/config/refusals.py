@@ -52,7 +52,7 @@ def _buckets(stage: StageConfig) -> dict[str, str]:
 
 
 def _problems(stage: StageConfig) -> Iterator[str]:
-    """Everything that cannot work, each as a sentence that says what to change."""
+    """A sentence for each setting that cannot work, which says what to change."""
     app_name = stage.of(FUNCTIONS[0]).app_name
     if app_name != APP_NAME:
         yield (
@@ -66,8 +66,8 @@ def _problems(stage: StageConfig) -> Iterator[str]:
     if len(set(timeouts.values())) > 1:
         each = " and ".join(f"{seconds} for {function}" for function, seconds in timeouts.items())
         yield (
-            f"lambda_timeout is {each}; write one number into the stage, because sweep judges by "
-            "its own how much promote can copy"
+            f"lambda_timeout is {each}; set one number in the stage, because sweep uses its "
+            "own to judge how much promote can copy"
         )
 
 
@@ -92,7 +92,7 @@ def _problems_of_rights(stage: StageConfig, function: str) -> Iterator[str]:
         line = json.dumps({function: {"iam_policy_file": expected}})[1:-1]
         yield (
             f"{function} has {written or 'no IAM policy file'} in .chalice/config.json; "
-            f'write {line} into "lambda_functions" of the stage'
+            f'add {line} to "lambda_functions" of the stage'
         )
 
 

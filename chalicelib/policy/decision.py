@@ -54,7 +54,7 @@ class Upload:
 
 
 Refusal = Callable[[Upload], str | None]
-"""Tells why an upload can never be promoted (None: it can), as `objection` does."""
+"""Says why an upload can never be promoted (None: it can), as `objection` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def decide(
     older: datetime | None = None,
     largest: float = math.inf,
 ) -> Decision:
-    """Decide what happens to the upload `key`: only `promoted` asks for a copy.
+    """Decide what happens to the upload `key`: only `promoted` leads to a copy.
 
     `upload` is None if incoming does not hold it, `stored` is None if its slot is free. `older` is
     the time of an upload that is eligible for the same slot and came first (None: there is none).

@@ -219,10 +219,10 @@ def _older(
 ) -> datetime | None:
     """Find the time of an upload that is eligible for the slot and that S3 lists as older.
 
-    S3 orders uploads by when they were started, or by when they were complete. So nothing that it
-    lists after an upload that was complete before the slot began belongs to the slot. An upload in
-    one request is complete at once. A multipart upload is complete by then if it was started before
-    the `horizon`.
+    S3 lists uploads from new to old, by when they were started or by when they were complete. So
+    after an upload that was complete before the slot began, all others are older than the slot. An
+    upload in one request is complete at once. A multipart upload is complete by then if it was
+    started before the `horizon`.
     """
     if upload.version_id is None:
         return None

@@ -28,7 +28,7 @@ def copy(
     tuning: Tuning,
     seconds_left: Callable[[], float] = unlimited,
 ) -> bool:
-    """Copy the bytes of exactly this upload, and nothing else of it, into a slot that must be free.
+    """Copy exactly this upload's bytes, and none of its metadata, into a slot that must be free.
 
     Returns True if S3 itself has compared the size and checksum of the copy with the upload's.
     Raises ClientError or BotoCoreError, neither of which proves whether the copy was made, or

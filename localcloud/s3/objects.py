@@ -63,7 +63,7 @@ class ObjectRequests(S3Response):
     """PutObject, CopyObject, GetObject, HeadObject, DeleteObject and DeleteObjects."""
 
     key_read: FakeKey
-    """What GET or HEAD reads: looked up once, so that the headers are those of the bytes."""
+    """What GET or HEAD reads: looked up once, so that the headers match the bytes."""
 
     def put_object(self) -> TYPE_RESPONSE:
         key_name = self.parse_key_name()

@@ -79,7 +79,7 @@ def key_lock(bucket_name: str, key_name: str) -> threading.RLock:
 def index_of(
     bucket_name: str, key_name: str, version_id: str, versions: list[Any]
 ) -> tuple[int, bool] | None:
-    """The index of the version among those of its key, and whether it is still there.
+    """The index of the version among its key's versions, and whether it is still there.
 
     For a removed version, the index it would have. None if there never was such a version.
     """

@@ -173,8 +173,8 @@ def test_what_works_is_followed(tmp_path: Path, settings: dict[str, Any]) -> Non
         ),
         pytest.param(
             {"promote": {"iam_policy_file": "policy-staging-promote.json"}},
-            "promote has policy-staging-promote.json in .chalice/config.json; write "
-            '"promote": {"iam_policy_file": "policy-prod-promote.json"} into "lambda_functions" of '
+            "promote has policy-staging-promote.json in .chalice/config.json; add "
+            '"promote": {"iam_policy_file": "policy-prod-promote.json"} to "lambda_functions" of '
             "the stage",
             id="another stage's file",
         ),
@@ -198,8 +198,8 @@ def test_what_works_is_followed(tmp_path: Path, settings: dict[str, Any]) -> Non
         ),
         pytest.param(
             {"promote": {"lambda_timeout": 600}},
-            "lambda_timeout is 600 for promote and 900 for sweep; write one number into the stage, "
-            "because sweep judges by its own how much promote can copy",
+            "lambda_timeout is 600 for promote and 900 for sweep; set one number in the stage, "
+            "because sweep uses its own to judge how much promote can copy",
             id="two timeouts",
         ),
         *(

@@ -85,7 +85,7 @@ def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None
     with pytest.raises(StageError) as refused:
         read_stage("prod", project=project)
     assert str(refused.value) == (
-        "stage prod: LOG_LEVEL would differ between promote and sweep; write it into "
+        "stage prod: LOG_LEVEL would differ between promote and sweep; move it to "
         '"environment_variables" of the stage, not of a function'
     )
 
@@ -117,9 +117,9 @@ def test_a_function_without_its_own_iam_policy_is_refused_with_the_line_to_add(
     with pytest.raises(StageError) as refused:
         read_stage("prod", project=write(tmp_path, stage, **everywhere))
     assert str(refused.value) == (
-        f"stage prod: sweep has {has} in .chalice/config.json; write "
+        f"stage prod: sweep has {has} in .chalice/config.json; add "
         '"sweep": {"iam_policy_file": "policy-prod-sweep.json"} '
-        'into "lambda_functions" of the stage'
+        'to "lambda_functions" of the stage'
     )
 
 
