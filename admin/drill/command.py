@@ -1,4 +1,4 @@
-"""The command `backups drill`: prints a line for each promise that was tried."""
+"""The command `backups drill`: prints a line for each promise that was tested."""
 
 import sys
 import time

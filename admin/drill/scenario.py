@@ -1,4 +1,4 @@
-"""`backups drill`: tries every promise in the account itself, on an object that it makes."""
+"""`backups drill`: tests every promise in the account itself, on an object that it makes."""
 
 import secrets
 import time

@@ -251,7 +251,7 @@ def _is_delete_marker(error: ClientError) -> bool:
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """Read the checksum over the whole object. (One of checksums, `...-N`, proves nothing.)"""
+    """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
     # The sender chooses the algorithm: each that S3 knows counts.

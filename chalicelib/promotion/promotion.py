@@ -35,7 +35,7 @@ ATTEMPTS = 5
 
 
 class UnverifiedCopyError(Exception):
-    """The slot does not hold what was copied into it. The upload is kept as evidence."""
+    """The slot does not hold what was copied into it. The upload is kept for a person to check."""
 
 
 @dataclass(frozen=True, kw_only=True)
