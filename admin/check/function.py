@@ -77,7 +77,7 @@ def _lost_its_role(function: DeployedFunction) -> bool:
 
 
 def _check_code(function: DeployedFunction, location: str) -> Iterator[Finding]:
-    bundle = fetch_bundle(location)
+    bundle = fetch_bundle(function.target.account, location)
     missing = unsupported_arguments(bundle)
     if missing:
         yield Finding(
