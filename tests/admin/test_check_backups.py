@@ -268,6 +268,7 @@ def test_each_state_has_exactly_its_finding(
     ("arrange", "sentences"),
     [
         (lambda _: None, ["backup.tar.gz.gpg: no backup yet"]),
+        (just_uploaded, ["backup.tar.gz.gpg: no backup yet"]),
         (
             stored_yesterday,
             [f"{DAILY}: 1 stored, the newest is {YESTERDAY}, from {MIDNIGHT} (36 hours ago)"],
@@ -280,7 +281,7 @@ def test_each_state_has_exactly_its_finding(
             ],
         ),
     ],
-    ids=["none yet", "stored", "waiting"],
+    ids=["none yet", "just uploaded", "stored", "waiting"],
 )
 def test_the_state_itself_is_no_finding(
     buckets: Buckets, arrange: Callable[[Buckets], None], sentences: list[str]
