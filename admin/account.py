@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -70,16 +70,23 @@ class Account:
         """The account that a bucket is in."""
         return self.other_accounts.get(bucket, self)
 
-    @cache  # noqa: B019 - an account lives as long as the command
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
     def client(self, service: str) -> Any:
-        """A boto3 client of the account."""
-        config = Config(
-            retries={"mode": "standard"},
-            connect_timeout=5,
-            # No proxy leads to a local cloud.
-            proxies={} if self.endpoint else None,
-        )
-        return self.session.client(service, endpoint_url=self.endpoint, config=config)  # type: ignore[call-overload]
+        """A boto3 client of the account, which is created only once."""
+        if service not in self._clients:
+            config = Config(
+                retries={"mode": "standard"},
+                connect_timeout=5,
+                # No proxy leads to a local cloud.
+                proxies={} if self.endpoint else None,
+            )
+            self._clients[service] = self.session.client(  # type: ignore[call-overload]
+                service, endpoint_url=self.endpoint, config=config
+            )
+        return self._clients[service]
 
 
 def open_account(stage: Stage, *, region: str | None = None, profile: str | None = None) -> Account:

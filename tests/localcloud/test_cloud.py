@@ -139,6 +139,7 @@ def test_make_local_prints_exports_to_paste_and_exits_cleanly_on_ctrl_c(project,
                 if ".venv/bin/chalice local" in line:
                     break
             exports = re.findall(r"^export (\w+)=(\S+)$", "".join(printed), flags=re.MULTILINE)
+            assert exports.pop(0)[0] == "BACKUPS_LOCAL_PORT"
             server, administrator = dict(exports[:4]), dict(exports[4:8])
             function = dict(exports[8:])
             for user, expected in (

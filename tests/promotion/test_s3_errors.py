@@ -10,7 +10,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from chalicelib.s3_errors import error_code
+from chalicelib.s3_errors import error_code, is_transient
 
 URL = {"endpoint_url": "https://s3.example.org"}
 
@@ -21,7 +21,7 @@ def client_error(status: int, code: str) -> ClientError:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "is_transient"),
+    ("error", "code", "transient"),
     [
         (client_error(500, "InternalError"), "InternalError", True),
         (client_error(503, "SlowDown"), "SlowDown", True),
@@ -39,5 +39,5 @@ def client_error(status: int, code: str) -> ClientError:
     ],
     ids=str,
 )
-def test_code_and_transience(error: Exception, code: str, is_transient: bool) -> None:
-    assert (error_code(error), is_transient(error)) == (code, is_transient)
+def test_code_and_transience(error: Exception, code: str, transient: bool) -> None:
+    assert (error_code(error), is_transient(error)) == (code, transient)
