@@ -545,7 +545,9 @@ class Month:
         The pass that would record it failed for as long as Lambda tries, or was long ago by the
         time that S3 gives to an upload in parts. When it is too late for it, that is recorded.
         """
-        stored = self.stored.get(upload.slot.name)
+        # An upload that can never be promoted is rejected from the start; any other is contested
+        # once its slot is filled.
+        stored = self.stored.get(upload.slot.name) if upload.is_eligible else None
         settled = max(upload.completed, stored.at) if stored else upload.completed
         recorded_until = settled + LONGEST_RUN + 2 * INTERVAL
         failed = any(
