@@ -42,8 +42,8 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
         if (size := _size(role_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
                 f"the IAM policy of {function} would have {size:,} characters, but IAM accepts "
-                f"only {LARGEST_OF_A_ROLE:,}: policy.toml has too many servers and rules for one "
-                "stage; split them between two"
+                f"only {LARGEST_OF_A_ROLE:,}: policy.toml has too many rules for one stage; split "
+                "them between two"
             )
     return policies
 
@@ -154,7 +154,15 @@ def _vault(stage: Stage) -> str:
 
 
 def _uploads(policy: Policy, stage: Stage) -> list[str]:
-    return [f"{_incoming(stage)}/{key}" for key in policy.promotable_keys]
+    """Every key that is promoted; the servers' keys as one pattern per rule: IAM limits sizes.
+
+    A pattern also matches keys that no server can upload.
+    """
+    keys = [*policy.promotable_keys]
+    if policy.servers:
+        of_servers = [f"*/{rule.upload}" for rule in policy.rules]
+        keys = [*of_servers, *(key for key in keys if key not in policy.server_keys)]
+    return [f"{_incoming(stage)}/{key}" for key in keys]
 
 
 def _logs(stage: Stage, function: str) -> Document:
