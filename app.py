@@ -38,8 +38,7 @@ httpsession.SSLContext = TlsContext  # type: ignore[attr-defined]
 tuning = Tuning()
 settings = Settings.from_environment(os.environ)
 policy = read_policy()
-# boto3's clients are botocore's. boto3 itself would first import its managed transfers, a twelfth
-# of a cold start, and nothing here can use them: they overwrite.
+# boto3's clients are botocore's; boto3 adds managed transfers, which overwrite, and does not ship.
 session: Any = get_session()
 s3 = session.create_client(
     "s3",

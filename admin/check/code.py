@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from admin.account import Account, AccountError
 
-# Arguments of CopyObject that the function needs, and that an older boto3 rejects.
+# Arguments of CopyObject that the function needs, and that an older botocore rejects.
 NEEDED_ARGUMENTS = ("IfNoneMatch", "AnnotationDirective", "CopySourceIfMatch")
 S3_MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 # The only files of Chalice in the bundle.
@@ -63,7 +63,7 @@ def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
 
 
 def unsupported_arguments(bundle: zipfile.ZipFile) -> list[str]:
-    """The required arguments of CopyObject that the bundle's boto3 does not support."""
+    """The required arguments of CopyObject that the bundle's botocore does not support."""
     if S3_MODEL not in bundle.namelist():
         return list(NEEDED_ARGUMENTS)
     model = json.loads(gzip.decompress(bundle.read(S3_MODEL)))

@@ -81,8 +81,8 @@ def _check_code(function: DeployedFunction, location: str) -> Iterator[Finding]:
     missing = unsupported_arguments(bundle)
     if missing:
         yield Finding(
-            what=f"The boto3 deployed with {function.name} does not support {', '.join(missing)} "
-            "in CopyObject",
+            what=f"The botocore deployed with {function.name} does not support "
+            f"{', '.join(missing)} in CopyObject",
             why="It rejects the conditional copy, so no upload is promoted.",
             remedy=function.target.fix_deploy(),
         )

@@ -127,15 +127,15 @@ def _forget(argument: str) -> Callable[[bytes], bytes]:
 MODEL = "botocore/data/s3/2006-03-01/service-2.json.gz"
 
 
-@changed_bundle(f"The boto3 deployed with {FUNCTION} does not support IfNoneMatch in CopyObject")
-def _a_bundle_with_an_old_boto3(living: DeployedStage) -> PutBack:
+@changed_bundle(f"The botocore deployed with {FUNCTION} does not support IfNoneMatch in CopyObject")
+def _a_bundle_with_an_old_botocore(living: DeployedStage) -> PutBack:
     return change_bundle(living, MODEL, _forget("IfNoneMatch"))
 
 
 @changed_bundle(
     "does not support IfNoneMatch, AnnotationDirective, CopySourceIfMatch in CopyObject"
 )
-def _a_bundle_without_boto3(living: DeployedStage) -> PutBack:
+def _a_bundle_without_botocore(living: DeployedStage) -> PutBack:
     return change_bundle(living, MODEL, lambda _: None)
 
 
@@ -306,10 +306,10 @@ def test_packages_other_than_those_installed_here_cannot_be_compared(
 ) -> None:
     shutil.copytree(living.project, tmp_path, dirs_exist_ok=True)
     pins = tmp_path / "requirements.txt"
-    pins.write_text(re.sub(r"boto3==\S+", "boto3==1.0.0", pins.read_text()))
+    pins.write_text(re.sub(r"botocore==\S+", "botocore==1.0.0", pins.read_text()))
     bundle = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
     with pytest.raises(
-        AccountError, match=r"boto3 1\.0\.0 .* is not installed here; run `make setup`"
+        AccountError, match=r"botocore 1\.0\.0 .* is not installed here; run `make setup`"
     ):
         differences(bundle, tmp_path)
 
