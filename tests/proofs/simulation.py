@@ -158,6 +158,7 @@ class Run:
     killed_at: int | None = None
     slow_at: int | None = None
     requests: int = 0
+    failed_requests: int = 0
 
 
 @dataclass(kw_only=True)
@@ -227,6 +228,8 @@ class Month:
         self.uploads: dict[tuple[str, str], Accepted] = {}
         self.expired: set[tuple[str, str]] = set()
         self.recorded: Counter[tuple[str, str]] = Counter()
+        # By runs whose requests all succeeded. Any other run cannot know whether its request or
+        # another run's made the copy, and records it as its own.
         self.promoted: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None
@@ -433,7 +436,11 @@ class Month:
 
     def _fault(self, _: str) -> Fault | None:
         """What happens to the request that the newest run sends. Raises Killed."""
-        run = self.running[-1]
+        fault = self._fault_of(self.running[-1])
+        self.running[-1].failed_requests += fault is not None
+        return fault
+
+    def _fault_of(self, run: Run) -> Fault | None:
         run.requests += 1
         if run.killed_at is not None and run.requests >= run.killed_at:
             self.tally.killed += run.requests == run.killed_at
@@ -472,7 +479,7 @@ class Month:
         self.tally.outcomes[entry.outcome] += 1
         if entry.outcome in {Outcome.CONTESTED, Outcome.REJECTED}:
             self.recorded[entry.upload, entry.version_id or ""] += 1
-        if entry.outcome is Outcome.PROMOTED:
+        if entry.outcome is Outcome.PROMOTED and not self.running[-1].failed_requests:
             self.promoted[entry.slot or ""] += 1
 
     def _note_stored(self, run: Run) -> None:
