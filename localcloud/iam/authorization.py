@@ -13,8 +13,8 @@ from localcloud.iam import evaluation
 from localcloud.iam.callers import Caller, Credentials, find_caller, find_role
 from localcloud.iam.http_requests import HttpRequest, Refused, denied, read_request, refuse
 from localcloud.iam.operators import UnsupportedPolicy
-from localcloud.iam.s3_actions import S3Check, s3_checks
-from localcloud.iam.s3_calls import S3Call, copy_source, read_s3_call
+from localcloud.iam.s3_actions import S3Check, is_served, s3_checks
+from localcloud.iam.s3_calls import S3Call, copy_source, read_s3_call, unserved_call
 from localcloud.iam.service_actions import service_action
 from localcloud.iam.signatures import verify
 from localcloud.s3.bucket_policies import current_policy, read_policy
@@ -85,6 +85,8 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     )
     for check in checks:
         _require(check, caller, source_ip=request.source_ip)
+    if not is_served(call):
+        raise unserved_call(call)
     if call.method == "DELETE":
         return
     if (call.method, call.subresource) == ("PUT", "policy"):
@@ -182,6 +184,7 @@ def _context(caller: Caller, *, source_ip: str) -> dict[str, str]:
         # The same requests would use TLS on AWS, where a policy can require it.
         "aws:SecureTransport": "true",
         "aws:SourceIp": source_ip,
+        "aws:userid": caller.user_id,
     }
 
 

@@ -31,11 +31,15 @@ class Credentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The signer of a request: `arn` is the session's, `principal` is what policies name."""
+    """The signer of a request: `arn` is the session's, `principal` is what policies name.
+
+    `user_id` is the condition key aws:userid; a session's ends with its name.
+    """
 
     arn: str
     principal: str
     principal_id: str
+    user_id: str
     credentials: Credentials
     policies: list[evaluation.Policy]
     boundary: evaluation.Policy | None = None
@@ -76,6 +80,7 @@ def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
             arn=_ADMINISTRATOR,
             principal=_ADMINISTRATOR,
             principal_id="AWS:AIDALOCALADMINISTRATOR",
+            user_id="AIDALOCALADMINISTRATOR",
             credentials=administrator,
             policies=[_EVERYTHING],
             is_administrator=True,
@@ -94,6 +99,7 @@ def _user(key: str) -> Caller | None:
                         arn=user.arn,
                         principal=user.arn,
                         principal_id=f"AWS:AIDA{user.id.upper()}:{user.name}",
+                        user_id=f"AIDA{user.id.upper()}",
                         credentials=Credentials(
                             access_key_id=key, secret_access_key=access_key.secret_access_key
                         ),
@@ -115,6 +121,7 @@ def _assumed_role(key: str) -> Caller | None:
                     arn=session.arn,
                     principal=session.role_arn,
                     principal_id=f"AWS:{session.user_id}",
+                    user_id=session.user_id,
                     credentials=Credentials(
                         access_key_id=key,
                         secret_access_key=session.secret_access_key,

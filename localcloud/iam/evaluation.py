@@ -22,6 +22,7 @@ CONDITION_KEYS = frozenset(
         "aws:principalarn",
         "aws:securetransport",
         "aws:sourceip",
+        "aws:userid",
         "s3:if-match",
         "s3:if-none-match",
         "s3:object-lock-mode",

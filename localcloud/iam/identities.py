@@ -1,4 +1,4 @@
-"""moto's IAM and STS, corrected: the administrator, simulation, and the size limit of policies."""
+"""moto's IAM and STS, corrected: who calls, simulation, and the size limit of policies."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ _DECISIONS = {
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     """Let IAM simulate policies and limit their sizes and names, until the block ends.
 
-    STS knows the administrator.
+    STS tells all callers their aws:userid.
     """
     original_put = IAMBackend.put_user_policy
 
@@ -63,9 +63,9 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
 
     def get_caller_identity(backend: STSBackend, key: str, region: str) -> tuple[str, str, str]:
         caller = find_caller(key, administrator=administrator)
-        if caller is None or not caller.is_administrator:
+        if caller is None:
             return original_get(backend, key, region)
-        return caller.principal_id.removeprefix("AWS:"), caller.arn, caller.arn.split(":")[4]
+        return caller.user_id, caller.arn, caller.arn.split(":")[4]
 
     limited: Any = {name: _limited(getattr(IamResponse, name)) for name in _NAMING}
     limited["create_user"] = _without_boundary(limited["create_user"])

@@ -36,13 +36,18 @@ def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) ->
         return _object_checks(call, _OBJECT_ACTIONS[operation], now=now)
     if call.bucket and not call.key and operation == ("POST", "delete"):
         return _bulk_delete_checks(call)
-    if call.bucket and not call.key and operation in _BUCKET_ACTIONS:
+    if call.bucket and not call.key and operation in _BUCKET_ACTIONS | _ONLY_DENIED:
         context = {"s3:prefix": call.query["prefix"]} if "prefix" in call.query else {}
-        action = _BUCKET_ACTIONS[operation]
+        action = (_BUCKET_ACTIONS | _ONLY_DENIED)[operation]
         return [S3Check(action=f"s3:{action}", bucket=call.bucket, context=context)]
     if not call.bucket and operation == ("GET", ""):
         return [S3Check(action="s3:ListAllMyBuckets", bucket="")]
     raise unknown_call(call)
+
+
+def is_served(call: S3Call) -> bool:
+    """Whether the local cloud can do what the call asks for, once it is allowed."""
+    return bool(call.key) or (call.method, call.subresource) not in _ONLY_DENIED
 
 
 def _write_checks(call: S3Call, *, now: datetime, source_is_tagged: bool) -> list[S3Check]:
@@ -186,14 +191,19 @@ _BUCKET_ACTIONS = {
     ("DELETE", ""): "DeleteBucket",
     ("GET", "acl"): "GetBucketAcl",
     ("PUT", "acl"): "PutBucketAcl",
+    ("PUT", "accelerate"): "PutAccelerateConfiguration",
+    ("PUT", "cors"): "PutBucketCORS",
+    ("DELETE", "cors"): "PutBucketCORS",
     ("GET", "encryption"): "GetEncryptionConfiguration",
     ("PUT", "encryption"): "PutEncryptionConfiguration",
     ("DELETE", "encryption"): "PutEncryptionConfiguration",
     ("GET", "lifecycle"): "GetLifecycleConfiguration",
     ("PUT", "lifecycle"): "PutLifecycleConfiguration",
     ("DELETE", "lifecycle"): "PutLifecycleConfiguration",
+    ("PUT", "inventory"): "PutInventoryConfiguration",
     ("GET", "location"): "GetBucketLocation",
     ("GET", "logging"): "GetBucketLogging",
+    ("PUT", "logging"): "PutBucketLogging",
     ("GET", "notification"): "GetBucketNotification",
     ("PUT", "notification"): "PutBucketNotification",
     ("GET", "object-lock"): "GetBucketObjectLockConfiguration",
@@ -208,9 +218,33 @@ _BUCKET_ACTIONS = {
     ("PUT", "publicAccessBlock"): "PutBucketPublicAccessBlock",
     ("DELETE", "publicAccessBlock"): "PutBucketPublicAccessBlock",
     ("GET", "replication"): "GetReplicationConfiguration",
+    ("PUT", "replication"): "PutReplicationConfiguration",
+    ("DELETE", "replication"): "PutReplicationConfiguration",
     ("GET", "tagging"): "GetBucketTagging",
     ("PUT", "tagging"): "PutBucketTagging",
     ("DELETE", "tagging"): "PutBucketTagging",
     ("GET", "versioning"): "GetBucketVersioning",
     ("PUT", "versioning"): "PutBucketVersioning",
+    ("PUT", "website"): "PutBucketWebsite",
+    ("DELETE", "website"): "DeleteBucketWebsite",
+}
+
+# Configurations that moto does not have; it would even take some of these for DeleteBucket.
+_ONLY_DENIED = {
+    ("PUT", "abac"): "PutBucketAbac",
+    ("PUT", "analytics"): "PutAnalyticsConfiguration",
+    ("DELETE", "analytics"): "PutAnalyticsConfiguration",
+    ("PUT", "intelligent-tiering"): "PutIntelligentTieringConfiguration",
+    ("DELETE", "intelligent-tiering"): "PutIntelligentTieringConfiguration",
+    ("DELETE", "inventory"): "PutInventoryConfiguration",
+    ("PUT", "metadataAnnotationTable"): "UpdateBucketMetadataAnnotationTableConfiguration",
+    ("POST", "metadataConfiguration"): "CreateBucketMetadataTableConfiguration",
+    ("DELETE", "metadataConfiguration"): "DeleteBucketMetadataTableConfiguration",
+    ("PUT", "metadataInventoryTable"): "UpdateBucketMetadataInventoryTableConfiguration",
+    ("PUT", "metadataJournalTable"): "UpdateBucketMetadataJournalTableConfiguration",
+    ("POST", "metadataTable"): "CreateBucketMetadataTableConfiguration",
+    ("DELETE", "metadataTable"): "DeleteBucketMetadataTableConfiguration",
+    ("PUT", "metrics"): "PutMetricsConfiguration",
+    ("DELETE", "metrics"): "PutMetricsConfiguration",
+    ("PUT", "requestPayment"): "PutBucketRequestPayment",
 }

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -77,6 +78,14 @@ def unknown_call(call: S3Call) -> Refused:
     return denied(f"The local cloud does not support this request: {call.method} ?{[*call.query]}")
 
 
+def unserved_call(call: S3Call) -> Refused:
+    return Refused(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "NotImplemented",
+        f"The local cloud has no such configuration: {call.method} ?{call.subresource}",
+    )
+
+
 def _is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -88,12 +97,12 @@ def _is_ip(host: str) -> bool:
 # Query parameters that modify an operation. Every other parameter selects an operation.
 _MODIFIERS = frozenset(
     """
-    versionId x-id prefix delimiter marker max-keys encoding-type list-type continuation-token
+    versionId x-id id prefix delimiter marker max-keys encoding-type list-type continuation-token
     start-after fetch-owner key-marker version-id-marker upload-id-marker max-uploads
     part-number-marker max-parts max-buckets bucket-region response-cache-control
     response-content-disposition response-content-encoding response-content-language
     response-content-type response-expires
-    """.split()  # noqa: SIM905 - a column of 24 lines would say no more
+    """.split()  # noqa: SIM905 - a column of 25 lines would say no more
 )
 
 # By method, whether it names a key, and subresource.

@@ -37,6 +37,7 @@ BUCKET_ACTIONS = frozenset({
     "PutBucketVersioning", "PutBucketWebsite", "PutEncryptionConfiguration",
     "PutIntelligentTieringConfiguration", "PutInventoryConfiguration", "PutLifecycleConfiguration",
     "PutMetricsConfiguration", "PutReplicationConfiguration", "TagResource", "UntagResource",
+    "UpdateBucketMetadataAnnotationTableConfiguration",
     "UpdateBucketMetadataInventoryTableConfiguration",
     "UpdateBucketMetadataJournalTableConfiguration",
 })

@@ -422,6 +422,16 @@ def test_even_the_administrator_cannot_assume_a_role_that_trusts_only_lambda(gat
     assert not is_allowed(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="mine")
 
 
+def test_a_configuration_that_moto_lacks_is_denied_or_refused(gate):
+    """For moto, this would be DeleteBucket."""
+    answers = {"s3:Put*": (501, "NotImplemented"), "s3:Get*": (403, "AccessDenied")}
+    for allowed, answer in answers.items():
+        s3 = gate.client("s3", gate.user(allow(allowed), name=allowed[3:6]))
+        delete = s3.delete_bucket_analytics_configuration
+        assert refusal(delete, Bucket="backups1", Id="all") == answer
+    gate.client("s3").head_bucket(Bucket="backups1")
+
+
 # Real clients
 
 

@@ -4,10 +4,12 @@ import pytest
 from moto.sts.models import sts_backends
 
 from localcloud.iam.callers import Credentials
+from localcloud.iam.identities import corrected_identities
 from localcloud.s3.events import Requester, requester
 from tests.localcloud.authorized_moto import (
     ADMINISTRATOR,
     allow,
+    deny,
     document,
     is_allowed,
     keys_of,
@@ -104,3 +106,17 @@ def test_events_can_name_the_sender_of_the_request(gate):
     assert (session.startswith("AWS:AROA"), session.endswith(":run")) == (True, True)
     assert {sender.source_ip for sender in gate.senders} == {"127.0.0.1"}
     assert requester.get() == Requester()
+
+
+def test_everybody_is_known_by_the_user_id_that_sts_tells(gate):
+    """As AWS documents GetCallerIdentity: its UserId is the condition key aws:userid."""
+    callers = (ADMINISTRATOR, gate.user(allow("s3:*")), gate.role(allow("s3:*")))
+    for credentials in callers:
+        with corrected_identities(administrator=ADMINISTRATOR):
+            only = gate.client("sts", credentials).get_caller_identity()["UserId"]
+        others = {"StringNotEquals": {"aws:userid": only}}
+        denial = deny("s3:ListBucket", "backups1", Principal="*", Condition=others)
+        gate.client("s3").put_bucket_policy(Bucket="backups1", Policy=document(denial))
+        for caller in callers:
+            listing = gate.client("s3", caller).list_objects_v2
+            assert is_allowed(listing, Bucket="backups1") is (caller is credentials)

@@ -131,6 +131,9 @@ def test_a_bulk_delete_needs_a_permission_for_each_key():
         ("PUT", "publicAccessBlock", "PutBucketPublicAccessBlock"),
         ("PUT", "ownershipControls", "PutBucketOwnershipControls"),
         ("PUT", "tagging", "PutBucketTagging"),
+        ("DELETE", "website", "DeleteBucketWebsite"),
+        ("PUT", "metrics&id=all", "PutMetricsConfiguration"),
+        ("POST", "metadataTable", "CreateBucketMetadataTableConfiguration"),
     ],
 )
 def test_the_permission_of_each_bucket_operation(method, query, action):
