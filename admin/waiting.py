@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from botocore.exceptions import ClientError
@@ -18,20 +18,22 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Waiter:
-    """Waits at most `seconds`; `tell` gets a line now and then."""
+    """Waits at most `seconds`, by the clock `monotonic`; `tell` gets a line now and then."""
 
     seconds: float
     tell: Callable[[str], None]
+    monotonic: Callable[[], float] = field(default_factory=lambda: time.monotonic)
+    sleep: Callable[[float], None] = field(default_factory=lambda: time.sleep)
 
     def polls(self, what: str) -> Iterator[None]:
         """Yields before each poll for `what`; ends at the time limit."""
-        began, pause, last_told = time.monotonic(), SHORTEST_PAUSE, 0.0
-        while (waited := time.monotonic() - began) < self.seconds:
+        began, pause, last_told = self.monotonic(), SHORTEST_PAUSE, 0.0
+        while (waited := self.monotonic() - began) < self.seconds:
             if waited > last_told + LONGEST_PAUSE:
                 self.tell(f"waiting for {what}: {waited:.0f} s")
                 last_told = waited * 2
             yield
-            time.sleep(pause)
+            self.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def retry_while(

@@ -14,7 +14,10 @@ from admin.check.principals import check_principals
 from admin.check.report import Finding, Part, Report
 from admin.check.server_users import check_server_users
 from admin.config.reading import FUNCTIONS
+from admin.desired.door import DOOR, has_door, whom_it_is_open_to
+from admin.desired.permissions import document
 from admin.desired.requirement import Kind, Requirement
+from admin.setup import resources
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
 from admin.setup.plan import Change, make_plan, requirements_of
@@ -129,13 +132,15 @@ def _difference(change: Change) -> str:
         case str():
             return f"has {actual}"
         case list():
+            user_id = whom_it_is_open_to(actual)
+            opened = f"it is open to {user_id}, who can change every setting: " if user_id else ""
             names = {
                 entry.get("Sid") or entry.get("ID") for entry in desired if entry not in actual
             }
             names |= {
                 entry.get("Sid") or entry.get("ID") for entry in actual if entry not in desired
             }
-            return f"{', '.join(sorted(names))} is missing or different"
+            return f"{opened}{', '.join(sorted(names))} is missing or different"
         case _:
             names = {name for name in {*desired, *actual} if desired.get(name) != actual.get(name)}
             return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
@@ -151,13 +156,40 @@ def _check_other_rules(
             what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
             "moves or expires objects and was not made by backups setup",
             why="Such a rule can expire a backup early, or move it where reading takes days.",
-            remedy=target.fix_aws(
-                "s3api",
-                "put-bucket-lifecycle-configuration",
-                bucket=requirement.resource,
-                lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
+            remedy=_through_the_door(
+                target,
+                requirement.resource,
+                target.fix_aws(
+                    "s3api",
+                    "put-bucket-lifecycle-configuration",
+                    bucket=requirement.resource,
+                    lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
+                ),
             ),
         )
+
+
+def _through_the_door(target: Target, bucket: str, command: str) -> str:
+    """The command; in the vault, with one before it that opens the door and one that closes it.
+
+    Others than the caller can run them, so they open the door to every administrator. It is closed
+    even if the command fails.
+    """
+    if bucket != target.vault:
+        return command
+    [policy] = (
+        requirement
+        for requirement in requirements_of(target)
+        if (requirement.kind, requirement.resource) == (Kind.BUCKET_POLICY, bucket)
+    )
+    actual = resources.read(target.account, policy)
+    if not has_door(actual.value or []):
+        return command
+    statements = [entry for entry in (*actual.value, *actual.others) if entry.get("Sid") != DOOR]
+    opened = target.fix_aws(
+        "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
+    )
+    return f"{opened} && {command}; {target.fix_setup()}"
 
 
 def _moves_or_expires(rule: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ a separate account also has to allow the functions.
 
 from typing import Any
 
+from admin.desired.door import BEHIND_THE_DOOR, DOOR
 from admin.desired.permissions import (
     Document,
     add_to_vault,
@@ -36,7 +37,7 @@ CHANGES_TO_STORED_OBJECTS = (
     "s3:UpdateObjectEncryption",
 )
 # Sids of statements that earlier versions wrote and this one does not: `setup` removes them.
-FORMER_STATEMENTS = frozenset({"SeeWhatIsCopied"})
+FORMER_STATEMENTS = frozenset({"OnlyTheAuditLocks", "SeeWhatIsCopied"})
 
 
 def incoming_policy(stage: Stage) -> Document:
@@ -58,7 +59,7 @@ def incoming_policy(stage: Stage) -> Document:
 
 
 def vault_policy(stage: Stage, *, account: str) -> Document:
-    """Deny every change to stored objects; only the promoter can add, and only new objects.
+    """Deny every change to the vault and to stored objects; only the promoter adds new ones.
 
     `account` is where the functions run; a vault in another account allows them the same as their
     own IAM policies. Roles are named in a condition: S3 does not accept a principal that does not
@@ -71,9 +72,6 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         names = [stage.function_name(function) for function in functions]
         return {"aws:PrincipalArn": [f"arn:aws:iam::{account}:role/{name}" for name in names]}
 
-    def only(sid: str, action: str, function: str) -> Document:
-        return _deny(sid, [action], objects, {"ArnNotEquals": roles(function)})
-
     def let_in(statement: Document, *functions: str) -> Document:
         condition = {**statement.get("Condition", {}), "ArnEquals": roles(*functions)}
         its_account = {"AWS": f"arn:aws:iam::{account}:root"}
@@ -85,9 +83,9 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
     return document(
         _tls_only(bucket),
+        _deny(DOOR, list(BEHIND_THE_DOOR), [bucket, *objects]),
         _deny("NothingStoredIsChanged", list(CHANGES_TO_STORED_OBJECTS), objects),
-        only("OnlyThePromoterAdds", "s3:PutObject", "promote"),
-        only("OnlyTheAuditLocks", "s3:PutObjectRetention", "audit"),
+        _deny("OnlyThePromoterAdds", ["s3:PutObject"], objects, {"ArnNotEquals": roles("promote")}),
         # A negated operator also matches a missing key, so this denies requests with no header or
         # an empty one. Creating a multipart upload and its parts cannot have a condition, and
         # creates no object; if S3 does not tell which it is (IfExists), this denies.

@@ -119,8 +119,8 @@ def _vault(
         kind=Kind.BUCKET_POLICY,
         resource=bucket,
         desired=vault_policy(stage, account=account)["Statement"],
-        summary=f"{bucket}: deny every change to stored objects, and new objects to all but the "
-        "promoter",
+        summary=f"{bucket}: deny every change to its settings and to stored objects, and new "
+        "objects to all but the promoter",
         why="Identity policies are written by people in a hurry; this bucket policy overrides "
         "them.",
     )

@@ -1,6 +1,7 @@
 """The command `backups setup`: shows the plan, asks one question, and applies the changes."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 
 import click
@@ -8,12 +9,14 @@ import click
 from admin.choices import SetupOptions
 from admin.desired.requirement import Kind, Requirement
 from admin.exit_status import Refused
+from admin.setup.door import MAX_WAIT
 from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
 from admin.storage_classes import STORAGE_CLASSES
 from admin.target import Target
+from admin.waiting import Waiter
 from chalicelib.policy.policy import Policy
 
 _ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
@@ -56,9 +59,15 @@ def set_up(
         )
     _ask(target.stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
-    for change in execute(target.account, plan):
-        click.echo(f"  {change.requirement.summary}")
+    with closing(execute(target.account, plan, waiter())) as steps:
+        for change in steps:
+            click.echo(f"  {change.requirement.summary}")
     click.echo(f"Done: {len(plan.changes)} changes, {len(changed)} files.")
+
+
+def waiter() -> Waiter:
+    """Waits for the opened bucket policy of the vault to take effect."""
+    return Waiter(seconds=MAX_WAIT, tell=lambda line: click.echo(f"  ... {line}", err=True))
 
 
 def write_policies(stage: Stage, policy: Policy) -> None:
@@ -74,6 +83,11 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for change in plan.changes:
         click.echo(f"{'+' if change.actual is None else '~'} {change.requirement.summary}")
         click.echo(f"    {change.requirement.why}")
+    if door := next(filter(None, map(plan.door_of, plan.changes)), None):
+        click.echo(
+            f"  The bucket policy of {door.resource} denies everyone to change its settings. It is "
+            "opened to you alone for these changes, and closed afterwards."
+        )
     for diff in diffs:
         click.echo(diff)
     for requirement in plan.waiting:

@@ -1,17 +1,23 @@
 """The plan of `backups setup`: what to change in an account; and applying it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from admin.account import Account
 from admin.choices import MODES, Lock, SetupOptions
 from admin.desired.buckets import REHEARSALS, desired_settings, lock_requirement
+from admin.desired.door import has_door
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.bucket_resources import Entry, each_object
+from admin.setup.door import PATIENT, is_behind, open_door
 from admin.target import Target
+from admin.waiting import Waiter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,12 @@ class Plan:
     weakens: tuple[str, ...] = ()
     # Buckets that do not exist yet.
     missing: frozenset[str] = frozenset()
+    # The vault's bucket policy, if it already denies everyone to change the vault's settings.
+    door: Requirement | None = None
+
+    def door_of(self, change: Change) -> Requirement | None:
+        """The bucket policy that has to be opened for the change; None if no policy has to."""
+        return self.door if self.door and is_behind(self.door, change.requirement) else None
 
 
 def requirements_of(target: Target, options: SetupOptions | None = None) -> tuple[Requirement, ...]:
@@ -56,6 +68,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
     foreign: list[tuple[Requirement, Entry]] = []
     weakens: list[str] = []
     missing: set[str] = set()
+    door: Requirement | None = None
     for requirement in requirements:
         if requirement.needs_deployment and not resources.function_exists(
             account, requirement.needs_deployment
@@ -71,6 +84,8 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
         foreign += [(requirement, entry) for entry in current.others]
         if requirement.kind is Kind.BUCKET and actual is None:
             missing.add(requirement.resource)
+        if requirement.kind is Kind.BUCKET_POLICY and has_door(actual or []):
+            door = requirement
         if requirement.kind is Kind.OBJECT_LOCK and actual and not lock_named:
             requirement = _at_least(actual, requirement)  # noqa: PLW2901 - replaced from here on
         if actual == requirement.desired:
@@ -84,17 +99,26 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
         foreign=tuple(foreign),
         weakens=tuple(weakens),
         missing=frozenset(missing),
+        door=door,
     )
 
 
-def execute(account: Account, plan: Plan) -> Iterator[Change]:
+def execute(account: Account, plan: Plan, waiter: Waiter = PATIENT) -> Generator[Change]:
     """Apply the plan in its order; yields each step before it is taken.
 
-    Each step is complete by itself: after an interruption, the next plan has what is left.
+    Each step is complete by itself: after an interruption, the next plan has what is left, a door
+    that is still open included. Close the generator unless it ends: that closes the door.
+    `waiter` waits until an opened door has taken effect.
     """
-    for change in plan.changes:
-        yield change
-        resources.write(account, change.requirement)
+    for door, changes in groupby(plan.changes, key=plan.door_of):
+        with open_door(account, door, waiter) if door else nullcontext(_once) as attempt:
+            for change in changes:
+                yield change
+                attempt(partial(resources.write, account, change.requirement))
+
+
+def _once(change: Callable[[], object]) -> None:
+    change()
 
 
 def _at_least(actual: dict[str, Any], lock: Requirement) -> Requirement:

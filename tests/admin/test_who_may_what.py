@@ -152,6 +152,7 @@ CONDITION_KEYS = {
     "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
 }
 COPY, COMPLETE = "copy_object", "complete_multipart_upload"
+LOCK_OF_BUCKET = "put_object_lock_configuration"
 BEGIN, PART, COPY_PART = "create_multipart_upload", "upload_part", "upload_part_copy"
 
 
@@ -310,7 +311,7 @@ BACKUPS = {
     "list a copy's parts": row(
         KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
-    # Removing and changing: nobody, whatever else they may. Only the audit touches locks.
+    # Removing, changing and locking: nobody, whatever else they may.
     "delete a backup": row(NOBODY, STORED, "DeleteObject"),
     "delete a backup that was seen": row(NOBODY, STORED, "DeleteObject GetObject", SEEN),
     "delete where nothing is": row(NOBODY, MISSING, "DeleteObject"),
@@ -318,7 +319,7 @@ BACKUPS = {
     "delete a version past its lock": row(
         NOBODY, STORED, "DeleteObjectVersion BypassGovernanceRetention", AT_VERSION | BYPASS
     ),
-    "lock a backup": row(AUDIT, STORED, "PutObjectRetention", LOCK),
+    "lock a backup": row(NOBODY, STORED, "PutObjectRetention", LOCK),
     "change a lock past it": row(
         NOBODY, STORED, "PutObjectRetention BypassGovernanceRetention", LOCK | BYPASS
     ),
@@ -349,31 +350,20 @@ BUCKETS = {
         (IN, ADMINS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
         (VAULT, READERS, "ListBucket", "list_objects_v2", {}),
         (VAULT, READERS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
-        (VAULT, KEEPERS, "PutBucketVersioning", None, VERSIONED),
-        (
-            VAULT,
-            KEEPERS,
-            "PutBucketObjectLockConfiguration",
-            "put_object_lock_configuration",
-            LOCKING,
-        ),
-        (
-            VAULT,
-            KEEPERS,
-            "PutLifecycleConfiguration",
-            "put_bucket_lifecycle_configuration",
-            KEEPING,
-        ),
+        (VAULT, NOBODY, "PutBucketVersioning", None, VERSIONED),
+        (VAULT, NOBODY, "PutBucketObjectLockConfiguration", LOCK_OF_BUCKET, LOCKING),
+        (VAULT, NOBODY, "PutLifecycleConfiguration", "put_bucket_lifecycle_configuration", KEEPING),
         *(
-            (bucket, may, *call)
-            for bucket, may in ((IN, ADMINS), (VAULT, KEEPERS))
-            for call in (
-                ("GetBucketPolicy", None, {}),
-                ("PutBucketPolicy", None, {"Policy": json.dumps(BUCKET_POLICIES[bucket])}),
-                ("DeleteBucketPolicy", None, {}),
-                ("PutBucketPublicAccessBlock", "put_public_access_block", BLOCKED),
-                ("PutEncryptionConfiguration", "put_bucket_encryption", ENCRYPTED),
-                ("DeleteBucket", None, {}),
+            (bucket, may, action, method, arguments)
+            # Whoever wants to change the vault must first change its policy.
+            for bucket, holders, changers in ((IN, ADMINS, ADMINS), (VAULT, KEEPERS, NOBODY))
+            for may, action, method, arguments in (
+                (holders, "GetBucketPolicy", None, {}),
+                (holders, "PutBucketPolicy", None, {"Policy": json.dumps(BUCKET_POLICIES[bucket])}),
+                (holders, "DeleteBucketPolicy", None, {}),
+                (changers, "PutBucketPublicAccessBlock", "put_public_access_block", BLOCKED),
+                (changers, "PutEncryptionConfiguration", "put_bucket_encryption", ENCRYPTED),
+                (changers, "DeleteBucket", None, {}),
             )
         ),
     )

@@ -1,6 +1,7 @@
 """A deployed stage for the tests of `backups check`, and a way to run the fixes it prints."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,7 +52,7 @@ class DeployedStage:
 
     def mend(self, remedy: str) -> None:
         """Run the command line that a finding shows."""
-        for command in remedy.split(" && "):
+        for command in re.split(" && |; ", remedy):
             self._run(shlex.split(command))
 
     def remedy_of(self, sentence: str) -> str:

@@ -1,0 +1,69 @@
+"""The vault's one door: nobody can change its settings without changing its bucket policy first.
+
+`setup` opens the door to itself alone, for the time of its changes.
+"""
+
+from admin.desired.permissions import Document, as_list
+
+# The Sid of the statement that closes the door.
+DOOR = "OneDoor"
+# Every way to change a bucket, by IAM's names. Left out are creating a bucket, its tags and its
+# metrics, which weaken nothing, and changing the bucket policy: if that were denied, nobody could
+# ever open the door again.
+VAULT_CONFIGURATION = (
+    "s3:CreateBucketMetadataTableConfiguration",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketMetadataTableConfiguration",
+    "s3:DeleteBucketWebsite",
+    "s3:PauseReplication",
+    "s3:PutAccelerateConfiguration",
+    "s3:PutAnalyticsConfiguration",
+    "s3:PutBucketAbac",
+    "s3:PutBucketAcl",
+    "s3:PutBucketCORS",
+    "s3:PutBucketLogging",
+    "s3:PutBucketNotification",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketRequestPayment",
+    "s3:PutBucketVersioning",
+    "s3:PutBucketWebsite",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutIntelligentTieringConfiguration",
+    "s3:PutInventoryConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutReplicationConfiguration",
+    "s3:UpdateBucketMetadataAnnotationTableConfiguration",
+    "s3:UpdateBucketMetadataInventoryTableConfiguration",
+    "s3:UpdateBucketMetadataJournalTableConfiguration",
+)
+# The lock of a stored object is also behind the door: the vault's default lock sets it.
+BEHIND_THE_DOOR = (*VAULT_CONFIGURATION, "s3:PutObjectRetention")
+
+
+def has_door(statements: list[Document]) -> bool:
+    """Whether a bucket policy has the door, open or closed."""
+    return any(statement.get("Sid") == DOOR for statement in statements)
+
+
+def opened_to(user_id: str, statements: list[Document]) -> list[Document]:
+    """The statements of the vault's policy, with the door open to one caller.
+
+    `user_id` is the caller's aws:userid, which GetCallerIdentity tells (IAM user guide, "Principal
+    key values"). A request without that key is denied, because the operator is negated.
+    """
+    to_others = {"StringNotEquals": {"aws:userid": user_id}}
+    return [
+        {**statement, "Condition": to_others} if statement["Sid"] == DOOR else statement
+        for statement in statements
+    ]
+
+
+def whom_it_is_open_to(statements: list[Document]) -> str | None:
+    """The aws:userid that an interrupted `setup` left the door open to; None if it did not."""
+    for statement in statements:
+        match statement:
+            case {"Sid": "OneDoor", "Condition": {"StringNotEquals": {"aws:userid": user_id}}}:
+                return ", ".join(as_list(user_id))
+    return None
