@@ -128,6 +128,32 @@ def test_the_retention_of_an_object_can_be_read(locked: Store) -> None:
         locked.get_object_retention(Key="nothing")
 
 
+def test_a_missing_object_cannot_be_locked(locked: Store) -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    with refused(404, "NoSuchKey"):
+        locked.put_object_retention(Key="nothing", Retention=lock)
+    version = locked.put("key")["VersionId"]
+    locked.delete_object(Key="key", VersionId=version)
+    locked.put("key")
+    with refused(404, "NoSuchVersion"):
+        locked.put_object_retention(Key="key", VersionId=version, Retention=lock)
+
+
+@pytest.mark.usefixtures("double_only")
+def test_a_lock_changes_its_mode_only_with_a_bypass(locked: Store) -> None:
+    """As users of S3 found; AWS says it of neither mode."""
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    locked.put("key")
+    lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    locked.put_object_retention(Key="key", Retention=lock)
+    stricter = {"Mode": "COMPLIANCE", "RetainUntilDate": until + timedelta(days=1)}
+    with refused(403, "AccessDenied"):
+        locked.put_object_retention(Key="key", Retention=stricter)
+    locked.put_object_retention(Key="key", Retention=stricter, BypassGovernanceRetention=True)
+    assert locked.get_object_retention(Key="key")["Retention"] == stricter
+
+
 def test_there_is_no_retention_without_object_lock(store: Store) -> None:
     store.put("key")
     with refused(400, "InvalidRequest"):
