@@ -1,9 +1,13 @@
 """The choices of a stage's administrator besides the policy: lock, alerts and alarms."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
+# In some stores a copy in parts is locked from its beginning, and dated by its completion: longer
+# than any run of a function.
+LOCK_TOLERANCE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +16,14 @@ class Lock:
 
     mode: str
     days: int
+
+    def promised_end(self, stored: datetime) -> datetime:
+        """When the lock of a backup that was stored then should end."""
+        return stored + timedelta(days=self.days)
+
+    def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
+        """Whether a backup that was stored then, and is locked `until`, is locked as promised."""
+        return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
 
 
 DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)

@@ -30,7 +30,8 @@ from admin.options import (
     stage_option,
     vault_option,
 )
-from admin.setup.command import set_up, write_policies
+from admin.setup.command import set_up, waiter, write_policies
+from admin.setup.locks import lock_stored
 from admin.stage import read_stage
 from admin.target import Target
 from chalicelib.policy.file import read_policy
@@ -142,9 +143,15 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @account_options
 @click.option("--apply", is_flag=True, help="Apply the changes after you confirm them.")
 @setup_options
+@click.option(
+    "--lock-existing",
+    is_flag=True,
+    help="Also lock the backups that are stored already, for as long as new ones.",
+)
 def setup(
     *,
     apply: bool,
+    lock_existing: bool,
     yes: bool,
     lock: str | None,
     lock_days: int | None,
@@ -179,6 +186,15 @@ def setup(
             yes=yes,
             allow_shorter=allow_shorter,
         )
+        if lock_existing:
+            lock_stored(
+                target,
+                options.lock,
+                now=datetime.now(UTC),
+                waiter=waiter(),
+                apply=apply,
+                yes=yes,
+            )
 
 
 @cli.command(short_help="Set up the account and deploy the app.")

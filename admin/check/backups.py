@@ -25,10 +25,10 @@ from admin.check.stored_backups import (
     judge_age,
     judge_encryption,
     judge_lock,
-    promised_end,
 )
 from admin.check.upload_key import UploadKey
 from admin.check.waiting_uploads import check_waiting
+from admin.setup.locks import read_retention
 from admin.target import Target
 from chalicelib.s3_errors import error_code
 
@@ -121,7 +121,7 @@ def _check_heads(key: UploadKey, names: Iterable[str], *, now: datetime) -> Iter
         if head is None:  # it has expired since it was listed
             continue
         # A lock that should have ended by now is not needed any more.
-        if lock and promised_end(lock, head["LastModified"]) > now:
+        if lock and lock.promised_end(head["LastModified"]) > now:
             actual = head.get("ObjectLockRetainUntilDate") or _lock_end(key, name)
             yield from judge_lock(key, name, head, lock=lock, actual=actual)
         yield from judge_encryption(key, name, encryption_of(head))
@@ -143,14 +143,8 @@ def _head(key: UploadKey, name: str) -> Any:
 
 def _lock_end(key: UploadKey, name: str) -> datetime | None:
     """When the lock ends (None: no lock). HEAD hides it from callers who cannot read locks."""
-    try:
-        answer = key.vault.s3.get_object_retention(**key.vault.args, Key=name)
-    except ClientError as error:
-        # The second: the vault has no Object Lock at all.
-        if error_code(error) not in {"NoSuchObjectLockConfiguration", "InvalidRequest"}:
-            raise
-        return None
-    return answer["Retention"]["RetainUntilDate"]
+    retention = read_retention(key.vault.s3, **key.vault.args, Key=name)
+    return retention["RetainUntilDate"] if retention else None
 
 
 def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:

@@ -20,7 +20,7 @@ from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
-from admin.setup.plan import Change, make_plan, requirements_of
+from admin.setup.plan import Change, door_of, make_plan, requirements_of
 from admin.target import Target
 
 
@@ -177,12 +177,7 @@ def _through_the_door(target: Target, bucket: str, command: str) -> str:
     """
     if bucket != target.vault:
         return command
-    [policy] = (
-        requirement
-        for requirement in requirements_of(target)
-        if (requirement.kind, requirement.resource) == (Kind.BUCKET_POLICY, bucket)
-    )
-    actual = resources.read(target.account, policy)
+    actual = resources.read(target.account, door_of(target))
     if not has_door(actual.value or []):
         return command
     statements = [entry for entry in (*actual.value, *actual.others) if entry.get("Sid") != DOOR]

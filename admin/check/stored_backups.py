@@ -16,7 +16,6 @@ from admin.check.upload_key import UploadKey
 from admin.choices import Lock
 from admin.periods import age_in_words
 from chalicelib.policy.policy import Slot
-from chalicelib.watching.sweep import LONGEST_RUN
 
 # How many of the backups that were stored last get a HEAD, unless all of them do.
 NEWEST = 14
@@ -25,8 +24,6 @@ NEWEST = 14
 RECENT_SLOTS = 1000
 # S3 expires objects some days late, and removes the last delete marker some days after that.
 EXPIRY_DELAY = timedelta(days=14)
-# In some stores a copy in parts is locked from its beginning, and dated by its completion.
-LOCK_TOLERANCE = LONGEST_RUN
 # What S3 calls encryption with its own key.
 S3_KEY = "AES256"
 
@@ -165,26 +162,15 @@ def judge_lock(
     key: UploadKey, name: str, head: dict[str, Any], *, lock: Lock, actual: datetime | None
 ) -> Iterator[Finding]:
     """A finding if a backup's lock ends before `lock` promises (None: it has no lock)."""
-    promised = promised_end(lock, head["LastModified"])
-    if actual and actual >= promised - LOCK_TOLERANCE:
+    stored = head["LastModified"]
+    if lock.is_kept(stored=stored, until=actual):
         return
-    target = key.target
-    # A lock in compliance mode can only be extended in that mode.
-    mode = head.get("ObjectLockMode", lock.mode)
-    extend = target.fix_aws(
-        "s3api",
-        "put-object-retention",
-        bucket=target.vault,
-        key=name,
-        version_id=head.get("VersionId", "null"),
-        retention={"Mode": mode, "RetainUntilDate": f"{promised:%Y-%m-%dT%H:%M:%SZ}"},
-    )
+    promised = lock.promised_end(stored)
     state = f"locked until {actual:%Y-%m-%d %H:%M}" if actual else "not locked"
     yield Finding(
         what=f"{name} is {state}, but should be locked until {promised:%Y-%m-%d %H:%M} UTC",
         why="Without its lock, only the vault's bucket policy protects a backup.",
-        remedy="extend its lock as described in docs/break-in.md, step 4, because the vault's "
-        f"bucket policy has to allow this for a moment: {extend}",
+        remedy=key.target.fix_setup("--lock-existing"),
     )
 
 
@@ -206,8 +192,3 @@ def encryption_of(head: dict[str, Any]) -> str:
     return " ".join(
         [head.get("ServerSideEncryption", "nothing"), head.get("SSEKMSKeyId", "")]
     ).strip()
-
-
-def promised_end(lock: Lock, stored: datetime) -> datetime:
-    """When the lock of a backup that was stored then should end."""
-    return stored + timedelta(days=lock.days)

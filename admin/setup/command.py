@@ -7,11 +7,12 @@ from dataclasses import replace
 import click
 
 from admin.choices import SetupOptions
-from admin.desired.requirement import Kind, Requirement
+from admin.desired.requirement import Kind
 from admin.exit_status import Refused
 from admin.setup.door import MAX_WAIT
 from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
+from admin.setup.locks import ask_for_the_name, remark
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
 from admin.storage_classes import STORAGE_CLASSES
@@ -42,6 +43,8 @@ def set_up(
 
     click.echo(target, err=True)
     _show(plan, changed.values(), target.policy)
+    if sentence := remark(target, plan):
+        click.echo(sentence)
     stored = {} if target.vault in plan.missing else largest_stored(target)
     click.echo("\n".join(worst_case(target.policy, options.incoming_alarm, stored)), err=True)
     if advice := suggestion(target):
@@ -113,17 +116,6 @@ def _ask(stage: Stage, plan: Plan, *, yes: bool) -> None:
         (s.requirement for s in plan.changes if s.requirement.kind is Kind.OBJECT_LOCK), None
     )
     if lock is not None and lock.desired["mode"] == "COMPLIANCE":
-        _ask_for_the_name(lock)
+        ask_for_the_name(lock)
     if not yes and not click.confirm(f"Apply these changes to stage {stage.name}?", err=True):
         raise Refused("Nothing was changed.")
-
-
-def _ask_for_the_name(requirement: Requirement) -> None:
-    click.echo(
-        f"Compliance mode cannot be undone: for {requirement.desired['days']} days nobody, not "
-        f"even AWS Support, can delete an object stored in {requirement.resource}, and you pay for "
-        "storing it.",
-        err=True,
-    )
-    if click.prompt("Type the bucket's name to continue", err=True) != requirement.resource:
-        raise Refused("That is not the bucket's name; nothing was changed.")

@@ -61,6 +61,16 @@ def requirements_of(target: Target, options: SetupOptions | None = None) -> tupl
     )
 
 
+def door_of(target: Target) -> Requirement:
+    """The vault's bucket policy, which denies everyone to change the vault's settings."""
+    [door] = (
+        requirement
+        for requirement in requirements_of(target)
+        if (requirement.kind, requirement.resource) == (Kind.BUCKET_POLICY, target.vault)
+    )
+    return door
+
+
 def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_named: bool) -> Plan:
     """Compare the account with the settings. `lock_named`: the administrator chose the lock."""
     changes: list[Change] = []

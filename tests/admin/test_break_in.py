@@ -1,20 +1,23 @@
 """What docs/break-in.md promises for the moment in which an administrator lengthens locks."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
 from admin.account import Account
-from admin.setup.plan import execute, make_plan, requirements_of
+from admin.cli import cli
+from admin.setup.door import PATIENT, open_door
+from admin.setup.plan import door_of, execute, make_plan, requirements_of
 from admin.stage import PROJECT
 from admin.target import Target
 from localcloud.cloud import Cloud
 from localcloud.iam.authorization import Credentials
 from tests.support.project import POLICY, STAGE
 
-STATEMENT = "OneDoor"
+COMMAND = "backups setup --stage prod --lock governance --lock-days 180 --lock-existing --apply"
 STORED = {"Bucket": "backups2", "Key": "2026-11-23.tar.gz.gpg"}
 
 
@@ -54,35 +57,34 @@ def store(account: Account, cloud: Cloud) -> None:
 def test_locks_can_be_lengthened_without_weakening_anything_else(
     account: Account, cloud: Cloud
 ) -> None:
-    assert STATEMENT in (PROJECT / "docs" / "break-in.md").read_text()
+    assert COMMAND in (PROJECT / "docs" / "break-in.md").read_text()
     set_up(account)
     store(account, cloud)
     s3 = account.client("s3")
-    version = s3.head_object(**STORED)["VersionId"]
-    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=300)
+    stored = s3.head_object(**STORED)
+    until = stored["LastModified"] + timedelta(days=180)
 
     def lock(moment: datetime, **more: Any) -> str:
         retention = {"Mode": "GOVERNANCE", "RetainUntilDate": moment}
         return answer(s3.put_object_retention, **STORED, Retention=retention, **more)
 
     assert lock(until) == "AccessDenied"
-
-    policy = json.loads(s3.get_bucket_policy(Bucket="backups2")["Policy"])
-    policy["Statement"] = [
-        statement for statement in policy["Statement"] if statement["Sid"] != STATEMENT
-    ]
-    s3.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
-    assert lock(until) == "done"
-    assert lock(until - timedelta(days=1)) == "AccessDenied"
-    assert lock(until - timedelta(days=1), BypassGovernanceRetention=True) == "AccessDenied"
-    assert answer(s3.delete_object, **STORED) == "AccessDenied"
-    assert answer(s3.delete_object, **STORED, VersionId=version) == "AccessDenied"
-    assert answer(s3.put_object, **STORED, Body=b"rubbish") == "AccessDenied"
+    command = [*COMMAND.removeprefix("backups ").replace("prod", "dev").split(), "--yes"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
     assert s3.head_object(**STORED)["ObjectLockRetainUntilDate"] == until
-
-    [closed] = set_up(account)
-    assert closed.startswith("backups2: deny every change to its settings and to stored objects")
     assert lock(until + timedelta(days=1)) == "AccessDenied"
+
+    target = Target(account=account, stage=STAGE, policy=POLICY)
+    with open_door(account, door_of(target), PATIENT):
+        assert lock(until + timedelta(days=1)) == "done"
+        assert lock(until) == "AccessDenied"
+        assert lock(until, BypassGovernanceRetention=True) == "AccessDenied"
+        assert answer(s3.delete_object, **STORED) == "AccessDenied"
+        version = {"VersionId": stored["VersionId"]}
+        assert answer(s3.delete_object, **STORED, **version) == "AccessDenied"
+        assert answer(s3.put_object, **STORED, Body=b"rubbish") == "AccessDenied"
+    assert lock(until + timedelta(days=2)) == "AccessDenied"
 
 
 def answer(call: Any, **arguments: Any) -> str:

@@ -1,7 +1,6 @@
 """What `check` says of the backups themselves: a table of states, each with exactly its finding."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,8 @@ from admin.check.report import Part, Report
 from admin.check.stored_backups import RECENT_SLOTS
 from admin.choices import Lock
 from admin.cli import cli
+from admin.setup.door import PATIENT
+from admin.setup.locks import lock_stored
 from admin.stage import Stage
 from admin.target import Target
 from chalicelib.policy.file import parse_policy
@@ -312,12 +313,10 @@ def test_the_command_of_a_lock_sets_it(
     buckets.stage = replace(STAGE, lock=Lock(mode=chosen, days=7))
     buckets.store(TODAY, days=days, mode=actual)
     [finding] = buckets.check().findings
-    [command] = re.findall(r"aws s3api put-object-retention .*", finding.remedy)
-    [version] = re.findall(r"--version-id (\S+)", command)
-    [retention] = re.findall(r"--retention '(\{.*?\})'", command)
-    buckets.s3.put_object_retention(
-        Bucket="backups2", Key=TODAY, VersionId=version, Retention=json.loads(retention)
-    )
+    assert finding.remedy == ".venv/bin/backups setup --stage dev --apply --lock-existing"
+    target = Target(account=buckets.account, stage=buckets.stage, policy=POLICY)
+    with CliRunner().isolation(input="backups2\n"):
+        lock_stored(target, buckets.stage.lock, now=NOW, waiter=PATIENT, apply=True, yes=True)
     assert buckets.check().findings == []
 
 

@@ -1,0 +1,194 @@
+"""`backups setup --lock-existing`: locks what is stored already, for as long as new backups.
+
+S3 applies a bucket's default lock only to versions that are stored later.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+from botocore.exceptions import ClientError
+
+from admin.account import none_if
+from admin.choices import Lock
+from admin.desired.buckets import lock_requirement
+from admin.desired.requirement import Kind, Requirement
+from admin.exit_status import Refused
+from admin.setup.door import open_door
+from admin.setup.plan import Plan, door_of
+from admin.target import Target
+from admin.waiting import Waiter
+from chalicelib.s3_errors import error_code
+
+Item = TypeVar("Item")
+
+COMPLIANCE = "COMPLIANCE"
+# A lifecycle rule can remove a version after it was listed.
+GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion"})
+# The second: the bucket has no Object Lock at all.
+NOT_LOCKED_CODES = frozenset({"NoSuchObjectLockConfiguration", "InvalidRequest"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingLock:
+    """A version that is not locked as promised, and the lock that it should have."""
+
+    key: str
+    version_id: str
+    mode: str
+    until: datetime
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """The versions in a vault, beside the lock that is promised."""
+
+    missing: list[MissingLock] = field(default_factory=list)
+    locked: int = 0
+    # So old that their lock would have ended by now.
+    over: int = 0
+    # In governance mode, although compliance is promised.
+    governed: int = 0
+
+
+def lock_stored(
+    target: Target, lock: Lock | None, *, now: datetime, waiter: Waiter, apply: bool, yes: bool
+) -> None:
+    """Say which versions in the vault are not locked as `lock` promises; with `apply`, lock them.
+
+    Asks once. No lock is shortened, and none gets another mode. Raises Refused if the stage has no
+    lock, or if the answer is no.
+    """
+    if lock is None:
+        raise Refused("This stage has no lock to give to stored backups; choose one with --lock")
+    survey = _look_up(target, lock, now=now)
+    click.echo("\n".join(_in_words(survey, lock, vault=target.vault)))
+    if not survey.missing:
+        return
+    if not apply:
+        click.echo(
+            "Nothing was locked; add --apply to lock them. The vault's bucket policy is opened to "
+            "you alone for that, and closed afterwards.",
+            err=True,
+        )
+        return
+    if any(missing.mode == COMPLIANCE for missing in survey.missing):
+        ask_for_the_name(lock_requirement(target.vault, lock))
+    if not yes and not click.confirm(f"Lock {len(survey.missing):,} versions?", err=True):
+        raise Refused("Nothing was locked.")
+    s3 = target.vault_account.client("s3")
+    with open_door(target.account, door_of(target), waiter) as attempt:
+        for missing in _with_progress(survey.missing, "locking"):
+            attempt(partial(_lock, s3, target.vault, missing))
+    click.echo(f"Done: {len(survey.missing):,} versions are locked.")
+
+
+def remark(target: Target, plan: Plan) -> str | None:
+    """What a changed default lock does not do for what is stored already; None if there is nothing.
+
+    Counts noncurrent versions, too.
+    """
+    changes_lock = any(change.requirement.kind is Kind.OBJECT_LOCK for change in plan.changes)
+    if not changes_lock or target.vault in plan.missing:
+        return None
+    count = sum(1 for _ in _versions(target))
+    if not count:
+        return None
+    return (
+        f"  This locks new backups only. {count:,} versions in {target.vault} keep the locks that "
+        f"they have, if any; {target.fix_setup('--lock-existing')} locks them, too."
+    )
+
+
+def ask_for_the_name(lock: Requirement) -> None:
+    """Explain compliance mode, and ask for the bucket's name. Raises Refused for another answer."""
+    click.echo(
+        f"Compliance mode cannot be undone: for {lock.desired['days']} days nobody, not even AWS "
+        f"Support, can delete an object stored in {lock.resource}, and you pay for storing it.",
+        err=True,
+    )
+    if click.prompt("Type the bucket's name to continue", err=True) != lock.resource:
+        raise Refused("That is not the bucket's name; nothing was changed.")
+
+
+def read_retention(s3: Any, **version: Any) -> dict[str, Any] | None:
+    """The lock of a version, in S3's format; None if it has none."""
+    try:
+        retention: dict[str, Any] = s3.get_object_retention(**version)["Retention"]
+    except ClientError as error:
+        if error_code(error) not in NOT_LOCKED_CODES:
+            raise
+        return None
+    return retention
+
+
+def _look_up(target: Target, lock: Lock, *, now: datetime) -> Survey:
+    s3, survey = target.vault_account.client("s3"), Survey()
+    versions = none_if("NoSuchBucket", lambda: [*_versions(target)]) or []
+    for version in _with_progress(versions, "looking at locks"):
+        until = lock.promised_end(version["LastModified"])
+        if until <= now:
+            survey.over += 1
+            continue
+        where = {"Key": version["Key"], "VersionId": version["VersionId"]}
+        try:
+            actual = read_retention(s3, Bucket=target.vault, **where) or {}
+        except ClientError as error:
+            if error_code(error) not in GONE_CODES:
+                raise
+            continue
+        # A lock that has not ended keeps its mode: changing it takes the right to bypass it.
+        end = actual.get("RetainUntilDate")
+        mode = actual["Mode"] if end and end > now else lock.mode
+        survey.governed += lock.mode == COMPLIANCE != mode
+        if lock.is_kept(stored=version["LastModified"], until=end):
+            survey.locked += 1
+        else:
+            survey.missing.append(
+                MissingLock(
+                    key=version["Key"], version_id=version["VersionId"], mode=mode, until=until
+                )
+            )
+    return survey
+
+
+def _versions(target: Target) -> Iterator[dict[str, Any]]:
+    """Every version in the vault, noncurrent ones included. A delete marker cannot be locked."""
+    pages = target.vault_account.client("s3").get_paginator("list_object_versions")
+    for page in pages.paginate(Bucket=target.vault):
+        yield from page.get("Versions", [])
+
+
+def _in_words(survey: Survey, lock: Lock, *, vault: str) -> Iterator[str]:
+    count = survey.locked + len(survey.missing) + survey.over
+    yield (
+        f"{vault} has {count:,} versions. Locked until {lock.days} days after they were stored: "
+        f"{survey.locked:,}. Not locked, or not for so long: {len(survey.missing):,}. Stored "
+        f"earlier, so that their lock would be over: {survey.over:,}."
+    )
+    if survey.governed:
+        yield (
+            f"! {survey.governed:,} of them are locked in governance mode, and stay so until that "
+            "lock ends: a lock's mode can be changed only by those who can bypass the lock, and "
+            "the bucket policy denies that to everyone."
+        )
+
+
+def _lock(s3: Any, vault: str, missing: MissingLock) -> None:
+    retention = {"Mode": missing.mode, "RetainUntilDate": missing.until}
+    try:
+        s3.put_object_retention(
+            Bucket=vault, Key=missing.key, VersionId=missing.version_id, Retention=retention
+        )
+    except ClientError as error:
+        if error_code(error) not in GONE_CODES:
+            raise
+
+
+def _with_progress(items: list[Item], label: str) -> Iterator[Item]:
+    with click.progressbar(items, label=label, file=sys.stderr) as progress:
+        yield from progress
