@@ -27,6 +27,7 @@ from demo.stage import StageCloud
 from localcloud.clock import clock
 from localcloud.iam.authorization import Credentials
 from tests.support.deployed_stage import NO_BACKUPS
+from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE
 
 HOLDER = "210987654321"
@@ -176,6 +177,17 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud.functions.wait_until_quiet(timeout=60)
     names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]
     assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
+
+
+def test_its_door_opens_to_the_administrator_of_its_own_account(
+    stage: Stage, account: Account
+) -> None:
+    set_up(account, stage)
+    vault_account = account.account_of("backups2")
+    with past_the_door(vault_account.client("s3")):
+        vault_account.client("s3").delete_public_access_block(Bucket="backups2")
+    assert set_up(account, stage) == ["backups2: block public access"]
+    assert set_up(account, stage) == []
 
 
 def refused(s3: Any, operation: str, key: str) -> None:
