@@ -172,8 +172,8 @@ def _check_other_rules(
 def _through_the_door(target: Target, bucket: str, command: str) -> str:
     """The command; in the vault, with one before it that opens the door and one that closes it.
 
-    Others than the caller can run them, so they open the door to every administrator. It is closed
-    even if the command fails.
+    Not only whoever runs the check can run them, so they open the door to every administrator. The
+    last one closes it even if the command fails.
     """
     if bucket != target.vault:
         return command

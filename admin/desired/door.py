@@ -63,7 +63,7 @@ def opened_to(user_id: str, statements: list[Document]) -> list[Document]:
 def whom_it_is_open_to(statements: list[Document]) -> str | None:
     """The aws:userid that an interrupted `setup` left the door open to; None if it did not."""
     for statement in statements:
-        match statement:
-            case {"Sid": "OneDoor", "Condition": {"StringNotEquals": {"aws:userid": user_id}}}:
+        match statement.get("Sid"), statement.get("Condition"):
+            case door, {"StringNotEquals": {"aws:userid": user_id}} if door == DOOR:
                 return ", ".join(as_list(user_id))
     return None
