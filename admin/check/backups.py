@@ -144,7 +144,8 @@ def _head(key: UploadKey, name: str) -> Any:
 def _lock_end(key: UploadKey, name: str) -> datetime | None:
     """When the lock ends (None: no lock). HEAD hides it from callers who cannot read locks."""
     retention = read_retention(key.vault.s3, **key.vault.args, Key=name)
-    return retention["RetainUntilDate"] if retention else None
+    # With an event hold, a lock can have no end yet.
+    return retention.get("RetainUntilDate") if retention else None
 
 
 def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:

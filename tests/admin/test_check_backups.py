@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -300,6 +301,17 @@ def test_without_a_lock_by_choice_none_is_missed(buckets: Buckets) -> None:
 def test_a_vault_without_object_lock_locks_nothing(buckets: Buckets) -> None:
     s3_backends["123456789012"]["aws"].buckets["backups2"].object_lock_enabled = False
     unlocked(buckets)
+    [finding] = buckets.check().findings
+    assert f"{TODAY} is not locked" in finding.what
+
+
+def test_an_event_hold_is_not_the_promised_lock(buckets: Buckets) -> None:
+    """Whoever can change locks can release it; until then, the lock has no end."""
+    unlocked(buckets)
+    held = {"Retention": {"Mode": "GOVERNANCE", "EventHold": "ON"}}
+    buckets.s3.meta.events.register_first(
+        "before-call.s3.GetObjectRetention", lambda **_: (SimpleNamespace(status_code=200), held)
+    )
     [finding] = buckets.check().findings
     assert f"{TODAY} is not locked" in finding.what
 
