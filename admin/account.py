@@ -108,11 +108,21 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     return _signed_in(profile, region=region)
 
 
-def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Account:
-    """`account` with the vault's account, if the vault has its own (VAULT_OWNER).
+def refuse_another_account(account: Account, stage: Stage) -> None:
+    """Raise StageError if the stage is in an account other than `account`."""
+    owner = stage.settings.incoming_owner
+    if owner not in {None, account.id}:
+        raise StageError(
+            f"stage {stage.name} is in account {owner} (INCOMING_OWNER), but your credentials are "
+            f"for account {account.id}; pass a profile of the stage's account with --profile"
+        )
 
-    `profile` selects the vault's account. Raises StageError if it contradicts VAULT_OWNER,
-    AccountError for a missing profile.
+
+def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Account:
+    """`account` with the vault's account, if the vault has its own.
+
+    `profile` selects the vault's account. Raises StageError if it contradicts VAULT_OWNER, which
+    `setup` writes, and AccountError for a missing profile.
     """
     owner = stage.settings.vault_owner
     if profile is not None and stage.name == "dev":
@@ -128,13 +138,25 @@ def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Accoun
             f"{account.id}; pass a profile of the vault's account with --vault-profile"
         )
     vault_account = _signed_in(profile, region=account.region)
-    if owner != vault_account.id:
+    if owner not in {None, vault_account.id}:
         raise StageError(
             f"the profile {profile} belongs to account {vault_account.id}, but VAULT_OWNER of "
-            f"stage {stage.name} in .chalice/config.json is {owner or 'not set'}; set it to "
+            f"stage {stage.name} in .chalice/config.json is {owner}; set it to "
             f'"{vault_account.id}", or use another profile'
         )
     return replace(account, other_accounts={stage.settings.vault_bucket: vault_account})
+
+
+def with_owners(stage: Stage, account: Account) -> Stage:
+    """The stage with the accounts that own its buckets, which `setup` writes if they are not set.
+
+    `account` includes the vault's account.
+    """
+    vault_account = account.account_of(stage.settings.vault_bucket)
+    return replace(
+        stage,
+        settings=replace(stage.settings, incoming_owner=account.id, vault_owner=vault_account.id),
+    )
 
 
 def local_account(endpoint: str) -> Account:

@@ -13,7 +13,12 @@ from typing import Any
 import click
 
 from admin import describe
-from admin.account import open_account, with_vault
+from admin.account import (
+    open_account,
+    refuse_another_account,
+    with_owners,
+    with_vault,
+)
 from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
@@ -49,8 +54,10 @@ def _opened(
         policy, opened = read_policy(), read_stage(stage)
         refuse_names(policy, opened)
         account = open_account(opened, region=region, profile=profile)
+        refuse_another_account(account, opened)
         if "vault_profile" in vault:
             account = with_vault(account, opened, profile=vault["vault_profile"])
+            opened = with_owners(opened, account)
         yield Target(account=account, stage=opened, policy=policy)
 
 

@@ -59,6 +59,15 @@ class Target:
         """The ARN of the topic for alerts."""
         return self.stage.topic_arn(account=self.account.id, region=self.account.region)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The functions' environment variables that name the accounts and what is in them."""
+        return {
+            "INCOMING_OWNER": self.account.id,
+            "VAULT_OWNER": self.vault_account.id,
+            "ALERT_TOPIC_ARN": self.topic_arn,
+        }
+
     def fix_setup(self, *more: str) -> str:
         """The command line of `backups setup`."""
         return self._backups("setup", "--apply", *self._vault_profile(), *more)

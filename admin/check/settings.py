@@ -218,7 +218,7 @@ def _check_other_statements(
 
 
 def _check_files(target: Target) -> Iterator[Finding]:
-    for path in changes(stage_files(target.policy, target.stage, topic=target.topic_arn)):
+    for path in changes(stage_files(target.policy, target.stage, variables=target.variables)):
         yield Finding(
             what=f".chalice/{path.name} does not match your policy.toml",
             why="chalice deploy would set the permissions of an earlier policy.",

@@ -32,8 +32,11 @@ def each_object(account: Account, bucket: str) -> Iterator[dict[str, Any]]:
 
 
 def read_bucket(account: Account, requirement: Requirement) -> Any:
+    owner = account.account_of(requirement.resource)
     try:
-        answer = _s3(account, requirement.resource).head_bucket(Bucket=requirement.resource)
+        answer = owner.client("s3").head_bucket(
+            Bucket=requirement.resource, ExpectedBucketOwner=owner.id
+        )
     except ClientError as error:
         match error_code(error):
             case "404":

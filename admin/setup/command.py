@@ -37,7 +37,7 @@ def set_up(
     Raises Refused if the plan cannot be applied with these options.
     """
     chosen = replace(target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
-    files = stage_files(target.policy, chosen, topic=target.topic_arn)
+    files = stage_files(target.policy, chosen, variables=target.variables)
     changed = changes(files)
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
 

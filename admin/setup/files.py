@@ -2,9 +2,12 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from admin.config.editing import with_value
 from admin.config.names import INCOMING_ALARM, LOCK
 from admin.config.reading import CONFIG, policy_file
 from admin.desired.permissions import function_policies
@@ -17,31 +20,30 @@ from admin.stage import (
 )
 from chalicelib.policy.policy import Policy
 
-TOPIC = "ALERT_TOPIC_ARN"
 
-
-def stage_files(policy: Policy, stage: Stage, *, topic: str | None = None) -> dict[Path, str]:
+def stage_files(
+    policy: Policy, stage: Stage, *, variables: Mapping[str, str] = MappingProxyType({})
+) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
-    `topic` is the ARN of the topic for alerts; None keeps the one in `config.json`. Lock and alarm
+    `variables` are set in the functions' environment in `config.json`; others stay. Lock and alarm
     are taken from `stage`, not from `config.json`.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
-    config = json.loads(path.read_text(encoding="utf-8"))
-    in_config = config["stages"][stage.name]
-    is_current = True
-    if topic and stage.environment.get(TOPIC) != topic:
-        in_config.setdefault("environment_variables", {})[TOPIC] = topic
-        is_current = False
+    text = config = path.read_text(encoding="utf-8")
+    in_stage = ("stages", stage.name)
+    in_config = json.loads(config)["stages"][stage.name]
+    for name, value in variables.items():
+        if stage.environment.get(name) != value:
+            config = with_value(config, (*in_stage, "environment_variables", name), value)
     if written_lock(in_config) != stage.lock:
-        in_config[LOCK] = lock_to_write(stage.lock)
-        is_current = False
+        config = with_value(config, (*in_stage, LOCK), lock_to_write(stage.lock))
     if written_incoming_alarm(in_config) != stage.incoming_alarm:
-        in_config[INCOMING_ALARM] = incoming_alarm_to_write(stage.incoming_alarm)
-        is_current = False
-    if not is_current:
-        files[path] = _text(config)
+        alarm = incoming_alarm_to_write(stage.incoming_alarm)
+        config = with_value(config, (*in_stage, INCOMING_ALARM), alarm)
+    if config != text:
+        files[path] = config
     for function, document in function_policies(policy, stage).items():
         files[stage.project / ".chalice" / policy_file(stage.name, function)] = _text(document)
     return files

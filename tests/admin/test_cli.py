@@ -247,6 +247,7 @@ def test_a_stage_configured_for_a_local_cloud_is_refused(tmp_path: Path) -> None
         refuse_unfinished(stage, {})
 
 
+@pytest.mark.usefixtures("account")
 @pytest.mark.parametrize(
     ("command", "work", "sentence"),
     [
@@ -303,6 +304,7 @@ def test_ctrl_c_at_the_question_is_an_interruption(
     assert account.client("s3").list_buckets()["Buckets"] == []
 
 
+@pytest.mark.usefixtures("account")
 def test_a_character_that_the_terminal_does_not_have_is_no_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

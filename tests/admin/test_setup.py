@@ -520,6 +520,29 @@ def test_a_lock_weaker_than_the_chosen_lock_is_found(account: Account) -> None:
     assert "lock stored objects for 90 days" in run().stdout
 
 
+def test_the_owners_of_the_buckets_are_written_down(account: Account, own_project: Path) -> None:
+    path = own_project / CONFIG
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "_OWNER" not in line))
+    assert '+        "VAULT_OWNER": "123456789012"' in run("--apply", "--yes").stdout
+    stage = json.loads(path.read_text())["stages"]["dev"]
+    owners = [stage["environment_variables"][f"{name}_OWNER"] for name in ("INCOMING", "VAULT")]
+    assert owners == [account.id, account.id]
+    assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
+
+
+def test_credentials_of_another_account_are_refused(account: Account, own_project: Path) -> None:
+    path = own_project / CONFIG
+    path.write_text(path.read_text().replace('"INCOMING_OWNER": "1234', '"INCOMING_OWNER": "9234'))
+    result = run("--apply", "--yes")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: stage dev is in account 923456789012 (INCOMING_OWNER), but your credentials are "
+        "for account 123456789012; pass a profile of the stage's account with --profile\n"
+    )
+    assert account.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_the_choice_of_no_lock_is_written_down(account: Account, own_project: Path) -> None:
     run("--apply", "--yes", "--lock", "none")
     assert written(own_project) == "none"
@@ -552,7 +575,7 @@ def test_an_error_of_aws_is_one_sentence_and_status_3(
         error = {"Error": {"Code": code, "Message": "no"}}
         raise admin.account.ClientError(error, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(admin.cli, "set_up", refuse)
+    monkeypatch.setattr(admin.cli, "open_account", refuse)
     result = run()
     assert result.exit_code == 3
     assert sentence in result.stderr
@@ -563,7 +586,7 @@ def test_a_crash_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(admin.cli, "set_up", crash)
+    monkeypatch.setattr(admin.cli, "open_account", crash)
     result = run()
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == "ZeroDivisionError"

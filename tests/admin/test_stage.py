@@ -67,8 +67,9 @@ def test_a_variable_counts_wherever_chalice_reads_it(
 def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Path) -> None:
     project = write(tmp_path, {}, environment_variables={**BUCKETS, "ALERT_TOPIC_ARN": "arn:x"})
     stage = read_stage("prod", project=project)
-    assert project / CONFIG not in stage_files(POLICY, stage, topic="arn:x")
-    text = stage_files(POLICY, stage, topic="arn:y")[project / CONFIG]
+    same, other = {"ALERT_TOPIC_ARN": "arn:x"}, {"ALERT_TOPIC_ARN": "arn:y"}
+    assert project / CONFIG not in stage_files(POLICY, stage, variables=same)
+    text = stage_files(POLICY, stage, variables=other)[project / CONFIG]
     assert json.loads(text)["stages"]["prod"] == {
         "lambda_functions": POLICIES,
         "environment_variables": {"ALERT_TOPIC_ARN": "arn:y"},

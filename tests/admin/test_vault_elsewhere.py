@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
 import admin.account
-from admin.account import Account, local_account, with_vault
+from admin.account import Account, local_account, with_owners, with_vault
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.config.reading import CONFIG
@@ -197,18 +197,16 @@ def refused(s3: Any, operation: str, key: str) -> None:
 
 def test_a_vault_in_the_same_account_needs_no_profile(cloud: StageCloud) -> None:
     here = local_account(cloud.endpoint)
-    own = replace(STAGE, settings=replace(STAGE.settings, vault_owner=here.id))
-    for stage in (STAGE, own):
+    unset = replace(STAGE, settings=replace(STAGE.settings, vault_owner=None))
+    for stage in (STAGE, unset):
         assert with_vault(here, stage, profile=None) is here
+        assert with_owners(stage, here).settings.vault_owner == here.id
 
 
 @pytest.mark.parametrize(
     ("owner", "profile", "sentence"),
     [
         pytest.param(HOLDER, None, "pass a profile of the vault's account", id="no profile"),
-        pytest.param(
-            None, "vault", 'VAULT_OWNER .* is not set; set it to "210987654321"', id="unset"
-        ),
         pytest.param("1" * 12, "vault", "is 111111111111; set it to", id="another one"),
     ],
 )
@@ -226,15 +224,18 @@ def test_profile_and_configuration_must_agree(
         with_vault(local_account(cloud.endpoint), stage, profile=profile)
 
 
+@pytest.mark.parametrize("owner", [HOLDER, None], ids=["written down", "not written down yet"])
 def test_the_profile_of_the_vault_s_account_leads_there(
-    cloud: StageCloud, monkeypatch: pytest.MonkeyPatch
+    cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, owner: str | None
 ) -> None:
     holder = sign_in(cloud, HOLDER)
     monkeypatch.setattr(admin.account, "_signed_in", lambda profile, *, region: holder)
-    stage = replace(STAGE, name="prod", settings=replace(STAGE.settings, vault_owner=HOLDER))
+    stage = replace(STAGE, name="prod", settings=replace(STAGE.settings, vault_owner=owner))
     account = with_vault(local_account(cloud.endpoint), stage, profile="vault")
     assert account.account_of("backups2") is holder
     assert account.account_of("backups1") is account
+    settings = with_owners(stage, account).settings
+    assert (settings.incoming_owner, settings.vault_owner) == (account.id, HOLDER)
 
 
 def test_the_stage_dev_signs_in_to_no_account_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:

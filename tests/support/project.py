@@ -30,6 +30,8 @@ ENVIRONMENTS = {
     "dev": {
         "INCOMING_BUCKET": "backups1",
         "VAULT_BUCKET": "backups2",
+        "INCOMING_OWNER": "123456789012",
+        "VAULT_OWNER": "123456789012",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
         "ALERT_TOPIC_ARN": f"arn:aws:sns:us-east-1:123456789012:{APP_NAME}-dev-alerts",
     },
