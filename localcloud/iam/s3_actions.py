@@ -220,6 +220,8 @@ _BUCKET_ACTIONS = {
     ("GET", "replication"): "GetReplicationConfiguration",
     ("PUT", "replication"): "PutReplicationConfiguration",
     ("DELETE", "replication"): "PutReplicationConfiguration",
+    ("GET", "requestPayment"): "GetBucketRequestPayment",
+    ("PUT", "requestPayment"): "PutBucketRequestPayment",
     ("GET", "tagging"): "GetBucketTagging",
     ("PUT", "tagging"): "PutBucketTagging",
     ("DELETE", "tagging"): "PutBucketTagging",
@@ -246,5 +248,4 @@ _ONLY_DENIED = {
     ("DELETE", "metadataTable"): "DeleteBucketMetadataTableConfiguration",
     ("PUT", "metrics"): "PutMetricsConfiguration",
     ("DELETE", "metrics"): "PutMetricsConfiguration",
-    ("PUT", "requestPayment"): "PutBucketRequestPayment",
 }

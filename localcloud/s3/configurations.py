@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, cast
+from xml.etree import ElementTree as ET
 
 from moto.s3.exceptions import InvalidBucketState, S3ClientError
 from moto.s3.models import NotificationConfiguration, S3Backend
 from moto.s3.responses import S3Response
 
+from localcloud.s3.answers import answered
 from localcloud.s3.bucket_policies import current_policy, read_policy, remember_principals
 from localcloud.s3.events import refuse_closed_destination
 from localcloud.s3.notification_rules import refuse_overlap
@@ -25,6 +27,27 @@ class BucketPolicyRequests(S3Response):
         status, headers, _ = cast("TYPE_RESPONSE", super().get_bucket_policy())
         policy = current_policy(self.backend.get_bucket(self.bucket_name))
         return status, headers, json.dumps(_normalized(policy))
+
+
+class RequestPaymentRequests(S3Response):
+    """GetBucketRequestPayment and PutBucketRequestPayment, which moto lacks. Nobody is charged."""
+
+    def _bucket_response_get(
+        self, bucket_name: str, querystring: dict[str, Any]
+    ) -> str | TYPE_RESPONSE:
+        if "requestPayment" not in querystring:
+            return super()._bucket_response_get(bucket_name, querystring)
+        payer = vars(self.backend.get_bucket(bucket_name)).get("payer", "BucketOwner")
+        return answered(self, "GetBucketRequestPayment", {"Payer": payer})
+
+    def _bucket_response_put(
+        self, request: Any, bucket_name: str, querystring: dict[str, Any]
+    ) -> str | TYPE_RESPONSE:
+        if "requestPayment" not in querystring:
+            return super()._bucket_response_put(request, bucket_name, querystring)
+        payer = ET.fromstring(self.body).findtext("{*}Payer")
+        vars(self.backend.get_bucket(bucket_name))["payer"] = payer
+        return 200, {}, ""
 
 
 def _normalized(value: Any) -> Any:
