@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from admin.periods import PERIODS
-from admin.storage_classes import STORAGE_CLASSES
+from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
 
@@ -78,7 +78,7 @@ def _keeping(description: dict[str, Any]) -> Iterator[str]:
         yield "Backups never expire."
     if archive := description["archive"]:
         to, reading = archive["to"], STORAGE_CLASSES[archive["to"]].reading
-        yield f"After {archive['after_days']} days they move to {to} ({reading})."
+        yield f"After {archive['after_days']} days they move to {to} ({reading}). {SMALL_STAY}"
 
 
 _WHEN = ("now", "next", "then")

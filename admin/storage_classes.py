@@ -28,3 +28,6 @@ STORAGE_CLASSES = {
         reading="read 12 to 48 hours after a restore request", minimum_days=180, price=0.00099
     ),
 }
+
+# S3's default (S3 user guide, "Transitioning objects using Amazon S3 Lifecycle").
+SMALL_STAY = "S3 moves no backup below 128 KB."

@@ -15,7 +15,7 @@ from admin.setup.files import changes, stage_files, write_files
 from admin.setup.locks import ask_for_the_name, remark
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
 from admin.stage import Stage
-from admin.storage_classes import STORAGE_CLASSES
+from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.policy import Policy
@@ -107,7 +107,8 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
         archive = STORAGE_CLASSES[policy.archive.to]
         click.echo(
             f"  After {policy.archive.after_days} days backups move to {policy.archive.to} "
-            f"({archive.reading}); each is billed for at least {archive.minimum_days} days there."
+            f"({archive.reading}); each is billed for at least {archive.minimum_days} days there. "
+            f"{SMALL_STAY}"
         )
 
 

@@ -56,15 +56,14 @@ def test_the_policy_is_explained_in_plain_english() -> None:
         pytest.param(
             {"archive": Archive(after_days=90, to="DEEP_ARCHIVE")},
             "Backups never expire. After 90 days they move to DEEP_ARCHIVE (read 12 to 48 hours "
-            "after "
-            "a restore request).\n",
+            "after a restore request). S3 moves no backup below 128 KB.\n",
             (None, {"after_days": 90, "to": "DEEP_ARCHIVE"}),
             id="for ever, in an archive",
         ),
         pytest.param(
             {"keep_days": 400, "archive": Archive(after_days=30, to="GLACIER_IR")},
             "Backups expire after 400 days. After 30 days they move to GLACIER_IR (read at "
-            "once, for a larger fee).\n",
+            "once, for a larger fee). S3 moves no backup below 128 KB.\n",
             (400, {"after_days": 30, "to": "GLACIER_IR"}),
             id="for a while, in an archive",
         ),

@@ -437,7 +437,7 @@ def test_the_archive_s_price_and_wait_are_explained(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: frozen)
     output = run().stdout
     assert "After 90 days backups move to DEEP_ARCHIVE (read 12 to 48 hours" in output
-    assert "at least 180 days" in output
+    assert "at least 180 days there. S3 moves no backup below 128 KB." in output
 
 
 def test_without_apply_nothing_is_changed(account: Account) -> None:
