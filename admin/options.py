@@ -90,7 +90,7 @@ setup_options = _all(
     click.option(
         "--allow-shorter",
         is_flag=True,
-        help="Allow changes that keep backups for a shorter time than now.",
+        help="Allow changes that keep stored objects for a shorter time than now.",
     ),
 )
 

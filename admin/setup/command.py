@@ -57,8 +57,8 @@ def set_up(
         return
     if plan.weakens and not allow_shorter:
         raise Refused(
-            "Backups would be kept for a shorter time (see above), so nothing was changed. To "
-            "confirm, add --allow-shorter."
+            "Stored objects would be kept for a shorter time (see above), so nothing was changed. "
+            "To confirm, add --allow-shorter."
         )
     _ask(target.stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})

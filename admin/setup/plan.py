@@ -1,20 +1,21 @@
 """The plan of `backups setup`: what to change in an account; and applying it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from admin.account import Account
 from admin.choices import MODES, Lock, SetupOptions
-from admin.desired.buckets import REHEARSALS, desired_settings, lock_requirement
+from admin.desired.buckets import desired_settings, lock_requirement
 from admin.desired.door import has_door
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
-from admin.setup.bucket_resources import Entry, each_object
+from admin.setup.adoption.expiry import compare, stored_versions
+from admin.setup.bucket_resources import Entry
 from admin.setup.door import PATIENT, is_behind, open_door
 from admin.target import Target
 from admin.waiting import Waiter
@@ -102,7 +103,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
             continue
         changes.append(Change(requirement=requirement, actual=actual))
         if requirement.resource not in missing:
-            weakens += _weakening(account, requirement, actual)
+            weakens += _weakening(account, requirement, current)
     return Plan(
         changes=tuple(changes),
         waiting=tuple(waiting),
@@ -139,31 +140,21 @@ def _at_least(actual: dict[str, Any], lock: Requirement) -> Requirement:
     )
 
 
-def _weakening(account: Account, requirement: Requirement, actual: Any) -> list[str]:
-    """How many stored backups would expire under a shorter retention, as a sentence."""
+def _weakening(
+    account: Account, requirement: Requirement, current: resources.Actual
+) -> Iterator[str]:
+    """What other lifecycle rules would expire sooner than the present ones, as a sentence."""
     if requirement.kind is not Kind.LIFECYCLE:
-        return []
-    before, after = _expiry(actual), _expiry(requirement.desired)
-    if after is None or (before is not None and before <= after):
-        return []
-    stored = [item["LastModified"] for item in each_object(account, requirement.resource)]
-    if not stored:  # for example after an interrupted setup
-        return []
-    oldest = datetime.now(UTC) - timedelta(days=after)
-    count = sum(1 for moment in stored if moment < oldest)
-    until = f"for {before} days" if before else "for ever"
-    sentence = (
-        f"{requirement.resource} keeps backups {until} now, and would keep them for {after} days: "
-        f"{count} backups would expire"
+        return
+    expiry = compare(
+        stored_versions(account, requirement.resource),
+        before=[*(current.value or []), *current.others],
+        after=[*requirement.desired, *current.others],
+        now=datetime.now(UTC),
     )
-    return [sentence]
-
-
-def _expiry(rules: Any) -> int | None:
-    """After how many days backups expire; None: never. The drill's objects do not count."""
-    days = [
-        rule["Expiration"]["Days"]
-        for rule in rules or []
-        if "Days" in rule.get("Expiration", {}) and rule["Filter"] != REHEARSALS
-    ]
-    return min(days, default=None)
+    if expiry:
+        yield (
+            f"{requirement.resource}: the new lifecycle rules would expire {expiry.at_once} at "
+            f"once, and {expiry.later} later, which the present rules keep for longer or for ever; "
+            "overwritten versions and those under delete markers are counted"
+        )

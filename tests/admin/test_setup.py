@@ -419,7 +419,10 @@ def test_a_shorter_retention_is_announced_and_needs_a_flag(
 
     result = run("--apply", "--yes", "--alert-email", "admin@example.org")
     assert result.exit_code == 2
-    assert "for ever now, and would keep them for 400 days: 2 backups would expire" in result.stdout
+    assert (
+        "backups2: the new lifecycle rules would expire 2 versions (2 bytes) at once, and 1 "
+        in (result.stdout)
+    )
     assert "add --allow-shorter" in result.stderr
     assert left(account, KEEPING) != []
 
