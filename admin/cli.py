@@ -35,6 +35,7 @@ from admin.options import (
     stage_option,
     vault_option,
 )
+from admin.setup.adoption.buckets import name_of_unlocked
 from admin.setup.command import set_up, waiter, write_policies
 from admin.setup.locks import lock_stored
 from admin.stage import read_stage
@@ -166,6 +167,7 @@ def setup(
     alarm_versions: int | None,
     alert_email: str | None,
     allow_shorter: bool,
+    accept: tuple[str, ...],
     **where: Any,
 ) -> None:
     """Example: backups setup --stage prod --alert-email you@example.org --apply
@@ -185,6 +187,7 @@ def setup(
                 target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
+        locked = [name_of_unlocked(target.vault)] if lock_existing else []
         set_up(
             target,
             options,
@@ -192,6 +195,7 @@ def setup(
             apply=apply,
             yes=yes,
             allow_shorter=allow_shorter,
+            accepted=(*accept, *locked),
         )
         if lock_existing:
             lock_stored(

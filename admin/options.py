@@ -92,6 +92,13 @@ setup_options = _all(
         is_flag=True,
         help="Allow changes that keep stored objects for a shorter time than now.",
     ),
+    click.option(
+        "--accept",
+        metavar="NAME",
+        multiple=True,
+        help="Accept something in the account that setup refuses to work on; setup prints its "
+        "name. Can be repeated.",
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 """The command `backups setup`: shows the plan, asks one question, and applies the changes."""
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import replace
 
@@ -9,11 +10,14 @@ import click
 from admin.choices import SetupOptions
 from admin.desired.requirement import Kind
 from admin.exit_status import Refused
+from admin.setup.adoption.obstacle import Obstacle
+from admin.setup.adoption.obstacles import find_obstacles
 from admin.setup.door import MAX_WAIT
 from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.locks import ask_for_the_name, remark
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
+from admin.setup.replaced import was
 from admin.stage import Stage
 from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
 from admin.target import Target
@@ -31,35 +35,41 @@ def set_up(
     apply: bool,
     yes: bool,
     allow_shorter: bool,
+    accepted: Collection[str],
 ) -> None:
     """Show the plan and, with `apply`, apply it after one question.
 
-    Raises Refused if the plan cannot be applied with these options.
+    `accepted` has the names of obstacles. Raises Refused if the plan cannot be applied with these
+    options.
     """
     chosen = replace(target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
     files = stage_files(target.policy, chosen, variables=target.variables)
     changed = changes(files)
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
+    obstacles = [*find_obstacles(target, plan)]
+    in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in accepted]
 
     click.echo(target, err=True)
     _show(plan, changed.values(), target.policy)
     if sentence := remark(target, plan):
         click.echo(sentence)
+    _show_obstacles(obstacles, in_the_way)
     stored = {} if target.vault in plan.missing else largest_stored(target)
     click.echo("\n".join(worst_case(target.policy, options.incoming_alarm, stored)), err=True)
     if advice := suggestion(target):
         click.echo(advice, err=True)
-    if not plan.changes and not changed:
+    if not plan.changes and not changed and not in_the_way:
         click.echo("Nothing to do: everything is as it should be.")
         return
     if not apply:
-        click.echo("Nothing was changed; add --apply to make these changes.", err=True)
-        return
-    if plan.weakens and not allow_shorter:
-        raise Refused(
-            "Stored objects would be kept for a shorter time (see above), so nothing was changed. "
-            "To confirm, add --allow-shorter."
+        then = (
+            "--apply would be refused because of the lines that begin with !"
+            if in_the_way
+            else "add --apply to make these changes"
         )
+        click.echo(f"Nothing was changed; {then}.", err=True)
+        return
+    _refuse(plan, in_the_way, allow_shorter=allow_shorter)
     _ask(target.stage, plan, yes=yes)
     write_files({path: files[path] for path in changed})
     with closing(execute(target.account, plan, waiter())) as steps:
@@ -86,6 +96,8 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
     for change in plan.changes:
         click.echo(f"{'+' if change.actual is None else '~'} {change.requirement.summary}")
         click.echo(f"    {change.requirement.why}")
+        if replaced := was(change):
+            click.echo(f"    was: {replaced}")
     if door := next(filter(None, map(plan.door_of, plan.changes)), None):
         click.echo(
             f"  The bucket policy of {door.resource} denies everyone to change its settings. It is "
@@ -109,6 +121,29 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
             f"  After {policy.archive.after_days} days backups move to {policy.archive.to} "
             f"({archive.reading}); each is billed for at least {archive.minimum_days} days there. "
             f"{SMALL_STAY}"
+        )
+
+
+def _show_obstacles(obstacles: list[Obstacle], in_the_way: list[Obstacle]) -> None:
+    for obstacle in obstacles:
+        if obstacle not in in_the_way:
+            click.echo(f"= {obstacle.what}; accepted")
+            continue
+        click.echo(f"! {obstacle.what}")
+        accept = f"; accept it with --accept {shlex.quote(obstacle.name)}" if obstacle.name else ""
+        click.echo(f"    {obstacle.fix}{accept}")
+
+
+def _refuse(plan: Plan, in_the_way: list[Obstacle], *, allow_shorter: bool) -> None:
+    if in_the_way:
+        raise Refused(
+            "Something in the account is in the way (see the lines that begin with !), so nothing "
+            "was changed. Do what these lines say, and run this again."
+        )
+    if plan.weakens and not allow_shorter:
+        raise Refused(
+            "Stored objects would be kept for a shorter time (see above), so nothing was changed. "
+            "To confirm, add --allow-shorter."
         )
 
 

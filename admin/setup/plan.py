@@ -41,8 +41,9 @@ class Plan:
     foreign: tuple[tuple[Requirement, Entry], ...] = ()
     # What would make backups less safe than they are now, as sentences; needs --allow-shorter.
     weakens: tuple[str, ...] = ()
-    # Buckets that do not exist yet.
+    # Buckets that do not exist yet, and those that do.
     missing: frozenset[str] = frozenset()
+    existing: frozenset[str] = frozenset()
     # The vault's bucket policy, if it already denies everyone to change the vault's settings.
     door: Requirement | None = None
 
@@ -79,6 +80,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
     foreign: list[tuple[Requirement, Entry]] = []
     weakens: list[str] = []
     missing: set[str] = set()
+    existing: set[str] = set()
     door: Requirement | None = None
     for requirement in requirements:
         if requirement.needs_deployment and not resources.function_exists(
@@ -93,8 +95,8 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
         )
         actual = current.value
         foreign += [(requirement, entry) for entry in current.others]
-        if requirement.kind is Kind.BUCKET and actual is None:
-            missing.add(requirement.resource)
+        if requirement.kind is Kind.BUCKET:
+            (missing if actual is None else existing).add(requirement.resource)
         if requirement.kind is Kind.BUCKET_POLICY and has_door(actual or []):
             door = requirement
         if requirement.kind is Kind.OBJECT_LOCK and actual and not lock_named:
@@ -110,6 +112,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
         foreign=tuple(foreign),
         weakens=tuple(weakens),
         missing=frozenset(missing),
+        existing=frozenset(existing),
         door=door,
     )
 

@@ -1,0 +1,140 @@
+"""Settings of existing buckets that stop uploads or promotions, or that AWS does not let change."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from admin.account import none_if
+from admin.desired.requirement import Kind
+from admin.setup.adoption.expiry import Amount, stored_versions
+from admin.setup.adoption.obstacle import Obstacle
+from admin.setup.plan import Plan
+from admin.target import Target
+
+
+def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obstacle]:
+    """Obstacles in the settings of an existing bucket."""
+    s3 = target.account.account_of(bucket).client("s3")
+    planned = {
+        change.requirement.kind for change in plan.changes if change.requirement.resource == bucket
+    }
+    yield from _requester_pays(target, bucket, s3)
+    yield from _replication(target, bucket, s3)
+    if s3.get_bucket_versioning(Bucket=bucket).get("MFADelete") == "Enabled":
+        yield Obstacle(
+            what=f"{bucket} has MFA delete, with which S3 accepts no lifecycle rules",
+            fix="switch it off; only the root user of the account can",
+        )
+    if Kind.OWNERSHIP in planned:
+        yield from _grants(target, bucket, s3)
+    if bucket == target.incoming:
+        yield from _locked_uploads(target, bucket, s3)
+        yield from _notifications(s3, bucket, target.stage.function_name("promote"))
+    elif Kind.OBJECT_LOCK in planned:
+        yield from _not_locked(target, s3)
+
+
+def name_of_unlocked(vault: str) -> str:
+    """The name of the obstacle that stored objects have no lock."""
+    return f"{vault}:not-locked"
+
+
+def _requester_pays(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
+    if s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester":
+        yield Obstacle(
+            what=f"{bucket} lets requesters pay: S3 denies requests of other accounts that do not "
+            "agree to it, and neither backup programs nor the functions do",
+            fix=target.fix_aws(
+                "s3api",
+                "put-bucket-request-payment",
+                bucket=bucket,
+                request_payment_configuration={"Payer": "BucketOwner"},
+            ),
+            name=f"{bucket}:requester-pays",
+        )
+
+
+def _replication(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
+    answer = none_if(
+        "ReplicationConfigurationNotFoundError",
+        lambda: s3.get_bucket_replication(Bucket=bucket),
+    )
+    rules = answer["ReplicationConfiguration"]["Rules"] if answer else []
+    to = {rule["Destination"]["Bucket"] for rule in rules if rule["Status"] == "Enabled"}
+    if to:
+        yield Obstacle(
+            what=f"{bucket} is replicated to {', '.join(sorted(to))}, where nothing here protects "
+            "the copies",
+            fix=target.fix_aws("s3api", "delete-bucket-replication", bucket=bucket),
+            name=f"{bucket}:replication",
+        )
+
+
+def _grants(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
+    """S3 does not disable access control lists while a bucket's own list lets others in."""
+    acl = s3.get_bucket_acl(Bucket=bucket)
+    others = {
+        grantee.get("URI") or grantee.get("ID") or grantee.get("EmailAddress")
+        for grantee in (grant["Grantee"] for grant in acl["Grants"])
+        if grantee.get("ID") != acl["Owner"]["ID"]
+    }
+    if others:
+        yield Obstacle(
+            what=f"The access control list of {bucket} lets in {', '.join(sorted(others))}, so S3 "
+            "does not let lists be disabled",
+            fix=target.fix_aws("s3api", "put-bucket-acl", bucket=bucket, acl="private"),
+        )
+
+
+def _locked_uploads(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
+    answer = _object_lock(s3, bucket)
+    if answer and answer.get("Rule"):
+        yield Obstacle(
+            what=f"{bucket} locks every upload, so no promoted upload could be removed",
+            fix=target.fix_aws(
+                "s3api",
+                "put-object-lock-configuration",
+                bucket=bucket,
+                object_lock_configuration={"ObjectLockEnabled": "Enabled"},
+            ),
+            name=f"{bucket}:locked-uploads",
+        )
+
+
+def _not_locked(target: Target, s3: Any) -> Iterator[Obstacle]:
+    """Object Lock protects no object that was stored before it was enabled."""
+    if _object_lock(s3, target.vault):
+        return
+    amount = Amount()
+    for version in stored_versions(target.account, target.vault):
+        amount.add(version)
+    if amount.versions:
+        yield Obstacle(
+            what=f"{amount} in {target.vault} have no lock, and a default lock protects only what "
+            "is stored later",
+            fix="add --lock-existing to lock them, too",
+            name=name_of_unlocked(target.vault),
+        )
+
+
+def _object_lock(s3: Any, bucket: str) -> dict[str, Any] | None:
+    answer = none_if(
+        "ObjectLockConfigurationNotFoundError",
+        lambda: s3.get_object_lock_configuration(Bucket=bucket),
+    )
+    return answer["ObjectLockConfiguration"] if answer else None
+
+
+def _notifications(s3: Any, bucket: str, promote: str) -> Iterator[Obstacle]:
+    """S3 does not accept a second target for the same event."""
+    answer = s3.get_bucket_notification_configuration(Bucket=bucket)
+    for kind in ("Topic", "Queue", "LambdaFunction"):
+        for target in answer.get(f"{kind}Configurations", []):
+            arn: str = target[f"{kind}Arn"]
+            events = [event for event in target["Events"] if event.startswith("s3:ObjectCreated:")]
+            if events and not arn.endswith(f":function:{promote}"):
+                yield Obstacle(
+                    what=f"{bucket} already sends {', '.join(events)} to {arn}, and S3 accepts no "
+                    "second target for the same event",
+                    fix="remove this notification; EventBridge, which S3 can notify in addition, "
+                    "can send the events there",
+                )

@@ -1,0 +1,139 @@
+"""Statements that others added to the bucket policies: those that deny, allow or stop `setup`."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from admin.desired.permissions import Document, as_list, document
+from admin.desired.requirement import Requirement
+from admin.setup.adoption.denials import Request, could_deny
+from admin.setup.adoption.obstacle import Obstacle
+from admin.setup.adoption.requests import promotions, steps, uploads
+from admin.setup.plan import Plan
+from admin.target import Target
+
+# S3 user guide, "Bucket policies": 20 KB.
+LARGEST_POLICY = 20_480
+# What a deleted user or role is called in a bucket policy, which S3 then does not accept again.
+_DELETED = re.compile("A[A-Z0-9]{15,}")
+# With one of these, a statement for everybody is not public (S3 user guide, "Blocking public access
+# to your Amazon S3 storage").
+_CLOSING_KEYS = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "aws:sourceip",
+        "aws:sourceorgid",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:userid",
+        "s3:dataaccesspointaccount",
+        "s3:dataaccesspointarn",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementJudge:
+    """Judges the statements that others added to the bucket policies of a target."""
+
+    target: Target
+    plan: Plan
+
+    def obstacles(self, policy: Requirement, others: list[Document]) -> Iterator[Obstacle]:
+        """Obstacles in `others`, the statements of a bucket policy beside ours."""
+        bucket = policy.resource
+        size = len(json.dumps(document(*policy.desired, *others)))
+        if size > LARGEST_POLICY:
+            yield Obstacle(
+                what=f"The bucket policy of {bucket} would have {size:,} bytes, but S3 accepts "
+                f"{LARGEST_POLICY:,}: others have added {len(others)} statements",
+                fix="shorten or remove some of them",
+            )
+        for number, statement in enumerate(others, start=1):
+            sid = statement.get("Sid") or f"statement-{number}"
+            where, name = f"Statement {sid} in the bucket policy of {bucket}", f"{bucket}:{sid}"
+            if deleted := [who for who in _principals(statement) if _DELETED.fullmatch(who)]:
+                yield Obstacle(
+                    what=f"{where} names {deleted[0]}, a user or role that was deleted; S3 accepts "
+                    "no policy with it",
+                    fix="remove it from the statement, or the statement",
+                )
+            elif statement["Effect"] == "Allow":
+                yield _allowed(statement, where, name=name)
+            elif denied := self._denied(bucket, statement):
+                what, request = denied
+                resource = request.resource.removeprefix("arn:aws:s3:::")
+                yield Obstacle(
+                    what=f"{where} would deny {what}: s3:{request.action} on {resource} by "
+                    f"{request.principal}{_condition(statement)}",
+                    fix="remove it, or exclude this principal from it",
+                    name=name,
+                )
+
+    def _denied(self, bucket: str, statement: Document) -> tuple[str, Request] | None:
+        """The first request that the statement could deny, and what it would be for."""
+        for what, requests in self._requests:
+            for request in requests:
+                if _is_in(bucket, request) and could_deny(statement, request):
+                    return what, request
+        return None
+
+    @cached_property
+    def _requests(self) -> list[tuple[str, list[Request]]]:
+        return [
+            ("an upload", [*uploads(self.target)]),
+            ("a promotion", [*promotions(self.target)]),
+            ("a step of this setup", [*steps(self.target, self.plan)]),
+        ]
+
+
+def _allowed(statement: Document, where: str, *, name: str) -> Obstacle:
+    if _is_public(statement):
+        return Obstacle(
+            what=f"{where} allows everybody {_actions(statement)}; once public access is blocked, "
+            "S3 accepts no policy with it",
+            fix="remove it",
+        )
+    who = ", ".join(_principals(statement)) or "all but a few"
+    return Obstacle(
+        what=f"{where} allows {who} {_actions(statement)}{_condition(statement)}",
+        fix="remove it, because rights belong in identity policies",
+        name=name,
+    )
+
+
+def _is_public(statement: Document) -> bool:
+    """Whether S3 calls the statement public, as far as names show: values count as fixed."""
+    conditions = statement.get("Condition", {}).values()
+    keys = {key.lower() for condition in conditions for key in condition}
+    return "*" in _principals(statement) and _CLOSING_KEYS.isdisjoint(keys)
+
+
+def _is_in(bucket: str, request: Request) -> bool:
+    return request.resource.removeprefix("arn:aws:s3:::").partition("/")[0] == bucket
+
+
+def _principals(statement: Document) -> list[str]:
+    principal: Any = statement.get("Principal", {})
+    if isinstance(principal, dict):
+        return [name for names in principal.values() for name in as_list(names)]
+    return [principal]
+
+
+def _actions(statement: Document) -> str:
+    if "Action" in statement:
+        return ", ".join(as_list(statement["Action"]))
+    return f"everything but {', '.join(as_list(statement['NotAction']))}"
+
+
+def _condition(statement: Document) -> str:
+    condition = statement.get("Condition")
+    return f", under the condition {json.dumps(condition)}" if condition else ""
