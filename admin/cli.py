@@ -35,7 +35,6 @@ from admin.options import (
     stage_option,
     vault_option,
 )
-from admin.setup.adoption.buckets import name_of_unlocked
 from admin.setup.command import set_up, waiter, write_policies
 from admin.setup.locks import lock_stored
 from admin.stage import read_stage
@@ -187,7 +186,6 @@ def setup(
                 target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
-        locked = [name_of_unlocked(target.vault)] if lock_existing else []
         set_up(
             target,
             options,
@@ -195,7 +193,8 @@ def setup(
             apply=apply,
             yes=yes,
             allow_shorter=allow_shorter,
-            accepted=(*accept, *locked),
+            accept=accept,
+            lock_existing=lock_existing,
         )
         if lock_existing:
             lock_stored(

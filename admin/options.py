@@ -96,8 +96,8 @@ setup_options = _all(
         "--accept",
         metavar="NAME",
         multiple=True,
-        help="Accept something in the account that setup refuses to work on; setup prints its "
-        "name. Can be repeated.",
+        help="Accept something in the account that setup refuses to work on, now and later; setup "
+        "prints its name. Can be repeated.",
     ),
 )
 

@@ -19,6 +19,7 @@ from admin.choices import (
     SetupOptions,
 )
 from admin.config.names import (
+    ACCEPTED,
     ADMINISTRATORS,
     ENDPOINT,
     INCOMING_ALARM,
@@ -56,6 +57,8 @@ class Stage:
     project: Path = PROJECT
     # The ARNs of the known administrators of the vault's account.
     administrators: tuple[str, ...] = ()
+    # The names of what was in the way of `setup`, and was accepted.
+    accepted: tuple[str, ...] = ()
 
     def function_name(self, function: str) -> str:
         """The name of a function, and of its role, in AWS."""
@@ -106,7 +109,8 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         settings = Settings.from_environment(environment)
         lock = written_lock(stages[name])
         incoming_alarm = written_incoming_alarm(stages[name])
-        administrators = _written_administrators(stages[name])
+        administrators = _written_list(stages[name], ADMINISTRATORS, of="ARNs")
+        accepted = _written_list(stages[name], ACCEPTED, of="names")
         refuse_what_cannot_work(in_config)
         refuse_shared_buckets(in_config)
         _refuse_another_cloud(name, environment)
@@ -122,6 +126,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         incoming_alarm=incoming_alarm,
         project=project,
         administrators=administrators,
+        accepted=accepted,
     )
 
 
@@ -177,14 +182,12 @@ def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
     return {"bytes": alarm.bytes, "versions": alarm.versions}
 
 
-def _written_administrators(stage: Mapping[str, Any]) -> tuple[str, ...]:
-    match stage.get(ADMINISTRATORS, []):
-        case [*arns] if all(isinstance(arn, str) for arn in arns):
-            return tuple(arns)
+def _written_list(stage: Mapping[str, Any], key: str, *, of: str) -> tuple[str, ...]:
+    match stage.get(key, []):
+        case [*items] if all(isinstance(item, str) for item in items):
+            return tuple(items)
         case other:
-            raise StageError(
-                f"{ADMINISTRATORS} is {json.dumps(other)}; write a list of ARNs, in brackets"
-            )
+            raise StageError(f"{key} is {json.dumps(other)}; write a list of {of}, in brackets")
 
 
 def _refuse_another_cloud(name: str, environment: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """The command `backups setup`: shows the plan, asks one question, and applies the changes."""
 
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ import click
 from admin.choices import SetupOptions
 from admin.desired.requirement import Kind
 from admin.exit_status import Refused
+from admin.setup.adoption.buckets import name_of_unlocked
 from admin.setup.adoption.obstacle import Obstacle
 from admin.setup.adoption.obstacles import find_obstacles
 from admin.setup.door import MAX_WAIT
@@ -35,19 +36,25 @@ def set_up(
     apply: bool,
     yes: bool,
     allow_shorter: bool,
-    accepted: Collection[str],
+    accept: tuple[str, ...],
+    lock_existing: bool,
 ) -> None:
     """Show the plan and, with `apply`, apply it after one question.
 
-    `accepted` has the names of obstacles. Raises Refused if the plan cannot be applied with these
+    `accept` has the names of obstacles, which are remembered; with `lock_existing`, the caller
+    locks what is stored afterwards. Raises Refused if the plan cannot be applied with these
     options.
     """
-    chosen = replace(target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm)
-    files = stage_files(target.policy, chosen, variables=target.variables)
-    changed = changes(files)
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
     obstacles = [*find_obstacles(target, plan)]
-    in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in accepted]
+    accepted = _with_new(target.stage.accepted, accept, obstacles)
+    settled = {*accepted, name_of_unlocked(target.vault)} if lock_existing else {*accepted}
+    in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in settled]
+    chosen = replace(
+        target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm, accepted=accepted
+    )
+    files = stage_files(target.policy, chosen, variables=target.variables)
+    changed = changes(files)
 
     click.echo(target, err=True)
     _show(plan, changed.values(), target.policy)
@@ -122,6 +129,14 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
             f"({archive.reading}); each is billed for at least {archive.minimum_days} days there. "
             f"{SMALL_STAY}"
         )
+
+
+def _with_new(
+    accepted: tuple[str, ...], accept: tuple[str, ...], obstacles: list[Obstacle]
+) -> tuple[str, ...]:
+    """The names accepted before and now, each once."""
+    names = {obstacle.name for obstacle in obstacles}
+    return tuple(dict.fromkeys([*accepted, *(name for name in accept if name in names)]))
 
 
 def _show_obstacles(obstacles: list[Obstacle], in_the_way: list[Obstacle]) -> None:

@@ -120,10 +120,13 @@ def test_what_others_may_keep_is_accepted_by_its_name(place: ExistingAccount) ->
     first, second = (["--accept", name] for name in names)
     assert place.set_up("--apply", "--yes", *first).exit_code == 2
     assert place.written == []
-    adopted = place.set_up("--apply", "--yes", *first, *second)
+    adopted = place.set_up("--apply", "--yes", *first, *second, "--accept", "misspelled")
     assert adopted.exit_code == 0
     assert adopted.stdout.count("; accepted\n") == 2
     assert place.s3.get_bucket_replication(Bucket=place.vault)
+    assert sorted(place.stage.accepted) == sorted(names)
+    again = place.set_up("--apply", "--yes")
+    assert (again.exit_code, again.stdout.count("; accepted\n")) == (0, 2)
 
 
 def test_what_is_locked_with_the_setup_is_no_obstacle(place: ExistingAccount) -> None:
