@@ -307,8 +307,7 @@ def drill(*, assume: bool, **where: Any) -> None:
     every user, and restore.
 
     The drill cleans up after itself, including after an interrupted drill; one tiny object stays in
-    the vault until its lock expires. It never touches backups. The alarm on contested uploads may
-    go off.
+    the vault until its lock expires. It never touches backups, and rings no alarm.
     """
     with _opened(**where) as target:
         run_drill(target, assume=assume)

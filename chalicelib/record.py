@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from chalicelib.policy.decision import CustomerEncrypted, Decision, Outcome, Upload
+from chalicelib.policy.rules import DRILL_UPLOAD
 
 # App and stage, `immutable-backups-prod`: a function's name in AWS without its last part.
 SERVICE = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "immutable-backups-dev-").rpartition("-")[0]
@@ -111,9 +112,11 @@ class Swept:
 
 
 def write(record: Record) -> None:
-    """Write the record's one line and count it."""
+    """Write the record's one line and count it, unless a drill made the upload."""
     level = logger.warning if record.outcome in _ALARMING else logger.info
     level(f"{record.outcome}: {record.upload}", **vars(record))
+    if record.upload == DRILL_UPLOAD:
+        return
     if name := _COUNTED.get(record.outcome):
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
     if record.outcome is Outcome.PROMOTED:

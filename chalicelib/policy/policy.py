@@ -18,6 +18,7 @@ from chalicelib.policy.patterns import LONGEST
 from chalicelib.policy.rules import (
     COLDNESS,
     DRILL,
+    DRILL_UPLOAD,
     LONGEST_KEY,
     REHEARSAL,
     RESERVED,
@@ -114,7 +115,7 @@ class Policy:
     @cached_property
     def promotable_keys(self) -> Mapping[str, tuple[Rule, str | None]]:
         """Every key that is promoted, including the drill's, with its rule and server."""
-        return {**self.server_keys, f"{DRILL}/{REHEARSAL.upload}": (REHEARSAL, DRILL)}
+        return {**self.server_keys, DRILL_UPLOAD: (REHEARSAL, DRILL)}
 
     @cached_property
     def server_keys(self) -> Mapping[str, tuple[Rule, str | None]]:

@@ -110,3 +110,4 @@ REHEARSAL = Rule(
     timezone=load_zone("Etc/UTC"),
     max_bytes=64 * 1024,
 )
+DRILL_UPLOAD = f"{DRILL}/{REHEARSAL.upload}"

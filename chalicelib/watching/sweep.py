@@ -7,7 +7,7 @@ buckets, decides as `promote` would, and invokes it with an event in S3's format
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from chalicelib.policy.decision import (
     objection,
 )
 from chalicelib.policy.policy import Policy, Slot
+from chalicelib.policy.rules import DRILL, DRILL_UPLOAD
 from chalicelib.promotion.buckets import MOST_LOOKS, Incoming, Vault
 from chalicelib.promotion.copy_plan import largest_copy, unlimited
 from chalicelib.promotion.leftovers import unfinished_copies
@@ -77,8 +78,14 @@ class Sweeper:
             now=now,
             scheduled=scheduled,
         )
+        # What a drill uploads is handed over, but rings no alarm.
+        uncounted = replace(one_pass, swept=Swept())
         turns = deque(
-            [*map(one_pass.look_through, self.policy.promotable_keys), one_pass.count_others()]
+            [
+                *map(one_pass.look_through, self.policy.server_keys),
+                uncounted.look_through(DRILL_UPLOAD),
+                one_pass.count_others(),
+            ]
         )
         while turns and seconds_left() > reserve:
             turn = turns.popleft()
@@ -171,7 +178,7 @@ class _Pass:
         while True:
             page: Any = self.incoming.s3.list_object_versions(**self.incoming.args, **marker)
             for version in page.get("Versions", []):
-                if version["Key"] not in known:
+                if version["Key"] not in known and not version["Key"].startswith(f"{DRILL}/"):
                     self._count(version["Size"])
             yield
             if not page["IsTruncated"]:

@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from chalicelib.policy.rules import DRILL_UPLOAD
 from tests.support.faults import answers
 from tests.support.wire import Wire
 from tests.support.world import DAILY, World
@@ -60,6 +61,17 @@ def test_outcomes_are_counted(world: World, capsys: pytest.CaptureFixture[str]) 
     names = [{value["Name"] for value in metric["Metrics"]} for metric in metrics]
     assert names == [{"Promoted", "BytesPromoted", "PromotionSeconds"}, {"Contested"}, {"Rejected"}]
     assert blobs[0]["BytesPromoted"] == [5.0]
+
+
+def test_a_drill_s_upload_is_logged_but_not_counted(
+    world: World, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for body in (b"first", b"second", b""):
+        world.upload(body, key=DRILL_UPLOAD)
+        world.promoter.promote_all(event(DRILL_UPLOAD), now=datetime.now(UTC))
+    outcomes = [json.loads(line)["outcome"] for line in log.getvalue().splitlines()]
+    assert outcomes == ["promoted", "contested", "rejected"]
+    assert "_aws" not in capsys.readouterr().out
 
 
 def test_an_ignored_upload_writes_no_metric(

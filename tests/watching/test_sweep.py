@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 
 from chalicelib.policy.decision import Outcome
 from chalicelib.policy.file import parse_policy
+from chalicelib.policy.rules import DRILL_UPLOAD
 from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.promotion.copy_plan import BEST_BYTES_PER_SECOND
 from chalicelib.promotion.notification import Notification
+from chalicelib.record import Swept
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.s3.kms_keys import kms_keys
@@ -190,6 +192,17 @@ def test_unknown_keys_count_only_towards_the_size_of_incoming(any_layout: World)
     swept, records = any_layout.sweep(now=NOON + HOUR)
     assert (swept.versions, swept.size, swept.waiting) == (4, 20, 1)
     assert [record.upload for record in records] == [DAILY]
+
+
+def test_what_a_drill_uploads_is_handed_over_but_not_counted(versioned: World) -> None:
+    """Otherwise a drill would ring an alarm, in the next quarter of an hour."""
+    versioned.upload(b"first", key=DRILL_UPLOAD, at=NOON)
+    versioned.upload(b"", key=DRILL_UPLOAD, at=NOON)
+    versioned.upload(b"files", key="drill/taken", at=NOON)
+    swept, [record] = versioned.sweep(now=NOON + HOUR)
+    assert (record.upload, record.outcome) == (DRILL_UPLOAD, Outcome.PROMOTED)
+    versioned.upload(b"second", key=DRILL_UPLOAD, at=NOON)
+    assert [swept, versioned.sweep(now=NOON + HOUR)[0]] == [Swept(), Swept()]
 
 
 def test_a_key_is_encoded_in_an_event_as_s3_does(versioned: World) -> None:
