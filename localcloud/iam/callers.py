@@ -47,6 +47,15 @@ class Caller:
 
 
 @dataclass(frozen=True, kw_only=True)
+class User:
+    """A user, and its own policies and those of its groups. Boundaries of users are refused."""
+
+    arn: str
+    policies: list[evaluation.Policy]
+    boundary: None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Role:
     """A role, its trust policy, its other policies and its permissions boundary."""
 
@@ -67,6 +76,17 @@ def find_role(arn: str) -> Role | None:
         if role.arn == arn:
             trust = json.loads(role.assume_role_policy_document)
             return Role(arn=arn, trust=trust, policies=_policies(role), boundary=_boundary(role))
+    return None
+
+
+def find_user(arn: str) -> User | None:
+    """The user with this ARN, or None."""
+    if not re.match(r"arn:aws:iam::\d{12}:user/", arn):
+        return None
+    backend = iam_backends[arn.split(":")[4]]["aws"]
+    for user in list(backend.users.values()):
+        if user.arn == arn:
+            return User(arn=arn, policies=_policies_of_user(backend, user))
     return None
 
 
@@ -94,7 +114,6 @@ def _user(key: str) -> Caller | None:
         for user in list(backend.users.values()):
             for access_key in user.access_keys:
                 if access_key.access_key_id == key and access_key.status == "Active":
-                    groups = [g for g in list(backend.groups.values()) if user in g.users]
                     return Caller(
                         arn=user.arn,
                         principal=user.arn,
@@ -103,9 +122,7 @@ def _user(key: str) -> Caller | None:
                         credentials=Credentials(
                             access_key_id=key, secret_access_key=access_key.secret_access_key
                         ),
-                        policies=[
-                            policy for holder in [user, *groups] for policy in _policies(holder)
-                        ],
+                        policies=_policies_of_user(backend, user),
                     )
     return None
 
@@ -146,6 +163,11 @@ def _boundary(role: Any) -> evaluation.Policy | None:
 def _document(managed: Any) -> evaluation.Policy:
     text = next(version.document for version in managed.versions if version.is_default)
     return dict(json.loads(text))
+
+
+def _policies_of_user(backend: Any, user: Any) -> list[evaluation.Policy]:
+    groups = [group for group in list(backend.groups.values()) if user in group.users]
+    return [policy for holder in [user, *groups] for policy in _policies(holder)]
 
 
 def _policies(holder: Any) -> list[evaluation.Policy]:

@@ -100,6 +100,33 @@ def evaluate(
     return Effect.ALLOW if allowed else Effect.IMPLICIT_DENY
 
 
+def missing_keys(
+    request: Request,
+    *,
+    identity: Iterable[Policy],
+    boundary: Policy | None = None,
+    resource: Policy | None = None,
+) -> set[str]:
+    """The condition keys that the request lacks, of the statements about its action and resource.
+
+    IAM's simulator reports them, in the statement's spelling: with values its decision could be
+    another.
+    """
+    own = [*identity, *([] if boundary is None else [boundary])]
+    statements = [statement for policy in own for statement in _statements(policy)]
+    if resource is not None:
+        statements += _statements(resource, of_resource=True)
+    known = {key.lower() for key in request.context}
+    return {
+        key
+        for statement in statements
+        if _is_about(statement, request)
+        for keys in statement.get("Condition", {}).values()
+        for key in keys
+        if key.lower() not in known
+    }
+
+
 def require_support(bucket_policy: Policy) -> None:
     """Raise `UnsupportedPolicy` unless this bucket policy could be evaluated."""
     _statements(bucket_policy, of_resource=True)
@@ -107,13 +134,15 @@ def require_support(bucket_policy: Policy) -> None:
 
 def _applies(statement: Policy, request: Request) -> bool:
     context = {key.lower(): value for key, value in request.context.items()}
-    return (
-        _selects(statement, "Action", request.action.lower(), normalized=str.lower)
-        and _selects(statement, "Resource", request.resource, normalized=str)
-        and all(
-            _holds(operator, values, context.get(key))
-            for operator, key, values in _conditions(statement)
-        )
+    return _is_about(statement, request) and all(
+        _holds(operator, values, context.get(key))
+        for operator, key, values in _conditions(statement)
+    )
+
+
+def _is_about(statement: Policy, request: Request) -> bool:
+    return _selects(statement, "Action", request.action.lower(), normalized=str.lower) and _selects(
+        statement, "Resource", request.resource, normalized=str
     )
 
 

@@ -1,25 +1,18 @@
 """moto's IAM and STS, corrected: who calls, simulation, and the size limit of policies."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult
-from moto.iam.exceptions import (
-    InvalidInput,
-    LimitExceededException,
-    NotFoundException,
-    ValidationError,
-)
+from moto.iam.exceptions import InvalidInput, LimitExceededException, ValidationError
 from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
 
-from localcloud.iam import evaluation
-from localcloud.iam.callers import Credentials, find_caller, find_role
-from localcloud.iam.operators import UnsupportedPolicy
+from localcloud.iam.callers import Credentials, find_caller
+from localcloud.iam.simulation import simulate_custom_policy, simulate_principal_policy
 
 # Characters of names (IAM user guide, "IAM name requirements").
 LONGEST_NAMES = {"UserName": 64, "RoleName": 64, "GroupName": 128, "PolicyName": 128}
@@ -34,12 +27,6 @@ _NAMING = (
 )
 # Bytes of all inline policies of a user, without white space (IAM user guide, "IAM quotas").
 LARGEST_OF_A_USER = 2_048
-
-_DECISIONS = {
-    evaluation.Effect.ALLOW: "allowed",
-    evaluation.Effect.EXPLICIT_DENY: "explicitDeny",
-    evaluation.Effect.IMPLICIT_DENY: "implicitDeny",
-}
 
 
 @contextmanager
@@ -72,7 +59,10 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
         patch.object(IAMBackend, "put_user_policy", put_user_policy),
-        patch.object(IamResponse, "simulate_principal_policy", _simulate, create=True),
+        patch.object(
+            IamResponse, "simulate_principal_policy", simulate_principal_policy, create=True
+        ),
+        patch.object(IamResponse, "simulate_custom_policy", simulate_custom_policy, create=True),
         patch.multiple(IamResponse, **limited),
     ):
         yield
@@ -104,42 +94,3 @@ def _limited(original: Callable[[IamResponse], ActionResult]) -> Callable[..., A
         return original(request)
 
     return operation
-
-
-def _simulate(request: IamResponse) -> ActionResult:
-    """SimulatePrincipalPolicy for a role, with its own policies and those in the request."""
-    if request._get_param("ResourcePolicy"):
-        raise InvalidInput("Simulation of resource-based policies isn't supported for IAM roles.")
-    role = find_role(request._get_param("PolicySourceArn"))
-    if role is None:
-        raise NotFoundException("No such role; the local cloud only simulates roles")
-    added = [json.loads(policy) for policy in request._get_param("PolicyInputList", [])]
-    context = {
-        entry["ContextKeyName"]: entry["ContextKeyValues"][0]
-        for entry in request._get_param("ContextEntries", [])
-    }
-
-    def decide(action: str, resource: str) -> str:
-        simulated = evaluation.Request(
-            principal=role.arn, action=action, resource=resource, context=context
-        )
-        try:
-            effect = evaluation.evaluate(
-                simulated, identity=[*role.policies, *added], boundary=role.boundary
-            )
-        except UnsupportedPolicy as error:
-            raise InvalidInput(str(error)) from None
-        return _DECISIONS[effect]
-
-    results: list[dict[str, Any]] = [
-        {
-            "EvalActionName": action,
-            "EvalResourceName": resource,
-            "EvalDecision": decide(action, resource),
-            "MatchedStatements": [],
-            "MissingContextValues": [],
-        }
-        for action in request._get_param("ActionNames")
-        for resource in request._get_param("ResourceArns", ["*"])
-    ]
-    return ActionResult({"EvaluationResults": results, "IsTruncated": False})

@@ -53,8 +53,61 @@ def test_a_roles_policies_are_simulated(administrator, action, context, added, d
         ],
     )
     [result] = answer["EvaluationResults"]
-    assert (result["EvalActionName"], result["EvalResourceName"]) == (action, OBJECT)
-    assert result["EvalDecision"] == decision
+    [specific] = result["ResourceSpecificResults"]
+    assert (result["EvalActionName"], specific["EvalResourceName"]) == (action, OBJECT)
+    assert (result["EvalDecision"], specific["EvalResourceDecision"]) == (decision, decision)
+
+
+def for_everyone(statement):
+    return document({**statement, "Principal": "*", "Resource": f"{OBJECT}2"})
+
+
+def test_a_resource_s_policy_is_simulated_for_a_user(administrator):
+    iam = administrator.client("iam")
+    user = iam.create_user(UserName="web1")["User"]["Arn"]
+    iam.put_user_policy(UserName="web1", PolicyName="own", PolicyDocument=document(allow("s3:*")))
+    arguments = {
+        "ActionNames": ["s3:PutObject"],
+        "ResourceArns": [OBJECT, f"{OBJECT}2"],
+        "ResourcePolicy": for_everyone(deny("s3:PutObject")),
+    }
+    principal = iam.simulate_principal_policy(PolicySourceArn=user, **arguments)
+    custom = iam.simulate_custom_policy(
+        PolicyInputList=[document(allow("s3:*"))], CallerArn=user, **arguments
+    )
+    for answer in (principal, custom):
+        [result] = answer["EvaluationResults"]
+        assert result["EvalDecision"] == "explicitDeny"
+        decisions = [one["EvalResourceDecision"] for one in result["ResourceSpecificResults"]]
+        assert decisions == ["allowed", "explicitDeny"]
+
+
+def test_values_that_a_policy_needs_and_the_request_lacks_are_reported(administrator):
+    """With each of several resources, or else with the action."""
+    statements = [
+        deny("s3:PutObject", Condition={"StringNotEquals": {"aws:SourceIp": "203.0.113.7"}}),
+        deny("s3:GetObject", Condition={"Null": {"s3:if-match": "true"}}),
+    ]
+    iam = administrator.client("iam")
+    for resources, context, missing in (
+        ([OBJECT], [], ["aws:SourceIp", "s3:if-none-match"]),
+        ([], [], ["aws:SourceIp", "s3:if-none-match"]),
+        ([OBJECT], ["AWS:sourceip", "s3:if-none-match"], []),
+    ):
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=ROLE,
+            PolicyInputList=[document(*statements)],
+            ActionNames=["s3:PutObject"],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": ["x"], "ContextKeyType": "string"}
+                for key in context
+            ],
+            **({"ResourceArns": resources} if resources else {}),
+        )
+        [result] = answer["EvaluationResults"]
+        for specific in result["ResourceSpecificResults"]:
+            assert specific["MissingContextValues"] == missing
+        assert result["MissingContextValues"] == ([] if resources else missing)
 
 
 @pytest.mark.parametrize(
