@@ -299,15 +299,21 @@ def credentials(
     is_flag=True,
     help="Also attack with the function's role, which trusts you for a minute.",
 )
-def drill(*, assume: bool, **where: Any) -> None:
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Leave out the upload of 35 MiB, which is copied in parts.",
+)
+def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
 
-    Prove in your account that nobody can overwrite or delete a backup: upload as a server, wait for
-    the promotion, check that a second upload is contested, try to read, overwrite and delete as
-    every user, and restore.
+    Prove in your account that nobody can overwrite or delete a backup: upload as a server, a small
+    file and one in parts, wait for the promotion, check that a second upload is contested, try to
+    read, overwrite, delete and encrypt, and to change the vault, as everyone, and restore.
 
-    The drill cleans up after itself, including after an interrupted drill; one tiny object stays in
-    the vault until its lock expires. It never touches backups, and rings no alarm.
+    No attack does harm if it succeeds. The drill cleans up after itself, including after an
+    interrupted drill; its two objects stay in the vault until their lock ends. It never touches
+    backups, and rings no alarm.
     """
     with _opened(**where) as target:
-        run_drill(target, assume=assume)
+        run_drill(target, assume=assume, quick=quick)

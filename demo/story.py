@@ -142,13 +142,13 @@ def break_in(cloud: StageCloud) -> None:
     heading(
         "How else could an intruder get at the backup? backups drill tries, with real requests."
     )
-    console.print("  $ backups drill --stage dev --assume")
+    console.print("  $ backups drill --stage dev --assume --quick")
     waiter = Waiter(seconds=LONGEST_STORY.total_seconds(), tell=tell)
     target = Target(
         account=local_account(cloud.endpoint), stage=read_stage("dev"), policy=read_policy()
     )
     try:
-        with closing(drill(target, assume=True, waiter=waiter)) as steps:
+        with closing(drill(target, assume=True, quick=True, waiter=waiter)) as steps:
             for step in steps:
                 tell(f"{step.seconds:5.1f} s  {step.sentence}")
     except BrokenPromise as broken:

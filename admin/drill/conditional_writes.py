@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from admin.drill.attacks import NOT_FREE, STATUSES, UNDECIDED, NotAsPromisedError
+from admin.drill.object_attacks import write_in_parts
 from chalicelib.s3_errors import error_code, http_status
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str
         s3.copy_object(Bucket=bucket, Key=key, CopySource=copy_source, IfNoneMatch="*")
 
     def complete(key: str) -> None:
-        _write_in_parts(s3, bucket=bucket, key=key)
+        write_in_parts(s3, {"Bucket": bucket, "Key": key}, IfNoneMatch="*")
 
     _must_succeed("PutObject", lambda: put(taken, b"first"))
     ways = {"PutObject": put, "CopyObject": copy, "CompleteMultipartUpload": complete}
@@ -81,16 +82,3 @@ def _answer(error: ClientError) -> tuple[int, str]:
     if http_status(error) in UNDECIDED:
         raise error
     return http_status(error), error_code(error)
-
-
-def _write_in_parts(s3: "S3Client", *, bucket: str, key: str) -> None:
-    upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-    multipart: Any = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
-    try:
-        part = s3.upload_part(**multipart, PartNumber=1, Body=b"second")
-        parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-        s3.complete_multipart_upload(**multipart, MultipartUpload=parts, IfNoneMatch="*")
-    except ClientError:
-        # A failed completion leaves the multipart upload open, and its parts are billed.
-        s3.abort_multipart_upload(**multipart)
-        raise

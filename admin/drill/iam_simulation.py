@@ -1,69 +1,203 @@
-"""Asks IAM's policy simulator about a role, with its own policies and with a bucket policy."""
+"""Asks IAM's policy simulator about a principal, with a bucket policy in both ways it can be asked.
+
+AWS says that it takes no resource policies for roles; so a bucket policy is also simulated as if it
+were a policy of the principal.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
-from admin.account import Account, AccountError
+from botocore.exceptions import ClientError
+
+from admin.account import Account, error_message
 from admin.desired.permissions import Document, as_list, document, statements
+from chalicelib.s3_errors import error_code
 
 ALLOWED, EXPLICIT_DENY = "allowed", "explicitDeny"
+REFUSED = "InvalidInput"
 DENIALS = frozenset({EXPLICIT_DENY, "implicitDeny"})
+# The policy of somebody who can do everything that no Deny prevents.
+EVERYTHING: Document = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+
+
+class NotDecidedError(Exception):
+    """IAM's decision says nothing about a real request; the message says why, as a clause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedRequest:
+    """A request to simulate: each of its actions on each of its resources (ARNs).
+
+    `context` has the condition keys that such a request has ("true" and "false" are booleans), and
+    `omitted` those that it leaves out on purpose. A policy that needs any other key cannot be
+    simulated.
+    """
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    context: Mapping[str, str] = field(default_factory=dict)
+    omitted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SimulatedPrincipal:
+    """The ARN of a user or role that requests come from.
+
+    `policy` is simulated instead of its own policies.
+    """
+
+    arn: str
+    policy: Document | None = None
+
+
+@dataclass(frozen=True)
+class SimulatedDecision:
+    """IAM's decision on one action: allowed, implicitDeny or explicitDeny.
+
+    The resource is an ARN, or IAM's name for all of them together.
+    """
+
+    action: str
+    resource: str
+    effect: str
 
 
 def simulate(
     account: Account,
+    principal: SimulatedPrincipal,
+    request: SimulatedRequest,
     *,
-    role: str,
-    actions: Iterable[str],
-    resource: str,
-    context: Mapping[str, str],
     bucket_policy: Document | None = None,
-) -> dict[str, str]:
-    """IAM's decision on each action of the role (an ARN): allowed, implicitDeny or explicitDeny.
+    owner: Account | None = None,
+) -> list[SimulatedDecision]:
+    """Every decision on the request, of both ways to ask; `owner` is the bucket's account.
 
-    `context` has the request's condition keys; "true" and "false" are booleans.
-    Raises AccountError for a bucket policy that cannot be simulated.
+    Raises NotDecidedError if IAM lacks a value, gives no decision or cannot be asked.
     """
-    conditions = {"aws:PrincipalArn": role, "aws:SecureTransport": "true", **context}
-    more: dict[str, Any] = {}
-    if bucket_policy and (bound := binding(bucket_policy, role)):
-        more = {"PolicyInputList": [json.dumps(document(*bound))]}
-    answer = account.client("iam").simulate_principal_policy(
-        PolicySourceArn=role,
-        ActionNames=[*actions],
-        ResourceArns=[resource],
-        ContextEntries=[
-            {
-                "ContextKeyName": key,
-                "ContextKeyValues": [value],
-                "ContextKeyType": "boolean" if value in ("true", "false") else "string",
-            }
-            for key, value in conditions.items()
-        ],
-        **more,
-    )
-    return {
-        result["EvalActionName"]: result["EvalDecision"] for result in answer["EvaluationResults"]
+    bound = binding(bucket_policy, principal.arn) if bucket_policy else []
+    own = [principal.policy] if principal.policy else []
+    as_input = own + ([document(*bound)] if bound else [])
+    try:
+        decisions = _ask(account, principal, request, owner, PolicyInputList=_texts(as_input))
+    except ClientError as error:
+        if error_code(error) != REFUSED:
+            raise
+        raise NotDecidedError(f"IAM refuses to simulate it ({error_message(error)})") from None
+    # Between accounts both sides must allow, which IAM simulates only if it knows the other side.
+    if bucket_policy and (owner is None or owner.id == account.id):
+        try:
+            decisions += _ask(
+                account,
+                principal,
+                request,
+                owner,
+                PolicyInputList=_texts(own),
+                ResourcePolicy=json.dumps(bucket_policy),
+                CallerArn=principal.arn,
+            )
+        except ClientError as error:
+            # As AWS documents it for everyone but users. The first way has decided.
+            if error_code(error) != REFUSED or ":user/" in principal.arn:
+                raise
+    return decisions
+
+
+def _ask(
+    account: Account,
+    principal: SimulatedPrincipal,
+    request: SimulatedRequest,
+    owner: Account | None,
+    **policies: Any,
+) -> list[SimulatedDecision]:
+    context = {
+        "aws:PrincipalAccount": principal.arn.split(":")[4],
+        "aws:PrincipalArn": principal.arn,
+        "aws:RequestedRegion": account.region,
+        "aws:ResourceAccount": (owner or account).id,
+        "aws:SecureTransport": "true",
+        **request.context,
     }
+    operation, source = "simulate_custom_policy", {}
+    if principal.policy is None:
+        operation, source = "simulate_principal_policy", {"PolicySourceArn": principal.arn}
+    pages = (
+        account.client("iam")
+        .get_paginator(operation)
+        .paginate(
+            **source,
+            **{name: value for name, value in policies.items() if value},
+            ActionNames=[*request.actions],
+            ResourceArns=[*request.resources],
+            ContextEntries=[
+                {
+                    "ContextKeyName": key,
+                    "ContextKeyValues": [value],
+                    "ContextKeyType": "boolean" if value in ("true", "false") else "string",
+                }
+                for key, value in context.items()
+            ],
+        )
+    )
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    _require_known_context(results, request)
+    decisions = [decision for result in results for decision in _decisions(result)]
+    asked = set(product(request.actions, request.resources))
+    if unanswered := asked - {(decision.action, decision.resource) for decision in decisions}:
+        action, resource = min(unanswered)
+        raise NotDecidedError(f"IAM gives no decision on {action} on {resource}")
+    return decisions
 
 
-def binding(bucket_policy: Document, role: str) -> list[Document]:
-    """The statements of a bucket policy that apply to this role, as statements of its IAM policy.
+def _decisions(result: dict[str, Any]) -> Iterator[SimulatedDecision]:
+    """The decision on an action for each resource, and for all together if it is another one."""
+    action = result["EvalActionName"]
+    effects = set()
+    for specific in result.get("ResourceSpecificResults", []):
+        effects.add(specific["EvalResourceDecision"])
+        yield SimulatedDecision(
+            action, specific["EvalResourceName"], specific["EvalResourceDecision"]
+        )
+    if result["EvalDecision"] not in effects:
+        yield SimulatedDecision(action, result["EvalResourceName"], result["EvalDecision"])
 
-    IAM does not simulate bucket policies for roles. Within an account a statement means the same in
-    either place, except an Allow for the whole account, which leaves the decision to the role's own
-    policies. Raises AccountError for a statement with NotPrincipal.
+
+def _require_known_context(results: list[dict[str, Any]], request: SimulatedRequest) -> None:
+    """With a list of resources, IAM reports what is missing only for each of them."""
+    missing = {
+        key
+        for result in results
+        for part in (result, *result.get("ResourceSpecificResults", []))
+        for key in part.get("MissingContextValues", [])
+    }
+    omitted = {key.lower() for key in request.omitted}
+    if unknown := sorted(key for key in missing if key.lower() not in omitted):
+        raise NotDecidedError(
+            f"a policy asks for {', '.join(unknown)}, which the drill cannot know of a real request"
+        )
+
+
+def _texts(policies: list[Document]) -> list[str]:
+    return [json.dumps(policy) for policy in policies]
+
+
+def binding(bucket_policy: Document, principal: str) -> list[Document]:
+    """The statements of a bucket policy that apply to a user or role, as those of its IAM policy.
+
+    Within an account a statement means the same in either place, except an Allow for the whole
+    account, which leaves the decision to the principal's own policies. Raises NotDecidedError for a
+    statement with NotPrincipal.
     """
     applicable = []
     for statement in statements(bucket_policy):
         if "Principal" not in statement:
-            raise AccountError(
-                f"{statement.get('Sid', 'A statement')} of the vault's bucket policy has a "
-                "NotPrincipal, which cannot be simulated; write it with a condition on "
-                "aws:PrincipalArn"
+            raise NotDecidedError(
+                f"{statement.get('Sid', 'a statement')} of the bucket policy has a NotPrincipal, "
+                "which cannot be simulated; write it with a condition on aws:PrincipalArn"
             )
-        if _names(statement["Principal"]) & _principals_of(role, statement["Effect"]):
+        if _names(statement["Principal"]) & _principals_of(principal, statement["Effect"]):
             kept = {"Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
             applicable.append({name: value for name, value in statement.items() if name in kept})
     return applicable
@@ -73,8 +207,8 @@ def _names(principal: Any) -> set[str]:
     return set(as_list(principal.get("AWS", []) if isinstance(principal, dict) else principal))
 
 
-def _principals_of(role: str, effect: str) -> set[str]:
-    """The principals that include the role, if a statement names them."""
-    account = role.split(":")[4]
+def _principals_of(arn: str, effect: str) -> set[str]:
+    """The principals that include a user or role, if a statement names them."""
+    account = arn.split(":")[4]
     whole_account = {account, f"arn:aws:iam::{account}:root"}
-    return {"*", role} | (whole_account if effect == "Deny" else set())
+    return {"*", arn} | (whole_account if effect == "Deny" else set())

@@ -1,68 +1,81 @@
 """`backups drill`: tests every promise in the account itself, on an object that it makes."""
 
-import secrets
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import AccountError, none_if
+from admin.account import AccountError
 from admin.desired.permissions import server_policy
 from admin.drill.attacks import (
     ACCESS_DENIED,
     NOT_FREE,
     OVERWRITTEN,
+    WEAKENED,
     NotAsPromisedError,
+    NotChecked,
     StoredObject,
-    denied,
-    read_attacks,
-    write_attacks,
+    all_denied,
 )
+from admin.drill.bucket_attacks import bucket_attacks
 from admin.drill.conditional_writes import conditions_hold
-from admin.drill.simulation import can_only_add
-from admin.drill.temporary_access import TemporaryAccess
-from admin.drill.uploads import UPLOAD, DrillUploads, lock_holds
+from admin.drill.object_attacks import read_attacks, upload_attacks, write_attacks
+from admin.drill.real_keys import promoter_can_promote, servers_can_upload
+from admin.drill.simulation import read_bucket, vault_promises
+from admin.drill.temporary_access import TemporaryAccess, principal_of, role_of_the_promoter
+from admin.drill.uploads import PART, PARTS, SIZE, DrillUploads, Uploaded, lock_holds
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.decision import Outcome
-from chalicelib.policy.rules import DRILL
+from chalicelib.policy.rules import DRILL, DRILL_UPLOAD
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BYTES = 1024
 # If a minute begins between two uploads, they have different slots; three times is unlikely.
 MOST_MINUTES = 3
 # Outcomes of a promoted upload; S3 also notifies the promoter, perhaps before the drill does.
 SETTLED = frozenset({Outcome.PROMOTED, Outcome.ALREADY_PROMOTED, Outcome.GONE})
 
 READ = "An intruder on the server could read or remove its backups"
+LOST = "An upload that can never be promoted must be an error on the server"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A promise that holds, as a sentence, and the seconds that testing it took."""
+    """A promise that holds, as a sentence, and the seconds that testing it took.
+
+    If it was not `checked`, the sentence says why.
+    """
 
     sentence: str
     seconds: float
+    checked: bool = True
 
 
-def drill(target: Target, *, assume: bool, waiter: Waiter) -> Generator[Step]:
-    """Make a backup and try every attack on it; yields each promise that holds.
+def drill(target: Target, *, assume: bool, quick: bool, waiter: Waiter) -> Generator[Step]:
+    """Make a backup both ways and try every attack on it; yields each promise that holds.
 
-    The drill removes what it made when it is closed, or else at the start of the next drill; one
-    stored object stays. With `assume`, the promoter's role trusts the caller for the duration.
+    The drill removes what it made when it is closed, or else at the start of the next drill; its
+    stored objects stay. With `assume`, the promoter's role trusts the caller for the duration.
+    `quick` leaves out the upload that is copied in parts.
 
     Raises NotAsPromisedError at the first broken promise; AccountError, ClientError or
     BotoCoreError if something could not be tried.
     """
-    steps = _Drill(target, waiter).steps(assume=assume)
+    steps = _Drill(target, waiter).steps(assume=assume, quick=quick)
     try:
         began = time.monotonic()
-        for sentence in steps:
-            yield Step(sentence=sentence, seconds=time.monotonic() - began)
+        for result in steps:
+            seconds = time.monotonic() - began
+            match result:
+                case NotChecked(sentence):
+                    yield Step(sentence=sentence, seconds=seconds, checked=False)
+                case sentence:
+                    yield Step(sentence=sentence, seconds=seconds)
             began = time.monotonic()
     finally:
         steps.close()
@@ -70,9 +83,9 @@ def drill(target: Target, *, assume: bool, waiter: Waiter) -> Generator[Step]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Promoted:
-    """The uploaded bytes, and the object they were stored as."""
+    """An upload, and the object that it was stored as."""
 
-    body: bytes = field(repr=False)
+    uploaded: Uploaded
     stored: StoredObject
 
 
@@ -80,11 +93,11 @@ class _Drill:
     def __init__(self, target: Target, waiter: Waiter) -> None:
         self._target = target
         self._waiter = waiter
-        self._role = _role_of_the_promoter(target)
+        self._role = role_of_the_promoter(target)
         self._access = TemporaryAccess(target=target, role=self._role, waiter=waiter)
         self._uploads = DrillUploads(target=target, waiter=waiter)
 
-    def steps(self, *, assume: bool) -> Generator[str]:
+    def steps(self, *, assume: bool, quick: bool) -> Generator[str | NotChecked]:
         """The whole drill, one sentence for each promise that holds."""
         leftovers = self._access.remove()
         yield (
@@ -97,30 +110,24 @@ class _Drill:
             administrator: S3Client = self._target.account.client("s3")
             yield from conditions_hold(administrator, bucket=self._target.incoming, prefix=DRILL)
             server = yield from self._make_a_server()
-            promoted = yield from self._promote(server)
-            promoted = yield from self._contest(server, promoted)
+            yield from self._store_in_parts(server, quick=quick)
+            promoted = yield from self._store(server)
             stored = promoted.stored
-            yield lock_holds(self._uploads.vault_client, stored)
-            yield from _read("server", server, stored)
-            yield from _write("server", server, stored, if_free=ACCESS_DENIED)
-            yield from _write("administrator", administrator, stored, if_free=ACCESS_DENIED)
-            if (vault_client := self._uploads.vault_client) is not administrator:
-                yield from _write(
-                    "vault administrator", vault_client, stored, if_free=ACCESS_DENIED
-                )
-            yield from can_only_add(
-                self._target.account, vault_client, role=self._role, stored=stored
-            )
+            yield from all_denied("server", read_attacks(server, stored), why=READ)
+            yield from all_denied("server", upload_attacks(server, stored), why=LOST)
+            for who, client in self._clients(server).items():
+                yield from self._attack(who, client, stored, if_free=ACCESS_DENIED)
+            yield from self._simulate(stored)
             if assume:
                 promoter = yield from self._become_the_promoter()
-                yield from _write("promoter", promoter, stored, if_free=NOT_FREE)
+                yield from self._attack("promoter", promoter, stored, if_free=NOT_FREE)
             yield self._restore(promoted)
         except (NotAsPromisedError, AccountError, ClientError, BotoCoreError) as error:
             failure = error
             raise
         finally:
             self._remove(failure)
-        yield "cleaned up; only the test object stays in the vault"
+        yield "cleaned up; only the test objects stay in the vault"
 
     def _remove(self, failure: Exception | None) -> None:
         """Remove what the drill made; anything left is noted on the drill's own failure."""
@@ -134,24 +141,52 @@ class _Drill:
     def _make_a_server(self) -> Generator[str, None, "S3Client"]:
         own_keys = server_policy(self._target.policy, incoming=self._target.incoming, server=DRILL)
         server: S3Client = self._access.make_user(own_keys).client("s3")
-        yield f"made a temporary user as the server: it can upload {self._target.incoming}/{UPLOAD}"
+        yield (
+            f"made a temporary user as the server: it can upload {self._target.incoming}/"
+            f"{DRILL_UPLOAD}"
+        )
         return server
 
-    def _promote(self, server: "S3Client") -> Generator[str, None, _Promoted]:
+    def _clients(self, server: "S3Client") -> dict[str, "S3Client"]:
+        """Everyone who attacks without assuming a role."""
+        clients = {"server": server, "administrator": self._target.account.client("s3")}
+        if self._target.vault_has_own_account:
+            clients["vault administrator"] = self._uploads.vault_client
+        return clients
+
+    def _store_in_parts(self, server: "S3Client", *, quick: bool) -> Iterator[str]:
+        if quick:
+            yield f"left out (--quick): an upload in parts, of {PARTS * PART:,} bytes"
+            return
+        promoted = yield from self._promote(
+            f"{PARTS * PART:,} bytes in {PARTS} parts",
+            lambda: self._uploads.upload_in_parts(server),
+        )
+        yield lock_holds(self._uploads.vault_client, promoted.stored)
+        yield self._restore(promoted)
+
+    def _store(self, server: "S3Client") -> Generator[str, None, _Promoted]:
+        promoted = yield from self._promote(f"{SIZE:,} bytes", lambda: self._uploads.upload(server))
+        promoted = yield from self._contest(server, promoted)
+        yield lock_holds(self._uploads.vault_client, promoted.stored)
+        return promoted
+
+    def _promote(
+        self, what: str, upload: Callable[[], Uploaded]
+    ) -> Generator[str, None, _Promoted]:
         self._uploads.wait_for_a_free_slot()
-        body = secrets.token_bytes(BYTES)
-        etag = self._upload(server, body)
-        yield f"server uploaded {BYTES:,} bytes"
-        stored = self._uploads.wait_for_promotion(etag)
-        yield f"promoted to {stored.vault}/{stored.slot} by a conditional copy"
-        return _Promoted(body=body, stored=stored)
+        uploaded = self._upload(upload)
+        yield f"server uploaded {what}"
+        stored = self._uploads.wait_for_promotion(uploaded.etag)
+        copied = f"in {stored.parts} parts" if stored.parts else "in one request"
+        yield f"promoted to {stored.vault}/{stored.slot} by a conditional copy {copied}"
+        return _Promoted(uploaded=uploaded, stored=stored)
 
     def _contest(self, server: "S3Client", first: _Promoted) -> Generator[str, None, _Promoted]:
         """Upload again for the same slot; if a new minute has started, start over with its slot."""
         promise = "a second upload for a slot is contested"
         for _ in range(MOST_MINUTES):
-            body = secrets.token_bytes(BYTES)
-            etag = self._upload(server, body)
+            uploaded = self._upload(lambda: self._uploads.upload(server))
             outcome = self._uploads.outcome()
             if outcome["outcome"] == Outcome.CONTESTED and outcome["slot"] == first.stored.slot:
                 yield f"{promise}: {outcome['reason']}"
@@ -159,28 +194,54 @@ class _Drill:
             if outcome["outcome"] not in SETTLED:
                 happened = f"it was {outcome['outcome']}: {outcome['reason'].rstrip('.')}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-            stored = self._uploads.wait_for_promotion(etag)
+            stored = self._uploads.wait_for_promotion(uploaded.etag)
             if stored.slot == first.stored.slot:
                 happened = f"it replaced {stored.slot}"
                 raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-            first = _Promoted(body=body, stored=stored)
+            first = _Promoted(uploaded=uploaded, stored=stored)
         raise AccountError(
             f"Each of {MOST_MINUTES} uploads fell into a different minute; run the drill again"
         )
 
-    def _upload(self, server: "S3Client", body: bytes) -> str:
-        etag = self._waiter.retry_while(
-            {ACCESS_DENIED},
-            "all of AWS to learn the new user's rights",
-            lambda: self._uploads.upload(server, body),
+    def _upload(self, upload: Callable[[], Uploaded]) -> Uploaded:
+        uploaded = self._waiter.retry_while(
+            {ACCESS_DENIED}, "all of AWS to learn the new user's rights", upload
         )
-        if etag is None:
+        if uploaded is None:
             raise NotAsPromisedError(
                 "servers can upload their own keys",
                 happened=f"still denied after {self._waiter.seconds:.0f} seconds",
                 why="Real servers could not upload either",
             )
-        return etag
+        return uploaded
+
+    def _attack(
+        self, who: str, s3: "S3Client", stored: StoredObject, *, if_free: str
+    ) -> Iterator[str]:
+        on_objects = write_attacks(s3, stored, if_free=if_free)
+        yield from all_denied(who, on_objects, why=OVERWRITTEN)
+        on_bucket = bucket_attacks(s3, reader=self._uploads.vault_client, bucket=stored.vault)
+        yield from all_denied(who, on_bucket, why=WEAKENED)
+
+    def _simulate(self, stored: StoredObject) -> Iterator[str | NotChecked]:
+        target, role, now = self._target, self._role, datetime.now(UTC)
+        incoming, vault = (read_bucket(target, name) for name in (target.incoming, target.vault))
+        principals = {
+            "server": self._access.user_arn,
+            "administrator": principal_of(target.account),
+            "promoter": role,
+        }
+        if target.vault_has_own_account:
+            principals["vault administrator"] = principal_of(target.vault_account)
+        # One real slot of each rule: somebody else's statement can be about the drill's alone.
+        real = {rule: key for key, (rule, _) in target.policy.server_keys.items()}
+        slots = [stored.slot, *(target.policy.slot_of(key, now).name for key in real.values())]
+        for promise in vault_promises(
+            vault, incoming, slots=slots, role=role, principals=principals
+        ):
+            yield promise.test()
+        yield from servers_can_upload(target, incoming)
+        yield promoter_can_promote(incoming, vault, role=role, now=now)
 
     def _become_the_promoter(self) -> Generator[str, None, "S3Client"]:
         self._access.trust_caller()
@@ -199,30 +260,7 @@ class _Drill:
     def _restore(self, promoted: _Promoted) -> str:
         stored = promoted.stored
         promise = f"{stored.vault}/{stored.slot} comes back byte for byte"
-        if self._uploads.restore(stored) != promoted.body:
+        if self._uploads.restore(stored) != promoted.uploaded.sha256:
             happened = "its bytes differ from those uploaded"
             raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
         return promise
-
-
-def _read(who: str, s3: "S3Client", stored: StoredObject) -> Iterator[str]:
-    for attack in read_attacks(s3, stored):
-        yield denied(who, attack, why=READ)
-
-
-def _write(who: str, s3: "S3Client", stored: StoredObject, *, if_free: str) -> Iterator[str]:
-    for attack in write_attacks(s3, stored, if_free=if_free):
-        yield denied(who, attack, why=OVERWRITTEN)
-
-
-def _role_of_the_promoter(target: Target) -> str:
-    name = target.stage.function_name("promote")
-    function = none_if(
-        "ResourceNotFoundException",
-        lambda: target.account.client("lambda").get_function_configuration(FunctionName=name),
-    )
-    if function is None:
-        raise AccountError(
-            f"There is no function {name}; run make deploy STAGE={target.stage.name} first"
-        )
-    return str(function["Role"])

@@ -1,74 +1,203 @@
-"""Checks the promoter's rights on stored objects with IAM's simulator, without its role."""
+"""Promises that the drill cannot try without harm, or not as everyone: IAM's simulator decides."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-from admin.account import Account, none_if
+from admin.account import none_if
+from admin.desired.door import VAULT_CONFIGURATION
 from admin.desired.permissions import Document
-from admin.drill.attacks import OVERWRITTEN, NotAsPromisedError, StoredObject
-from admin.drill.iam_simulation import ALLOWED, DENIALS, EXPLICIT_DENY, simulate
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-# What the promoter must not be able to do to a stored object.
-NEVER = (
-    "s3:PutObject",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:BypassGovernanceRetention",
-    "s3:PutObjectRetention",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectTagging",
-    "s3:DeleteObjectTagging",
-    "s3:PutObjectAcl",
+from admin.drill.attacks import OVERWRITTEN, WEAKENED, NotAsPromisedError, NotChecked
+from admin.drill.iam_simulation import (
+    ALLOWED,
+    DENIALS,
+    EVERYTHING,
+    EXPLICIT_DENY,
+    NotDecidedError,
+    SimulatedDecision,
+    SimulatedPrincipal,
+    SimulatedRequest,
+    simulate,
 )
-# Condition keys of a request: an empty If-None-Match, and those of a copy.
-EMPTY = {"s3:if-none-match": ""}
-AS_A_COPY = {"s3:if-none-match": "*", "s3:x-amz-server-side-encryption": "AES256"}
+from admin.drill.simulated_requests import (
+    CHANGES,
+    act,
+    promote,
+    write,
+    write_under_kms_key,
+    write_under_own_key,
+    write_with_empty_condition,
+    write_without_tls,
+)
+from admin.target import Target
 
 
-def can_only_add(
-    account: Account, vault_client: "S3Client", *, role: str, stored: StoredObject
-) -> Iterator[str]:
-    """Check that each kind of policy alone lets the role (an ARN) only add new objects.
+@dataclass(frozen=True, kw_only=True)
+class SimulatedBucket:
+    """A bucket and its bucket policy (None: none, or simulated without)."""
 
-    Yields a sentence for each. `vault_client` is an administrator's. Raises NotAsPromisedError.
-    """
+    target: Target
+    name: str
+    policy: Document | None
 
-    def decide(
-        actions: Iterable[str], bucket_policy: Document | None, context: Mapping[str, str]
-    ) -> dict[str, str]:
-        return simulate(
-            account,
-            role=role,
-            actions=actions,
-            resource=f"arn:aws:s3:::{stored.vault}/{stored.slot}",
-            context={"s3:ObjectCreationOperation": "true", **context},
-            bucket_policy=bucket_policy,
-        )
+    def arn(self, key: str = "") -> str:
+        """The ARN of the bucket, or of an object in it."""
+        return f"arn:aws:s3:::{self.name}" + (f"/{key}" if key else "")
 
-    answer = none_if(
-        "NoSuchBucketPolicy", lambda: vault_client.get_bucket_policy(Bucket=stored.vault)
+    def decisions(
+        self, principal: SimulatedPrincipal, request: SimulatedRequest
+    ) -> list[SimulatedDecision]:
+        """IAM's decisions on a request to this bucket. Raises NotDecidedError."""
+        account = self.target.account
+        owner = account.account_of(self.name)
+        return simulate(account, principal, request, bucket_policy=self.policy, owner=owner)
+
+
+def read_bucket(target: Target, name: str) -> SimulatedBucket:
+    """The bucket with the policy that it has now."""
+    s3 = target.account.account_of(name).client("s3")
+    answer = none_if("NoSuchBucketPolicy", lambda: s3.get_bucket_policy(Bucket=name))
+    return SimulatedBucket(
+        target=target, name=name, policy=json.loads(answer["Policy"]) if answer else None
     )
-    actual: Document | None = json.loads(answer["Policy"]) if answer else None
-    for which, bucket_policy, expected in (
-        ("its own IAM policy", None, DENIALS),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What IAM must decide on each part of a request; the remark tells two requests apart."""
+
+    bucket: SimulatedBucket
+    principal: SimulatedPrincipal
+    request: SimulatedRequest
+    effects: AbstractSet[str]
+    remark: str = ""
+
+    def refutations(self) -> list[str]:
+        """The decisions that are different, in words. Raises NotDecidedError."""
+        return [
+            f"{decision.action}{self.remark} on {decision.resource} is {decision.effect}"
+            for decision in self.bucket.decisions(self.principal, self.request)
+            if decision.effect not in self.effects
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedPromise:
+    """A promise and what IAM must decide if it holds; `why` it matters, if it does not."""
+
+    promise: str
+    expectations: list[Expectation]
+    why: str
+
+    def test(self) -> str | NotChecked:
+        """The promise as a sentence. Raises NotAsPromisedError."""
+        broken: list[str] = []
+        undecided: list[NotDecidedError] = []
+        for expectation in self.expectations:
+            try:
+                broken += expectation.refutations()
+            except NotDecidedError as reason:
+                undecided.append(reason)
+        if broken:
+            happened = f"IAM's simulator says that {', '.join(dict.fromkeys(broken))}"
+            raise NotAsPromisedError(self.promise, happened=happened, why=self.why)
+        if undecided:
+            return NotChecked(f"not checked: whether {self.promise}, because {undecided[0]}")
+        return f"{self.promise} (IAM's simulator)"
+
+
+def vault_promises(
+    vault: SimulatedBucket,
+    incoming: SimulatedBucket,
+    *,
+    slots: Sequence[str],
+    role: str,
+    principals: Mapping[str, str],
+) -> Iterator[SimulatedPromise]:
+    """What the policies of the two buckets, and of the promoter's role, must decide about `slots`.
+
+    The first slot is the drill's. `principals` has the ARN of everyone who attacks, by the name
+    that the drill gives them.
+    """
+    alone = SimulatedBucket(target=vault.target, name=vault.name, policy=None)
+    for which, bucket, effects in (
+        ("its own IAM policy", alone, DENIALS),
         # The IAM policy denies these too, but the bucket policy must hold without it.
-        ("the vault's bucket policy", actual, {EXPLICIT_DENY}),
+        ("the vault's bucket policy", vault, frozenset({EXPLICIT_DENY})),
     ):
-        promise = f"{which} lets the promoter only add new objects (IAM's simulator)"
-        for condition, remark in ({}, ""), (EMPTY, " with an empty If-None-Match"):
-            decisions = decide(NEVER, bucket_policy, condition)
-            if actions := [
-                action for action, decision in decisions.items() if decision not in expected
-            ]:
-                happened = f"it does not deny {', '.join(actions)}{remark}"
-                raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)
-        [new] = decide(NEVER[:1], bucket_policy, AS_A_COPY).values()
-        if new != ALLOWED:
-            happened = f"{NEVER[0]} with If-None-Match is {new}"
-            why = "No upload would be promoted from now on"
-            raise NotAsPromisedError(promise, happened=happened, why=why)
-        yield promise
+        yield _only_adds(which, bucket, slots=slots, role=role, effects=effects)
+        yield SimulatedPromise(
+            promise=f"{which} lets the promoter add new objects",
+            expectations=[
+                Expectation(
+                    bucket=bucket,
+                    principal=SimulatedPrincipal(role),
+                    request=promote(bucket.arn(slots[0])),
+                    effects={ALLOWED},
+                    remark=" with If-None-Match",
+                )
+            ],
+            why="No upload would be promoted from now on",
+        )
+    for who, arn in principals.items():
+        yield SimulatedPromise(
+            promise=f"{who} cannot change or delete {vault.name}, even with every right",
+            expectations=[
+                Expectation(
+                    bucket=vault,
+                    principal=SimulatedPrincipal(arn, EVERYTHING),
+                    request=act(VAULT_CONFIGURATION, vault.arn()),
+                    effects={EXPLICIT_DENY},
+                )
+            ],
+            why=WEAKENED,
+        )
+    yield SimulatedPromise(
+        promise="both buckets deny writes without TLS",
+        expectations=[
+            Expectation(
+                bucket=bucket,
+                principal=SimulatedPrincipal(role, EVERYTHING),
+                request=write_without_tls(*map(bucket.arn, slots)),
+                effects={EXPLICIT_DENY},
+            )
+            for bucket in (vault, incoming)
+        ],
+        why="Somebody on the way could read or replace what is sent",
+    )
+
+
+def _only_adds(
+    which: str,
+    bucket: SimulatedBucket,
+    *,
+    slots: Sequence[str],
+    role: str,
+    effects: AbstractSet[str],
+) -> SimulatedPromise:
+    stored = [bucket.arn(slot) for slot in slots]
+    attacks = {
+        "": write(*stored),
+        " with an empty If-None-Match": write_with_empty_condition(*stored),
+    }
+    if bucket.policy is not None:
+        attacks |= {
+            " encrypted with a KMS key": write_under_kms_key(*stored),
+            " encrypted with a key of its own": write_under_own_key(*stored),
+        }
+    requests = [("", act(CHANGES, *stored)), *attacks.items()]
+    return SimulatedPromise(
+        promise=f"{which} lets the promoter only add new objects",
+        expectations=[
+            Expectation(
+                bucket=bucket,
+                principal=SimulatedPrincipal(role),
+                request=request,
+                effects=effects,
+                remark=remark,
+            )
+            for remark, request in requests
+        ],
+        why=OVERWRITTEN,
+    )

@@ -28,11 +28,16 @@ SESSION_SECONDS = 900
 
 @dataclass(frozen=True, kw_only=True)
 class TemporaryAccess:
-    """A user, a statement in the trust of the promoter's role, and uploads below `drill/`."""
+    """A user, a statement in the trust of the promoter's role, and writes below `drill/`."""
 
     target: Target
     role: str
     waiter: Waiter
+
+    @property
+    def user_arn(self) -> str:
+        """The ARN of the user that it makes."""
+        return f"arn:aws:iam::{self.target.account.id}:user/{self.target.stage.drill_user}"
 
     def make_user(self, policy: Document) -> Account:
         """Make a user with this IAM policy; returns its account, whose requests wait for IAM."""
@@ -46,10 +51,15 @@ class TemporaryAccess:
 
     def trust_caller(self) -> None:
         """Let the caller assume the role. Raises AccountError if the caller never could."""
+        caller = principal_of(self.target.account)
+        if ":user/" not in caller and ":role/" not in caller:
+            raise AccountError(
+                f"{caller} cannot assume a role; run --assume as an IAM user or a role"
+            )
         statement = {
             "Sid": TRUST_SID,
             "Effect": "Allow",
-            "Principal": {"AWS": self._caller()},
+            "Principal": {"AWS": caller},
             "Action": "sts:AssumeRole",
         }
         self._write_trust([*self._trust(), statement])
@@ -73,6 +83,7 @@ class TemporaryAccess:
             ("the trust in the promoter's role", self._remove_trust),
             (f"the user {self.target.stage.drill_user}", self._remove_user),
             (f"the uploads below {DRILL}/", self._remove_uploads),
+            (f"unfinished writes below {DRILL}/ of the vault", self._abort_writes),
         ):
             try:
                 with translated_errors():
@@ -119,23 +130,20 @@ class TemporaryAccess:
         ]
         for key, version in versions:
             s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        return [f"{bucket}/{key}" for key, _ in versions] + self._abort_uploads(bucket)
+
+    def _abort_writes(self) -> list[str]:
+        return self._abort_uploads(self.target.vault)
+
+    def _abort_uploads(self, bucket: str) -> list[str]:
+        """Abort unfinished multipart uploads, whose parts are billed."""
+        s3 = self.target.account.account_of(bucket).client("s3")
         unfinished = s3.list_multipart_uploads(Bucket=bucket, Prefix=f"{DRILL}/").get("Uploads", [])
         for multipart in unfinished:
             s3.abort_multipart_upload(
                 Bucket=bucket, Key=multipart["Key"], UploadId=multipart["UploadId"]
             )
-        return [f"{bucket}/{key}" for key, _ in versions]
-
-    def _caller(self) -> str:
-        """The caller's ARN for a trust policy; for an assumed role, the role's."""
-        arn = str(self.target.account.client("sts").get_caller_identity()["Arn"])
-        kind, _, name = arn.split(":", 5)[5].partition("/")
-        if kind == "assumed-role":
-            role = name.partition("/")[0]
-            return str(self.target.account.client("iam").get_role(RoleName=role)["Role"]["Arn"])
-        if kind != "user":
-            raise AccountError(f"{arn} cannot assume a role; run --assume as an IAM user or a role")
-        return arn
+        return [f"{bucket}/{multipart['Key']} (unfinished)" for multipart in unfinished]
 
     def _role(self) -> dict[str, Any]:
         name = self.role.rpartition("/")[2]
@@ -185,3 +193,27 @@ class TemporaryAccess:
             "The drill's new key is still unknown to parts of AWS after "
             f"{self.waiter.seconds:.0f} seconds; try again later"
         )
+
+
+def principal_of(account: Account) -> str:
+    """The caller's ARN as policies name it: for an assumed role, the role's."""
+    arn = str(account.client("sts").get_caller_identity()["Arn"])
+    kind, _, name = arn.split(":", 5)[5].partition("/")
+    if kind != "assumed-role":
+        return arn
+    role = account.client("iam").get_role(RoleName=name.partition("/")[0])["Role"]
+    return str(role["Arn"])
+
+
+def role_of_the_promoter(target: Target) -> str:
+    """The ARN of the role. Raises AccountError if the function is not deployed."""
+    name = target.stage.function_name("promote")
+    function = none_if(
+        "ResourceNotFoundException",
+        lambda: target.account.client("lambda").get_function_configuration(FunctionName=name),
+    )
+    if function is None:
+        raise AccountError(
+            f"There is no function {name}; run make deploy STAGE={target.stage.name} first"
+        )
+    return str(function["Role"])

@@ -1,26 +1,44 @@
 """The drill's uploads: uploaded as a server, found in the vault once promoted, and locked there."""
 
+import hashlib
 import json
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from admin.account import none_if
+from admin.account import AccountError, none_if
 from admin.drill.attacks import NotAsPromisedError, StoredObject
 from admin.target import Target
 from admin.waiting import Waiter
-from chalicelib.policy.rules import DRILL, REHEARSAL
+from chalicelib.policy.rules import DRILL, DRILL_UPLOAD
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-UPLOAD = f"{DRILL}/{REHEARSAL.upload}"
+MIB = 1024**2
+# Bytes of the small upload.
+SIZE = 1024
+# Together more than the promoter copies in one request; only one part is in memory at a time.
+PARTS, PART = 5, 7 * MIB
 # How many of the newest slots to look at: a minute can begin while waiting.
 MOST_SLOTS = 4
 # S3's version id for objects in a bucket without versions.
 UNVERSIONED = "null"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploaded:
+    """What the server has uploaded: its ETag, and the SHA-256 of its bytes."""
+
+    etag: str
+    sha256: str
+
+
+def _uploaded(etag: str, digest: "hashlib._Hash") -> Uploaded:
+    return Uploaded(etag=etag.strip('"'), sha256=digest.hexdigest())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +54,38 @@ class DrillUploads:
         client: S3Client = self.target.vault_account.client("s3")
         return client
 
-    def upload(self, server: "S3Client", body: bytes) -> str:
-        """Upload the bytes as the server; returns the ETag."""
-        answer = server.put_object(Bucket=self.target.incoming, Key=UPLOAD, Body=body)
-        return answer["ETag"].strip('"')
+    def upload(self, server: "S3Client") -> Uploaded:
+        """Upload random bytes as the server."""
+        body = secrets.token_bytes(SIZE)
+        answer = server.put_object(Bucket=self.target.incoming, Key=DRILL_UPLOAD, Body=body)
+        return _uploaded(answer["ETag"], hashlib.sha256(body))
+
+    def upload_in_parts(self, server: "S3Client") -> Uploaded:
+        """Upload random bytes as the server, in parts, as clients upload large backups."""
+        where: Any = {"Bucket": self.target.incoming, "Key": DRILL_UPLOAD}
+        begun = server.create_multipart_upload(
+            **where, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+        )
+        multipart: Any = {**where, "UploadId": begun["UploadId"]}
+        digest, parts = hashlib.sha256(), list[Any]()
+        for number in range(1, PARTS + 1):
+            body = secrets.token_bytes(PART)
+            digest.update(body)
+            part = server.upload_part(
+                **multipart, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32"
+            )
+            checked = {name: part[name] for name in ("ETag", "ChecksumCRC32")}
+            parts.append({"PartNumber": number, **checked})
+        answer = server.complete_multipart_upload(
+            **multipart, MultipartUpload={"Parts": parts}, ChecksumType="FULL_OBJECT"
+        )
+        return _uploaded(answer["ETag"], digest)
 
     def wait_for_a_free_slot(self) -> None:
         """Wait for a minute whose slot no earlier drill has filled."""
         while True:
             names, now = self._stored()
-            slot = self.target.policy.slot_of(UPLOAD, now)
+            slot = self.target.policy.slot_of(DRILL_UPLOAD, now)
             if slot.name not in names:
                 return
             self.waiter.tell(f"waiting for the next minute: {slot.name} is already filled")
@@ -58,11 +98,13 @@ class DrillUploads:
             for slot in names[:MOST_SLOTS]:
                 head = self.vault_client.head_object(Bucket=self.target.vault, Key=slot)
                 if head["Metadata"].get("source-etag") == etag:
+                    _, _, parts = head["ETag"].strip('"').partition("-")
                     return StoredObject(
                         incoming=self.target.incoming,
-                        upload=UPLOAD,
+                        upload=DRILL_UPLOAD,
                         vault=self.target.vault,
                         slot=slot,
+                        parts=int(parts) if parts else None,
                         version_id=head.get("VersionId", UNVERSIONED),
                         lock_mode=head.get("ObjectLockMode"),
                         locked_until=head.get("ObjectLockRetainUntilDate", head["LastModified"]),
@@ -81,11 +123,19 @@ class DrillUploads:
         """
         about = {
             "bucket": {"name": self.target.incoming},
-            "object": {"key": UPLOAD},
+            "object": {"key": DRILL_UPLOAD},
         }
-        answer = self.target.account.client("lambda").invoke(
-            FunctionName=self._promoter, Payload=json.dumps({"Records": [{"s3": about}]})
+        client, event = self.target.account.client("lambda"), {"Records": [{"s3": about}]}
+        answer = self.waiter.retry_while(
+            {"TooManyRequestsException"},
+            "the promoter to be free",
+            lambda: client.invoke(FunctionName=self._promoter, Payload=json.dumps(event)),
         )
+        if answer is None:
+            raise AccountError(
+                f"AWS ran {self._promoter} for nobody for {self.waiter.seconds:.0f} seconds; raise "
+                "its concurrency, or run the drill again later"
+            )
         payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise NotAsPromisedError(
@@ -96,9 +146,13 @@ class DrillUploads:
         [outcome] = payload["outcomes"]
         return dict(outcome)
 
-    def restore(self, stored: StoredObject) -> bytes:
-        """Read the stored object."""
-        return self.vault_client.get_object(Bucket=stored.vault, Key=stored.slot)["Body"].read()
+    def restore(self, stored: StoredObject) -> str:
+        """Read the stored object; returns the SHA-256 of its bytes."""
+        answer = self.vault_client.get_object(Bucket=stored.vault, Key=stored.slot)
+        digest = hashlib.sha256()
+        for chunk in answer["Body"].iter_chunks(MIB):
+            digest.update(chunk)
+        return digest.hexdigest()
 
     @property
     def _promoter(self) -> str:

@@ -103,11 +103,11 @@ def _check_key(setting: str, key: str) -> None:
         raise PolicyError(f'{shown} begins with "{segments[0]}", which is reserved; rename it')
 
 
-# What a drill uploads. It can be repeated every minute, and costs next to nothing.
+# What a drill uploads: large enough to be copied in parts, and it can be repeated every minute.
 REHEARSAL = Rule(
     upload="rehearsal",
     store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),
     timezone=load_zone("Etc/UTC"),
-    max_bytes=64 * 1024,
+    max_bytes=64 * 1024**2,
 )
 DRILL_UPLOAD = f"{DRILL}/{REHEARSAL.upload}"

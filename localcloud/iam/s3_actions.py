@@ -191,7 +191,9 @@ _BUCKET_ACTIONS = {
     ("DELETE", ""): "DeleteBucket",
     ("GET", "acl"): "GetBucketAcl",
     ("PUT", "acl"): "PutBucketAcl",
+    ("GET", "accelerate"): "GetAccelerateConfiguration",
     ("PUT", "accelerate"): "PutAccelerateConfiguration",
+    ("GET", "cors"): "GetBucketCORS",
     ("PUT", "cors"): "PutBucketCORS",
     ("DELETE", "cors"): "PutBucketCORS",
     ("GET", "encryption"): "GetEncryptionConfiguration",
@@ -227,6 +229,7 @@ _BUCKET_ACTIONS = {
     ("DELETE", "tagging"): "PutBucketTagging",
     ("GET", "versioning"): "GetBucketVersioning",
     ("PUT", "versioning"): "PutBucketVersioning",
+    ("GET", "website"): "GetBucketWebsite",
     ("PUT", "website"): "PutBucketWebsite",
     ("DELETE", "website"): "DeleteBucketWebsite",
 }

@@ -104,7 +104,7 @@ def _resource_policy(request: IamResponse, caller: str) -> evaluation.Policy | N
         return None
     if find_role(caller):
         raise InvalidInput("Simulation of resource-based policies isn't supported for IAM roles.")
-    if not find_user(caller):
+    if ":user/" not in caller:
         raise InvalidInput("A resource policy needs a CallerArn, the ARN of a user")
     policy: evaluation.Policy = json.loads(text)
     return policy

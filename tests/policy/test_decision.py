@@ -217,7 +217,7 @@ def test_every_policy_has_a_key_for_the_drill_besides_those_of_servers() -> None
         slot = policy.slot_of("drill/rehearsal", NOW)
         assert (slot.name, slot.server) == (f"drill/{NOW:%Y-%m-%d.%H.%M}.rehearsal", "drill")
         assert slot.end - slot.start == timedelta(minutes=1)
-        assert slot.rule.max_bytes == 65_536
+        assert slot.rule.max_bytes == 64 * 1024**2
 
 
 def with_checksum(item: Upload | Stored, checksum: Checksum | None, **changes: str) -> Any:
