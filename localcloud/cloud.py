@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import (
 from moto.sts.models import sts_backends
 
 from localcloud.clock import clock
+from localcloud.cloudwatch import serving_observation
 from localcloud.functions.api import serving_settings
 from localcloud.functions.bundles import Bundles, naming_bundles
 from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
@@ -96,6 +97,7 @@ def running(
                 serving_invoke(functions),
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
+                serving_observation(),
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
                 # These end before the server: running functions would wait for its answers.

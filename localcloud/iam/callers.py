@@ -48,11 +48,11 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A user, and its own policies and those of its groups. Boundaries of users are refused."""
+    """A user, its own policies and those of its groups, and its permissions boundary."""
 
     arn: str
     policies: list[evaluation.Policy]
-    boundary: None = None
+    boundary: evaluation.Policy | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,20 +80,25 @@ def find_role(arn: str) -> Role | None:
 
 
 def find_user(arn: str) -> User | None:
-    """The user with this ARN, or None."""
+    """The user with this ARN, or None.
+
+    Raises `UnsupportedPolicy` if its permissions boundary is not among the account's policies.
+    """
     if not re.match(r"arn:aws:iam::\d{12}:user/", arn):
         return None
     backend = iam_backends[arn.split(":")[4]]["aws"]
     for user in list(backend.users.values()):
         if user.arn == arn:
-            return User(arn=arn, policies=_policies_of_user(backend, user))
+            policies = _policies_of_user(backend, user)
+            return User(arn=arn, policies=policies, boundary=_boundary(user))
     return None
 
 
 def find_caller(key: str, *, administrator: Credentials) -> Caller | None:
     """The owner of the access key; None if it is unknown, inactive or expired.
 
-    Raises `UnsupportedPolicy` for a session that has its own policy.
+    Raises `UnsupportedPolicy` for a session that has its own policy, and for a permissions boundary
+    that is not among the account's policies.
     """
     if key == administrator.access_key_id:
         return Caller(
@@ -123,6 +128,7 @@ def _user(key: str) -> Caller | None:
                             access_key_id=key, secret_access_key=access_key.secret_access_key
                         ),
                         policies=_policies_of_user(backend, user),
+                        boundary=_boundary(user),
                     )
     return None
 
@@ -150,13 +156,13 @@ def _assumed_role(key: str) -> Caller | None:
     return None
 
 
-def _boundary(role: Any) -> evaluation.Policy | None:
-    arn = role.permissions_boundary_arn
+def _boundary(holder: Any) -> evaluation.Policy | None:
+    arn = vars(holder).get("permissions_boundary_arn")
     if not arn:
         return None
-    policy = iam_backends[role.account_id]["aws"].managed_policies.get(arn)
+    policy = iam_backends[holder.account_id]["aws"].managed_policies.get(arn)
     if policy is None:
-        raise UnsupportedPolicy(f"{role.arn} has a permissions boundary that is unknown: {arn}")
+        raise UnsupportedPolicy(f"{holder.arn} has a permissions boundary that is unknown: {arn}")
     return _document(policy)
 
 

@@ -1,13 +1,14 @@
-"""moto's IAM and STS, corrected: who calls, simulation, and the size limit of policies."""
+"""moto's IAM and STS, corrected: who calls, simulation, boundaries, and sizes of policies."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto.core.responses import ActionResult
-from moto.iam.exceptions import InvalidInput, LimitExceededException, ValidationError
-from moto.iam.models import IAMBackend
+from moto.core.responses import ActionResult, EmptyResult
+from moto.iam.exceptions import LimitExceededException, ValidationError
+from moto.iam.models import IAMBackend, User
+from moto.iam.models import Role as MotoRole
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
 
@@ -55,7 +56,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
         return caller.user_id, caller.arn, caller.arn.split(":")[4]
 
     limited: Any = {name: _limited(getattr(IamResponse, name)) for name in _NAMING}
-    limited["create_user"] = _without_boundary(limited["create_user"])
+    limited["create_user"] = _with_boundary(limited["create_user"])
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
         patch.object(IAMBackend, "put_user_policy", put_user_policy),
@@ -63,20 +64,39 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
             IamResponse, "simulate_principal_policy", simulate_principal_policy, create=True
         ),
         patch.object(IamResponse, "simulate_custom_policy", simulate_custom_policy, create=True),
-        patch.multiple(IamResponse, **limited),
+        patch.multiple(
+            IamResponse,
+            create=True,
+            put_user_permissions_boundary=_set_boundary,
+            delete_user_permissions_boundary=_set_boundary,
+            **limited,
+        ),
+        patch.multiple(
+            User,
+            create=True,
+            permissions_boundary_arn=None,
+            permissions_boundary=MotoRole.permissions_boundary,
+        ),
     ):
         yield
 
 
-def _without_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[..., Any]:
-    """CreateUser, which refuses a permissions boundary: moto would drop it."""
+def _with_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[..., Any]:
+    """CreateUser with a permissions boundary, which moto would drop."""
 
     def create_user(request: IamResponse) -> ActionResult:
-        if request._get_param("PermissionsBoundary"):
-            raise InvalidInput("The local cloud supports permissions boundaries only of roles")
-        return original(request)
+        answer = original(request)
+        _set_boundary(request)
+        return answer
 
     return create_user
+
+
+def _set_boundary(request: IamResponse) -> EmptyResult:
+    """PutUserPermissionsBoundary, and DeleteUserPermissionsBoundary, which names none."""
+    user: Any = request.backend.get_user(request._get_param("UserName"))
+    user.permissions_boundary_arn = request._get_param("PermissionsBoundary")
+    return EmptyResult()
 
 
 def _limited(original: Callable[[IamResponse], ActionResult]) -> Callable[..., ActionResult]:

@@ -29,6 +29,19 @@ class BucketPolicyRequests(S3Response):
         return status, headers, json.dumps(_normalized(policy))
 
 
+class NotificationRequests(S3Response):
+    """GetBucketNotificationConfiguration."""
+
+    def get_bucket_notification(self) -> TYPE_RESPONSE:
+        """Show that EventBridge is notified, too."""
+        status, headers, body = super().get_bucket_notification()
+        configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if configuration is not None and configuration.event_bridge is not None:
+            end = "</NotificationConfiguration>"
+            body = str(body).replace(end, f"<EventBridgeConfiguration/>{end}")
+        return status, headers, body
+
+
 class RequestPaymentRequests(S3Response):
     """GetBucketRequestPayment and PutBucketRequestPayment, which moto lacks. Nobody is charged."""
 

@@ -12,7 +12,11 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
 from localcloud.s3.conditions import refuse_foreign_owner
-from localcloud.s3.configurations import BucketPolicyRequests, RequestPaymentRequests
+from localcloud.s3.configurations import (
+    BucketPolicyRequests,
+    NotificationRequests,
+    RequestPaymentRequests,
+)
 from localcloud.s3.events import after_the_request
 from localcloud.s3.listings import MultipartListing
 from localcloud.s3.multipart import MultipartRequests
@@ -37,6 +41,7 @@ class StrictS3(
     MultipartListing,
     RetentionRequests,
     BucketPolicyRequests,
+    NotificationRequests,
     RequestPaymentRequests,
     S3Response,
 ):

@@ -5,7 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.cloud import running
+from localcloud.cloud import Session, running
+from localcloud.iam.callers import Credentials
 from tests.localcloud.authorized_moto import allow, deny, document
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"
@@ -170,8 +171,25 @@ def test_a_simulation_respects_the_boundary(administrator):
     assert decisions == ["allowed", "implicitDeny"]
 
 
-def test_a_boundary_of_a_user_is_refused(administrator):
-    """It would not limit the user here."""
-    boundary = "arn:aws:iam::123456789012:policy/reads"
-    with pytest.raises(ClientError, match="only of roles"):
-        administrator.client("iam").create_user(UserName="web1", PermissionsBoundary=boundary)
+@pytest.mark.parametrize("made_with_it", [True, False], ids=["made with it", "given later"])
+def test_a_user_is_limited_by_its_boundary(administrator, made_with_it):
+    iam, s3 = administrator.client("iam"), administrator.client("s3")
+    user, put = f"bounded-{made_with_it}", {"Bucket": "backups1", "Key": "a"}
+    s3.create_bucket(Bucket="backups1")
+    reads = iam.create_policy(PolicyName=user, PolicyDocument=document(allow("s3:Get*")))["Policy"]
+    if made_with_it:
+        iam.create_user(UserName=user, PermissionsBoundary=reads["Arn"])
+    else:
+        iam.create_user(UserName=user)
+        iam.put_user_permissions_boundary(UserName=user, PermissionsBoundary=reads["Arn"])
+    everything = document(allow("s3:*"))
+    iam.put_user_policy(UserName=user, PolicyName="all", PolicyDocument=everything)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    credentials = Credentials(
+        access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
+    )
+    bounded = Session(endpoint=administrator.endpoint, credentials=credentials).client("s3")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        bounded.put_object(**put)
+    iam.delete_user_permissions_boundary(UserName=user)
+    bounded.put_object(**put)
