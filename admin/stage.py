@@ -21,6 +21,7 @@ from admin.choices import (
 from admin.config.names import (
     ACCEPTED,
     ADMINISTRATORS,
+    ALERT_SUBSCRIBERS,
     ENDPOINT,
     INCOMING_ALARM,
     LOCK,
@@ -57,6 +58,8 @@ class Stage:
     project: Path = PROJECT
     # The ARNs of the known administrators of the vault's account.
     administrators: tuple[str, ...] = ()
+    # Who receives the alerts: addresses, URLs and ARNs.
+    alert_subscribers: tuple[str, ...] = ()
     # The names of what was in the way of `setup`, and was accepted.
     accepted: tuple[str, ...] = ()
 
@@ -110,6 +113,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         lock = written_lock(stages[name])
         incoming_alarm = written_incoming_alarm(stages[name])
         administrators = _written_list(stages[name], ADMINISTRATORS, of="ARNs")
+        subscribers = _written_list(stages[name], ALERT_SUBSCRIBERS, of="addresses")
         accepted = _written_list(stages[name], ACCEPTED, of="names")
         refuse_what_cannot_work(in_config)
         refuse_shared_buckets(in_config)
@@ -126,6 +130,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         incoming_alarm=incoming_alarm,
         project=project,
         administrators=administrators,
+        alert_subscribers=subscribers,
         accepted=accepted,
     )
 

@@ -90,9 +90,9 @@ class Target:
         account = self.account.account_of(arguments.get("bucket", ""))
         return _aws(account, service, operation, **arguments)
 
-    def fix_vault_account(self, service: str, operation: str, **arguments: Any) -> str:
-        """A command line of the AWS CLI, in the vault's account."""
-        return _aws(self.vault_account, service, operation, **arguments)
+    def fix_account(self, account: Account, service: str, operation: str, **arguments: Any) -> str:
+        """A command line of the AWS CLI, in this account: the functions' or the vault's."""
+        return _aws(account, service, operation, **arguments)
 
     def _backups(self, command: str, *words: str) -> str:
         where = ["--stage", self.stage.name, *_options(self.account)]

@@ -9,6 +9,51 @@ from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
 from admin.stage import as_chalice_reads
 
+# What GetFunction shows and is not compared, each with the reason.
+MAY_DIFFER = {
+    "FunctionName": "it is the function that was asked for",
+    "FunctionArn": "it follows from the name",
+    "Version": "it is always $LATEST",
+    "MasterArn": "only copies at the edge have it",
+    "PackageType": "it is compared first of all",
+    "ImageConfigResponse": "only container images have it",
+    "CodeSize": "the code is compared file by file",
+    "CodeSha256": "the code is compared file by file",
+    "ConfigSha256": "the configuration itself is compared",
+    "RevisionId": "it changes with every change",
+    "LastModified": "it changes with every change",
+    "Description": "nothing reads it",
+    "Architectures": "the code is pure Python",
+    "RuntimeVersionConfig": "AWS keeps the runtime up to date",
+    "EphemeralStorage": "the functions write no files",
+    "SnapStart": "only published versions have it, and nothing invokes those",
+    "TracingConfig": "it only measures",
+    "SigningProfileVersionArn": "the code is compared file by file",
+    "SigningJobArn": "the code is compared file by file",
+    "State": "a function that cannot run is found by the uploads that wait",
+    "StateReason": "it explains the state",
+    "StateReasonCode": "it explains the state",
+    "LastUpdateStatus": "it is about an update that is compared itself",
+    "LastUpdateStatusReason": "it explains the status",
+    "LastUpdateStatusReasonCode": "it explains the status",
+}
+# What is compared below, each in its own words.
+COMPARED = frozenset(
+    {
+        "Environment",
+        "Role",
+        "Runtime",
+        "Timeout",
+        "MemorySize",
+        "Layers",
+        "VpcConfig",
+        "Handler",
+        "KMSKeyArn",
+        "DeadLetterConfig",
+        "FileSystemConfigs",
+        "LoggingConfig",
+    }
+)
 # Any supported runtime will do: Chalice takes the version of the Python that deploys.
 SUPPORTED_RUNTIME = re.compile(r"python3\.1[1-9]")
 
@@ -32,6 +77,17 @@ def check_configuration(function: DeployedFunction, actual: dict[str, Any]) -> I
                 remedy=function.target.fix_aws(
                     "lambda", "update-function-configuration", function_name=function.name, **option
                 ),
+            )
+
+
+def check_other_settings(function: DeployedFunction, actual: dict[str, Any]) -> Iterator[Finding]:
+    """Find settings of Lambda that nobody here uses, and that could run the code elsewhere."""
+    for name in sorted(actual.keys() - MAY_DIFFER.keys() - COMPARED):
+        if actual[name]:
+            yield Finding(
+                what=f"{function.name} has a {name}, {json.dumps(actual[name])}",
+                why="This decides where and how the code runs.",
+                remedy=function.fix_redeploy,
             )
 
 

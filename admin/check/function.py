@@ -1,12 +1,18 @@
 """Checks a deployed function against what `chalice deploy` would deploy now."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from admin.account import none_if
+from admin.check.alerts.log_group import check_log_group
 from admin.check.code import S3_MODEL, differences, fetch_bundle, unsupported_arguments
-from admin.check.configuration import check_concurrency, check_configuration
+from admin.check.configuration import (
+    check_concurrency,
+    check_configuration,
+    check_other_settings,
+)
 from admin.check.deployed_function import DeployedFunction
 from admin.check.invokers import (
     check_event_sources,
@@ -52,12 +58,14 @@ def check_function(function: DeployedFunction) -> Iterator[Finding | Part]:
         return
     desired = function_policies(function.target.policy, function.target.stage)[function.handler]
     yield from check_configuration(function, actual)
+    yield from check_other_settings(function, actual)
     yield Part(f"the reserved concurrency of {name}", check_concurrency(function))
     yield Part(f"the code of {name}", _check_code(function, answer["Code"]["Location"]))
     yield Part(f"the role {name}", check_role(function, desired))
     yield Part(f"who can invoke {name}", check_invokers(function))
     yield Part(f"who can invoke versions of {name}", check_invokers_of_versions(function))
     yield Part(f"the function URLs of {name}", check_urls(function))
+    yield Part(f"the log group of {name}", check_log_group(function))
     yield Part(f"the event source mappings of {name}", check_event_sources(function))
     arn = actual["FunctionArn"]
     match function.handler:
@@ -105,17 +113,47 @@ def _check_notifications(function: DeployedFunction, arn: str) -> Iterator[Findi
         "NoSuchBucket",
         lambda: function.client("s3").get_bucket_notification_configuration(Bucket=bucket),
     )
-    if answer is not None and not any(
-        configuration["LambdaFunctionArn"] == arn
+    if answer is None:
+        return
+    del answer["ResponseMetadata"]
+    ours = [
+        configuration
+        for configuration in answer.get("LambdaFunctionConfigurations", [])
+        if configuration["LambdaFunctionArn"] == arn
         and "s3:ObjectCreated:*" in configuration["Events"]
         and not configuration.get("Filter", {}).get("Key", {}).get("FilterRules")
-        for configuration in answer.get("LambdaFunctionConfigurations", [])
-    ):
+    ]
+    if not ours:
         yield Finding(
             what=f"{bucket} does not notify {function.name} of uploads",
             why=function.stays_behind,
             remedy=function.target.fix_deploy(),
         )
+        return
+    desired = {"LambdaFunctionConfigurations": ours[:1]}
+    if others := list(_notified(answer, ours[0])):
+        yield Finding(
+            what=f"{bucket} also notifies {', '.join(others)}",
+            why="It learns the name of every upload, and could act on it before promote does.",
+            remedy=function.target.fix_aws(
+                "s3api",
+                "put-bucket-notification-configuration",
+                bucket=bucket,
+                notification_configuration=desired,
+            ),
+        )
+
+
+def _notified(notifications: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
+    """Everything that a bucket notifies, except by our own configuration."""
+    for kind, configurations in notifications.items():
+        if kind == "EventBridgeConfiguration":
+            yield "EventBridge"
+            continue
+        for configuration in configurations:
+            if configuration != ours:
+                [target] = (value for name, value in configuration.items() if name.endswith("Arn"))
+                yield target
 
 
 def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
@@ -127,6 +165,14 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
             what=f"The EventBridge rule {schedule} does not exist", why=why, remedy=deploy
         )
         return
+    if rule.get("EventPattern"):
+        yield Finding(
+            what=f"The EventBridge rule {schedule} also has an event pattern",
+            why="Whoever can put events on the bus can start the sweep, with a time of their own.",
+            remedy=function.target.fix_aws(
+                "events", "put-rule", name=schedule, schedule_expression=EVERY_QUARTER_HOUR
+            ),
+        )
     if rule["State"] != "ENABLED":
         yield Finding(
             what=f"The EventBridge rule {schedule} is {rule['State'].lower()}",
@@ -141,9 +187,22 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
         )
     # If the target had an input, the sweep could not read the time from its event.
     targets = events.list_targets_by_rule(Rule=schedule)["Targets"]
-    if not any(target == {"Id": target["Id"], "Arn": arn} for target in targets):
+    ours = [target for target in targets if target == {"Id": target["Id"], "Arn": arn}]
+    if not ours:
         yield Finding(
             what=f"The EventBridge rule {schedule} does not invoke {function.name} as deployed",
             why=why,
             remedy=deploy,
+        )
+    elif others := [target for target in targets if target != ours[0]]:
+        yield Finding(
+            what=f"The EventBridge rule {schedule} has {len(others)} more target"
+            f"{'s' * (len(others) != 1)}: {', '.join(target['Arn'] for target in others)}",
+            why="A second target can start the sweep with a false time, or in another place.",
+            remedy=function.target.fix_aws(
+                "events",
+                "remove-targets",
+                rule=schedule,
+                ids=[target["Id"] for target in others],
+            ),
         )

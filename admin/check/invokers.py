@@ -38,6 +38,16 @@ class Source:
         account = {"StringEquals": {"AWS:SourceAccount": self.account}} if self.account else {}
         return {"ArnLike": {"AWS:SourceArn": self.arn}, **account}
 
+    @property
+    def statement(self) -> dict[str, Any]:
+        """That statement, apart from its name and the function, which Lambda writes."""
+        return {
+            "Effect": "Allow",
+            "Principal": {"Service": self.service},
+            "Action": "lambda:InvokeFunction",
+            "Condition": self.condition,
+        }
+
 
 def source_of(function: DeployedFunction) -> Source:
     """The source that should invoke the function."""
@@ -67,7 +77,7 @@ def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
     """Find everyone but its source who can invoke it; report its source if that cannot."""
     source, actual = source_of(function), _statements(function)
     from_source = [statement for statement in actual if _is_for(source, statement)]
-    ours = [statement for statement in from_source if statement["Condition"] == source.condition]
+    ours = [statement for statement in from_source if _is_as_deployed(source, statement)]
     if not from_source:
         yield Finding(
             what=f"{source.who} cannot invoke {function.name} for {source.what}",
@@ -81,10 +91,19 @@ def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
             yield _invoker(function, statement)
             continue
         remove = _remove(function, statement)
+        remedy = remove if ours else f"{remove} && {function.target.fix_deploy()}"
+        if (action := statement["Action"]) != source.statement["Action"]:
+            yield Finding(
+                what=f"{source.who} is allowed {action} on {function.name} for {source.what}"
+                + ("" if ours else ", but not to invoke it"),
+                why=WHY if ours else function.stays_behind,
+                remedy=remedy,
+            )
+            continue
         yield Finding(
             what=f"{source.who} can invoke {function.name} for {source.otherwise}",
             why="If somebody else ever owns it, they can invoke the function.",
-            remedy=remove if ours else f"{remove} && {function.target.fix_deploy()}",
+            remedy=remedy,
         )
 
 
@@ -132,8 +151,10 @@ def _invoker(function: DeployedFunction, statement: dict[str, Any], **qualifier:
     """The finding for a statement that nobody needs."""
     who = json.dumps(statement.get("Principal"))
     name = ":".join([function.name, *qualifier.values()])
+    action = statement["Action"]
+    invokes = action.startswith(("lambda:Invoke", "lambda:*"))
     return Finding(
-        what=f"{who} can invoke {name}",
+        what=f"{who} can invoke {name}" if invokes else f"{who} is allowed {action} on {name}",
         why=WHY,
         remedy=_remove(function, statement, **qualifier),
     )
@@ -167,3 +188,7 @@ def _pages(function: DeployedFunction, operation: str, member: str) -> Iterator[
 def _is_for(source: Source, statement: dict[str, Any]) -> bool:
     arn = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn")
     return statement.get("Principal") == {"Service": source.service} and arn == source.arn
+
+
+def _is_as_deployed(source: Source, statement: dict[str, Any]) -> bool:
+    return {name: statement.get(name) for name in source.statement} == source.statement

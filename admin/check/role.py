@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 
 from admin.check.deployed_function import DeployedFunction
-from admin.check.principals import DENIAL, denial
 from admin.check.report import Finding
 from admin.desired.permissions import Document, document, statements
 
@@ -45,8 +44,6 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
             why=WHY,
             remedy=target.fix_deploy(),
         )
-    if inline.get(DENIAL) == denial(target.vault):
-        del inline[DENIAL]
     for name in inline:
         yield Finding(
             what=f"The role {role} has an additional IAM policy, {name}",
@@ -60,20 +57,46 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
             why=WHY,
             remedy=target.fix_aws("iam", "detach-role-policy", role_name=role, policy_arn=arn),
         )
+    yield from _check_boundary(function)
     yield from _check_trust(function)
+
+
+def _check_boundary(function: DeployedFunction) -> Iterator[Finding]:
+    boundary = (function.role or {}).get("PermissionsBoundary")
+    if boundary and f"{function.name}:boundary" not in function.target.stage.accepted:
+        yield Finding(
+            what=f"The role {function.name} has a permissions boundary, "
+            f"{boundary['PermissionsBoundaryArn']}",
+            why="It can take rights away from the function, now or when somebody changes it. "
+            f"{function.stays_behind}",
+            remedy=function.target.fix_aws(
+                "iam", "delete-role-permissions-boundary", role_name=function.name
+            ),
+        )
 
 
 def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
     trust = function.role["AssumeRolePolicyDocument"] if function.role else document()
-    if any(statement.get("Principal") != LAMBDA for statement in statements(trust)):
-        yield Finding(
-            what=f"Principals other than Lambda can assume the role {function.name}: "
-            f"{json.dumps(trust['Statement'])}",
-            why=WHAT_A_THIEF_COULD_DO[function.handler],
-            remedy=function.target.fix_aws(
-                "iam",
-                "update-assume-role-policy",
-                role_name=function.name,
-                policy_document=TRUST,
-            ),
-        )
+    actual = [_without_sid(statement) for statement in statements(trust)]
+    if actual == statements(TRUST):
+        return
+    lets_others_in = any(statement.get("Principal") != LAMBDA for statement in actual)
+    yield Finding(
+        what=f"Principals other than Lambda can assume the role {function.name}: "
+        f"{json.dumps(trust['Statement'])}"
+        if lets_others_in
+        else f"Lambda cannot always assume the role {function.name}: "
+        f"{json.dumps(trust['Statement'])}",
+        why=WHAT_A_THIEF_COULD_DO[function.handler] if lets_others_in else function.stays_behind,
+        remedy=function.target.fix_aws(
+            "iam",
+            "update-assume-role-policy",
+            role_name=function.name,
+            policy_document=TRUST,
+        ),
+    )
+
+
+def _without_sid(statement: Document) -> Document:
+    """The statement without its name, which says nothing."""
+    return {element: value for element, value in statement.items() if element != "Sid"}

@@ -1,26 +1,29 @@
 """`backups check`: the state of the backups, and who can destroy them, as the account shows it."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
-from admin.account import none_if
+from admin.check.alerts.muted import check_mute_rules
+from admin.check.alerts.readers import check_readers
 from admin.check.backups import check_backups
 from admin.check.deployed_function import DeployedFunction
+from admin.check.foreign import (
+    check_beside_our_settings,
+    check_other_rules,
+    check_other_statements,
+)
 from admin.check.function import check_function
-from admin.check.principals import check_principals
+from admin.check.people.identities import Identities
+from admin.check.people.places import places_by_account
+from admin.check.people.principals import check_principals
+from admin.check.people.server_users import check_server_users
 from admin.check.report import Finding, Part, Report
-from admin.check.server_users import check_server_users
 from admin.config.reading import FUNCTIONS
-from admin.desired.door import DOOR, has_door, whom_it_is_open_to
-from admin.desired.permissions import document
+from admin.desired.door import whom_it_is_open_to
 from admin.desired.requirement import Kind, Requirement
-from admin.setup import resources
-from admin.setup.bucket_resources import Entry
 from admin.setup.files import changes, stage_files
-from admin.setup.plan import Change, door_of, make_plan, requirements_of
+from admin.setup.plan import Change, make_plan, requirements_of
 from admin.target import Target
 
 
@@ -51,15 +54,18 @@ def parts_of(
     for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
         yield from _settings(target, [*group])
     yield Part("the files in .chalice/", _check_files(target))
-    if target.stage.name != "dev":  # a local cloud sends no mail
-        yield Part("who receives the alerts", _check_readers(target))
+    yield Part("whether alarms are muted", check_mute_rules(target))
+    yield Part("who receives the alerts", check_readers(target))
     for handler in FUNCTIONS:
         function = DeployedFunction(target=target, handler=handler)
         tell(f"Comparing the function {function.name} ...")
         yield Part(f"the function {function.name}", check_function(function))
     tell("Reading the rights of all users and roles ...")
-    yield Part("the server users", check_server_users(target))
-    yield Part(f"who has rights on {target.vault}", check_principals(target))
+    identities = Identities(target.account)
+    yield Part("the server users", check_server_users(target, identities))
+    for account, places in places_by_account(target):
+        where = identities if account is target.account else Identities(account)
+        yield Part(f"who has rights on {places[0].name}", check_principals(target, where, places))
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
@@ -82,6 +88,8 @@ def _check_bucket(
         return
     for setting in settings:
         yield Part(_in_words(setting), _check_setting(target, setting))
+    name = bucket.resource
+    yield Part(f"other settings of {name}", check_beside_our_settings(target, name))
 
 
 def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding]:
@@ -97,9 +105,9 @@ def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding
     others = [entry for _, entry in plan.foreign]
     match requirement.kind:
         case Kind.LIFECYCLE:
-            yield from _check_other_rules(target, requirement, others)
+            yield from check_other_rules(target, requirement, others)
         case Kind.BUCKET_POLICY:
-            yield from _check_other_statements(target, requirement, others)
+            yield from check_other_statements(target, requirement, others)
 
 
 def _in_words(requirement: Requirement) -> str:
@@ -146,96 +154,10 @@ def _difference(change: Change) -> str:
             return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
 
 
-def _check_other_rules(
-    target: Target, requirement: Requirement, others: list[Entry]
-) -> Iterator[Finding]:
-    """Find lifecycle rules that others added and that can remove a backup early."""
-    harmless = [rule for rule in others if not _moves_or_expires(rule)]
-    for rule in filter(_moves_or_expires, others):
-        yield Finding(
-            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
-            "moves or expires objects and was not made by backups setup",
-            why="Such a rule can expire a backup early, or move it where reading takes days.",
-            remedy=_through_the_door(
-                target,
-                requirement.resource,
-                target.fix_aws(
-                    "s3api",
-                    "put-bucket-lifecycle-configuration",
-                    bucket=requirement.resource,
-                    lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
-                ),
-            ),
-        )
-
-
-def _through_the_door(target: Target, bucket: str, command: str) -> str:
-    """The command; in the vault, with one before it that opens the door and one that closes it.
-
-    Not only whoever runs the check can run them, so they open the door to every administrator. The
-    last one closes it even if the command fails.
-    """
-    if bucket != target.vault:
-        return command
-    actual = resources.read(target.account, door_of(target))
-    if not has_door(actual.value or []):
-        return command
-    statements = [entry for entry in (*actual.value, *actual.others) if entry.get("Sid") != DOOR]
-    opened = target.fix_aws(
-        "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
-    )
-    return f"{opened} && {command}; {target.fix_setup()}"
-
-
-def _moves_or_expires(rule: dict[str, Any]) -> bool:
-    expiration = rule.get("Expiration", {})
-    does = {"Days", "Date"} & set(expiration) or {
-        "NoncurrentVersionExpiration",
-        "NoncurrentVersionTransitions",
-        "Transitions",
-    } & set(rule)
-    return rule.get("Status") == "Enabled" and bool(does)
-
-
-def _check_other_statements(
-    target: Target, requirement: Requirement, others: list[Entry]
-) -> Iterator[Finding]:
-    """Find statements that others added to a bucket policy, except for a harmless Deny."""
-    bucket = requirement.resource
-    # Somebody else's Deny can lock out those who have to restore.
-    is_vault = bucket == target.vault
-    harmless = [entry for entry in others if entry["Effect"] == "Deny" and not is_vault]
-    policy = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
-    for statement in others:
-        if statement not in harmless:
-            yield Finding(
-                what=f"The bucket policy of {bucket} has a statement that backups setup did not "
-                f"write: {json.dumps(statement)}",
-                why="Rights belong in identity policies; in a bucket policy they are easily "
-                "missed.",
-                remedy=target.fix_aws("s3api", "put-bucket-policy", bucket=bucket, policy=policy),
-            )
-
-
 def _check_files(target: Target) -> Iterator[Finding]:
     for path in changes(stage_files(target.policy, target.stage, variables=target.variables)):
         yield Finding(
             what=f".chalice/{path.name} does not match your policy.toml",
             why="chalice deploy would set the permissions of an earlier policy.",
             remedy=target.fix_setup(),
-        )
-
-
-def _check_readers(target: Target) -> Iterator[Finding]:
-    pages = target.account.client("sns").get_paginator("list_subscriptions_by_topic")
-    subscriptions = none_if("NotFound", lambda: list(pages.paginate(TopicArn=target.topic_arn)))
-    if subscriptions is None:  # the missing topic is another finding
-        return
-    readers = [reader for page in subscriptions for reader in page["Subscriptions"]]
-    if not any(reader["SubscriptionArn"].startswith("arn:") for reader in readers):
-        yield Finding(
-            what="Nobody receives the alerts"
-            + "".join(f"; {reader['Endpoint']} has not confirmed yet" for reader in readers),
-            why="An alarm that reaches nobody is useless.",
-            remedy=target.fix_setup("--alert-email", "you@example.org"),
         )

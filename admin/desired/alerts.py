@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from admin.choices import IncomingAlarm, SetupOptions
 from admin.desired.alarms import AN_HOUR, alarm, hourly_alarm, own_metric
 from admin.desired.functions import function_alarms
+from admin.desired.permissions import Document
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
@@ -21,21 +22,48 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
     yield Requirement(
         kind=Kind.TOPIC,
         resource=topic,
-        desired={},
+        desired={"policy": [_alarms_can_publish(topic)], "key": None},
         summary=f"topic {stage.topic} for alerts",
         why="A person must learn of every failure.",
     )
-    if options.alert_email:
+    for subscriber in with_subscriber(stage, options.alert_email):
+        if "@" not in subscriber:  # a URL or an ARN, which somebody subscribed in another way
+            continue
         yield Requirement(
             kind=Kind.SUBSCRIPTION,
             resource=topic,
-            desired=options.alert_email,
-            summary=f"subscription of {options.alert_email} to the alerts",
+            desired=subscriber,
+            summary=f"subscription of {subscriber} to the alerts",
             why="Without a subscriber nobody receives the alerts.",
         )
     yield from _upload_alarms(stage, topic)
     yield from function_alarms(stage, topic)
     yield from _incoming_alarms(stage, options.incoming_alarm, topic)
+
+
+def with_subscriber(stage: Stage, email: str | None) -> tuple[str, ...]:
+    """Everyone who should receive the alerts, `email` included."""
+    known = stage.alert_subscribers
+    return known if email is None or email in known else (*known, email)
+
+
+def _alarms_can_publish(topic: str) -> Document:
+    """The only statement of the topic's policy.
+
+    The policy that SNS writes lets everyone in the account do everything with the topic. Source:
+    AWS re:Post, "Why didn't I receive an SNS notification for my CloudWatch alarm trigger?"
+    """
+    region, account = topic.split(":")[3:5]
+    return {
+        "Sid": "AlarmsPublish",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{region}:{account}:alarm:*"}
+        },
+    }
 
 
 def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:

@@ -39,7 +39,7 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
     """
     policies = {"promote": promoter_policy(policy, stage), "sweep": sweeper_policy(policy, stage)}
     for function, role_policy in policies.items():
-        if (size := _size(role_policy)) > LARGEST_OF_A_ROLE:
+        if (size := size_of(role_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
                 f"the IAM policy of {function} would have {size:,} characters, but IAM accepts "
                 f"only {LARGEST_OF_A_ROLE:,}: policy.toml has too many rules for one stage; split "
@@ -130,8 +130,8 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
         raise ValueError(f"the policy has no server {server!r}")
     actions = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     uploads = document(_allow("Upload", actions, keys))
-    room = LARGEST_OF_A_USER - _size(DENY_EVERYTHING)
-    if (size := _size(uploads)) > room:
+    room = LARGEST_OF_A_USER - size_of(DENY_EVERYTHING)
+    if (size := size_of(uploads)) > room:
         raise StageError(
             f"the IAM policy of {server or 'the server'} would have {size:,} characters, but there "
             f"is only room for {room:,}: policy.toml has too many rules for one server, or their "
@@ -140,7 +140,7 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
     return uploads
 
 
-def _size(policy: Document) -> int:
+def size_of(policy: Document) -> int:
     """The size in characters, as IAM counts them."""
     return len(json.dumps(policy, separators=(",", ":")))
 

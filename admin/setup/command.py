@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 
 from admin.choices import SetupOptions
+from admin.desired.alerts import with_subscriber
 from admin.desired.requirement import Kind
 from admin.exit_status import Refused
 from admin.setup.adoption.buckets import name_of_unlocked
@@ -51,7 +52,11 @@ def set_up(
     settled = {*accepted, name_of_unlocked(target.vault)} if lock_existing else {*accepted}
     in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in settled]
     chosen = replace(
-        target.stage, lock=options.lock, incoming_alarm=options.incoming_alarm, accepted=accepted
+        target.stage,
+        lock=options.lock,
+        incoming_alarm=options.incoming_alarm,
+        alert_subscribers=with_subscriber(target.stage, options.alert_email),
+        accepted=accepted,
     )
     files = stage_files(target.policy, chosen, variables=target.variables)
     changed = changes(files)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from admin.config.editing import with_value
-from admin.config.names import ACCEPTED, INCOMING_ALARM, LOCK
+from admin.config.names import ACCEPTED, ALERT_SUBSCRIBERS, INCOMING_ALARM, LOCK
 from admin.config.reading import CONFIG, policy_file
 from admin.desired.permissions import function_policies
 from admin.stage import (
@@ -26,8 +26,8 @@ def stage_files(
 ) -> dict[Path, str]:
     """The text of each generated file of `stage`, by its path.
 
-    `variables` are set in the functions' environment in `config.json`; others stay. Lock, alarm and
-    what is accepted are taken from `stage`, not from `config.json`.
+    `variables` are set in the functions' environment in `config.json`; others stay. Lock, alarm,
+    subscribers and what is accepted are taken from `stage`, not from `config.json`.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
@@ -42,8 +42,10 @@ def stage_files(
     if written_incoming_alarm(in_config) != stage.incoming_alarm:
         alarm = incoming_alarm_to_write(stage.incoming_alarm)
         config = with_value(config, (*in_stage, INCOMING_ALARM), alarm)
-    if in_config.get(ACCEPTED, []) != [*stage.accepted]:
-        config = with_value(config, (*in_stage, ACCEPTED), [*stage.accepted])
+    lists = {ALERT_SUBSCRIBERS: stage.alert_subscribers, ACCEPTED: stage.accepted}
+    for key, items in lists.items():
+        if in_config.get(key, []) != [*items]:
+            config = with_value(config, (*in_stage, key), [*items])
     if config != text:
         files[path] = config
     for function, document in function_policies(policy, stage).items():

@@ -13,6 +13,7 @@ from admin.account import Account, none_if
 from admin.desired.functions import LONGEST_EVENT_AGE, RETRIES
 from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Requirement
+from admin.setup import alert_resources as alerts
 from admin.setup import bucket_resources as buckets
 
 Read = Callable[[Account, Requirement], Any]
@@ -81,35 +82,6 @@ def _write_user(account: Account, requirement: Requirement) -> None:
     )
 
 
-def _read_topic(account: Account, requirement: Requirement) -> Any:
-    attributes = none_if(
-        "NotFound",
-        lambda: account.client("sns").get_topic_attributes(TopicArn=requirement.resource),
-    )
-    return None if attributes is None else {}
-
-
-def _make_topic(account: Account, requirement: Requirement) -> None:
-    account.client("sns").create_topic(Name=requirement.resource.rsplit(":", 1)[1])
-
-
-def _read_subscription(account: Account, requirement: Requirement) -> Any:
-    sns = account.client("sns")
-    if _read_topic(account, requirement) is None:
-        return None
-    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=requirement.resource)
-    subscribed = {
-        subscription["Endpoint"] for page in pages for subscription in page["Subscriptions"]
-    }
-    return requirement.desired if requirement.desired in subscribed else None
-
-
-def _subscribe(account: Account, requirement: Requirement) -> None:
-    account.client("sns").subscribe(
-        TopicArn=requirement.resource, Protocol="email", Endpoint=requirement.desired
-    )
-
-
 def _read_asynchronous(account: Account, requirement: Requirement) -> Any:
     answer = none_if(
         "ResourceNotFoundException",
@@ -144,28 +116,6 @@ def _write_recursion(account: Account, requirement: Requirement) -> None:
     )
 
 
-def _read_alarm(account: Account, requirement: Requirement) -> Any:
-    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.resource])
-    for alarm in answer["MetricAlarms"]:
-        return _same_members(requirement.desired, alarm)
-    return None
-
-
-def _same_members(desired: Any, actual: Any) -> Any:
-    """The actual values of the members in `desired`: CloudWatch adds others."""
-    if isinstance(desired, dict) and isinstance(actual, dict):
-        return {name: _same_members(value, actual.get(name)) for name, value in desired.items()}
-    if isinstance(desired, list) and isinstance(actual, list) and len(desired) == len(actual):
-        return [_same_members(*pair) for pair in zip(desired, actual, strict=True)]
-    return actual
-
-
-def _write_alarm(account: Account, requirement: Requirement) -> None:
-    account.client("cloudwatch").put_metric_alarm(
-        AlarmName=requirement.resource, **requirement.desired
-    )
-
-
 HANDLERS = {
     Kind.BUCKET: Handler(buckets.read_bucket, buckets.make_bucket),
     Kind.PUBLIC_ACCESS: Handler(buckets.read_public_access, buckets.write_public_access),
@@ -176,9 +126,9 @@ HANDLERS = {
     Kind.LIFECYCLE: Handler(buckets.read_lifecycle, buckets.write_lifecycle),
     Kind.BUCKET_POLICY: Handler(buckets.read_policy, buckets.write_policy),
     Kind.USER: Handler(_read_user, _write_user),
-    Kind.TOPIC: Handler(_read_topic, _make_topic),
-    Kind.SUBSCRIPTION: Handler(_read_subscription, _subscribe),
+    Kind.TOPIC: Handler(alerts.read_topic, alerts.write_topic),
+    Kind.SUBSCRIPTION: Handler(alerts.read_subscription, alerts.subscribe),
     Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _reset_asynchronous),
     Kind.RECURSION: Handler(_read_recursion, _write_recursion),
-    Kind.ALARM: Handler(_read_alarm, _write_alarm),
+    Kind.ALARM: Handler(alerts.read_alarm, alerts.write_alarm),
 }

@@ -13,8 +13,8 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
+from admin.check.people.rights import denials_for, grants, grants_below
 from admin.check.report import Finding, Report
-from admin.check.rights import grants, grants_below
 from admin.check.settings import check
 from admin.choices import Lock
 from admin.desired.door import opened_to
@@ -275,16 +275,11 @@ def _a_revocation_that_allows(living: DeployedStage) -> None:
     )
 
 
-@weakened(f"{USER} has an additional IAM policy, no-power-over-the-vault")
+@weakened(f"{USER} has an additional IAM policy, no-power-over-the-backups")
 def _a_denial_of_power_that_allows(living: DeployedStage) -> None:
     living.client("iam").put_user_policy(
-        UserName=USER, PolicyName="no-power-over-the-vault", PolicyDocument=HARMLESS
+        UserName=USER, PolicyName="no-power-over-the-backups", PolicyDocument=HARMLESS
     )
-
-
-@weakened(f"{USER} has a password")
-def _a_server_with_a_password(living: DeployedStage) -> None:
-    living.client("iam").create_login_profile(UserName=USER, Password="correct horse")
 
 
 @weakened(f"{USER}-old belongs to no server in the policy and still has access")
@@ -371,60 +366,38 @@ def someone(
     )
 
 
-@weakened("User deleter is allowed s3:DeleteObject on backups2")
-def _somebody_can_delete(living: DeployedStage) -> None:
-    someone(living, "deleter", "s3:DeleteObject", "arn:aws:s3:::backups2/web1/*")
+BUCKET = "arn:aws:s3:::backups2"
 
 
-@weakened("User locker is allowed s3:PutObjectRetention on backups2")
-def _somebody_can_lock(living: DeployedStage) -> None:
-    someone(living, "locker", "s3:PutObjectRetention", "arn:aws:s3:::backups*")
-
-
-@weakened("User tagger is allowed s3:DeleteObjectTagging, s3:PutObjectTagging on backups2")
-def _somebody_can_tag(living: DeployedStage) -> None:
-    someone(living, "tagger", "s3:*ObjectTagging", "arn:aws:s3:::*/*")
-
-
-@weakened("User bypasser is allowed s3:BypassGovernanceRetention on backups2")
-def _somebody_can_bypass_with_a_second_factor(living: DeployedStage) -> None:
+@weakened("User second is allowed s3:DeleteBucketPolicy on backups2")
+def _somebody_can_with_a_second_factor(living: DeployedStage) -> None:
     condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
-    someone(living, "bypasser", "s3:BypassGovernanceRetention", Condition=condition)
+    someone(living, "second", "s3:DeleteBucketPolicy", BUCKET, Condition=condition)
 
 
-@weakened("User expirer is allowed s3:PutLifecycleConfiguration on backups2")
-def _somebody_can_let_expire(living: DeployedStage) -> None:
-    someone(living, "expirer", "s3:PutLifecycleConfiguration", "arn:aws:s3:::backups2")
-
-
-@weakened("Role ci is allowed s3:DeleteBucketPolicy, s3:PutBucketPolicy on backups2")
+@weakened(
+    "Role ci is allowed s3:PutBucketPolicy on backups2, and 1 more action that only "
+    "administrators need"
+)
 def _a_role_can_change_the_policy(living: DeployedStage) -> None:
     iam = living.client("iam")
     iam.create_role(RoleName="ci", AssumeRolePolicyDocument=HARMLESS)
     document = {
         "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "s3:*BucketPolicy", "Resource": "arn:aws:s3:::backups2"}
-        ],
+        "Statement": [{"Effect": "Allow", "Action": "s3:*BucketPolicy", "Resource": BUCKET}],
     }
     iam.put_role_policy(RoleName="ci", PolicyName="x", PolicyDocument=json.dumps(document))
 
 
-@weakened("User member is allowed s3:PutBucketVersioning on backups2")
+@weakened("User member is allowed s3:PutBucketPolicy on backups2")
 def _a_group_can(living: DeployedStage) -> None:
     iam = living.client("iam")
     iam.create_group(GroupName="storage")
+    statement = {"Effect": "Allow", "Action": "s3:PutBucketPolicy", "Resource": BUCKET}
     iam.put_group_policy(
         GroupName="storage",
         PolicyName="x",
-        PolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Effect": "Allow", "Action": "s3:PutBucketVersioning", "Resource": "*"}
-                ],
-            }
-        ),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
     )
     iam.create_user(UserName="member")
     iam.add_user_to_group(GroupName="storage", UserName="member")
@@ -569,7 +542,7 @@ def test_fixes_name_the_account_that_was_checked(living: DeployedStage) -> None:
     assert of_incoming == f"aws s3api delete-bucket-policy --bucket backups1 {where}"
     of_vault = target.fix_aws("s3api", "delete-bucket-policy", bucket="backups2")
     assert of_vault == "aws s3api delete-bucket-policy --bucket backups2 --profile vault"
-    assert target.fix_vault_account("iam", "x") == "aws iam x --profile vault"
+    assert target.fix_account(holder, "iam", "x") == "aws iam x --profile vault"
 
 
 def test_anything_unreadable_is_listed_and_is_no_pass(living: DeployedStage) -> None:
@@ -708,6 +681,9 @@ def not_resource(resource: str) -> dict[str, Any]:
         pytest.param([allow("s3:DeleteObject", f"{VAULT}-x/*")], False, id="another bucket"),
         pytest.param([allow("s3:DeleteObject", "arn:aws:s3:::*")], True, id="every bucket"),
         pytest.param([allow("s3:DeleteObject", "arn:aws:s3:::b?ckups2/*")], True, id="a ?"),
+        pytest.param(
+            [allow("s3:DeleteObject", "arn:*:back*2/w*")], True, id="a * before and in it"
+        ),
         pytest.param([allow("S3:deleteobject", "*")], True, id="small letters"),
         pytest.param([allow("s3:Get*", "*")], False, id="reading"),
         pytest.param([allow(["s3:Get*", "s3:Delete*"], [VAULT, f"{VAULT}/*"])], True, id="lists"),
@@ -727,6 +703,34 @@ def not_resource(resource: str) -> dict[str, Any]:
 )
 def test_the_most_that_policies_can_grant(policies: list[Any], dangerous: bool) -> None:
     assert grants_below(policies, "s3:DeleteObject", f"{VAULT}/") is dangerous
+
+
+ADMIN = {"arn": "arn:aws:iam::123456789012:role/admin", "user_id": "AROAADMIN"}
+
+
+@pytest.mark.parametrize(
+    ("principal", "condition", "binds"),
+    [
+        pytest.param("*", None, True, id="everyone"),
+        pytest.param({"AWS": "*"}, None, True, id="everyone, spelled otherwise"),
+        pytest.param({"AWS": "210987654321"}, None, False, id="somebody else"),
+        pytest.param("*", {"Bool": {"aws:SecureTransport": "false"}}, False, id="without TLS"),
+        pytest.param("*", {"ArnNotEquals": {"aws:PrincipalArn": "x:y"}}, True, id="all but x"),
+        pytest.param("*", {"ArnNotLike": {"aws:PrincipalArn": ["x", "*/ad*"]}}, False, id="but me"),
+        pytest.param("*", {"ArnEquals": {"aws:PrincipalArn": "x:y"}}, False, id="x alone"),
+        pytest.param("*", {"StringNotEquals": {"aws:userid": "AIDAX"}}, True, id="all but an id"),
+        pytest.param(
+            "*", {"StringNotEquals": {"aws:userid": "AROAADMIN:me"}}, False, id="but my session"
+        ),
+    ],
+)
+def test_who_cannot_avoid_a_deny_of_a_bucket_policy(
+    principal: Any, condition: Any, *, binds: bool
+) -> None:
+    more = {"Condition": condition} if condition else {}
+    policy = deny("s3:*", f"{VAULT}/*", Principal=principal, **more)
+    denied = grants_below([ALL, denials_for(policy, **ADMIN)], "s3:DeleteObject", f"{VAULT}/")
+    assert denied is not binds
 
 
 def test_a_right_on_the_bucket_itself() -> None:

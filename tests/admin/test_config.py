@@ -256,6 +256,11 @@ def test_what_works_is_followed(tmp_path: Path, settings: dict[str, Any]) -> Non
         pytest.param(
             {"stage": {"administrators": [1]}}, "administrators is [1]; write a list", id="no ARN"
         ),
+        pytest.param(
+            {"stage": {"alert_subscribers": "you@example.org"}},
+            'alert_subscribers is "you@example.org"; write a list of addresses, in brackets',
+            id="one subscriber",
+        ),
     ],
 )
 def test_what_cannot_work_is_one_sentence(

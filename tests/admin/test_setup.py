@@ -170,6 +170,44 @@ def test_chosen_limits_of_incoming_are_written_down_and_kept(
     assert thresholds == {"bytes": 1024.0**3, "versions": 50.0, "size": 1024.0**3}
 
 
+def test_subscribers_are_written_down_and_subscribed_again(
+    account: Account, own_project: Path
+) -> None:
+    run("--apply", "--yes", "--alert-email", "me@example.org")
+    run("--apply", "--yes", "--alert-email", "you@example.org")
+    path = own_project / CONFIG
+    config = json.loads(path.read_text())
+    assert config["stages"]["dev"]["alert_subscribers"] == ["me@example.org", "you@example.org"]
+    # A URL is subscribed in another way, and only remembered.
+    config["stages"]["dev"]["alert_subscribers"].append("https://example.org/alerts")
+    path.write_text(json.dumps(config, indent=2) + "\n")
+    sns = account.client("sns")
+    mine, yours = sns.list_subscriptions()["Subscriptions"]
+    assert (mine["Endpoint"], yours["Endpoint"]) == ("me@example.org", "you@example.org")
+    sns.unsubscribe(SubscriptionArn=mine["SubscriptionArn"])
+    assert "+ subscription of me@example.org to the alerts" in run("--apply", "--yes").stdout
+    assert "everything is as it should be" in run().stdout
+    assert len(sns.list_subscriptions()["Subscriptions"]) == 2
+
+
+def test_the_topic_of_an_earlier_version_gets_its_policy(account: Account) -> None:
+    """SNS lets everyone in the account use a new topic for everything."""
+    run("--apply", "--yes")
+    sns, topic = account.client("sns"), STAGE.topic_arn(account="123456789012", region="us-east-1")
+
+    def policy() -> Any:
+        return json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+
+    [ours] = policy()["Statement"]
+    assert ours["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    sns.delete_topic(TopicArn=topic)
+    sns.create_topic(Name=STAGE.topic)
+    assert policy()["Statement"] != [ours]
+    assert f"~ topic {STAGE.topic} for alerts" in run("--apply", "--yes").stdout
+    assert policy()["Statement"] == [ours]
+    assert "everything is as it should be" in run().stdout
+
+
 @pytest.mark.parametrize("before", ["Suspended", None], ids=["suspended", "never had versions"])
 def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str | None) -> None:
     s3 = account.client("s3")

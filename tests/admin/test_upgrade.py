@@ -43,7 +43,9 @@ def before() -> Iterator[StageCloud]:
             for setting in BEFORE["settings"]
         ]
         for requirement in settings:
-            if requirement.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
+            if requirement.kind is Kind.TOPIC:
+                account.client("sns").create_topic(Name=requirement.resource.rsplit(":", 1)[1])
+            elif requirement.kind not in {Kind.ASYNCHRONOUS, Kind.RECURSION}:
                 resources.write(account, requirement)
         _deploy_the_app_of_before(account)
         for requirement in settings:

@@ -28,11 +28,14 @@ SETTINGS, BACKUPS = json.loads(POLICY_DOCUMENT)["Statement"]
 ALLOWED = {*SETTINGS["Action"], *BACKUPS["Action"]}
 # The rights that are not named after their operation. Source: service authorization reference.
 RIGHTS = {
+    "cloudwatch logs:DescribeLogGroups": "logs:DescribeLogGroups",
+    "cloudwatch logs:DescribeSubscriptionFilters": "logs:DescribeSubscriptionFilters",
     "eventbridge:DescribeRule": "events:DescribeRule",
     "eventbridge:ListTargetsByRule": "events:ListTargetsByRule",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
     "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:HeadBucket": "s3:ListBucket",

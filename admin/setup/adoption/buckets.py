@@ -17,8 +17,7 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     planned = {
         change.requirement.kind for change in plan.changes if change.requirement.resource == bucket
     }
-    yield from _requester_pays(target, bucket, s3)
-    yield from _replication(target, bucket, s3)
+    yield from beside_our_settings(target, bucket)
     if s3.get_bucket_versioning(Bucket=bucket).get("MFADelete") == "Enabled":
         yield Obstacle(
             what=f"{bucket} has MFA delete, with which S3 accepts no lifecycle rules",
@@ -27,10 +26,18 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
     if bucket == target.incoming:
-        yield from _locked_uploads(target, bucket, s3)
         yield from _notifications(s3, bucket, target.stage.function_name("promote"))
     elif Kind.OBJECT_LOCK in planned:
         yield from _not_locked(target, s3)
+
+
+def beside_our_settings(target: Target, bucket: str) -> Iterator[Obstacle]:
+    """What can be in the way in settings that `setup` never writes; `check` looks there, too."""
+    s3 = target.account.account_of(bucket).client("s3")
+    yield from _requester_pays(target, bucket, s3)
+    yield from _replication(target, bucket, s3)
+    if bucket == target.incoming:
+        yield from _locked_uploads(target, bucket, s3)
 
 
 def name_of_unlocked(vault: str) -> str:

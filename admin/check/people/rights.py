@@ -10,10 +10,12 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from admin.desired.permissions import Document, as_list, statements
+from admin.desired.permissions import Document, as_list, document, statements
 
 # No name in S3 or IAM contains this character: a pattern that matches it matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
+# Operators that a Deny exempts principals with.
+NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 
 
 def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
@@ -33,16 +35,58 @@ def grants_below(policies: Iterable[Document], action: str, prefix: str) -> bool
     )
 
 
+def may_be_granted(policies: Iterable[Document], action: str) -> bool:
+    """Whether some statement allows the action on some resource."""
+    return any(
+        statement["Effect"] == "Allow" and _selects_action(statement, action)
+        for statement in chain.from_iterable(map(statements, policies))
+    )
+
+
+def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:
+    """The statements of a bucket policy that deny a principal something in any case.
+
+    `user_id` is IAM's own id of the principal. A condition on who is exempt is judged; any other
+    could be avoided.
+    """
+    return document(
+        *(
+            {**statement, "Condition": {}}
+            for statement in statements(policy)
+            if statement["Effect"] == "Deny"
+            and statement.get("Principal") in ("*", {"AWS": "*"})
+            and not _can_be_avoided(statement.get("Condition", {}), arn=arn, user_id=user_id)
+        )
+    )
+
+
+def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> bool:
+    """Whether the condition of a Deny is not met by some requests of the principal."""
+    for operator, keys in condition.items():
+        for key, values in keys.items():
+            patterns = as_list(values)
+            match operator in NEGATED, key.lower():
+                case True, "aws:principalarn":
+                    exempts = any(_matches(pattern, arn) for pattern in patterns)
+                case True, "aws:userid":  # of a role, with the name of a session behind a colon
+                    exempts = any(_matches(each.partition(":")[0], user_id) for each in patterns)
+                case _:
+                    exempts = True
+            if exempts:
+                return True
+    return False
+
+
 def _grants(
     policies: Iterable[Document], action: str, resource: str, *, allows: Callable[[str], bool]
 ) -> bool:
     allowed = False
     for statement in chain.from_iterable(map(statements, policies)):
-        if not _selects(statement, "Action", action, lambda pattern: _matches(pattern, action)):
+        if not _selects_action(statement, action):
             continue
         if statement["Effect"] == "Allow":
             allowed |= _selects(statement, "Resource", resource, allows)
-        elif "Condition" not in statement and _selects(
+        elif not statement.get("Condition") and _selects(
             statement, "Resource", resource, lambda pattern: _matches(pattern, resource)
         ):
             return False
@@ -55,6 +99,18 @@ def _selects(
     if element in statement:
         return any(matches(pattern) for pattern in as_list(statement[element]))
     return not any(_matches(pattern, value) for pattern in as_list(statement[f"Not{element}"]))
+
+
+def _selects_action(statement: dict[str, Any], action: str) -> bool:
+    if "Action" in statement:
+        return _matches_any(tuple(as_list(statement["Action"])), action)
+    return not _matches_any(tuple(as_list(statement["NotAction"])), action)
+
+
+@cache
+def _matches_any(patterns: tuple[str, ...], value: str) -> bool:
+    """Some of AWS's own policies have hundreds of patterns, and many principals have them."""
+    return any(_matches(pattern, value) for pattern in patterns)
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -1,0 +1,120 @@
+"""Checks what others added to the buckets, unless `setup` was told to accept it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from admin.check.report import Finding
+from admin.desired.door import DOOR, has_door
+from admin.desired.permissions import document
+from admin.desired.requirement import Requirement
+from admin.setup import resources
+from admin.setup.adoption.buckets import beside_our_settings
+from admin.setup.adoption.denials import could_deny
+from admin.setup.adoption.requests import promotions, uploads
+from admin.setup.bucket_resources import Entry
+from admin.setup.plan import door_of
+from admin.target import Target
+
+
+def check_other_rules(
+    target: Target, requirement: Requirement, others: list[Entry]
+) -> Iterator[Finding]:
+    """Find lifecycle rules that others added and that can remove a backup early."""
+    bucket, accepted = requirement.resource, target.stage.accepted
+    harmless = [
+        rule
+        for rule in others
+        if not _moves_or_expires(rule) or f"{bucket}:{rule.get('ID')}" in accepted
+    ]
+    for rule in (rule for rule in others if rule not in harmless):
+        yield Finding(
+            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
+            "moves or expires objects and was not made by backups setup",
+            why="Such a rule can expire a backup early, or move it where reading takes days.",
+            remedy=_through_the_door(
+                target,
+                requirement.resource,
+                target.fix_aws(
+                    "s3api",
+                    "put-bucket-lifecycle-configuration",
+                    bucket=requirement.resource,
+                    lifecycle_configuration={"Rules": [*harmless, *requirement.desired]},
+                ),
+            ),
+        )
+
+
+def _through_the_door(target: Target, bucket: str, command: str) -> str:
+    """The command; in the vault, with one before it that opens the door and one that closes it.
+
+    Not only whoever runs the check can run them, so they open the door to every administrator. The
+    last one closes it even if the command fails.
+    """
+    if bucket != target.vault:
+        return command
+    actual = resources.read(target.account, door_of(target))
+    if not has_door(actual.value or []):
+        return command
+    statements = [entry for entry in (*actual.value, *actual.others) if entry.get("Sid") != DOOR]
+    opened = target.fix_aws(
+        "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
+    )
+    return f"{opened} && {command}; {target.fix_setup()}"
+
+
+def _moves_or_expires(rule: dict[str, Any]) -> bool:
+    expiration = rule.get("Expiration", {})
+    does = {"Days", "Date"} & set(expiration) or {
+        "NoncurrentVersionExpiration",
+        "NoncurrentVersionTransitions",
+        "Transitions",
+    } & set(rule)
+    return rule.get("Status") == "Enabled" and bool(does)
+
+
+def check_other_statements(
+    target: Target, requirement: Requirement, others: list[Entry]
+) -> Iterator[Finding]:
+    """Find statements that others added to a bucket policy, except for a harmless Deny."""
+    bucket = requirement.resource
+    # Somebody else's Deny can lock out those who have to restore.
+    is_vault = bucket == target.vault
+    harmless = [
+        entry
+        for entry in others
+        if entry["Effect"] == "Deny" and not is_vault and not _stops_backups(target, entry)
+    ]
+    harmless += [
+        entry
+        for number, entry in enumerate(others, start=1)
+        if f"{bucket}:{entry.get('Sid') or f'statement-{number}'}" in target.stage.accepted
+    ]
+    policy = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
+    for statement in others:
+        if statement not in harmless:
+            yield Finding(
+                what=f"The bucket policy of {bucket} has a statement that backups setup did not "
+                f"write: {json.dumps(statement)}",
+                why="Rights belong in identity policies; in a bucket policy they are easily missed."
+                if statement["Effect"] == "Allow"
+                else "It keeps backups from being stored, or from being restored.",
+                remedy=target.fix_aws("s3api", "put-bucket-policy", bucket=bucket, policy=policy),
+            )
+
+
+def _stops_backups(target: Target, statement: Entry) -> bool:
+    """Whether a Deny could hit an upload of a server, or its promotion, with its real key."""
+    requests = (*uploads(target), *promotions(target))
+    return any(could_deny(statement, request) for request in requests)
+
+
+def check_beside_our_settings(target: Target, bucket: str) -> Iterator[Finding]:
+    """Find in settings that `setup` never writes what it would refuse to work on."""
+    for obstacle in beside_our_settings(target, bucket):
+        if obstacle.name not in target.stage.accepted:
+            yield Finding(
+                what=obstacle.what,
+                why="The bucket was not so when it was set up.",
+                remedy=_through_the_door(target, bucket, obstacle.fix),
+            )

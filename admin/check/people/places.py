@@ -1,0 +1,121 @@
+"""The resources of a stage, for which `powers` says what is power over them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from admin.account import Account
+from admin.check.people.rights import ANY_NAME
+from admin.config.reading import FUNCTIONS
+from admin.desired.requirement import Kind
+from admin.setup.plan import requirements_of
+from admin.target import Target
+
+
+class Resource(StrEnum):
+    """The kinds of resources that a stage consists of."""
+
+    VAULT = "vault"
+    STORED = "stored backups"
+    INCOMING = "incoming"
+    UPLOADS = "uploads"
+    FUNCTION = "functions"
+    ROLE = "roles"
+    USER = "server users"
+    TOPIC = "topic and subscriptions"
+    ALARM = "alarms"
+    LOG_GROUP = "log groups"
+    SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A resource of the stage, or several with a name for all of them.
+
+    Only the ARN of objects ends with `*`, which stands for every key. `pattern` matches all of
+    `arns`: a denial has no room for the users of many servers.
+    """
+
+    resource: Resource
+    name: str
+    arns: tuple[str, ...]
+    pattern: str
+
+    @property
+    def is_in_s3(self) -> bool:
+        """Whether it is a bucket, or the objects of a bucket; `name` is then the bucket's."""
+        return self.resource in {
+            Resource.VAULT,
+            Resource.STORED,
+            Resource.INCOMING,
+            Resource.UPLOADS,
+        }
+
+
+def places_by_account(target: Target) -> Iterator[tuple[Account, tuple[Place, ...]]]:
+    """The resources of the stage in each account that has some."""
+    vault = tuple(_bucket(target.vault, Resource.VAULT, Resource.STORED))
+    if target.vault_has_own_account:
+        yield target.vault_account, vault
+        vault = ()
+    yield target.account, (*vault, *_beside_the_vault(target))
+
+
+def _beside_the_vault(target: Target) -> Iterator[Place]:
+    region, account, stage = target.account.region, target.account.id, target.stage
+
+    def arn(service: str, rest: str) -> str:
+        return f"arn:aws:{service}:{region}:{account}:{rest}"
+
+    yield from _bucket(target.incoming, Resource.INCOMING, Resource.UPLOADS)
+    for name in map(stage.function_name, FUNCTIONS):
+        yield _with_parts(Resource.FUNCTION, name, arn("lambda", f"function:{name}"))
+        yield _place(Resource.ROLE, name, f"arn:aws:iam::{account}:role/{name}")
+        log = f"/aws/lambda/{name}"
+        yield _with_parts(Resource.LOG_GROUP, log, arn("logs", f"log-group:{log}"))
+    yield _users(target)
+    schedule = f"{stage.function_name('sweep')}-event"  # as Chalice names it
+    yield _place(Resource.SCHEDULE, schedule, arn("events", f"rule/{schedule}"))
+    yield _place(Resource.TOPIC, stage.topic, target.topic_arn)
+    yield Place(
+        resource=Resource.ALARM,
+        name="the alarms",
+        arns=tuple(arn("cloudwatch", f"alarm:{name}") for name in alarms_of(target)),
+        pattern=arn("cloudwatch", f"alarm:{stage.topic}-*"),
+    )
+
+
+def alarms_of(target: Target) -> list[str]:
+    """The names of the stage's alarms."""
+    return [
+        requirement.resource
+        for requirement in requirements_of(target)
+        if requirement.kind is Kind.ALARM
+    ]
+
+
+def _bucket(name: str, bucket: Resource, objects: Resource) -> Iterator[Place]:
+    yield _place(bucket, name, f"arn:aws:s3:::{name}")
+    yield _place(objects, name, f"arn:aws:s3:::{name}/*")
+
+
+def _users(target: Target) -> Place:
+    arn = f"arn:aws:iam::{target.account.id}:user/"
+    users = [target.stage.server_user(server) for server in target.servers]
+    first = target.stage.server_user(None)
+    return Place(
+        resource=Resource.USER,
+        name="the server users" if len(users) > 1 else first,
+        arns=tuple(arn + user for user in users),
+        pattern=f"{arn}{first}*",
+    )
+
+
+def _with_parts(resource: Resource, name: str, arn: str) -> Place:
+    """A function and its present version, or a log group and its streams."""
+    parts = (f"{arn}:$LATEST", f"{arn}:{ANY_NAME}")
+    return Place(resource=resource, name=name, arns=(arn, *parts), pattern=f"{arn}*")
+
+
+def _place(resource: Resource, name: str, arn: str) -> Place:
+    return Place(resource=resource, name=name, arns=(arn,), pattern=arn)

