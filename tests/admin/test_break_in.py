@@ -33,15 +33,13 @@ def document_of(allowed: dict[str, Any]) -> str:
 
 def store(account: Account, cloud: Cloud) -> None:
     """Put a backup into the vault, as only the promoter can."""
-    role = account.client("iam").create_role(
+    iam = account.client("iam")
+    role = iam.create_role(
         RoleName=STAGE.function_name("promote"),
         AssumeRolePolicyDocument=document_of({"Principal": {"AWS": account.id}, "Action": "sts:*"}),
     )["Role"]
-    account.client("iam").put_role_policy(
-        RoleName=role["RoleName"],
-        PolicyName="own",
-        PolicyDocument=document_of({"Action": "s3:*", "Resource": "*"}),
-    )
+    own: Any = {"RoleName": role["RoleName"], "PolicyName": "own"}
+    iam.put_role_policy(**own, PolicyDocument=document_of({"Action": "s3:*", "Resource": "*"}))
     session = account.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="run")
     keys = session["Credentials"]
     promoter = Credentials(
@@ -52,6 +50,9 @@ def store(account: Account, cloud: Cloud) -> None:
     cloud.session(promoter).client("s3").put_object(
         **STORED, Body=b"all our files", IfNoneMatch="*"
     )
+    # `setup` would refuse such a role.
+    iam.delete_role_policy(**own)
+    iam.delete_role(RoleName=role["RoleName"])
 
 
 def test_locks_can_be_lengthened_without_weakening_anything_else(
