@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from admin.periods import PERIODS
+from admin.periods import PERIODS, age_in_words
 from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
@@ -34,6 +34,9 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
                 "min_bytes": rule.min_bytes,
                 "max_bytes": rule.max_bytes,
                 "storage_class": rule.storage_class,
+                "due_minutes": rule.due_minutes,
+                "expect": _expectation(rule.expect),
+                "small": rule.small,
                 "slots": [_slot(slot) for slot in _slots(policy, key, moment)],
             }
             for key, (rule, server) in policy.server_keys.items()
@@ -63,6 +66,7 @@ def as_text(description: dict[str, Any], *, only_at: bool) -> str:
             "",
             f"{upload['upload']}: stored {upload['stored']} as {upload['store_as']}",
             f"  {_size_text(upload)}; {upload['storage_class']}; times in {upload['timezone']}",
+            f"  {_expectation_text(upload)}",
             *(
                 f"  {when:5} {_slot_text(slot)}"
                 for when, slot in zip(_WHEN, upload["slots"], strict=False)
@@ -93,7 +97,8 @@ def _slots(policy: Policy, key: str, moment: datetime) -> list[Slot]:
 
 def _slot(slot: Slot) -> dict[str, str]:
     start, end = (edge.astimezone(slot.rule.timezone) for edge in (slot.start, slot.end))
-    return {"name": slot.name, "start": start.isoformat(), "end": end.isoformat()}
+    edges = {"start": start.isoformat(), "end": end.isoformat()}
+    return {"name": slot.name, **edges, "due": slot.due.astimezone(start.tzinfo).isoformat()}
 
 
 def _slot_text(slot: dict[str, str]) -> str:
@@ -106,3 +111,23 @@ def _size_text(upload: dict[str, Any]) -> str:
     if most is None:
         return f"{least:,} byte{'s' * (least > 1)} or more (no max_bytes)"
     return f"{least:,} to {most:,} bytes"
+
+
+def _expectation(expect: bool | timedelta) -> bool | str:  # noqa: FBT001 - the policy's value
+    """The value as `policy.toml` has it."""
+    return expect if isinstance(expect, bool) else f"{expect // timedelta(hours=1)}h"
+
+
+def _expectation_text(upload: dict[str, Any]) -> str:
+    """When a backup counts as missing, and which one as small."""
+    match upload["expect"], upload["due_minutes"]:
+        case False, _:
+            sentence = "no backup is ever missing"
+        case str(age), _:
+            sentence = f"missing if the newest backup is older than {age.removesuffix('h')} hours"
+        case _, None:
+            end, due = (datetime.fromisoformat(upload["slots"][0][edge]) for edge in ("end", "due"))
+            sentence = f"missing if not stored {age_in_words(due - end)} after the end of its slot"
+        case _, minutes:
+            sentence = f"missing if not stored {minutes:,} minutes after its slot begins"
+    return f"{sentence}; small below half of the usual size" if upload["small"] else sentence

@@ -1,6 +1,7 @@
 """Reads `policy.toml`, and refuses a mistake with one sentence."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -17,7 +18,19 @@ POLICY_FILE = Path(__file__).parent.with_name("policy.toml")
 
 _POLICY_SETTINGS = {"timezone", "accept_within_hours", "servers", "keep_days", "archive", "rule"}
 _ARCHIVE_SETTINGS = {"after_days", "to"}
-_RULE_SETTINGS = {"upload", "store_as", "timezone", "min_bytes", "max_bytes", "storage_class"}
+_RULE_SETTINGS = {
+    "upload",
+    "store_as",
+    "timezone",
+    "min_bytes",
+    "max_bytes",
+    "storage_class",
+    "due_minutes",
+    "expect",
+    "small",
+}
+# The default of `expect` for a rule with %M, because few jobs run every minute.
+_EXPECTED_OF_MINUTES = "24h"
 
 
 def read_policy(path: Path = POLICY_FILE) -> Policy:
@@ -82,6 +95,9 @@ def _rule(settings: Any, number: int, timezone: ZoneInfo) -> Rule:
             min_bytes=_typed(settings, "min_bytes", int, default=1),
             max_bytes=_typed(settings, "max_bytes", int, default=None),
             storage_class=_typed(settings, "storage_class", str, default="STANDARD"),
+            due_minutes=_typed(settings, "due_minutes", int, default=None),
+            expect=_expectation(settings, pattern),
+            small=_typed(settings, "small", bool, default=True),
         )
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
@@ -124,6 +140,19 @@ def _hours(settings: Mapping[str, Any]) -> timedelta:
         return timedelta.max
 
 
+def _expectation(settings: Mapping[str, Any], pattern: Pattern) -> bool | timedelta:
+    default = _EXPECTED_OF_MINUTES if pattern.unit == "minute" else True
+    value = settings.get("expect", default)
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,5}h", value):
+        raise PolicyError(
+            f"expect = {value!r} must be true (a backup in every slot), false (none), or the "
+            'greatest age of the newest backup in hours, for example "80h"'
+        )
+    return timedelta(hours=int(value.removesuffix("h")))
+
+
 def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
     for name in settings:
         if name not in known:
@@ -136,6 +165,7 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
 
 
 _TYPE_NAMES = {
+    bool: "true or false",
     str: "a string",
     int: "a whole number",
     list: "a list in brackets",
@@ -146,7 +176,9 @@ _TYPE_NAMES = {
 def _typed(settings: Mapping[str, Any], name: str, kind: type, *, default: Any) -> Any:
     value = settings.get(name, default)
     # bool is a subclass of int: `min_bytes = true` must not pass for 1.
-    if name in settings and (not isinstance(value, kind) or isinstance(value, bool)):
+    if name in settings and (
+        not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+    ):
         raise PolicyError(f"{name} = {value!r} must be {_TYPE_NAMES[kind]}")
     return value
 

@@ -40,6 +40,10 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
+# What a name has to say before each directive, so that names sort by time. Once it says the day, it
+# can repeat any part of the date.
+_COARSER = {"Y": "", "G": "", "m": "Y", "j": "Y", "V": "G", "d": "Ym", "H": "", "M": "H"}
+
 # Python knows the years 1 to 9999, so what lies at their ends has no start or no end to name.
 # No clock of S3's is there: moments beyond these count as these.
 _EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
@@ -69,26 +73,30 @@ class Period:
     """The time from `start` (included) to `end` (excluded), and its name.
 
     Both are in UTC: Python compares and subtracts times in the same zone by their wall clocks,
-    which is wrong whenever clocks change.
+    which is wrong whenever clocks change. A job that runs by the clock can miss a period that
+    `is_regular` excludes: an hour that clocks show in part, or for the second time.
     """
 
     name: str
     start: datetime
     end: datetime
+    is_regular: bool
 
 
 @dataclass(frozen=True)
 class Pattern:
     """A strftime pattern of %Y %m %d %H %M %j %G %V that gives each of its periods one name.
 
-    A pattern that would give two periods the same name cannot be built: PatternError.
+    A pattern that would give two periods the same name, or whose names do not sort by time, cannot
+    be built: PatternError.
     """
 
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse patterns that would give two periods the same name."""
+        """Refuse patterns that would give two periods the same name, or names in no order."""
         self.unit  # noqa: B018 - computed here so that a bad pattern cannot exist
+        self._refuse_unsorted()
 
     def __str__(self) -> str:
         """The pattern as it was written."""
@@ -97,11 +105,13 @@ class Pattern:
     def period(self, moment: datetime, zone: ZoneInfo) -> Period:
         """The period that holds `moment` (aware), as clocks in `zone` show it."""
         moment = min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
-        if self.unit in {"hour", "minute"}:
-            start, end = _clock_period(moment, self.unit, zone)
-        else:
+        if self.unit not in {"hour", "minute"}:
             start, end = _calendar_period(moment, self.unit, zone)
-        return Period(self._name(start, zone), start, end)
+            return Period(self._name(start, zone), start, end, is_regular=True)
+        start, end = _clock_period(moment, self.unit, zone)
+        is_whole = end - start == LONGEST[self.unit]
+        is_regular = is_whole and not _is_second(start, zone)
+        return Period(self._name(start, zone), start, end, is_regular)
 
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
@@ -150,23 +160,44 @@ class Pattern:
             for text in (self.text, self.text.replace("%H", "%Hb"))
         ]
 
+    def _refuse_unsorted(self) -> None:
+        """Refuse names whose order is not that of their periods: nobody could list recent ones."""
+        named: set[str] = set()
+        for directive in re.findall("%(.)", self.text):
+            names_day = named >= set("Ymd") or named >= set("Yj")
+            names_coarser = named >= set(_COARSER[directive])
+            is_time = directive in "HM"
+            if not (names_day and names_coarser if is_time else names_day or names_coarser):
+                raise PatternError(
+                    f"its names do not sort by time, because a coarser unit follows %{directive}, "
+                    "so the newest backups could not be found without listing all; write coarser "
+                    "units first, for example %Y-%m-%d.%H"
+                )
+            named.add(directive)
+
     def _name(self, start: datetime, zone: ZoneInfo) -> str:
         local = start.astimezone(zone)
         week = local.isocalendar()
-        # A minute after the change may be shown once, and still belongs to the hour's second name.
-        hour, _ = _clock_period(start, "hour", zone)
-        second_time = hour.astimezone(zone).fold
         fields = {
             "Y": f"{local.year:04}",
             "m": f"{local.month:02}",
             "d": f"{local.day:02}",
-            "H": f"{local.hour:02}" + "b" * second_time,
+            "H": f"{local.hour:02}" + "b" * _is_second(start, zone),
             "M": f"{local.minute:02}",
             "j": f"{local.timetuple().tm_yday:03}",
             "G": f"{week.year:04}",
             "V": f"{week.week:02}",
         }
         return re.sub("%(.)", lambda directive: fields[directive[1]], self.text)
+
+
+def _is_second(start: datetime, zone: ZoneInfo) -> bool:
+    """Whether `start` lies in an hour that clocks show for the second time.
+
+    A minute after the change may be shown once, and still belongs to that hour.
+    """
+    hour, _ = _clock_period(start, "hour", zone)
+    return bool(hour.astimezone(zone).fold)
 
 
 def _can_be_equal(one: str, other: str) -> bool:

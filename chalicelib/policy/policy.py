@@ -35,7 +35,8 @@ _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Slot:
     """One period of a rule, and the one vault name that belongs to it. Filled at most once, ever.
 
-    The period runs from `start` to `end` (excluded); both are aware, in UTC.
+    The period runs from `start` to `end` (excluded); both are aware, in UTC. `is_regular` is as for
+    Period.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Slot:
     server: str | None
     start: datetime
     end: datetime
+    is_regular: bool
+
+    @property
+    def due(self) -> datetime:
+        """When its backup counts as missing."""
+        return self.rule.due(self.start, self.end)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +146,7 @@ class Policy:
             server=server,
             start=period.start,
             end=period.end,
+            is_regular=period.is_regular,
         )
 
 

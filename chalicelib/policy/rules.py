@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from chalicelib.policy.patterns import Pattern, load_zone
+from chalicelib.policy.patterns import LONGEST, Pattern, Unit, load_zone
 
 # S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024
@@ -19,6 +20,17 @@ STORAGE_CLASSES = COLDNESS[:3]
 # S3 moves no object into this class earlier (ibid.).
 STANDARD_IA_AFTER_DAYS = 30
 
+# How long after the end of its slot a backup is due; for longer units a quarter of the slot.
+_GRACE: dict[Unit, timedelta] = {
+    "day": timedelta(hours=2),
+    "hour": timedelta(minutes=15),
+    "minute": timedelta(minutes=15),
+}
+# How far an audit looks back: so many days, or so many periods if that is longer. Three of them end
+# a gap: the missing one, and two later ones that are filled.
+LOOKBACK_DAYS = 35
+LOOKBACK_PERIODS = 3
+
 # S3's "safe characters" without `*`, which IAM reads as a wildcard: permissions name exact keys.
 _KEY = re.compile(r"[A-Za-z0-9!_.'()/-]+")
 
@@ -32,6 +44,10 @@ class Rule:
     """One kind of backup: the key it is uploaded as, and the names it is stored under.
 
     Sizes are in bytes; an upload outside `min_bytes` to `max_bytes` (None: no limit) is rejected.
+
+    The others say what counts as missing and as small. `expect` is True for a backup in every slot,
+    False for none, or the greatest age of the newest backup. A slot's backup is due `due_minutes`
+    after the slot begins (None: some time after its end). `small` is False if sizes vary by design.
     """
 
     upload: str
@@ -40,6 +56,9 @@ class Rule:
     min_bytes: int = 1
     max_bytes: int | None = None
     storage_class: str = "STANDARD"
+    due_minutes: int | None = None
+    expect: bool | timedelta = True
+    small: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a rule whose upload could never be stored."""
@@ -63,6 +82,39 @@ class Rule:
             raise PolicyError(
                 f'storage_class = "{self.storage_class}" must be one of '
                 + ", ".join(STORAGE_CLASSES)
+            )
+        self._check_expectation()
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far an audit looks back."""
+        periods = LOOKBACK_PERIODS * LONGEST[self.store_as.unit]
+        return max(timedelta(days=LOOKBACK_DAYS), periods)
+
+    def due(self, start: datetime, end: datetime) -> datetime:
+        """When the backup of the slot from `start` to `end` counts as missing (all in UTC)."""
+        if self.due_minutes is not None:
+            return start + timedelta(minutes=self.due_minutes)
+        return end + _GRACE.get(self.store_as.unit, (end - start) / 4)
+
+    def _check_expectation(self) -> None:
+        unit, minute, hour = self.store_as.unit, timedelta(minutes=1), timedelta(hours=1)
+        # Later, an audit could lose sight of the slot before its backup is due.
+        latest = self.lookback * 2 // 3
+        if self.due_minutes is not None:
+            if self.expect is not True:
+                raise PolicyError("due_minutes needs expect = true; remove one of them")
+            if not minute <= self.due_minutes * minute <= latest:
+                raise PolicyError(
+                    f"due_minutes = {self.due_minutes} must be from 1 to {latest // minute}; it "
+                    f"counts from the beginning of the {unit}"
+                )
+        if isinstance(self.expect, timedelta) and not (
+            LONGEST[unit] < self.expect <= self.lookback
+        ):
+            raise PolicyError(
+                f'expect = "{self.expect // hour}h" must be longer than the {unit} of a slot, and '
+                f'at most "{self.lookback // hour}h"'
             )
 
 

@@ -381,16 +381,16 @@ def test_the_delete_markers_of_expiry_are_in_order(
     ] * is_finding
 
 
-def test_names_that_do_not_sort_by_time_still_tell_the_newest(buckets: Buckets) -> None:
+def test_names_in_folders_tell_the_newest(buckets: Buckets) -> None:
     buckets.policy = parse_policy(
         'timezone = "Etc/UTC"\nservers = ["web1", "web2"]\n[[rule]]\n'
-        'upload = "files.gpg"\nstore_as = "files/%d.%m.%Y.gpg"\n'
+        'upload = "files.gpg"\nstore_as = "files/%Y/%m.%d.gpg"\n'
     )
     for day in (30, 29, 28):
-        buckets.store(f"web1/files/{day}.10.2026.gpg", ago=timedelta(days=day - 6))
-    buckets.store("web1/files/22.11.2026.gpg", ago=hours(30))
-    buckets.store("web2/files/31.12.2025.gpg", ago=timedelta(days=327))
-    newest = "web1/files/22.11.2026.gpg"
+        buckets.store(f"web1/files/2026/10.{day}.gpg", ago=timedelta(days=day - 6))
+    buckets.store("web1/files/2026/11.22.gpg", ago=hours(30))
+    buckets.store("web2/files/2025/12.31.gpg", ago=timedelta(days=327))
+    newest = "web1/files/2026/11.22.gpg"
     report = buckets.check("web1/files.gpg")
     assert report == Report(
         backups=[
@@ -398,7 +398,7 @@ def test_names_that_do_not_sort_by_time_still_tell_the_newest(buckets: Buckets) 
         ]
     )
     [finding] = buckets.check("web2/files.gpg").findings
-    assert "web2/files/31.12.2025.gpg" in finding.what
+    assert "web2/files/2025/12.31.gpg" in finding.what
 
 
 def fill_sixteen_days(buckets: Buckets) -> None:

@@ -28,6 +28,7 @@ store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 min_bytes = 1000
 max_bytes = 5000000
 """
+SMALL = "small below half of the usual size"
 
 
 def run(*arguments: str) -> Any:
@@ -41,6 +42,44 @@ def test_the_policy_is_explained_in_plain_english() -> None:
     assert "sql.gz.gpg: stored once an hour" in output
     assert "1 byte or more (no max_bytes); STANDARD; times in Etc/UTC" in output
     assert "Backups never expire.\n" in output
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence", "data"),
+    [
+        pytest.param(
+            "",
+            "missing if not stored 15 minutes after the end of its slot; " + SMALL,
+            (None, True, True),
+            id="by default",
+        ),
+        pytest.param(
+            "due_minutes = 1440",
+            "missing if not stored 1,440 minutes after its slot begins; " + SMALL,
+            (1440, True, True),
+            id="due earlier or later",
+        ),
+        pytest.param(
+            'expect = "6h"',
+            "missing if the newest backup is older than 6 hours; " + SMALL,
+            (None, "6h", True),
+            id="by age",
+        ),
+        pytest.param(
+            "expect = false\nsmall = false",
+            "no backup is ever missing",
+            (None, False, False),
+            id="nothing",
+        ),
+    ],
+)
+def test_what_counts_as_missing_is_explained(
+    settings: str, sentence: str, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: parse_policy(LONDON + settings))
+    assert f"\n  {sentence}\n" in run("policy").stdout
+    [upload] = json.loads(run("policy", "--json").stdout)["uploads"]
+    assert (upload["due_minutes"], upload["expect"], upload["small"]) == data
 
 
 @pytest.mark.parametrize(
@@ -103,6 +142,7 @@ def test_json_has_the_whole_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert upload["slots"][0]["start"] == "2026-10-25T01:00:00+01:00"
     assert upload["slots"][0]["end"] == "2026-10-25T01:00:00+00:00"
+    assert upload["slots"][0]["due"] == "2026-10-25T01:15:00+00:00"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -37,6 +37,7 @@ def test_every_omitted_key_has_a_default() -> None:
     assert (policy.keep_days, policy.archive) == (None, None)
     assert rule.timezone == policy.timezone
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1, None, "STANDARD")
+    assert (rule.due_minutes, rule.expect, rule.small) == (None, True, True)
 
 
 def test_every_key_is_read() -> None:
@@ -54,6 +55,8 @@ def test_every_key_is_read() -> None:
             min_bytes = 1000
             max_bytes = 2000
             storage_class = "GLACIER_IR"
+            due_minutes = 90
+            small = false
         """)
     )
     [rule] = policy.rules
@@ -63,6 +66,7 @@ def test_every_key_is_read() -> None:
     assert set(policy.server_keys) == {"web1/dumps/sql.gz.gpg", "db-1.example/dumps/sql.gz.gpg"}
     assert rule.timezone.key == "Asia/Kolkata"
     assert (rule.min_bytes, rule.max_bytes, rule.storage_class) == (1000, 2000, "GLACIER_IR")
+    assert (rule.due_minutes, rule.small) == (90, False)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_every_key_is_read() -> None:
             TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo in a rule"
         ),
         pytest.param(TOP + RULE + "keep_days = 9", "above the first", id="a key below the rules"),
-        pytest.param(TOP + RULE + "qqqq = 5", "there are max", id="an unknown key"),
+        pytest.param(TOP + RULE + "qqqq = 5", "there are due_minutes, ", id="an unknown key"),
         pytest.param(TOP + RULE + "min_bytes = 0", "1 or more", id="zero bytes"),
         pytest.param(TOP + RULE + "min_bytes = -1", "1 or more", id="negative"),
         pytest.param(TOP + RULE + "min_bytes = true", "a whole number", id="a boolean"),
@@ -137,6 +141,67 @@ def test_an_invalid_policy_is_refused_in_one_sentence(text: str, sentence: str) 
     with pytest.raises(PolicyError, match=sentence) as refusal:
         parse_policy(text)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("store_as", "setting", "expect"),
+    [
+        pytest.param("%Y-%m-%d", "expect = false", False, id="none"),
+        pytest.param("%Y-%m-%d", "expect = true", True, id="every slot"),
+        pytest.param("%Y-%m-%d", 'expect = "80h"', timedelta(hours=80), id="weekdays"),
+        pytest.param("%Y-%m-%d.%H%M", "", timedelta(hours=24), id="minutes by default"),
+        pytest.param("%Y-%m-%d.%H%M", "expect = true", True, id="every minute"),
+        pytest.param("%Y-%m", 'expect = "2232h"', timedelta(days=93), id="the longest of months"),
+    ],
+)
+def test_what_is_expected_is_read(store_as: str, setting: str, expect: object) -> None:
+    policy = parse_policy(f'{TOP}\n[[rule]]\nupload = "a"\nstore_as = "{store_as}"\n{setting}')
+    assert policy.rules[0].expect == expect
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        pytest.param('expect = "3d"', "in hours, for example", id="days"),
+        pytest.param("expect = 6", "must be true", id="a number"),
+        pytest.param('expect = "24h"', "longer than the day of a slot", id="no longer than a slot"),
+        pytest.param('expect = "841h"', 'at most "840h"', id="longer than an audit looks back"),
+        pytest.param("due_minutes = 0", "from 1 to 33600; it counts from the begin", id="at once"),
+        pytest.param("due_minutes = 33601", "from 1 to 33600", id="due in a month"),
+        pytest.param("due_minutes = true", "a whole number", id="due true"),
+        pytest.param('due_minutes = 9\nexpect = "80h"', "needs expect = true", id="due and an age"),
+        pytest.param("due_minutes = 9\nexpect = false", "needs expect = true", id="due, but none"),
+        pytest.param('small = "no"', "true or false", id="small no"),
+        pytest.param("small = 0", "true or false", id="small 0"),
+    ],
+)
+def test_an_expectation_that_cannot_hold_is_refused(setting: str, sentence: str) -> None:
+    with pytest.raises(PolicyError, match=f"rule 1 .*{sentence}"):
+        parse_policy(TOP + RULE + setting)
+
+
+@pytest.mark.parametrize(
+    ("store_as", "setting", "start", "due"),
+    [
+        pytest.param("%Y-%m-%d", "", "2026-11-23", "2026-11-24T02:00", id="a day"),
+        pytest.param("%Y-%m-%d", "", "2026-10-25", "2026-10-26T02:00", id="a day of 25 hours"),
+        pytest.param("%Y-%m-%d", "", "2026-03-29", "2026-03-30T02:00", id="a day of 23 hours"),
+        pytest.param("%Y-%m-%d.%H", "", "2026-11-23T14:00", "2026-11-23T15:15", id="an hour"),
+        pytest.param("%Y-%m", "", "2027-02-01", "2027-03-08", id="a month and a quarter"),
+        pytest.param(
+            "%Y-%m-%d", "due_minutes = 360", "2026-11-23", "2026-11-23T06:00", id="by six"
+        ),
+    ],
+)
+def test_a_backup_is_due_some_time_after_its_slot(
+    store_as: str, setting: str, start: str, due: str
+) -> None:
+    policy = parse_policy(f'{TOP}\n[[rule]]\nupload = "a"\nstore_as = "{store_as}"\n{setting}')
+    moments = (
+        datetime.fromisoformat(text).replace(tzinfo=policy.timezone) for text in (start, due)
+    )
+    begin, expected = (moment.astimezone(UTC) for moment in moments)
+    assert policy.slot_of("a", begin).due == expected
 
 
 @pytest.mark.parametrize(

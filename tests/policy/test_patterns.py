@@ -26,7 +26,8 @@ PATTERNS = [
     *map(Pattern, ["%Y", "%Y-%m", "%G-W%V", "%Y-%j", "%Y%j%H%M", "%Y-%m-%d-%j-%G-%V"]),
 ]
 LONDON = load_zone("Europe/London")
-WEEK, MINUTE, INSTANT = timedelta(weeks=1), timedelta(minutes=1), timedelta(microseconds=1)
+WEEK, DAY, MINUTE = timedelta(weeks=1), timedelta(days=1), timedelta(minutes=1)
+INSTANT = timedelta(microseconds=1)
 
 
 def utc(text: str) -> datetime:
@@ -404,6 +405,57 @@ def test_a_pattern_that_could_give_two_periods_the_same_name_is_refused(
 ) -> None:
     with pytest.raises(PatternError, match=reason):
         Pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%d.%m.%Y", "%d/%Y-%m-%d", "%Y-%d-%m", "%Y-%m-%d %M%H", "%H.%Y-%m-%d", "%j-%Y", "%V-%G"],
+)
+def test_a_pattern_whose_names_do_not_sort_by_time_is_refused_with_the_remedy(pattern: str) -> None:
+    with pytest.raises(PatternError, match=r"do not sort by time.*write coarser units first"):
+        Pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=str)
+@pytest.mark.parametrize("zone", ["Europe/London", "Australia/Lord_Howe", "Pacific/Chatham"])
+def test_names_sort_by_time(pattern: Pattern, zone: str) -> None:
+    step = {"minute": timedelta(minutes=7), "hour": timedelta(minutes=30)}
+    every = step.get(pattern.unit, timedelta(hours=5))
+    for start in (utc("2026-12-25"), utc("2027-03-20"), utc("2027-04-01"), utc("2027-10-01")):
+        names = [pattern.period(start + every * n, load_zone(zone)).name for n in range(240)]
+        # Hours that are shown again can sort before another hour of that night.
+        names = [name for name in names if "b" not in name.removesuffix(".sql.gz.gpg")]
+        assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "irregular"),
+    [
+        pytest.param("Etc/UTC", "2026-10-25", [], id="no change"),
+        pytest.param("Europe/London", "2026-03-29", [], id="an hour is skipped, London"),
+        pytest.param("Europe/London", "2026-10-25", ["25.01b"], id="an hour twice, London"),
+        pytest.param("America/New_York", "2026-11-01", ["01.01b"], id="an hour twice, New York"),
+        pytest.param("Australia/Lord_Howe", "2026-10-03", ["04.02"], id="half an hour is skipped"),
+        pytest.param("Australia/Lord_Howe", "2026-04-04", ["05.01b"], id="half an hour twice"),
+        pytest.param(
+            "Pacific/Chatham", "2026-04-04", ["05.03", "05.02b", "05.03b"],
+            id="parts of two hours twice",
+        ),
+        pytest.param("Pacific/Chatham", "2026-09-26", ["27.02", "27.03"], id="parts are skipped"),
+    ],
+)  # fmt: skip
+def test_a_job_can_miss_only_hours_that_a_clock_change_makes(
+    zone: str, start: str, irregular: list[str]
+) -> None:
+    begin = utc(start)
+    hours = periods(Pattern("%Y-%m-%d.%H"), load_zone(zone), begin, begin + 2 * DAY)
+    assert [hour.name[8:] for hour in hours if not hour.is_regular] == irregular
+
+
+@pytest.mark.parametrize("pattern", [DAILY, Pattern("%G-W%V")], ids=str)
+def test_every_day_and_week_is_regular_however_long_it_is(pattern: Pattern) -> None:
+    begin = utc("2026-01-01")
+    assert all(period.is_regular for period in periods(pattern, LONDON, begin, begin + 365 * DAY))
 
 
 @pytest.mark.parametrize(
