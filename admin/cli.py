@@ -19,6 +19,7 @@ from admin.account import (
     with_owners,
     with_vault,
 )
+from admin.audit.command import show_audit
 from admin.check.command import show_check
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
@@ -69,6 +70,7 @@ _INTERRUPTED = {
     "same command again to make the others.",
     "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
     "command again to complete it.",
+    "audit": "not everything was looked at, and nothing was changed; run it again for a result.",
     "check": "not everything was checked, and nothing was changed; run it again for a result.",
     "credentials": "the keys are perhaps changed only in part; run the same command again to "
     "complete it or to learn how.",
@@ -232,6 +234,21 @@ def policies(*, stage: str) -> None:
     """
     with exit_statuses():
         write_policies(read_stage(stage), read_policy())
+
+
+@cli.command(short_help="Say which backups are missing or wrong; changes nothing.")
+@account_options
+@vault_option
+@click.option("--at", type=Moment(), help="What was wrong at this time, as far as S3 still shows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
+    """Example: backups audit --stage prod
+
+    Say which backups are missing, late or small, which uploads were not stored, and whether
+    somebody has overwritten or deleted a stored backup. Takes seconds, and changes nothing.
+    """
+    with _opened(**where) as target:
+        show_audit(target, now=at or datetime.now(UTC), as_json=as_json)
 
 
 @cli.command(short_help="Check the backups and who can destroy them; changes nothing.")

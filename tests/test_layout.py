@@ -14,6 +14,7 @@ SHIPPED = {"chalicelib", "chalicelib.policy", "chalicelib.promotion", "chaliceli
 # Every command works with these.
 COMMON = {"admin", "admin.desired", "chalicelib", "chalicelib.policy"}
 COMMANDS = {
+    "admin.audit",
     "admin.check",
     "admin.credentials",
     "admin.deploy",
@@ -46,6 +47,8 @@ ARROWS = {
     "admin.setup": COMMON,
     # It compares the account with the plan of setup, and judges what waits as the sweep does.
     "admin.check": COMMON | {"admin.setup", "chalicelib.promotion", "chalicelib.watching"},
+    # It runs the code of the functions, as from one's own machine.
+    "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,

@@ -161,7 +161,7 @@ class _Pass:
                         to_remove.append(upload)
                     case Outcome.CONTESTED:
                         self.swept.contested += 1
-                        if self._is_news(max(_moment(upload), _moment(seen.stored))):
+                        if self._is_news(max(completion(upload), completion(seen.stored))):
                             to_tell.append(upload)
                     case Outcome.REJECTED:
                         self._reject(upload, to_tell)
@@ -237,7 +237,7 @@ class _Pass:
     def _reject(self, upload: Upload, to_tell: deque[Upload]) -> None:
         self.swept.rejected += 1
         too_late = upload.last_modified + self.policy.accept_within
-        if self._is_news(too_late if too_late < self.now else _moment(upload)):
+        if self._is_news(too_late if too_late < self.now else completion(upload)):
             to_tell.append(upload)
 
     def _is_news(self, moment: datetime) -> bool:
@@ -254,7 +254,7 @@ class _Pass:
         self.swept.handed_over += 1
 
 
-def _moment(item: Upload | Stored | DeleteMarker | None) -> datetime:
+def completion(item: Upload | Stored | DeleteMarker | None) -> datetime:
     """When it was complete; for a multipart upload S3 only shows when it was started.
 
     Our own multipart copies end within a run. A server's upload can take longer: then only its

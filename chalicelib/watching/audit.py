@@ -1,0 +1,81 @@
+"""Looks at both buckets for what somebody should look at. It changes nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from itertools import chain, islice
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.policy.policy import Policy
+from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
+from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_copy, judge_upload
+from chalicelib.watching.listing import list_history
+from chalicelib.watching.slots import Backup
+
+# The newest uploads of a key are enough to tell a flood.
+MOST_PAGES = 10
+
+
+@dataclass(kw_only=True)
+class Audited:
+    """What an audit found, the worst first, and the newest backup of each upload key.
+
+    `failures` are S3's errors, by what could not be checked because of them.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    newest: dict[str, Backup | None] = field(default_factory=dict)
+    failures: dict[str, ClientError | BotoCoreError] = field(default_factory=dict)
+
+    @contextmanager
+    def checking(self, what: str) -> Iterator[None]:
+        """Keep an error, and go on with the rest."""
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            self.failures[what] = error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auditor:
+    """Compares both buckets with what the policy expects."""
+
+    incoming: Incoming
+    vault: Vault
+    policy: Policy
+
+    def audit(self, now: datetime) -> Audited:
+        """Find out what is wrong at `now`: what came later does not count."""
+        audited = Audited()
+        copies: list[Unfinished] = []
+        with audited.checking("unfinished copies"):
+            copies = unfinished_copies(self.vault)
+            found = (judge_copy(copy.key, copy.begun, now) for copy in copies)
+            audited.findings += filter(None, found)
+        for key in self.policy.server_keys:
+            with audited.checking(f"the stored backups of {key}"):
+                history = list_history(self.vault, self.policy, key, now, copies=copies)
+                audited.newest[key] = history.newest(now)
+                audited.findings += judge_backups(history, now)
+            with audited.checking(f"the uploads of {key}"):
+                audited.findings += self._judge_uploads(key, now)
+        kinds = list(Kind)
+        audited.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
+        return audited
+
+    def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
+        """The findings about the uploads of a key; of each kind the newest upload of a slot."""
+        head = cache(self.vault.head)
+        findings: dict[tuple[Kind, str | None], Finding] = {}
+        for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):
+            stored = head(self.policy.slot_of(key, upload.last_modified).name)
+            finding = judge_upload(
+                self.policy, upload, stored, incoming=self.incoming.name, now=now
+            )
+            if finding:
+                findings.setdefault((finding.kind, finding.slot), finding)
+        return list(findings.values())

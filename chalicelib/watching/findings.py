@@ -1,0 +1,222 @@
+"""What an audit says about stored backups and uploads, as data. Pure.
+
+Nothing is remembered: the same buckets and the same time give the same findings. A finding is new
+in the audit of the hour in which it began, and lasting in those after it.
+"""
+
+import shlex
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+
+from chalicelib.policy.decision import DeleteMarker, Outcome, Stored, Upload, decide
+from chalicelib.policy.policy import Policy, Slot
+from chalicelib.watching.slots import Gap, History
+from chalicelib.watching.sweep import completion
+
+INTERVAL = timedelta(hours=1)
+# How long audits repeat that a backup was late, or is small.
+REPEATED = timedelta(days=1)
+# A backup is small below half of the median of so many before it; fewer say nothing.
+COMPARED, LEAST_COMPARED = 7, 3
+# Any run of promote has ended long before.
+LEFT_UNFINISHED = timedelta(days=1)
+
+
+class Kind(StrEnum):
+    """The kinds of findings, the worst first."""
+
+    OVERWRITTEN = "overwritten"
+    DELETED = "deleted"
+    MISSING = "missing"
+    CONTESTED = "contested"
+    REJECTED = "rejected"
+    SMALL = "small"
+    LATE = "late"
+    UNFINISHED = "unfinished"
+
+
+class Phase(StrEnum):
+    """Whether a finding began in the hour of this audit, began before, or ended in this hour."""
+
+    NEW = "new"
+    LASTING = "lasting"
+    OVER = "over"
+
+
+_BREAK_IN = (
+    "Nobody should have the rights for this: find out who did it, as docs/break-in.md describes. "
+    "`backups check` prints the command that downloads the backup, if it is still there."
+)
+_NOT_STORED = "Find out where it comes from. It expires after some days; to download it first: "
+REMEDIES = {
+    Kind.OVERWRITTEN: f"The first version is the backup. {_BREAK_IN}",
+    Kind.DELETED: _BREAK_IN,
+    Kind.MISSING: "See whether the server runs, and what its backup job prints. If uploads arrive "
+    "and are not stored, `backups check` says why.",
+    Kind.CONTESTED: _NOT_STORED,
+    Kind.REJECTED: _NOT_STORED,
+    Kind.SMALL: "See whether the job still backs up everything, and try to restore this backup. "
+    "If sizes vary by design, set small = false in the policy.",
+    Kind.LATE: "See why the job or its upload took so long. If it always does, set due_minutes in "
+    "the policy.",
+    Kind.UNFINISHED: "Its parts cost storage. The log of promote says why the copy ended.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that somebody should look at: what it is, since when, and what to do.
+
+    `slot` is the name in the vault; `rule` is named by its upload.
+    """
+
+    kind: Kind
+    phase: Phase
+    rule: str | None = None
+    server: str | None = None
+    slot: str | None = None
+    since: datetime
+    what: str
+    remedy: str
+
+
+def judge_backups(history: History, now: datetime) -> Iterator[Finding]:
+    """What is wrong with the stored backups of an upload key."""
+    yield from _judge_gaps(history, now)
+    for index, slot in enumerate(history.slots):
+        backup = history.backups.get(slot.name)
+        if backup and (backup.complete > now - REPEATED or backup.is_tampered):
+            for kind, since, what in _faults(history, index, now):
+                if since <= now:
+                    yield _finding(kind, slot, what, since=since, now=now)
+
+
+def _faults(history: History, index: int, now: datetime) -> Iterator[tuple[Kind, datetime, str]]:
+    """What is wrong with the backup in this slot, and since when."""
+    slot = history.slots[index]
+    name, backup = slot.name, history.backups[slot.name]
+    if backup.overwritten:
+        what = f"{name} has {backup.versions} versions: somebody has overwritten the backup."
+        yield Kind.OVERWRITTEN, backup.overwritten, what
+    if backup.hidden:
+        what = f"A delete marker lies on {name}: somebody has deleted the backup."
+        yield Kind.DELETED, backup.hidden, what
+    if backup.complete <= now - REPEATED:
+        return
+    if usual := _usual_size(history, index):
+        what = f"{name} has only {backup.size:,} bytes; the ones before have {usual:,.0f}."
+        yield Kind.SMALL, backup.complete, what
+    if history.expects(slot) and backup.begun > slot.due:
+        what = f"{name} was stored late, {_at(backup.begun, slot)}; it was due "
+        yield Kind.LATE, backup.complete, f"{what}{_at(slot.due, slot)}."
+
+
+def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
+    before, gap = history.gap(now - INTERVAL), history.gap(now)
+    newest, latest = history.newest(now), ""
+    if newest:
+        latest = f" The newest is {newest.slot.name}, stored {_at(newest.begun, newest.slot)}"
+        latest += "." if newest.size is None else f", with {newest.size:,} bytes."
+    if before and not (gap and gap.is_same(before)):
+        slot = before.slots[0] if before.slots else history.slots[0]
+        what = f"Backups of {history.key} are stored again.{latest}"
+        over = _finding(Kind.MISSING, slot, what, since=before.since, now=now)
+        yield replace(over, phase=Phase.OVER)
+    if gap:
+        slot = gap.slots[0] if gap.slots else history.slots[0]
+        what = _gap_sentence(history.key, gap, slot) + latest
+        finding = _finding(Kind.MISSING, slot, what, since=gap.since, now=now)
+        yield replace(finding, phase=Phase.LASTING if gap.is_same(before) else Phase.NEW)
+
+
+def _gap_sentence(key: str, gap: Gap, slot: Slot) -> str:
+    since = _at(gap.since, slot)
+    if gap.is_older:
+        return f"{key} has no backup since before {since}."
+    if not gap.slots:
+        return f"{key} should have had a newer backup by {since}."
+    if len(gap.slots) == 1:
+        return f"{slot.name} is missing; it was due {since}."
+    return f"{key} has {len(gap.slots)} missing backups; the first, {slot.name}, was due {since}."
+
+
+def _usual_size(history: History, index: int) -> float | None:
+    """The usual size of the backups before the one in this slot, if it is small beside them."""
+    slot, *earlier = history.slots[index:]
+    size = history.backups[slot.name].size
+    others = (history.backups.get(other.name) for other in earlier)
+    sizes = list(islice((other.size for other in others if other and other.size), COMPARED))
+    if size is None or not slot.rule.small or len(sizes) < LEAST_COMPARED:
+        return None
+    return usual if size * 2 < (usual := statistics.median(sizes)) else None
+
+
+def judge_upload(
+    policy: Policy,
+    upload: Upload,
+    stored: Stored | DeleteMarker | None,
+    *,
+    incoming: str,
+    now: datetime,
+) -> Finding | None:
+    """The finding about an upload in the bucket `incoming` that is contested or rejected."""
+    slot = policy.slot_of(upload.key, upload.last_modified)
+    accepted_until = upload.last_modified + policy.accept_within
+    judge = partial(decide, policy, key=upload.key, upload=upload, stored=stored)
+    # What is contested stays contested when it also becomes too late.
+    decision = judge(now=min(now, accepted_until))
+    since = max(completion(upload), completion(stored))
+    if decision.outcome is Outcome.PROMOTED and accepted_until < now:
+        decision, since = judge(now=now), accepted_until + timedelta(seconds=1)
+    if decision.outcome not in {Outcome.CONTESTED, Outcome.REJECTED} or since > now:
+        return None
+    what = f"An upload of {upload.key}, made {_at(upload.last_modified, slot)} with "
+    what += f"{upload.size:,} bytes, is not stored. {decision.reason}"
+    if isinstance(stored, Stored):
+        what += f" That one has {stored.size:,} bytes, stored {_at(stored.last_modified, slot)}."
+    words = ["aws", "s3api", "get-object", "--bucket", incoming, "--key", upload.key]
+    words += ["--version-id", upload.version_id] if upload.version_id else []
+    finding = _finding(Kind(decision.outcome), slot, what, since=since, now=now)
+    return replace(finding, remedy=finding.remedy + shlex.join([*words, "downloaded"]))
+
+
+def judge_copy(name: str, begun: datetime, now: datetime) -> Finding | None:
+    """The finding about an unfinished copy into the vault that was begun long ago."""
+    if now - begun < LEFT_UNFINISHED:
+        return None
+    what = f"A copy to {name}, begun {begun:%a %d %b %Y %H:%M} UTC, was never finished."
+    return Finding(
+        kind=Kind.UNFINISHED,
+        phase=_phase(begun + LEFT_UNFINISHED, now),
+        slot=name,
+        since=begun + LEFT_UNFINISHED,
+        what=what,
+        remedy=REMEDIES[Kind.UNFINISHED],
+    )
+
+
+def _finding(kind: Kind, slot: Slot, what: str, *, since: datetime, now: datetime) -> Finding:
+    return Finding(
+        kind=kind,
+        phase=_phase(since, now),
+        rule=slot.rule.upload,
+        server=slot.server,
+        slot=slot.name,
+        since=since,
+        what=what,
+        remedy=REMEDIES[kind],
+    )
+
+
+def _phase(since: datetime, now: datetime) -> Phase:
+    return Phase.NEW if since > now - INTERVAL else Phase.LASTING
+
+
+def _at(moment: datetime, slot: Slot) -> str:
+    """A time as clocks of the rule's zone show it."""
+    return f"{moment.astimezone(slot.rule.timezone):%a %d %b %Y %H:%M %Z}"

@@ -1,0 +1,131 @@
+"""Which slots of a rule and server are filled, and which backups are missing. Pure.
+
+    09:00 filled, 10:00 missing, 11:00 filled, 12:00 missing, 13:00 and 14:00 filled
+    -> one gap, from 10:00 to 12:00
+
+A gap ends only with two filled slots in a row: a job that fails every other hour has one gap.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chalicelib.policy.policy import Policy, Slot
+
+_INSTANT = timedelta(microseconds=1)
+# S3 can take a day longer than `keep_days` to expire a backup.
+_EXPIRY_DELAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """A filled slot as S3 lists it: its first version, and since when others or a marker hide it.
+
+    S3 dates a copy in parts from when it was begun; at `complete` it is complete for certain. While
+    it is being copied, or if only a delete marker is left, `size` is None.
+    """
+
+    slot: Slot
+    begun: datetime
+    complete: datetime
+    size: int | None
+    versions: int = 1
+    overwritten: datetime | None = None
+    hidden: datetime | None = None
+
+    @property
+    def is_tampered(self) -> bool:
+        """Whether somebody has overwritten or deleted it."""
+        return bool(self.overwritten or self.hidden)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Backups that are missing `since` the first of them was due; `slots` are theirs, oldest first.
+
+    There are no slots if only the age of the newest backup counts. `is_older`: the gap began before
+    the slots that were looked at.
+    """
+
+    since: datetime
+    slots: tuple[Slot, ...] = ()
+    is_older: bool = False
+
+    def is_same(self, other: "Gap | None") -> bool:
+        """Whether it is the gap that another audit found: some of its slots are still missing."""
+        if other is None or not self.slots:
+            return other is not None
+        return not {slot.name for slot in self.slots}.isdisjoint(slot.name for slot in other.slots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The recent slots of an upload key, newest first, and the backups in them, by name.
+
+    `first` is when the first backup of all was stored: no slot is expected that began before.
+    """
+
+    key: str
+    slots: Sequence[Slot]
+    backups: Mapping[str, Backup]
+    first: datetime | None
+
+    def backup(self, slot: Slot, now: datetime) -> Backup | None:
+        """The backup in this slot, if it was begun by `now`."""
+        backup = self.backups.get(slot.name)
+        return backup if backup and backup.begun <= now else None
+
+    def newest(self, now: datetime) -> Backup | None:
+        """The backup in the newest slot that is filled."""
+        return next(filter(None, (self.backup(slot, now) for slot in self.slots)), None)
+
+    def expects(self, slot: Slot) -> bool:
+        """Whether this very slot should be filled in time."""
+        is_later = self.first is not None and slot.start > self.first
+        return is_later and slot.is_regular and slot.rule.expect is True
+
+    def gap(self, now: datetime) -> Gap | None:
+        """The gap that is open at `now`."""
+        expect = self.slots[0].rule.expect
+        if not isinstance(expect, timedelta):
+            return self._missing(now)
+        if self.first is None:
+            return None
+        if backup := self.newest(now):
+            # A backup of an outage is stored late, but is no newer than its slot.
+            since = min(backup.begun, backup.slot.end) + expect
+            return Gap(since=since) if since <= now else None
+        return Gap(since=self.slots[-1].start + expect, is_older=True)
+
+    def _missing(self, now: datetime) -> Gap | None:
+        missing: deque[Slot] = deque()
+        is_second = False
+        for slot in self.slots:
+            if self.backup(slot, now):
+                if is_second:
+                    break
+                is_second = True
+            elif self.expects(slot) and slot.due <= now:
+                missing.appendleft(slot)
+                is_second = False
+        if not missing:
+            return None
+        is_older = missing[0] is self.slots[-1]
+        return Gap(since=missing[0].due, slots=tuple(missing), is_older=is_older)
+
+
+def recent_slots(policy: Policy, key: str, now: datetime) -> list[Slot]:
+    """The slots of an upload key that an audit looks at, newest first.
+
+    Older ones could be empty because their backups have expired.
+    """
+    rule, _ = policy.promotable_keys[key]
+    lookback = rule.lookback
+    if policy.keep_days is not None:
+        lookback = min(lookback, timedelta(days=policy.keep_days) + _EXPIRY_DELAY)
+    slots, moment = [], now
+    while moment > now - lookback:
+        slots.append(policy.slot_of(key, moment))
+        moment = slots[-1].start - _INSTANT
+    return slots

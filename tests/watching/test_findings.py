@@ -1,0 +1,261 @@
+"""What an audit says: every kind of finding, word for word, and when it is new."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.policy.decision import DeleteMarker, Stored, Upload
+from chalicelib.policy.file import parse_policy
+from chalicelib.watching.findings import (
+    REMEDIES,
+    Finding,
+    Kind,
+    Phase,
+    judge_backups,
+    judge_copy,
+    judge_upload,
+)
+from chalicelib.watching.slots import Backup, History, recent_slots
+
+HOURLY, NIGHTLY = "web1/sql.gpg", "web1/files.gpg"
+POLICY = parse_policy("""
+timezone = "Europe/London"
+servers = ["web1"]
+[[rule]]
+upload = "sql.gpg"
+store_as = "%Y-%m-%d.%H.sql.gpg"
+min_bytes = 100
+[[rule]]
+upload = "files.gpg"
+store_as = "%Y-%m-%d.files.gpg"
+""")
+NOW = datetime(2026, 7, 23, 12, tzinfo=UTC)
+HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+def history(
+    lost: Any = (), *, key: str = NIGHTLY, rule: dict[str, Any] | None = None, **changed: Any
+) -> History:
+    """Two weeks of backups until now, stored four hours after midnight; `lost` counts back from 0.
+
+    `changed` is what is special about the newest.
+    """
+    slots = recent_slots(POLICY, key, NOW)[: 14 if key == NIGHTLY else 50]
+    if rule:
+        slots = [replace(slot, rule=replace(slot.rule, **rule)) for slot in slots]
+    delay = 4 * HOUR if key == NIGHTLY else 7 * MINUTE
+    backups = {}
+    for number, slot in enumerate(slots):
+        begun = slot.start + delay
+        if number not in lost and begun <= NOW:
+            backup = Backup(slot=slot, begun=begun, complete=begun, size=1_000_000)
+            backups[slot.name] = replace(backup, **changed) if number == 0 else backup
+    return History(key=key, slots=slots, backups=backups, first=NOW - 99 * DAY)
+
+
+def judged(about: History, now: datetime = NOW) -> list[tuple[Kind, Phase, str]]:
+    return [(found.kind, found.phase, found.what) for found in judge_backups(about, now)]
+
+
+def test_backups_in_order_have_no_findings() -> None:
+    assert judged(history()) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "kind", "what"),
+    [
+        pytest.param(
+            history([0, 1]), Kind.MISSING,
+            "web1/2026-07-22.files.gpg is missing; it was due Thu 23 Jul 2026 02:00 BST. The "
+            "newest is web1/2026-07-21.files.gpg, stored Tue 21 Jul 2026 04:00 BST, with "
+            "1,000,000 bytes.",
+            id="one is missing",
+        ),
+        pytest.param(
+            history(range(3)), Kind.MISSING,
+            "web1/files.gpg has 2 missing backups; the first, web1/2026-07-21.files.gpg, was due "
+            "Wed 22 Jul 2026 02:00 BST. The newest is web1/2026-07-20.files.gpg, stored Mon 20 "
+            "Jul 2026 04:00 BST, with 1,000,000 bytes.",
+            id="several are missing",
+        ),
+        pytest.param(
+            history(range(14)), Kind.MISSING,
+            "web1/files.gpg has no backup since before Sat 11 Jul 2026 02:00 BST.",
+            id="none for weeks",
+        ),
+        pytest.param(
+            history(range(4), rule={"expect": 80 * HOUR}), Kind.MISSING,
+            "web1/files.gpg should have had a newer backup by Wed 22 Jul 2026 12:00 BST. The "
+            "newest is web1/2026-07-19.files.gpg, stored Sun 19 Jul 2026 04:00 BST, with "
+            "1,000,000 bytes.",
+            id="the newest is too old",
+        ),
+        pytest.param(
+            history(overwritten=NOW - 9 * HOUR, versions=3), Kind.OVERWRITTEN,
+            "web1/2026-07-23.files.gpg has 3 versions: somebody has overwritten the backup.",
+            id="overwritten",
+        ),
+        pytest.param(
+            history(hidden=NOW - 9 * HOUR), Kind.DELETED,
+            "A delete marker lies on web1/2026-07-23.files.gpg: somebody has deleted the backup.",
+            id="deleted",
+        ),
+        pytest.param(
+            history(size=499_999), Kind.SMALL,
+            "web1/2026-07-23.files.gpg has only 499,999 bytes; the ones before have 1,000,000.",
+            id="small",
+        ),
+        pytest.param(
+            history(rule={"due_minutes": 60}, begun=NOW - 9 * HOUR), Kind.LATE,
+            "web1/2026-07-23.files.gpg was stored late, Thu 23 Jul 2026 04:00 BST; it was due "
+            "Thu 23 Jul 2026 01:00 BST.",
+            id="late",
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_of_finding_is_one_clear_sentence(about: History, kind: Kind, what: str) -> None:
+    [finding] = judge_backups(about, NOW)
+    assert (finding.kind, finding.what, finding.remedy) == (kind, what, REMEDIES[kind])
+    assert (finding.rule, finding.server) == ("files.gpg", "web1")
+
+
+@pytest.mark.parametrize(
+    ("lost", "phases"),
+    [
+        pytest.param([1, 2], ["new", "lasting"], id="one backup"),
+        pytest.param([2, 3], ["lasting", "lasting"], id="another hour of the same gap"),
+        pytest.param([2, 4], ["lasting", "lasting"], id="every other hour"),
+        pytest.param([4], [None, None], id="told and over long ago"),
+    ],
+)
+def test_a_gap_is_told_once(lost: list[int], phases: list[str | None]) -> None:
+    about = history(lost, key=HOURLY)
+    for hour, expected in enumerate(phases):
+        now = NOW + hour * HOUR
+        assert [phase for _, phase, _ in judged(about, now)] == ([expected] if expected else [])
+
+
+def test_the_end_of_a_gap_is_told_once() -> None:
+    about = history([3], key=HOURLY)
+    told = {n: [phase for _, phase, _ in judged(about, NOW + n * HOUR)] for n in range(-3, 2)}
+    assert told == {-3: [], -2: [], -1: [Phase.NEW], 0: [Phase.OVER], 1: []}
+    [(_, _, what)] = judged(about)
+    assert what == (
+        "Backups of web1/sql.gpg are stored again. The newest is web1/2026-07-23.12.sql.gpg, "
+        "stored Thu 23 Jul 2026 12:07 BST, with 1,000,000 bytes."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "until"),
+    [
+        pytest.param({"overwritten": NOW - MINUTE}, 99, id="overwritten"),
+        pytest.param({"hidden": NOW - MINUTE}, 99, id="deleted"),
+        pytest.param({"size": 5, "complete": NOW - MINUTE}, 23, id="small"),
+    ],
+)
+def test_a_finding_is_new_in_one_audit_and_then_lasts(changed: dict[str, Any], until: int) -> None:
+    about = history(**changed)
+    phases = [[phase for _, phase, _ in judged(about, NOW + n * HOUR)] for n in (-1, 0, 1, 23)]
+    assert phases == [[], [Phase.NEW], [Phase.LASTING], [Phase.LASTING]]
+    assert bool(judged(about, NOW + 24 * HOUR)) is (until > 24)
+
+
+@pytest.mark.parametrize(
+    ("about", "is_small"),
+    [
+        pytest.param(history(size=499_999), True, id="below half"),
+        pytest.param(history(size=500_000), False, id="half"),
+        pytest.param(history(size=9_000_000), False, id="huge"),
+        pytest.param(history(size=5, rule={"small": False}), False, id="sizes vary by design"),
+        pytest.param(history([4, *range(5, 14)], size=5), True, id="three before"),
+        pytest.param(history([*range(3, 14)], size=5), False, id="too few before"),
+        pytest.param(history(size=None, versions=0), False, id="only a delete marker is left"),
+    ],
+)
+def test_a_backup_is_small_beside_those_before_it(about: History, is_small: bool) -> None:
+    assert any(found.kind is Kind.SMALL for found in judge_backups(about, NOW)) is is_small
+
+
+def upload(*, ago: timedelta = 2 * HOUR, size: int = 1000, etag: str = "e1") -> Upload:
+    return Upload(key=HOURLY, etag=etag, size=size, last_modified=NOW - ago, version_id="v1")
+
+
+def stored(*, ago: timedelta = 3 * HOUR, etag: str = "e0") -> Stored:
+    return Stored(size=900, last_modified=NOW - ago, etag=etag, source_key=HOURLY)
+
+
+def judge(
+    an_upload: Upload, holds: Stored | DeleteMarker | None, now: datetime = NOW
+) -> Finding | None:
+    return judge_upload(POLICY, an_upload, holds, incoming="backups1", now=now)
+
+
+def test_a_contested_upload_names_both_and_the_command_that_keeps_it() -> None:
+    finding = judge(upload(), stored())
+    assert finding is not None
+    assert (finding.kind, finding.phase, finding.since) == (
+        Kind.CONTESTED, Phase.LASTING, NOW - 2 * HOUR,
+    )  # fmt: skip
+    assert finding.what == (
+        "An upload of web1/sql.gpg, made Thu 23 Jul 2026 11:00 BST with 1,000 bytes, is not "
+        "stored. web1/2026-07-23.11.sql.gpg already holds a different upload. Nothing was "
+        "changed. That one has 900 bytes, stored Thu 23 Jul 2026 10:00 BST."
+    )
+    assert finding.remedy.endswith(
+        "to download it first: aws s3api get-object --bucket backups1 --key web1/sql.gpg "
+        "--version-id v1 downloaded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("an_upload", "holds", "kind", "since"),
+    [
+        pytest.param(upload(), None, None, None, id="it waits"),
+        pytest.param(upload(size=5), None, Kind.REJECTED, 2 * HOUR, id="too small"),
+        pytest.param(upload(etag="e-2"), stored(), Kind.CONTESTED, 1.5 * HOUR, id="in parts"),
+        pytest.param(upload(), stored(ago=HOUR), Kind.CONTESTED, HOUR, id="filled afterwards"),
+        pytest.param(
+            upload(), stored(ago=HOUR, etag="e-2"), Kind.CONTESTED, HOUR / 2, id="filled in parts"
+        ),
+        pytest.param(upload(), DeleteMarker(), Kind.CONTESTED, 2 * HOUR, id="a delete marker"),
+        pytest.param(
+            upload(ago=7 * DAY + HOUR + SECOND), None, Kind.REJECTED, HOUR, id="waited too long"
+        ),
+        pytest.param(
+            upload(ago=8 * DAY),
+            stored(ago=8 * DAY),
+            Kind.CONTESTED,
+            8 * DAY,
+            id="contested long ago",
+        ),
+    ],
+)
+def test_an_upload_that_is_not_stored_is_told_from_then_on(
+    an_upload: Upload, holds: Any, kind: Kind | None, since: timedelta | None
+) -> None:
+    finding = judge(an_upload, holds)
+    if since is None:
+        assert finding is None
+        return
+    assert finding is not None
+    assert (finding.kind, finding.since) == (kind, NOW - since)
+    [then, an_hour_later] = (judge(an_upload, holds, NOW - since + n * HOUR) for n in range(2))
+    assert then is not None
+    assert an_hour_later is not None
+    assert (then.phase, an_hour_later.phase) == (Phase.NEW, Phase.LASTING)
+    before = judge(an_upload, holds, NOW - since - MINUTE)
+    assert before is None or before.kind is not kind
+
+
+def test_a_copy_that_is_unfinished_for_a_day_is_told() -> None:
+    assert judge_copy("web1/2026-07-22.files.gpg", NOW - DAY + MINUTE, NOW) is None
+    finding = judge_copy("web1/2026-07-22.files.gpg", NOW - DAY, NOW)
+    assert finding is not None
+    assert (finding.kind, finding.phase) == (Kind.UNFINISHED, Phase.NEW)
+    assert finding.what == (
+        "A copy to web1/2026-07-22.files.gpg, begun Wed 22 Jul 2026 12:00 UTC, was never finished."
+    )
