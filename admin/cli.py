@@ -63,8 +63,9 @@ def _opened(
 
 
 READ_ONLY_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+FULL_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-# What Ctrl-C leaves of a command, and what the next run makes of it.
+# What Ctrl-C or a full disk leaves of a command, and what the next run makes of it.
 _INTERRUPTED = {
     "setup": "the changes listed after the question are made, except perhaps the last; run the "
     "same command again to make the others.",
@@ -99,10 +100,14 @@ class _Group(click.Group):
                     err=True,
                 )
                 sys.exit(ExitStatus.USED_WRONGLY)
-            consequence = _INTERRUPTED.get(ctx.invoked_subcommand or "", "run it again.")
-            click.echo(f"\nInterrupted: {consequence}", err=True)
+            click.echo(f"\nInterrupted: {_consequence(ctx)}", err=True)
             sys.exit(ExitStatus.INTERRUPTED)
         except OSError as error:
+            if error.errno in FULL_DISK_ERRORS:
+                click.echo(
+                    f"Error: {error.strerror} (free some first): {_consequence(ctx)}", err=True
+                )
+                sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
             if error.errno not in READ_ONLY_ERRORS or error.filename is None:
                 traceback.print_exc()
                 sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
@@ -116,6 +121,10 @@ class _Group(click.Group):
         except Exception:  # noqa: BLE001
             traceback.print_exc()
             sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
+
+
+def _consequence(ctx: click.Context) -> str:
+    return _INTERRUPTED.get(ctx.invoked_subcommand or "", "run it again.")
 
 
 @click.group(cls=_Group)

@@ -353,6 +353,19 @@ def test_a_character_that_the_terminal_does_not_have_is_no_crash(
     assert (result.exit_code, result.stdout) == (0, "? an alarm\n")
 
 
+def test_a_full_disk_stops_setup_before_anything_is_made(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = run("setup", "--apply", "--yes", "--lock-days", "31")
+    assert (result.exit_code, "Traceback" in result.stderr) == (3, False)
+    assert "Error: No space left on device (free some first): the changes" in result.stderr
+    assert account.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_a_read_only_clone_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system", "/clone/.chalice/config.new")
