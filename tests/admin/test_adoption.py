@@ -1,7 +1,7 @@
 """`setup` in accounts that hold something already: refused or adopted, and then uploads arrive."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,9 @@ import admin.cli
 from admin.account import Account, local_account
 from admin.cli import cli
 from admin.desired.requirement import Kind
+from admin.setup.adoption.denials import Request, could_deny
 from admin.setup.adoption.lifecycle import foreign_rules
+from admin.setup.adoption.requests import promotions, uploads
 from admin.setup.plan import requirements_of
 from admin.target import Target
 from demo.stage import StageCloud, running
@@ -99,6 +101,20 @@ def test_an_existing_account_is_refused_or_adopted_and_then_works(
         again = place.set_up("--apply", "--yes", *options)
         assert again.exit_code == 0, again.output
     place.an_upload_arrives()
+
+
+def test_only_a_key_has_no_second_factor(place: ExistingAccount) -> None:
+    """A role's session has one that is false; an access key's requests do not have it at all."""
+    target = Target(account=place.account, stage=place.stage, policy=POLICY)
+
+    def denied(requests: Iterable[Request], operator: str) -> bool:
+        condition = {operator: {"aws:MultiFactorAuthPresent": "false"}}
+        statement = {**DENY, "Principal": "*", "Condition": condition}
+        return any(could_deny(statement, request) for request in requests)
+
+    assert denied(promotions(target), "Bool")
+    assert denied(uploads(target), "BoolIfExists")
+    assert not denied(uploads(target), "Bool")
 
 
 def test_what_is_in_the_way_later_is_not_passed_over(place: ExistingAccount) -> None:

@@ -96,7 +96,7 @@ def condition(operator: str, key: str, *values: Any) -> dict[str, Any]:
             id="a variable",
         ),
         pytest.param(
-            condition("BoolIfExists", "aws:MultiFactorAuthPresent", "false"),
+            condition("Bool", "aws:MultiFactorAuthPresent", "false"),
             True,
             id="without a second factor",
         ),
@@ -109,7 +109,11 @@ def test_a_statement_that_could_deny_is_found(statement: dict[str, Any], *, deni
 @pytest.mark.parametrize(
     ("statement", "denies"),
     [
-        pytest.param({"NotPrincipal": {"AWS": ROLE}}, False, id="all but the role"),
+        pytest.param(
+            {"NotPrincipal": {"AWS": [ROLE, "123456789012"]}}, False, id="all but role and account"
+        ),
+        pytest.param({"NotPrincipal": {"AWS": ROLE}}, True, id="but its account"),
+        pytest.param({"NotPrincipal": {"AWS": "123456789012"}}, True, id="but the role"),
         pytest.param({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/x"}}, True, id="but another"),
         pytest.param({"NotAction": "s3:Get*"}, True, id="all but reading"),
         pytest.param({"NotAction": "s3:Put*"}, False, id="all but writing"),

@@ -27,8 +27,6 @@ _OF_NO_REQUEST = frozenset(
         "aws:calledvia",
         "aws:calledviafirst",
         "aws:calledvialast",
-        "aws:multifactorauthage",
-        "aws:multifactorauthpresent",
         "aws:sourceaccount",
         "aws:sourcearn",
         "s3:object-lock-legal-hold",
@@ -88,7 +86,10 @@ def _names(statement: Document, principal: str) -> bool:
     account = principal.split(":")[4]
     whole_account = {"*", account, f"arn:aws:iam::{account}:root"}
     if "NotPrincipal" in statement:
-        return not {principal, *whole_account} & _principals(statement["NotPrincipal"])
+        # AWS looks at the account first: it excludes a user or role only if both are named (IAM
+        # user guide, "NotPrincipal").
+        named = _principals(statement["NotPrincipal"])
+        return "*" not in named and (principal not in named or named.isdisjoint(whole_account))
     return bool({principal, *whole_account} & _principals(statement["Principal"]))
 
 

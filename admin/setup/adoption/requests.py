@@ -38,6 +38,9 @@ def uploads(target: Target) -> Iterator[Request]:
                     resource=resource,
                     keys={
                         "aws:username": user,
+                        # An access key never has them (IAM user guide, "Global condition keys").
+                        "aws:multifactorauthage": None,
+                        "aws:multifactorauthpresent": None,
                         "s3:if-none-match": None,
                         "s3:x-amz-server-side-encryption": None,
                         "s3:x-amz-storage-class": None,
@@ -68,6 +71,9 @@ def promotions(target: Target) -> Iterator[Request]:
                             resource=resource,
                             keys={
                                 "aws:username": None,
+                                # A role's session has the second key, but not the first.
+                                "aws:multifactorauthage": None,
+                                "aws:multifactorauthpresent": "false",
                                 "aws:sourcevpc": None,
                                 "aws:sourcevpce": None,
                                 "s3:if-none-match": "*",

@@ -31,6 +31,7 @@ _CLOSING_KEYS = frozenset(
         "aws:sourcearn",
         "aws:sourceip",
         "aws:sourceorgid",
+        "aws:sourceowner",
         "aws:sourcevpc",
         "aws:sourcevpce",
         "aws:userid",
