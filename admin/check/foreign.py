@@ -12,6 +12,7 @@ from admin.setup import resources
 from admin.setup.adoption.buckets import beside_our_settings
 from admin.setup.adoption.denials import could_deny
 from admin.setup.adoption.requests import promotions, uploads
+from admin.setup.adoption.statements import name_of
 from admin.setup.bucket_resources import Entry
 from admin.setup.plan import door_of
 from admin.target import Target
@@ -85,11 +86,7 @@ def check_other_statements(
         for entry in others
         if entry["Effect"] == "Deny" and not is_vault and not _stops_backups(target, entry)
     ]
-    harmless += [
-        entry
-        for number, entry in enumerate(others, start=1)
-        if f"{bucket}:{entry.get('Sid') or f'statement-{number}'}" in target.stage.accepted
-    ]
+    harmless += [entry for entry in others if f"{bucket}:{name_of(entry)}" in target.stage.accepted]
     policy = {"Version": "2012-10-17", "Statement": [*requirement.desired, *harmless]}
     for statement in others:
         if statement not in harmless:

@@ -145,6 +145,24 @@ def test_what_others_may_keep_is_accepted_by_its_name(place: ExistingAccount) ->
     assert (again.exit_code, again.stdout.count("; accepted\n")) == (0, 2)
 
 
+def test_a_statement_without_a_name_is_not_accepted_in_place_of_another(
+    place: ExistingAccount,
+) -> None:
+    def put(action: str) -> str:
+        place.put_statement(
+            place.vault, Sid="", Action=action, Resource=f"arn:aws:s3:::{place.vault}/*"
+        )
+        shown: str = place.set_up().stdout
+        [line] = [line for line in shown.splitlines() if "accept it with --accept" in line]
+        return line.rpartition(" ")[2]
+
+    first = put("s3:PutObject")
+    assert place.set_up("--apply", "--yes", "--accept", first).exit_code == 0
+    place.s3.delete_bucket_policy(Bucket=place.vault)
+    assert put("s3:GetObject") != first
+    assert place.set_up("--apply", "--yes").exit_code == 2
+
+
 def test_what_is_locked_with_the_setup_is_no_obstacle(place: ExistingAccount) -> None:
     place.s3.put_object(Bucket=place.vault, Key="home.tar", Body=b"before")
     adopted = place.set_up("--apply", "--yes", "--lock-existing")

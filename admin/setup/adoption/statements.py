@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
+from admin.desired.bucket_policies import canonical
 from admin.desired.permissions import Document, as_list, document
 from admin.desired.requirement import Requirement
 from admin.setup.adoption.denials import Request, could_deny
@@ -58,8 +60,8 @@ class StatementJudge:
                 f"{LARGEST_POLICY:,}: others have added {len(others)} statements",
                 fix="shorten or remove some of them",
             )
-        for number, statement in enumerate(others, start=1):
-            sid = statement.get("Sid") or f"statement-{number}"
+        for statement in others:
+            sid = name_of(statement)
             where, name = f"Statement {sid} in the bucket policy of {bucket}", f"{bucket}:{sid}"
             if deleted := [who for who in _principals(statement) if _DELETED.fullmatch(who)]:
                 yield Obstacle(
@@ -94,6 +96,14 @@ class StatementJudge:
             ("a promotion", [*promotions(self.target)]),
             ("a step of this setup", [*steps(self.target, self.plan)]),
         ]
+
+
+def name_of(statement: Document) -> str:
+    """The statement's Sid, or a name by what it says, which no other statement gets later."""
+    if sid := statement.get("Sid"):
+        return str(sid)
+    text = json.dumps(canonical(statement), sort_keys=True, default=sorted)
+    return f"statement-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _allowed(statement: Document, where: str, *, name: str) -> Obstacle:
