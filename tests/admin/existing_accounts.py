@@ -284,6 +284,11 @@ CASES = {
         says=(f"The role {PROMOTE} exists, but does not trust Lambda",),
         mend=lambda place: place.iam.delete_role(RoleName=PROMOTE),
     ),
+    "a role that trusts Lambda, in a list": Case(
+        prepare=lambda place: place.make_role(trusts={"Service": ["lambda.amazonaws.com"]}),
+        says=("Done: ",),
+        status=0,
+    ),
     "a role of that name has more rights": Case(
         prepare=lambda place: (
             place.make_role(),

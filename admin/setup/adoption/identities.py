@@ -11,6 +11,8 @@ from admin.desired.permissions import (
     LARGEST_OF_A_USER,
     REVOKED,
     SERVER_POLICY_NAME,
+    Document,
+    as_list,
     statements,
 )
 from admin.desired.requirement import Kind
@@ -18,7 +20,9 @@ from admin.setup.adoption.obstacle import Obstacle
 from admin.setup.plan import Change, Plan
 from admin.target import Target
 
-_LAMBDA = {"Service": "lambda.amazonaws.com"}
+_LAMBDA = "lambda.amazonaws.com"
+# Neither a role nor a function can get another name.
+_DELETE = "delete it, or give the stage another name"
 
 
 def obstacles_of_identities(target: Target, plan: Plan) -> Iterator[Obstacle]:
@@ -47,7 +51,7 @@ def _another_program(name: str, function: dict[str, Any]) -> Obstacle:
         what=f"The function {name} exists and is another program: {function.get('Handler')} in "
         f"{function.get('Runtime') or 'an image'}, with the role {function['Role']}. chalice "
         "deploy would replace it",
-        fix="rename or delete it",
+        fix=_DELETE,
         name=name,
     )
 
@@ -62,7 +66,7 @@ def _role(target: Target, name: str, *, is_deployed: bool) -> Iterator[Obstacle]
         yield Obstacle(
             what=f"The role {name} exists with the path {role['Path']}, but the vault lets in only "
             "roles without a path",
-            fix="delete or rename it",
+            fix=_DELETE,
         )
     if boundary := role.get("PermissionsBoundary"):
         yield Obstacle(
@@ -72,10 +76,10 @@ def _role(target: Target, name: str, *, is_deployed: bool) -> Iterator[Obstacle]
             name=f"{name}:boundary",
         )
     trust = statements(role["AssumeRolePolicyDocument"])
-    if not any(statement.get("Principal") == _LAMBDA for statement in trust):
+    if not any(_LAMBDA in _services(statement) for statement in trust):
         yield Obstacle(
             what=f"The role {name} exists, but does not trust Lambda: {json.dumps(trust)}",
-            fix="delete or rename it; chalice deploy makes its own",
+            fix=f"{_DELETE}; chalice deploy makes its own role",
         )
     # An interrupted chalice deploy leaves a role with our policy alone, which has the role's name.
     inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
@@ -85,9 +89,15 @@ def _role(target: Target, name: str, *, is_deployed: bool) -> Iterator[Obstacle]
         yield Obstacle(
             what=f"The role {name} exists with the policies {', '.join(more)}, which the function "
             "would have as well",
-            fix="delete or rename it; chalice deploy makes its own",
+            fix=f"{_DELETE}; chalice deploy makes its own role",
             name=name,
         )
+
+
+def _services(statement: Document) -> list[str]:
+    """The services that a statement of a trust policy names."""
+    principal = statement["Principal"]
+    return as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
 
 
 def _user(target: Target, change: Change) -> Iterator[Obstacle]:
