@@ -11,6 +11,7 @@ from admin.desired.requirement import Requirement
 from admin.setup import resources
 from admin.setup.adoption.buckets import beside_our_settings
 from admin.setup.adoption.denials import could_deny
+from admin.setup.adoption.lifecycle import name_of_rule
 from admin.setup.adoption.requests import promotions, uploads
 from admin.setup.adoption.statements import name_of
 from admin.setup.bucket_resources import Entry
@@ -26,11 +27,11 @@ def check_other_rules(
     harmless = [
         rule
         for rule in others
-        if not _moves_or_expires(rule) or f"{bucket}:{rule.get('ID')}" in accepted
+        if not _moves_or_expires(rule) or f"{bucket}:{name_of_rule(rule)}" in accepted
     ]
     for rule in (rule for rule in others if rule not in harmless):
         yield Finding(
-            what=f"The lifecycle rule {rule.get('ID', 'without a name')} of {requirement.resource} "
+            what=f"The lifecycle rule {name_of_rule(rule)} of {requirement.resource} "
             "moves or expires objects and was not made by backups setup",
             why="Such a rule can expire a backup early, or move it where reading takes days.",
             remedy=_through_the_door(

@@ -74,11 +74,11 @@ def _require_kms(place: ExistingAccount) -> None:
     )
 
 
-def expire(place: ExistingAccount) -> None:
+def expire(place: ExistingAccount, prefix: str = "") -> None:
     rule = {
         "ID": "tidy up",
         "Status": "Enabled",
-        "Filter": {"Prefix": ""},
+        "Filter": {"Prefix": prefix},
         "Expiration": {"Days": 3},
     }
     place.s3.put_bucket_lifecycle_configuration(
@@ -252,10 +252,15 @@ CASES = {
     "a lifecycle of three days": Case(
         prepare=expire,
         says=(
-            "The lifecycle rule tidy up of {vault} expires objects after 3 days",
+            "The lifecycle rule tidy up of {vault} expires objects after 3 days: it applies to eve",
             "accept it with --accept '{vault}:tidy up'",
         ),
         options=("--accept", "{vault}:tidy up"),
+    ),
+    "a lifecycle of last year's backups": Case(
+        prepare=lambda place: expire(place, prefix="2025-"),
+        says=("expires objects after 3 days: it applies to objects whose names begin with 2025-",),
+        mend=lambda place: place.s3.delete_bucket_lifecycle(Bucket=place.vault),
     ),
     "an access control list lets others in": Case(
         prepare=lambda place: place.s3.put_bucket_acl(

@@ -140,13 +140,12 @@ def _expires_at(version: StoredVersion, rule: LifecycleRule) -> datetime | None:
 
 def applies(rule: LifecycleRule, version: StoredVersion) -> bool:
     """Whether the rule is enabled for a version without tags, which backups and uploads lack."""
-    criteria: dict[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
-    criteria = criteria.get("And", criteria)
+    criteria = _criteria(rule)
     return (
         rule["Status"] == "Enabled"
         and not criteria.get("Tag")
         and not criteria.get("Tags")
-        and version.key.startswith(criteria.get("Prefix", ""))
+        and version.key.startswith(prefix_of(rule))
         and (
             version.size is None
             or criteria.get("ObjectSizeGreaterThan", -1)
@@ -154,6 +153,16 @@ def applies(rule: LifecycleRule, version: StoredVersion) -> bool:
             < criteria.get("ObjectSizeLessThan", version.size + 1)
         )
     )
+
+
+def prefix_of(rule: LifecycleRule) -> str:
+    """How the names of the rule's objects begin; empty: it applies to all names."""
+    return str(_criteria(rule).get("Prefix", ""))
+
+
+def _criteria(rule: LifecycleRule) -> dict[str, Any]:
+    criteria: dict[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
+    return dict(criteria.get("And", criteria))
 
 
 def size_in_words(size: float) -> str:

@@ -1,15 +1,16 @@
 """Lifecycle rules that others added, and that move or expire uploads or backups too early."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from admin.desired.buckets import upload_days
 from admin.desired.requirement import Requirement
-from admin.setup.adoption.expiry import LifecycleRule, StoredVersion, applies
+from admin.setup.adoption.expiry import LifecycleRule, StoredVersion, applies, prefix_of
 from admin.setup.adoption.obstacle import Obstacle
 from admin.target import Target
+from chalicelib.policy.policy import Policy
 
 # S3 user guide, "Setting an S3 Lifecycle configuration on a bucket".
 MOST_RULES = 1_000
@@ -25,30 +26,44 @@ def foreign_rules(
             what=f"{bucket} would have {count:,} lifecycle rules, but S3 accepts {MOST_RULES:,}",
             fix="remove some of those that others have added",
         )
-    names, days = _kept(target, bucket)
+    policy = target.policy
+    is_vault = bucket == target.vault
+    kept = (policy.keep_days or math.inf) if is_vault else upload_days(policy)
     for rule in others:
-        name = next((name for name in names if applies(rule, _any_version(name))), None)
-        if name and (actions := [*_too_early(rule, days)]):
+        which = _among_backups(rule) if is_vault else _among_uploads(rule, policy)
+        if which and (actions := [*_too_early(rule, kept)]):
+            name = name_of_rule(rule)
             yield Obstacle(
-                what=f"The lifecycle rule {rule['ID']} of {bucket} {' and '.join(actions)}: it "
-                f"applies to {name}",
-                fix="remove it, or limit it to a prefix that is not in use here",
-                name=f"{bucket}:{rule['ID']}",
+                what=f"The lifecycle rule {name} of {bucket} {' and '.join(actions)}: it applies "
+                f"to {which}",
+                fix="remove it" if is_vault else "remove it, or limit it to another prefix",
+                name=f"{bucket}:{name}",
             )
 
 
-def _kept(target: Target, bucket: str) -> tuple[Iterable[str], float]:
-    """Real names in the bucket, and how many days their objects are kept."""
-    policy = target.policy
-    if bucket == target.incoming:
-        return policy.server_keys, upload_days(policy)
-    now = datetime.now(UTC)
-    names = [policy.slot_of(key, now).name for key in policy.server_keys]
-    return names, policy.keep_days or math.inf
+def name_of_rule(rule: LifecycleRule) -> str:
+    """The rule's ID, which S3 gives to every rule; some stores do not."""
+    return str(rule.get("ID", "without a name"))
 
 
-def _any_version(name: str) -> StoredVersion:
-    return StoredVersion(key=name, made=datetime.now(UTC))
+def _among_uploads(rule: LifecycleRule, policy: Policy) -> str | None:
+    """The first upload that the rule applies to; None if it applies to none."""
+    return next((key for key in policy.server_keys if _applies_to(rule, key)), None)
+
+
+def _among_backups(rule: LifecycleRule) -> str | None:
+    """The objects of the vault that the rule applies to, in words; None if it applies to none.
+
+    Everything there is kept: names of other years, and archives from before, are not known here.
+    """
+    prefix = prefix_of(rule)
+    if not _applies_to(rule, prefix):
+        return None
+    return f"objects whose names begin with {prefix}" if prefix else "every object"
+
+
+def _applies_to(rule: LifecycleRule, name: str) -> bool:
+    return applies(rule, StoredVersion(key=name, made=datetime.now(UTC)))
 
 
 def _too_early(rule: LifecycleRule, kept: float) -> Iterator[str]:
