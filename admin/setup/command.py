@@ -76,7 +76,7 @@ def set_up(
     if not apply:
         then = (
             "--apply would be refused because of the lines that begin with !"
-            if in_the_way
+            if in_the_way or (plan.weakens and not allow_shorter)
             else "add --apply to make these changes"
         )
         click.echo(f"Nothing was changed; {then}.", err=True)
@@ -127,6 +127,7 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
         )
     for sentence in plan.weakens:
         click.echo(f"! {sentence}")
+        click.echo("    to confirm, add --allow-shorter")
     if policy.archive and any(change.requirement.kind is Kind.LIFECYCLE for change in plan.changes):
         archive = STORAGE_CLASSES[policy.archive.to]
         click.echo(

@@ -455,6 +455,8 @@ def test_a_shorter_retention_is_announced_and_needs_a_flag(
     set_up(account)
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
 
+    assert "--apply would be refused" in run().stderr
+    assert "add --apply" in run("--allow-shorter").stderr
     result = run("--apply", "--yes", "--alert-email", "admin@example.org")
     assert result.exit_code == 2
     assert (
