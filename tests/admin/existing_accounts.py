@@ -165,10 +165,18 @@ CASES = {
         ),
         says=(
             "would expire 59 versions (59.0 KB) at once, and 1 version (1.0 KB) later",
-            "60 versions (60.0 KB) in {vault} have no lock",
-            "add --lock-existing to lock them, too; accept it with --accept {vault}:not-locked",
+            "60 versions (60.0 KB) in {vault} were stored without a default lock",
+            "with --lock-existing, which locks them, too; accept it with --accept {vault}:not-lock",
         ),
         options=("--allow-shorter", "--accept", "{vault}:not-locked"),
+    ),
+    "a vault with Object Lock, but without a default": Case(
+        prepare=lambda place: (
+            place.upload_nightly(place.vault, versions=2, key="home.tar"),
+            place.lock(place.vault),
+        ),
+        says=("2 versions (2.0 KB) in {vault} were stored without a default lock",),
+        options=("--lock-existing",),
     ),
     "a scanner is notified of uploads": Case(
         prepare=_notify,

@@ -23,6 +23,7 @@ from tests.support.past_the_door import past_the_door
 
 VAULT = "backups2"
 LOCKED = ("--lock-existing", "--apply", "--yes")
+NOT_LOCKED = ("--accept", f"{VAULT}:not-locked", "--apply", "--yes")
 
 
 def run(*arguments: str, typed: str = "") -> Any:
@@ -93,7 +94,7 @@ def test_every_version_is_locked_as_if_the_lock_had_been_there(vault: Vault) -> 
     vault.store("d", days=30)
     vault.store("e", days=400)
     vault.store("f", days_ago=31)
-    assert run("--apply", "--yes").exit_code == 0
+    assert run(*NOT_LOCKED).exit_code == 0
     before = vault.locks()
 
     numbers = (
@@ -143,11 +144,11 @@ def test_a_changed_lock_names_the_command_for_what_is_stored(vault: Vault) -> No
     )
     assert sentence in run("--lock", "compliance").stdout
     assert "keep the locks" not in run("--lock", "none").stdout
-    run("--apply", "--yes")
+    run(*NOT_LOCKED)
     assert "keep the locks" not in run().stdout
 
 
-COMPLIANCE = ("--lock", "compliance", "--apply", "--yes")
+COMPLIANCE = ("--lock", "compliance", *NOT_LOCKED)
 
 
 def test_compliance_asks_for_the_bucket_s_name(vault: Vault) -> None:
@@ -192,7 +193,7 @@ def test_a_compliance_lock_is_extended_in_its_mode_after_the_question(vault: Vau
 
 def test_nothing_is_locked_without_an_answer(vault: Vault) -> None:
     vault.store("a")
-    run("--apply", "--yes")
+    run(*NOT_LOCKED)
     assert run("--lock-existing", "--apply", typed="n\n").exit_code == 2
     assert (vault.locks(), vault.is_closed()) == ([None], True)
 

@@ -27,7 +27,8 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
         yield from _grants(target, bucket, s3)
     if bucket == target.incoming:
         yield from _notifications(s3, bucket, target.stage.function_name("promote"))
-    elif Kind.OBJECT_LOCK in planned:
+    # A vault that lost its default lock later gets it back at once, whatever was stored meanwhile.
+    elif Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
 
 
@@ -108,17 +109,18 @@ def _locked_uploads(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
 
 
 def _not_locked(target: Target, s3: Any) -> Iterator[Obstacle]:
-    """Object Lock protects no object that was stored before it was enabled."""
-    if _object_lock(s3, target.vault):
+    """A default lock protects no object that was stored before."""
+    lock = _object_lock(s3, target.vault)
+    if lock and lock.get("Rule"):
         return
     amount = Amount()
     for version in stored_versions(target.account, target.vault):
         amount.add(version)
     if amount.versions:
         yield Obstacle(
-            what=f"{amount} in {target.vault} have no lock, and a default lock protects only what "
-            "is stored later",
-            fix="add --lock-existing to lock them, too",
+            what=f"{amount} in {target.vault} were stored without a default lock, and a new one "
+            "protects only what is stored later",
+            fix="run backups setup with --lock-existing, which locks them, too",
             name=name_of_unlocked(target.vault),
         )
 
