@@ -26,7 +26,7 @@ from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.deploy import deploy_app
 from admin.desired.names import refuse_names
 from admin.drill.command import run_drill
-from admin.exit_status import ExitStatus, exit_statuses
+from admin.exit_status import ExitStatus, Refused, exit_statuses
 from admin.options import (
     Moment,
     account_options,
@@ -197,6 +197,10 @@ def setup(
                 target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
         )
+        if lock_existing and options.lock is None:
+            raise Refused(
+                "This stage has no lock to give to stored backups; choose one with --lock"
+            )
         set_up(
             target,
             options,
@@ -207,7 +211,7 @@ def setup(
             accept=accept,
             lock_existing=lock_existing,
         )
-        if lock_existing:
+        if lock_existing and options.lock:
             lock_stored(
                 target,
                 options.lock,

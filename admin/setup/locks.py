@@ -56,15 +56,12 @@ class Survey:
 
 
 def lock_stored(
-    target: Target, lock: Lock | None, *, now: datetime, waiter: Waiter, apply: bool, yes: bool
+    target: Target, lock: Lock, *, now: datetime, waiter: Waiter, apply: bool, yes: bool
 ) -> None:
     """Say which versions in the vault are not locked as `lock` promises; with `apply`, lock them.
 
-    Asks once. No lock is shortened, and none gets another mode. Raises Refused if the stage has no
-    lock, or if the answer is no.
+    Asks once. No lock is shortened, and none gets another mode. Raises Refused if the answer is no.
     """
-    if lock is None:
-        raise Refused("This stage has no lock to give to stored backups; choose one with --lock")
     survey = _look_up(target, lock, now=now)
     click.echo("\n".join(_in_words(survey, lock, vault=target.vault)))
     if not survey.missing:

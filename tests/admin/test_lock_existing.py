@@ -17,6 +17,7 @@ from admin.desired.door import whom_it_is_open_to
 from admin.desired.permissions import statements
 from admin.desired.requirement import Requirement
 from admin.setup.plan import requirements_of
+from admin.stage import read_stage
 from admin.target import Target
 from localcloud.clock import clock
 from tests.support.past_the_door import past_the_door
@@ -135,6 +136,17 @@ def test_one_command_adopts_a_vault_and_locks_what_is_in_it(vault: Vault) -> Non
     assert ("b", "GOVERNANCE", 90) in vault.locks()
 
 
+def test_a_vault_that_lost_its_default_lock_gets_it_back_at_once(vault: Vault) -> None:
+    assert run("--apply", "--yes").exit_code == 0
+    with past_the_door(vault.s3):
+        vault.s3.put_object_lock_configuration(
+            Bucket=VAULT, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+        )
+        vault.store("a")
+    assert run("--apply", "--yes").exit_code == 0
+    assert vault.s3.get_object_lock_configuration(Bucket=VAULT)["ObjectLockConfiguration"]["Rule"]
+
+
 def test_a_changed_lock_names_the_command_for_what_is_stored(vault: Vault) -> None:
     for number in range(30):
         vault.store("a", days_ago=number)
@@ -203,6 +215,8 @@ def test_a_stage_without_a_lock_has_none_to_give(vault: Vault, own_project: Path
     refused = run("--lock", "none", *LOCKED)
     assert refused.exit_code == 2
     assert "This stage has no lock to give to stored backups" in refused.stderr
+    assert vault.locks() == [None]
+    assert read_stage("dev", project=own_project).lock is not None
 
 
 def test_an_empty_account_has_nothing_to_lock(account: Account) -> None:
