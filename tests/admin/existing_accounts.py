@@ -109,6 +109,20 @@ def _hide_all(place: ExistingAccount) -> None:
     place.date(place.incoming, DAILY, newest=timedelta(days=20))
 
 
+def _shut_the_door_for_good(place: ExistingAccount) -> None:
+    place.set_up("--apply", "--yes")
+    policy = json.loads(place.s3.get_bucket_policy(Bucket=place.vault)["Policy"])
+    policy["Statement"].append(
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutBucketPolicy",
+            "Resource": f"arn:aws:s3:::{place.vault}",
+        }
+    )
+    place.s3.put_bucket_policy(Bucket=place.vault, Policy=json.dumps(policy))
+
+
 def _name_a_deleted_user(place: ExistingAccount) -> None:
     user = place.iam.create_user(UserName="gone")["User"]["Arn"]
     place.put_statement(
@@ -215,6 +229,11 @@ CASES = {
         ),
         # New buckets are encrypted with S3's key, but those of the local cloud say nothing.
         says=("would deny a step of this setup: s3:PutEncryptionConfiguration on {vault} by",),
+        mend=_delete_policy("vault"),
+    ),
+    "a company's rule against changing bucket policies": Case(
+        prepare=_shut_the_door_for_good,
+        says=("would deny a step of this setup: s3:PutBucketPolicy on {vault} by",),
         mend=_delete_policy("vault"),
     ),
     "somebody else may read the vault": Case(

@@ -90,7 +90,9 @@ def steps(target: Target, plan: Plan) -> Iterator[Request]:
         for change in plan.changes
         if change.requirement.kind in _WRITTEN_WITH
     ]
-    for bucket, action in [*written, (target.incoming, "PutBucketNotification")]:
+    # Without this, no later setup could open the door.
+    written += [(target.vault, "PutBucketPolicy"), (target.incoming, "PutBucketNotification")]
+    for bucket, action in written:
         yield Request(
             principal=_caller_of(target, bucket),
             action=action,
