@@ -54,7 +54,7 @@ def _inserted(text: str, start: int, members: dict[str, _Member], name: str, val
         index = max(member.end for member in members.values())
         before, after = f",{space or ' '}", text[index:]
     else:
-        index, line = start + 1, f"\n{_indentation(text, start)}"
+        index, line = start + 1, f"{_line_end(text)}{_indentation(text, start)}"
         before, after = f"{line}{_unit(text)}", f"{line}{text[first:]}"
     text = f"{text[:index]}{before}{json.dumps(name)}: "
     return text + _written(text, len(text), value) + after
@@ -64,7 +64,11 @@ def _written(text: str, index: int, value: Any) -> str:
     """The value as it is written at `index`, with the indentation of the text."""
     indent = _unit(text) if "\n" in text else None
     written = json.dumps(value, indent=indent, ensure_ascii=False)
-    return written.replace("\n", f"\n{_indentation(text, index)}")
+    return written.replace("\n", f"{_line_end(text)}{_indentation(text, index)}")
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _unit(text: str) -> str:

@@ -31,7 +31,7 @@ def stage_files(
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
-    text = config = path.read_text(encoding="utf-8")
+    text = config = _read(path)
     in_stage = ("stages", stage.name)
     in_config = json.loads(config)["stages"][stage.name]
     for name, value in variables.items():
@@ -57,7 +57,7 @@ def changes(files: dict[Path, str]) -> dict[Path, str]:
     """Unified diffs of the files that would change."""
     diffs = {}
     for path, text in files.items():
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        before = _read(path) if path.exists() else ""
         if before != text:
             name = f".chalice/{path.name}"
             lines = difflib.unified_diff(
@@ -71,8 +71,13 @@ def write_files(files: dict[Path, str]) -> None:
     """Write the files, each of them atomically."""
     for path, text in files.items():
         draft = path.with_suffix(".new")
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="")
         draft.replace(path)
+
+
+def _read(path: Path) -> str:
+    """The text with the line ends that it has: read_text would make them all the same."""
+    return path.read_bytes().decode()
 
 
 def _text(document: Any) -> str:

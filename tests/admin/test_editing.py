@@ -51,6 +51,13 @@ def test_only_the_value_changes(path: tuple[str, ...], value: Any, old: str, new
     assert found == value
 
 
+def test_line_ends_stay_as_they_are() -> None:
+    windows = TEXT.replace("\n", "\r\n")
+    for path in (("stages", "dev", "env", "a"), ("stages", "prod", "lock"), ("added",)):
+        edited = with_value(TEXT, path, {"a": [1]})
+        assert with_value(windows, path, {"a": [1]}) == edited.replace("\n", "\r\n")
+
+
 @pytest.mark.parametrize("text", ["{}", '{"x":1}', "{\n}", '\n{"a": {}}', '{\t"a": {"b": 2}}\n'])
 def test_text_of_any_shape_stays_json(text: str) -> None:
     edited = json.loads(with_value(text, ("a", "b"), {"c": [1]}))

@@ -566,11 +566,13 @@ def test_a_lock_weaker_than_the_chosen_lock_is_found(account: Account) -> None:
 def test_the_owners_of_the_buckets_are_written_down(account: Account, own_project: Path) -> None:
     path = own_project / CONFIG
     lines = path.read_text().splitlines()
-    path.write_text("\n".join(line for line in lines if "_OWNER" not in line))
+    # As an editor of Windows writes it.
+    path.write_bytes("\r\n".join(line for line in lines if "_OWNER" not in line).encode())
     assert '+        "VAULT_OWNER": "123456789012"' in run("--apply", "--yes").stdout
     stage = json.loads(path.read_text())["stages"]["dev"]
     owners = [stage["environment_variables"][f"{name}_OWNER"] for name in ("INCOMING", "VAULT")]
     assert owners == [account.id, account.id]
+    assert path.read_bytes().count(b"\n") == path.read_bytes().count(b"\r\n") == len(lines) - 1
     assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
 
 
