@@ -66,6 +66,16 @@ class Account:
         """The account's 12-digit id."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
+    def principal(self) -> str:
+        """The ARN of the caller as policies name it: for an assumed role, the role's."""
+        arn = str(self.client("sts").get_caller_identity()["Arn"])
+        kind, _, name = arn.split(":", 5)[5].partition("/")
+        if kind != "assumed-role":
+            return arn
+        # A session's ARN does not have the role's path, which all roles of Identity Center have.
+        role = self.client("iam").get_role(RoleName=name.partition("/")[0])["Role"]
+        return str(role["Arn"])
+
     def account_of(self, bucket: str) -> "Account":
         """The account that a bucket is in."""
         return self.other_accounts.get(bucket, self)

@@ -214,6 +214,24 @@ def test_a_user_s_other_policies_leave_room_for_ours(place: ExistingAccount) -> 
     assert place.written == []
 
 
+def test_who_signs_in_with_identity_center_is_known_by_the_role_and_its_path(
+    place: ExistingAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, name = "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Admin_0123456789abcdef"
+    place.iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument="{}")
+    session = f"arn:aws:sts::123456789012:assumed-role/{name}/you@example.org"
+    sts = place.account.client("sts")
+    monkeypatch.setattr(sts, "get_caller_identity", lambda: {"Arn": session})
+    for role, is_refused in ((f"role{path}*", False), ("role/ci", True)):
+        place.put_statement(
+            place.vault,
+            Action="s3:PutLifecycleConfiguration",
+            Resource=f"arn:aws:s3:::{place.vault}",
+            Condition={"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::123456789012:{role}"}},
+        )
+        assert ("would deny a step of this setup" in place.set_up().stdout) is is_refused
+
+
 def test_mfa_delete_is_refused(place: ExistingAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto does not have it."""
     answer = {"Status": "Enabled", "MFADelete": "Enabled"}

@@ -1,6 +1,5 @@
 """The requests that must not be denied: of servers, of the functions, and of `setup` itself."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -92,9 +91,13 @@ def steps(target: Target, plan: Plan) -> Iterator[Request]:
     ]
     # Without this, no later setup could open the door.
     written += [(target.vault, "PutBucketPolicy"), (target.incoming, "PutBucketNotification")]
+    callers = {
+        bucket: target.account.account_of(bucket).principal()
+        for bucket in (target.incoming, target.vault)
+    }
     for bucket, action in written:
         yield Request(
-            principal=_caller_of(target, bucket),
+            principal=callers[bucket],
             action=action,
             resource=f"arn:aws:s3:::{bucket}",
             keys={},
@@ -109,10 +112,3 @@ def _within(bucket: str, resources: list[str], keys: list[str]) -> list[str]:
     if any(resource.startswith(f"{arn}/") for resource in resources):
         return [f"{arn}/{key}" for key in keys]
     return []
-
-
-def _caller_of(target: Target, bucket: str) -> str:
-    """The user or role that runs `setup`: a session is known by its role."""
-    account = target.account.account_of(bucket)
-    arn: str = account.client("sts").get_caller_identity()["Arn"]
-    return re.sub(r":sts::(\d+):assumed-role/([^/]+)/.*", r":iam::\1:role/\2", arn)
