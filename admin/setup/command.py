@@ -48,9 +48,11 @@ def set_up(
     """
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
     obstacles = [*find_obstacles(target, plan)]
+    unlocked = [one for one in obstacles if one.name == name_of_unlocked(target.vault)]
+    if lock_existing:
+        obstacles = [obstacle for obstacle in obstacles if obstacle not in unlocked]
     accepted = _with_new(target.stage.accepted, accept, obstacles)
-    settled = {*accepted, name_of_unlocked(target.vault)} if lock_existing else {*accepted}
-    in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in settled]
+    in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in accepted]
     chosen = replace(
         target.stage,
         lock=options.lock,
@@ -62,8 +64,8 @@ def set_up(
     changed = changes(files)
 
     click.echo(target, err=True)
-    _show(plan, changed.values(), target.policy)
-    if sentence := remark(target, plan):
+    _show(plan, changed.values(), target.policy, allow_shorter=allow_shorter)
+    if not lock_existing and not unlocked and (sentence := remark(target, plan)):
         click.echo(sentence)
     _show_obstacles(obstacles, in_the_way)
     stored = {} if target.vault in plan.missing else largest_stored(target)
@@ -104,7 +106,7 @@ def write_policies(stage: Stage, policy: Policy) -> None:
         click.echo(f".chalice/{path.name}: {'written' if path in changed else 'unchanged'}")
 
 
-def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
+def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bool) -> None:
     for change in plan.changes:
         click.echo(f"{'+' if change.actual is None else '~'} {change.requirement.summary}")
         click.echo(f"    {change.requirement.why}")
@@ -126,8 +128,10 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy) -> None:
             "somebody else and is kept"
         )
     for sentence in plan.weakens:
-        click.echo(f"! {sentence}")
-        click.echo("    to confirm, add --allow-shorter")
+        if allow_shorter:
+            click.echo(f"= {sentence}; allowed")
+        else:
+            click.echo(f"! {sentence}\n    to confirm, add --allow-shorter")
     if policy.archive and any(change.requirement.kind is Kind.LIFECYCLE for change in plan.changes):
         archive = STORAGE_CLASSES[policy.archive.to]
         click.echo(

@@ -167,6 +167,8 @@ def test_what_is_locked_with_the_setup_is_no_obstacle(place: ExistingAccount) ->
     place.s3.put_object(Bucket=place.vault, Key="home.tar", Body=b"before")
     adopted = place.set_up("--apply", "--yes", "--lock-existing")
     assert adopted.exit_code == 0, adopted.output
+    assert "accepted" not in adopted.stdout
+    assert "locks new backups only" not in adopted.stdout
     [version] = place.s3.list_object_versions(Bucket=place.vault)["Versions"]
     locked = place.s3.get_object_retention(
         Bucket=place.vault, Key="home.tar", VersionId=version["VersionId"]

@@ -154,10 +154,12 @@ def test_a_changed_lock_names_the_command_for_what_is_stored(vault: Vault) -> No
         "This locks new backups only. 30 versions in backups2 keep the locks that they have, if "
         "any; .venv/bin/backups setup --stage dev --apply --lock-existing locks them, too."
     )
-    assert sentence in run("--lock", "compliance").stdout
-    assert "keep the locks" not in run("--lock", "none").stdout
+    # Until it is adopted, this is an obstacle of its own.
+    assert "keep the locks" not in run().stdout
     run(*NOT_LOCKED)
     assert "keep the locks" not in run().stdout
+    assert sentence in run("--lock", "compliance").stdout
+    assert "keep the locks" not in run("--lock", "none").stdout
 
 
 COMPLIANCE = ("--lock", "compliance", *NOT_LOCKED)

@@ -456,7 +456,10 @@ def test_a_shorter_retention_is_announced_and_needs_a_flag(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: KEEPING)
 
     assert "--apply would be refused" in run().stderr
-    assert "add --apply" in run("--allow-shorter").stderr
+    confirmed = run("--allow-shorter")
+    assert "and 1 version (1 byte) later" in confirmed.stdout
+    assert "\n!" not in confirmed.stdout
+    assert "add --apply" in confirmed.stderr
     result = run("--apply", "--yes", "--alert-email", "admin@example.org")
     assert result.exit_code == 2
     assert (

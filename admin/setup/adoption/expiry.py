@@ -171,4 +171,4 @@ def size_in_words(size: float) -> str:
     unit = 0
     while size >= _KB and unit < len(units) - 1:
         size, unit = size / _KB, unit + 1
-    return f"{size:,.1f} {units[unit]}" if unit else f"{size:,.0f} bytes"
+    return f"{size:,.1f} {units[unit]}" if unit else f"{size:,.0f} byte{'s' * (size != 1)}"
