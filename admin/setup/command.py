@@ -89,7 +89,7 @@ def set_up(
     with closing(execute(target.account, plan, waiter())) as steps:
         for change in steps:
             click.echo(f"  {change.requirement.summary}")
-    click.echo(f"Done: {len(plan.changes)} changes, {len(changed)} files.")
+    click.echo(f"Done. Settings changed: {len(plan.changes)}, files written: {len(changed)}.")
 
 
 def waiter() -> Waiter:

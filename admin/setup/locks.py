@@ -81,7 +81,7 @@ def lock_stored(
     with open_door(target.account, door_of(target), waiter) as attempt:
         for missing in _with_progress(survey.missing, "locking"):
             attempt(partial(_lock, s3, target.vault, missing))
-    click.echo(f"Done: {len(survey.missing):,} versions are locked.")
+    click.echo(f"Done. Versions locked: {len(survey.missing):,}.")
 
 
 def remark(target: Target, plan: Plan) -> str | None:

@@ -318,7 +318,7 @@ CASES = {
     ),
     "a role that trusts Lambda, in a list": Case(
         prepare=lambda place: place.make_role(trusts={"Service": ["lambda.amazonaws.com"]}),
-        says=("Done: ",),
+        says=("Done. ",),
         status=0,
     ),
     "a role of that name has more rights": Case(

@@ -109,7 +109,7 @@ def test_every_version_is_locked_as_if_the_lock_had_been_there(vault: Vault) -> 
 
     done = run(*LOCKED)
     assert done.exit_code == 0, done.output
-    assert done.stdout.endswith(f"{numbers}Done: 4 versions are locked.\n")
+    assert done.stdout.endswith(f"{numbers}Done. Versions locked: 4.\n")
     thirty = ("GOVERNANCE", 30)
     assert vault.locks() == [
         *(("a", *thirty), ("a", *thirty), ("b", *thirty), ("c", *thirty), ("d", *thirty)),
@@ -245,7 +245,7 @@ def test_an_interrupted_run_is_completed_by_the_next(
     vault.s3.meta.events.unregister(event, stop)
     assert vault.locks() == [("a", "GOVERNANCE", 30), None, None]
     assert vault.is_closed()
-    assert "Done: 2 versions are locked." in run(*LOCKED).stdout
+    assert "Done. Versions locked: 2." in run(*LOCKED).stdout
 
 
 @pytest.mark.parametrize(
