@@ -134,7 +134,7 @@ def _difference(change: Change) -> str:
     match actual:
         case None:
             return "does not"
-        case {"mode": mode, "days": days}:
+        case {"mode": mode, "days": days, **others} if not others:
             in_mode = f" ({mode.lower()})" if mode != desired["mode"] else ""
             return f"locks them for {days} day{'s' * (days != 1)}{in_mode}"
         case str():

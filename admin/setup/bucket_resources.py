@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, none_if
+from admin.choices import MODES
 from admin.desired.bucket_policies import FORMER_STATEMENTS, canonical
 from admin.desired.buckets import OUR_RULES
 from admin.desired.permissions import statements
@@ -150,7 +151,13 @@ def read_lock(account: Account, requirement: Requirement) -> Any:
     if not rule:
         return None
     default = rule["DefaultRetention"]
-    return {"mode": default["Mode"], "days": default.get("Days") or 365 * default["Years"]}
+    lock = {
+        # With an event hold, which locks until somebody releases it, mode and time can be missing.
+        "mode": default.get("Mode", MODES[0]),
+        "days": default.get("Days") or 365 * default.get("Years", 0),
+    }
+    hold = default.get("DefaultEventHold")
+    return {**lock, "event_hold": hold} if hold else lock
 
 
 def write_lock(account: Account, requirement: Requirement) -> None:

@@ -293,6 +293,22 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
     assert left(account) == []
 
 
+@pytest.mark.parametrize("time", [{}, {"Mode": "GOVERNANCE", "Days": 30}], ids=["alone", "both"])
+def test_a_default_event_hold_is_replaced_and_said(
+    account: Account, monkeypatch: pytest.MonkeyPatch, time: dict[str, Any]
+) -> None:
+    """moto does not have it."""
+    set_up(account)
+    default = {**time, "DefaultEventHold": {"Years": 1}}
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": default}}
+    answer = {"ObjectLockConfiguration": rule}
+    s3 = account.client("s3")
+    monkeypatch.setattr(s3, "get_object_lock_configuration", lambda **_: answer)
+    output = run().stdout
+    assert "~ backups2: lock stored objects for 30 days (governance)" in output
+    assert '"event_hold": {"Years": 1}}' in output
+
+
 def test_a_shortened_lock_is_found(account: Account) -> None:
     set_up(account)
     [lock] = [
