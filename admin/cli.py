@@ -37,7 +37,7 @@ from admin.options import (
     vault_option,
 )
 from admin.setup.command import set_up, waiter, write_policies
-from admin.setup.locks import lock_stored
+from admin.setup.locks import lock_of_new_backups, lock_stored
 from admin.stage import read_stage
 from admin.target import Target
 from chalicelib.policy.file import read_policy
@@ -189,6 +189,7 @@ def setup(
         raise click.UsageError(
             "--lock none and --lock-days contradict each other; leave out one of them"
         )
+    lock_named = bool(lock or lock_days)
     with _opened(**where) as target:
         options = SetupOptions(
             lock=chosen_lock(target.stage, lock=lock, lock_days=lock_days),
@@ -204,7 +205,7 @@ def setup(
         set_up(
             target,
             options,
-            lock_named=bool(lock or lock_days),
+            lock_named=lock_named,
             apply=apply,
             yes=yes,
             allow_shorter=allow_shorter,
@@ -214,7 +215,7 @@ def setup(
         if lock_existing and options.lock:
             lock_stored(
                 target,
-                options.lock,
+                options.lock if lock_named else lock_of_new_backups(target, options.lock),
                 now=datetime.now(UTC),
                 waiter=waiter(),
                 apply=apply,

@@ -18,8 +18,9 @@ from admin.choices import Lock
 from admin.desired.buckets import lock_requirement
 from admin.desired.requirement import Kind, Requirement
 from admin.exit_status import Refused
+from admin.setup import resources
 from admin.setup.door import open_door
-from admin.setup.plan import Plan, door_of
+from admin.setup.plan import Plan, door_of, stricter
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.s3_errors import error_code
@@ -82,6 +83,13 @@ def lock_stored(
         for missing in _with_progress(survey.missing, "locking"):
             attempt(partial(_lock, s3, target.vault, missing))
     click.echo(f"Done. Versions locked: {len(survey.missing):,}.")
+
+
+def lock_of_new_backups(target: Target, lock: Lock) -> Lock:
+    """The lock that new backups get if the vault keeps a default lock that is stricter."""
+    requirement = lock_requirement(target.vault, lock)
+    actual = none_if("NoSuchBucket", lambda: resources.read(target.account, requirement).value)
+    return stricter(actual, lock) if actual else lock
 
 
 def remark(target: Target, plan: Plan) -> str | None:

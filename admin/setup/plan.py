@@ -100,7 +100,8 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
         if requirement.kind is Kind.BUCKET_POLICY and has_door(actual or []):
             door = requirement
         if requirement.kind is Kind.OBJECT_LOCK and actual and not lock_named:
-            requirement = _at_least(actual, requirement)  # noqa: PLW2901 - replaced from here on
+            lock = stricter(actual, Lock(**requirement.desired))
+            requirement = lock_requirement(requirement.resource, lock)  # noqa: PLW2901
         if actual == requirement.desired:
             continue
         changes.append(Change(requirement=requirement, actual=actual))
@@ -135,12 +136,10 @@ def _once(change: Callable[[], object]) -> None:
     change()
 
 
-def _at_least(actual: dict[str, Any], lock: Requirement) -> Requirement:
+def stricter(actual: dict[str, Any], lock: Lock) -> Lock:
     """The lock to set: an existing stricter lock is kept unless the administrator chose another."""
-    mode = max(actual["mode"], lock.desired["mode"], key=MODES.index)
-    return lock_requirement(
-        lock.resource, Lock(mode=mode, days=max(actual["days"], lock.desired["days"]))
-    )
+    mode = max(actual["mode"], lock.mode, key=MODES.index)
+    return Lock(mode=mode, days=max(actual["days"], lock.days))
 
 
 def _weakening(

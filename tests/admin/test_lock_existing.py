@@ -136,6 +136,19 @@ def test_one_command_adopts_a_vault_and_locks_what_is_in_it(vault: Vault) -> Non
     assert ("b", "GOVERNANCE", 90) in vault.locks()
 
 
+def test_a_stricter_default_is_kept_and_what_is_stored_is_locked_by_it(vault: Vault) -> None:
+    vault.store("a")
+    vault.s3.put_object_lock_configuration(
+        Bucket=VAULT,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 90}},
+        },
+    )
+    assert run(*LOCKED).exit_code == 0
+    assert vault.locks() == [("a", "GOVERNANCE", 90)]
+
+
 def test_a_vault_that_lost_its_default_lock_gets_it_back_at_once(vault: Vault) -> None:
     assert run("--apply", "--yes").exit_code == 0
     with past_the_door(vault.s3):
