@@ -200,6 +200,12 @@ def _signed_in(profile: str | None, *, region: str | None) -> Account:
         raise AccountError(
             "No region is set; pass one with --region, for example --region eu-west-1"
         )
+    partition = session.get_partition_for_region(session.region_name)
+    if partition != "aws":
+        raise AccountError(
+            f"{session.region_name} is a region of {partition}, but the bucket policies and "
+            "permissions here are for the regions of the partition aws only"
+        )
     options = {"profile": profile, "region": region}
     named = {option: value for option, value in options.items() if value}
     return Account(session=session, named=named)

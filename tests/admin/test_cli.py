@@ -11,7 +11,13 @@ from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
 
 import admin.cli
-from admin.account import Account, AccountError, local_account, translated_errors
+from admin.account import (
+    Account,
+    AccountError,
+    local_account,
+    open_account,
+    translated_errors,
+)
 from admin.cli import cli
 from admin.config.reading import APP_NAME, FUNCTIONS
 from admin.stage import StageError, read_stage, refuse_unfinished
@@ -212,6 +218,14 @@ def test_only_the_stage_dev_can_use_a_local_cloud(endpoint: str) -> None:
     prod = replace(STAGE, name="prod")
     with pytest.raises(StageError, match=r"AWS_ENDPOINT_URL of this shell is http.*unset it"):
         refuse_unfinished(prod, shell)
+
+
+def test_a_region_of_another_partition_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the step that writes a bucket policy would be refused by AWS."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    prod = replace(STAGE, name="prod", environment={})
+    with pytest.raises(AccountError, match="us-gov-west-1 is a region of aws-us-gov"):
+        open_account(prod, region="us-gov-west-1")
 
 
 @pytest.mark.parametrize("command", ["setup", "check", "drill", "credentials"])
