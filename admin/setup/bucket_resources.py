@@ -43,9 +43,11 @@ def read_bucket(account: Account, requirement: Requirement) -> Any:
             case "404":
                 return None
             case "403":
+                is_vault = "object_lock" in requirement.desired
                 raise AccountError(
                     f"The bucket {requirement.resource} belongs to somebody else, or you are not "
                     "allowed to see it; choose another name in .chalice/config.json"
+                    + (", or pass a profile of its account with --vault-profile" * is_vault)
                 ) from None
             case "301":
                 raise AccountError(

@@ -378,7 +378,10 @@ CASES = {
             place.s3.delete_bucket(Bucket=place.vault),
             s3_backends["210987654321"]["aws"].create_bucket(place.vault, "us-east-1"),
         ),
-        says=("The bucket {vault} belongs to somebody else",),
+        says=(
+            "The bucket {vault} belongs to somebody else, or you are not allowed to see it",
+            "config.json, or pass a profile of its account with --vault-profile",
+        ),
         mend=lambda place: (
             s3_backends["210987654321"]["aws"].delete_bucket(place.vault),
             place.s3.create_bucket(Bucket=place.vault),
