@@ -36,6 +36,9 @@ UNKNOWN_KEY_CODES = frozenset(
 QUOTA_CODES = frozenset(
     {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets"}
 )
+BUSY_CODE = "OperationAborted"
+# About a minute together.
+MOST_RETRIES, LONGEST_PAUSE = 15, 5.0
 DENIAL_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
@@ -93,10 +96,24 @@ class Account:
                 # No proxy leads to a local cloud.
                 proxies={} if self.endpoint else None,
             )
-            self._clients[service] = self.session.client(  # type: ignore[call-overload]
+            client: Any = self.session.client(  # type: ignore[call-overload]
                 service, endpoint_url=self.endpoint, config=config
             )
+            client.meta.events.register("needs-retry", _pause_while_busy)
+            self._clients[service] = client
         return self._clients[service]
+
+
+def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:
+    """botocore's hook after each attempt of a request: None, or the seconds until a retry.
+
+    S3 refuses to change a bucket while another change, perhaps the one before, is in progress.
+    botocore does not retry that.
+    """
+    code = response and response[1].get("Error", {}).get("Code")
+    if code != BUSY_CODE or attempts > MOST_RETRIES:
+        return None
+    return min(0.1 * (1 << attempts), LONGEST_PAUSE)
 
 
 def open_account(stage: Stage, *, region: str | None = None, profile: str | None = None) -> Account:

@@ -10,6 +10,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore import xform_name
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from moto.s3.models import s3_backends
@@ -300,6 +301,22 @@ def test_ctrl_c_between_two_changes_closes_it(
     monkeypatch.setattr(admin.setup.command.click, "echo", echo)
     assert CliRunner().invoke(cli, ["setup", "--apply", "--yes"]).exit_code == 130
     assert is_open_to(ready) is None
+
+
+def test_it_is_closed_also_if_s3_is_busy_with_the_change_before(ready: Account) -> None:
+    sent: list[Any] = []
+
+    def busy(request: Any, **_: Any) -> AWSResponse | None:
+        sent.append(request)
+        if len(sent) != len(("opens", "closes")):
+            return None
+        response = AWSResponse(request.url, 409, {}, None)
+        response._content = b"<Error><Code>OperationAborted</Code></Error>"
+        return response
+
+    with on_each(ready, "before-send.s3.PutBucketPolicy", busy):
+        set_up(ready)
+    assert (len(sent), is_open_to(ready)) == (3, None)
 
 
 def test_a_door_that_cannot_be_closed_is_one_sentence(ready: Account) -> None:
