@@ -214,6 +214,7 @@ _BUCKET_ACTIONS = {
     ("PUT", "ownershipControls"): "PutBucketOwnershipControls",
     ("DELETE", "ownershipControls"): "PutBucketOwnershipControls",
     ("GET", "policy"): "GetBucketPolicy",
+    ("GET", "policyStatus"): "GetBucketPolicyStatus",
     ("PUT", "policy"): "PutBucketPolicy",
     ("DELETE", "policy"): "DeleteBucketPolicy",
     ("GET", "publicAccessBlock"): "GetBucketPublicAccessBlock",

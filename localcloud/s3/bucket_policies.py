@@ -75,13 +75,18 @@ def read_policy(bucket: FakeBucket, body: bytes) -> dict[str, Any]:
         _refuse_malformed(statement, bucket)
     block = bucket.public_access_block
     blocks_public = block is not None and str(block.block_public_policy).lower() == "true"
-    if blocks_public and any(_is_public(statement) for statement in statements):
+    if blocks_public and is_public(policy):
         raise S3ClientError(
             "AccessDenied",
             f'Access to s3:PutBucketPolicy on resource: "{bucket.arn}" is denied because public '
             "policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
         )
     return policy
+
+
+def is_public(policy: dict[str, Any]) -> bool:
+    """Whether S3 calls the policy public."""
+    return any(_lets_everybody_in(statement) for statement in _items(policy["Statement"]))
 
 
 def remember_principals(bucket: FakeBucket) -> None:
@@ -181,7 +186,7 @@ def _actions_on(resource: str) -> frozenset[str]:
     return ACTIONS if bucket_pattern.endswith("*") else BUCKET_ACTIONS
 
 
-def _is_public(statement: dict[str, Any]) -> bool:
+def _lets_everybody_in(statement: dict[str, Any]) -> bool:
     if statement["Effect"] != "Allow":
         return False
     if "NotPrincipal" not in statement and "*" not in _principal_names(statement):

@@ -11,7 +11,12 @@ from moto.s3.models import NotificationConfiguration, S3Backend
 from moto.s3.responses import S3Response
 
 from localcloud.s3.answers import answered
-from localcloud.s3.bucket_policies import current_policy, read_policy, remember_principals
+from localcloud.s3.bucket_policies import (
+    current_policy,
+    is_public,
+    read_policy,
+    remember_principals,
+)
 from localcloud.s3.events import refuse_closed_destination
 from localcloud.s3.notification_rules import refuse_overlap
 
@@ -20,13 +25,19 @@ if TYPE_CHECKING:
 
 
 class BucketPolicyRequests(S3Response):
-    """GetBucketPolicy."""
+    """GetBucketPolicy and GetBucketPolicyStatus."""
 
     def get_bucket_policy(self) -> TYPE_RESPONSE:
         """S3 keeps the meaning of a policy, not its spelling."""
         status, headers, _ = cast("TYPE_RESPONSE", super().get_bucket_policy())
         policy = current_policy(self.backend.get_bucket(self.bucket_name))
         return status, headers, json.dumps(_normalized(policy))
+
+    def get_bucket_policy_status(self) -> TYPE_RESPONSE:
+        super().get_bucket_policy_status()  # which refuses to answer if there is no policy
+        policy = current_policy(self.backend.get_bucket(self.bucket_name)) or {"Statement": []}
+        status = {"PolicyStatus": {"IsPublic": is_public(policy)}}
+        return answered(self, "GetBucketPolicyStatus", status)
 
 
 class NotificationRequests(S3Response):

@@ -254,7 +254,10 @@ CASES = {
             Action="s3:GetObject",
             Resource=f"arn:aws:s3:::{place.incoming}/*",
         ),
-        says=("{incoming} allows everybody s3:GetObject; once public access is blocked, S3 acc",),
+        says=(
+            "{incoming} allows * s3:GetObject",
+            "The bucket policy of {incoming} is public; once public access is blocked, S3 accepts",
+        ),
         mend=_delete_policy("incoming"),
     ),
     "a policy names a deleted user": Case(

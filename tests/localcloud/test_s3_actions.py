@@ -120,6 +120,7 @@ def test_a_bulk_delete_needs_a_permission_for_each_key():
         ("PUT", "", "CreateBucket"),
         ("DELETE", "", "DeleteBucket"),
         ("GET", "policy", "GetBucketPolicy"),
+        ("GET", "policyStatus", "GetBucketPolicyStatus"),
         ("PUT", "policy", "PutBucketPolicy"),
         ("DELETE", "policy", "DeleteBucketPolicy"),
         ("PUT", "lifecycle", "PutLifecycleConfiguration"),

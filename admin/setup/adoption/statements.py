@@ -21,26 +21,6 @@ from admin.target import Target
 LARGEST_POLICY = 20_480
 # What a deleted user or role is called in a bucket policy, which S3 then does not accept again.
 _DELETED = re.compile("A[A-Z0-9]{15,}")
-# With one of these, a statement for everybody is not public (S3 user guide, "Blocking public access
-# to your Amazon S3 storage").
-_CLOSING_KEYS = frozenset(
-    {
-        "aws:principalaccount",
-        "aws:principalarn",
-        "aws:principalorgid",
-        "aws:principalorgpaths",
-        "aws:sourceaccount",
-        "aws:sourcearn",
-        "aws:sourceip",
-        "aws:sourceorgid",
-        "aws:sourceowner",
-        "aws:sourcevpc",
-        "aws:sourcevpce",
-        "aws:userid",
-        "s3:dataaccesspointaccount",
-        "s3:dataaccesspointarn",
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +40,8 @@ class StatementJudge:
                 f"{LARGEST_POLICY:,}: others have added {len(others)} statements",
                 fix="shorten or remove some of them",
             )
+        if any(statement["Effect"] == "Allow" for statement in others):
+            yield from self._public(bucket)
         for statement in others:
             sid = name_of(statement)
             where, name = f"Statement {sid} in the bucket policy of {bucket}", f"{bucket}:{sid}"
@@ -80,6 +62,15 @@ class StatementJudge:
                     fix="remove it, or exclude this principal from it",
                     name=name,
                 )
+
+    def _public(self, bucket: str) -> Iterator[Obstacle]:
+        s3 = self.target.account.account_of(bucket).client("s3")
+        if s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]:
+            yield Obstacle(
+                what=f"The bucket policy of {bucket} is public; once public access is blocked, S3 "
+                "accepts no such policy",
+                fix="remove the statements that allow everybody something",
+            )
 
     def _denied(self, bucket: str, statement: Document) -> tuple[str, Request] | None:
         """The first request that the statement could deny, and what it would be for."""
@@ -107,25 +98,12 @@ def name_of(statement: Document) -> str:
 
 
 def _allowed(statement: Document, where: str, *, name: str) -> Obstacle:
-    if _is_public(statement):
-        return Obstacle(
-            what=f"{where} allows everybody {_actions(statement)}; once public access is blocked, "
-            "S3 accepts no policy with it",
-            fix="remove it",
-        )
     who = ", ".join(_principals(statement)) or "all but a few"
     return Obstacle(
         what=f"{where} allows {who} {_actions(statement)}{_condition(statement)}",
         fix="remove it, because rights belong in identity policies",
         name=name,
     )
-
-
-def _is_public(statement: Document) -> bool:
-    """Whether S3 calls the statement public, as far as names show: values count as fixed."""
-    conditions = statement.get("Condition", {}).values()
-    keys = {key.lower() for condition in conditions for key in condition}
-    return "*" in _principals(statement) and _CLOSING_KEYS.isdisjoint(keys)
 
 
 def _is_in(bucket: str, request: Request) -> bool:

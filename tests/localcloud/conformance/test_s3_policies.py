@@ -138,4 +138,5 @@ def test_a_public_policy_is_denied_if_the_bucket_blocks_them(
             put_policy(store, **{**PUBLIC, **changes})
     else:
         put_policy(store, **{**PUBLIC, **changes})
+        assert store.get_bucket_policy_status()["PolicyStatus"]["IsPublic"] is False
         store.delete_bucket_policy()
