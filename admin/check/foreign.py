@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from admin.check.report import Finding
-from admin.desired.door import DOOR, has_door
+from admin.desired.door import EVERYONE, has_door, opened_to
 from admin.desired.permissions import document
 from admin.desired.requirement import Requirement
 from admin.setup import resources
@@ -51,14 +51,14 @@ def _through_the_door(target: Target, bucket: str, command: str) -> str:
     """The command; in the vault, with one before it that opens the door and one that closes it.
 
     Not only whoever runs the check can run them, so they open the door to every administrator. The
-    last one closes it even if the command fails.
+    last one closes it even if the command fails, and before it asks anything.
     """
     if bucket != target.vault:
         return command
     actual = resources.read(target.account, door_of(target))
     if not has_door(actual.value or []):
         return command
-    statements = [entry for entry in (*actual.value, *actual.others) if entry.get("Sid") != DOOR]
+    statements = [*opened_to(EVERYONE, actual.value), *actual.others]
     opened = target.fix_aws(
         "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
     )

@@ -20,7 +20,7 @@ from admin.check.people.principals import check_principals
 from admin.check.people.server_users import check_server_users
 from admin.check.report import Finding, Part, Report
 from admin.config.reading import FUNCTIONS
-from admin.desired.door import whom_it_is_open_to
+from admin.desired.door import EVERYONE, whom_it_is_open_to
 from admin.desired.requirement import Kind, Requirement
 from admin.setup.files import changes, stage_files
 from admin.setup.plan import Change, make_plan, requirements_of
@@ -141,7 +141,8 @@ def _difference(change: Change) -> str:
             return f"has {actual}"
         case list():
             user_id = whom_it_is_open_to(actual)
-            opened = f"it is open to {user_id}, who can change every setting: " if user_id else ""
+            who = "everyone" if user_id == EVERYONE else user_id
+            opened = f"it is open to {who}, who can change every setting: " if who else ""
             names = {
                 entry.get("Sid") or entry.get("ID") for entry in desired if entry not in actual
             }

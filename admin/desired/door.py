@@ -40,6 +40,8 @@ VAULT_CONFIGURATION = (
 )
 # The lock of a stored object is also behind the door: the vault's default lock sets it.
 BEHIND_THE_DOOR = (*VAULT_CONFIGURATION, "s3:PutObjectRetention")
+# Whom the door is open to while an administrator runs the commands that `backups check` printed.
+EVERYONE = "*"
 
 
 def has_door(statements: list[Document]) -> bool:
@@ -48,12 +50,12 @@ def has_door(statements: list[Document]) -> bool:
 
 
 def opened_to(user_id: str, statements: list[Document]) -> list[Document]:
-    """The statements of the vault's policy, with the door open to one caller.
+    """The statements of the vault's policy, with the door open to one caller, or to EVERYONE.
 
     `user_id` is the caller's aws:userid, which GetCallerIdentity tells (IAM user guide, "Principal
     key values"). A request without that key is denied, because the operator is negated.
     """
-    to_others = {"StringNotEquals": {"aws:userid": user_id}}
+    to_others = {"StringNotLike": {"aws:userid": user_id}}
     return [
         {**statement, "Condition": to_others} if statement["Sid"] == DOOR else statement
         for statement in statements
@@ -61,9 +63,9 @@ def opened_to(user_id: str, statements: list[Document]) -> list[Document]:
 
 
 def whom_it_is_open_to(statements: list[Document]) -> str | None:
-    """The aws:userid that an interrupted `setup` left the door open to; None if it did not."""
+    """The aws:userid that the door was left open to, or EVERYONE; None if it is closed."""
     for statement in statements:
         match statement.get("Sid"), statement.get("Condition"):
-            case door, {"StringNotEquals": {"aws:userid": user_id}} if door == DOOR:
+            case door, {"StringNotLike": {"aws:userid": user_id}} if door == DOOR:
                 return ", ".join(as_list(user_id))
     return None

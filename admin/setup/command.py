@@ -14,7 +14,7 @@ from admin.exit_status import Refused
 from admin.setup.adoption.buckets import name_of_unlocked
 from admin.setup.adoption.obstacle import Obstacle
 from admin.setup.adoption.obstacles import find_obstacles
-from admin.setup.door import MAX_WAIT
+from admin.setup.door import MAX_WAIT, close_door
 from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.locks import ask_for_the_name, remark
@@ -47,6 +47,12 @@ def set_up(
     options.
     """
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
+    if apply and (door := plan.left_open):
+        close_door(target.account, door)
+        click.echo(
+            f"An interrupted run had left the bucket policy of {target.vault} open to changes of "
+            "its settings. It is closed again."
+        )
     obstacles = [*find_obstacles(target, plan)]
     unlocked = [one for one in obstacles if one.name == name_of_unlocked(target.vault)]
     if lock_existing:

@@ -45,7 +45,7 @@ def open_door(account: Account, door: Requirement, waiter: Waiter) -> Iterator[A
         yield lambda change: _attempt(change, waiter)
     finally:
         if may_be_open:
-            _close(account, door)
+            close_door(account, door)
 
 
 def _attempt(change: Callable[[], object], waiter: Waiter) -> None:
@@ -63,7 +63,8 @@ def _attempt(change: Callable[[], object], waiter: Waiter) -> None:
         raise denial
 
 
-def _close(account: Account, door: Requirement) -> None:
+def close_door(account: Account, door: Requirement) -> None:
+    """Write the vault's bucket policy with the door closed. Raises AccountError if that fails."""
     try:
         resources.write(account, door)
     except (ClientError, BotoCoreError) as error:

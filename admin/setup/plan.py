@@ -11,7 +11,7 @@ from typing import Any
 from admin.account import Account
 from admin.choices import MODES, Lock, SetupOptions
 from admin.desired.buckets import desired_settings, lock_requirement
-from admin.desired.door import has_door
+from admin.desired.door import has_door, whom_it_is_open_to
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.adoption.expiry import compare, stored_versions
@@ -46,6 +46,13 @@ class Plan:
     existing: frozenset[str] = frozenset()
     # The vault's bucket policy, if it already denies everyone to change the vault's settings.
     door: Requirement | None = None
+
+    @property
+    def left_open(self) -> Requirement | None:
+        """The vault's bucket policy, if an interrupted run left its door open."""
+        policies = (one for one in self.changes if one.requirement.kind is Kind.BUCKET_POLICY)
+        left_open = (one.requirement for one in policies if whom_it_is_open_to(one.actual or []))
+        return next(left_open, None)
 
     def door_of(self, change: Change) -> Requirement | None:
         """The bucket policy that has to be opened for the change; None if no policy has to."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -14,11 +15,13 @@ from moto.iam.models import iam_backends
 import admin.cli
 from admin.account import Account, local_account
 from admin.cli import cli
+from admin.desired.door import EVERYONE, opened_to, whom_it_is_open_to
 from admin.desired.requirement import Kind
+from admin.setup import resources
 from admin.setup.adoption.denials import Request, could_deny
 from admin.setup.adoption.lifecycle import foreign_rules
 from admin.setup.adoption.requests import promotions, uploads
-from admin.setup.plan import requirements_of
+from admin.setup.plan import door_of, requirements_of
 from admin.target import Target
 from demo.stage import StageCloud, running
 from localcloud.iam.callers import Credentials
@@ -127,6 +130,19 @@ def test_what_is_in_the_way_later_is_not_passed_over(place: ExistingAccount) -> 
     assert f"! The role {PROMOTE} has a permissions boundary" in shown.stdout
     assert "--apply would be refused" in shown.stderr
     assert place.set_up("--apply", "--yes").exit_code == 2
+
+
+def test_a_door_left_open_is_closed_although_something_is_in_the_way(
+    place: ExistingAccount,
+) -> None:
+    assert place.set_up("--apply", "--yes").exit_code == 0
+    door = door_of(Target(account=place.account, stage=place.stage, policy=place.policy))
+    resources.write(place.account, replace(door, desired=opened_to(EVERYONE, door.desired)))
+    bound_role(place)
+    refused = place.set_up("--apply", "--yes")
+    assert (refused.exit_code, place.written) == (2, ["PutBucketPolicy"])
+    assert "It is closed again." in refused.stdout
+    assert whom_it_is_open_to(resources.read(place.account, door).value) is None
 
 
 def test_what_others_may_keep_is_accepted_by_its_name(place: ExistingAccount) -> None:
