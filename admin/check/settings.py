@@ -158,7 +158,8 @@ def _difference(change: Change) -> str:
 def _check_files(target: Target) -> Iterator[Finding]:
     for path in changes(stage_files(target.policy, target.stage, variables=target.variables)):
         yield Finding(
-            what=f".chalice/{path.name} does not match your policy.toml",
-            why="chalice deploy would set the permissions of an earlier policy.",
+            what=f".chalice/{path.name} is out of date",
+            why="backups setup would write other permissions, owners, locks, alarms or accepted "
+            "names into it now. Until then, chalice deploy uses the earlier ones.",
             remedy=target.fix_setup(),
         )

@@ -167,9 +167,7 @@ def test_what_setup_was_told_to_accept_is_no_finding(living: DeployedStage) -> N
     target = Target(account=living.account, stage=told, policy=POLICY)
     report = check(target, now=datetime.now(UTC), tell=lambda _: None)
     # The list itself belongs in config.json.
-    assert [finding.what for finding in report.findings] == [
-        ".chalice/config.json does not match your policy.toml"
-    ]
+    assert [finding.what for finding in report.findings] == [".chalice/config.json is out of date"]
     findings = look(living).findings
     assert len(findings) == len(accepted)
     for finding in findings:
