@@ -666,8 +666,8 @@ BUT_READING = {
 }
 
 
-def not_resource(resource: str) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Action": "s3:*", "NotResource": resource}
+def not_resource(resource: str, effect: str = "Allow") -> dict[str, Any]:
+    statement = {"Effect": effect, "Action": "s3:*", "NotResource": resource}
     return {"Version": "2012-10-17", "Statement": statement}
 
 
@@ -695,6 +695,25 @@ def not_resource(resource: str) -> dict[str, Any]:
         pytest.param([ALL, deny("s3:*", f"{VAULT}/*")], False, id="denied for the vault"),
         pytest.param([ALL, deny("s3:*", f"{VAULT}/web1/*")], True, id="denied for a part"),
         pytest.param(
+            [ALL, deny("S3:delete*", VAULT), deny("s3:DELETEobject", f"{VAULT}/*")],
+            False,
+            id="denied, in odd case",
+        ),
+        pytest.param(
+            [ALL, deny("s3:*", f"{VAULT.upper()}/*"), deny("s3:*", "arn:aws:s3:::Backups2/*")],
+            True,
+            id="denied for a bucket of another case",
+        ),
+        pytest.param([not_resource("arn:aws:s3:::BACKUPS2/*")], True, id="all but another case"),
+        pytest.param(
+            [allow("s3:*", f"{VAULT}/web1/*"), not_resource(f"{VAULT}/web1/*", "Deny")],
+            True,
+            id="denied for all but a part, which is allowed",
+        ),
+        pytest.param(
+            [ALL, not_resource("arn:aws:s3:::website/*", "Deny")], False, id="denied elsewhere"
+        ),
+        pytest.param(
             [ALL, deny("s3:*", "*", Condition={"Bool": {"aws:MultiFactorAuthPresent": "false"}})],
             True,
             id="denied without a second factor",
@@ -718,6 +737,13 @@ ADMIN = {"arn": "arn:aws:iam::123456789012:role/admin", "user_id": "AROAADMIN"}
         pytest.param("*", {"ArnNotEquals": {"aws:PrincipalArn": "x:y"}}, True, id="all but x"),
         pytest.param("*", {"ArnNotLike": {"aws:PrincipalArn": ["x", "*/ad*"]}}, False, id="but me"),
         pytest.param("*", {"ArnEquals": {"aws:PrincipalArn": "x:y"}}, False, id="x alone"),
+        pytest.param(
+            "*",
+            {"StringNotLike": {"aws:PrincipalArn": "*:role/${aws:PrincipalTag/team}"}},
+            False,
+            id="but whoever has a variable's value",
+        ),
+        pytest.param("*", {"StringNotLike": {"aws:userid": "${aws:userid}"}}, False, id="nobody"),
         pytest.param("*", {"StringNotEquals": {"aws:userid": "AIDAX"}}, True, id="all but an id"),
         pytest.param(
             "*", {"StringNotEquals": {"aws:userid": "AROAADMIN:me"}}, False, id="but my session"

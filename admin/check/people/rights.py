@@ -21,7 +21,7 @@ NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNot
 def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
     """Whether the policies together allow `action` on exactly `resource`, an ARN."""
     return _grants(
-        policies, action, resource, allows=lambda pattern: _matches(_widest(pattern), resource)
+        policies, action, resource, overlaps=lambda pattern: _matches(_widest(pattern), resource)
     )
 
 
@@ -31,7 +31,7 @@ def grants_below(policies: Iterable[Document], action: str, prefix: str) -> bool
         policies,
         action,
         prefix + ANY_NAME,
-        allows=lambda pattern: _may_begin(_widest(pattern), prefix),
+        overlaps=lambda pattern: _may_begin(_widest(pattern), prefix),
     )
 
 
@@ -64,7 +64,7 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
     """Whether the condition of a Deny is not met by some requests of the principal."""
     for operator, keys in condition.items():
         for key, values in keys.items():
-            patterns = as_list(values)
+            patterns = map(_widest, as_list(values))
             match operator in NEGATED, key.lower():
                 case True, "aws:principalarn":
                     exempts = any(_matches(pattern, arn) for pattern in patterns)
@@ -78,39 +78,48 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
 
 
 def _grants(
-    policies: Iterable[Document], action: str, resource: str, *, allows: Callable[[str], bool]
+    policies: Iterable[Document], action: str, resource: str, *, overlaps: Callable[[str], bool]
 ) -> bool:
+    """Whether some Allow includes one of the judged resources, and no Deny includes all of them.
+
+    `resource` stands for all of them, and `overlaps` is whether a pattern includes one.
+    """
+
+    def covers(pattern: str) -> bool:
+        return _matches(pattern, resource)
+
     allowed = False
     for statement in chain.from_iterable(map(statements, policies)):
         if not _selects_action(statement, action):
             continue
         if statement["Effect"] == "Allow":
-            allowed |= _selects(statement, "Resource", resource, allows)
-        elif not statement.get("Condition") and _selects(
-            statement, "Resource", resource, lambda pattern: _matches(pattern, resource)
-        ):
+            allowed |= _selects(statement, overlaps, but_not=covers)
+        elif not statement.get("Condition") and _selects(statement, covers, but_not=overlaps):
             return False
     return allowed
 
 
 def _selects(
-    statement: dict[str, Any], element: str, value: str, matches: Callable[[str], bool]
+    statement: dict[str, Any], matches: Callable[[str], bool], *, but_not: Callable[[str], bool]
 ) -> bool:
-    if element in statement:
-        return any(matches(pattern) for pattern in as_list(statement[element]))
-    return not any(_matches(pattern, value) for pattern in as_list(statement[f"Not{element}"]))
+    if "Resource" in statement:
+        return any(map(matches, as_list(statement["Resource"])))
+    return not any(map(but_not, as_list(statement["NotResource"])))
 
 
 def _selects_action(statement: dict[str, Any], action: str) -> bool:
     if "Action" in statement:
-        return _matches_any(tuple(as_list(statement["Action"])), action)
-    return not _matches_any(tuple(as_list(statement["NotAction"])), action)
+        return _is_one_of(tuple(as_list(statement["Action"])), action)
+    return not _is_one_of(tuple(as_list(statement["NotAction"])), action)
 
 
 @cache
-def _matches_any(patterns: tuple[str, ...], value: str) -> bool:
-    """Some of AWS's own policies have hundreds of patterns, and many principals have them."""
-    return any(_matches(pattern, value) for pattern in patterns)
+def _is_one_of(patterns: tuple[str, ...], action: str) -> bool:
+    """Whether one of the patterns includes an action, in which IAM ignores case.
+
+    Some of AWS's own policies have hundreds of patterns, and many principals have them.
+    """
+    return any(_matches(pattern.lower(), action.lower()) for pattern in patterns)
 
 
 def _matches(pattern: str, value: str) -> bool:
@@ -135,5 +144,4 @@ def _widest(pattern: str) -> str:
 @cache
 def _expression(pattern: str) -> re.Pattern[str]:
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    # IAM ignores case only in actions; ignoring it everywhere errs on the side of caution.
-    return re.compile(text, re.DOTALL | re.IGNORECASE)
+    return re.compile(text, re.DOTALL)
