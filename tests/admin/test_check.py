@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
-from admin.check.people.rights import denials_for, grants, grants_below
+from admin.check.people.rights import denials_for, grants, grants_below, in_account
 from admin.check.report import Finding, Report
 from admin.check.settings import check
 from admin.choices import Lock
@@ -757,6 +757,33 @@ def test_who_cannot_avoid_a_deny_of_a_bucket_policy(
     policy = deny("s3:*", f"{VAULT}/*", Principal=principal, **more)
     denied = grants_below([ALL, denials_for(policy, **ADMIN)], "s3:DeleteObject", f"{VAULT}/")
     assert denied is not binds
+
+
+@pytest.mark.parametrize(
+    ("action", "condition", "remains"),
+    [
+        pytest.param("s3:*", {"s3:ResourceAccount": "123456789012"}, False, id="other buckets"),
+        pytest.param(
+            ["s3:Put*", "s3:Delete*"],
+            {"aws:ResourceAccount": ["${aws:PrincipalAccount}", "210987654321"]},
+            False,
+            id="other buckets, by a variable",
+        ),
+        pytest.param("s3:*", {"s3:ResourceAccount": "210987654321"}, True, id="but a stranger's"),
+        pytest.param("s3:*", {"aws:PrincipalAccount": "123456789012"}, True, id="other strangers"),
+        pytest.param("*", {"s3:ResourceAccount": "123456789012"}, True, id="of every service"),
+        pytest.param(None, {"s3:ResourceAccount": "123456789012"}, True, id="all but one service"),
+    ],
+)
+def test_what_is_allowed_in_other_accounts_alone(
+    action: Any, condition: Any, *, remains: bool
+) -> None:
+    policy = allow(action, "*", Condition={"StringNotEquals": condition})
+    if action is None:
+        [statement] = policy["Statement"]
+        statement["NotAction"] = statement.pop("Action") or "iam:*"
+    kept = in_account("123456789012", policy)
+    assert grants_below([kept], "s3:DeleteObject", f"{VAULT}/") is remains
 
 
 def test_a_right_on_the_bucket_itself() -> None:

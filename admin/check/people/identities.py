@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from admin.account import Account
-from admin.check.people.rights import grants, grants_below
+from admin.check.people.rights import grants, grants_below, in_account
 from admin.desired.permissions import Document, as_list, statements
 
 # AWS services act through these roles; nobody else can create, assume or change them.
@@ -22,8 +22,8 @@ class Principal:
     """A user or role with its IAM policies and those of its groups.
 
     `id` is IAM's own. `inline` has its own policies by name, `attached` the ARNs of managed ones,
-    and `policies` the documents of all. `boundary` is the ARN of its permissions boundary. `trusts`
-    are the principals that its trust policy lets assume it.
+    and `policies` the documents of all, as far as they apply in its account. `boundary` is the ARN
+    of its permissions boundary. `trusts` are the principals that its trust policy lets assume it.
     """
 
     kind: str
@@ -103,6 +103,7 @@ def _principal(
     groups: Mapping[str, list[Document]],
 ) -> Principal:
     name, members = details[f"{kind}Name"], tuple(details.get("GroupList", ()))
+    account = details["Arn"].split(":")[4]
     boundary = details.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     policies = [
         *_documents(details, kind, managed),
@@ -122,7 +123,7 @@ def _principal(
             policy["PolicyArn"] for policy in details.get("AttachedManagedPolicies", ())
         ),
         groups=members,
-        policies=tuple(_with_name(name, policy) for policy in policies),
+        policies=tuple(in_account(account, _with_name(name, policy)) for policy in policies),
         boundary=boundary,
         boundary_policies=(managed[boundary],) if boundary else (),
         trusts=tuple(_trusted(details.get("AssumeRolePolicyDocument", {}))),

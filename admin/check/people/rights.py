@@ -16,6 +16,8 @@ from admin.desired.permissions import Document, as_list, document, statements
 ANY_NAME = "\N{WHITE SMILING FACE}"
 # Operators that a Deny exempts principals with.
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
+# The condition keys that say whose bucket it is.
+OWNER = frozenset({"aws:resourceaccount", "s3:resourceaccount"})
 
 
 def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
@@ -41,6 +43,29 @@ def may_be_granted(policies: Iterable[Document], action: str) -> bool:
         statement["Effect"] == "Allow" and _selects_action(statement, action)
         for statement in chain.from_iterable(map(statements, policies))
     )
+
+
+def in_account(account: str, policy: Document) -> Document:
+    """The policy without what it allows only in buckets of other accounts.
+
+    This condition nobody can meet: S3 always says whose bucket it is. Other services may not.
+    """
+    own = {account}
+    if policy.get("Version") == "2012-10-17":  # an older policy has no variables
+        own.add("${aws:PrincipalAccount}")
+
+    def is_elsewhere(statement: dict[str, Any]) -> bool:
+        return (
+            statement["Effect"] == "Allow"
+            and all(name.lower().startswith("s3:") for name in as_list(statement.get("Action", "")))
+            and any(
+                key.lower() in OWNER and own & {*as_list(values)}
+                for key, values in statement.get("Condition", {}).get("StringNotEquals", {}).items()
+            )
+        )
+
+    kept = [statement for statement in statements(policy) if not is_elsewhere(statement)]
+    return {**policy, "Statement": kept}
 
 
 def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:
