@@ -241,7 +241,8 @@ for _kind, _action, _resource, _on in [
     (Kind.SILENCE, "cloudwatch:PutAlarmMuteRule", "*", "the alarms"),
     (Kind.SILENCE, "sns:Unsubscribe", TOPIC, STAGE.topic),
     (Kind.SILENCE, "logs:DeleteLogGroup", f"arn:aws:logs:*:*:log-group:{LOG}:*", LOG),
-    (Kind.MORE_RIGHTS, "s3:PutObject", f"{INCOMING}/web?/*", "backups1"),
+    (Kind.SILENCE, "logs:DeleteLogStream", f"arn:aws:logs:*:*:log-group:{LOG}:log-stream:*", LOG),
+    (Kind.MORE_RIGHTS, "s3:PutObject", f"{INCOMING}/*.gz.gpg", "backups1"),
     (Kind.MORE_RIGHTS, "s3:DeleteObjectVersion", f"{INCOMING}/*", "backups1"),
     (Kind.MORE_RIGHTS, "lambda:UpdateFunctionCode", FUNCTION, PROMOTE),
     (Kind.MORE_RIGHTS, "lambda:AddPermission", f"{FUNCTION}:*", PROMOTE),
@@ -520,6 +521,18 @@ def _a_second_key_of_a_server(living: DeployedStage) -> None:
     living.client("iam").create_access_key(UserName=SERVER)
 
 
+@weakening(Kind.MORE_RIGHTS, f"The user {SERVER} has the path /team/")
+def _a_server_s_user_under_the_path_of_a_team(living: DeployedStage) -> None:
+    living.client("iam").update_user(UserName=SERVER, NewPath="/team/")
+
+
+@weakening(Kind.MORE_RIGHTS, "User narrow is allowed s3:PutObject on backups1, and 1 more action")
+def _somebody_who_is_denied_everything_but_uploads(living: DeployedStage) -> None:
+    elsewhere = {"Effect": "Deny", "Action": "s3:*", "NotResource": f"{INCOMING}/s*"}
+    own = {"Version": "2012-10-17", "Statement": [elsewhere]}
+    give(living, "narrow", allow(["S3:putobject", "s3:DELETE*Version"], f"{INCOMING}/s*"), own)
+
+
 @weakening(Kind.MORE_RIGHTS, f"The user {SERVER} has a password")
 def _a_password_of_a_server(living: DeployedStage) -> None:
     living.client("iam").create_login_profile(UserName=SERVER, Password="correct horse")
@@ -637,6 +650,24 @@ def _every_right_on_another_bucket(living: DeployedStage) -> None:
 @harmless
 def _rights_on_a_bucket_with_a_longer_name(living: DeployedStage) -> None:
     give(living, "archivist", allow("s3:*", [f"{VAULT}-old", f"{VAULT}-old/*", f"{INCOMING}0/*"]))
+
+
+@harmless
+def _a_job_that_writes_names_of_its_own_to_any_bucket(living: DeployedStage) -> None:
+    """As AWS's own policy AWSGlueServiceRole allows."""
+    names = ["arn:aws:s3:::aws-glue-*/*", "arn:aws:s3:::*/*aws-glue-*/*"]
+    actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    _role_of_a_program(living, allow(actions, names), "AWSGlueServiceRole")
+
+
+@harmless
+def _a_program_that_fetches_from_buckets_of_other_accounts(living: DeployedStage) -> None:
+    """As the deploying role of the CDK is allowed."""
+    elsewhere = {"StringNotEquals": {"s3:ResourceAccount": ACCOUNT}}
+    actions = ["s3:GetObject*", "s3:Abort*", "s3:DeleteObject*", "s3:PutObject*"]
+    _role_of_a_program(living, allow(actions, Condition=elsewhere), "cdk-deploy")
+    other = {"StringNotEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}}
+    _role_of_a_program(living, allow("s3:Put*", Condition=other), "exporter")
 
 
 @harmless

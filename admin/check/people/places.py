@@ -32,8 +32,8 @@ class Resource(StrEnum):
 class Place:
     """A resource of the stage, or several with a name for all of them.
 
-    Only the ARN of objects ends with `*`, which stands for every key. `pattern` matches all of
-    `arns`: a denial has no room for the users of many servers.
+    Only the ARN of stored objects ends with `*`, which stands for every name. `pattern` matches all
+    of `arns`: a denial has no room for the users of many servers.
     """
 
     resource: Resource
@@ -54,7 +54,11 @@ class Place:
 
 def places_by_account(target: Target) -> Iterator[tuple[Account, tuple[Place, ...]]]:
     """The resources of the stage in each account that has some."""
-    vault = tuple(_bucket(target.vault, Resource.VAULT, Resource.STORED))
+    bucket = f"arn:aws:s3:::{target.vault}"
+    vault: tuple[Place, ...] = (
+        _place(Resource.VAULT, target.vault, bucket),
+        _place(Resource.STORED, target.vault, f"{bucket}/*"),
+    )
     if target.vault_has_own_account:
         yield target.vault_account, vault
         vault = ()
@@ -67,12 +71,28 @@ def _beside_the_vault(target: Target) -> Iterator[Place]:
     def arn(service: str, rest: str) -> str:
         return f"arn:aws:{service}:{region}:{account}:{rest}"
 
-    yield from _bucket(target.incoming, Resource.INCOMING, Resource.UPLOADS)
+    bucket = f"arn:aws:s3:::{target.incoming}"
+    yield _place(Resource.INCOMING, target.incoming, bucket)
+    yield Place(
+        resource=Resource.UPLOADS,
+        name=target.incoming,
+        # Under any other name an upload is ignored. AWS's own policies have such names of theirs.
+        arns=tuple(f"{bucket}/{key}" for key in target.policy.server_keys),
+        pattern=f"{bucket}/*",
+    )
     for name in map(stage.function_name, FUNCTIONS):
-        yield _with_parts(Resource.FUNCTION, name, arn("lambda", f"function:{name}"))
+        yield _with_parts(
+            Resource.FUNCTION, name, arn("lambda", f"function:{name}"), "$LATEST", ANY_NAME
+        )
         yield _place(Resource.ROLE, name, f"arn:aws:iam::{account}:role/{name}")
         log = f"/aws/lambda/{name}"
-        yield _with_parts(Resource.LOG_GROUP, log, arn("logs", f"log-group:{log}"))
+        yield _with_parts(
+            Resource.LOG_GROUP,
+            log,
+            arn("logs", f"log-group:{log}"),
+            ANY_NAME,
+            f"log-stream:{ANY_NAME}",
+        )
     yield _users(target)
     schedule = f"{stage.function_name('sweep')}-event"  # as Chalice names it
     yield _place(Resource.SCHEDULE, schedule, arn("events", f"rule/{schedule}"))
@@ -94,11 +114,6 @@ def alarms_of(target: Target) -> list[str]:
     ]
 
 
-def _bucket(name: str, bucket: Resource, objects: Resource) -> Iterator[Place]:
-    yield _place(bucket, name, f"arn:aws:s3:::{name}")
-    yield _place(objects, name, f"arn:aws:s3:::{name}/*")
-
-
 def _users(target: Target) -> Place:
     arn = f"arn:aws:iam::{target.account.id}:user/"
     users = [target.stage.server_user(server) for server in target.servers]
@@ -111,10 +126,10 @@ def _users(target: Target) -> Place:
     )
 
 
-def _with_parts(resource: Resource, name: str, arn: str) -> Place:
-    """A function and its present version, or a log group and its streams."""
-    parts = (f"{arn}:$LATEST", f"{arn}:{ANY_NAME}")
-    return Place(resource=resource, name=name, arns=(arn, *parts), pattern=f"{arn}*")
+def _with_parts(resource: Resource, name: str, arn: str, *parts: str) -> Place:
+    """A function and its versions, or a log group and its streams."""
+    arns = (arn, *(f"{arn}:{part}" for part in parts))
+    return Place(resource=resource, name=name, arns=arns, pattern=f"{arn}*")
 
 
 def _place(resource: Resource, name: str, arn: str) -> Place:

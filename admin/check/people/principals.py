@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from admin.account import Account, none_if
 from admin.check.people.identities import IDENTITY_CENTER_PATH, Identities, Principal
-from admin.check.people.places import Place
+from admin.check.people.places import Place, Resource
 from admin.check.people.powers import POWERS, READING, Power
 from admin.check.people.rights import denials_for, may_be_granted
 from admin.check.people.server_users import is_for_servers
@@ -141,6 +141,10 @@ def _powers(
 
 
 def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Document, ...]) -> bool:
+    if place.resource is Resource.UPLOADS:  # of many servers, so the bucket is judged first
+        bucket = place.pattern.removesuffix("*")
+        if not principal.may_below(action, bucket, denied_by=denied_by):
+            return False
     return any(
         principal.may_below(action, arn.removesuffix("*"), denied_by=denied_by)
         if arn.endswith("*")

@@ -49,6 +49,13 @@ def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
         additions[f"the rights of the group {group}"] = target.fix_aws(
             "iam", "remove-user-from-group", **name, group_name=group
         )
+    if user.path != "/":
+        yield Finding(
+            what=f"The user {user.name} has the path {user.path}",
+            why="Whoever has rights on users of this path has them on the server's user, and its "
+            "ARN is not the one that is looked for.",
+            remedy=target.fix_aws("iam", "update-user", **name, new_path="/"),
+        )
     for what, remedy in additions.items():
         yield Finding(what=f"The user {user.name} has {what}", why=WHY, remedy=remedy)
     if user.boundary and f"{user.name}:boundary" not in target.stage.accepted:
