@@ -4,12 +4,11 @@ Somebody else's Deny can match these and not the drill's own key. Then the drill
 and no others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import partial
+from typing import Any
 
-from admin.account import none_if
-from admin.desired.permissions import REVOKED
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED
 from admin.drill.attacks import NotChecked
 from admin.drill.iam_simulation import ALLOWED, SimulatedPrincipal, SimulatedRequest
 from admin.drill.simulated_requests import act, promote, write
@@ -20,40 +19,59 @@ from admin.target import Target
 TAKE = ("s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion")
 # Resources in a question; IAM's answers have up to a hundred results.
 BATCH = 25
+# Expectations between two lines that tell how far the drill is: IAM answers a few in a second.
+A_WHILE = 25
+# The most that IAM returns at once.
+PAGE = 1000
+_REVOCATION = {"PolicyName": REVOKED, "PolicyDocument": DENY_EVERYTHING}
 STOPPED = (
     "The drill's own key works, so look for a Deny that matches only other keys: in the bucket "
     "policy, in the IAM policies, or in those of your organization"
 )
 
 
-def servers_can_upload(target: Target, incoming: SimulatedBucket) -> Iterator[str | NotChecked]:
+def servers_can_upload(
+    target: Target, incoming: SimulatedBucket, *, tell: Callable[[str], None]
+) -> Iterator[str | NotChecked]:
     """Check the user of each server with each of its keys. Raises NotAsPromisedError."""
-    iam = target.account.client("iam")
+    users = _users(target)
     expectations: list[Expectation] = []
     for server in target.servers:
-        user = target.stage.server_user(server)
-        answer = none_if("NoSuchEntity", partial(iam.get_user, UserName=user))
-        if answer is None:
+        name = target.stage.server_user(server)
+        user = users.get(name)
+        if user is None:
             yield NotChecked(
-                f"not checked: whether the user {user} can upload, because there is none; create "
+                f"not checked: whether the user {name} can upload, because there is none; create "
                 f"it with {target.fix_setup()}"
             )
-        elif REVOKED in iam.list_user_policies(UserName=user)["PolicyNames"]:
-            yield f"the access of the user {user} is revoked, so it cannot upload"
+        elif _REVOCATION in user.get("UserPolicyList", ()):
+            yield f"the access of the user {name} is revoked, so it cannot upload"
         else:
             keys = [key for key, (_, own) in target.policy.server_keys.items() if own == server]
             uploads = write(*(incoming.arn(key) for key in keys))
-            expectations.append(_allowed(incoming, answer["User"]["Arn"], uploads))
+            expectations.append(_allowed(incoming, user["Arn"], uploads))
     if expectations:
         yield SimulatedPromise(
             promise="servers can upload their real keys",
-            expectations=expectations,
+            expectations=_told(expectations, "servers", tell),
             why=STOPPED,
         ).test()
 
 
+def _users(target: Target) -> dict[str, dict[str, Any]]:
+    """Every user of the account by name, with its IAM policies: a request for each is too many."""
+    paginator = target.account.client("iam").get_paginator("get_account_authorization_details")
+    pages = paginator.paginate(Filter=["User"], PaginationConfig={"PageSize": PAGE})
+    return {user["UserName"]: user for page in pages for user in page["UserDetailList"]}
+
+
 def promoter_can_promote(
-    incoming: SimulatedBucket, vault: SimulatedBucket, *, role: str, now: datetime
+    incoming: SimulatedBucket,
+    vault: SimulatedBucket,
+    *,
+    role: str,
+    now: datetime,
+    tell: Callable[[str], None],
 ) -> str | NotChecked:
     """Check the promoter's role with every upload and its present slot.
 
@@ -72,7 +90,7 @@ def promoter_can_promote(
         ]
     return SimulatedPromise(
         promise="promoter can take the real uploads and fill their slots",
-        expectations=expectations,
+        expectations=_told(expectations, "questions about promotions", tell),
         why=STOPPED,
     ).test()
 
@@ -81,3 +99,13 @@ def _allowed(bucket: SimulatedBucket, arn: str, request: SimulatedRequest) -> Ex
     return Expectation(
         bucket=bucket, principal=SimulatedPrincipal(arn), request=request, effects={ALLOWED}
     )
+
+
+def _told(
+    expectations: list[Expectation], what: str, tell: Callable[[str], None]
+) -> Iterator[Expectation]:
+    """The expectations; tells now and then how many have been tested."""
+    for number, expectation in enumerate(expectations):
+        if number and number % A_WHILE == 0:
+            tell(f"asking IAM's simulator: {number} of {len(expectations)} {what}")
+        yield expectation

@@ -225,6 +225,7 @@ class _Drill:
 
     def _simulate(self, stored: StoredObject) -> Iterator[str | NotChecked]:
         target, role, now = self._target, self._role, datetime.now(UTC)
+        tell = self._waiter.tell
         incoming, vault = (read_bucket(target, name) for name in (target.incoming, target.vault))
         principals = {
             "server": self._access.user_arn,
@@ -240,8 +241,8 @@ class _Drill:
             vault, incoming, slots=slots, role=role, principals=principals
         ):
             yield promise.test()
-        yield from servers_can_upload(target, incoming)
-        yield promoter_can_promote(incoming, vault, role=role, now=now)
+        yield from servers_can_upload(target, incoming, tell=tell)
+        yield promoter_can_promote(incoming, vault, role=role, now=now, tell=tell)
 
     def _become_the_promoter(self) -> Generator[str, None, "S3Client"]:
         self._access.trust_caller()

@@ -1,7 +1,7 @@
 """Promises that the drill cannot try without harm, or not as everyone: IAM's simulator decides."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -87,7 +87,7 @@ class SimulatedPromise:
     """A promise and what IAM must decide if it holds; `why` it matters, if it does not."""
 
     promise: str
-    expectations: list[Expectation]
+    expectations: Iterable[Expectation]
     why: str
 
     def test(self) -> str | NotChecked:

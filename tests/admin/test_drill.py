@@ -5,9 +5,10 @@ import itertools
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +18,13 @@ from unittest.mock import patch
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from click.testing import CliRunner
 from moto.iam.exceptions import DeleteConflictException, NoSuchEntity
-from moto.iam.models import IAMBackend
+from moto.iam.models import IAMBackend, iam_backends
 from moto.iam.responses import IamResponse
 from moto.s3.exceptions import PreconditionFailed
 from moto.s3.models import FakeBucket, s3_backends
@@ -34,11 +36,13 @@ import admin.drill.scenario
 import admin.waiting
 from admin.account import Account, AccountError, local_account
 from admin.cli import cli
-from admin.desired.permissions import DENY_EVERYTHING, REVOKED, document
+from admin.desired.permissions import DENY_EVERYTHING, REVOKED, document, server_policy
 from admin.drill.attacks import NOT_FREE, StoredObject
 from admin.drill.bucket_attacks import CONFIGURATIONS, bucket_attacks
 from admin.drill.object_attacks import read_attacks, upload_attacks, write_attacks
+from admin.drill.real_keys import servers_can_upload
 from admin.drill.scenario import drill
+from admin.drill.simulation import read_bucket
 from admin.drill.temporary_access import TRUST_SID, TemporaryAccess
 from admin.drill.uploads import DrillUploads, Uploaded
 from admin.setup.plan import execute, make_plan, requirements_of
@@ -631,6 +635,34 @@ def test_a_server_without_access_is_reported_and_breaks_no_promise(deployed: Dep
     finally:
         iam.delete_user_policy(**where)
     assert f"the access of the user {user} is revoked, so it cannot upload" in sentences
+
+
+def test_many_servers_take_few_requests_and_the_drill_tells_how_far_it_is(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = replace(POLICY, servers=tuple(f"web{number}" for number in range(60)))
+    target = replace(target_of(deployed.account), policy=many)
+    incoming, lines, requests = read_bucket(target, "backups1"), list[str](), Counter[str]()
+    iam = iam_backends["123456789012"]["aws"]
+    for server in many.servers:
+        rights = server_policy(many, incoming="backups1", server=server)
+        iam.create_user("us-east-1", STAGE.server_user(server)).put_policy("x", json.dumps(rights))
+    call = BaseClient._make_api_call
+
+    def count(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        requests[operation] += 1
+        return call(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", count)
+    try:
+        assert [*servers_can_upload(target, incoming, tell=lines.append)] == [
+            "servers can upload their real keys (IAM's simulator)"
+        ]
+    finally:
+        for server in many.servers:
+            del iam.users[STAGE.server_user(server)]
+    assert requests == {"GetAccountAuthorizationDetails": 1, "SimulatePrincipalPolicy": 2 * 60}
+    assert lines == [f"asking IAM's simulator: {done} of 60 servers" for done in (25, 50)]
 
 
 def everything_but_drills(account: Account) -> dict[str, Any]:
