@@ -1,4 +1,4 @@
-"""Sixty ways to weaken a deployed stage, by kind, and twenty-five changes that weaken nothing."""
+"""More than sixty ways to weaken a deployed stage, by kind, and changes that weaken nothing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -704,6 +704,11 @@ def _somebody_who_manages_their_own_keys(living: DeployedStage) -> None:
 @harmless
 def _an_agent_that_writes_metrics_and_logs(living: DeployedStage) -> None:
     give(living, "agent", allow(["cloudwatch:PutMetricData", "logs:PutLogEvents"]))
+
+
+@harmless
+def _a_program_that_publishes_to_every_topic(living: DeployedStage) -> None:
+    _role_of_a_program(living, allow("sns:Publish"), "AutoScalingNotificationAccess")
 
 
 @harmless
