@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
+from admin.check.people.identities import Identities
 from admin.check.people.rights import denials_for, grants, grants_below, in_account
 from admin.check.report import Finding, Report
 from admin.check.settings import check
@@ -789,6 +791,22 @@ def test_what_is_allowed_in_other_accounts_alone(
 def test_a_right_on_the_bucket_itself() -> None:
     assert grants([allow("s3:Put*", VAULT)], "s3:PutBucketPolicy", VAULT)
     assert not grants([allow("s3:Put*", f"{VAULT}/*")], "s3:PutBucketPolicy", VAULT)
+
+
+def test_a_boundary_that_iam_does_not_list_takes_nothing_away() -> None:
+    role = {
+        "RoleName": "bounded",
+        "RoleId": "AROAX",
+        "Arn": "arn:aws:iam::123456789012:role/bounded",
+        "Path": "/",
+        "RolePolicyList": [{"PolicyName": "rights", "PolicyDocument": ALL}],
+        "PermissionsBoundary": {"PermissionsBoundaryArn": "arn:aws:iam::aws:policy/Some"},
+    }
+    lists = ("Policies", "GroupDetailList", "UserDetailList")
+    page = {**dict.fromkeys(lists, ()), "RoleDetailList": [role]}
+    iam = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [page]))
+    [bounded] = Identities(cast("Account", SimpleNamespace(client=lambda _: iam))).principals
+    assert bounded.may("s3:PutBucketPolicy", VAULT)
 
 
 def test_a_boundary_takes_away_what_a_policy_grants(living: DeployedStage) -> None:

@@ -23,7 +23,8 @@ class Principal:
 
     `id` is IAM's own. `inline` has its own policies by name, `attached` the ARNs of managed ones,
     and `policies` the documents of all, as far as they apply in its account. `boundary` is the ARN
-    of its permissions boundary. `trusts` are the principals that its trust policy lets assume it.
+    of its permissions boundary; without `boundary_policies` IAM did not say what that allows, and
+    it counts for nothing. `trusts` are the principals that its trust policy lets assume it.
     """
 
     kind: str
@@ -48,13 +49,13 @@ class Principal:
         `denied_by` are policies of the resource that only deny.
         """
         return grants((*self.policies, *denied_by), action, resource) and (
-            not self.boundary or grants(self.boundary_policies, action, resource)
+            not self.boundary_policies or grants(self.boundary_policies, action, resource)
         )
 
     def may_below(self, action: str, prefix: str, *, denied_by: tuple[Document, ...] = ()) -> bool:
         """Whether its policies allow the action on any resource with this prefix."""
         return grants_below((*self.policies, *denied_by), action, prefix) and (
-            not self.boundary or grants_below(self.boundary_policies, action, prefix)
+            not self.boundary_policies or grants_below(self.boundary_policies, action, prefix)
         )
 
 
@@ -125,7 +126,7 @@ def _principal(
         groups=members,
         policies=tuple(in_account(account, _with_name(name, policy)) for policy in policies),
         boundary=boundary,
-        boundary_policies=(managed[boundary],) if boundary else (),
+        boundary_policies=(managed[boundary],) if boundary in managed else (),
         trusts=tuple(_trusted(details.get("AssumeRolePolicyDocument", {}))),
     )
 
