@@ -55,7 +55,7 @@ def check_stored(
     """Check the age of the newest backup, then the versions, locks and encryption of backups."""
     recent = {slot.name: slot for slot in islice(key.slots_before(now), RECENT_SLOTS)}
     summary = Summary(recent=recent)
-    judge = NameJudge(key=key, now=now)
+    judge = NameJudge(key=key, now=now, recent=recent)
     for item in _listed(key):
         yield from judge.findings(item)
         if not item.is_hidden:

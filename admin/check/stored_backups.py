@@ -24,6 +24,8 @@ NEWEST = 14
 RECENT_SLOTS = 1000
 # S3 expires objects some days late, and removes the last delete marker some days after that.
 EXPIRY_DELAY = timedelta(days=14)
+# No change of a rule's time zone explains that a backup was stored earlier before its slot.
+EARLIEST = timedelta(days=2)
 # What S3 calls encryption with its own key.
 S3_KEY = "AES256"
 
@@ -104,10 +106,14 @@ def judge_age(key: UploadKey, summary: Summary, *, now: datetime) -> Iterator[Fi
 
 @dataclass(frozen=True, kw_only=True)
 class NameJudge:
-    """Judges what a listing shows of a name: a filled slot has one version and nothing else."""
+    """Judges what a listing shows of a name: a filled slot has one version and nothing else.
+
+    `recent` has the recent slots by their names, from the newest on.
+    """
 
     key: UploadKey
     now: datetime
+    recent: dict[str, Slot]
 
     def findings(self, item: StoredName) -> Iterator[Finding]:
         if item.markers and not self._expired(item):
@@ -123,6 +129,35 @@ class NameJudge:
                 why="A slot is filled only once: somebody has overwritten the backup.",
                 remedy=f"find out who stored the later versions. {self._download(item)}",
             )
+
+        if slot := self._slot_begun_later(item):
+            early = age_in_words(slot.start - item.versions[-1].made)
+            yield Finding(
+                what=f"{item.name} was stored {early} before its slot begins",
+                why="No upload has such a name before its time: somebody had the rights of the "
+                "promoter. The real backup of this slot will be contested.",
+                remedy="find out who stored it, and keep the real backup in another place: a slot "
+                "is filled only once",
+            )
+
+    def _slot_begun_later(self, item: StoredName) -> Slot | None:
+        """The slot of a backup that was stored long before it began."""
+        if not item.versions:
+            return None
+        made, slot = item.versions[-1].made, self.recent.get(item.name)
+        if slot is None and made > self._begin_of_recent:  # else the slot is long past, very likely
+            slot = self._coming.get(item.name)
+        return slot if slot and slot.start - made > EARLIEST else None
+
+    @cached_property
+    def _begin_of_recent(self) -> datetime:
+        return min(slot.start for slot in self.recent.values())
+
+    @cached_property
+    def _coming(self) -> dict[str, Slot]:
+        """The slots to come, by their names."""
+        slots = islice(self.key.slots_after(self.now), RECENT_SLOTS)
+        return {slot.name: slot for slot in slots}
 
     def _download(self, item: StoredName) -> str:
         """How to read the version that was promoted: the first."""

@@ -64,3 +64,10 @@ class UploadKey:
             slot = self.policy.slot_of(self.upload, moment)
             yield slot
             moment = slot.start - _INSTANT
+
+    def slots_after(self, moment: datetime) -> Iterator[Slot]:
+        """The slot of `moment`, the slot after it, and so on."""
+        while True:
+            slot = self.policy.slot_of(self.upload, moment)
+            yield slot
+            moment = slot.end

@@ -127,6 +127,16 @@ def of_a_slot_to_come(buckets: Buckets) -> None:
     buckets.store("2027-01-01.tar.gz.gpg")
 
 
+def of_a_slot_begun_since(buckets: Buckets) -> None:
+    stored_yesterday(buckets)
+    buckets.store(TODAY, ago=hours(12.5) + timedelta(days=7))
+
+
+def a_little_early(buckets: Buckets) -> None:
+    stored_yesterday(buckets)
+    buckets.store(TODAY, ago=hours(26))
+
+
 def just_uploaded(buckets: Buckets) -> None:
     buckets.upload(ago=timedelta(minutes=2))
 
@@ -219,7 +229,18 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
     ),
     "very stale": (very_stale, ["none from the last 1,000 days (the last one was stored on 2020-"]),
     "an old slot, copied lately": (restored_lately, ["no stored backup from the last two days"]),
-    "stale, and a slot to come": (of_a_slot_to_come, ["no stored backup from the last two days"]),
+    "stale, and a slot to come": (
+        of_a_slot_to_come,
+        [
+            "2027-01-01.tar.gz.gpg was stored 38 days before its slot begins",
+            "no stored backup from the last two days",
+        ],
+    ),
+    "stored for a slot that has begun since": (
+        of_a_slot_begun_since,
+        [f"{TODAY} was stored 7 days before its slot begins"],
+    ),
+    "stored a little early, after a change of the time zone": (a_little_early, []),
     "just uploaded": (just_uploaded, []),
     "waits for 40 minutes": (waiting_shortly, []),
     "waits for 3 hours": (
