@@ -113,6 +113,6 @@ def check_beside_our_settings(target: Target, bucket: str) -> Iterator[Finding]:
         if obstacle.name not in target.stage.accepted:
             yield Finding(
                 what=obstacle.what,
-                why="The bucket was not so when it was set up.",
+                why="Somebody has changed the bucket: backups setup refuses one like this.",
                 remedy=_through_the_door(target, bucket, obstacle.fix),
             )

@@ -696,6 +696,9 @@ def not_resource(resource: str, effect: str = "Allow") -> dict[str, Any]:
         pytest.param([ALL, deny("s3:Delete*", "*")], False, id="denied"),
         pytest.param([ALL, deny("s3:*", f"{VAULT}/*")], False, id="denied for the vault"),
         pytest.param([ALL, deny("s3:*", f"{VAULT}/web1/*")], True, id="denied for a part"),
+        pytest.param([ALL, deny("s3:*", f"{VAULT}/?")], True, id="denied for short names"),
+        pytest.param([ALL, deny("s3:*", f"{VAULT}/{'?' * 20}*")], True, id="denied for long names"),
+        pytest.param([ALL, deny("s3:*", f"{VAULT}/?*")], False, id="denied for any name"),
         pytest.param(
             [ALL, deny("S3:delete*", VAULT), deny("s3:DELETEobject", f"{VAULT}/*")],
             False,

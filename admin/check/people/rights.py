@@ -12,8 +12,10 @@ from typing import Any
 
 from admin.desired.permissions import Document, as_list, document, statements
 
-# No name in S3 or IAM contains this character: a pattern that matches it matches every name.
+# No name in S3 or IAM contains this character: a pattern that matches it alone, and as often as a
+# name can be long, matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
+LONGEST_NAME = 1024
 # Operators that a Deny exempts principals with.
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 # The condition keys that say whose bucket it is.
@@ -109,9 +111,10 @@ def _grants(
 
     `resource` stands for all of them, and `overlaps` is whether a pattern includes one.
     """
+    longer = resource.replace(ANY_NAME, ANY_NAME * LONGEST_NAME)
 
     def covers(pattern: str) -> bool:
-        return _matches(pattern, resource)
+        return _matches(pattern, resource) and _matches(pattern, longer)
 
     allowed = False
     for statement in chain.from_iterable(map(statements, policies)):
