@@ -85,9 +85,7 @@ def functions(stage: Stage) -> Iterator[Requirement]:
                 "on_success": None,
                 "on_failure": None,
             },
-            summary=f"failed events of {function} are retried twice; after that the sweep tries "
-            "again every "
-            "15 minutes",
+            summary=f"{function}: retry failed events twice",
             why="The alarms report failures, and the sweep picks up what is left.",
             needs_deployment=name,
         )

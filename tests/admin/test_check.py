@@ -335,16 +335,14 @@ def _an_upload_that_the_next_one_would_overwrite(living: DeployedStage) -> None:
     )
 
 
-@weakened(
-    "Failed events of sweep are retried twice; after that the sweep tries again every 15 minutes"
-)
+@weakened("Sweep should retry failed events twice, but retries is 0")
 def _a_pass_that_is_not_tried_again(living: DeployedStage) -> None:
     living.client("lambda").put_function_event_invoke_config(
         FunctionName=SWEEP, MaximumRetryAttempts=0
     )
 
 
-@weakened("is not as it should be: on_failure is arn:aws:sns")
+@weakened("should retry failed events twice, but on_failure is arn:aws:sns")
 def _a_destination_that_an_earlier_version_left(living: DeployedStage) -> None:
     topic = target_of(living).topic_arn
     living.client("lambda").put_function_event_invoke_config(

@@ -54,7 +54,7 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
 ) -> None:
     first = deploy(project)
     assert "bucket backups2 with Object Lock" in first
-    assert "failed events of promote are retried twice" in first
+    assert "promote: retry failed events twice" in first
     assert "REST API" not in first
     leave_incomplete_packages(project)
     assert deploy(project).count("Nothing to do: everything is as it should be.") == 2

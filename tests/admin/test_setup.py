@@ -30,9 +30,7 @@ from tests.support.project import POLICY, STAGE
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 OPTIONS = SetupOptions(alert_email="admin@example.org")
-RETRIED = (
-    "failed events of promote are retried twice; after that the sweep tries again every 15 minutes"
-)
+RETRIED = "promote: retry failed events twice"
 
 
 def settings(
