@@ -234,6 +234,7 @@ def requests_of_a_check(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) 
 def test_300_users_and_200_roles_cost_no_request_more(
     living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert living.account.id == ACCOUNT  # asked once
     before = requests_of_a_check(living, monkeypatch)
     backend = iam_backends[ACCOUNT]["aws"]
     policy = json.dumps(allow(["s3:*", "lambda:*"], "arn:aws:s3:::shop*"))
