@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.desired.bucket_policies import canonical
 from admin.desired.permissions import Document, document, statements
 
 # Only Lambda can assume the role.
@@ -77,8 +78,8 @@ def _check_boundary(function: DeployedFunction) -> Iterator[Finding]:
 
 def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
     trust = function.role["AssumeRolePolicyDocument"] if function.role else document()
-    actual = [_without_sid(statement) for statement in statements(trust)]
-    if actual == statements(TRUST):
+    actual = [canonical(_without_sid(statement)) for statement in statements(trust)]
+    if actual == [canonical(statement) for statement in statements(TRUST)]:
         return
     lets_others_in = any(statement.get("Principal") != LAMBDA for statement in actual)
     yield Finding(

@@ -25,7 +25,7 @@ from admin.drill.conditional_writes import conditions_hold
 from admin.drill.object_attacks import read_attacks, upload_attacks, write_attacks
 from admin.drill.real_keys import promoter_can_promote, servers_can_upload
 from admin.drill.simulation import read_bucket, vault_promises
-from admin.drill.temporary_access import TemporaryAccess, principal_of, role_of_the_promoter
+from admin.drill.temporary_access import TemporaryAccess, role_of_the_promoter
 from admin.drill.uploads import PART, PARTS, SIZE, DrillUploads, Uploaded, lock_holds
 from admin.target import Target
 from admin.waiting import Waiter
@@ -229,11 +229,11 @@ class _Drill:
         incoming, vault = (read_bucket(target, name) for name in (target.incoming, target.vault))
         principals = {
             "server": self._access.user_arn,
-            "administrator": principal_of(target.account),
+            "administrator": target.account.principal(),
             "promoter": role,
         }
         if target.vault_has_own_account:
-            principals["vault administrator"] = principal_of(target.vault_account)
+            principals["vault administrator"] = target.vault_account.principal()
         # One real slot of each rule: somebody else's statement can be about the drill's alone.
         real = {rule: key for key, (rule, _) in target.policy.server_keys.items()}
         slots = [stored.slot, *(target.policy.slot_of(key, now).name for key in real.values())]

@@ -51,7 +51,7 @@ class TemporaryAccess:
 
     def trust_caller(self) -> None:
         """Let the caller assume the role. Raises AccountError if the caller never could."""
-        caller = principal_of(self.target.account)
+        caller = self.target.account.principal()
         if ":user/" not in caller and ":role/" not in caller:
             raise AccountError(
                 f"{caller} cannot assume a role; run --assume as an IAM user or a role"
@@ -193,16 +193,6 @@ class TemporaryAccess:
             "The drill's new key is still unknown to parts of AWS after "
             f"{self.waiter.seconds:.0f} seconds; try again later"
         )
-
-
-def principal_of(account: Account) -> str:
-    """The caller's ARN as policies name it: for an assumed role, the role's."""
-    arn = str(account.client("sts").get_caller_identity()["Arn"])
-    kind, _, name = arn.split(":", 5)[5].partition("/")
-    if kind != "assumed-role":
-        return arn
-    role = account.client("iam").get_role(RoleName=name.partition("/")[0])["Role"]
-    return str(role["Arn"])
 
 
 def role_of_the_promoter(target: Target) -> str:

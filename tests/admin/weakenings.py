@@ -841,3 +841,10 @@ def _a_lifecycle_rule_that_only_tidies_up(living: DeployedStage) -> None:
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 30},
     }
     put_rules(s3, "backups1", [*rules_of(s3, "backups1"), tidy])
+
+
+@harmless
+def _a_role_s_trust_written_as_a_list(living: DeployedStage) -> None:
+    living.client("iam").update_assume_role_policy(
+        RoleName=SWEEP, PolicyDocument=trusting({"Service": ["lambda.amazonaws.com"]})
+    )
