@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from admin.check.report import Finding
-from admin.desired.door import EVERYONE, has_door, opened_to
-from admin.desired.permissions import document
 from admin.desired.requirement import Requirement
-from admin.setup import resources
 from admin.setup.adoption.buckets import beside_our_settings
 from admin.setup.adoption.denials import could_deny
 from admin.setup.adoption.lifecycle import name_of_rule
 from admin.setup.adoption.requests import promotions, uploads
 from admin.setup.adoption.statements import name_of
 from admin.setup.bucket_resources import Entry
-from admin.setup.plan import door_of
+from admin.setup.plan import through_the_door
 from admin.target import Target
 
 
@@ -34,7 +31,7 @@ def check_other_rules(
             what=f"The lifecycle rule {name_of_rule(rule)} of {requirement.resource} "
             "moves or expires objects and was not made by backups setup",
             why="Such a rule can expire a backup early, or move it where reading takes days.",
-            remedy=_through_the_door(
+            remedy=through_the_door(
                 target,
                 requirement.resource,
                 target.fix_aws(
@@ -45,24 +42,6 @@ def check_other_rules(
                 ),
             ),
         )
-
-
-def _through_the_door(target: Target, bucket: str, command: str) -> str:
-    """The command; in the vault, with one before it that opens the door and one that closes it.
-
-    Not only whoever runs the check can run them, so they open the door to every administrator. The
-    last one closes it even if the command fails, and before it asks anything.
-    """
-    if bucket != target.vault:
-        return command
-    actual = resources.read(target.account, door_of(target))
-    if not has_door(actual.value or []):
-        return command
-    statements = [*opened_to(EVERYONE, actual.value), *actual.others]
-    opened = target.fix_aws(
-        "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
-    )
-    return f"{opened} && {command}; {target.fix_setup()}"
 
 
 def _moves_or_expires(rule: dict[str, Any]) -> bool:
@@ -114,5 +93,5 @@ def check_beside_our_settings(target: Target, bucket: str) -> Iterator[Finding]:
             yield Finding(
                 what=obstacle.what,
                 why="Somebody has changed the bucket: backups setup refuses one like this.",
-                remedy=_through_the_door(target, bucket, obstacle.fix),
+                remedy=obstacle.fix,
             )

@@ -11,7 +11,8 @@ from typing import Any
 from admin.account import Account
 from admin.choices import MODES, Lock, SetupOptions
 from admin.desired.buckets import desired_settings, lock_requirement
-from admin.desired.door import has_door, whom_it_is_open_to
+from admin.desired.door import EVERYONE, has_door, opened_to, whom_it_is_open_to
+from admin.desired.permissions import document
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.adoption.expiry import compare, stored_versions
@@ -78,6 +79,24 @@ def door_of(target: Target) -> Requirement:
         if (requirement.kind, requirement.resource) == (Kind.BUCKET_POLICY, target.vault)
     )
     return door
+
+
+def through_the_door(target: Target, bucket: str, command: str) -> str:
+    """The command; in the vault, with one before it that opens the door and one that closes it.
+
+    Not only whoever runs the check can run them, so they open the door to every administrator. The
+    last one closes it even if the command fails, and before it asks anything.
+    """
+    if bucket != target.vault:
+        return command
+    actual = resources.read(target.account, door_of(target))
+    if not has_door(actual.value or []):
+        return command
+    statements = [*opened_to(EVERYONE, actual.value), *actual.others]
+    opened = target.fix_aws(
+        "s3api", "put-bucket-policy", bucket=bucket, policy=document(*statements)
+    )
+    return f"{opened} && {command}; {target.fix_setup()}"
 
 
 def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_named: bool) -> Plan:

@@ -1,13 +1,14 @@
 """Settings of existing buckets that stop uploads or promotions, or that AWS does not let change."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from admin.account import none_if
 from admin.desired.requirement import Kind
 from admin.setup.adoption.expiry import Amount, stored_versions
 from admin.setup.adoption.obstacle import Obstacle
-from admin.setup.plan import Plan
+from admin.setup.plan import Plan, through_the_door
 from admin.target import Target
 
 
@@ -35,8 +36,8 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
 def beside_our_settings(target: Target, bucket: str) -> Iterator[Obstacle]:
     """What can be in the way in settings that `setup` never writes; `check` looks there, too."""
     s3 = target.account.account_of(bucket).client("s3")
-    yield from _requester_pays(target, bucket, s3)
-    yield from _replication(target, bucket, s3)
+    for obstacle in (*_requester_pays(target, bucket, s3), *_replication(target, bucket, s3)):
+        yield replace(obstacle, fix=through_the_door(target, bucket, obstacle.fix))
     if bucket == target.incoming:
         yield from _locked_uploads(target, bucket, s3)
 
