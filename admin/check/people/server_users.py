@@ -52,8 +52,7 @@ def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
     if user.path != "/":
         yield Finding(
             what=f"The user {user.name} has the path {user.path}",
-            why="Whoever has rights on users of this path has them on the server's user, and its "
-            "ARN is not the one that is looked for.",
+            why="The path is part of its ARN, so this check would overlook who has rights on it.",
             remedy=target.fix_aws("iam", "update-user", **name, new_path="/"),
         )
     for what, remedy in additions.items():
