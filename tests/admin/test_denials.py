@@ -36,11 +36,15 @@ def condition(operator: str, key: str, *values: Any) -> dict[str, Any]:
             {"Principal": {"AWS": "arn:aws:iam::123456789012:root"}}, True, id="its account's root"
         ),
         pytest.param({"Principal": {"AWS": "210987654321"}}, False, id="another account"),
+        pytest.param({"Principal": {"CanonicalUser": "79a5"}}, True, id="perhaps its account"),
         pytest.param({"Principal": {"Service": "s3.amazonaws.com"}}, False, id="a service"),
         pytest.param({"Action": ["s3:Get*", "s3:PUTOBJECT"]}, True, id="the action in capitals"),
         pytest.param({"Action": "s3:Get*"}, False, id="other actions"),
         pytest.param({"Resource": "arn:aws:s3:::vault/WEB1/*"}, False, id="another prefix"),
         pytest.param({"Resource": "arn:aws:s3:::vault/web?/*.gpg"}, True, id="wildcards"),
+        pytest.param(
+            {"Resource": "arn:aws:s3:::vault/${aws:PrincipalTag/x, 'web1'}/*"}, True, id="a tag"
+        ),
         pytest.param(condition("StringNotEquals", "aws:PrincipalArn", ROLE), False, id="excluded"),
         pytest.param(
             condition("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:role/ci"),
@@ -118,6 +122,8 @@ def test_a_statement_that_could_deny_is_found(statement: dict[str, Any], *, deni
         pytest.param({"NotAction": "s3:Get*"}, True, id="all but reading"),
         pytest.param({"NotAction": "s3:Put*"}, False, id="all but writing"),
         pytest.param({"NotResource": "arn:aws:s3:::vault/web1/*"}, False, id="other objects"),
+        pytest.param({"NotResource": "arn:aws:s3:::vault/${aws:username}*"}, True, id="its own"),
+        pytest.param({"NotPrincipal": {"CanonicalUser": "79a5"}}, True, id="but some account"),
     ],
 )
 def test_elements_can_say_what_they_do_not_name(statement: dict[str, Any], *, denies: bool) -> None:

@@ -112,6 +112,23 @@ def test_harmless_changes_are_no_findings(living: DeployedStage) -> None:
     assert look(living) == Report(backups=NO_BACKUPS)
 
 
+def test_mfa_delete_is_found(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto does not have it."""
+    s3 = living.account.client("s3")
+    ask = s3.get_bucket_versioning
+
+    def answer(**bucket: str) -> Any:
+        return (
+            ask(**bucket) | {"MFADelete": "Enabled"}
+            if bucket == {"Bucket": "backups1"}
+            else ask(**bucket)
+        )
+
+    monkeypatch.setattr(s3, "get_bucket_versioning", answer)
+    [finding] = look(living).findings
+    assert finding.what.startswith("backups1 has MFA delete")
+
+
 def finding_about(living: DeployedStage, name: str) -> Finding:
     [finding] = [each for each in look(living).findings if f" {name} " in each.what]
     return finding

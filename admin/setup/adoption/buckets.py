@@ -19,11 +19,6 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
         change.requirement.kind for change in plan.changes if change.requirement.resource == bucket
     }
     yield from beside_our_settings(target, bucket)
-    if s3.get_bucket_versioning(Bucket=bucket).get("MFADelete") == "Enabled":
-        yield Obstacle(
-            what=f"{bucket} has MFA delete, with which S3 accepts no lifecycle rules",
-            fix="switch it off; only the root user of the account can",
-        )
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
     if bucket == target.incoming:
@@ -38,6 +33,12 @@ def beside_our_settings(target: Target, bucket: str) -> Iterator[Obstacle]:
     s3 = target.account.account_of(bucket).client("s3")
     for obstacle in (*_requester_pays(target, bucket, s3), *_replication(target, bucket, s3)):
         yield replace(obstacle, fix=through_the_door(target, bucket, obstacle.fix))
+    if s3.get_bucket_versioning(Bucket=bucket).get("MFADelete") == "Enabled":
+        yield Obstacle(
+            what=f"{bucket} has MFA delete, with which S3 accepts no lifecycle rules, and lets no "
+            "program remove versions",
+            fix="switch it off; only the root user of the account can",
+        )
     if bucket == target.incoming:
         yield from _locked_uploads(target, bucket, s3)
 

@@ -40,6 +40,8 @@ _OF_NO_REQUEST = frozenset(
         "s3:x-amz-server-side-encryption-customer-algorithm",
     }
 )
+# The value of a policy variable is not known: it could match anything, and surely excludes nothing.
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,9 @@ def _names(statement: Document, principal: str) -> bool:
         # user guide, "NotPrincipal").
         named = _principals(statement["NotPrincipal"])
         return "*" not in named and (principal not in named or named.isdisjoint(whole_account))
-    return bool({principal, *whole_account} & _principals(statement["Principal"]))
+    # A canonical user is an account, and does not show which.
+    could_be_ours = "CanonicalUser" in statement["Principal"]
+    return could_be_ours or bool({principal, *whole_account} & _principals(statement["Principal"]))
 
 
 def _principals(element: Any) -> set[str]:
@@ -98,12 +102,13 @@ def _principals(element: Any) -> set[str]:
 
 
 def _selects(statement: Document, element: str, value: str, *, ignore_case: bool) -> bool:
-    def is_in(patterns: Any) -> bool:
-        return any(_like(pattern, value, ignore_case=ignore_case) for pattern in as_list(patterns))
+    def is_in(patterns: list[str]) -> bool:
+        return any(_like(pattern, value, ignore_case=ignore_case) for pattern in patterns)
 
     if element in statement:
-        return is_in(statement[element])
-    return not is_in(statement[f"Not{element}"])
+        return is_in([_VARIABLE.sub("*", pattern) for pattern in as_list(statement[element])])
+    excluded = as_list(statement[f"Not{element}"])
+    return not is_in([pattern for pattern in excluded if not _VARIABLE.search(pattern)])
 
 
 def _could_be_met(operator: str, key: str, values: list[Any], request: Request) -> bool:
