@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 
 import click
@@ -11,10 +12,10 @@ from admin.account import AccountError, translated_errors
 from admin.exit_status import ExitStatus
 from admin.periods import age_in_words
 from admin.target import Target
+from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.watching.audit import Audited, Auditor
-from chalicelib.watching.findings import Phase
-from chalicelib.watching.slots import Backup
+from chalicelib.watching.findings import Finding, Phase
 
 
 def show_audit(target: Target, *, now: datetime, as_json: bool) -> None:
@@ -22,9 +23,9 @@ def show_audit(target: Target, *, now: datetime, as_json: bool) -> None:
     click.echo(target, err=True)
     audited = auditor_of(target).audit(now)
     if as_json:
-        click.echo(json.dumps(_as_data(audited, now), indent=2))
+        click.echo(json.dumps(_as_data(target, audited, now), indent=2))
     else:
-        click.echo(_as_text(audited, now))
+        click.echo(_as_text(target, audited, now))
     if any(finding.phase is not Phase.OVER for finding in audited.findings):
         sys.exit(ExitStatus.SOMETHING_IS_WRONG)
     if audited.failures:
@@ -43,15 +44,20 @@ def auditor_of(target: Target) -> Auditor:
     )
 
 
-def _as_data(audited: Audited, now: datetime) -> dict[str, object]:
+def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, object]:
     return {
         "at": now.isoformat(),
         "findings": [
-            {**vars(finding), "since": finding.since.isoformat()} for finding in audited.findings
+            {
+                **vars(finding),
+                "since": finding.since.isoformat(),
+                "remedy": remedy_of(target, finding),
+            }
+            for finding in audited.findings
         ],
         "newest": {
             upload: {
-                "slot": backup.slot.name,
+                "slot": backup.name,
                 "stored": backup.begun.isoformat(),
                 "size": backup.size,
             }
@@ -63,13 +69,13 @@ def _as_data(audited: Audited, now: datetime) -> dict[str, object]:
     }
 
 
-def _as_text(audited: Audited, now: datetime) -> str:
-    lines = [_newest(upload, backup, now) for upload, backup in audited.newest.items()]
+def _as_text(target: Target, audited: Audited, now: datetime) -> str:
+    lines = [*newest_backups(target.policy, audited, now)]
     for finding in audited.findings:
         mark = "+" if finding.phase is Phase.OVER else "!"
         lines += ["", f"{mark} {finding.what}"]
         if finding.phase is not Phase.OVER:
-            lines.append(f"    {finding.remedy}")
+            lines.append(f"    {remedy_of(target, finding)}")
     for sentence in _failures(audited):
         lines += ["", f"? Could not check {sentence}"]
     if not audited.findings and not audited.failures:
@@ -77,12 +83,28 @@ def _as_text(audited: Audited, now: datetime) -> str:
     return "\n".join(lines)
 
 
-def _newest(upload: str, backup: Backup | None, now: datetime) -> str:
-    if backup is None:
-        return f"{upload}: no backup yet"
-    size = "" if backup.size is None else f"{backup.size:,} bytes, "
-    age = age_in_words(now - backup.begun)
-    return f"{upload}: the newest backup is {backup.slot.name} ({size}stored {age} ago)"
+def remedy_of(target: Target, finding: Finding) -> str:
+    """What to do about a finding, with the command in the account of its bucket."""
+    if finding.download is None:
+        return finding.remedy
+    return (
+        f"{finding.remedy} {target.fix_aws('s3api', 'get-object', **finding.download)} downloaded"
+    )
+
+
+def newest_backups(policy: Policy, audited: Audited, now: datetime) -> Iterator[str]:
+    """A sentence for each rule and server: its newest backup, with size and age."""
+    for upload, backup in audited.newest.items():
+        if backup:
+            yield (
+                f"{upload}: the newest backup is {backup.name} ({backup.size:,} bytes, stored "
+                f"{age_in_words(now - backup.begun)} ago)"
+            )
+        elif upload in audited.empty:
+            yield f"{upload}: no backup yet"
+        else:
+            rule, _ = policy.server_keys[upload]
+            yield f"{upload}: no backup in the last {rule.lookback.days} days"
 
 
 def _failures(audited: Audited) -> list[str]:

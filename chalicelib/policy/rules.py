@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from chalicelib.policy.patterns import LONGEST, Pattern, Unit, load_zone
@@ -116,6 +117,13 @@ class Rule:
                 f'expect = "{self.expect // hour}h" must be longer than the {unit} of a slot, and '
                 f'at most "{self.lookback // hour}h"'
             )
+
+
+@cache
+def names_of(rule: Rule, server: str | None) -> re.Pattern[str]:
+    """Matches the names that the backups of a rule and server are stored under."""
+    templates = "|".join(map(re.escape, rule.store_as.templates)).replace("%", "[0-9]")
+    return re.compile((re.escape(f"{server}/") if server else "") + f"({templates})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,15 @@ MOST_PAGES = 10
 
 @dataclass(kw_only=True)
 class Audited:
-    """What an audit found, the worst first, and the newest backup of each upload key.
+    """What an audit found, the worst first, and the newest recent backup of each upload key.
 
-    `failures` are S3's errors, by what could not be checked because of them.
+    `empty` are the keys without any backup yet. `failures` are S3's errors, by what could not be
+    checked because of them.
     """
 
     findings: list[Finding] = field(default_factory=list)
     newest: dict[str, Backup | None] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
     failures: dict[str, ClientError | BotoCoreError] = field(default_factory=dict)
 
     @contextmanager
@@ -60,7 +62,9 @@ class Auditor:
             with audited.checking(f"the stored backups of {key}"):
                 history = list_history(self.vault, self.policy, key, now, copies=copies)
                 audited.newest[key] = history.newest(now)
-                audited.findings += judge_backups(history, now)
+                if history.first is None:
+                    audited.empty.add(key)
+                audited.findings += judge_backups(history, vault=self.vault.name, now=now)
             with audited.checking(f"the uploads of {key}"):
                 audited.findings += self._judge_uploads(key, now)
         kinds = list(Kind)

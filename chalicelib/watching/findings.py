@@ -4,18 +4,17 @@ Nothing is remembered: the same buckets and the same time give the same findings
 in the audit of the hour in which it began, and lasting in those after it.
 """
 
-import shlex
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from chalicelib.policy.decision import DeleteMarker, Outcome, Stored, Upload, decide
 from chalicelib.policy.policy import Policy, Slot
-from chalicelib.watching.slots import Gap, History
+from chalicelib.watching.slots import Backup, Gap, History
 from chalicelib.watching.sweep import completion
 
 INTERVAL = timedelta(hours=1)
@@ -49,12 +48,11 @@ class Phase(StrEnum):
 
 
 _BREAK_IN = (
-    "Nobody should have the rights for this: find out who did it, as docs/break-in.md describes. "
-    "`backups check` prints the command that downloads the backup, if it is still there."
+    "Nobody should have the rights for this: find out who did it, as docs/break-in.md describes."
 )
-_NOT_STORED = "Find out where it comes from. It expires after some days; to download it first: "
+_NOT_STORED = "Find out where it comes from. It expires after some days; to download it first:"
 REMEDIES = {
-    Kind.OVERWRITTEN: f"The first version is the backup. {_BREAK_IN}",
+    Kind.OVERWRITTEN: _BREAK_IN,
     Kind.DELETED: _BREAK_IN,
     Kind.MISSING: "See whether the server runs, and what its backup job prints. If uploads arrive "
     "and are not stored, `backups check` says why.",
@@ -72,7 +70,8 @@ REMEDIES = {
 class Finding:
     """Something that somebody should look at: what it is, since when, and what to do.
 
-    `slot` is the name in the vault; `rule` is named by its upload.
+    `slot` is the name in the vault; `rule` is named by its upload. `remedy` ends with the command
+    that downloads the object `download` (its bucket, key and version_id), if there is one.
     """
 
     kind: Kind
@@ -83,54 +82,64 @@ class Finding:
     since: datetime
     what: str
     remedy: str
+    download: Mapping[str, str] | None = None
 
 
-def judge_backups(history: History, now: datetime) -> Iterator[Finding]:
-    """What is wrong with the stored backups of an upload key."""
-    yield from _judge_gaps(history, now)
+def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Finding]:
+    """What is wrong with the stored backups of an upload key, in the bucket `vault`."""
+    rule, server = history.slots[0].rule.upload, history.slots[0].server
+    for finding in chain(_judge_gaps(history, now), _judge_each(history, vault, now)):
+        if finding.since <= now:
+            yield replace(finding, rule=rule, server=server)
+
+
+def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
     for index, slot in enumerate(history.slots):
         backup = history.backups.get(slot.name)
-        if backup and (backup.complete > now - REPEATED or backup.is_tampered):
-            for kind, since, what in _faults(history, index, now):
-                if since <= now:
-                    yield _finding(kind, slot, what, since=since, now=now)
+        if not backup:
+            continue
+        yield from judge_tampering(backup, vault=vault, now=now)
+        if backup.complete <= now - REPEATED:
+            continue
+        if usual := _usual_size(history, index):
+            what = f"{slot.name} has only {backup.size:,} bytes; the ones before have {usual:,.0f}."
+            yield _finding(Kind.SMALL, slot.name, what, since=backup.complete, now=now)
+        if history.expects(slot) and backup.begun > slot.due:
+            what = f"{slot.name} was stored late, {_at(backup.begun, slot)}; it was due "
+            what += f"{_at(slot.due, slot)}."
+            yield _finding(Kind.LATE, slot.name, what, since=backup.complete, now=now)
 
 
-def _faults(history: History, index: int, now: datetime) -> Iterator[tuple[Kind, datetime, str]]:
-    """What is wrong with the backup in this slot, and since when."""
-    slot = history.slots[index]
-    name, backup = slot.name, history.backups[slot.name]
-    if backup.overwritten:
+def judge_tampering(backup: Backup, *, vault: str, now: datetime) -> Iterator[Finding]:
+    """What somebody has done to a backup that is stored in the bucket `vault`."""
+    name, remedy, download = backup.name, "No version of the backup is left.", None
+    if backup.version_id:
+        remedy = "The first version is the backup; to download it:"
+        download = {"bucket": vault, "key": name, "version_id": backup.version_id}
+    finding = partial(_finding, slot=name, now=now, remedy=remedy, download=download)
+    if since := backup.overwritten:
         what = f"{name} has {backup.versions} versions: somebody has overwritten the backup."
-        yield Kind.OVERWRITTEN, backup.overwritten, what
-    if backup.hidden:
+        yield finding(Kind.OVERWRITTEN, what=what, since=since)
+    if since := backup.hidden:
         what = f"A delete marker lies on {name}: somebody has deleted the backup."
-        yield Kind.DELETED, backup.hidden, what
-    if backup.complete <= now - REPEATED:
-        return
-    if usual := _usual_size(history, index):
-        what = f"{name} has only {backup.size:,} bytes; the ones before have {usual:,.0f}."
-        yield Kind.SMALL, backup.complete, what
-    if history.expects(slot) and backup.begun > slot.due:
-        what = f"{name} was stored late, {_at(backup.begun, slot)}; it was due "
-        yield Kind.LATE, backup.complete, f"{what}{_at(slot.due, slot)}."
+        yield finding(Kind.DELETED, what=what, since=since)
 
 
 def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
     before, gap = history.gap(now - INTERVAL), history.gap(now)
     newest, latest = history.newest(now), ""
     if newest:
-        latest = f" The newest is {newest.slot.name}, stored {_at(newest.begun, newest.slot)}"
-        latest += "." if newest.size is None else f", with {newest.size:,} bytes."
+        stored = _at(newest.begun, history.slots[0])
+        latest = f" The newest is {newest.name}, stored {stored}, with {newest.size:,} bytes."
     if before and not (gap and gap.is_same(before)):
         slot = before.slots[0] if before.slots else history.slots[0]
         what = f"Backups of {history.key} are stored again.{latest}"
-        over = _finding(Kind.MISSING, slot, what, since=before.since, now=now)
+        over = _finding(Kind.MISSING, slot.name, what, since=before.since, now=now)
         yield replace(over, phase=Phase.OVER)
     if gap:
         slot = gap.slots[0] if gap.slots else history.slots[0]
         what = _gap_sentence(history.key, gap, slot) + latest
-        finding = _finding(Kind.MISSING, slot, what, since=gap.since, now=now)
+        finding = _finding(Kind.MISSING, slot.name, what, since=gap.since, now=now)
         yield replace(finding, phase=Phase.LASTING if gap.is_same(before) else Phase.NEW)
 
 
@@ -179,42 +188,40 @@ def judge_upload(
     what += f"{upload.size:,} bytes, is not stored. {decision.reason}"
     if isinstance(stored, Stored):
         what += f" That one has {stored.size:,} bytes, stored {_at(stored.last_modified, slot)}."
-    words = ["aws", "s3api", "get-object", "--bucket", incoming, "--key", upload.key]
-    words += ["--version-id", upload.version_id] if upload.version_id else []
-    finding = _finding(Kind(decision.outcome), slot, what, since=since, now=now)
-    return replace(finding, remedy=finding.remedy + shlex.join([*words, "downloaded"]))
+    download = {"bucket": incoming, "key": upload.key}
+    download |= {"version_id": upload.version_id} if upload.version_id else {}
+    kind = Kind(decision.outcome)
+    finding = _finding(kind, slot.name, what, since=since, now=now, download=download)
+    return replace(finding, rule=slot.rule.upload, server=slot.server)
 
 
 def judge_copy(name: str, begun: datetime, now: datetime) -> Finding | None:
     """The finding about an unfinished copy into the vault that was begun long ago."""
-    if now - begun < LEFT_UNFINISHED:
-        return None
+    since = begun + LEFT_UNFINISHED
     what = f"A copy to {name}, begun {begun:%a %d %b %Y %H:%M} UTC, was never finished."
-    return Finding(
-        kind=Kind.UNFINISHED,
-        phase=_phase(begun + LEFT_UNFINISHED, now),
-        slot=name,
-        since=begun + LEFT_UNFINISHED,
-        what=what,
-        remedy=REMEDIES[Kind.UNFINISHED],
-    )
+    return _finding(Kind.UNFINISHED, name, what, since=since, now=now) if since <= now else None
 
 
-def _finding(kind: Kind, slot: Slot, what: str, *, since: datetime, now: datetime) -> Finding:
+def _finding(
+    kind: Kind,
+    slot: str,
+    what: str,
+    *,
+    since: datetime,
+    now: datetime,
+    remedy: str = "",
+    download: Mapping[str, str] | None = None,
+) -> Finding:
+    """A finding that is new or lasts; `remedy` follows what all of its kind have in common."""
     return Finding(
         kind=kind,
-        phase=_phase(since, now),
-        rule=slot.rule.upload,
-        server=slot.server,
-        slot=slot.name,
+        phase=Phase.NEW if since > now - INTERVAL else Phase.LASTING,
+        slot=slot,
         since=since,
         what=what,
-        remedy=REMEDIES[kind],
+        remedy=f"{REMEDIES[kind]} {remedy}".strip(),
+        download=download,
     )
-
-
-def _phase(since: datetime, now: datetime) -> Phase:
-    return Phase.NEW if since > now - INTERVAL else Phase.LASTING
 
 
 def _at(moment: datetime, slot: Slot) -> str:

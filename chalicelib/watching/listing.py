@@ -3,18 +3,21 @@
 Names sort by time, so a list can begin at the first slot of interest.
 """
 
-import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from chalicelib.policy.policy import Policy, Slot
+from chalicelib.policy.rules import Rule, names_of
 from chalicelib.promotion.buckets import Vault
 from chalicelib.promotion.leftovers import Unfinished
 from chalicelib.watching.slots import Backup, History, recent_slots
 from chalicelib.watching.sweep import LONGEST_RUN
+
+_BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
 def list_history(
@@ -27,36 +30,21 @@ def list_history(
     """
     slots = recent_slots(policy, key, now)
     by_name = {slot.name: slot for slot in slots}
-    backups: dict[str, Backup] = {}
-    markers: dict[str, datetime] = {}
-    # S3 lists the versions of a name from the newest to the oldest, which is the backup.
-    for page in _pages(vault, _prefix(slots[0]), sorted(by_name)):
-        for version in page.get("Versions", []):
-            if slot := by_name.get(version["Key"]):
-                backups[slot.name] = _backup(slot, version, backups.get(slot.name))
-        markers |= {
-            marker["Key"]: marker["LastModified"]
-            for marker in page.get("DeleteMarkers", [])
-            if marker["Key"] in by_name
-        }
+    pages = _pages(vault, _prefix(slots[0].rule, slots[0].server), sorted(by_name))
+    backups = {
+        name: backup_of(name, entries, start=by_name[name].start, keep_days=policy.keep_days)
+        for name, entries in _by_names(pages)
+        if name in by_name
+    }
     for copy in copies:
         if copy.key in by_name and now - copy.begun < LONGEST_RUN:
-            slot, complete = by_name[copy.key], copy.begun + LONGEST_RUN
-            running = Backup(slot=slot, begun=copy.begun, complete=complete, size=None, versions=0)
+            complete = copy.begun + LONGEST_RUN
+            running = Backup(name=copy.key, begun=copy.begun, complete=complete)
             backups.setdefault(copy.key, running)
-    keep_for = None if policy.keep_days is None else timedelta(days=policy.keep_days)
-    for name, made in markers.items():
-        slot = by_name[name]
-        backup = backups.get(name) or Backup(
-            slot=slot, begun=slot.start, complete=slot.start, size=None, versions=0
-        )
-        # S3 puts a marker on a backup that expires.
-        is_expired = keep_for is not None and made >= backup.begun + keep_for
-        backups[name] = backup if is_expired else replace(backup, hidden=made)
-    stored = [backup.begun for backup in backups.values()]
-    if slots[-1].name not in backups and (first := _first(vault, slots[-1])):
-        stored.append(first)
-    return History(key=key, slots=slots, backups=backups, first=min(stored, default=None))
+    starts = [by_name[name].start for name, backup in backups.items() if backup.begun <= now]
+    if slots[-1].name not in backups and _has_older(vault, slots[-1]):
+        starts.append(_BEFORE)
+    return History(key=key, slots=slots, backups=backups, first=min(starts, default=None))
 
 
 def _pages(vault: Vault, prefix: str, names: Sequence[str]) -> Iterator[Any]:
@@ -76,36 +64,69 @@ def _pages(vault: Vault, prefix: str, names: Sequence[str]) -> Iterator[Any]:
             marker = {"KeyMarker": last, "VersionIdMarker": page["NextVersionIdMarker"]}
 
 
-def _backup(slot: Slot, version: Any, newer: Backup | None) -> Backup:
-    begun = version["LastModified"]
+def backup_of(
+    name: str, entries: Iterable[Any], *, start: datetime, keep_days: int | None
+) -> Backup:
+    """The backup that these versions and delete markers belong to: the first version.
+
+    S3 lists versions from the newest to the oldest. If only markers are left, `start` is when the
+    slot began.
+    """
+    versions: list[Any] = []
+    markers: list[Any] = []
+    for entry in entries:
+        (versions if "Size" in entry else markers).append(entry)
+    first: Any = versions[-1] if versions else {"LastModified": start, "ETag": ""}
+    begun = first["LastModified"]
+    hidden = markers[-1]["LastModified"] if markers else None
+    # S3 puts a marker on a backup that expires.
+    if hidden and keep_days is not None and hidden >= begun + timedelta(days=keep_days):
+        hidden = None
     return Backup(
-        slot=slot,
+        name=name,
         begun=begun,
-        complete=begun + LONGEST_RUN if "-" in version["ETag"] else begun,
-        size=version["Size"],
-        versions=newer.versions + 1 if newer else 1,
-        overwritten=newer.complete if newer else None,
+        complete=_complete(first),
+        size=first.get("Size"),
+        version_id=first.get("VersionId"),
+        versions=len(versions),
+        overwritten=_complete(versions[-2]) if len(versions) > 1 else None,
+        hidden=hidden,
     )
 
 
-def _first(vault: Vault, slot: Slot) -> datetime | None:
-    """When the first backup of the slot's rule and server was stored; None if there is none.
+def _complete(version: Any) -> datetime:
+    begun: datetime = version["LastModified"]
+    return begun + LONGEST_RUN if "-" in version["ETag"] else begun
+
+
+def _has_older(vault: Vault, slot: Slot) -> bool:
+    """Whether there is a backup from before the slot.
 
     That takes more than one request only if a thousand names of other rules sort before it.
     """
-    templates = "|".join(map(re.escape, slot.rule.store_as.templates)).replace("%", "[0-9]")
-    own = re.compile((re.escape(f"{slot.server}/") if slot.server else "") + f"({templates})")
-    pages = vault.s3.get_paginator("list_object_versions")
-    for page in pages.paginate(**vault.args, Prefix=_prefix(slot)):
-        entries: list[Any] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        found = [entry for entry in entries if own.fullmatch(entry["Key"])]
-        if found:
-            first: datetime = min((entry["Key"], entry["LastModified"]) for entry in found)[1]
-            return first
-    return None
+    first, _ = next(list_names(vault, slot.rule, slot.server), (slot.name, None))
+    return first < slot.name
 
 
-def _prefix(slot: Slot) -> str:
-    """What all names of the slot's rule and server start with."""
-    literal, _, _ = slot.rule.store_as.text.partition("%")
-    return f"{slot.server}/{literal}" if slot.server else literal
+def list_names(vault: Vault, rule: Rule, server: str | None) -> Iterator[tuple[str, Iterator[Any]]]:
+    """Every name of a rule and server, with its versions and delete markers for `backup_of`."""
+    names, prefix = names_of(rule, server), _prefix(rule, server)
+    pages = vault.s3.get_paginator("list_object_versions").paginate(**vault.args, Prefix=prefix)
+    return (item for item in _by_names(pages) if names.fullmatch(item[0]))
+
+
+def _by_names(pages: Iterable[Any]) -> Iterator[tuple[str, Iterator[Any]]]:
+    """The versions and delete markers of each name; pages sort by name."""
+    name = itemgetter("Key")
+    entries = (
+        entry
+        for page in pages
+        for entry in sorted([*page.get("Versions", []), *page.get("DeleteMarkers", [])], key=name)
+    )
+    return groupby(entries, key=name)
+
+
+def _prefix(rule: Rule, server: str | None) -> str:
+    """What the names of all backups of a rule and server start with."""
+    literal, _, _ = rule.store_as.text.partition("%")
+    return f"{server}/{literal}" if server else literal

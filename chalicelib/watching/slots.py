@@ -7,9 +7,10 @@ A gap ends only with two filled slots in a row: a job that fails every other hou
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from chalicelib.policy.policy import Policy, Slot
 
@@ -26,18 +27,14 @@ class Backup:
     it is being copied, or if only a delete marker is left, `size` is None.
     """
 
-    slot: Slot
+    name: str
     begun: datetime
     complete: datetime
-    size: int | None
-    versions: int = 1
+    size: int | None = None
+    version_id: str | None = None
+    versions: int = 0
     overwritten: datetime | None = None
     hidden: datetime | None = None
-
-    @property
-    def is_tampered(self) -> bool:
-        """Whether somebody has overwritten or deleted it."""
-        return bool(self.overwritten or self.hidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,7 @@ class Gap:
 class History:
     """The recent slots of an upload key, newest first, and the backups in them, by name.
 
-    `first` is when the first backup of all was stored: no slot is expected that began before.
+    `first` is when the first slot began that was ever filled: none is expected before it.
     """
 
     key: str
@@ -77,8 +74,12 @@ class History:
         return backup if backup and backup.begun <= now else None
 
     def newest(self, now: datetime) -> Backup | None:
-        """The backup in the newest slot that is filled."""
-        return next(filter(None, (self.backup(slot, now) for slot in self.slots)), None)
+        """The newest backup that is stored, and is not hidden by a delete marker."""
+        for slot in self.slots:
+            backup = self.backup(slot, now)
+            if backup and backup.size is not None and not backup.hidden:
+                return backup
+        return None
 
     def expects(self, slot: Slot) -> bool:
         """Whether this very slot should be filled in time."""
@@ -92,10 +93,11 @@ class History:
             return self._missing(now)
         if self.first is None:
             return None
-        if backup := self.newest(now):
-            # A backup of an outage is stored late, but is no newer than its slot.
-            since = min(backup.begun, backup.slot.end) + expect
-            return Gap(since=since) if since <= now else None
+        for slot in self.slots:
+            if backup := self.backup(slot, now):
+                # A backup of an outage is stored late, but is no newer than its slot.
+                since = min(backup.begun, slot.end) + expect
+                return Gap(since=since) if since <= now else None
         return Gap(since=self.slots[-1].start + expect, is_older=True)
 
     def _missing(self, now: datetime) -> Gap | None:
@@ -124,8 +126,13 @@ def recent_slots(policy: Policy, key: str, now: datetime) -> list[Slot]:
     lookback = rule.lookback
     if policy.keep_days is not None:
         lookback = min(lookback, timedelta(days=policy.keep_days) + _EXPIRY_DELAY)
-    slots, moment = [], now
-    while moment > now - lookback:
-        slots.append(policy.slot_of(key, moment))
-        moment = slots[-1].start - _INSTANT
-    return slots
+    since = now - lookback
+    return [*takewhile(lambda slot: slot.end > since, slots_before(policy, key, now))]
+
+
+def slots_before(policy: Policy, key: str, moment: datetime) -> Iterator[Slot]:
+    """The slot of `moment`, the slot before it, and so on."""
+    while True:
+        slot = policy.slot_of(key, moment)
+        yield slot
+        moment = slot.start - _INSTANT

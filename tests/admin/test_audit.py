@@ -1,6 +1,7 @@
 """The command `backups audit`: what it prints, and its exit status."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,9 +94,22 @@ def test_json_has_the_findings_as_data(s3: Any) -> None:
         "server": None,
         "slot": "2026-11-23.12.sql.gz.gpg",
         "since": "2026-11-23T13:15:00+00:00",
+        "download": None,
     }
     assert data["newest"]["sql.gz.gpg"]["size"] == 8
     assert data["not_checked"] == []
+
+
+def test_the_command_that_downloads_an_upload_is_for_this_stage(s3: Any) -> None:
+    upload = s3.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"")
+    result = audit("--json", at=NOW + timedelta(minutes=1))
+    [finding] = json.loads(result.stdout)["findings"]
+    assert re.search(
+        "to download it first: aws s3api get-object --bucket backups1 --key sql.gz.gpg "
+        f"--version-id {upload['VersionId']} --endpoint-url http://[0-9.:]+ downloaded$",
+        finding["remedy"],
+    )
+    assert finding["remedy"] in audit(at=NOW + timedelta(minutes=1)).stdout
 
 
 def test_an_empty_vault_has_no_backup_yet(s3: Any) -> None:

@@ -98,7 +98,7 @@ def newest_of_audit(target: Target, upload: str) -> str | None:
     audited = auditor_of(target).audit(datetime.now(UTC))
     assert (audited.findings, audited.failures) == ([], {})
     backup = audited.newest[upload]
-    return backup.slot.name if backup else None
+    return backup.name if backup else None
 
 
 def test_a_backup_is_promoted_checked_and_drilled_in_another_account(

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -64,14 +64,14 @@ class Year:
                 self.store(slot, run + self.random.randrange(120, 300) * timedelta(seconds=1))
         if self.is_broken:
             self._break()
-        self.first = min(backup.begun for backup in self.backups.values())
+        self.first = next(slot.start for slot in self.slots if slot.name in self.backups)
 
     def store(self, slot: Slot, ended: datetime) -> None:
         """Store a backup whose copy ended then; some are copied in parts."""
         in_parts = self.random.random() < 0.3
         begun = ended - self.random.randrange(20) * MINUTE if in_parts else ended
         self.backups[slot.name] = Backup(
-            slot=slot,
+            name=slot.name,
             begun=begun,
             complete=begun + 30 * MINUTE if in_parts else begun,
             size=int(self.random.uniform(800_000, 1_250_000)),
@@ -143,8 +143,7 @@ class Year:
     def stop(self, begin: datetime, length: timedelta) -> None:
         """Nothing is stored for a while; then the sweep stores what waits, ten every 15 minutes."""
         end = begin + length
-        stored = self.backups.values()
-        waiting = [backup.slot for backup in stored if begin <= backup.begun < end]
+        waiting = [slot for slot, backup in self.stored() if begin <= backup.begun < end]
         for number, slot in enumerate(waiting):
             changed = self.backups[slot.name]
             self.store(slot, end + (1 + number // 10) * 15 * MINUTE + number * MINUTE / 10)
@@ -153,6 +152,9 @@ class Year:
                 moved = self.backups[slot.name].complete + HOUR
                 which = "hidden" if changed.hidden else "overwritten"
                 self._change(slot, **{which: moved}, versions=changed.versions)
+
+    def stored(self) -> Iterator[tuple[Slot, Backup]]:
+        return ((slot, self.backups[slot.name]) for slot in self.slots if slot.name in self.backups)
 
     def history(self, now: datetime) -> History:
         """What an audit of `now` lists, even what came later, as when it is repeated."""
@@ -193,8 +195,8 @@ class Year:
     def faults(self) -> list[tuple[Kind, Slot, datetime, datetime]]:
         """Every fault of a stored backup: from when to when it is told."""
         faults = []
-        for backup in self.backups.values():
-            slot, stored, day = backup.slot, backup.complete, backup.complete + REPEATED
+        for slot, backup in self.stored():
+            stored, day = backup.complete, backup.complete + REPEATED
             if backup.begun > slot.due and slot.is_regular and slot.start > self.first:
                 faults.append((Kind.LATE, slot, stored, day))
             if slot.name in self.tiny:
@@ -253,7 +255,7 @@ def follow(year: Year, hours: list[datetime]) -> list[datetime]:
     faults, mails, is_open = year.faults(), [], False
     for now in hours:
         history = year.history(now)
-        findings = list(judge_backups(history, now))
+        findings = list(judge_backups(history, vault="backups2", now=now))
         if any(finding.phase is not Phase.LASTING for finding in findings):
             mails.append(now)
 
@@ -311,7 +313,7 @@ def test_audits_that_were_skipped_hide_nothing(zone: str) -> None:
     for year in years(zone):
         for kind, slot, since, _ in year.faults():
             later = START + (-(-(since - START) // HOUR) + year.random.randrange(1, 20)) * HOUR
-            found = judge_backups(year.history(later), later)
+            found = judge_backups(year.history(later), vault="backups2", now=later)
             assert (kind, slot.name) in {(finding.kind, finding.slot) for finding in found}
 
 
@@ -321,7 +323,8 @@ def test_an_audit_that_is_repeated_later_finds_the_same(zone: str) -> None:
             later = year.history(now)
             stored = {name: item for name, item in year.backups.items() if item.begun <= now}
             first_time = replace(later, backups=stored)
-            assert [*judge_backups(later, now)] == [*judge_backups(first_time, now)], now
+            judge = partial(judge_backups, vault="backups2", now=now)
+            assert [*judge(later)] == [*judge(first_time)], now
 
 
 def test_a_week_without_promotion_is_a_handful_of_mails() -> None:

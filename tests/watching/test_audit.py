@@ -98,7 +98,7 @@ def test_backups_in_order_take_two_lists_for_each_key(buckets: Buckets) -> None:
     audited = buckets.audit()
     assert audited.findings == []
     assert audited.newest[HOURLY] is not None
-    assert audited.newest[HOURLY].slot.name == names[-1]
+    assert audited.newest[HOURLY].name == names[-1]
     lists = Counter(call["Prefix"] for name, call in wire.calls if name == "ListObjectVersions")
     # Both rules store in the same folder of the vault.
     assert lists == {"": 2, NIGHTLY: 1, HOURLY: 1}
@@ -196,7 +196,7 @@ def test_a_new_rule_in_an_old_folder_has_no_backup_yet() -> None:
     assert list_history(vault, policy, NIGHTLY, NOW).first is None
     s3.names = sorted([*hours, "2026-11-20.files.gpg"])
     history = list_history(vault, policy, NIGHTLY, NOW)
-    assert history.first == moment_of("2026-11-20")
+    assert history.first == datetime(2026, 11, 20, tzinfo=UTC)
     gap = history.gap(NOW)
     assert [slot.name for slot in gap.slots] == ["2026-11-21.files.gpg", "2026-11-22.files.gpg"]
 
@@ -207,6 +207,17 @@ def test_a_server_that_died_long_ago_is_found_by_its_oldest_backup(buckets: Buck
     [hourly, nightly] = buckets.audit().findings
     assert nightly.what == "files.gpg has no backup since before Tue 20 Oct 2026 02:00 UTC."
     assert hourly.what == "sql.gpg has no backup since before Mon 19 Oct 2026 13:15 UTC."
+
+
+def test_backups_that_were_copied_into_a_new_vault_are_as_old_as_their_slots(
+    buckets: Buckets,
+) -> None:
+    for day in (20, 21):
+        buckets.put("backups2", f"2026-11-{day}.files.gpg")
+    buckets.put("backups2", "2025-01-01.00.sql.gpg")
+    whats = [found.what for found in buckets.audit().findings]
+    assert whats[0].startswith("sql.gpg has no backup since before Mon 19 Oct")
+    assert whats[1].startswith("2026-11-22.files.gpg is missing")
 
 
 def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> None:

@@ -51,13 +51,14 @@ def history(
     for number, slot in enumerate(slots):
         begun = slot.start + delay
         if number not in lost and begun <= NOW:
-            backup = Backup(slot=slot, begun=begun, complete=begun, size=1_000_000)
+            backup = Backup(name=slot.name, begun=begun, complete=begun, size=1_000_000)
             backups[slot.name] = replace(backup, **changed) if number == 0 else backup
     return History(key=key, slots=slots, backups=backups, first=NOW - 99 * DAY)
 
 
 def judged(about: History, now: datetime = NOW) -> list[tuple[Kind, Phase, str]]:
-    return [(found.kind, found.phase, found.what) for found in judge_backups(about, now)]
+    findings = judge_backups(about, vault="backups2", now=now)
+    return [(found.kind, found.phase, found.what) for found in findings]
 
 
 def test_backups_in_order_have_no_findings() -> None:
@@ -117,9 +118,26 @@ def test_backups_in_order_have_no_findings() -> None:
     ],
 )  # fmt: skip
 def test_each_kind_of_finding_is_one_clear_sentence(about: History, kind: Kind, what: str) -> None:
-    [finding] = judge_backups(about, NOW)
-    assert (finding.kind, finding.what, finding.remedy) == (kind, what, REMEDIES[kind])
+    [finding] = judge_backups(about, vault="backups2", now=NOW)
+    assert (finding.kind, finding.what) == (kind, what)
+    assert finding.remedy.startswith(REMEDIES[kind])
     assert (finding.rule, finding.server) == ("files.gpg", "web1")
+
+
+@pytest.mark.parametrize("done", [{"overwritten": NOW, "versions": 2}, {"hidden": NOW}])
+def test_the_first_version_of_a_tampered_backup_is_the_one_to_download(done: Any) -> None:
+    [finding] = judge_backups(history(version_id="v1", **done), vault="backups2", now=NOW)
+    assert finding.remedy.endswith(" The first version is the backup; to download it:")
+    name = "web1/2026-07-23.files.gpg"
+    assert finding.download == {"bucket": "backups2", "key": name, "version_id": "v1"}
+    [finding] = judge_backups(history(hidden=NOW), vault="backups2", now=NOW)
+    assert finding.remedy.endswith(" No version of the backup is left.")
+
+
+def test_the_newest_backup_is_one_that_can_be_restored() -> None:
+    """A delete marker, or a copy that is not complete, fills a slot, but is no backup."""
+    assert history(hidden=NOW).newest(NOW).name == "web1/2026-07-22.files.gpg"
+    assert history(size=None).newest(NOW).name == "web1/2026-07-22.files.gpg"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +195,7 @@ def test_a_finding_is_new_in_one_audit_and_then_lasts(changed: dict[str, Any], u
     ],
 )
 def test_a_backup_is_small_beside_those_before_it(about: History, is_small: bool) -> None:
-    assert any(found.kind is Kind.SMALL for found in judge_backups(about, NOW)) is is_small
+    assert any(kind is Kind.SMALL for kind, _, _ in judged(about)) is is_small
 
 
 def upload(*, ago: timedelta = 2 * HOUR, size: int = 1000, etag: str = "e1") -> Upload:
@@ -205,10 +223,8 @@ def test_a_contested_upload_names_both_and_the_command_that_keeps_it() -> None:
         "stored. web1/2026-07-23.11.sql.gpg already holds a different upload. Nothing was "
         "changed. That one has 900 bytes, stored Thu 23 Jul 2026 10:00 BST."
     )
-    assert finding.remedy.endswith(
-        "to download it first: aws s3api get-object --bucket backups1 --key web1/sql.gpg "
-        "--version-id v1 downloaded"
-    )
+    assert finding.remedy.endswith(" to download it first:")
+    assert finding.download == {"bucket": "backups1", "key": HOURLY, "version_id": "v1"}
 
 
 @pytest.mark.parametrize(

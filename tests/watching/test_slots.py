@@ -23,7 +23,7 @@ def policy_of(store_as: str = "%Y-%m-%d.%H.sql", settings: str = "", top: str = 
 
 
 def backup(slot: Slot, begun: datetime) -> Backup:
-    return Backup(slot=slot, begun=begun, complete=begun, size=1000)
+    return Backup(name=slot.name, begun=begun, complete=begun, size=1000)
 
 
 def day_of(pattern: str, *, late: Mapping[int, float] | None = None) -> History:
