@@ -278,8 +278,8 @@ def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
 def check(*, all_backups: bool, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
 
-    Check the backups: how old the newest are, which uploads wait, and whether a stored backup was
-    changed or is not locked. Then find out who can destroy them: compares every setting, the
+    Check the backups: what `backups audit` finds, which uploads wait, and whether a stored backup
+    was changed or is not locked. Then find out who can destroy them: compares every setting, the
     deployed functions and all rights on the vault with what they should be. Each finding says how
     to fix it. Changes nothing.
     """

@@ -45,8 +45,10 @@ ARROWS = {
     "admin.deploy": COMMON,
     "admin.describe": COMMON,
     "admin.setup": COMMON,
-    # It compares the account with the plan of setup, and judges what waits as the sweep does.
-    "admin.check": COMMON | {"admin.setup", "chalicelib.promotion", "chalicelib.watching"},
+    # It begins with an audit, compares the account with the plan of setup, and judges what waits as
+    # the sweep does.
+    "admin.check": COMMON
+    | {"admin.audit", "admin.setup", "chalicelib.promotion", "chalicelib.watching"},
     # It runs the code of the functions, as from one's own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,

@@ -1,135 +1,166 @@
-"""Checks the backups themselves: how old the newest is, which uploads wait, what was done to them.
+"""Checks the backups themselves: first what an audit finds, then what it does not look at.
 
 This covers every way of failing in silence: whatever is configured wrongly, it shows here.
 """
 
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby, islice
-from typing import Any
+from heapq import heappush, heappushpop
+from itertools import chain, islice, takewhile
+from typing import Any, NoReturn
 
 import click
 from botocore.exceptions import ClientError
 
 from admin.account import none_if
+from admin.audit.command import auditor_of, newest_backups, remedy_of
 from admin.check.report import Finding, Part, Result, Status
 from admin.check.stored_backups import (
-    RECENT_SLOTS,
-    NameJudge,
-    StoredName,
-    Summary,
-    Version,
     encryption_of,
-    judge_age,
     judge_encryption,
     judge_lock,
+    judge_time,
 )
-from admin.check.upload_key import UploadKey
 from admin.check.waiting_uploads import check_waiting
 from admin.setup.locks import read_retention
 from admin.target import Target
+from chalicelib.policy.policy import Policy, Slot
+from chalicelib.promotion.buckets import Vault
 from chalicelib.s3_errors import error_code
+from chalicelib.watching.findings import Finding as AuditFinding
+from chalicelib.watching.findings import Kind, Phase, judge_tampering
+from chalicelib.watching.listing import backup_of, list_names
+from chalicelib.watching.slots import Backup, recent_slots, slots_before
+
+# How many of the backups that were stored last get a HEAD, unless all of them do.
+NEWEST = 14
+# In how many slots, past and to come, backups are checked for when they were stored: 41 days of
+# hours, three years of days.
+SLOTS = 1000
+# S3 expires objects some days late, and removes the last delete marker some days after that.
+EXPIRY_DELAY = timedelta(days=14)
+WHY = {
+    Kind.OVERWRITTEN: "A slot is filled only once: somebody got around the vault's protection.",
+    Kind.DELETED: "Nobody can delete a backup: somebody got around the vault's protection.",
+    Kind.MISSING: "What has not been backed up cannot be restored.",
+    Kind.CONTESTED: "Only one of the two uploads is stored, and it could be the wrong one.",
+    Kind.REJECTED: "This upload is not stored, and is lost when it expires.",
+    Kind.SMALL: "A backup that shrinks so much is often incomplete.",
+    Kind.LATE: "If it takes any longer, the backup can belong to the next slot.",
+    Kind.UNFINISHED: "No copy runs for so long, so it was given up.",
+}
 
 
 class CustomerKeyError(Exception):
     """A backup is encrypted with a key that S3 does not have, so S3 cannot describe it."""
 
 
-def check_backups(
-    target: Target, upload: str, *, now: datetime, all_backups: bool
-) -> Iterator[Part]:
-    """The parts about the backups of one rule and server, by their upload key."""
-    key = UploadKey(target=target, upload=upload)
-    yield Part(
-        f"the stored backups of {upload}",
-        _unless_missing(check_stored(key, now=now, all_backups=all_backups)),
-    )
-    yield Part(f"the waiting uploads of {upload}", _unless_missing(check_waiting(key, now=now)))
+def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
+    """The parts about the backups of all rules and servers."""
+    auditor = auditor_of(target)
+    audited = auditor.audit(now)
+    states = map(Status, newest_backups(target.policy, audited, now))
+    lasting = (finding for finding in audited.findings if finding.phase is not Phase.OVER)
+    yield Part("the backups", chain(states, map(partial(_as_finding, target), lasting)))
+    for what, error in audited.failures.items():
+        yield Part(what, _unless_missing(map(_throw, [error])))
+    for upload in target.policy.server_keys:
+        stored = check_stored(target, auditor.vault, upload, now=now, all_backups=all_backups)
+        yield Part(f"the older backups of {upload}", _unless_missing(stored))
+        waiting = check_waiting(target, auditor, upload, now=now)
+        yield Part(f"the waiting uploads of {upload}", _unless_missing(waiting))
+
+
+def _as_finding(target: Target, finding: AuditFinding) -> Finding:
+    remedy = remedy_of(target, finding)
+    return Finding(what=finding.what, why=WHY[finding.kind], remedy=remedy)
 
 
 def check_stored(
-    key: UploadKey, *, now: datetime, all_backups: bool
-) -> Iterator[Finding | Status | Part]:
-    """Check the age of the newest backup, then the versions, locks and encryption of backups."""
-    recent = {slot.name: slot for slot in islice(key.slots_before(now), RECENT_SLOTS)}
-    summary = Summary(recent=recent)
-    judge = NameJudge(key=key, now=now, recent=recent)
-    for item in _listed(key):
-        yield from judge.findings(item)
-        if not item.is_hidden:
-            summary.add(item)
-    yield from judge_age(key, summary, now=now)
-    names = [name for _, name in sorted(summary.stored_last, reverse=True)]
+    target: Target, vault: Vault, upload: str, *, now: datetime, all_backups: bool
+) -> Iterator[Finding | Part]:
+    """Check backups too old for an audit, and when all were stored; then locks and encryption."""
+    as_finding = partial(_as_finding, target)
+    audited = {slot.name for slot in recent_slots(target.policy, upload, now)}
+    slots = _slots_around(target.policy, upload, now)
+    count, last = 0, list[tuple[datetime, str]]()
+    for backup in _listed(vault, target.policy, upload, now=now):
+        if backup.name not in audited:
+            yield from map(as_finding, judge_tampering(backup, vault=vault.name, now=now))
+        if backup.size is None:
+            continue
+        if slot := slots.get(backup.name):
+            yield from judge_time(backup, slot)
+        count += 1
+        put = heappush if len(last) < NEWEST else heappushpop
+        put(last, (backup.begun, backup.name))
     yield Part(
-        f"the locks and the encryption of the stored backups of {key.upload}",
-        _check_all_heads(key, summary.count, now=now)
+        f"the locks and the encryption of the stored backups of {upload}",
+        _check_all_heads(target, vault, upload, count, now=now)
         if all_backups
-        else _check_heads(key, names, now=now),
+        else _check_heads(target, vault, [name for _, name in sorted(last, reverse=True)], now=now),
     )
 
 
-def _listed(key: UploadKey) -> Iterator[StoredName]:
-    """Every name of the key's backups in the vault, page by page."""
-    pages = key.vault.s3.get_paginator("list_object_versions").paginate(
-        **key.vault.args, Prefix=key.prefix
-    )
-    # Versions and delete markers are two lists of each page; the pages are in the order of names.
-    entries = (
-        entry
-        for page in pages
-        for entry in sorted(
-            [*page.get("Versions", []), *page.get("DeleteMarkers", [])],
-            key=lambda entry: entry["Key"],
-        )
-    )
-    for name, group in groupby(entries, key=lambda entry: entry["Key"]):
-        if key.names.fullmatch(name):
-            yield _as_name(name, group)
+def _slots_around(policy: Policy, upload: str, now: datetime) -> dict[str, Slot]:
+    """The slots before and after `now`, by their names."""
+    slots = {slot.name: slot for slot in islice(slots_before(policy, upload, now), SLOTS)}
+    moment = now
+    for _ in range(SLOTS):
+        slot = policy.slot_of(upload, moment)
+        slots[slot.name], moment = slot, slot.end
+    return slots
 
 
-def _as_name(name: str, entries: Iterable[Any]) -> StoredName:
-    versions: list[Version] = []
-    markers: list[Version] = []
-    is_hidden = False
-    for entry in entries:
-        is_marker = "Size" not in entry
-        kind = markers if is_marker else versions
-        kind.append(Version(id=entry["VersionId"], made=entry["LastModified"]))
-        is_hidden |= is_marker and entry["IsLatest"]
-    return StoredName(
-        name=name, versions=tuple(versions), markers=tuple(markers), is_hidden=is_hidden
-    )
+def _listed(vault: Vault, policy: Policy, upload: str, *, now: datetime) -> Iterator[Backup]:
+    """Every backup of an upload key, page by page."""
+    lately_expired: dict[str, datetime] = {}
+    if policy.keep_days is not None:
+        until = now - timedelta(days=policy.keep_days)
+        since = until - policy.accept_within - EXPIRY_DELAY
+        slots = takewhile(lambda slot: slot.end >= since, slots_before(policy, upload, until))
+        lately_expired = {slot.name: slot.start for slot in slots}
+    for name, entries in list_names(vault, *policy.server_keys[upload]):
+        # If only a marker is left, S3 has put it there because of keep_days, or somebody else.
+        start = lately_expired.get(name, now)
+        yield backup_of(name, entries, start=start, keep_days=policy.keep_days)
 
 
-def _check_all_heads(key: UploadKey, count: int, *, now: datetime) -> Iterator[Finding]:
+def _check_all_heads(
+    target: Target, vault: Vault, upload: str, count: int, *, now: datetime
+) -> Iterator[Finding]:
     """Check every backup, with a progress bar: this is a request for each."""
-    names = (item.name for item in _listed(key) if not item.is_hidden)
-    with click.progressbar(names, length=count, label=key.upload, file=sys.stderr) as progress:
-        yield from _check_heads(key, progress, now=now)
+    backups = _listed(vault, target.policy, upload, now=now)
+    names = (backup.name for backup in backups if backup.size is not None)
+    with click.progressbar(names, length=count, label=upload, file=sys.stderr) as progress:
+        yield from _check_heads(target, vault, progress, now=now)
 
 
-def _check_heads(key: UploadKey, names: Iterable[str], *, now: datetime) -> Iterator[Finding]:
-    lock = key.target.stage.lock
+def _check_heads(
+    target: Target, vault: Vault, names: Iterable[str], *, now: datetime
+) -> Iterator[Finding]:
+    lock = target.stage.lock
     for name in names:
         try:
-            head = _head(key, name)
+            head = _head(vault, name)
         except CustomerKeyError:
-            yield from judge_encryption(key, name, "a key that its writer kept (SSE-C)")
+            yield from judge_encryption(target, name, "a key that its writer kept (SSE-C)")
             continue
         if head is None:  # it has expired since it was listed
             continue
         # A lock that should have ended by now is not needed any more.
         if lock and lock.promised_end(head["LastModified"]) > now:
-            actual = head.get("ObjectLockRetainUntilDate") or _lock_end(key, name)
-            yield from judge_lock(key, name, head, lock=lock, actual=actual)
-        yield from judge_encryption(key, name, encryption_of(head))
+            actual = head.get("ObjectLockRetainUntilDate") or _lock_end(vault, name)
+            yield from judge_lock(target, name, head, lock=lock, actual=actual)
+        yield from judge_encryption(target, name, encryption_of(head))
 
 
-def _head(key: UploadKey, name: str) -> Any:
+def _head(vault: Vault, name: str) -> Any:
     """The HEAD of a stored backup; None if it is absent. Raises CustomerKeyError."""
-    s3, args = key.vault.s3, {**key.vault.args, "Key": name}
+    s3: Any = vault.s3
+    args = {**vault.args, "Key": name}
     try:
         return none_if("404", partial(s3.head_object, **args))
     except ClientError as error:
@@ -141,9 +172,9 @@ def _head(key: UploadKey, name: str) -> Any:
         raise
 
 
-def _lock_end(key: UploadKey, name: str) -> datetime | None:
+def _lock_end(vault: Vault, name: str) -> datetime | None:
     """When the lock ends (None: no lock). HEAD hides it from callers who cannot read locks."""
-    retention = read_retention(key.vault.s3, **key.vault.args, Key=name)
+    retention = read_retention(vault.s3, **vault.args, Key=name)
     # With an event hold, a lock can have no end yet.
     return retention.get("RetainUntilDate") if retention else None
 
@@ -155,3 +186,7 @@ def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:
     except ClientError as error:
         if error_code(error) != "NoSuchBucket":
             raise
+
+
+def _throw(error: Exception) -> NoReturn:
+    raise error

@@ -47,8 +47,7 @@ def parts_of(
 ) -> Iterator[Part]:
     """The parts of the check, in their order: outcomes come before settings."""
     tell("Looking at the stored backups and the waiting uploads ...")
-    for upload in target.policy.server_keys:
-        yield from check_backups(target, upload, now=now, all_backups=all_backups)
+    yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
     for _, group in groupby(requirements, key=lambda requirement: requirement.resource):

@@ -1,8 +1,5 @@
 """The most that an intruder on a server can add: objects, bytes, dollars, concurrent executions."""
 
-import re
-from functools import cache
-
 from botocore.exceptions import ClientError
 
 from admin.account import DENIAL_CODES
@@ -15,7 +12,7 @@ from admin.stage import as_chalice_reads
 from admin.storage_classes import STORAGE_CLASSES
 from admin.target import Target
 from chalicelib.policy.policy import Policy
-from chalicelib.policy.rules import Rule
+from chalicelib.policy.rules import Rule, names_of
 from chalicelib.s3_errors import error_code
 
 GB = 1024**3
@@ -39,17 +36,9 @@ def largest_stored(target: Target) -> dict[str, int]:
 def rule_of(policy: Policy, name: str) -> Rule | None:
     """The rule that stores under names such as `name`; None if no rule does."""
     for rule, server in policy.server_keys.values():
-        if stored_names(rule, server).fullmatch(name):
+        if names_of(rule, server).fullmatch(name):
             return rule
     return None
-
-
-@cache
-def stored_names(rule: Rule, server: str | None) -> re.Pattern[str]:
-    """Matches the names that a server's backups are stored under (None: keys have no prefix)."""
-    prefix = f"{server}/" if server else ""
-    names = (re.escape(prefix + template) for template in rule.store_as.templates)
-    return re.compile("|".join(names).replace("%", "[0-9]"))
 
 
 def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> list[str]:

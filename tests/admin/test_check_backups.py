@@ -16,7 +16,6 @@ import admin.check.settings
 from admin.account import Account
 from admin.check.backups import check_backups
 from admin.check.report import Part, Report
-from admin.check.stored_backups import RECENT_SLOTS
 from admin.choices import Lock
 from admin.cli import cli
 from admin.setup.door import PATIENT
@@ -26,18 +25,27 @@ from admin.target import Target
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
 from localcloud.clock import clock
-from tests.support.project import POLICY, STAGE
+from tests.support.project import STAGE
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
-DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
+DAILY = "backup.tar.gz.gpg"
 TODAY, YESTERDAY = "2026-11-23.tar.gz.gpg", "2026-11-22.tar.gz.gpg"
-MIDNIGHT = "2026-11-22 00:00 UTC"
-DAY_BEFORE = "2026-11-21.tar.gz.gpg"
+DAY_BEFORE, LONG_AGO = "2026-11-21.tar.gz.gpg", "2026-01-27.tar.gz.gpg"
+
+
+def daily(settings: str = "", top: str = "") -> Policy:
+    return parse_policy(
+        f'timezone = "Etc/UTC"\n{top}\n[[rule]]\nupload = "{DAILY}"\n'
+        f'store_as = "%Y-%m-%d.tar.gz.gpg"\n{settings}'
+    )
+
+
+POLICY = daily()
 
 
 @dataclass(kw_only=True)
 class Buckets:
-    """Both buckets in a local cloud whose clock stands still, and the check of one key."""
+    """Both buckets in a local cloud whose clock stands still, and the check of them."""
 
     account: Account
     stage: Stage = STAGE
@@ -67,13 +75,14 @@ class Buckets:
         days: int | None = 30,
         mode: str = "GOVERNANCE",
         encryption: dict[str, str] | None = None,
+        body: bytes = b"a backup",
     ) -> None:
         """Store a backup as the promoter does, with a lock of so many days (None: no lock)."""
         clock.stand_at(NOW - ago)
         until = NOW - ago + timedelta(days=days or 0)
         lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until} if days else {}
         encrypted = {"ServerSideEncryption": "AES256"} if encryption is None else encryption
-        self.s3.put_object(Bucket="backups2", Key=name, Body=b"a backup", **lock, **encrypted)
+        self.s3.put_object(Bucket="backups2", Key=name, Body=body, **lock, **encrypted)
         clock.stand_at(NOW)
 
     def hide(self, name: str, *, ago: timedelta = timedelta()) -> None:
@@ -81,10 +90,10 @@ class Buckets:
         self.s3.delete_object(Bucket="backups2", Key=name)
         clock.stand_at(NOW)
 
-    def check(self, key: str = DAILY, *, all_backups: bool = False) -> Report:
+    def check(self, *, all_backups: bool = False) -> Report:
         target = Target(account=self.account, stage=self.stage, policy=self.policy)
         report = Report()
-        for part in check_backups(target, key, now=NOW, all_backups=all_backups):
+        for part in check_backups(target, now=NOW, all_backups=all_backups):
             report.collect(part)
         return report
 
@@ -170,6 +179,44 @@ def two_versions(buckets: Buckets) -> None:
     buckets.store(TODAY, ago=hours(1))
 
 
+def two_versions_long_ago(buckets: Buckets) -> None:
+    """Only the audit of 35 days would miss it."""
+    rarely(buckets)
+    buckets.store(LONG_AGO, ago=timedelta(days=300))
+    buckets.store(LONG_AGO, ago=timedelta(days=200))
+
+
+def small(buckets: Buckets) -> None:
+    for day in range(3, 0, -1):
+        buckets.store(f"2026-11-{23 - day}.tar.gz.gpg", ago=timedelta(days=day))
+    buckets.store(TODAY, body=b"a")
+
+
+def late(buckets: Buckets) -> None:
+    buckets.store(DAY_BEFORE, ago=hours(56))
+    buckets.store(YESTERDAY, ago=hours(4))
+
+
+def unfinished(buckets: Buckets) -> None:
+    fresh(buckets)
+    clock.stand_at(NOW - hours(25))
+    buckets.s3.create_multipart_upload(Bucket="backups2", Key=YESTERDAY)
+    clock.stand_at(NOW)
+
+
+def stored_again(buckets: Buckets) -> None:
+    """The gap is over within the hour."""
+    buckets.store("2026-11-20.tar.gz.gpg", ago=hours(80))
+    buckets.store(YESTERDAY, ago=hours(32))
+    buckets.store(TODAY, ago=hours(0.5))
+
+
+def rarely(buckets: Buckets) -> None:
+    """Somebody makes backups when they like; the newest is from today."""
+    buckets.policy = daily("expect = false")
+    fresh(buckets)
+
+
 def hidden(buckets: Buckets) -> None:
     stored_yesterday(buckets)
     buckets.store(TODAY)
@@ -179,6 +226,12 @@ def hidden(buckets: Buckets) -> None:
 def hidden_and_gone(buckets: Buckets) -> None:
     stored_yesterday(buckets)
     buckets.hide(DAY_BEFORE)
+
+
+def hidden_long_ago(buckets: Buckets) -> None:
+    rarely(buckets)
+    buckets.store(LONG_AGO, ago=timedelta(days=300))
+    buckets.hide(LONG_AGO)
 
 
 def unlocked(buckets: Buckets) -> None:
@@ -196,7 +249,7 @@ def locked_a_little_early(buckets: Buckets) -> None:
 
 
 def lock_run_out(buckets: Buckets) -> None:
-    fresh(buckets)
+    rarely(buckets)
     buckets.store("2026-10-01.tar.gz.gpg", ago=timedelta(days=53), days=30)
     buckets.store("2026-09-01.tar.gz.gpg", ago=timedelta(days=83), days=None)
 
@@ -223,17 +276,14 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
     "fresh": (fresh, []),
     "none yet": (lambda _: None, []),
     "stored yesterday": (stored_yesterday, []),
-    "stale": (
-        stale,
-        ["no stored backup from the last two days: the newest is 2026-11-21.tar.gz.gpg, from"],
-    ),
-    "very stale": (very_stale, ["none from the last 1,000 days (the last one was stored on 2020-"]),
-    "an old slot, copied lately": (restored_lately, ["no stored backup from the last two days"]),
+    "stale": (stale, [f"{YESTERDAY} is missing; it was due Mon 23 Nov 2026 02:00 UTC"]),
+    "very stale": (very_stale, [f"{DAILY} has no backup since before Tue 20 Oct 2026 02:00 UTC"]),
+    "an old slot, copied lately": (restored_lately, [f"{YESTERDAY} is missing"]),
     "stale, and a slot to come": (
         of_a_slot_to_come,
         [
+            f"{YESTERDAY} is missing",
             "2027-01-01.tar.gz.gpg was stored 38 days before its slot begins",
-            "no stored backup from the last two days",
         ],
     ),
     "stored for a slot that has begun since": (
@@ -247,15 +297,21 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
         waiting_long,
         [f"2 uploads have waited in backups1 for up to 3 hours, the oldest for {TODAY}"],
     ),
-    "contested": (waiting_for_a_filled_slot, []),
+    "contested": (waiting_for_a_filled_slot, [f"{TODAY} already holds a different upload"]),
     "contested by a marker": (
         waiting_for_a_slot_under_a_marker,
-        [f"delete marker lies on {TODAY}"],
+        [f"delete marker lies on {TODAY}", f"A delete marker hides {TODAY}"],
     ),
-    "too late": (waiting_too_long, []),
+    "too late": (waiting_too_long, ["more than 168 hours ago, which is too late for a slot"]),
     "two versions": (two_versions, [f"{TODAY} has 2 versions"]),
+    "two versions, long ago": (two_versions_long_ago, [f"{LONG_AGO} has 2 versions"]),
+    "small": (small, [f"{TODAY} has only 1 bytes; the ones before have 8"]),
+    "late": (late, [f"{YESTERDAY} was stored late"]),
+    "unfinished": (unfinished, [f"A copy to {YESTERDAY}, begun Sun 22 Nov 2026 11:30 UTC"]),
+    "stored again": (stored_again, []),
     "delete marker": (hidden, [f"A delete marker lies on {TODAY}"]),
     "delete marker alone": (hidden_and_gone, [f"A delete marker lies on {DAY_BEFORE}"]),
+    "delete marker, long ago": (hidden_long_ago, [f"A delete marker lies on {LONG_AGO}"]),
     "not locked": (
         unlocked,
         [f"{TODAY} is not locked, but should be locked until 2026-12-23 04:30 UTC"],
@@ -294,7 +350,7 @@ def test_each_state_has_exactly_its_finding(
         (just_uploaded, ["backup.tar.gz.gpg: no backup yet"]),
         (
             stored_yesterday,
-            [f"{DAILY}: 1 stored, the newest is {YESTERDAY}, from {MIDNIGHT} (36 hours ago)"],
+            [f"{DAILY}: the newest backup is {YESTERDAY} (8 bytes, stored 32 hours ago)"],
         ),
         (
             waiting_shortly,
@@ -366,10 +422,13 @@ def test_the_first_version_of_an_overwritten_backup_is_the_one_to_download(
         assert f"--key {TODAY} --version-id {first['VersionId']} " in finding.remedy
 
 
-KEEPING = parse_policy(
-    'timezone = "Etc/UTC"\nkeep_days = 10\n[[rule]]\n'
-    'upload = "backup.tar.gz.gpg"\nstore_as = "%Y-%m-%d.tar.gz.gpg"\n'
-)
+def test_a_backup_that_is_hidden_or_only_of_long_ago_is_not_the_newest(buckets: Buckets) -> None:
+    hidden(buckets)
+    [sentence] = buckets.check().backups
+    assert sentence.startswith(f"{DAILY}: the newest backup is {YESTERDAY}")
+    buckets.hide(YESTERDAY)
+    buckets.store(LONG_AGO, ago=timedelta(days=300))
+    assert buckets.check().backups == [f"{DAILY}: no backup in the last 35 days"]
 
 
 @pytest.mark.parametrize(
@@ -378,6 +437,10 @@ KEEPING = parse_policy(
         pytest.param("2026-11-12", 11, 10.5, False, id="expired"),
         pytest.param("2026-11-12", 11, 9, True, id="hidden before its time"),
         pytest.param("2026-11-12", None, None, False, id="expired, only the marker is left"),
+        # Too old for an audit.
+        pytest.param("2026-11-08", 15, 10.5, False, id="expired some days ago"),
+        pytest.param("2026-11-08", 15, 9, True, id="hidden some days ago"),
+        pytest.param("2026-11-08", None, None, False, id="expired some days ago, only the marker"),
         pytest.param("2026-11-22", None, None, True, id="only the marker, before its time"),
         pytest.param("2026-01-01", None, None, True, id="only the marker, long after its time"),
     ],
@@ -389,7 +452,7 @@ def test_the_delete_markers_of_expiry_are_in_order(
     hidden_after: float | None,
     is_finding: bool,
 ) -> None:
-    buckets.policy = KEEPING
+    buckets.policy = daily("expect = false", top="keep_days = 10")
     fresh(buckets)
     name = f"{name}.tar.gz.gpg"
     ago = timedelta()
@@ -398,33 +461,32 @@ def test_the_delete_markers_of_expiry_are_in_order(
         ago = timedelta(days=stored - hidden_after)
     buckets.hide(name, ago=ago)
     assert [finding.what for finding in buckets.check().findings] == [
-        f"A delete marker lies on {name}"
+        f"A delete marker lies on {name}: somebody has deleted the backup."
     ] * is_finding
 
 
 def test_names_in_folders_tell_the_newest(buckets: Buckets) -> None:
     buckets.policy = parse_policy(
         'timezone = "Etc/UTC"\nservers = ["web1", "web2"]\n[[rule]]\n'
-        'upload = "files.gpg"\nstore_as = "files/%Y/%m.%d.gpg"\n'
+        'upload = "files.gpg"\nstore_as = "files/%Y/%m.%d.gpg"\nexpect = "800h"\n'
     )
     for day in (30, 29, 28):
-        buckets.store(f"web1/files/2026/10.{day}.gpg", ago=timedelta(days=day - 6))
+        buckets.store(f"web1/files/2026/10.{day}.gpg", ago=timedelta(days=54 - day))
     buckets.store("web1/files/2026/11.22.gpg", ago=hours(30))
     buckets.store("web2/files/2025/12.31.gpg", ago=timedelta(days=327))
-    newest = "web1/files/2026/11.22.gpg"
-    report = buckets.check("web1/files.gpg")
-    assert report == Report(
-        backups=[
-            f"web1/files.gpg: 4 stored, the newest is {newest}, from {MIDNIGHT} (36 hours ago)"
-        ]
-    )
-    [finding] = buckets.check("web2/files.gpg").findings
-    assert "web2/files/2025/12.31.gpg" in finding.what
+    report = buckets.check()
+    newest = "web1/files/2026/11.22.gpg (8 bytes, stored 30 hours ago)"
+    assert report.backups == [
+        f"web1/files.gpg: the newest backup is {newest}",
+        "web2/files.gpg: no backup in the last 35 days",
+    ]
+    [finding] = report.findings
+    assert "web2/files.gpg has no backup since before" in finding.what
 
 
 def fill_sixteen_days(buckets: Buckets) -> None:
     """Only the oldest two are not locked."""
-    for day in range(16):
+    for day in range(15, -1, -1):
         moment = NOW - timedelta(days=day)
         name, days = f"{moment:%Y-%m-%d}.tar.gz.gpg", 30 if day < 14 else None
         buckets.store(name, ago=timedelta(days=day), days=days)
@@ -446,7 +508,7 @@ def only_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command checks one key at the cloud's time, and no settings."""
 
     def parts(target: Target, *, all_backups: bool, **_: Any) -> Iterator[Part]:
-        return check_backups(target, DAILY, now=NOW, all_backups=all_backups)
+        return check_backups(target, now=NOW, all_backups=all_backups)
 
     monkeypatch.setattr(admin.check.settings, "parts_of", parts)
 
@@ -464,12 +526,17 @@ def counted(buckets: Buckets) -> list[str]:
     [
         pytest.param(
             False,
-            {"ListObjectVersions": 2, "HeadObject": 14},
+            {"ListMultipartUploads": 1, "ListObjectVersions": 5, "HeadObject": 14},
             id="newest",
         ),
         pytest.param(
             True,
-            {"ListObjectVersions": 3, "HeadObject": 16, "GetObjectRetention": 2},
+            {
+                "ListMultipartUploads": 1,
+                "ListObjectVersions": 6,
+                "HeadObject": 16,
+                "GetObjectRetention": 2,
+            },
             id="all",
         ),
     ],
@@ -484,13 +551,18 @@ def test_requests_per_rule_and_server(
 
 
 def test_a_thousand_names_cost_one_request(buckets: Buckets) -> None:
-    for hour in range(RECENT_SLOTS + 200):
+    buckets.policy = parse_policy(
+        'timezone = "Etc/UTC"\n[[rule]]\nupload = "sql.gpg"\nstore_as = "%Y-%m-%d.%H.sql.gpg"'
+    )
+    for hour in range(1200):
         moment = NOW - timedelta(hours=hour)
-        buckets.store(f"{moment:%Y-%m-%d.%H}.sql.gz.gpg", ago=timedelta(hours=hour))
+        buckets.store(f"{moment:%Y-%m-%d.%H}.sql.gpg", ago=timedelta(hours=hour))
     sent = counted(buckets)
-    [sentence] = buckets.check(HOURLY).backups
-    assert sentence.startswith("sql.gz.gpg: 1,200 stored, the newest is 2026-11-23.12.sql.gz.gpg")
-    assert {name: sent.count(name) for name in sent} == {"ListObjectVersions": 3, "HeadObject": 14}
+    [sentence] = buckets.check().backups
+    assert sentence.startswith("sql.gpg: the newest backup is 2026-11-23.12.sql.gpg")
+    # The audit lists the recent backups and the uploads once each.
+    assert sent.count("ListObjectVersions") == 5
+    assert sent.count("HeadObject") == 14
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The rights of the user `watcher` in docs/operations.md: enough for a check, and no more."""
+"""The rights in docs/operations.md for checks and for audits: enough, and no more."""
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +19,11 @@ from admin.target import Target
 from tests.support.deployed_stage import DeployedStage
 from tests.support.project import POLICY
 
-[WATCHING] = re.findall(
+POLICY_DOCUMENT, AUDITING = re.findall(
     r'^ *(\{"Version".*?\]\})$',
-    (PROJECT / "docs" / "operations.md").read_text(),
+    (PROJECT / "docs" / "operations.md").read_text().replace("example-backups", "backups"),
     re.MULTILINE | re.DOTALL,
 )
-POLICY_DOCUMENT = WATCHING.replace("example-backups2", "backups2")
 SETTINGS, BACKUPS = json.loads(POLICY_DOCUMENT)["Statement"]
 ALLOWED = {*SETTINGS["Action"], *BACKUPS["Action"]}
 # The rights that are not named after their operation. Source: service authorization reference.
@@ -40,6 +40,7 @@ RIGHTS = {
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
@@ -88,28 +89,60 @@ def test_the_rights_read_only_and_read_objects_only_in_the_vault() -> None:
     assert BACKUPS["Action"] == ["s3:GetObject", "s3:GetObjectRetention"]
 
 
-def test_these_rights_are_enough_for_a_check(
-    with_backup: DeployedStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def watcher(with_backup: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Gives the user who runs the commands exactly the rights of a document."""
     living = with_backup
     iam = living.client("iam")
     iam.create_user(UserName="watcher")
-    iam.put_user_policy(UserName="watcher", PolicyName="watches", PolicyDocument=POLICY_DOCUMENT)
     key = iam.create_access_key(UserName="watcher")["AccessKey"]
     session = boto3.Session(
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
         region_name="us-east-1",
     )
-    watcher = Account(session=session, endpoint=living.account.endpoint)
-    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: watcher)
-    report = json.loads(living.check("--json").stdout)
+    account = Account(session=session, endpoint=living.account.endpoint)
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
+    yield lambda document: iam.put_user_policy(
+        UserName="watcher", PolicyName="watches", PolicyDocument=document
+    )
     iam.delete_access_key(UserName="watcher", AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName="watcher", PolicyName="watches")
     iam.delete_user(UserName="watcher")
+
+
+def test_these_rights_are_enough_for_a_check(with_backup: DeployedStage, watcher: Any) -> None:
+    watcher(POLICY_DOCUMENT)
+    report = json.loads(with_backup.check("--json").stdout)
     assert report["findings"] == []
-    assert any("sql.gz.gpg: 1 stored" in sentence for sentence in report["backups"])
+    assert any("sql.gz.gpg: the newest backup is" in sentence for sentence in report["backups"])
     # Of the requests to Lambda, the local cloud can authorize only invocations.
     assert [
         sentence for sentence in report["unseen"] if "this request to lambda" not in sentence
     ] == []
+
+
+def test_an_audit_needs_each_of_its_rights_and_no_more(
+    with_backup: DeployedStage, watcher: Any
+) -> None:
+    s3 = with_backup.client("s3")
+    # It can never be promoted, so an audit looks whether its slot is filled.
+    empty = s3.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"")
+    with_backup.cloud.functions.wait_until_quiet(timeout=60)
+    watcher(AUDITING)
+    data = json.loads(with_backup.audit("--json").stdout)
+    assert [finding["kind"] for finding in data["findings"]] == ["rejected"]
+    assert data["not_checked"] == []
+
+    statements = json.loads(AUDITING)["Statement"]
+    for number, statement in enumerate(statements):
+        for action in statement["Action"]:
+            fewer = [other for other in statement["Action"] if other != action]
+            others = [*statements[:number], *statements[number + 1 :]]
+            if fewer:
+                others.append({**statement, "Action": fewer})
+            watcher(json.dumps({"Version": "2012-10-17", "Statement": others}))
+            assert json.loads(with_backup.audit("--json").stdout)["not_checked"], action
+            # Whoever can run a check can run an audit.
+            assert action in ALLOWED
+    s3.delete_object(Bucket="backups1", Key="backup.tar.gz.gpg", VersionId=empty["VersionId"])

@@ -50,6 +50,9 @@ class DeployedStage:
     def check(self, *arguments: str) -> Any:
         return CliRunner().invoke(cli, ["check", *arguments])
 
+    def audit(self, *arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["audit", *arguments])
+
     def mend(self, remedy: str) -> None:
         """Run the command line that a finding shows."""
         for command in re.split(" && |; ", remedy):
