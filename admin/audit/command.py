@@ -84,12 +84,11 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
 
 
 def remedy_of(target: Target, finding: Finding) -> str:
-    """What to do about a finding, with the command in the account of its bucket."""
+    """What to do about a finding, with the command that downloads what it is about."""
     if finding.download is None:
         return finding.remedy
-    return (
-        f"{finding.remedy} {target.fix_aws('s3api', 'get-object', **finding.download)} downloaded"
-    )
+    command = target.fix_aws("s3api", "get-object", **finding.download)
+    return f"{finding.remedy} To download it: {command} downloaded"
 
 
 def newest_backups(policy: Policy, audited: Audited, now: datetime) -> Iterator[str]:

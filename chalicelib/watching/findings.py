@@ -50,9 +50,9 @@ class Phase(StrEnum):
 _BREAK_IN = (
     "Nobody should have the rights for this: find out who did it, as docs/break-in.md describes."
 )
-_NOT_STORED = "Find out where it comes from. It expires after some days; to download it first:"
+_NOT_STORED = "Find out where it comes from. It expires after some days."
 REMEDIES = {
-    Kind.OVERWRITTEN: _BREAK_IN,
+    Kind.OVERWRITTEN: f"{_BREAK_IN} The first version is the backup.",
     Kind.DELETED: _BREAK_IN,
     Kind.MISSING: "See whether the server runs, and what its backup job prints. If uploads arrive "
     "and are not stored, `backups check` says why.",
@@ -70,8 +70,8 @@ REMEDIES = {
 class Finding:
     """Something that somebody should look at: what it is, since when, and what to do.
 
-    `slot` is the name in the vault; `rule` is named by its upload. `remedy` ends with the command
-    that downloads the object `download` (its bucket, key and version_id), if there is one.
+    `slot` is the name in the vault; `rule` is named by its upload. `download` is the object that
+    can be brought to safety: its bucket, key and version_id.
     """
 
     kind: Kind
@@ -112,11 +112,9 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
 
 def judge_tampering(backup: Backup, *, vault: str, now: datetime) -> Iterator[Finding]:
     """What somebody has done to a backup that is stored in the bucket `vault`."""
-    name, remedy, download = backup.name, "No version of the backup is left.", None
-    if backup.version_id:
-        remedy = "The first version is the backup; to download it:"
-        download = {"bucket": vault, "key": name, "version_id": backup.version_id}
-    finding = partial(_finding, slot=name, now=now, remedy=remedy, download=download)
+    name, version_id = backup.name, backup.version_id
+    download = {"bucket": vault, "key": name, "version_id": version_id} if version_id else None
+    finding = partial(_finding, slot=name, now=now, download=download)
     if since := backup.overwritten:
         what = f"{name} has {backup.versions} versions: somebody has overwritten the backup."
         yield finding(Kind.OVERWRITTEN, what=what, since=since)
@@ -132,12 +130,12 @@ def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
         stored = _at(newest.begun, history.slots[0])
         latest = f" The newest is {newest.name}, stored {stored}, with {newest.size:,} bytes."
     if before and not (gap and gap.is_same(before)):
-        slot = before.slots[0] if before.slots else history.slots[0]
+        slot, *_ = before.slots or history.slots
         what = f"Backups of {history.key} are stored again.{latest}"
         over = _finding(Kind.MISSING, slot.name, what, since=before.since, now=now)
         yield replace(over, phase=Phase.OVER)
     if gap:
-        slot = gap.slots[0] if gap.slots else history.slots[0]
+        slot, *_ = gap.slots or history.slots
         what = _gap_sentence(history.key, gap, slot) + latest
         finding = _finding(Kind.MISSING, slot.name, what, since=gap.since, now=now)
         yield replace(finding, phase=Phase.LASTING if gap.is_same(before) else Phase.NEW)
@@ -209,17 +207,15 @@ def _finding(
     *,
     since: datetime,
     now: datetime,
-    remedy: str = "",
     download: Mapping[str, str] | None = None,
 ) -> Finding:
-    """A finding that is new or lasts; `remedy` follows what all of its kind have in common."""
     return Finding(
         kind=kind,
         phase=Phase.NEW if since > now - INTERVAL else Phase.LASTING,
         slot=slot,
         since=since,
         what=what,
-        remedy=f"{REMEDIES[kind]} {remedy}".strip(),
+        remedy=REMEDIES[kind],
         download=download,
     )
 

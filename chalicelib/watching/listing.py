@@ -15,7 +15,7 @@ from chalicelib.policy.rules import Rule, names_of
 from chalicelib.promotion.buckets import Vault
 from chalicelib.promotion.leftovers import Unfinished
 from chalicelib.watching.slots import Backup, History, recent_slots
-from chalicelib.watching.sweep import LONGEST_RUN
+from chalicelib.watching.sweep import LONGEST_RUN, completed_at
 
 _BEFORE = datetime.min.replace(tzinfo=UTC)
 
@@ -76,8 +76,9 @@ def backup_of(
     markers: list[Any] = []
     for entry in entries:
         (versions if "Size" in entry else markers).append(entry)
-    first: Any = versions[-1] if versions else {"LastModified": start, "ETag": ""}
+    first: Any = versions[-1] if versions else {"LastModified": start}
     begun = first["LastModified"]
+    complete = [completed_at(each["LastModified"], each["ETag"]) for each in versions] or [start]
     hidden = markers[-1]["LastModified"] if markers else None
     # S3 puts a marker on a backup that expires.
     if hidden and keep_days is not None and hidden >= begun + timedelta(days=keep_days):
@@ -85,18 +86,13 @@ def backup_of(
     return Backup(
         name=name,
         begun=begun,
-        complete=_complete(first),
+        complete=complete[-1],
         size=first.get("Size"),
         version_id=first.get("VersionId"),
         versions=len(versions),
-        overwritten=_complete(versions[-2]) if len(versions) > 1 else None,
+        overwritten=complete[-2] if len(complete) > 1 else None,
         hidden=hidden,
     )
-
-
-def _complete(version: Any) -> datetime:
-    begun: datetime = version["LastModified"]
-    return begun + LONGEST_RUN if "-" in version["ETag"] else begun
 
 
 def _has_older(vault: Vault, slot: Slot) -> bool:

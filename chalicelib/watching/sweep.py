@@ -255,11 +255,16 @@ class _Pass:
 
 
 def completion(item: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When it was complete; for a multipart upload S3 only shows when it was started.
-
-    Our own multipart copies end within a run. A server's upload can take longer: then only its
-    event reports it. S3 does not say when a delete marker was made.
-    """
+    """When it was complete. S3 does not say when a delete marker was made."""
     if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)
-    return item.last_modified + (LONGEST_RUN if "-" in item.etag else timedelta())
+    return completed_at(item.last_modified, item.etag)
+
+
+def completed_at(last_modified: datetime, etag: str) -> datetime:
+    """When an object was complete; for a multipart upload S3 only shows when it was started.
+
+    Our own multipart copies end within a run. A server's upload can take longer: then only its
+    event reports it.
+    """
+    return last_modified + LONGEST_RUN if "-" in etag else last_modified

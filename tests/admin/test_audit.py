@@ -105,7 +105,7 @@ def test_the_command_that_downloads_an_upload_is_for_this_stage(s3: Any) -> None
     result = audit("--json", at=NOW + timedelta(minutes=1))
     [finding] = json.loads(result.stdout)["findings"]
     assert re.search(
-        "to download it first: aws s3api get-object --bucket backups1 --key sql.gz.gpg "
+        "To download it: aws s3api get-object --bucket backups1 --key sql.gz.gpg "
         f"--version-id {upload['VersionId']} --endpoint-url http://[0-9.:]+ downloaded$",
         finding["remedy"],
     )
