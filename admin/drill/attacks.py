@@ -28,7 +28,7 @@ UNDECIDED = frozenset(
     }
 )
 OVERWRITTEN = "Anyone who can do that can destroy every backup"
-WEAKENED = "Anyone who can do that can have backups expire, or leave the next ones unprotected"
+WEAKENED = "Anyone who can do that can make backups expire, or leave new ones unprotected"
 # Most denials name the kind of policy that denied the request.
 _KIND_OF_POLICY = re.compile(r"with an explicit deny in an? (\S+)-based policy")
 _POLICIES = {"resource": "bucket policy", "identity": "IAM policy"}
@@ -43,7 +43,7 @@ class NotAsPromisedError(Exception):
 
 @dataclass(frozen=True)
 class NotChecked:
-    """A promise that the drill could not test, with the reason, as a sentence."""
+    """A sentence that says which promise the drill could not test, and why."""
 
     sentence: str
 
@@ -57,7 +57,7 @@ class StoredObject:
     vault: str
     slot: str
     version_id: str
-    # The number of parts that it was copied in; None: in one request.
+    # The number of parts in which it was copied; None: in one request.
     parts: int | None
     # GOVERNANCE or COMPLIANCE; None: not locked.
     lock_mode: str | None
@@ -69,8 +69,8 @@ class StoredObject:
 class Attack:
     """A request, in words that follow "cannot", and the error codes that count as denied.
 
-    It must do no harm if it succeeds: it writes and deletes only objects below `drill/`, and other
-    settings only as they are.
+    It must do no harm if it succeeds: it writes and deletes only objects below `drill/`, and
+    rewrites settings without changing them.
     """
 
     does: str

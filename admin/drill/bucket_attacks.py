@@ -15,8 +15,8 @@ from admin.drill.attacks import Attack
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What boto3 reads with `get_` and writes with `put_`, in words, and the error code of a bucket that
-# has none; without a code, the response is then empty.
+# The configurations that boto3 reads with `get_` and writes with `put_`: their names, and the error
+# code for a bucket that has none ("" if the response is empty instead).
 CONFIGURATIONS = {
     "bucket_accelerate_configuration": ("transfer acceleration", ""),
     "bucket_cors": ("CORS rules", "NoSuchCORSConfiguration"),
@@ -28,7 +28,7 @@ CONFIGURATIONS = {
     "bucket_logging": ("access log", ""),
     "bucket_ownership_controls": ("object ownership", "OwnershipControlsNotFoundError"),
     "bucket_replication": ("replication", "ReplicationConfigurationNotFoundError"),
-    "bucket_request_payment": ("payer of requests", ""),
+    "bucket_request_payment": ("request payment", ""),
     "bucket_versioning": ("versioning", ""),
     "bucket_website": ("website", "NoSuchWebsiteConfiguration"),
     "object_lock_configuration": ("default lock", "ObjectLockConfigurationNotFoundError"),
@@ -49,9 +49,9 @@ def bucket_attacks(s3: "S3Client", *, reader: "S3Client", bucket: str) -> Iterat
 
 
 def _as_read(s3: "S3Client", write: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with which `write` repeats what a response says; empty if it says nothing.
+    """The arguments with which `write` repeats a response; empty if the response is.
 
-    S3 writes some members of a response inside of a structure that the response does not have.
+    Some members of a response belong in a structure that the response does not have.
     """
     model: Any = s3.meta.service_model.operation_model(s3.meta.method_to_api_mapping[write])
     members = model.input_shape.members

@@ -39,11 +39,10 @@ def run_drill(target: Target, *, assume: bool, quick: bool) -> None:
         _show_notes(error)
         raise
     left = "A tiny object stays" if quick else "A tiny object and one of 35 MiB stay"
-    left += f" in {target.vault} until the lock ends."
+    left += f" in {target.vault} until their lock ends."
     if not_checked:
         click.echo(
-            f"Not checked: {not_checked} of the promises, for the reasons above. All others hold. "
-            f"{left}",
+            f"Not checked: {not_checked} of the promises (see above). All others hold. {left}",
             err=True,
         )
         sys.exit(ExitStatus.COULD_NOT_FIND_OUT)

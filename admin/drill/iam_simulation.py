@@ -1,7 +1,7 @@
-"""Asks IAM's policy simulator about a principal, with a bucket policy in both ways it can be asked.
+"""Asks IAM's policy simulator about a principal, in both ways that include a bucket policy.
 
-AWS says that it takes no resource policies for roles; so a bucket policy is also simulated as if it
-were a policy of the principal.
+AWS documents that it accepts no resource policies for roles; so a bucket policy is also simulated
+as if it were a policy of the principal.
 """
 
 import json
@@ -19,7 +19,7 @@ from chalicelib.s3_errors import error_code
 ALLOWED, EXPLICIT_DENY = "allowed", "explicitDeny"
 REFUSED = "InvalidInput"
 DENIALS = frozenset({EXPLICIT_DENY, "implicitDeny"})
-# The policy of somebody who can do everything that no Deny prevents.
+# A policy that allows everything; only a Deny can prevent a request.
 EVERYTHING: Document = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
 
 
@@ -73,7 +73,7 @@ def simulate(
     bucket_policy: Document | None = None,
     owner: Account | None = None,
 ) -> list[SimulatedDecision]:
-    """Every decision on the request, of both ways to ask; `owner` is the bucket's account.
+    """All decisions on the request, from both ways to ask; `owner` is the bucket's account.
 
     Raises NotDecidedError if IAM lacks a value, gives no decision or cannot be asked.
     """
@@ -86,7 +86,7 @@ def simulate(
         if error_code(error) != REFUSED:
             raise
         raise NotDecidedError(f"IAM refuses to simulate it ({error_message(error)})") from None
-    # Between accounts both sides must allow, which IAM simulates only if it knows the other side.
+    # Between accounts both sides must allow; IAM cannot simulate the side that it does not know.
     if bucket_policy and (owner is None or owner.id == account.id):
         try:
             decisions += _ask(
@@ -99,7 +99,7 @@ def simulate(
                 CallerArn=principal.arn,
             )
         except ClientError as error:
-            # As AWS documents it for everyone but users. The first way has decided.
+            # As AWS documents for all but users. The first way has decided.
             if error_code(error) != REFUSED or ":user/" in principal.arn:
                 raise
     return decisions
@@ -152,7 +152,7 @@ def _ask(
 
 
 def _decisions(result: dict[str, Any]) -> Iterator[SimulatedDecision]:
-    """The decision on an action for each resource, and for all together if it is another one."""
+    """The decision on an action for each resource, and the one for all together if it differs."""
     action = result["EvalActionName"]
     effects = set()
     for specific in result.get("ResourceSpecificResults", []):
@@ -175,7 +175,8 @@ def _require_known_context(results: list[dict[str, Any]], request: SimulatedRequ
     omitted = {key.lower() for key in request.omitted}
     if unknown := sorted(key for key in missing if key.lower() not in omitted):
         raise NotDecidedError(
-            f"a policy asks for {', '.join(unknown)}, which the drill cannot know of a real request"
+            f"a policy depends on {', '.join(unknown)}, which the drill cannot know for a real "
+            "request"
         )
 
 
@@ -184,7 +185,7 @@ def _texts(policies: list[Document]) -> list[str]:
 
 
 def binding(bucket_policy: Document, principal: str) -> list[Document]:
-    """The statements of a bucket policy that apply to a user or role, as those of its IAM policy.
+    """The statements of a bucket policy that apply to a user or role, as IAM policy statements.
 
     Within an account a statement means the same in either place, except an Allow for the whole
     account, which leaves the decision to the principal's own policies. Raises NotDecidedError for a

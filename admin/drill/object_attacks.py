@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 RUBBISH = b"rubbish"
-# Each kind of encryption with a key that somebody could take away, as the arguments of a write.
+# Each kind of encryption with a key that can be lost or withheld, as the arguments of a write.
 _KMS: dict[str, Any] = {"ServerSideEncryption": "aws:kms"}
 _OWN_KEY: dict[str, Any] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
 
@@ -53,23 +53,23 @@ def _overwriting(s3: "S3Client", stored: StoredObject, *, if_free: str) -> Itera
     for does, write in (
         ("overwrite a stored backup", put),
         ("copy over a stored backup", copy),
-        ("complete an upload in parts over a stored backup", complete),
+        ("complete a multipart upload over a stored backup", complete),
     ):
         yield Attack(does=does, call=write)
         # A policy accepts an empty header as a condition, unless it requires a value. AWS does not
         # document whether S3 checks the header or the rights first.
         yield Attack(
-            does=f"{does}, with an empty condition",
+            does=f"{does}, with an empty If-None-Match",
             call=partial(write, IfNoneMatch=""),
             codes=(ACCESS_DENIED, UNKNOWN),
         )
     for does, write in (
         ("write", put),
         ("copy", copy),
-        ("complete an upload in parts", complete),
+        ("complete a multipart upload", complete),
     ):
         yield Attack(
-            does=f"{does} conditionally to a filled slot",
+            does=f"{does} to a filled slot with If-None-Match",
             call=partial(write, IfNoneMatch="*"),
             codes=(if_free,),
         )
@@ -80,9 +80,9 @@ def _encrypting(s3: "S3Client", stored: StoredObject) -> Iterator[Attack]:
     ways: dict[str, Callable[..., Any]] = {
         "store an object": partial(s3.put_object, Body=RUBBISH, IfNoneMatch="*"),
         "store a copy": partial(s3.copy_object, CopySource=source, IfNoneMatch="*"),
-        "begin an upload in parts": partial(_begin_and_abort, s3),
+        "start a multipart upload": partial(_begin_and_abort, s3),
     }
-    keys = {"a KMS key": _KMS, "a key of its own (SSE-C)": _OWN_KEY}
+    keys = {"a KMS key": _KMS, "its own key (SSE-C)": _OWN_KEY}
     for number, (does, whose) in enumerate(product(ways, keys)):
         free = {"Bucket": stored.vault, "Key": f"{stored.slot}.encrypted{number}"}
         yield Attack(
@@ -119,19 +119,19 @@ def read_attacks(s3: "S3Client", stored: StoredObject) -> Iterator[Attack]:
 
 
 def upload_attacks(s3: "S3Client", stored: StoredObject) -> Iterator[Attack]:
-    """Uploads that could never be promoted, so that the server must get an error."""
+    """Uploads that could never be promoted, so the server must get an error."""
     upload: dict[str, Any] = {"Bucket": stored.incoming, "Key": stored.upload, "Body": RUBBISH}
     arguments: dict[str, Any]
     for how, arguments in (
         ("encrypted with a KMS key", _KMS),
-        ("encrypted with a key of its own (SSE-C)", _OWN_KEY),
+        ("encrypted with its own key (SSE-C)", _OWN_KEY),
         ("in an archive class", {"StorageClass": "DEEP_ARCHIVE"}),
     ):
         yield Attack(does=f"upload {how}", call=partial(s3.put_object, **upload, **arguments))
 
 
 def write_in_parts(s3: "S3Client", slot: dict[str, Any], **condition: Any) -> None:
-    """Write rubbish as a multipart upload of one part, completed on this condition."""
+    """Write rubbish as a multipart upload of one part, completed under this condition."""
     multipart = _begin(s3, **slot)
     try:
         part = s3.upload_part(**multipart, PartNumber=1, Body=RUBBISH)
@@ -152,5 +152,5 @@ def _begin(s3: "S3Client", **arguments: Any) -> dict[str, Any]:
 
 
 def _abort(s3: "S3Client", multipart: dict[str, Any]) -> None:
-    """Leave no parts, which are billed. Whoever cannot abort leaves them to the drill's end."""
+    """Abort the upload, because its parts are billed. If denied, the drill aborts it at its end."""
     none_if(ACCESS_DENIED, lambda: s3.abort_multipart_upload(**multipart))

@@ -1,7 +1,7 @@
 """Promises about the keys of real servers, which the drill itself never uses.
 
-Somebody else's Deny can match these and not the drill's own key. Then the drill's uploads arrive,
-and no others.
+A Deny that others added can match these and not the drill's own key. Then the drill's uploads
+arrive, but no others.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,9 @@ from admin.target import Target
 
 # What the promoter does with an upload besides writing a copy.
 TAKE = ("s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion")
-# Resources in a question; IAM's answers have up to a hundred results.
+# Resources in one simulation; IAM returns up to a hundred results.
 BATCH = 25
-# Expectations between two lines that tell how far the drill is: IAM answers a few in a second.
+# Expectations between two lines of progress: IAM answers a few in a second.
 A_WHILE = 25
 # The most that IAM returns at once.
 PAGE = 1000
@@ -41,8 +41,8 @@ def servers_can_upload(
         user = users.get(name)
         if user is None:
             yield NotChecked(
-                f"not checked: whether the user {name} can upload, because there is none; create "
-                f"it with {target.fix_setup()}"
+                f"not checked: whether the user {name} can upload, because it does not exist; "
+                f"create it with {target.fix_setup()}"
             )
         elif _REVOCATION in user.get("UserPolicyList", ()):
             yield f"the access of the user {name} is revoked, so it cannot upload"
@@ -89,7 +89,7 @@ def promoter_can_promote(
             _allowed(vault, role, act(("s3:GetObject",), *slots)),
         ]
     return SimulatedPromise(
-        promise="promoter can take the real uploads and fill their slots",
+        promise="promoter can promote the servers' real uploads",
         expectations=_told(expectations, "questions about promotions", tell),
         why=STOPPED,
     ).test()

@@ -41,7 +41,7 @@ MOST_MINUTES = 3
 SETTLED = frozenset({Outcome.PROMOTED, Outcome.ALREADY_PROMOTED, Outcome.GONE})
 
 READ = "An intruder on the server could read or remove its backups"
-LOST = "An upload that can never be promoted must be an error on the server"
+LOST = "An upload that can never be promoted must fail on the server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,11 @@ class Step:
 
 
 def drill(target: Target, *, assume: bool, quick: bool, waiter: Waiter) -> Generator[Step]:
-    """Make a backup both ways and try every attack on it; yields each promise that holds.
+    """Make a small and a multipart backup, and try every attack; yields each promise that holds.
 
     The drill removes what it made when it is closed, or else at the start of the next drill; its
     stored objects stay. With `assume`, the promoter's role trusts the caller for the duration.
-    `quick` leaves out the upload that is copied in parts.
+    `quick` skips the multipart backup.
 
     Raises NotAsPromisedError at the first broken promise; AccountError, ClientError or
     BotoCoreError if something could not be tried.
@@ -103,7 +103,7 @@ class _Drill:
         yield (
             f"removed leftovers of an interrupted drill: {', '.join(leftovers)}"
             if leftovers
-            else "no leftovers of an earlier drill"
+            else "no leftovers from an earlier drill"
         )
         failure: Exception | None = None
         try:
@@ -142,8 +142,8 @@ class _Drill:
         own_keys = server_policy(self._target.policy, incoming=self._target.incoming, server=DRILL)
         server: S3Client = self._access.make_user(own_keys).client("s3")
         yield (
-            f"made a temporary user as the server: it can upload {self._target.incoming}/"
-            f"{DRILL_UPLOAD}"
+            "created a temporary user with a server's rights: it can upload "
+            f"{self._target.incoming}/{DRILL_UPLOAD}"
         )
         return server
 
@@ -156,7 +156,7 @@ class _Drill:
 
     def _store_in_parts(self, server: "S3Client", *, quick: bool) -> Iterator[str]:
         if quick:
-            yield f"left out (--quick): an upload in parts, of {PARTS * PART:,} bytes"
+            yield f"skipped (--quick): a multipart upload of {PARTS * PART:,} bytes"
             return
         promoted = yield from self._promote(
             f"{PARTS * PART:,} bytes in {PARTS} parts",
@@ -234,7 +234,7 @@ class _Drill:
         }
         if target.vault_has_own_account:
             principals["vault administrator"] = target.vault_account.principal()
-        # One real slot of each rule: somebody else's statement can be about the drill's alone.
+        # One real slot of each rule: a statement added by others can match the drill's slot alone.
         real = {rule: key for key, (rule, _) in target.policy.server_keys.items()}
         slots = [stored.slot, *(target.policy.slot_of(key, now).name for key in real.values())]
         for promise in vault_promises(
@@ -260,7 +260,7 @@ class _Drill:
 
     def _restore(self, promoted: _Promoted) -> str:
         stored = promoted.stored
-        promise = f"{stored.vault}/{stored.slot} comes back byte for byte"
+        promise = f"{stored.vault}/{stored.slot} was restored byte for byte"
         if self._uploads.restore(stored) != promoted.uploaded.sha256:
             happened = "its bytes differ from those uploaded"
             raise NotAsPromisedError(promise, happened=happened, why=OVERWRITTEN)

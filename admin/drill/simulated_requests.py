@@ -1,6 +1,6 @@
-"""The requests that IAM's simulator is asked about, and the condition keys of each.
+"""The requests that the drill asks IAM's simulator about, and the condition keys of each.
 
-What a request leaves out is part of it: without If-None-Match, a write overwrites.
+A header that is missing counts, too: without If-None-Match, a write overwrites.
 """
 
 from collections.abc import Mapping
@@ -42,37 +42,37 @@ CHANGES = (
 
 
 def act(actions: tuple[str, ...], *resources: str) -> SimulatedRequest:
-    """Do what writes no object, and so has none of the headers of a write."""
+    """A request that writes no object, and so has none of the headers of a write."""
     return SimulatedRequest(actions=actions, resources=resources, omitted=HEADERS | {CREATES})
 
 
 def write(*resources: str) -> SimulatedRequest:
-    """Write as a server does, whether there is an object or not."""
+    """A server's write, whether the object exists or not."""
     return _write(resources, {})
 
 
 def write_with_empty_condition(*resources: str) -> SimulatedRequest:
-    """Write with an If-None-Match that has no value."""
+    """A write with an If-None-Match that has no value."""
     return _write(resources, {IF_FREE: ""})
 
 
 def promote(*resources: str) -> SimulatedRequest:
-    """Write as the promoter does."""
+    """The promoter's write."""
     return _write(resources, {IF_FREE: "*", ENCRYPTION: "AES256"})
 
 
 def write_under_kms_key(*resources: str) -> SimulatedRequest:
-    """Write to a free slot under a KMS key."""
+    """A write to a free slot, encrypted with a KMS key."""
     return _write(resources, {IF_FREE: "*", ENCRYPTION: "aws:kms"})
 
 
 def write_under_own_key(*resources: str) -> SimulatedRequest:
-    """Write to a free slot under a key that only the writer has (SSE-C)."""
+    """A write to a free slot, encrypted with a key that only the writer has (SSE-C)."""
     return _write(resources, {IF_FREE: "*", OWN_KEY: "AES256"})
 
 
 def write_without_tls(*resources: str) -> SimulatedRequest:
-    """Write as the promoter does, over a connection that is not encrypted."""
+    """The promoter's write over an unencrypted connection."""
     plain = {"aws:SecureTransport": "false"}
     return _write(resources, {IF_FREE: "*", ENCRYPTION: "AES256", **plain})
 

@@ -1,4 +1,4 @@
-"""Promises that the drill cannot try without harm, or not as everyone: IAM's simulator decides."""
+"""Promises that IAM's simulator tests: trying them could do harm, or needs other credentials."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ class Expectation:
     remark: str = ""
 
     def refutations(self) -> list[str]:
-        """The decisions that are different, in words. Raises NotDecidedError."""
+        """Describe the decisions that differ. Raises NotDecidedError."""
         return [
             f"{decision.action}{self.remark} on {decision.resource} is {decision.effect}"
             for decision in self.bucket.decisions(self.principal, self.request)
@@ -84,7 +84,7 @@ class Expectation:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedPromise:
-    """A promise and what IAM must decide if it holds; `why` it matters, if it does not."""
+    """A promise and what IAM must decide if it holds; `why` a broken one matters."""
 
     promise: str
     expectations: Iterable[Expectation]
@@ -122,7 +122,7 @@ def vault_promises(
     """
     alone = SimulatedBucket(target=vault.target, name=vault.name, policy=None)
     for which, bucket, effects in (
-        ("its own IAM policy", alone, DENIALS),
+        ("its role's IAM policy", alone, DENIALS),
         # The IAM policy denies these too, but the bucket policy must hold without it.
         ("the vault's bucket policy", vault, frozenset({EXPLICIT_DENY})),
     ):
@@ -138,7 +138,7 @@ def vault_promises(
                     remark=" with If-None-Match",
                 )
             ],
-            why="No upload would be promoted from now on",
+            why="No upload would be promoted any more",
         )
     for who, arn in principals.items():
         yield SimulatedPromise(
@@ -164,7 +164,7 @@ def vault_promises(
             )
             for bucket in (vault, incoming)
         ],
-        why="Somebody on the way could read or replace what is sent",
+        why="Somebody on the network could read or replace the data",
     )
 
 
@@ -184,7 +184,7 @@ def _only_adds(
     if bucket.policy is not None:
         attacks |= {
             " encrypted with a KMS key": write_under_kms_key(*stored),
-            " encrypted with a key of its own": write_under_own_key(*stored),
+            " encrypted with its own key": write_under_own_key(*stored),
         }
     requests = [("", act(CHANGES, *stored)), *attacks.items()]
     return SimulatedPromise(

@@ -36,7 +36,7 @@ class TemporaryAccess:
 
     @property
     def user_arn(self) -> str:
-        """The ARN of the user that it makes."""
+        """The ARN of the user that it creates."""
         return f"arn:aws:iam::{self.target.account.id}:user/{self.target.stage.drill_user}"
 
     def make_user(self, policy: Document) -> Account:

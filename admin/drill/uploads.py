@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MIB = 1024**2
 # Bytes of the small upload.
 SIZE = 1024
-# Together more than the promoter copies in one request; only one part is in memory at a time.
+# In total more than the promoter copies in one request; only one part is in memory at a time.
 PARTS, PART = 5, 7 * MIB
 # How many of the newest slots to look at: a minute can begin while waiting.
 MOST_SLOTS = 4
@@ -61,7 +61,7 @@ class DrillUploads:
         return _uploaded(answer["ETag"], hashlib.sha256(body))
 
     def upload_in_parts(self, server: "S3Client") -> Uploaded:
-        """Upload random bytes as the server, in parts, as clients upload large backups."""
+        """Upload random bytes as the server in a multipart upload, as large backups are."""
         where: Any = {"Bucket": self.target.incoming, "Key": DRILL_UPLOAD}
         begun = server.create_multipart_upload(
             **where, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
@@ -128,13 +128,13 @@ class DrillUploads:
         client, event = self.target.account.client("lambda"), {"Records": [{"s3": about}]}
         answer = self.waiter.retry_while(
             {"TooManyRequestsException"},
-            "the promoter to be free",
+            "the promoter's throttling to end",
             lambda: client.invoke(FunctionName=self._promoter, Payload=json.dumps(event)),
         )
         if answer is None:
             raise AccountError(
-                f"AWS ran {self._promoter} for nobody for {self.waiter.seconds:.0f} seconds; raise "
-                "its concurrency, or run the drill again later"
+                f"{self._promoter} was throttled for {self.waiter.seconds:.0f} seconds; raise its "
+                "concurrency, or run the drill again later"
             )
         payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:

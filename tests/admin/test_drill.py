@@ -103,7 +103,7 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
         deployed = Deployed(local_account(cloud.endpoint), cloud)
-        # What no drill may touch: a backup, and an upload that no rule names.
+        # What a drill must not touch: a backup, and an upload that no rule names.
         s3 = deployed.account.client("s3")
         s3.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
         s3.put_object(Bucket="backups1", Key="notes.txt", Body=b"notes")
@@ -176,7 +176,7 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     assert "All as promised" in result.stderr
     for promise in (
         "the store denies CopyObject with If-None-Match if the object exists",
-        "left out (--quick): an upload in parts, of 36,700,160 bytes",
+        "skipped (--quick): a multipart upload of 36,700,160 bytes",
         "promoted to backups2/drill/",
         "a second upload for a slot is contested",
         "(governance)",
@@ -186,12 +186,12 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
         "administrator cannot change the lifecycle of backups2: 403 AccessDenied (bucket policy)",
         "administrator cannot change or delete backups2, even with every right (IAM's simulator)",
         "servers can upload their real keys (IAM's simulator)",
-        "promoter can take the real uploads and fill their slots (IAM's simulator)",
+        "promoter can promote the servers' real uploads (IAM's simulator)",
         "promoter cannot store a copy encrypted with a KMS key: 403 AccessDenied (bucket policy)",
-        "promoter cannot begin an upload in parts encrypted with a key of its own (SSE-C): 403",
-        "promoter cannot complete an upload in parts over a stored backup: 403 AccessDenied",
+        "promoter cannot start a multipart upload encrypted with its own key (SSE-C): 403",
+        "promoter cannot complete a multipart upload over a stored backup: 403 AccessDenied",
         "promoter cannot delete a stored version, bypassing the lock: 403 AccessDenied",
-        "comes back byte for byte",
+        "was restored byte for byte",
     ):
         assert promise in result.stdout
     assert result.stdout.count("412 PreconditionFailed") == 3
@@ -204,7 +204,7 @@ def test_a_deployed_stage_passes_and_nothing_but_tiny_objects_stay(deployed: Dep
     assert {item["Size"] for item in kept} == {1024}
 
 
-def test_an_upload_in_parts_takes_the_whole_way_too(
+def test_a_multipart_upload_goes_all_the_way_too(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def free_the_slot(_: DrillUploads) -> None:
@@ -217,7 +217,7 @@ def test_an_upload_in_parts_takes_the_whole_way_too(
     slot = promoted.split()[2]
     assert promoted == f"promoted to {slot} by a conditional copy in 2 parts"
     assert locked.startswith("the stored object is locked until")
-    assert restored == f"{slot} comes back byte for byte"
+    assert restored == f"{slot} was restored byte for byte"
     assert deployed.left_behind() == set()
 
 
@@ -237,7 +237,7 @@ def test_without_assume_nobody_is_trusted(
     monkeypatch.delattr(TemporaryAccess, "trust_caller")
     steps = [step.sentence for step in start(deployed, assume=False)]
     assert not any(sentence.startswith("promoter cannot overwrite") for sentence in steps)
-    assert steps[-2].endswith("comes back byte for byte")
+    assert steps[-2].endswith("was restored byte for byte")
 
 
 def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: Deployed) -> None:
@@ -272,8 +272,8 @@ def test_the_next_drill_aborts_multipart_uploads_that_were_killed(deployed: Depl
     following.close()
 
 
-def test_a_busy_promoter_is_asked_again() -> None:
-    """It can be settling another upload, in an account that runs few functions at a time."""
+def test_a_throttled_promoter_is_retried() -> None:
+    """An account that runs few functions at a time can be settling another upload."""
     client = boto3.client("lambda", region_name="us-east-1")
     payload = json.dumps({"outcomes": [{"outcome": "contested"}]}).encode()
     account: Any = SimpleNamespace(client=lambda _: client)
@@ -464,7 +464,7 @@ BROKEN = {
     ),
     "nobody adds but the promoter": (
         without("OnlyThePromoterAdds"),
-        "administrator cannot write conditionally to a filled slot: S3 returned 412 Precondition",
+        "administrator cannot write to a filled slot with If-None-Match: S3 returned 412 ",
     ),
     "nothing is changed": (
         without("NothingStoredIsChanged"),
@@ -482,9 +482,9 @@ BROKEN = {
         without("NoKmsKeys"),
         "the vault's bucket policy lets the promoter only .*s3:PutObject encrypted with a KMS key",
     ),
-    "no keys of customers": (
+    "no SSE-C keys": (
         without("NoKeysOfCustomers"),
-        "the vault's bucket policy lets the promoter .*s3:PutObject encrypted with a key of its",
+        "the vault's bucket policy lets the promoter .*s3:PutObject encrypted with its own",
     ),
     "only TLS to the vault": (
         without("OnlyTls"),
@@ -494,9 +494,9 @@ BROKEN = {
         without("NoKmsKeys", bucket="backups1"),
         "server cannot upload encrypted with a KMS key: the request succeeded",
     ),
-    "no keys of customers in incoming": (
+    "no SSE-C keys in incoming": (
         without("NoKeysOfCustomers", bucket="backups1"),
-        "server cannot upload encrypted with a key of its own .*: the request succeeded",
+        "server cannot upload encrypted with its own key .*: the request succeeded",
     ),
     "only what can be promoted": (
         without("OnlyStandard", bucket="backups1"),
@@ -518,17 +518,17 @@ BROKEN = {
         without_action("OneDoor", "s3:PutReplicationConfiguration"),
         "server cannot change or delete backups2, .*s3:PutReplicationConfiguration on .* allowed",
     ),
-    "changes denied for the drill's objects alone": (
+    "changes denied only for the drill's objects": (
         narrowed("NothingStoredIsChanged", "arn:aws:s3:::backups2/drill/*"),
         "the vault's bucket policy lets the promoter .*s3:DeleteObject on .*backups2/2.*sql.gz.gpg",
     ),
-    "uploads that somebody else denies": (
+    "a denied upload": (
         denying("backups1", "s3:PutObject", "sql.gz.gpg"),
         "servers can upload their real keys: .*backups1/sql.gz.gpg is explicitDeny",
     ),
-    "promotions that somebody else denies": (
+    "a denied promotion": (
         denying("backups2", "s3:PutObject", "*.sql.gz.gpg"),
-        "promoter can take the real uploads and fill .*backups2/.*sql.gz.gpg is explicitDeny",
+        "promoter can promote the servers' real uploads: .*backups2/.*sql.gz.gpg is explicitDeny",
     ),
     "only with a condition that has a value": (
         ask_the_vault_for_no_value,
@@ -536,11 +536,11 @@ BROKEN = {
     ),
     "a promoter whose condition needs no value": (
         ask_the_role_for_no_value,
-        "its own IAM policy lets the promoter .*s3:PutObject with an empty If-None-Match on",
+        "its role's IAM policy lets the promoter .*s3:PutObject with an empty If-None-Match on",
     ),
     "a promoter with more rights": (
         promoter("s3:*"),
-        "its own IAM policy lets the promoter only add .*s3:DeleteObject on .* is allowed",
+        "its role's IAM policy lets the promoter only add .*s3:DeleteObject on .* is allowed",
     ),
     "a promoter with fewer rights": (
         promoter("s3:GetObject", "s3:ListBucket"),
@@ -566,7 +566,7 @@ BROKEN = {
     ),
     "a store that refuses too late": (copies(overwrite_and_refuse), "but overwrote the object"),
     "a store that always refuses": (copies(refuse), "the store returned 412 PreconditionFailed"),
-    "other bytes": (change_what_comes_back, "comes back byte for byte: its bytes differ"),
+    "other bytes": (change_what_comes_back, "was restored byte for byte: its bytes differ"),
     "a server that cannot upload": (
         forbid_uploads,
         "servers can upload their own keys: still denied",
@@ -616,14 +616,12 @@ def test_a_deny_whose_condition_the_drill_cannot_know_is_not_checked(deployed: D
     assert result.exit_code == 3
     [line] = [line for line in result.stdout.splitlines() if "not checked" in line]
     assert line[10:] == (
-        "not checked: whether servers can upload their real keys, because a policy asks for "
-        "aws:SourceIp, which the drill cannot know of a real request"
+        "not checked: whether servers can upload their real keys, because a policy depends on "
+        "aws:SourceIp, which the drill cannot know for a real request"
     )
-    # All else is tried.
+    # Everything else is tried.
     assert "promoter cannot tag a stored backup" in result.stdout
-    assert "Not checked: 1 of the promises, for the reasons above. All others hold." in (
-        result.stderr
-    )
+    assert "Not checked: 1 of the promises (see above). All others hold." in (result.stderr)
 
 
 def test_a_server_without_access_is_reported_and_breaks_no_promise(deployed: Deployed) -> None:
@@ -637,7 +635,7 @@ def test_a_server_without_access_is_reported_and_breaks_no_promise(deployed: Dep
     assert f"the access of the user {user} is revoked, so it cannot upload" in sentences
 
 
-def test_many_servers_take_few_requests_and_the_drill_tells_how_far_it_is(
+def test_many_servers_take_few_requests_and_the_drill_reports_its_progress(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = replace(POLICY, servers=tuple(f"web{number}" for number in range(60)))
@@ -666,7 +664,7 @@ def test_many_servers_take_few_requests_and_the_drill_tells_how_far_it_is(
 
 
 def everything_but_drills(account: Account) -> dict[str, Any]:
-    """All of the account that a drill could harm: both buckets, and users, roles and functions."""
+    """Everything that a drill could harm: both buckets, and users, roles and functions."""
     s3 = account.client("s3")
     held: dict[str, Any] = {}
     for bucket in ("backups1", "backups2"):
@@ -692,7 +690,7 @@ def everything_but_drills(account: Account) -> dict[str, Any]:
 
 @contextmanager
 def every_configuration(s3: Any) -> Iterator[None]:
-    """Give the vault, within the block, the configurations that it usually does not have."""
+    """Within the block, the vault has the configurations that it usually lacks."""
     vault = {"Bucket": "backups2"}
     s3.put_bucket_accelerate_configuration(**vault, AccelerateConfiguration={"Status": "Enabled"})
     cors = {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://example.org"]}
@@ -727,7 +725,7 @@ def every_configuration(s3: Any) -> Iterator[None]:
 
 
 def test_every_attack_that_succeeds_changes_only_objects_of_the_drill(deployed: Deployed) -> None:
-    """As an administrator whom no bucket policy denies anything."""
+    """As an administrator to whom no bucket policy denies anything."""
     s3 = deployed.account.client("s3")
     for bucket in ("backups1", "backups2"):
         s3.delete_bucket_policy(Bucket=bucket)
@@ -765,16 +763,16 @@ def test_every_attack_that_succeeds_changes_only_objects_of_the_drill(deployed: 
                     refused[attack.does] = error.response["Error"]["Code"]
         assert everything_but_drills(deployed.account) == before
     assert {f"change the {name} of backups2" for name, _ in CONFIGURATIONS.values()} <= succeeded
-    conditional = "conditionally to a filled slot"
+    conditional = "to a filled slot with If-None-Match"
     assert refused == {
-        "overwrite a stored backup, with an empty condition": "NotImplemented",
-        "copy over a stored backup, with an empty condition": "NotImplemented",
-        "complete an upload in parts over a stored backup, with an empty condition": (
+        "overwrite a stored backup, with an empty If-None-Match": "NotImplemented",
+        "copy over a stored backup, with an empty If-None-Match": "NotImplemented",
+        "complete a multipart upload over a stored backup, with an empty If-None-Match": (
             "NotImplemented"
         ),
         f"write {conditional}": NOT_FREE,
         f"copy {conditional}": NOT_FREE,
-        f"complete an upload in parts {conditional}": NOT_FREE,
+        f"complete a multipart upload {conditional}": NOT_FREE,
         "delete a stored version": "AccessDenied",  # by the lock
     }
 
@@ -801,7 +799,7 @@ def test_an_upload_of_the_next_minute_is_promoted_and_a_third_contested(
     shift_clock(monkeypatch, uploads=lambda number: min(number, 1) * 2)
     sentences = [step.sentence for step in start(deployed)]
     [first] = [line for line in sentences if "promoted to backups2" in line]
-    [restored] = [line for line in sentences if "comes back" in line]
+    [restored] = [line for line in sentences if "was restored" in line]
     assert first.split()[2] != restored.split()[0]
 
 

@@ -1,4 +1,4 @@
-"""What the drill asks IAM's simulator, and what it makes of the answers."""
+"""What the drill asks IAM's simulator, and how it reads the answers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -97,7 +97,7 @@ def ask(
     policy: Any = None,
     watch: Callable[..., None] = lambda **_: None,
 ) -> list[str]:
-    """The effects that come of these answers; an answer can also be an error code.
+    """The effects that follow from these answers; an answer can also be an error code.
 
     `watch` gets the parameters of each question.
     """
@@ -118,7 +118,7 @@ def ask(
 
 
 def test_a_request_is_simulated_in_the_stage_s_region_and_without_what_it_omits() -> None:
-    """IAM would take us-east-1, and report what is missing."""
+    """IAM would assume us-east-1, and report missing values."""
     context: dict[str, str] = {}
 
     def watch(params: dict[str, Any], **_: Any) -> None:
@@ -141,7 +141,7 @@ def test_each_resource_has_its_own_decision() -> None:
     assert ask([answer("explicitDeny", *both)]) == ["explicitDeny", "allowed"]
 
 
-def test_a_decision_on_all_resources_together_counts_if_it_is_another_one() -> None:
+def test_a_decision_on_all_resources_together_counts_if_it_differs() -> None:
     both = specific(SLOTS[0], "explicitDeny"), specific(SLOTS[1], "explicitDeny")
     assert "allowed" in ask([answer("allowed", *both)])
 
@@ -175,7 +175,7 @@ def test_what_a_request_leaves_out_on_purpose_is_not_missing() -> None:
     assert ask([answer("explicitDeny", *both)]) == ["explicitDeny"] * 2
 
 
-def test_a_bucket_policy_is_simulated_in_both_ways_and_for_a_role_at_least_in_one() -> None:
+def test_a_bucket_policy_is_simulated_in_two_ways_one_of_which_suffices_for_a_role() -> None:
     policy = vault_policy(STAGE, account="123456789012")
     denied = answer("explicitDeny", *(specific(slot, "explicitDeny") for slot in SLOTS))
     allowed = answer("allowed", *(specific(slot, "allowed") for slot in SLOTS))
