@@ -221,7 +221,7 @@ def _signed_in(profile: str | None, *, region: str | None) -> Account:
     if partition != "aws":
         raise AccountError(
             f"{session.region_name} is a region of {partition}, but the bucket policies and "
-            "permissions here are for the regions of the partition aws only"
+            "permissions of this app are only for the partition aws"
         )
     options = {"profile": profile, "region": region}
     named = {option: value for option, value in options.items() if value}

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
 LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
-# In some stores a copy in parts is locked from its beginning, and dated by its completion: longer
-# than any run of a function.
+# In some stores a multipart copy is locked from its start, and dated by its completion. This is
+# longer than any run of a function.
 LOCK_TOLERANCE = timedelta(minutes=30)
 
 
@@ -18,11 +18,11 @@ class Lock:
     days: int
 
     def promised_end(self, stored: datetime) -> datetime:
-        """When the lock of a backup that was stored then should end."""
+        """When the lock of a backup that was stored at this time should end."""
         return stored + timedelta(days=self.days)
 
     def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
-        """Whether a backup that was stored then, and is locked `until`, is locked as promised."""
+        """Whether a backup `stored` at this time, and locked `until`, is locked as promised."""
         return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
 
 

@@ -65,13 +65,13 @@ def _opened(
 READ_ONLY_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 FULL_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-# What Ctrl-C or a full disk leaves of a command, and what the next run makes of it.
+# How far Ctrl-C or a full disk lets a command get, and what the next run does.
 _INTERRUPTED = {
     "setup": "the changes listed after the question are made, except perhaps the last; run the "
     "same command again to make the others.",
     "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
     "command again to complete it.",
-    "audit": "not everything was looked at, and nothing was changed; run it again for a result.",
+    "audit": "not everything was audited, and nothing was changed; run it again for a result.",
     "check": "not everything was checked, and nothing was changed; run it again for a result.",
     "credentials": "the keys are perhaps changed only in part; run the same command again to "
     "complete it or to learn how.",
@@ -164,7 +164,7 @@ def policy(*, stage: str, at: datetime | None, as_json: bool) -> None:
 @click.option(
     "--lock-existing",
     is_flag=True,
-    help="Also lock the backups that are stored already, for as long as new ones.",
+    help="Also lock existing backups, for as long as new ones.",
 )
 def setup(
     *,
@@ -199,9 +199,7 @@ def setup(
             ),
         )
         if lock_existing and options.lock is None:
-            raise Refused(
-                "This stage has no lock to give to stored backups; choose one with --lock"
-            )
+            raise Refused("This stage has no lock; choose one with --lock")
         set_up(
             target,
             options,
@@ -253,7 +251,9 @@ def policies(*, stage: str) -> None:
 @cli.command(short_help="Say which backups are missing or wrong; changes nothing.")
 @account_options
 @vault_option
-@click.option("--at", type=Moment(), help="What was wrong at this time, as far as S3 still shows.")
+@click.option(
+    "--at", type=Moment(), help="Show what was wrong at this time, as far as S3 still shows it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
     """Example: backups audit --stage prod
@@ -333,18 +333,19 @@ def credentials(
 @click.option(
     "--quick",
     is_flag=True,
-    help="Leave out the upload of 35 MiB, which is copied in parts.",
+    help="Skip the multipart upload of 35 MiB.",
 )
 def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
 
-    Prove in your account that nobody can overwrite or delete a backup: upload as a server, a small
-    file and one in parts, wait for the promotion, check that a second upload is contested, try to
-    read, overwrite, delete and encrypt, and to change the vault, as everyone, and restore.
+    Prove in your account that nobody can overwrite or delete a backup. The drill uploads a small
+    file and a multipart one as a server, waits until they are promoted, and checks that a second
+    upload is contested. As the server and as you, it tries to read, overwrite, encrypt and delete
+    the stored object and to change the vault. Then it restores the backup.
 
     No attack does harm if it succeeds. The drill cleans up after itself, including after an
     interrupted drill; its two objects stay in the vault until their lock ends. It never touches
-    backups, and rings no alarm.
+    backups, and sets off no alarm.
     """
     with _opened(**where) as target:
         run_drill(target, assume=assume, quick=quick)

@@ -119,15 +119,15 @@ def _expectation(expect: bool | timedelta) -> bool | str:  # noqa: FBT001 - the 
 
 
 def _expectation_text(upload: dict[str, Any]) -> str:
-    """When a backup counts as missing, and which one as small."""
+    """When a backup counts as missing, and when as small."""
     match upload["expect"], upload["due_minutes"]:
         case False, _:
-            sentence = "no backup is ever missing"
+            sentence = "never counts as missing"
         case str(age), _:
             sentence = f"missing if the newest backup is older than {age.removesuffix('h')} hours"
         case _, None:
             end, due = (datetime.fromisoformat(upload["slots"][0][edge]) for edge in ("end", "due"))
-            sentence = f"missing if not stored {age_in_words(due - end)} after the end of its slot"
+            sentence = f"missing if not stored within {age_in_words(due - end)} after its slot ends"
         case _, minutes:
-            sentence = f"missing if not stored {minutes:,} minutes after its slot begins"
-    return f"{sentence}; small below half of the usual size" if upload["small"] else sentence
+            sentence = f"missing if not stored within {minutes:,} minutes after its slot begins"
+    return f"{sentence}; small if below half of the usual size" if upload["small"] else sentence

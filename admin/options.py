@@ -96,8 +96,8 @@ setup_options = _all(
         "--accept",
         metavar="NAME",
         multiple=True,
-        help="Accept something in the account that setup refuses to work on, now and later; setup "
-        "prints its name. Can be repeated.",
+        help="Accept an obstacle that setup reports, by the name that it prints, now and in later "
+        "runs. Can be repeated.",
     ),
 )
 

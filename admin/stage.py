@@ -60,7 +60,7 @@ class Stage:
     administrators: tuple[str, ...] = ()
     # Who receives the alerts: addresses, URLs and ARNs.
     alert_subscribers: tuple[str, ...] = ()
-    # The names of what was in the way of `setup`, and was accepted.
+    # The names of the obstacles to `setup` that were accepted.
     accepted: tuple[str, ...] = ()
 
     def function_name(self, function: str) -> str:

@@ -23,7 +23,7 @@ MOST_PARTS = 10_000
 # The tools hold some parts in memory, so parts are no larger than necessary.
 SMALLEST_PART_MIB = 8
 # The size that uploads must be able to reach if the policy sets no max_bytes: the largest for which
-# the smallest parts are enough, so that the tools also fit on a small server.
+# the smallest parts are enough, so that the tools need little memory.
 LARGE_BYTES = SMALLEST_PART_MIB * 1024**2 * MOST_PARTS
 
 # rclone always reads back a stream that does not fit into this much memory, but a server cannot

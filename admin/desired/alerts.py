@@ -27,7 +27,7 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
         why="A person must learn of every failure.",
     )
     for subscriber in with_subscriber(stage, options.alert_email):
-        if "@" not in subscriber:  # a URL or an ARN, which somebody subscribed in another way
+        if "@" not in subscriber:  # a URL or an ARN, which has to be subscribed in another way
             continue
         yield Requirement(
             kind=Kind.SUBSCRIPTION,
@@ -42,7 +42,7 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
 
 
 def with_subscriber(stage: Stage, email: str | None) -> tuple[str, ...]:
-    """Everyone who should receive the alerts, `email` included."""
+    """Everyone who should receive the alerts, including `email`."""
     known = stage.alert_subscribers
     return known if email is None or email in known else (*known, email)
 
@@ -50,7 +50,7 @@ def with_subscriber(stage: Stage, email: str | None) -> tuple[str, ...]:
 def _alarms_can_publish(topic: str) -> Document:
     """The only statement of the topic's policy.
 
-    The policy that SNS writes lets everyone in the account do everything with the topic. Source:
+    The default policy of SNS lets everyone in the account do anything with the topic. Source:
     AWS re:Post, "Why didn't I receive an SNS notification for my CloudWatch alarm trigger?"
     """
     region, account = topic.split(":")[3:5]

@@ -1,6 +1,6 @@
-"""The vault's one door: nobody can change its settings without changing its bucket policy first.
+"""The vault's one door: to change its settings, anyone has to change its bucket policy first.
 
-`setup` opens the door to itself alone, for the time of its changes.
+`setup` opens the door to its caller alone, while it makes its changes.
 """
 
 from admin.desired.permissions import Document, as_list
@@ -38,7 +38,7 @@ VAULT_CONFIGURATION = (
     "s3:UpdateBucketMetadataInventoryTableConfiguration",
     "s3:UpdateBucketMetadataJournalTableConfiguration",
 )
-# The lock of a stored object is also behind the door: the vault's default lock sets it.
+# The locks of stored objects are also behind the door: only the vault's default lock sets them.
 BEHIND_THE_DOOR = (*VAULT_CONFIGURATION, "s3:PutObjectRetention")
 # Whom the door is open to while an administrator runs the commands that `backups check` printed.
 EVERYONE = "*"
@@ -52,8 +52,8 @@ def has_door(statements: list[Document]) -> bool:
 def opened_to(user_id: str, statements: list[Document]) -> list[Document]:
     """The statements of the vault's policy, with the door open to one caller, or to EVERYONE.
 
-    `user_id` is the caller's aws:userid, which GetCallerIdentity tells (IAM user guide, "Principal
-    key values"). A request without that key is denied, because the operator is negated.
+    `user_id` is the caller's aws:userid, as GetCallerIdentity returns it (IAM user guide,
+    "Principal key values"). A request without that key is denied, because the operator is negated.
     """
     to_others = {"StringNotLike": {"aws:userid": user_id}}
     return [

@@ -154,7 +154,7 @@ def _vault(stage: Stage) -> str:
 
 
 def _uploads(policy: Policy, stage: Stage) -> list[str]:
-    """Every key that is promoted; the servers' keys as one pattern per rule: IAM limits sizes.
+    """Every key that is promoted; the servers' keys as one pattern per rule, as IAM limits sizes.
 
     A pattern also matches keys that no server can upload.
     """

@@ -10,19 +10,19 @@ from admin.desired.requirement import Requirement
 
 # What DescribeAlarms returns and is not compared, each with the reason.
 ALARM_MAY_DIFFER = {
-    "AlarmName": "it is the name that was asked for",
+    "AlarmName": "it is the name in the request",
     "AlarmArn": "it follows from the name",
-    "AlarmConfigurationUpdatedTimestamp": "it tells when the alarm was written, not what it does",
-    "StateValue": "the state is what an alarm is for",
+    "AlarmConfigurationUpdatedTimestamp": "it says when the alarm was written, not what it does",
+    "StateValue": "it is the present state, not a setting",
     "StateReason": "it explains the state",
     "StateReasonData": "it explains the state",
-    "StateUpdatedTimestamp": "it tells since when the state is what it is",
-    "StateTransitionedTimestamp": "it tells since when the state is what it is",
-    "EvaluationState": "it tells how the last evaluation went",
-    "EvaluationInterval": "nobody can choose it for an alarm on metrics",
+    "StateUpdatedTimestamp": "it says when the state began",
+    "StateTransitionedTimestamp": "it says when the state began",
+    "EvaluationState": "it describes the last evaluation",
+    "EvaluationInterval": "it cannot be chosen for an alarm on metrics",
     "ActionConfiguration": "it changes the text of a mail, not whether it is sent",
 }
-# What an alarm has if nothing else was chosen; AWS does not say whether it returns it.
+# The defaults of an alarm; AWS does not say whether it returns them.
 ALARM_DEFAULTS: dict[str, Any] = {"EvaluationWindow": {"SlidingWindow": {}}}
 
 

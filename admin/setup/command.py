@@ -43,7 +43,7 @@ def set_up(
     """Show the plan and, with `apply`, apply it after one question.
 
     `accept` has the names of obstacles, which are remembered; with `lock_existing`, the caller
-    locks what is stored afterwards. Raises Refused if the plan cannot be applied with these
+    locks stored backups afterwards. Raises Refused if the plan cannot be applied with these
     options.
     """
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
@@ -120,8 +120,8 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bo
             click.echo(f"    was: {replaced}")
     if door := next(filter(None, map(plan.door_of, plan.changes)), None):
         click.echo(
-            f"  The bucket policy of {door.resource} denies everyone to change its settings. It is "
-            "opened to you alone for these changes, and closed afterwards."
+            f"  The bucket policy of {door.resource} lets nobody change its settings. It is opened "
+            "to you alone for these changes, and closed afterwards."
         )
     for diff in diffs:
         click.echo(diff)
@@ -150,7 +150,7 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bo
 def _with_new(
     accepted: tuple[str, ...], accept: tuple[str, ...], obstacles: list[Obstacle]
 ) -> tuple[str, ...]:
-    """The names accepted before and now, each once."""
+    """The names accepted before and now, without repetition."""
     names = {obstacle.name for obstacle in obstacles}
     return tuple(dict.fromkeys([*accepted, *(name for name in accept if name in names)]))
 
@@ -161,15 +161,19 @@ def _show_obstacles(obstacles: list[Obstacle], in_the_way: list[Obstacle]) -> No
             click.echo(f"= {obstacle.what}; accepted")
             continue
         click.echo(f"! {obstacle.what}")
-        accept = f"; accept it with --accept {shlex.quote(obstacle.name)}" if obstacle.name else ""
+        accept = (
+            f"\n    or accept it with --accept {shlex.quote(obstacle.name)}"
+            if obstacle.name
+            else ""
+        )
         click.echo(f"    {obstacle.fix}{accept}")
 
 
 def _refuse(plan: Plan, in_the_way: list[Obstacle], *, allow_shorter: bool) -> None:
     if in_the_way:
         raise Refused(
-            "Something in the account is in the way (see the lines that begin with !), so nothing "
-            "was changed. Do what these lines say, and run this again."
+            "Nothing was changed, because of the lines that begin with !. Do what they say, and "
+            "run this again."
         )
     if plan.weakens and not allow_shorter:
         raise Refused(

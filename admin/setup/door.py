@@ -13,7 +13,7 @@ from admin.setup import resources
 from admin.waiting import Waiter
 from chalicelib.s3_errors import error_code
 
-# Seconds. A changed bucket policy takes effect within seconds almost always; AWS names no limit.
+# Seconds. A changed bucket policy almost always takes effect within seconds; AWS names no limit.
 MAX_WAIT = 120.0
 PATIENT = Waiter(seconds=MAX_WAIT, tell=lambda _: None)
 
@@ -21,7 +21,7 @@ Attempt = Callable[[Callable[[], object]], None]
 
 
 def is_behind(door: Requirement, requirement: Requirement) -> bool:
-    """Whether a setting can be changed only while the door, a bucket policy, is open."""
+    """Whether a setting can be changed only while the door is open; `door` is a bucket policy."""
     return requirement.resource == door.resource and requirement.kind is not Kind.BUCKET_POLICY
 
 
@@ -29,7 +29,7 @@ def is_behind(door: Requirement, requirement: Requirement) -> bool:
 def open_door(account: Account, door: Requirement, waiter: Waiter) -> Iterator[Attempt]:
     """Open the door, the vault's bucket policy, to the caller until the block ends, in any way.
 
-    Yields what makes a change: it retries a denied one until the open policy has taken effect.
+    Yields a function that makes a change, and retries it while the open policy has no effect yet.
     Raises AccountError if the door could not be closed.
     """
     sts = account.account_of(door.resource).client("sts")
@@ -69,6 +69,6 @@ def close_door(account: Account, door: Requirement) -> None:
         resources.write(account, door)
     except (ClientError, BotoCoreError) as error:
         raise AccountError(
-            f"The bucket policy of {door.resource} could not be closed ({error}), so it may still "
-            "let you change every setting; run the same command again, which closes it"
+            f"The bucket policy of {door.resource} could not be closed ({error}), so it could "
+            "still let you change every setting; run the same command again to close it"
         ) from error

@@ -76,7 +76,7 @@ def write_files(files: dict[Path, str]) -> None:
 
 
 def _read(path: Path) -> str:
-    """The text with the line ends that it has: read_text would make them all the same."""
+    """The text with its own line ends, which read_text would make all the same."""
     return path.read_bytes().decode()
 
 

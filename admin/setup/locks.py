@@ -1,4 +1,4 @@
-"""`backups setup --lock-existing`: locks what is stored already, for as long as new backups.
+"""`backups setup --lock-existing`: locks stored backups for as long as new ones.
 
 S3 applies a bucket's default lock only to versions that are stored later.
 """
@@ -46,7 +46,7 @@ class MissingLock:
 
 @dataclass(kw_only=True)
 class Survey:
-    """The versions in a vault, beside the lock that is promised."""
+    """The versions in a vault, compared with the promised lock."""
 
     missing: list[MissingLock] = field(default_factory=list)
     locked: int = 0
@@ -93,7 +93,7 @@ def lock_of_new_backups(target: Target, lock: Lock) -> Lock:
 
 
 def remark(target: Target, plan: Plan) -> str | None:
-    """What a changed default lock does not do for what is stored already; None if there is nothing.
+    """Say how many stored versions a changed default lock does not affect; None if there are none.
 
     Counts noncurrent versions, too.
     """
@@ -104,8 +104,8 @@ def remark(target: Target, plan: Plan) -> str | None:
     if not count:
         return None
     return (
-        f"  This locks new backups only. {count:,} versions in {target.vault} keep the locks that "
-        f"they have, if any; {target.fix_setup('--lock-existing')} locks them, too."
+        f"  This locks new backups only. Versions in {target.vault} that keep their present locks, "
+        f"if any: {count:,}. To lock them, too: {target.fix_setup('--lock-existing')}"
     )
 
 
@@ -134,7 +134,7 @@ def read_retention(s3: Any, **version: Any) -> dict[str, Any] | None:
 def _look_up(target: Target, lock: Lock, *, now: datetime) -> Survey:
     s3, survey = target.vault_account.client("s3"), Survey()
     versions = none_if("NoSuchBucket", lambda: [*_versions(target)]) or []
-    for version in _with_progress(versions, "looking at locks"):
+    for version in _with_progress(versions, "reading locks"):
         until = lock.promised_end(version["LastModified"])
         if until <= now:
             survey.over += 1
@@ -171,15 +171,15 @@ def _versions(target: Target) -> Iterator[dict[str, Any]]:
 def _in_words(survey: Survey, lock: Lock, *, vault: str) -> Iterator[str]:
     count = survey.locked + len(survey.missing) + survey.over
     yield (
-        f"{vault} has {count:,} versions. Locked until {lock.days} days after they were stored: "
-        f"{survey.locked:,}. Not locked, or not for so long: {len(survey.missing):,}. Stored "
-        f"earlier, so that their lock would be over: {survey.over:,}."
+        f"Versions in {vault}: {count:,}. Locked for {lock.days} days after they were stored: "
+        f"{survey.locked:,}. Not locked for that long: {len(survey.missing):,}. Too old to need "
+        f"a lock: {survey.over:,}."
     )
     if survey.governed:
         yield (
-            f"! {survey.governed:,} of them are locked in governance mode, and stay so until that "
-            "lock ends: a lock's mode can be changed only by those who can bypass the lock, and "
-            "the bucket policy denies that to everyone."
+            f"! {survey.governed:,} of them stay locked in governance mode until that lock ends: "
+            "changing the mode takes the right to bypass locks, which the bucket policy denies "
+            "to everyone."
         )
 
 

@@ -45,7 +45,7 @@ class Plan:
     # Buckets that do not exist yet, and those that do.
     missing: frozenset[str] = frozenset()
     existing: frozenset[str] = frozenset()
-    # The vault's bucket policy, if it already denies everyone to change the vault's settings.
+    # The vault's bucket policy, if it already lets nobody change the vault's settings.
     door: Requirement | None = None
 
     @property
@@ -72,7 +72,7 @@ def requirements_of(target: Target, options: SetupOptions | None = None) -> tupl
 
 
 def door_of(target: Target) -> Requirement:
-    """The vault's bucket policy, which denies everyone to change the vault's settings."""
+    """The vault's bucket policy, which lets nobody change the vault's settings."""
     [door] = (
         requirement
         for requirement in requirements_of(target)
@@ -147,8 +147,8 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
 def execute(account: Account, plan: Plan, waiter: Waiter = PATIENT) -> Generator[Change]:
     """Apply the plan in its order; yields each step before it is taken.
 
-    Each step is complete by itself: after an interruption, the next plan has what is left, a door
-    that is still open included. Close the generator unless it ends: that closes the door.
+    Each step is complete by itself: after an interruption, the next plan has what is left,
+    including a door that is still open. Close the generator to stop early: that closes the door.
     `waiter` waits until an opened door has taken effect.
     """
     for door, changes in groupby(plan.changes, key=plan.door_of):
@@ -171,7 +171,7 @@ def stricter(actual: dict[str, Any], lock: Lock) -> Lock:
 def _weakening(
     account: Account, requirement: Requirement, current: resources.Actual
 ) -> Iterator[str]:
-    """What other lifecycle rules would expire sooner than the present ones, as a sentence."""
+    """Describe what new lifecycle rules would expire sooner than the current ones."""
     if requirement.kind is not Kind.LIFECYCLE:
         return
     expiry = compare(
@@ -183,6 +183,6 @@ def _weakening(
     if expiry:
         yield (
             f"{requirement.resource}: the new lifecycle rules would expire {expiry.at_once} at "
-            f"once, and {expiry.later} later, which the present rules keep for longer or for ever; "
-            "overwritten versions and those under delete markers are counted"
+            f"once, and {expiry.later} later, which the current rules keep for longer; "
+            "overwritten versions and those under delete markers are included"
         )

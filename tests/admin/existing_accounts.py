@@ -1,4 +1,4 @@
-"""Existing accounts that people have: what `setup` says of each, and what helps."""
+"""Accounts that people have: what `setup` says about each, and what helps."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ EVERYTHING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is in the account, what `setup` says of it, and what then helps: to mend it, or options.
+    """What is in the account, what `setup` says about it, and what helps then: a fix, or options.
 
     `status` is the exit status of the first run: 0 if the account is adopted as it is.
     """
@@ -35,7 +35,7 @@ class Case:
 
 
 def long_policy(place: ExistingAccount) -> None:
-    """A policy of less than 20 KB, which S3 takes: together with ours it would have more."""
+    """A policy of less than 20 KB, which S3 accepts; together with ours it would be larger."""
     arn = f"arn:aws:s3:::{place.incoming}/{'x' * 900}"
     place.put_statement(
         place.incoming, Action="s3:GetObject", Resource=[f"{arn}{number}" for number in range(21)]
@@ -180,7 +180,8 @@ CASES = {
         says=(
             "would expire 59 versions (59.0 KB) at once, and 1 version (1.0 KB) later",
             "60 versions (60.0 KB) in {vault} were stored without a default lock",
-            "with --lock-existing, which locks them, too; accept it with --accept {vault}:not-lock",
+            "with --lock-existing, which also locks them\n",
+            "    or accept it with --accept {vault}:not-locked",
         ),
         options=("--allow-shorter", "--accept", "{vault}:not-locked"),
     ),
@@ -236,7 +237,7 @@ CASES = {
         says=("would deny a step of this setup: s3:PutBucketPolicy on {vault} by",),
         mend=_delete_policy("vault"),
     ),
-    "somebody else may read the vault": Case(
+    "somebody else can read the vault": Case(
         prepare=lambda place: place.put_statement(
             place.vault,
             Effect="Allow",
@@ -247,7 +248,7 @@ CASES = {
         says=("{vault} allows arn:aws:iam::210987654321:root s3:GetObject",),
         options=("--accept", "{vault}:Theirs"),
     ),
-    "everybody may read incoming": Case(
+    "everybody can read incoming": Case(
         prepare=lambda place: place.put_statement(
             place.incoming,
             Effect="Allow",
@@ -256,7 +257,7 @@ CASES = {
         ),
         says=(
             "{incoming} allows * s3:GetObject",
-            "The bucket policy of {incoming} is public; once public access is blocked, S3 accepts",
+            "The bucket policy of {incoming} is public; once public access is blocked, S3 reject",
         ),
         mend=_delete_policy("incoming"),
     ),
@@ -269,7 +270,10 @@ CASES = {
         prepare=lambda place: place.s3.put_bucket_request_payment(
             Bucket=place.incoming, RequestPaymentConfiguration={"Payer": "Requester"}
         ),
-        says=("{incoming} lets requesters pay", "put-bucket-request-payment --bucket {incoming}"),
+        says=(
+            "{incoming} has Requester Pays enabled",
+            "put-bucket-request-payment --bucket {incoming}",
+        ),
         mend=lambda place: place.s3.put_bucket_request_payment(
             Bucket=place.incoming, RequestPaymentConfiguration={"Payer": "BucketOwner"}
         ),
@@ -292,7 +296,7 @@ CASES = {
         says=("expires objects after 3 days: it applies to objects whose names begin with 2025-",),
         mend=lambda place: place.s3.delete_bucket_lifecycle(Bucket=place.vault),
     ),
-    "an access control list lets others in": Case(
+    "an access control list grants rights to others": Case(
         prepare=lambda place: place.s3.put_bucket_acl(
             Bucket=place.incoming,
             AccessControlPolicy={
@@ -310,11 +314,11 @@ CASES = {
             },
         ),
         says=(
-            "The access control list of {incoming} lets in http://acs.amazonaws.com/groups/s3/L",
+            "The access control list of {incoming} grants rights to http://acs.amazonaws.com/grou",
         ),
         mend=lambda place: place.s3.put_bucket_acl(Bucket=place.incoming, ACL="private"),
     ),
-    "a role of that name is somebody's": Case(
+    "a role of that name belongs to others": Case(
         prepare=lambda place: place.make_role(trusts={"Service": "ec2.amazonaws.com"}),
         says=(f"The role {PROMOTE} exists, but does not trust Lambda",),
         mend=lambda place: place.iam.delete_role(RoleName=PROMOTE),
@@ -339,19 +343,19 @@ CASES = {
         says=(f"The role {PROMOTE} has a permissions boundary", "can deny promotions"),
         mend=lambda place: place.iam.delete_role_permissions_boundary(RoleName=PROMOTE),
     ),
-    "a server's user is somebody's": Case(
+    "a server's user belongs to others": Case(
         prepare=_make_user,
         says=(
-            f"The user {SERVER} exists and was not made by backups setup; it has the policy eve",
+            f"The user {SERVER} exists and was not created by backups setup; it has the policy e",
         ),
         mend=_forget_user,
     ),
-    "a function of that name is somebody's": Case(
+    "a function of that name belongs to others": Case(
         prepare=lambda place: place.make_function(),
         says=(f"The function {PROMOTE} exists and is another program: index.handler in python3",),
         mend=lambda place: place.account.client("lambda").delete_function(FunctionName=PROMOTE),
     ),
-    "incoming locks what is uploaded": Case(
+    "incoming locks uploads": Case(
         prepare=lambda place: (
             place.s3.put_bucket_versioning(
                 Bucket=place.incoming, VersioningConfiguration={"Status": "Enabled"}
@@ -376,7 +380,7 @@ CASES = {
         ),
         status=3,
     ),
-    "the vault's name is somebody else's": Case(
+    "the vault's name is taken": Case(
         prepare=lambda place: (
             place.s3.delete_bucket(Bucket=place.vault),
             s3_backends["210987654321"]["aws"].create_bucket(place.vault, "us-east-1"),
@@ -391,7 +395,7 @@ CASES = {
         ),
         status=3,
     ),
-    "roles are made by somebody else": Case(
+    "roles are created by somebody else": Case(
         prepare=lambda place: place.configure(
             lambda stage: stage.update(manage_iam_role=False, iam_role_arn="arn:aws:iam::1:role/x")
         ),

@@ -1,4 +1,4 @@
-"""`setup` in accounts that hold something already: refused or adopted, and then uploads arrive."""
+"""`setup` in existing accounts: refused, or adopted, and then uploads arrive."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ numbers = count(1)
 
 @pytest.fixture(scope="module")
 def company() -> Iterator[tuple[StageCloud, Account, list[str]]]:
-    """One account for all tests; each has buckets of its own, and nobody else's identities."""
+    """One account for all tests; each has its own buckets, and no identities from other tests."""
     written: list[str] = []
 
     def note(model: Any, **_: Any) -> None:
@@ -120,8 +120,8 @@ def test_only_a_key_has_no_second_factor(place: ExistingAccount) -> None:
     assert not denied(uploads(target), "Bool")
 
 
-def test_what_is_in_the_way_later_is_not_passed_over(place: ExistingAccount) -> None:
-    """Nothing is to be changed, but promotions would fail."""
+def test_a_later_obstacle_is_not_overlooked(place: ExistingAccount) -> None:
+    """There is nothing to change, but promotions would fail."""
     assert place.set_up("--apply", "--yes").exit_code == 0
     assert place.set_up("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
     bound_role(place)
@@ -132,7 +132,7 @@ def test_what_is_in_the_way_later_is_not_passed_over(place: ExistingAccount) -> 
     assert place.set_up("--apply", "--yes").exit_code == 2
 
 
-def test_a_door_left_open_is_closed_although_something_is_in_the_way(
+def test_a_door_left_open_is_closed_despite_an_obstacle(
     place: ExistingAccount,
 ) -> None:
     assert place.set_up("--apply", "--yes").exit_code == 0
@@ -145,7 +145,7 @@ def test_a_door_left_open_is_closed_although_something_is_in_the_way(
     assert whom_it_is_open_to(resources.read(place.account, door).value) is None
 
 
-def test_what_others_may_keep_is_accepted_by_its_name(place: ExistingAccount) -> None:
+def test_an_obstacle_is_accepted_by_its_name(place: ExistingAccount) -> None:
     expire(place)
     replicate(place)
     names = [f"{place.vault}:tidy up", f"{place.vault}:replication"]
@@ -179,7 +179,7 @@ def test_a_statement_without_a_name_is_not_accepted_in_place_of_another(
     assert place.set_up("--apply", "--yes").exit_code == 2
 
 
-def test_what_is_locked_with_the_setup_is_no_obstacle(place: ExistingAccount) -> None:
+def test_backups_without_a_lock_are_no_obstacle_to_lock_existing(place: ExistingAccount) -> None:
     place.s3.put_object(Bucket=place.vault, Key="home.tar", Body=b"before")
     adopted = place.set_up("--apply", "--yes", "--lock-existing")
     assert adopted.exit_code == 0, adopted.output
@@ -192,7 +192,7 @@ def test_what_is_locked_with_the_setup_is_no_obstacle(place: ExistingAccount) ->
     assert locked["Retention"]["Mode"] == "GOVERNANCE"
 
 
-def test_more_than_s3_takes_is_refused_beforehand(place: ExistingAccount) -> None:
+def test_a_bucket_policy_too_large_for_s3_is_refused_beforehand(place: ExistingAccount) -> None:
     long_policy(place)
     assert "S3 accepts 20,480" in place.set_up("--apply", "--yes").stdout
     assert place.written == []
@@ -201,7 +201,7 @@ def test_more_than_s3_takes_is_refused_beforehand(place: ExistingAccount) -> Non
 @pytest.mark.parametrize(
     ("rules", "is_refused"), [(996, False), (997, True)], ids=["just enough", "one too many"]
 )
-def test_more_lifecycle_rules_than_s3_takes_are_refused(
+def test_more_lifecycle_rules_than_s3_accepts_are_refused(
     place: ExistingAccount, rules: int, *, is_refused: bool
 ) -> None:
     target = Target(account=place.account, stage=place.stage, policy=POLICY)
@@ -214,7 +214,7 @@ def test_more_lifecycle_rules_than_s3_takes_are_refused(
     assert bool([*foreign_rules(target, lifecycle, [logs] * rules)]) is is_refused
 
 
-def test_a_user_s_other_policies_leave_room_for_ours(place: ExistingAccount) -> None:
+def test_a_user_s_other_policies_must_leave_space_for_ours(place: ExistingAccount) -> None:
     place.iam.create_user(UserName=SERVER)
     place.iam.put_user_policy(
         UserName=SERVER,
@@ -255,7 +255,7 @@ def test_mfa_delete_is_refused(place: ExistingAccount, monkeypatch: pytest.Monke
     answer = {"Status": "Enabled", "MFADelete": "Enabled"}
     monkeypatch.setattr(place.s3, "get_bucket_versioning", lambda **_: answer)
     shown = place.set_up("--apply", "--yes").stdout
-    assert f"{place.vault} has MFA delete, with which S3 accepts no lifecycle rules" in shown
+    assert f"{place.vault} has MFA delete enabled, so S3 rejects lifecycle rules" in shown
 
 
 def test_an_adopted_account_is_deployed_and_promotes(
@@ -264,7 +264,7 @@ def test_an_adopted_account_is_deployed_and_promotes(
     packages: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What others have there stays, and the real function gets S3's event."""
+    """The resources of others stay, and the real function gets S3's event."""
     cloud, account, _ = company
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     iam_backends["123456789012"]["aws"].reset()

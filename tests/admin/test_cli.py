@@ -34,7 +34,7 @@ store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 min_bytes = 1000
 max_bytes = 5000000
 """
-SMALL = "small below half of the usual size"
+SMALL = "small if below half of the usual size"
 
 
 def run(*arguments: str) -> Any:
@@ -55,13 +55,13 @@ def test_the_policy_is_explained_in_plain_english() -> None:
     [
         pytest.param(
             "",
-            "missing if not stored 15 minutes after the end of its slot; " + SMALL,
+            "missing if not stored within 15 minutes after its slot ends; " + SMALL,
             (None, True, True),
             id="by default",
         ),
         pytest.param(
             "due_minutes = 1440",
-            "missing if not stored 1,440 minutes after its slot begins; " + SMALL,
+            "missing if not stored within 1,440 minutes after its slot begins; " + SMALL,
             (1440, True, True),
             id="due earlier or later",
         ),
@@ -73,7 +73,7 @@ def test_the_policy_is_explained_in_plain_english() -> None:
         ),
         pytest.param(
             "expect = false\nsmall = false",
-            "no backup is ever missing",
+            "never counts as missing",
             (None, False, False),
             id="nothing",
         ),

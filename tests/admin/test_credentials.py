@@ -448,7 +448,7 @@ def test_the_example_matches_the_file_extensions(upload: str, pipeline: str) -> 
 @pytest.mark.parametrize(
     ("max_bytes", "mib"),
     [
-        pytest.param(None, 8, id="no max_bytes: a small server has room for the parts"),
+        pytest.param(None, 8, id="no max_bytes: the parts fit into a small server's memory"),
         (1, 8),
         (80 * 10**9, 8),
         (84 * 10**9, 9),
@@ -463,7 +463,7 @@ def test_the_largest_backup_fits_into_ten_thousand_parts(max_bytes: int | None, 
     [(_, aws, _)] = jobs(text(max_bytes=max_bytes), "aws")
     size = int(aws.split("--expected-size ")[1])
     assert size >= (max_bytes or 80 * 10**9)
-    # aws makes parts of a ten thousandth of this.
+    # aws divides this by ten thousand for the size of its parts.
     assert size <= mib * 1024**2 * 10_000
 
 

@@ -1,4 +1,4 @@
-"""Which statements of a bucket policy could deny a request, by what is known of the request."""
+"""Which statements of a bucket policy could deny a request, judged by what is known of it."""
 
 from typing import Any
 
@@ -126,7 +126,7 @@ def test_a_statement_that_could_deny_is_found(statement: dict[str, Any], *, deni
         pytest.param({"NotPrincipal": {"CanonicalUser": "79a5"}}, True, id="but some account"),
     ],
 )
-def test_elements_can_say_what_they_do_not_name(statement: dict[str, Any], *, denies: bool) -> None:
+def test_elements_that_exclude_names_are_judged(statement: dict[str, Any], *, denies: bool) -> None:
     [element] = statement
     rest = {name: value for name, value in DENY.items() if name != element.removeprefix("Not")}
     assert could_deny({**rest, **statement}, PUT) is denies

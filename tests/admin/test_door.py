@@ -1,4 +1,4 @@
-"""The vault's one door: who finds it closed, whom `setup` opens it to, and that it closes again."""
+"""The vault's one door: closed to everyone, opened to the caller of `setup`, and closed again."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """The account without a vault; `setup` sets up the vault alone, which takes less time."""
+    """The account without a vault; `setup` then creates only the vault, which is faster."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(
@@ -104,7 +104,7 @@ def on_each(account: Account, event: str, handler: Callable[..., object]) -> Ite
 
 
 def denial(**_: Any) -> tuple[Any, dict[str, Any]]:
-    """A response that takes the place of S3's own."""
+    """A response that replaces S3's own."""
     error = {"Code": "AccessDenied", "Message": "the old policy still counts"}
     return SimpleNamespace(status_code=403), {"Error": error, "ResponseMetadata": {}}
 
@@ -263,7 +263,7 @@ def test_a_denial_is_retried_until_the_opened_policy_has_taken_effect(ready: Acc
     assert (plan_of(ready).changes, is_open_to(ready)) == ((), None)
 
 
-def test_a_denial_that_lasts_is_raised_after_two_minutes_and_the_door_is_closed(
+def test_a_lasting_denial_is_raised_after_two_minutes_and_the_door_is_closed(
     ready: Account,
 ) -> None:
     clock = SleepingClock()
@@ -341,10 +341,10 @@ def test_a_door_that_cannot_be_opened_needs_no_closing(ready: Account) -> None:
 
 
 class Killed(BaseException):
-    """Nothing runs any more: every later request is not sent either."""
+    """Nothing runs any more: no later request is sent."""
 
 
-def test_the_next_run_ends_right_after_a_kill_at_any_request(account: Account) -> None:
+def test_the_next_run_recovers_from_a_kill_at_any_request(account: Account) -> None:
     set_up(account)
     seen = set()
     for requests in range(1, 100):

@@ -1,4 +1,4 @@
-"""Values set in JSON text: everything else stays as its owner wrote it."""
+"""Sets values in JSON text: everything else stays as it was written."""
 
 import json
 from typing import Any

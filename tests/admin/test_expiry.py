@@ -80,7 +80,7 @@ def state(keys: Any) -> dict[str, bool]:
         pytest.param([{**rule, "Status": "Disabled"} for rule in BOTH], id="disabled"),
     ],
 )
-def test_the_number_is_what_s3_s_lifecycle_removes_or_hides(
+def test_the_count_is_what_s3_s_lifecycle_removes_or_hides(
     account: Account, bucket: Any, rules: list[dict[str, Any]]
 ) -> None:
     expiry = compare(stored_versions(account, "bucket"), before=[], after=rules, now=NOW)
@@ -94,9 +94,7 @@ def test_the_number_is_what_s3_s_lifecycle_removes_or_hides(
     assert expiry.at_once.versions == len(changed)
 
 
-def test_what_the_present_rules_expire_as_early_is_not_counted(
-    account: Account, bucket: Any
-) -> None:
+def test_what_the_current_rules_expire_anyway_is_not_counted(account: Account, bucket: Any) -> None:
     versions = [*stored_versions(account, "bucket")]
     assert not compare(versions, before=BOTH, after=BOTH, now=NOW)
     later = [{**AFTER_9_DAYS, "Expiration": {"Days": 10}}, SUPERSEDED_9_DAYS]

@@ -92,7 +92,7 @@ def identity_policies(policy: Policy, stage: Stage) -> Iterator[tuple[str, Docum
 
 
 def target_of(stage: Stage, policy: Policy) -> Target:
-    """The stage in its account, and its vault perhaps in another one."""
+    """The stage, with its vault in the same account or in another one."""
     session = Session(region_name="eu-west-1")
     has_own_account = stage.settings.vault_owner == OTHER_ACCOUNT
     vaults = {stage.settings.vault_bucket: Account(session=session)} if has_own_account else {}
@@ -410,7 +410,7 @@ def test_the_vault_denies_everybody_every_configuration() -> None:
 
 
 def test_the_drill_asks_about_every_change_of_a_stored_object() -> None:
-    """IAM's simulator takes no patterns."""
+    """IAM's simulator accepts no patterns."""
     denied = {
         f"s3:{action.name}"
         for pattern in CHANGES_TO_STORED_OBJECTS

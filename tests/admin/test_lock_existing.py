@@ -1,4 +1,4 @@
-"""`setup --lock-existing`: what was stored before the lock is locked as if it had been there."""
+"""`setup --lock-existing`: backups from before the lock are locked as if it had been there."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def run(*arguments: str, typed: str = "") -> Any:
 
 
 class Vault:
-    """A vault that has backups already, before `setup` adopts it."""
+    """A vault with backups that `setup` has not adopted yet."""
 
     def __init__(self, account: Account) -> None:
         self.s3 = account.client("s3")
@@ -42,7 +42,7 @@ class Vault:
     def store(
         self, key: str, *, days_ago: int = 1, days: int | None = None, mode: str = "GOVERNANCE"
     ) -> str:
-        """Store a version, with a lock of so many days from then (None: no lock)."""
+        """Store a version that is locked for so many days (None: not at all)."""
         stored = self.now - timedelta(days=days_ago)
         until = stored + timedelta(days=days or 0)
         lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until} if days else {}
@@ -76,7 +76,7 @@ class Vault:
 
 @pytest.fixture
 def vault(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
-    """The vault alone is set up: all else takes most of the time."""
+    """Only the vault is set up: everything else takes most of the time."""
 
     def only_the_vault_s(target: Target, options: SetupOptions) -> tuple[Requirement, ...]:
         return tuple(one for one in requirements_of(target, options) if one.resource == VAULT)
@@ -99,8 +99,8 @@ def test_every_version_is_locked_as_if_the_lock_had_been_there(vault: Vault) -> 
     before = vault.locks()
 
     numbers = (
-        "backups2 has 7 versions. Locked until 30 days after they were stored: 2. Not locked, or "
-        "not for so long: 4. Stored earlier, so that their lock would be over: 1.\n"
+        "Versions in backups2: 7. Locked for 30 days after they were stored: 2. Not locked for "
+        "that long: 4. Too old to need a lock: 1.\n"
     )
     looked = run("--lock-existing")
     assert numbers in looked.stdout
@@ -120,12 +120,10 @@ def test_every_version_is_locked_as_if_the_lock_had_been_there(vault: Vault) -> 
 
     again = run(*LOCKED)
     assert (again.exit_code, vault.is_closed()) == (0, True)
-    assert again.stdout.endswith(
-        "Not locked, or not for so long: 0. Stored earlier, so that their lock would be over: 1.\n"
-    )
+    assert again.stdout.endswith("Not locked for that long: 0. Too old to need a lock: 1.\n")
 
 
-def test_one_command_adopts_a_vault_and_locks_what_is_in_it(vault: Vault) -> None:
+def test_one_command_adopts_a_vault_and_locks_its_backups(vault: Vault) -> None:
     vault.store("a")
     assert run("--lock-days", "90", *LOCKED).exit_code == 0
     assert vault.locks() == [("a", "GOVERNANCE", 90)]
@@ -160,19 +158,19 @@ def test_a_vault_that_lost_its_default_lock_gets_it_back_at_once(vault: Vault) -
     assert vault.s3.get_object_lock_configuration(Bucket=VAULT)["ObjectLockConfiguration"]["Rule"]
 
 
-def test_a_changed_lock_names_the_command_for_what_is_stored(vault: Vault) -> None:
+def test_a_changed_lock_names_the_command_for_stored_backups(vault: Vault) -> None:
     for number in range(30):
         vault.store("a", days_ago=number)
     sentence = (
-        "This locks new backups only. 30 versions in backups2 keep the locks that they have, if "
-        "any; .venv/bin/backups setup --stage dev --apply --lock-existing locks them, too."
+        "This locks new backups only. Versions in backups2 that keep their present locks, if any: "
+        "30. To lock them, too: .venv/bin/backups setup --stage dev --apply --lock-existing"
     )
     # Until it is adopted, this is an obstacle of its own.
-    assert "keep the locks" not in run().stdout
+    assert "present locks" not in run().stdout
     run(*NOT_LOCKED)
-    assert "keep the locks" not in run().stdout
+    assert "present locks" not in run().stdout
     assert sentence in run("--lock", "compliance").stdout
-    assert "keep the locks" not in run("--lock", "none").stdout
+    assert "present locks" not in run("--lock", "none").stdout
 
 
 COMPLIANCE = ("--lock", "compliance", *NOT_LOCKED)
@@ -196,13 +194,13 @@ def test_no_question_is_asked_if_all_is_locked(vault: Vault) -> None:
 
 
 def test_a_governance_lock_keeps_its_mode_and_is_named(vault: Vault) -> None:
-    """S3 lets only those change it who can bypass the lock, and the bucket policy lets nobody."""
+    """Changing it takes the right to bypass locks, which the bucket policy denies to everyone."""
     vault.store("long enough", days=30)
     vault.store("too short", days=7)
     vault.store("over", days_ago=8, days=7)
     run(*COMPLIANCE, typed=f"{VAULT}\n")
     done = run(*LOCKED, typed=f"{VAULT}\n")
-    assert "! 2 of them are locked in governance mode, and stay so until" in done.stdout
+    assert "! 2 of them stay locked in governance mode until" in done.stdout
     assert vault.locks() == [
         ("long enough", "GOVERNANCE", 30),
         ("over", "COMPLIANCE", 30),
@@ -225,17 +223,17 @@ def test_nothing_is_locked_without_an_answer(vault: Vault) -> None:
     assert (vault.locks(), vault.is_closed()) == ([None], True)
 
 
-def test_a_stage_without_a_lock_has_none_to_give(vault: Vault, own_project: Path) -> None:
+def test_a_stage_without_a_lock_is_refused(vault: Vault, own_project: Path) -> None:
     vault.store("a")
     refused = run("--lock", "none", *LOCKED)
     assert refused.exit_code == 2
-    assert "This stage has no lock to give to stored backups" in refused.stderr
+    assert "This stage has no lock" in refused.stderr
     assert vault.locks() == [None]
     assert read_stage("dev", project=own_project).lock is not None
 
 
 def test_an_empty_account_has_nothing_to_lock(account: Account) -> None:
-    assert "backups2 has 0 versions." in run("--lock-existing").stdout
+    assert "Versions in backups2: 0." in run("--lock-existing").stdout
     assert run(*LOCKED).exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""What the plan of `setup` says of the things that it replaces."""
+"""What the plan of `setup` says about the values that it replaces."""
 
 from typing import Any
 
@@ -23,7 +23,9 @@ OLD = {"ID": "immutable-backups-expire", "Expiration": {"Days": 30}}
             '{"days": 7}',
             id="only what differs",
         ),
-        pytest.param({"days": 7, "own": 1}, {"days": 7}, '{"own": 1}', id="what is unknown here"),
+        pytest.param(
+            {"days": 7, "own": 1}, {"days": 7}, '{"own": 1}', id="a value of unknown form"
+        ),
         pytest.param(
             [OLD, {"ID": "a"}],
             [{"ID": "a"}, OURS],
@@ -33,7 +35,7 @@ OLD = {"ID": "immutable-backups-expire", "Expiration": {"Days": 30}}
         pytest.param([OURS], [OURS, OLD], None, id="an entry is only added"),
     ],
 )
-def test_what_is_lost_is_said_in_one_line(actual: Any, desired: Any, said: str | None) -> None:
+def test_a_replaced_value_is_shown_on_one_line(actual: Any, desired: Any, said: str | None) -> None:
     assert was(change(actual, desired)) == said
 
 

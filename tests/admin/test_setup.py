@@ -168,9 +168,7 @@ def test_chosen_limits_of_incoming_are_written_down_and_kept(
     assert thresholds == {"bytes": 1024.0**3, "versions": 50.0, "size": 1024.0**3}
 
 
-def test_subscribers_are_written_down_and_subscribed_again(
-    account: Account, own_project: Path
-) -> None:
+def test_subscribers_are_recorded_and_subscribed_again(account: Account, own_project: Path) -> None:
     run("--apply", "--yes", "--alert-email", "me@example.org")
     run("--apply", "--yes", "--alert-email", "you@example.org")
     path = own_project / CONFIG
@@ -189,7 +187,7 @@ def test_subscribers_are_written_down_and_subscribed_again(
 
 
 def test_the_topic_of_an_earlier_version_gets_its_policy(account: Account) -> None:
-    """SNS lets everyone in the account use a new topic for everything."""
+    """SNS lets everyone in the account do anything with a new topic."""
     run("--apply", "--yes")
     sns, topic = account.client("sns"), STAGE.topic_arn(account="123456789012", region="us-east-1")
 
@@ -580,7 +578,7 @@ def test_a_lock_weaker_than_the_chosen_lock_is_found(account: Account) -> None:
     assert "lock stored objects for 90 days" in run().stdout
 
 
-def test_the_owners_of_the_buckets_are_written_down(account: Account, own_project: Path) -> None:
+def test_the_owners_of_the_buckets_are_recorded(account: Account, own_project: Path) -> None:
     path = own_project / CONFIG
     lines = path.read_text().splitlines()
     # As an editor of Windows writes it.

@@ -223,7 +223,7 @@ def test_profile_and_configuration_must_agree(
         with_vault(local_account(cloud.endpoint), stage, profile=profile)
 
 
-@pytest.mark.parametrize("owner", [HOLDER, None], ids=["written down", "not written down yet"])
+@pytest.mark.parametrize("owner", [HOLDER, None], ids=["written down", "not recorded yet"])
 def test_the_profile_of_the_vault_s_account_leads_there(
     cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, owner: str | None
 ) -> None:

@@ -36,7 +36,7 @@ def test_another_error_is_raised() -> None:
         waiter([]).retry_while({"AccessDenied"}, "a key", call)
 
 
-def test_waiting_ends_at_the_limit_and_tells_less_and_less_often() -> None:
+def test_waiting_ends_at_the_limit_and_reports_less_and_less_often() -> None:
     def call() -> str:
         raise refusal("AccessDenied")
 

@@ -347,7 +347,7 @@ def _uploads_that_expire_before_they_are_promoted(living: DeployedStage) -> None
     put_rules(s3, "backups1", rules)
 
 
-@weakening(Kind.STOPPED, "backups1 lets requesters pay")
+@weakening(Kind.STOPPED, "backups1 has Requester Pays enabled")
 def _uploads_that_servers_would_have_to_pay(living: DeployedStage) -> None:
     living.client("s3").put_bucket_request_payment(
         Bucket="backups1", RequestPaymentConfiguration={"Payer": "Requester"}

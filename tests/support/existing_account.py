@@ -1,4 +1,4 @@
-"""An account that holds something already, for the tests of `setup`."""
+"""An account with existing resources, for the tests of `setup`."""
 
 import io
 import json
@@ -34,7 +34,7 @@ LAMBDA = {"Service": "lambda.amazonaws.com"}
 
 @dataclass
 class ExistingAccount:
-    """A company's account: two buckets for the stage dev, and what they hold already."""
+    """A company's account: two buckets for the stage dev, with objects and settings."""
 
     cloud: StageCloud
     account: Account
@@ -83,22 +83,22 @@ class ExistingAccount:
         self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     def upload_nightly(self, bucket: str, *, versions: int, key: str = DAILY) -> None:
-        """One key, overwritten every night for so many nights: S3's versions are the history."""
+        """One key, overwritten on so many nights: S3's versions are the history."""
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for _ in range(versions):
             self.s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 1024)
-        # The last upload belongs to another slot than one of today.
+        # The last upload does not belong to today's slot.
         self.date(bucket, key, newest=timedelta(hours=25))
 
     def date(self, bucket: str, key: str, *, newest: timedelta) -> None:
-        """Let the versions of a key be a day apart; the newest is as old as `newest`."""
+        """Date the versions of a key a day apart; the newest is as old as `newest`."""
         now = datetime.now(UTC).replace(tzinfo=None)
         stored = s3_backends["123456789012"]["aws"].buckets[bucket].keys.getlist(key)
         for days, version in enumerate(reversed(stored)):
             version.last_modified = now - newest - timedelta(days=days)
 
     def make_role(self, *, trusts: Any = None, **more: Any) -> str:
-        """A role of the function's name, as Chalice makes it unless it trusts somebody else."""
+        """A role with the function's name, as Chalice creates it, or with another trust."""
         trust = {"Effect": "Allow", "Principal": trusts or LAMBDA, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         role = self.iam.create_role(

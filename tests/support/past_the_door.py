@@ -1,4 +1,4 @@
-"""Changes the vault as somebody does who takes its bucket policy away first."""
+"""Changes the vault like an intruder who removes its bucket policy first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Settings of existing buckets that stop uploads or promotions, or that AWS does not let change."""
+"""Settings of existing buckets that stop uploads or promotions, or that AWS will not change."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,21 +23,21 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
         yield from _grants(target, bucket, s3)
     if bucket == target.incoming:
         yield from _notifications(s3, bucket, target.stage.function_name("promote"))
-    # A vault that lost its default lock later gets it back at once, whatever was stored meanwhile.
+    # If a vault loses its default lock later, setup restores it, whatever was stored meanwhile.
     elif Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
 
 
 def beside_our_settings(target: Target, bucket: str) -> Iterator[Obstacle]:
-    """What can be in the way in settings that `setup` never writes; `check` looks there, too."""
+    """Obstacles in settings that `setup` never writes; `check` reports these, too."""
     s3 = target.account.account_of(bucket).client("s3")
     for obstacle in (*_requester_pays(target, bucket, s3), *_replication(target, bucket, s3)):
         yield replace(obstacle, fix=through_the_door(target, bucket, obstacle.fix))
     if s3.get_bucket_versioning(Bucket=bucket).get("MFADelete") == "Enabled":
         yield Obstacle(
-            what=f"{bucket} has MFA delete, with which S3 accepts no lifecycle rules, and lets no "
+            what=f"{bucket} has MFA delete enabled, so S3 rejects lifecycle rules and lets no "
             "program remove versions",
-            fix="switch it off; only the root user of the account can",
+            fix="disable it; only the root user of the account can",
         )
     if bucket == target.incoming:
         yield from _locked_uploads(target, bucket, s3)
@@ -51,8 +51,8 @@ def name_of_unlocked(vault: str) -> str:
 def _requester_pays(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
     if s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester":
         yield Obstacle(
-            what=f"{bucket} lets requesters pay: S3 denies requests of other accounts that do not "
-            "agree to it, and neither backup programs nor the functions do",
+            what=f"{bucket} has Requester Pays enabled: S3 denies requests from other accounts "
+            "that do not agree to pay, and neither backup programs nor the functions do",
             fix=target.fix_aws(
                 "s3api",
                 "put-bucket-request-payment",
@@ -72,7 +72,7 @@ def _replication(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
     to = {rule["Destination"]["Bucket"] for rule in rules if rule["Status"] == "Enabled"}
     if to:
         yield Obstacle(
-            what=f"{bucket} is replicated to {', '.join(sorted(to))}, where nothing here protects "
+            what=f"{bucket} is replicated to {', '.join(sorted(to))}, where nothing protects "
             "the copies",
             fix=target.fix_aws("s3api", "delete-bucket-replication", bucket=bucket),
             name=f"{bucket}:replication",
@@ -80,7 +80,7 @@ def _replication(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
 
 
 def _grants(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
-    """S3 does not disable access control lists while a bucket's own list lets others in."""
+    """S3 disables access control lists only if a bucket's own list grants nothing to others."""
     acl = s3.get_bucket_acl(Bucket=bucket)
     others = {
         grantee.get("URI") or grantee.get("ID") or grantee.get("EmailAddress")
@@ -89,8 +89,8 @@ def _grants(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
     }
     if others:
         yield Obstacle(
-            what=f"The access control list of {bucket} lets in {', '.join(sorted(others))}, so S3 "
-            "does not let lists be disabled",
+            what=f"The access control list of {bucket} grants rights to "
+            f"{', '.join(sorted(others))}, so S3 does not disable access control lists",
             fix=target.fix_aws("s3api", "put-bucket-acl", bucket=bucket, acl="private"),
         )
 
@@ -111,7 +111,7 @@ def _locked_uploads(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
 
 
 def _not_locked(target: Target, s3: Any) -> Iterator[Obstacle]:
-    """A default lock protects no object that was stored before."""
+    """A default lock does not protect objects that were stored before it."""
     lock = _object_lock(s3, target.vault)
     if lock and lock.get("Rule"):
         return
@@ -121,8 +121,8 @@ def _not_locked(target: Target, s3: Any) -> Iterator[Obstacle]:
     if amount.versions:
         yield Obstacle(
             what=f"{amount} in {target.vault} were stored without a default lock, and a new one "
-            "protects only what is stored later",
-            fix="run backups setup with --lock-existing, which locks them, too",
+            "protects only later objects",
+            fix="run backups setup with --lock-existing, which also locks them",
             name=name_of_unlocked(target.vault),
         )
 
@@ -146,6 +146,6 @@ def _notifications(s3: Any, bucket: str, promote: str) -> Iterator[Obstacle]:
                 yield Obstacle(
                     what=f"{bucket} already sends {', '.join(events)} to {arn}, and S3 accepts no "
                     "second target for the same event",
-                    fix="remove this notification; EventBridge, which S3 can notify in addition, "
-                    "can send the events there",
+                    fix="remove this notification; S3 can also notify EventBridge, which can "
+                    "forward the events",
                 )

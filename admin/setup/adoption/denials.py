@@ -1,4 +1,4 @@
-"""Whether a statement of a bucket policy denies a request, by what is known of the request.
+"""Whether a statement of a bucket policy denies a request, judged by what is known of it.
 
 What is not known, such as the network that a request comes from, counts as met: a statement that
 could deny the request is found as well.
@@ -88,7 +88,7 @@ def _names(statement: Document, principal: str) -> bool:
     account = principal.split(":")[4]
     whole_account = {"*", account, f"arn:aws:iam::{account}:root"}
     if "NotPrincipal" in statement:
-        # AWS looks at the account first: it excludes a user or role only if both are named (IAM
+        # AWS checks the account first: it excludes a user or role only if both are named (IAM
         # user guide, "NotPrincipal").
         named = _principals(statement["NotPrincipal"])
         return "*" not in named and (principal not in named or named.isdisjoint(whole_account))

@@ -1,8 +1,8 @@
-"""What S3's lifecycle rules remove of the objects that a bucket holds already.
+"""What S3's lifecycle rules remove from a bucket.
 
-A rule counts the days of a current version from when it was made, and those of a noncurrent version
-from when it was superseded, by another version or by a delete marker. A delete marker hides the
-object, and is put there also by a rule that expires a current version.
+A rule counts the days of a current version from when it was stored, and those of a noncurrent one
+from when another version or a delete marker superseded it. A delete marker hides the object; a rule
+that expires a current version also adds one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,7 +52,7 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Expiry:
-    """What other lifecycle rules would expire sooner than the present rules: at once, and later."""
+    """What new lifecycle rules would expire sooner than the current ones: at once, and later."""
 
     at_once: Amount = field(default_factory=Amount)
     later: Amount = field(default_factory=Amount)
@@ -63,7 +63,7 @@ class Expiry:
 
 
 def stored_versions(account: Account, bucket: str) -> Iterator[StoredVersion]:
-    """Every version in a bucket, except a drill's, in memory that does not grow with their number.
+    """Every version in a bucket, except a drill's, read page by page to save memory.
 
     Objects of a bucket that never had versions count as current versions.
     """
@@ -119,7 +119,7 @@ def compare(
 
 
 def expires_at(version: StoredVersion, rules: Iterable[LifecycleRule]) -> datetime | None:
-    """When the first of these rules removes the version or hides it; None: never."""
+    """When the first of these rules removes or hides the version; None: never."""
     moments = [_expires_at(version, rule) for rule in rules if applies(rule, version)]
     return min((moment for moment in moments if moment), default=None)
 

@@ -1,4 +1,4 @@
-"""Roles, functions and users that have our names, but that neither `setup` nor `deploy` made."""
+"""Roles, functions and users with our names that neither `setup` nor `deploy` created."""
 
 import json
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def _role(target: Target, name: str, *, is_deployed: bool) -> Iterator[Obstacle]
     role = answer["Role"]
     if role["Path"] != "/":
         yield Obstacle(
-            what=f"The role {name} exists with the path {role['Path']}, but the vault lets in only "
+            what=f"The role {name} exists with the path {role['Path']}, but the vault allows only "
             "roles without a path",
             fix=_DELETE,
         )
@@ -79,17 +79,17 @@ def _role(target: Target, name: str, *, is_deployed: bool) -> Iterator[Obstacle]
     if not any(_LAMBDA in _services(statement) for statement in trust):
         yield Obstacle(
             what=f"The role {name} exists, but does not trust Lambda: {json.dumps(trust)}",
-            fix=f"{_DELETE}; chalice deploy makes its own role",
+            fix=f"{_DELETE}; chalice deploy creates its own role",
         )
-    # An interrupted chalice deploy leaves a role with our policy alone, which has the role's name.
+    # An interrupted chalice deploy leaves a role with only our policy, which has the role's name.
     inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     policies = [*inline, *(policy["PolicyName"] for policy in attached)]
     if not is_deployed and (more := [policy for policy in policies if policy != name]):
         yield Obstacle(
             what=f"The role {name} exists with the policies {', '.join(more)}, which the function "
-            "would have as well",
-            fix=f"{_DELETE}; chalice deploy makes its own role",
+            "would also have",
+            fix=f"{_DELETE}; chalice deploy creates its own role",
             name=name,
         )
 
@@ -142,8 +142,8 @@ def _more_than_ours(iam: Any, name: str, inline: list[str]) -> Iterator[Obstacle
     ]
     if has:
         yield Obstacle(
-            what=f"The user {name} exists and was not made by backups setup; it has "
-            f"{', '.join(has)}, and would keep that",
+            what=f"The user {name} exists and was not created by backups setup; it has "
+            f"{', '.join(has)}, and would keep these rights",
             fix="delete or rename it",
             name=name,
         )

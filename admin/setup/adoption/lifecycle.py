@@ -1,4 +1,4 @@
-"""Lifecycle rules that others added, and that move or expire uploads or backups too early."""
+"""Lifecycle rules that others added and that move or expire uploads or backups too early."""
 
 import math
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ MOST_RULES = 1_000
 def foreign_rules(
     target: Target, lifecycle: Requirement, others: list[LifecycleRule]
 ) -> Iterator[Obstacle]:
-    """Obstacles in `others`, the lifecycle rules of a bucket beside ours."""
+    """Obstacles in `others`, the lifecycle rules of a bucket that are not ours."""
     bucket = lifecycle.resource
     if (count := len(others) + len(lifecycle.desired)) > MOST_RULES:
         yield Obstacle(
@@ -52,7 +52,7 @@ def _among_uploads(rule: LifecycleRule, policy: Policy) -> str | None:
 
 
 def _among_backups(rule: LifecycleRule) -> str | None:
-    """The objects of the vault that the rule applies to, in words; None if it applies to none.
+    """Describe the objects of the vault that the rule applies to; None if it applies to none.
 
     Everything there is kept: names of other years, and archives from before, are not known here.
     """
@@ -67,7 +67,7 @@ def _applies_to(rule: LifecycleRule, name: str) -> bool:
 
 
 def _too_early(rule: LifecycleRule, kept: float) -> Iterator[str]:
-    """What the rule does to objects that should be kept for so many days, in words."""
+    """Describe how the rule moves or expires objects earlier than after `kept` days."""
     expiration: dict[str, Any] = rule.get("Expiration", {})
     if expiration.get("Days", math.inf) < kept:
         yield f"expires objects after {_days(expiration['Days'])}"
@@ -75,7 +75,7 @@ def _too_early(rule: LifecycleRule, kept: float) -> Iterator[str]:
         yield f"expires everything on {expiration['Date']:%Y-%m-%d}"
     noncurrent = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays", math.inf)
     if noncurrent < kept:
-        yield f"expires versions {_days(noncurrent)} after the next one"
+        yield f"expires noncurrent versions after {_days(noncurrent)}"
     for transition in (
         *rule.get("Transitions", []),
         *rule.get("NoncurrentVersionTransitions", []),

@@ -1,11 +1,11 @@
-"""Something in an account that makes `setup` refuse, until it is gone or accepted by its name."""
+"""Something in an account that `setup` refuses until it is removed, or accepted by name."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Obstacle:
-    """What is in the way, as a sentence, and what a person can do about it.
+    """What the obstacle is, as a sentence, and how to remove it.
 
     `name` accepts it, with `--accept NAME`; None: AWS would refuse a step of `setup` or `deploy`,
     so nobody can accept it.

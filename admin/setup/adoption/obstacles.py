@@ -1,4 +1,4 @@
-"""Finds, before anything is made, what in an account is in the way of `setup` and `deploy`.
+"""Finds what `setup` and `deploy` cannot work with in an account, before anything is created.
 
 That is everything that would stop an upload or a promotion, delete something, or leave something
 unprotected, and everything that AWS would refuse in a later step.

@@ -9,7 +9,7 @@ from admin.setup.adoption.denials import Request
 from admin.setup.plan import Plan
 from admin.target import Target
 
-# The action that each kind of setting is written with.
+# The action that writes each kind of setting.
 _WRITTEN_WITH = {
     Kind.PUBLIC_ACCESS: "PutBucketPublicAccessBlock",
     Kind.OWNERSHIP: "PutBucketOwnershipControls",
@@ -20,7 +20,7 @@ _WRITTEN_WITH = {
     Kind.BUCKET_POLICY: "PutBucketPolicy",
 }
 _DAY = timedelta(days=1)
-# From a slot of now to one of a year later, so that names of every period occur.
+# From the slot of now to that of a year later, so that names of every period occur.
 _LATER = (timedelta(0), _DAY, 31 * _DAY, 366 * _DAY)
 
 

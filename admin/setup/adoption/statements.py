@@ -1,4 +1,4 @@
-"""Statements that others added to the bucket policies: those that deny, allow or stop `setup`."""
+"""Statements that others added to the bucket policies: which deny, allow or stop something."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from admin.target import Target
 
 # S3 user guide, "Bucket policies": 20 KB.
 LARGEST_POLICY = 20_480
-# What a deleted user or role is called in a bucket policy, which S3 then does not accept again.
+# How a bucket policy names a deleted user or role; S3 rejects a new policy with such a name.
 _DELETED = re.compile("A[A-Z0-9]{15,}")
 
 
@@ -31,7 +31,7 @@ class StatementJudge:
     plan: Plan
 
     def obstacles(self, policy: Requirement, others: list[Document]) -> Iterator[Obstacle]:
-        """Obstacles in `others`, the statements of a bucket policy beside ours."""
+        """Obstacles in `others`, the statements of a bucket policy that are not ours."""
         bucket = policy.resource
         size = len(json.dumps(document(*policy.desired, *others)))
         if size > LARGEST_POLICY:
@@ -47,8 +47,8 @@ class StatementJudge:
             where, name = f"Statement {sid} in the bucket policy of {bucket}", f"{bucket}:{sid}"
             if deleted := [who for who in _principals(statement) if _DELETED.fullmatch(who)]:
                 yield Obstacle(
-                    what=f"{where} names {deleted[0]}, a user or role that was deleted; S3 accepts "
-                    "no policy with it",
+                    what=f"{where} names {deleted[0]}, a user or role that was deleted; S3 rejects "
+                    "a policy that names it",
                     fix="remove it from the statement, or the statement",
                 )
             elif statement["Effect"] == "Allow":
@@ -68,12 +68,12 @@ class StatementJudge:
         if s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]:
             yield Obstacle(
                 what=f"The bucket policy of {bucket} is public; once public access is blocked, S3 "
-                "accepts no such policy",
-                fix="remove the statements that allow everybody something",
+                "rejects such a policy",
+                fix="remove the statements that allow something to everybody",
             )
 
     def _denied(self, bucket: str, statement: Document) -> tuple[str, Request] | None:
-        """The first request that the statement could deny, and what it would be for."""
+        """The first request that the statement could deny, and its purpose."""
         for what, requests in self._requests:
             for request in requests:
                 if _is_in(bucket, request) and could_deny(statement, request):
@@ -90,7 +90,7 @@ class StatementJudge:
 
 
 def name_of(statement: Document) -> str:
-    """The statement's Sid, or a name by what it says, which no other statement gets later."""
+    """The statement's Sid, or a name made from its text, which no later statement gets."""
     if sid := statement.get("Sid"):
         return str(sid)
     text = json.dumps(canonical(statement), sort_keys=True, default=sorted)
