@@ -38,7 +38,7 @@ httpsession.SSLContext = TlsContext  # type: ignore[attr-defined]
 tuning = Tuning()
 settings = Settings.from_environment(os.environ)
 policy = read_policy()
-# boto3's clients are botocore's; boto3 adds managed transfers, which overwrite, and does not ship.
+# boto3's clients are botocore's; it adds managed transfers, which overwrite, and does not ship.
 session: Any = get_session()
 s3 = session.create_client(
     "s3",

@@ -49,7 +49,7 @@ ARROWS = {
     # the sweep does.
     "admin.check": COMMON
     | {"admin.audit", "admin.setup", "chalicelib.promotion", "chalicelib.watching"},
-    # It runs the code of the functions, as from one's own machine.
+    # It runs the functions' code as on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,

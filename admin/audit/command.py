@@ -33,7 +33,7 @@ def show_audit(target: Target, *, now: datetime, as_json: bool) -> None:
 
 
 def auditor_of(target: Target) -> Auditor:
-    """The auditor of a stage, which sees each bucket as its account does."""
+    """The auditor of a stage, which reads each bucket with its account's credentials."""
     settings = target.stage.settings
     incoming, vault = settings.incoming_bucket, settings.vault_bucket
     s3, vault_s3 = target.account.client("s3"), target.vault_account.client("s3")
@@ -79,7 +79,10 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
     for sentence in _failures(audited):
         lines += ["", f"? Could not check {sentence}"]
     if not audited.findings and not audited.failures:
-        lines += ["", "Every expected backup is stored, and everything is as it should be."]
+        lines += [
+            "",
+            "No findings: every expected backup is stored, and none was overwritten or deleted.",
+        ]
     return "\n".join(lines)
 
 

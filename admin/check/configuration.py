@@ -9,9 +9,9 @@ from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
 from admin.stage import as_chalice_reads
 
-# What GetFunction shows and is not compared, each with the reason.
+# What GetFunction returns but is not compared, each with the reason.
 MAY_DIFFER = {
-    "FunctionName": "it is the function that was asked for",
+    "FunctionName": "it is the function in the request",
     "FunctionArn": "it follows from the name",
     "Version": "it is always $LATEST",
     "MasterArn": "only copies at the edge have it",
@@ -33,11 +33,11 @@ MAY_DIFFER = {
     "State": "a function that cannot run is found by the uploads that wait",
     "StateReason": "it explains the state",
     "StateReasonCode": "it explains the state",
-    "LastUpdateStatus": "it is about an update that is compared itself",
+    "LastUpdateStatus": "it describes an update whose result is compared",
     "LastUpdateStatusReason": "it explains the status",
     "LastUpdateStatusReasonCode": "it explains the status",
 }
-# What is compared below, each in its own words.
+# What is compared below, each with its own message.
 COMPARED = frozenset(
     {
         "Environment",
@@ -81,12 +81,12 @@ def check_configuration(function: DeployedFunction, actual: dict[str, Any]) -> I
 
 
 def check_other_settings(function: DeployedFunction, actual: dict[str, Any]) -> Iterator[Finding]:
-    """Find settings of Lambda that nobody here uses, and that could run the code elsewhere."""
+    """Find settings of Lambda that this app does not use and that could run the code elsewhere."""
     for name in sorted(actual.keys() - MAY_DIFFER.keys() - COMPARED):
         if actual[name]:
             yield Finding(
                 what=f"{function.name} has a {name}, {json.dumps(actual[name])}",
-                why="This decides where and how the code runs.",
+                why="This setting decides where and how the code runs.",
                 remedy=function.fix_redeploy,
             )
 

@@ -29,8 +29,8 @@ def check_other_rules(
     for rule in (rule for rule in others if rule not in harmless):
         yield Finding(
             what=f"The lifecycle rule {name_of_rule(rule)} of {requirement.resource} "
-            "moves or expires objects and was not made by backups setup",
-            why="Such a rule can expire a backup early, or move it where reading takes days.",
+            "moves or expires objects and was not created by backups setup",
+            why="Such a rule can expire a backup early, or move it to a slow storage class.",
             remedy=through_the_door(
                 target,
                 requirement.resource,
@@ -59,7 +59,7 @@ def check_other_statements(
 ) -> Iterator[Finding]:
     """Find statements that others added to a bucket policy, except for a harmless Deny."""
     bucket = requirement.resource
-    # Somebody else's Deny can lock out those who have to restore.
+    # A Deny added by others can lock out those who have to restore.
     is_vault = bucket == target.vault
     harmless = [
         entry
@@ -75,7 +75,7 @@ def check_other_statements(
                 f"write: {json.dumps(statement)}",
                 why="Rights belong in identity policies; in a bucket policy they are easily missed."
                 if statement["Effect"] == "Allow"
-                else "It keeps backups from being stored, or from being restored.",
+                else "It can stop backups from being stored or restored.",
                 remedy=target.fix_aws("s3api", "put-bucket-policy", bucket=bucket, policy=policy),
             )
 
@@ -87,7 +87,7 @@ def _stops_backups(target: Target, statement: Entry) -> bool:
 
 
 def check_beside_our_settings(target: Target, bucket: str) -> Iterator[Finding]:
-    """Find in settings that `setup` never writes what it would refuse to work on."""
+    """Find what `setup` would refuse in settings that it never writes."""
     for obstacle in beside_our_settings(target, bucket):
         if obstacle.name not in target.stage.accepted:
             yield Finding(

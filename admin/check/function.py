@@ -145,7 +145,7 @@ def _check_notifications(function: DeployedFunction, arn: str) -> Iterator[Findi
 
 
 def _notified(notifications: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
-    """Everything that a bucket notifies, except by our own configuration."""
+    """Everything that a bucket notifies, except in our own configuration."""
     for kind, configurations in notifications.items():
         if kind == "EventBridgeConfiguration":
             yield "EventBridge"
@@ -168,7 +168,7 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
     if rule.get("EventPattern"):
         yield Finding(
             what=f"The EventBridge rule {schedule} also has an event pattern",
-            why="Whoever can put events on the bus can start the sweep, with a time of their own.",
+            why="Anyone who can put events on the bus can start the sweep with a false time.",
             remedy=function.target.fix_aws(
                 "events", "put-rule", name=schedule, schedule_expression=EVERY_QUARTER_HOUR
             ),
@@ -198,7 +198,7 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
         yield Finding(
             what=f"The EventBridge rule {schedule} has {len(others)} more target"
             f"{'s' * (len(others) != 1)}: {', '.join(target['Arn'] for target in others)}",
-            why="A second target can start the sweep with a false time, or in another place.",
+            why="Another target can start the sweep with a false time, or start something else.",
             remedy=function.target.fix_aws(
                 "events",
                 "remove-targets",

@@ -40,7 +40,7 @@ class Source:
 
     @property
     def statement(self) -> dict[str, Any]:
-        """That statement, apart from its name and the function, which Lambda writes."""
+        """That statement without its name and the function, which Lambda adds."""
         return {
             "Effect": "Allow",
             "Principal": {"Service": self.service},

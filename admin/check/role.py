@@ -99,5 +99,5 @@ def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
 
 
 def _without_sid(statement: Document) -> Document:
-    """The statement without its name, which says nothing."""
+    """The statement without its name, which has no meaning."""
     return {element: value for element, value in statement.items() if element != "Sid"}

@@ -158,7 +158,7 @@ def _check_files(target: Target) -> Iterator[Finding]:
     for path in changes(stage_files(target.policy, target.stage, variables=target.variables)):
         yield Finding(
             what=f".chalice/{path.name} is out of date",
-            why="backups setup would write other permissions, owners, locks, alarms or accepted "
-            "names into it now. Until then, chalice deploy uses the earlier ones.",
+            why="backups setup would now write other permissions, owners, locks, alarms or "
+            "accepted names into it. Until it does, chalice deploy uses the old ones.",
             remedy=target.fix_setup(),
         )

@@ -11,7 +11,7 @@ from admin.target import Target
 from chalicelib.policy.policy import Slot
 from chalicelib.watching.slots import Backup
 
-# No change of a rule's time zone explains that a backup was stored earlier before its slot.
+# No change of a rule's time zone explains a backup that was stored this long before its slot.
 EARLIEST = timedelta(days=2)
 # What S3 calls encryption with its own key.
 S3_KEY = "AES256"

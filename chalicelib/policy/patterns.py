@@ -40,7 +40,7 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
-# What a name has to say before each directive, so that names sort by time. Once it says the day, it
+# What has to come before each directive in a name, so that names sort by time. After the day, it
 # can repeat any part of the date.
 _COARSER = {"Y": "", "G": "", "m": "Y", "j": "Y", "V": "G", "d": "Ym", "H": "", "M": "H"}
 
@@ -73,8 +73,8 @@ class Period:
     """The time from `start` (included) to `end` (excluded), and its name.
 
     Both are in UTC: Python compares and subtracts times in the same zone by their wall clocks,
-    which is wrong whenever clocks change. A job that runs by the clock can miss a period that
-    `is_regular` excludes: an hour that clocks show in part, or for the second time.
+    which is wrong whenever clocks change. `is_regular` is False for a period that a cron job can
+    miss: an hour that clocks show in part, or for the second time.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse patterns that would give two periods the same name, or names in no order."""
+        """Refuse patterns that would give two periods the same name, or names that do not sort."""
         self.unit  # noqa: B018 - computed here so that a bad pattern cannot exist
         self._refuse_unsorted()
 
@@ -161,7 +161,7 @@ class Pattern:
         ]
 
     def _refuse_unsorted(self) -> None:
-        """Refuse names whose order is not that of their periods: nobody could list recent ones."""
+        """Refuse names that do not sort by time: recent ones could not be listed on their own."""
         named: set[str] = set()
         for directive in re.findall("%(.)", self.text):
             names_day = named >= set("Ymd") or named >= set("Yj")
@@ -170,7 +170,7 @@ class Pattern:
             if not (names_day and names_coarser if is_time else names_day or names_coarser):
                 raise PatternError(
                     f"its names do not sort by time, because a coarser unit follows %{directive}, "
-                    "so the newest backups could not be found without listing all; write coarser "
+                    "so finding the newest backups would mean listing all; write coarser "
                     "units first, for example %Y-%m-%d.%H"
                 )
             named.add(directive)
@@ -194,7 +194,7 @@ class Pattern:
 def _is_second(start: datetime, zone: ZoneInfo) -> bool:
     """Whether `start` lies in an hour that clocks show for the second time.
 
-    A minute after the change may be shown once, and still belongs to that hour.
+    A minute after the change can be shown once, and still belongs to that hour.
     """
     hour, _ = _clock_period(start, "hour", zone)
     return bool(hour.astimezone(zone).fold)

@@ -21,7 +21,7 @@ STORAGE_CLASSES = COLDNESS[:3]
 # S3 moves no object into this class earlier (ibid.).
 STANDARD_IA_AFTER_DAYS = 30
 
-# How long after the end of its slot a backup is due; for longer units a quarter of the slot.
+# How long after the end of its slot a backup is due; for longer units, a quarter of the slot.
 _GRACE: dict[Unit, timedelta] = {
     "day": timedelta(hours=2),
     "hour": timedelta(minutes=15),
@@ -46,7 +46,7 @@ class Rule:
 
     Sizes are in bytes; an upload outside `min_bytes` to `max_bytes` (None: no limit) is rejected.
 
-    The others say what counts as missing and as small. `expect` is True for a backup in every slot,
+    The others say what counts as missing and small. `expect` is True for a backup in every slot,
     False for none, or the greatest age of the newest backup. A slot's backup is due `due_minutes`
     after the slot begins (None: some time after its end). `small` is False if sizes vary by design.
     """
@@ -114,7 +114,7 @@ class Rule:
             LONGEST[unit] < self.expect <= self.lookback
         ):
             raise PolicyError(
-                f'expect = "{self.expect // hour}h" must be longer than the {unit} of a slot, and '
+                f'expect = "{self.expect // hour}h" must be longer than one {unit} (a slot), and '
                 f'at most "{self.lookback // hour}h"'
             )
 
@@ -163,7 +163,7 @@ def _check_key(setting: str, key: str) -> None:
         raise PolicyError(f'{shown} begins with "{segments[0]}", which is reserved; rename it')
 
 
-# What a drill uploads: large enough to be copied in parts, and it can be repeated every minute.
+# The drill's rule: uploads large enough for a multipart copy, and a slot for every minute.
 REHEARSAL = Rule(
     upload="rehearsal",
     store_as=Pattern("%Y-%m-%d.%H.%M.rehearsal"),

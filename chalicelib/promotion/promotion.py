@@ -113,7 +113,7 @@ class Promoter:
                     raise
                 if error_code(error) == CONFLICT:
                     time.sleep(self.tuning.pause * attempt)
-        # 4. Record. If an answer was lost and the copy is there, this run counts as its maker,
+        # 4. Record. If a response was lost and the copy is there, this run counts as its maker,
         # though another one could have made it.
         if made and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
             decision, situation = made

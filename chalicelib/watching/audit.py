@@ -1,4 +1,4 @@
-"""Looks at both buckets for what somebody should look at. It changes nothing."""
+"""Looks in both buckets for missing, wrong and refused backups. It changes nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_cop
 from chalicelib.watching.listing import list_history
 from chalicelib.watching.slots import Backup
 
-# The newest uploads of a key are enough to tell a flood.
+# The newest uploads of a key are enough to show a flood.
 MOST_PAGES = 10
 
 
@@ -51,7 +51,7 @@ class Auditor:
     policy: Policy
 
     def audit(self, now: datetime) -> Audited:
-        """Find out what is wrong at `now`: what came later does not count."""
+        """Find out what is wrong at `now`; anything later does not count."""
         audited = Audited()
         copies: list[Unfinished] = []
         with audited.checking("unfinished copies"):
@@ -72,7 +72,7 @@ class Auditor:
         return audited
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
-        """The findings about the uploads of a key; of each kind the newest upload of a slot."""
+        """The findings about a key's uploads: of each kind, only the newest upload of a slot."""
         head = cache(self.vault.head)
         findings: dict[tuple[Kind, str | None], Finding] = {}
         for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):

@@ -1,6 +1,6 @@
 """What an audit says about stored backups and uploads, as data. Pure.
 
-Nothing is remembered: the same buckets and the same time give the same findings. A finding is new
+It remembers nothing: the same buckets and the same time give the same findings. A finding is new
 in the audit of the hour in which it began, and lasting in those after it.
 """
 
@@ -18,9 +18,9 @@ from chalicelib.watching.slots import Backup, Gap, History
 from chalicelib.watching.sweep import completion
 
 INTERVAL = timedelta(hours=1)
-# How long audits repeat that a backup was late, or is small.
+# How long audits report that a backup was late or is small.
 REPEATED = timedelta(days=1)
-# A backup is small below half of the median of so many before it; fewer say nothing.
+# A backup is small below half of the median of so many before it, if there are at least a few.
 COMPARED, LEAST_COMPARED = 7, 3
 # Any run of promote has ended long before.
 LEFT_UNFINISHED = timedelta(days=1)
@@ -47,28 +47,26 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-_BREAK_IN = (
-    "Nobody should have the rights for this: find out who did it, as docs/break-in.md describes."
-)
+_BREAK_IN = "Nobody should have the rights to do this: find out who did it (see docs/break-in.md)."
 _NOT_STORED = "Find out where it comes from. It expires after some days."
 REMEDIES = {
     Kind.OVERWRITTEN: f"{_BREAK_IN} The first version is the backup.",
     Kind.DELETED: _BREAK_IN,
-    Kind.MISSING: "See whether the server runs, and what its backup job prints. If uploads arrive "
-    "and are not stored, `backups check` says why.",
+    Kind.MISSING: "Check whether the server is running, and what its backup job prints. If uploads "
+    "arrive but are not stored, `backups check` says why.",
     Kind.CONTESTED: _NOT_STORED,
     Kind.REJECTED: _NOT_STORED,
-    Kind.SMALL: "See whether the job still backs up everything, and try to restore this backup. "
+    Kind.SMALL: "Check whether the job still backs up everything, and try to restore this backup. "
     "If sizes vary by design, set small = false in the policy.",
-    Kind.LATE: "See why the job or its upload took so long. If it always does, set due_minutes in "
-    "the policy.",
-    Kind.UNFINISHED: "Its parts cost storage. The log of promote says why the copy ended.",
+    Kind.LATE: "Find out why the job or its upload took so long. If it always does, set "
+    "due_minutes in the policy.",
+    Kind.UNFINISHED: "You pay for its parts. The log of promote says why the copy ended.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that somebody should look at: what it is, since when, and what to do.
+    """What somebody should look into: what it is, since when, and what to do.
 
     `slot` is the name in the vault; `rule` is named by its upload. `download` is the object that
     can be brought to safety: its bucket, key and version_id.
@@ -102,7 +100,7 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
         if backup.complete <= now - REPEATED:
             continue
         if usual := _usual_size(history, index):
-            what = f"{slot.name} has only {backup.size:,} bytes; the ones before have {usual:,.0f}."
+            what = f"{slot.name} has only {backup.size:,} bytes; the usual size is {usual:,.0f}."
             yield _finding(Kind.SMALL, slot.name, what, since=backup.complete, now=now)
         if history.expects(slot) and backup.begun > slot.due:
             what = f"{slot.name} was stored late, {_at(backup.begun, slot)}; it was due "
@@ -119,7 +117,7 @@ def judge_tampering(backup: Backup, *, vault: str, now: datetime) -> Iterator[Fi
         what = f"{name} has {backup.versions} versions: somebody has overwritten the backup."
         yield finding(Kind.OVERWRITTEN, what=what, since=since)
     if since := backup.hidden:
-        what = f"A delete marker lies on {name}: somebody has deleted the backup."
+        what = f"{name} has a delete marker: somebody has deleted the backup."
         yield finding(Kind.DELETED, what=what, since=since)
 
 
@@ -144,7 +142,7 @@ def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
 def _gap_sentence(key: str, gap: Gap, slot: Slot) -> str:
     since = _at(gap.since, slot)
     if gap.is_older:
-        return f"{key} has no backup since before {since}."
+        return f"{key} has had no backup since before {since}."
     if not gap.slots:
         return f"{key} should have had a newer backup by {since}."
     if len(gap.slots) == 1:
@@ -153,7 +151,7 @@ def _gap_sentence(key: str, gap: Gap, slot: Slot) -> str:
 
 
 def _usual_size(history: History, index: int) -> float | None:
-    """The usual size of the backups before the one in this slot, if it is small beside them."""
+    """The usual size of the backups before this slot's, if this one is small in comparison."""
     slot, *earlier = history.slots[index:]
     size = history.backups[slot.name].size
     others = (history.backups.get(other.name) for other in earlier)
@@ -175,17 +173,18 @@ def judge_upload(
     slot = policy.slot_of(upload.key, upload.last_modified)
     accepted_until = upload.last_modified + policy.accept_within
     judge = partial(decide, policy, key=upload.key, upload=upload, stored=stored)
-    # What is contested stays contested when it also becomes too late.
+    # A contested upload stays contested when it also becomes too late.
     decision = judge(now=min(now, accepted_until))
     since = max(completion(upload), completion(stored))
     if decision.outcome is Outcome.PROMOTED and accepted_until < now:
         decision, since = judge(now=now), accepted_until + timedelta(seconds=1)
     if decision.outcome not in {Outcome.CONTESTED, Outcome.REJECTED} or since > now:
         return None
-    what = f"An upload of {upload.key}, made {_at(upload.last_modified, slot)} with "
+    what = f"An upload of {upload.key} from {_at(upload.last_modified, slot)}, with "
     what += f"{upload.size:,} bytes, is not stored. {decision.reason}"
     if isinstance(stored, Stored):
-        what += f" That one has {stored.size:,} bytes, stored {_at(stored.last_modified, slot)}."
+        what += f" The stored backup has {stored.size:,} bytes, "
+        what += f"from {_at(stored.last_modified, slot)}."
     download = {"bucket": incoming, "key": upload.key}
     download |= {"version_id": upload.version_id} if upload.version_id else {}
     kind = Kind(decision.outcome)
@@ -194,9 +193,9 @@ def judge_upload(
 
 
 def judge_copy(name: str, begun: datetime, now: datetime) -> Finding | None:
-    """The finding about an unfinished copy into the vault that was begun long ago."""
+    """The finding about an unfinished copy into the vault that was started long ago."""
     since = begun + LEFT_UNFINISHED
-    what = f"A copy to {name}, begun {begun:%a %d %b %Y %H:%M} UTC, was never finished."
+    what = f"A copy to {name}, started {begun:%a %d %b %Y %H:%M} UTC, was never finished."
     return _finding(Kind.UNFINISHED, name, what, since=since, now=now) if since <= now else None
 
 
@@ -221,5 +220,5 @@ def _finding(
 
 
 def _at(moment: datetime, slot: Slot) -> str:
-    """A time as clocks of the rule's zone show it."""
+    """The time as clocks in the rule's time zone show it."""
     return f"{moment.astimezone(slot.rule.timezone):%a %d %b %Y %H:%M %Z}"

@@ -25,8 +25,8 @@ def list_history(
 ) -> History:
     """The recent slots of an upload key and the backups in them, as S3 lists them now.
 
-    `copies` are the unfinished ones, listed before: what is being copied is not missing, and is
-    dated the same when it is complete.
+    `copies` are the unfinished ones, listed before: a backup that is being copied is not missing,
+    and keeps its date when the copy is complete.
     """
     slots = recent_slots(policy, key, now)
     by_name = {slot.name: slot for slot in slots}
@@ -48,7 +48,7 @@ def list_history(
 
 
 def _pages(vault: Vault, prefix: str, names: Sequence[str]) -> Iterator[Any]:
-    """List from the first of these names to the last, and jump over the names of other rules."""
+    """List from the first of these names to the last, and skip the names of other rules."""
     marker: dict[str, Any] = {"KeyMarker": names[0][:-1]}
     while True:
         page: Any = vault.s3.list_object_versions(**vault.args, Prefix=prefix, **marker)

@@ -21,10 +21,10 @@ _EXPIRY_DELAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """A filled slot as S3 lists it: its first version, and since when others or a marker hide it.
+    """A filled slot as S3 lists it: its first version, and since when a marker or others hide it.
 
-    S3 dates a copy in parts from when it was begun; at `complete` it is complete for certain. While
-    it is being copied, or if only a delete marker is left, `size` is None.
+    S3 dates a multipart copy from its start; by `complete` it is certainly complete. While it is
+    being copied, or if only a delete marker is left, `size` is None.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Backup:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Backups that are missing `since` the first of them was due; `slots` are theirs, oldest first.
+    """Backups that are missing `since` the first of them was due, and their `slots`, oldest first.
 
     There are no slots if only the age of the newest backup counts. `is_older`: the gap began before
-    the slots that were looked at.
+    the slots that the audit covers.
     """
 
     since: datetime
@@ -50,7 +50,7 @@ class Gap:
     is_older: bool = False
 
     def is_same(self, other: "Gap | None") -> bool:
-        """Whether it is the gap that another audit found: some of its slots are still missing."""
+        """Whether another audit found the same gap: some of its slots are still missing."""
         if other is None or not self.slots:
             return other is not None
         return not {slot.name for slot in self.slots}.isdisjoint(slot.name for slot in other.slots)
@@ -60,7 +60,7 @@ class Gap:
 class History:
     """The recent slots of an upload key, newest first, and the backups in them, by name.
 
-    `first` is when the first slot began that was ever filled: none is expected before it.
+    `first` is when the first slot that was ever filled began; no earlier slot is expected.
     """
 
     key: str
@@ -69,7 +69,7 @@ class History:
     first: datetime | None
 
     def backup(self, slot: Slot, now: datetime) -> Backup | None:
-        """The backup in this slot, if it was begun by `now`."""
+        """The backup in this slot, if it was started by `now`."""
         backup = self.backups.get(slot.name)
         return backup if backup and backup.begun <= now else None
 
@@ -95,7 +95,7 @@ class History:
             return None
         for slot in self.slots:
             if backup := self.backup(slot, now):
-                # A backup of an outage is stored late, but is no newer than its slot.
+                # After an outage a backup is stored late, but it is no newer than its slot.
                 since = min(backup.begun, slot.end) + expect
                 return Gap(since=since) if since <= now else None
         return Gap(since=self.slots[-1].start + expect, is_older=True)
@@ -118,7 +118,7 @@ class History:
 
 
 def recent_slots(policy: Policy, key: str, now: datetime) -> list[Slot]:
-    """The slots of an upload key that an audit looks at, newest first.
+    """The slots of an upload key that an audit covers, newest first.
 
     Older ones could be empty because their backups have expired.
     """

@@ -78,7 +78,7 @@ class Sweeper:
             now=now,
             scheduled=scheduled,
         )
-        # What a drill uploads is handed over, but rings no alarm.
+        # A drill's upload is handed over too, but sets off no alarm.
         uncounted = replace(one_pass, swept=Swept())
         turns = deque(
             [

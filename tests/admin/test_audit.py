@@ -56,7 +56,7 @@ def test_backups_in_order_are_fine(s3: Any) -> None:
         "ago)\n"
         "sql.gz.gpg: the newest backup is 2026-11-23.11.sql.gz.gpg (8 bytes, stored 60 minutes "
         "ago)\n\n"
-        "Every expected backup is stored, and everything is as it should be.\n"
+        "No findings: every expected backup is stored, and none was overwritten or deleted.\n"
     )
     assert result.stderr.startswith("Stage dev, account 123456789012")
 
@@ -68,12 +68,12 @@ def test_a_missing_backup_is_status_1_and_says_what_to_do(s3: Any) -> None:
     assert findings == (
         "! 2026-11-23.12.sql.gz.gpg is missing; it was due Mon 23 Nov 2026 13:15 UTC. The newest "
         "is 2026-11-23.11.sql.gz.gpg, stored Mon 23 Nov 2026 11:30 UTC, with 8 bytes.\n"
-        "    See whether the server runs, and what its backup job prints. If uploads arrive and "
-        "are not stored, `backups check` says why.\n"
+        "    Check whether the server is running, and what its backup job prints. If uploads "
+        "arrive but are not stored, `backups check` says why.\n"
     )
 
 
-def test_a_gap_that_has_just_ended_is_told_and_is_fine(s3: Any) -> None:
+def test_a_gap_that_has_just_ended_is_reported_and_is_fine(s3: Any) -> None:
     for hour in (13, 14):
         store(s3, f"2026-11-23.{hour:02}.sql.gz.gpg", at=NOW.replace(hour=hour))
     result = audit(at=NOW.replace(hour=15, minute=0))

@@ -734,7 +734,7 @@ ADMIN = {"arn": "arn:aws:iam::123456789012:role/admin", "user_id": "AROAADMIN"}
     ("principal", "condition", "binds"),
     [
         pytest.param("*", None, True, id="everyone"),
-        pytest.param({"AWS": "*"}, None, True, id="everyone, spelled otherwise"),
+        pytest.param({"AWS": "*"}, None, True, id="everyone, in another spelling"),
         pytest.param({"AWS": "210987654321"}, None, False, id="somebody else"),
         pytest.param("*", {"Bool": {"aws:SecureTransport": "false"}}, False, id="without TLS"),
         pytest.param("*", {"ArnNotEquals": {"aws:PrincipalArn": "x:y"}}, True, id="all but x"),
@@ -744,12 +744,12 @@ ADMIN = {"arn": "arn:aws:iam::123456789012:role/admin", "user_id": "AROAADMIN"}
             "*",
             {"StringNotLike": {"aws:PrincipalArn": "*:role/${aws:PrincipalTag/team}"}},
             False,
-            id="but whoever has a variable's value",
+            id="all but those with a variable's value",
         ),
         pytest.param("*", {"StringNotLike": {"aws:userid": "${aws:userid}"}}, False, id="nobody"),
         pytest.param("*", {"StringNotEquals": {"aws:userid": "AIDAX"}}, True, id="all but an id"),
         pytest.param(
-            "*", {"StringNotEquals": {"aws:userid": "AROAADMIN:me"}}, False, id="but my session"
+            "*", {"StringNotEquals": {"aws:userid": "AROAADMIN:me"}}, False, id="all but a session"
         ),
     ],
 )
@@ -778,7 +778,7 @@ def test_who_cannot_avoid_a_deny_of_a_bucket_policy(
         pytest.param(None, {"s3:ResourceAccount": "123456789012"}, True, id="all but one service"),
     ],
 )
-def test_what_is_allowed_in_other_accounts_alone(
+def test_which_rights_are_only_in_other_accounts(
     action: Any, condition: Any, *, remains: bool
 ) -> None:
     policy = allow(action, "*", Condition={"StringNotEquals": condition})

@@ -383,7 +383,7 @@ def test_a_vault_without_object_lock_locks_nothing(buckets: Buckets) -> None:
 
 
 def test_an_event_hold_is_not_the_promised_lock(buckets: Buckets) -> None:
-    """Whoever can change locks can release it; until then, the lock has no end."""
+    """Anyone who can change locks can release it; until then, the lock has no end."""
     unlocked(buckets)
     held = {"Retention": {"Mode": "GOVERNANCE", "EventHold": "ON"}}
     buckets.s3.meta.events.register_first(
@@ -465,7 +465,7 @@ def test_the_delete_markers_of_expiry_are_in_order(
     ] * is_finding
 
 
-def test_names_in_folders_tell_the_newest(buckets: Buckets) -> None:
+def test_the_newest_is_found_by_its_name_in_folders(buckets: Buckets) -> None:
     buckets.policy = parse_policy(
         'timezone = "Etc/UTC"\nservers = ["web1", "web2"]\n[[rule]]\n'
         'upload = "files.gpg"\nstore_as = "files/%Y/%m.%d.gpg"\nexpect = "800h"\n'

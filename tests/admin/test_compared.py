@@ -1,4 +1,4 @@
-"""What `check` does not compare is named, each with a reason, and AWS still knows it."""
+"""Every value that `check` does not compare is listed with a reason, and still exists in AWS."""
 
 import boto3
 import pytest
@@ -18,11 +18,11 @@ def members(service: str, shape: str) -> set[str]:
     [alert_resources.ALARM_MAY_DIFFER, configuration.MAY_DIFFER, readers.MAY_DIFFER],
     ids=["alarms", "functions", "subscriptions"],
 )
-def test_everything_that_may_differ_has_a_reason(reasons: dict[str, str]) -> None:
+def test_everything_that_can_differ_has_a_reason(reasons: dict[str, str]) -> None:
     assert all(len(reason.split()) >= 3 for reason in reasons.values())
 
 
-def test_the_names_are_aws_s() -> None:
+def test_aws_knows_the_names() -> None:
     assert alert_resources.ALARM_MAY_DIFFER.keys() <= members("cloudwatch", "MetricAlarm")
     assert alert_resources.ALARM_DEFAULTS.keys() <= members("cloudwatch", "MetricAlarm")
     known = members("lambda", "FunctionConfiguration")

@@ -1,6 +1,6 @@
-"""Weakens a deployed stage in every kind of way: `check` finds it, and its fix removes exactly it.
+"""Weakens a deployed stage in many ways: `check` finds each, and its fix removes exactly that.
 
-What only the store itself can show is found by the drill, which tries it.
+What no setting shows is found by the drill, which tries it.
 """
 
 import json
@@ -60,7 +60,7 @@ def deployed_stage(
         stage = DeployedStage(cloud, project, packages)
         stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,))
         yield stage
-        # Each check finds what the test before has not mended, and this one the last.
+        # Each check finds what the previous test did not fix; this one does so for the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)
 
 
@@ -81,10 +81,10 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
 def test_a_store_that_ignores_a_condition_is_found_by_the_drill(
     living: DeployedStage, operation: str
 ) -> None:
-    """No setting shows this, and backups are safe until the day it matters: it must be tried.
+    """No setting shows this, and backups are safe until the day it matters: so it must be tried.
 
-    That is enough, because the drill begins with it, and is run before the first backup. There is
-    no fix: such a store is the wrong one.
+    That is enough, because the drill begins with it and is run before the first backup. There is
+    no fix: such a store cannot be used.
     """
     s3 = living.cloud.session(living.cloud.administrator).client("s3")
     s3.create_bucket(Bucket=f"store-{operation.lower()}")
@@ -157,8 +157,8 @@ def test_a_listed_principal_is_no_finding_and_is_named_for_power_over_the_vault(
     iam.delete_user(UserName="deployer")
 
 
-def test_rights_that_no_command_can_deny_are_told(living: DeployedStage) -> None:
-    """IAM has room for 2,048 characters of a user, and Identity Center writes its roles alone."""
+def test_rights_that_no_command_can_deny_are_reported(living: DeployedStage) -> None:
+    """IAM allows a user 2,048 characters, and only Identity Center changes its own roles."""
     give(living, "full", allow("lambda:*"), allow("s3:Get*", f"{INCOMING}/{'x' * 1500}"))
     iam, role = living.client("iam"), "AWSReservedSSO_Power_0123456789abcdef"
     path = "/aws-reserved/sso.amazonaws.com/eu-west-1/"
@@ -191,10 +191,10 @@ def test_what_setup_was_told_to_accept_is_no_finding(living: DeployedStage) -> N
         living.mend(finding.remedy)
 
 
-def test_an_alarm_that_shares_its_mute_rule_is_told(living: DeployedStage) -> None:
+def test_an_alarm_that_shares_its_mute_rule_is_reported(living: DeployedStage) -> None:
     mute(living, "night", ALARM, "shop-is-slow")
     [finding] = look(living).findings
-    assert finding.remedy.startswith(f"take {ALARM} out of the mute rule night")
+    assert finding.remedy.startswith(f"remove {ALARM} from the mute rule night")
     living.client("cloudwatch").delete_alarm_mute_rule(AlarmMuteRuleName="night")
 
 
@@ -226,8 +226,8 @@ def test_every_power_is_an_action_that_aws_knows() -> None:
         assert any(each.startswith(name.removesuffix("*")) for each in known), pattern
 
 
-def test_no_power_is_left_by_the_denial() -> None:
-    """The denial names what remains; no action of the table is among it."""
+def test_the_denial_leaves_no_power() -> None:
+    """The denial names the actions that remain; none of them is in the table."""
     for power in POWERS:
         for action in power.actions:
             assert not any(action.startswith(pattern.removesuffix("*")) for pattern in READING)
@@ -248,7 +248,7 @@ def requests_of_a_check(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) 
     return requests
 
 
-def test_300_users_and_200_roles_cost_no_request_more(
+def test_300_users_and_200_roles_cost_no_extra_request(
     living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert living.account.id == ACCOUNT  # asked once

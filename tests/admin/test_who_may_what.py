@@ -311,7 +311,7 @@ BACKUPS = {
     "list a copy's parts": row(
         KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
-    # Removing, changing and locking: nobody, whatever else they may.
+    # Removing, changing and locking: nobody, whatever else they can do.
     "delete a backup": row(NOBODY, STORED, "DeleteObject"),
     "delete a backup that was seen": row(NOBODY, STORED, "DeleteObject GetObject", SEEN),
     "delete where nothing is": row(NOBODY, MISSING, "DeleteObject"),
@@ -355,7 +355,7 @@ BUCKETS = {
         (VAULT, NOBODY, "PutLifecycleConfiguration", "put_bucket_lifecycle_configuration", KEEPING),
         *(
             (bucket, may, action, method, arguments)
-            # Whoever wants to change the vault must first change its policy.
+            # To change the vault, anyone must first change its policy.
             for bucket, holders, changers in ((IN, ADMINS, ADMINS), (VAULT, KEEPERS, NOBODY))
             for may, action, method, arguments in (
                 (holders, "GetBucketPolicy", None, {}),

@@ -39,9 +39,9 @@ class Kind(StrEnum):
 
     DELETION = "delayed deletion"
     STOPPED = "uploads or promotions stop"
-    SILENCE = "nobody would hear of it"
+    SILENCE = "nobody would be notified"
     MORE_RIGHTS = "more than a server's rights"
-    STORE = "the store is not what it was taken for"
+    STORE = "the store does not do what it should"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def give(living: DeployedStage, user: str, *policies: dict[str, Any]) -> None:
 
 @contextmanager
 def open_door(living: DeployedStage) -> Iterator[Any]:
-    """A client of S3 that can change the vault, as somebody who takes its policy away first."""
+    """A client of S3 that can change the vault, like an intruder who removes its policy first."""
     s3 = living.client("s3")
     with past_the_door(s3):
         yield s3
@@ -354,7 +354,7 @@ def _uploads_that_servers_would_have_to_pay(living: DeployedStage) -> None:
     )
 
 
-# Nobody would hear of it
+# Nobody would be notified
 
 
 def alarm(name: str, sentence: str, alarm_name: str = CONTESTED, **changes: Any) -> None:
@@ -370,14 +370,14 @@ def alarm(name: str, sentence: str, alarm_name: str = CONTESTED, **changes: Any)
 
 OTHER_TOPIC = f"arn:aws:sns:us-east-1:{STRANGER}:elsewhere"
 alarm("an alarm without actions", "ActionsEnabled is False", ActionsEnabled=False)
-alarm("an alarm that tells a stranger", "AlarmActions is ['arn", AlarmActions=[OTHER_TOPIC])
+alarm("an alarm that notifies a stranger", "AlarmActions is ['arn", AlarmActions=[OTHER_TOPIC])
 alarm(
-    "an alarm that also tells a stranger",
+    "an alarm that also notifies a stranger",
     "AlarmActions is ['arn:aws:sns:us-east-1:123456789012",
     AlarmActions=[TOPIC, OTHER_TOPIC],
 )
 alarm(
-    "an alarm that tells a stranger when data are missing",
+    "an alarm that notifies a stranger of missing data",
     "InsufficientDataActions is ['arn",
     InsufficientDataActions=[OTHER_TOPIC],
 )
@@ -389,9 +389,9 @@ alarm(
     "Dimensions is [{'Name': 'service'",
     Dimensions=[{"Name": "service", "Value": "immutable-backups-other"}],
 )
-alarm("an alarm on a unit that nobody writes", "Unit is Bits", Unit="Bits")
+alarm("an alarm on a unit that no metric has", "Unit is Bits", Unit="Bits")
 alarm(
-    "a dead sweep that breaches nothing",
+    "a dead sweep that sets off no alarm",
     "TreatMissingData is notBreaching",
     ALARM,
     TreatMissingData="notBreaching",
@@ -599,12 +599,12 @@ def _a_stranger_who_can_change_the_code(living: DeployedStage) -> None:
     )
 
 
-# What is no weakening
+# What weakens nothing
 
 
 @harmless
 def _a_service_linked_role_with_every_right(_: DeployedStage) -> None:
-    # IAM makes such roles only for services.
+    # IAM creates such roles only for services.
     backend = iam_backends[ACCOUNT]["aws"]
     role = backend.create_role(
         role_name="AWSServiceRoleForBackup",

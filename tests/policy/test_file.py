@@ -164,7 +164,7 @@ def test_what_is_expected_is_read(store_as: str, setting: str, expect: object) -
     [
         pytest.param('expect = "3d"', "in hours, for example", id="days"),
         pytest.param("expect = 6", "must be true", id="a number"),
-        pytest.param('expect = "24h"', "longer than the day of a slot", id="no longer than a slot"),
+        pytest.param('expect = "24h"', "longer than one day .a slot.", id="no longer than a slot"),
         pytest.param('expect = "841h"', 'at most "840h"', id="longer than an audit looks back"),
         pytest.param("due_minutes = 0", "from 1 to 33600; it counts from the begin", id="at once"),
         pytest.param("due_minutes = 33601", "from 1 to 33600", id="due in a month"),

@@ -444,7 +444,7 @@ def test_names_sort_by_time(pattern: Pattern, zone: str) -> None:
         pytest.param("Pacific/Chatham", "2026-09-26", ["27.02", "27.03"], id="parts are skipped"),
     ],
 )  # fmt: skip
-def test_a_job_can_miss_only_hours_that_a_clock_change_makes(
+def test_a_job_can_miss_only_hours_of_a_clock_change(
     zone: str, start: str, irregular: list[str]
 ) -> None:
     begin = utc(start)

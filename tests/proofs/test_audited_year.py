@@ -1,6 +1,6 @@
-"""A year of backups in which much goes wrong, audited every hour: all is told, and nothing else.
+"""A year of backups in which much goes wrong, audited every hour: it reports this and no more.
 
-What must be told is derived from the year in the order in which it happened. The audit looks back
+What must be reported is derived from the year in the order of events. The audit looks back
 from each hour, and remembers nothing.
 """
 
@@ -67,7 +67,7 @@ class Year:
         self.first = next(slot.start for slot in self.slots if slot.name in self.backups)
 
     def store(self, slot: Slot, ended: datetime) -> None:
-        """Store a backup whose copy ended then; some are copied in parts."""
+        """Store a backup whose copy ended at this time; some are multipart copies."""
         in_parts = self.random.random() < 0.3
         begun = ended - self.random.randrange(20) * MINUTE if in_parts else ended
         self.backups[slot.name] = Backup(
@@ -88,7 +88,7 @@ class Year:
         return run if run < slot.end else None
 
     def _break(self) -> None:
-        """Let go wrong what can: more often where there are more slots."""
+        """Let everything go wrong that can, more often if there are more slots."""
         times = 12 if self.is_hourly else 3
         for _ in range(times):
             self._lose(self.random.choice([1, 1, 1, 2, 3, 7, 44]))
@@ -157,7 +157,7 @@ class Year:
         return ((slot, self.backups[slot.name]) for slot in self.slots if slot.name in self.backups)
 
     def history(self, now: datetime) -> History:
-        """What an audit of `now` lists, even what came later, as when it is repeated."""
+        """What an audit of `now` lists, including later events, as when it is repeated."""
         newest = bisect_right(self.starts, now)
         lookback = self.slots[0].rule.lookback
         oldest = max(bisect_right(self.starts, now - lookback) - 1, 0)
@@ -185,7 +185,7 @@ class Year:
         return missing
 
     def gaps(self) -> int:
-        """How often something was missing, at most: after a slot that was filled in time."""
+        """The most gaps possible: one after each slot that was filled in time."""
         in_time = [self.is_in_time(slot) for slot in self.slots]
         return sum(before and not after for before, after in pairwise(in_time))
 
@@ -193,7 +193,7 @@ class Year:
         return slot.name in self.backups and self.backups[slot.name].begun <= slot.due
 
     def faults(self) -> list[tuple[Kind, Slot, datetime, datetime]]:
-        """Every fault of a stored backup: from when to when it is told."""
+        """Every fault of a stored backup: from when to when it is reported."""
         faults = []
         for slot, backup in self.stored():
             stored, day = backup.complete, backup.complete + REPEATED
@@ -211,7 +211,7 @@ class Year:
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
 ) -> Iterator[Year]:
-    """A year of each server and rule in this zone; of hours, only one server's, which take long."""
+    """A year of each server and rule in this zone; hours of one server only: they take long."""
     for upload in (NIGHTLY, HOURLY):
         servers = list(JOBS)
         if upload == HOURLY and not all_hours:
@@ -251,7 +251,7 @@ def audited_hours(year: Year) -> list[datetime]:
 
 
 def follow(year: Year, hours: list[datetime]) -> list[datetime]:
-    """Audit in each of these hours; the hours in which there were news."""
+    """Audit in each of these hours; returns the hours with news."""
     faults, mails, is_open = year.faults(), [], False
     for now in hours:
         history = year.history(now)
@@ -259,10 +259,10 @@ def follow(year: Year, hours: list[datetime]) -> list[datetime]:
         if any(finding.phase is not Phase.LASTING for finding in findings):
             mails.append(now)
 
-        # All that is missing is told, and nothing else.
+        # Everything that is missing is reported, and nothing else.
         gap, missing = history.gap(now), year.missing(history, now)
         assert [slot.name for slot in (gap.slots if gap else ())] == missing, now
-        # Whoever reads nothing but the news knows in each hour whether something is missing.
+        # Anyone who reads only the news knows in each hour whether something is missing.
         gaps = [finding.phase for finding in findings if finding.kind is Kind.MISSING]
         if Phase.OVER in gaps:
             assert is_open, now
@@ -291,7 +291,7 @@ def zone(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_every_fault_of_a_year_is_told_within_the_hour_and_nothing_else(zone: str) -> None:
+def test_every_fault_of_a_year_is_reported_within_the_hour_and_nothing_else(zone: str) -> None:
     for year in years(zone):
         mails = follow(year, audited_hours(year))
         assert 2 < len(mails) <= len(year.faults()) + 2 * year.gaps()

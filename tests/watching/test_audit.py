@@ -1,4 +1,4 @@
-"""What an audit sees in real buckets, and how few requests that takes."""
+"""What an audit finds in real buckets, and how few requests it takes."""
 
 import re
 from bisect import bisect_right
@@ -155,7 +155,7 @@ HOURS = [f"{NOW - hour * HOUR:%Y-%m-%d.%H}.sql.gpg" for hour in range(1, 10 * 36
             "%Y-%m-%d.%H.sql.gpg",
             [f"z{number:04}" for number in range(1, 2000)],
             1,
-            id="names of others behind them",
+            id="names of another rule after them",
         ),
         pytest.param(
             "%Y-%m-%d.%H.sql.gpg",
@@ -167,13 +167,13 @@ HOURS = [f"{NOW - hour * HOUR:%Y-%m-%d.%H}.sql.gpg" for hour in range(1, 10 * 36
             "%Y-%m-%d.files.gpg",
             [f"{NOW - day * DAY:%Y-%m-%d}.files.gpg" for day in range(3650)],
             1,
-            id="ten years of days beside them",
+            id="ten years of days besides",
         ),
         pytest.param(
             "%Y.files.gpg",
             [f"{year}.files.gpg" for year in range(2016, 2027)],
             4,
-            id="ten years beside them: one request a year",
+            id="ten years besides: one request a year",
         ),
     ],
 )
@@ -205,8 +205,8 @@ def test_a_server_that_died_long_ago_is_found_by_its_oldest_backup(buckets: Buck
     buckets.store(NIGHTLY, since=NOW - 60 * DAY, until=NOW - 50 * DAY)
     buckets.store(HOURLY, since=NOW - 70 * DAY, until=NOW - 69 * DAY)
     [hourly, nightly] = buckets.audit().findings
-    assert nightly.what == "files.gpg has no backup since before Tue 20 Oct 2026 02:00 UTC."
-    assert hourly.what == "sql.gpg has no backup since before Mon 19 Oct 2026 13:15 UTC."
+    assert nightly.what == "files.gpg has had no backup since before Tue 20 Oct 2026 02:00 UTC."
+    assert hourly.what == "sql.gpg has had no backup since before Mon 19 Oct 2026 13:15 UTC."
 
 
 def test_backups_that_were_copied_into_a_new_vault_are_as_old_as_their_slots(
@@ -280,7 +280,7 @@ def test_an_unfinished_copy_is_found(buckets: Buckets) -> None:
     assert buckets.found() == [(Kind.UNFINISHED, Phase.LASTING, "2026-11-22.files.gpg")]
 
 
-def test_a_copy_in_parts_is_complete_half_an_hour_after_it_was_begun(buckets: Buckets) -> None:
+def test_a_multipart_copy_is_complete_half_an_hour_after_its_start(buckets: Buckets) -> None:
     buckets.store(NIGHTLY, since=NOW - 36 * DAY)
     name = "2026-11-22.files.gpg"
     key = s3_backends["123456789012"]["aws"].buckets["backups2"].keys[name]
@@ -300,7 +300,7 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
 
 
-def test_what_cannot_be_listed_hides_nothing_else(buckets: Buckets) -> None:
+def test_a_denied_list_hides_no_other_finding(buckets: Buckets) -> None:
     buckets.store(NIGHTLY, since=NOW - 36 * DAY, until=NOW - 2 * DAY)
     wire = Wire(buckets.s3)
     wire.fail("ListObjectVersions", None, None, answers(403))

@@ -1,4 +1,4 @@
-"""What an audit says: every kind of finding, word for word, and when it is new."""
+"""What an audit reports: every kind of finding, word for word, and when it is new."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -84,7 +84,7 @@ def test_backups_in_order_have_no_findings() -> None:
         ),
         pytest.param(
             history(range(14)), Kind.MISSING,
-            "web1/files.gpg has no backup since before Sat 11 Jul 2026 02:00 BST.",
+            "web1/files.gpg has had no backup since before Sat 11 Jul 2026 02:00 BST.",
             id="none for weeks",
         ),
         pytest.param(
@@ -101,12 +101,12 @@ def test_backups_in_order_have_no_findings() -> None:
         ),
         pytest.param(
             history(hidden=NOW - 9 * HOUR), Kind.DELETED,
-            "A delete marker lies on web1/2026-07-23.files.gpg: somebody has deleted the backup.",
+            "web1/2026-07-23.files.gpg has a delete marker: somebody has deleted the backup.",
             id="deleted",
         ),
         pytest.param(
             history(size=499_999), Kind.SMALL,
-            "web1/2026-07-23.files.gpg has only 499,999 bytes; the ones before have 1,000,000.",
+            "web1/2026-07-23.files.gpg has only 499,999 bytes; the usual size is 1,000,000.",
             id="small",
         ),
         pytest.param(
@@ -144,17 +144,17 @@ def test_the_newest_backup_is_one_that_can_be_restored() -> None:
         pytest.param([1, 2], ["new", "lasting"], id="one backup"),
         pytest.param([2, 3], ["lasting", "lasting"], id="another hour of the same gap"),
         pytest.param([2, 4], ["lasting", "lasting"], id="every other hour"),
-        pytest.param([4], [None, None], id="told and over long ago"),
+        pytest.param([4], [None, None], id="reported and over long ago"),
     ],
 )
-def test_a_gap_is_told_once(lost: list[int], phases: list[str | None]) -> None:
+def test_a_gap_is_reported_once(lost: list[int], phases: list[str | None]) -> None:
     about = history(lost, key=HOURLY)
     for hour, expected in enumerate(phases):
         now = NOW + hour * HOUR
         assert [phase for _, phase, _ in judged(about, now)] == ([expected] if expected else [])
 
 
-def test_the_end_of_a_gap_is_told_once() -> None:
+def test_the_end_of_a_gap_is_reported_once() -> None:
     about = history([3], key=HOURLY)
     told = {n: [phase for _, phase, _ in judged(about, NOW + n * HOUR)] for n in range(-3, 2)}
     assert told == {-3: [], -2: [], -1: [Phase.NEW], 0: [Phase.OVER], 1: []}
@@ -210,16 +210,16 @@ def judge(
     return judge_upload(POLICY, an_upload, holds, incoming="backups1", now=now)
 
 
-def test_a_contested_upload_names_both_and_the_command_that_keeps_it() -> None:
+def test_a_contested_upload_names_both_and_the_command_that_downloads_it() -> None:
     finding = judge(upload(), stored())
     assert finding is not None
     assert (finding.kind, finding.phase, finding.since) == (
         Kind.CONTESTED, Phase.LASTING, NOW - 2 * HOUR,
     )  # fmt: skip
     assert finding.what == (
-        "An upload of web1/sql.gpg, made Thu 23 Jul 2026 11:00 BST with 1,000 bytes, is not "
+        "An upload of web1/sql.gpg from Thu 23 Jul 2026 11:00 BST, with 1,000 bytes, is not "
         "stored. web1/2026-07-23.11.sql.gpg already holds a different upload. Nothing was "
-        "changed. That one has 900 bytes, stored Thu 23 Jul 2026 10:00 BST."
+        "changed. The stored backup has 900 bytes, from Thu 23 Jul 2026 10:00 BST."
     )
     assert finding.download == {"bucket": "backups1", "key": HOURLY, "version_id": "v1"}
 
@@ -247,7 +247,7 @@ def test_a_contested_upload_names_both_and_the_command_that_keeps_it() -> None:
         ),
     ],
 )
-def test_an_upload_that_is_not_stored_is_told_from_then_on(
+def test_an_upload_that_is_not_stored_is_reported_from_then_on(
     an_upload: Upload, holds: Any, kind: Kind | None, since: timedelta | None
 ) -> None:
     finding = judge(an_upload, holds)
@@ -264,11 +264,12 @@ def test_an_upload_that_is_not_stored_is_told_from_then_on(
     assert before is None or before.kind is not kind
 
 
-def test_a_copy_that_is_unfinished_for_a_day_is_told() -> None:
+def test_a_copy_that_is_unfinished_for_a_day_is_reported() -> None:
     assert judge_copy("web1/2026-07-22.files.gpg", NOW - DAY + MINUTE, NOW) is None
     finding = judge_copy("web1/2026-07-22.files.gpg", NOW - DAY, NOW)
     assert finding is not None
     assert (finding.kind, finding.phase) == (Kind.UNFINISHED, Phase.NEW)
     assert finding.what == (
-        "A copy to web1/2026-07-22.files.gpg, begun Wed 22 Jul 2026 12:00 UTC, was never finished."
+        "A copy to web1/2026-07-22.files.gpg, started Wed 22 Jul 2026 12:00 UTC, was never "
+        "finished."
     )

@@ -1,4 +1,4 @@
-"""Which slots an audit looks at, and what counts as a gap."""
+"""Which slots an audit covers, and what counts as a gap."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def backup(slot: Slot, begun: datetime) -> Backup:
 
 
 def day_of(pattern: str, *, late: Mapping[int, float] | None = None) -> History:
-    """The hours from midnight on: `+` stored at :07, `-` missing; `late` says when by hours."""
+    """The hours from midnight on: `+` stored at :07, `-` missing; `late` gives other hours."""
     policy = policy_of()
     slots = [policy.slot_of(KEY, MIDNIGHT + n * HOUR) for n in range(len(pattern))]
     moments = {n: MIDNIGHT + n * HOUR + 7 * MINUTE for n, mark in enumerate(pattern) if mark == "+"}
@@ -37,7 +37,7 @@ def day_of(pattern: str, *, late: Mapping[int, float] | None = None) -> History:
 
 
 def missing(history: History, hours: float) -> list[int]:
-    """The hours that are missing, so many hours after midnight."""
+    """The missing hours, counted from midnight."""
     gap = history.gap(MIDNIGHT + hours * HOUR)
     return [(slot.start - MIDNIGHT) // HOUR for slot in gap.slots] if gap else []
 
@@ -128,7 +128,7 @@ def test_a_server_that_died_long_ago_is_still_missing(
         pytest.param("%Y-%m-%d", "keep_days = 9", MIDNIGHT - 10 * DAY, id="what has not expired"),
     ],
 )
-def test_an_audit_looks_back(store_as: str, top: str, oldest: datetime) -> None:
+def test_how_far_an_audit_looks_back(store_as: str, top: str, oldest: datetime) -> None:
     slots = recent_slots(policy_of(store_as, top=top), KEY, MIDNIGHT + MINUTE)
     assert slots[0].start <= MIDNIGHT + MINUTE < slots[0].end
     assert slots[-1].start == oldest

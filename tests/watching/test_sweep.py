@@ -194,8 +194,8 @@ def test_unknown_keys_count_only_towards_the_size_of_incoming(any_layout: World)
     assert [record.upload for record in records] == [DAILY]
 
 
-def test_what_a_drill_uploads_is_handed_over_but_not_counted(versioned: World) -> None:
-    """Otherwise a drill would ring an alarm, in the next quarter of an hour."""
+def test_a_drill_s_upload_is_handed_over_but_not_counted(versioned: World) -> None:
+    """Otherwise a drill would set off an alarm within a quarter of an hour."""
     versioned.upload(b"first", key=DRILL_UPLOAD, at=NOON)
     versioned.upload(b"", key=DRILL_UPLOAD, at=NOON)
     versioned.upload(b"files", key="drill/taken", at=NOON)

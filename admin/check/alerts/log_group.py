@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
 
-# The class of log groups whose lines can be metrics. The others are cheaper (CloudWatch Logs user
-# guide, "Log classes").
+# The class of log groups whose lines can contain metrics; the others are cheaper (CloudWatch Logs
+# user guide, "Log classes").
 WITH_METRICS = "STANDARD"
 
 
 def check_log_group(function: DeployedFunction) -> Iterator[Finding]:
-    """Find what keeps records and metrics from being written, and who else gets the records.
+    """Find what stops records and metrics from being written, and who else gets the records.
 
-    How long records are kept may differ. A group that does not exist is made by the next run.
+    How long records are kept makes no difference. The next run creates a group that does not exist.
     """
     logs, group = function.client("logs"), f"/aws/lambda/{function.name}"
     fix = function.target.fix_aws
@@ -24,7 +24,7 @@ def check_log_group(function: DeployedFunction) -> Iterator[Finding]:
         yield Finding(
             what=f"The log group {group} is of the class {log_class}",
             why="CloudWatch reads no metrics from it, so no alarm on uploads would go off. The "
-            "command deletes its records; the next run of the function makes it anew.",
+            "command deletes it with its records; the next run of the function creates it again.",
             remedy=fix("logs", "delete-log-group", log_group_name=group),
         )
     if key := actual.get("kmsKeyId"):

@@ -14,18 +14,18 @@ def check_mute_rules(target: Target) -> Iterator[Finding]:
     pages = cloudwatch.get_paginator("list_alarm_mute_rules")
     for page in pages.paginate(Statuses=["ACTIVE", "SCHEDULED"]):
         for summary in page["AlarmMuteRuleSummaries"]:
-            # The part behind the last colon is the name, which GetAlarmMuteRule needs.
+            # The part after the last colon is the name, which GetAlarmMuteRule needs.
             name = summary["AlarmMuteRuleArn"].rsplit(":", 1)[1]
             rule = cloudwatch.get_alarm_mute_rule(AlarmMuteRuleName=name)
             muted = set(rule.get("MuteTargets", {}).get("AlarmNames", ()))
             if ours := sorted(muted & alarms):
                 yield Finding(
                     what=f"The rule {name} mutes {', '.join(ours)}",
-                    why="A muted alarm goes off, and nobody hears of it.",
+                    why="Nobody is notified when a muted alarm goes off.",
                     remedy=target.fix_aws(
                         "cloudwatch", "delete-alarm-mute-rule", alarm_mute_rule_name=name
                     )
                     if muted <= alarms
-                    else f"take {', '.join(ours)} out of the mute rule {name} (the other alarms "
-                    "that it mutes are not of this stage)",
+                    else f"remove {', '.join(ours)} from the mute rule {name} (its other alarms "
+                    "do not belong to this stage)",
                 )

@@ -1,4 +1,4 @@
-"""Checks who receives the alerts: everyone who should, and nobody else."""
+"""Checks that everyone listed receives the alerts, and nobody else does."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ from admin.target import Target
 
 # The attributes of a subscription that are not compared, each with the reason.
 MAY_DIFFER = {
-    "SubscriptionArn": "it is the subscription that was asked for",
-    "TopicArn": "it is the topic that was asked for",
+    "SubscriptionArn": "it is the subscription in the request",
+    "TopicArn": "it is the topic in the request",
     "Endpoint": "it is in the list of the stage",
     "Protocol": "it follows from the endpoint",
     "Owner": "it does not matter who made a subscription that is in the list",
@@ -21,13 +21,13 @@ MAY_DIFFER = {
     "DeliveryPolicy": "it changes how often a delivery is retried",
     "EffectiveDeliveryPolicy": "it follows from the delivery policy",
     "FilterPolicyScope": "it means nothing without a filter policy, which is a finding",
-    "SubscriptionRoleArn": "Firehose alone needs it",
+    "SubscriptionRoleArn": "only Firehose needs it",
 }
 UNSET = frozenset({"", "{}"})
 
 
 def check_readers(target: Target) -> Iterator[Finding | Status]:
-    """Find that nobody receives the alerts, or not all of them, or somebody who is not listed."""
+    """Find missing subscribers, subscribers who miss some alerts, and those who are not listed."""
     actual = subscriptions(target.account, target.topic_arn)
     confirmed = [each for each in actual if each["SubscriptionArn"].startswith("arn:")]
     pending = [each["Endpoint"] for each in actual if each not in confirmed]

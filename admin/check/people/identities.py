@@ -1,4 +1,4 @@
-"""Every user and role of an account with its policies, in one download."""
+"""Downloads every user and role of an account with its policies, once."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -147,7 +147,7 @@ def _with_name(name: str, policy: Document) -> Document:
 
 
 def _trusted(trust: Document) -> Iterator[str]:
-    """The ARNs that a trust policy lets in; an account's number stands for its root."""
+    """The ARNs that a trust policy allows; an account's number stands for its root."""
     for statement in statements(trust) if trust else []:
         principal = statement.get("Principal", {})
         names = principal if isinstance(principal, str) else principal.get("AWS", [])

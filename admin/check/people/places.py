@@ -1,4 +1,4 @@
-"""The resources of a stage, for which `powers` says what is power over them."""
+"""The resources of a stage; `powers` says which actions give power over them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A resource of the stage, or several with a name for all of them.
+    """A resource of the stage, or several under one name.
 
     Only the ARN of stored objects ends with `*`, which stands for every name. `pattern` matches all
-    of `arns`: a denial has no room for the users of many servers.
+    of `arns`: a denial that lists the users of many servers would be too long.
     """
 
     resource: Resource
@@ -53,7 +53,7 @@ class Place:
 
 
 def places_by_account(target: Target) -> Iterator[tuple[Account, tuple[Place, ...]]]:
-    """The resources of the stage in each account that has some."""
+    """The resources of the stage, by account."""
     bucket = f"arn:aws:s3:::{target.vault}"
     vault: tuple[Place, ...] = (
         _place(Resource.VAULT, target.vault, bucket),
@@ -76,7 +76,7 @@ def _beside_the_vault(target: Target) -> Iterator[Place]:
     yield Place(
         resource=Resource.UPLOADS,
         name=target.incoming,
-        # Under any other name an upload is ignored. AWS's own policies have such names of theirs.
+        # Under any other name an upload is ignored. AWS's own policies contain such names.
         arns=tuple(f"{bucket}/{key}" for key in target.policy.server_keys),
         pattern=f"{bucket}/*",
     )

@@ -1,9 +1,9 @@
-"""What only administrators need: on each kind of resource, the actions that are power over backups.
+"""Actions that only administrators need: for each kind of resource, those that give power over it.
 
-Reading is no power here: backups are encrypted. Neither is cloudwatch:PutMetricData: everyone who
-can write to any log can write any metric of an app (embedded metric format), so nobody could be
-denied it. `check` looks at the buckets themselves instead. Nor is sns:Publish, which many programs
-have on every topic: it sends false alerts, as such metrics do, and takes none away.
+Reading gives no power, because backups are encrypted. Neither does cloudwatch:PutMetricData: anyone
+who can write to any log can write any metric (embedded metric format), so denying it would not
+help. `check` looks at the buckets themselves instead. Nor does sns:Publish, which many programs
+have on every topic: it sends false alerts, as such metrics do, but removes none.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from admin.desired.bucket_policies import CHANGES_TO_STORED_OBJECTS
 
 @dataclass(frozen=True)
 class Power:
-    """Actions on one kind of resource, and what anyone who is allowed one of them could do."""
+    """Actions on one kind of resource, and what anyone with one of them could do."""
 
     resource: Resource
     could: str
@@ -52,7 +52,7 @@ POWERS = (
     ),
     Power(
         Resource.VAULT,
-        "let stored backups expire, or leave new ones unprotected",
+        "make stored backups expire, or leave new ones unprotected",
         (
             "s3:PutLifecycleConfiguration",
             "s3:PutBucketVersioning",
@@ -72,17 +72,17 @@ POWERS = (
     ),
     Power(
         Resource.FUNCTION,
-        "run other code with the rights of the function",
+        "run other code with the function's rights",
         ("lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"),
     ),
     Power(
         Resource.ROLE,
-        "run code of their own with the rights of the function",
+        "run their own code with the function's rights",
         ("iam:PassRole",),
     ),
     Power(
         Resource.USER,
-        "upload in the name of a server",
+        "upload as a server",
         (
             "iam:CreateAccessKey",
             "iam:CreateLoginProfile",
@@ -91,7 +91,7 @@ POWERS = (
     ),
     Power(
         Resource.UPLOADS,
-        "upload in the name of a server, or remove uploads before they are promoted",
+        "upload as a server, or remove uploads before they are promoted",
         (
             "s3:PutObject",
             "s3:DeleteObject",
@@ -106,7 +106,7 @@ POWERS = (
     ),
     Power(
         Resource.INCOMING,
-        "let uploads disappear, or stop them",
+        "make uploads disappear, or stop them",
         (
             "s3:PutBucketPolicy",
             "s3:DeleteBucketPolicy",
@@ -127,7 +127,7 @@ POWERS = (
     Power(Resource.STORED, "abort every copy into the vault", ("s3:AbortMultipartUpload",)),
     Power(
         Resource.ROLE,
-        "take away the rights of the function",
+        "take away the function's rights",
         (
             "iam:PutRolePermissionsBoundary",
             "iam:DetachRolePolicy",
@@ -148,7 +148,7 @@ POWERS = (
     ),
     Power(
         Resource.SCHEDULE,
-        "stop the sweep, so that nothing notices what waits",
+        "stop the sweep, so that nothing notices waiting uploads",
         (
             "events:DisableRule",
             "events:DeleteRule",
@@ -170,7 +170,7 @@ POWERS = (
     ),
     Power(
         Resource.TOPIC,
-        "keep the alerts from those who need them, or read them",
+        "read the alerts, or keep them from those who need them",
         (
             "sns:DeleteTopic",
             "sns:SetTopicAttributes",
@@ -184,7 +184,7 @@ POWERS = (
     ),
     Power(
         Resource.LOG_GROUP,
-        "remove the records of what happened, or keep new ones from being written",
+        "delete log records, or stop new ones",
         (
             "logs:DeleteLogGroup",
             "logs:DeleteLogStream",
@@ -208,7 +208,7 @@ POWERS = (
         ),
     ),
 )
-# All that the denial leaves on these resources.
+# The only actions that the denial leaves on these resources.
 READING = (
     "s3:Get*",
     "s3:List*",

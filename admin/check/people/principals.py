@@ -38,8 +38,8 @@ ESCALATIONS = (
     "iam:SetDefaultPolicyVersion",
     "iam:UpdateAssumeRolePolicy",
 )
-# Each of these lets people act as another user or role if they have it on all of them; on
-# themselves alone it is common.
+# Each of these lets people act as another user or role if they have it on all users or roles;
+# having it on oneself is common.
 USER_TAKEOVERS = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
 ROLE_TAKEOVERS = ("iam:PassRole", "sts:AssumeRole")
 DENIAL = "no-power-over-the-backups"
@@ -74,8 +74,8 @@ def check_principals(
 
     `resources` are those of the stage in the account. Administrators could grant themselves every
     right: those listed in the stage's configuration are reported by name, everyone else is a
-    finding. What the roles of the functions and the users of the servers can do is compared in
-    full elsewhere.
+    finding. The rights of the functions' roles and the servers' users are compared in full
+    elsewhere.
     """
     account = identities.account
     bucket_policies = {
@@ -189,7 +189,7 @@ def _administrator(
             yield Administrator(str(principal))
         return
     whom = f" (which {', '.join(strangers)} can assume)" if strangers else ""
-    could = "remove the vault's protection" if over_vault else "end all backups in silence"
+    could = "remove the vault's protection" if over_vault else "silently stop all backups"
     yield Finding(
         what=f"{_capitalized(principal)}{whom} is an administrator and could {could}",
         why="An administrator you do not know may be an intruder.",

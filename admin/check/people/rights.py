@@ -12,11 +12,11 @@ from typing import Any
 
 from admin.desired.permissions import Document, as_list, document, statements
 
-# No name in S3 or IAM contains this character: a pattern that matches it alone, and as often as a
-# name can be long, matches every name.
+# No name in S3 or IAM contains this character: a pattern that matches it, and also the longest name
+# made of it, matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
 LONGEST_NAME = 1024
-# Operators that a Deny exempts principals with.
+# The operators by which a Deny exempts principals.
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 # The condition keys that say whose bucket it is.
 OWNER = frozenset({"aws:resourceaccount", "s3:resourceaccount"})
@@ -50,7 +50,7 @@ def may_be_granted(policies: Iterable[Document], action: str) -> bool:
 def in_account(account: str, policy: Document) -> Document:
     """The policy without what it allows only in buckets of other accounts.
 
-    This condition nobody can meet: S3 always says whose bucket it is. Other services may not.
+    Nobody can meet this condition: S3 always says whose bucket it is. Other services might not.
     """
     own = {account}
     if policy.get("Version") == "2012-10-17":  # an older policy has no variables
@@ -73,8 +73,8 @@ def in_account(account: str, policy: Document) -> Document:
 def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:
     """The statements of a bucket policy that deny a principal something in any case.
 
-    `user_id` is IAM's own id of the principal. A condition on who is exempt is judged; any other
-    could be avoided.
+    `user_id` is IAM's own id of the principal. Conditions that exempt principals are judged; any
+    other condition could be avoided.
     """
     return document(
         *(
@@ -95,7 +95,7 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
             match operator in NEGATED, key.lower():
                 case True, "aws:principalarn":
                     exempts = any(_matches(pattern, arn) for pattern in patterns)
-                case True, "aws:userid":  # of a role, with the name of a session behind a colon
+                case True, "aws:userid":  # of a role, with the name of a session after a colon
                     exempts = any(_matches(each.partition(":")[0], user_id) for each in patterns)
                 case _:
                     exempts = True

@@ -12,7 +12,7 @@ WHY = "An intruder on a server can do everything that the server can do."
 
 
 def check_server_users(target: Target, identities: Identities) -> Iterator[Finding | Part]:
-    """Find what `setup` did not give to a server's user, and users that belong to no server."""
+    """Find rights that `setup` did not give to a server's user, and users without a server."""
     servers = {target.stage.server_user(server) for server in target.servers}
     for user in identities.principals:
         if user.kind != "user" or not is_for_servers(target, user.name):
@@ -84,9 +84,9 @@ def _check_credentials(target: Target, user: str) -> Iterator[Finding]:
         first, last = sorted(active, key=lambda key: _last_used(target, key))
         yield Finding(
             what=f"The user {user} has two active access keys, {first} and {last}",
-            why="That is right only while you replace the key of the server: an intruder could "
-            f"have made the other. The command removes {first}, which was used less recently; "
-            "look first which of them the server has.",
+            why="Two keys are right only while you rotate the server's key; otherwise an intruder "
+            f"could have created one. The command deletes {first}, which was used less recently. "
+            "First look up which of them the server uses.",
             remedy=target.fix_aws("iam", "delete-access-key", **name, access_key_id=first),
         )
 
