@@ -109,8 +109,8 @@ def missing_keys(
 ) -> set[str]:
     """The condition keys that the request lacks, of the statements about its action and resource.
 
-    IAM's simulator reports them, in the statement's spelling: with values its decision could be
-    another.
+    IAM's simulator reports them, in the statement's spelling: with these keys its decision
+    could differ.
     """
     own = [*identity, *([] if boundary is None else [boundary])]
     statements = [statement for policy in own for statement in _statements(policy)]

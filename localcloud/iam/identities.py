@@ -1,4 +1,4 @@
-"""moto's IAM and STS, corrected: who calls, simulation, boundaries, and sizes of policies."""
+"""moto's IAM and STS, corrected: callers, simulation, boundaries, and sizes of policies."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ LARGEST_OF_A_USER = 2_048
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     """Let IAM simulate policies and limit their sizes and names, until the block ends.
 
-    STS tells all callers their aws:userid.
+    STS returns every caller's aws:userid.
     """
     original_put = IAMBackend.put_user_policy
 
@@ -93,7 +93,7 @@ def _with_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[
 
 
 def _set_boundary(request: IamResponse) -> EmptyResult:
-    """PutUserPermissionsBoundary, and DeleteUserPermissionsBoundary, which names none."""
+    """PutUserPermissionsBoundary, and DeleteUserPermissionsBoundary, which names no boundary."""
     user: Any = request.backend.get_user(request._get_param("UserName"))
     user.permissions_boundary_arn = request._get_param("PermissionsBoundary")
     return EmptyResult()

@@ -46,7 +46,7 @@ def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) ->
 
 
 def is_served(call: S3Call) -> bool:
-    """Whether the local cloud can do what the call asks for, once it is allowed."""
+    """Whether the local cloud supports the call, once it is allowed."""
     return bool(call.key) or (call.method, call.subresource) not in _ONLY_DENIED
 
 
@@ -235,7 +235,7 @@ _BUCKET_ACTIONS = {
     ("DELETE", "website"): "DeleteBucketWebsite",
 }
 
-# Configurations that moto does not have; it would even take some of these for DeleteBucket.
+# Configurations that moto does not have; it would even mistake some of these for DeleteBucket.
 _ONLY_DENIED = {
     ("PUT", "abac"): "PutBucketAbac",
     ("PUT", "analytics"): "PutAnalyticsConfiguration",

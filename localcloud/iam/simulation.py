@@ -48,7 +48,7 @@ def _simulate(
     }
 
     def decide(action: str, resource: str) -> dict[str, Any]:
-        # Without a caller no policy names a principal, and only conditions could ask for it.
+        # Without a caller no policy names a principal, and only conditions could depend on it.
         simulated = evaluation.Request(
             principal=caller or "arn:aws:iam::000000000000:root",
             action=action,
@@ -84,7 +84,7 @@ def _simulate(
 
 
 def _result(action: str, specific: list[dict[str, Any]], resources: list[str]) -> dict[str, Any]:
-    """The result for an action: of all resources together, and of each that the request names."""
+    """The result for an action: for all resources together, and for each that the request names."""
     decisions = {one["EvalResourceDecision"] for one in specific}
     return {
         "EvalActionName": action,

@@ -44,7 +44,7 @@ class NotificationRequests(S3Response):
     """GetBucketNotificationConfiguration."""
 
     def get_bucket_notification(self) -> TYPE_RESPONSE:
-        """Show that EventBridge is notified, too."""
+        """Also show that EventBridge is notified."""
         status, headers, body = super().get_bucket_notification()
         configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
         if configuration is not None and configuration.event_bridge is not None:

@@ -1,4 +1,4 @@
-"""The lock of a stored version: anyone can extend it, only a bypass can do anything else to it."""
+"""The lock of a stored version: anyone can extend it; any other change takes a bypass."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RetentionRequests(S3Response):
         key, _ = self._get_key(validate_storage_class=False)
         if _is_retained(key, bypass=bypasses_governance(self)):
             mode, until = self._mode_until_from_body()
-            # AWS does not say whether a stricter mode takes a bypass, too; users of S3 say so.
+            # AWS does not say whether a stricter mode also takes a bypass; users of S3 report it.
             # Source: pull request 42505 of Ceph.
             has_changed = mode != key.lock_mode
             if has_changed or not until or _moment(until) < _moment(str(key.lock_until)):

@@ -108,7 +108,7 @@ def test_events_can_name_the_sender_of_the_request(gate):
     assert requester.get() == Requester()
 
 
-def test_everybody_is_known_by_the_user_id_that_sts_tells(gate):
+def test_the_user_id_of_every_caller_is_what_sts_returns(gate):
     """As AWS documents GetCallerIdentity: its UserId is the condition key aws:userid."""
     callers = (ADMINISTRATOR, gate.user(allow("s3:*")), gate.role(allow("s3:*")))
     for credentials in callers:

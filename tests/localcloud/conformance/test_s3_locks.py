@@ -142,7 +142,7 @@ def test_a_missing_object_cannot_be_locked(locked: Store) -> None:
 
 @pytest.mark.usefixtures("double_only")
 def test_a_lock_changes_its_mode_only_with_a_bypass(locked: Store) -> None:
-    """As users of S3 found; AWS says it of neither mode."""
+    """As users of S3 found; AWS documents it for neither mode."""
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     locked.put("key")
     lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
