@@ -79,9 +79,12 @@ def _check_boundary(function: DeployedFunction) -> Iterator[Finding]:
 def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
     trust = function.role["AssumeRolePolicyDocument"] if function.role else document()
     actual = [canonical(_without_sid(statement)) for statement in statements(trust)]
-    if actual == [canonical(statement) for statement in statements(TRUST)]:
+    [only_lambda] = (canonical(statement) for statement in statements(TRUST))
+    if actual == [only_lambda]:
         return
-    lets_others_in = any(statement.get("Principal") != LAMBDA for statement in actual)
+    lets_others_in = any(
+        statement.get("Principal") != only_lambda["Principal"] for statement in actual
+    )
     yield Finding(
         what=f"Principals other than Lambda can assume the role {function.name}: "
         f"{json.dumps(trust['Statement'])}"

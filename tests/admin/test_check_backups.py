@@ -277,7 +277,10 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
     "none yet": (lambda _: None, []),
     "stored yesterday": (stored_yesterday, []),
     "stale": (stale, [f"{YESTERDAY} is missing; it was due Mon 23 Nov 2026 02:00 UTC"]),
-    "very stale": (very_stale, [f"{DAILY} has no backup since before Tue 20 Oct 2026 02:00 UTC"]),
+    "very stale": (
+        very_stale,
+        [f"{DAILY} has had no backup since before Tue 20 Oct 2026 02:00 UTC"],
+    ),
     "an old slot, copied lately": (restored_lately, [f"{YESTERDAY} is missing"]),
     "stale, and a slot to come": (
         of_a_slot_to_come,
@@ -300,18 +303,18 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
     "contested": (waiting_for_a_filled_slot, [f"{TODAY} already holds a different upload"]),
     "contested by a marker": (
         waiting_for_a_slot_under_a_marker,
-        [f"delete marker lies on {TODAY}", f"A delete marker hides {TODAY}"],
+        [f"{TODAY} has a delete marker", f"A delete marker hides {TODAY}"],
     ),
     "too late": (waiting_too_long, ["more than 168 hours ago, which is too late for a slot"]),
     "two versions": (two_versions, [f"{TODAY} has 2 versions"]),
     "two versions, long ago": (two_versions_long_ago, [f"{LONG_AGO} has 2 versions"]),
-    "small": (small, [f"{TODAY} has only 1 bytes; the ones before have 8"]),
+    "small": (small, [f"{TODAY} has only 1 bytes; the usual size is 8"]),
     "late": (late, [f"{YESTERDAY} was stored late"]),
-    "unfinished": (unfinished, [f"A copy to {YESTERDAY}, begun Sun 22 Nov 2026 11:30 UTC"]),
+    "unfinished": (unfinished, [f"A copy to {YESTERDAY}, started Sun 22 Nov 2026 11:30 UTC"]),
     "stored again": (stored_again, []),
-    "delete marker": (hidden, [f"A delete marker lies on {TODAY}"]),
-    "delete marker alone": (hidden_and_gone, [f"A delete marker lies on {DAY_BEFORE}"]),
-    "delete marker, long ago": (hidden_long_ago, [f"A delete marker lies on {LONG_AGO}"]),
+    "delete marker": (hidden, [f"{TODAY} has a delete marker"]),
+    "delete marker alone": (hidden_and_gone, [f"{DAY_BEFORE} has a delete marker"]),
+    "delete marker, long ago": (hidden_long_ago, [f"{LONG_AGO} has a delete marker"]),
     "not locked": (
         unlocked,
         [f"{TODAY} is not locked, but should be locked until 2026-12-23 04:30 UTC"],
@@ -461,7 +464,7 @@ def test_the_delete_markers_of_expiry_are_in_order(
         ago = timedelta(days=stored - hidden_after)
     buckets.hide(name, ago=ago)
     assert [finding.what for finding in buckets.check().findings] == [
-        f"A delete marker lies on {name}: somebody has deleted the backup."
+        f"{name} has a delete marker: somebody has deleted the backup."
     ] * is_finding
 
 
@@ -481,7 +484,7 @@ def test_the_newest_is_found_by_its_name_in_folders(buckets: Buckets) -> None:
         "web2/files.gpg: no backup in the last 35 days",
     ]
     [finding] = report.findings
-    assert "web2/files.gpg has no backup since before" in finding.what
+    assert "web2/files.gpg has had no backup since before" in finding.what
 
 
 def fill_sixteen_days(buckets: Buckets) -> None:

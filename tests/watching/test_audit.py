@@ -216,7 +216,7 @@ def test_backups_that_were_copied_into_a_new_vault_are_as_old_as_their_slots(
         buckets.put("backups2", f"2026-11-{day}.files.gpg")
     buckets.put("backups2", "2025-01-01.00.sql.gpg")
     whats = [found.what for found in buckets.audit().findings]
-    assert whats[0].startswith("sql.gpg has no backup since before Mon 19 Oct")
+    assert whats[0].startswith("sql.gpg has had no backup since before Mon 19 Oct")
     assert whats[1].startswith("2026-11-22.files.gpg is missing")
 
 
