@@ -1,13 +1,9 @@
 """The command `backups`, for administrators. Data goes to stdout, everything else to stderr."""
 
-import errno
 import json
-import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -26,7 +22,7 @@ from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.deploy import deploy_app
 from admin.desired.names import refuse_names
 from admin.drill.command import run_drill
-from admin.exit_status import ExitStatus, Refused, exit_statuses
+from admin.exit_status import Commands, Refused, exit_statuses
 from admin.options import (
     Moment,
     account_options,
@@ -62,72 +58,7 @@ def _opened(
         yield Target(account=account, stage=opened, policy=policy)
 
 
-READ_ONLY_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-FULL_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-# How far Ctrl-C or a full disk lets a command get, and what the next run does.
-_INTERRUPTED = {
-    "setup": "the changes listed after the question are made, except perhaps the last; run the "
-    "same command again to make the others.",
-    "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
-    "command again to complete it.",
-    "audit": "not everything was audited, and nothing was changed; run it again for a result.",
-    "check": "not everything was checked, and nothing was changed; run it again for a result.",
-    "credentials": "the keys are perhaps changed only in part; run the same command again to "
-    "complete it or to learn how.",
-    "drill": "not every promise was tried; the drill removed what it had made, and the next one "
-    "removes anything that is left.",
-}
-
-
-class _Group(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        """Give interruptions and crashes a status: click's and Python's is that of a finding, 1."""
-        for stream in (sys.stdout, sys.stderr):
-            # A terminal without UTF-8 shows a question mark for a character that it does not have.
-            if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(errors="replace")
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit):
-            raise
-        except (KeyboardInterrupt, click.Abort) as stopped:
-            # click raises Abort for Ctrl-C at a question, and if nobody can answer it.
-            if isinstance(stopped.__context__, EOFError):
-                click.echo(
-                    "\nError: The question got no answer, so its changes were not made; run the "
-                    "command in a terminal, or confirm with --yes.",
-                    err=True,
-                )
-                sys.exit(ExitStatus.USED_WRONGLY)
-            click.echo(f"\nInterrupted: {_consequence(ctx)}", err=True)
-            sys.exit(ExitStatus.INTERRUPTED)
-        except OSError as error:
-            if error.errno in FULL_DISK_ERRORS:
-                click.echo(
-                    f"Error: {error.strerror} (free some first): {_consequence(ctx)}", err=True
-                )
-                sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
-            if error.errno not in READ_ONLY_ERRORS or error.filename is None:
-                traceback.print_exc()
-                sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
-            click.echo(
-                f"Error: {error.filename} cannot be written ({error.strerror}); run the command in "
-                "a clone of your own",
-                err=True,
-            )
-            sys.exit(ExitStatus.USED_WRONGLY)
-        # The last resort at the entry point.
-        except Exception:  # noqa: BLE001
-            traceback.print_exc()
-            sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
-
-
-def _consequence(ctx: click.Context) -> str:
-    return _INTERRUPTED.get(ctx.invoked_subcommand or "", "run it again.")
-
-
-@click.group(cls=_Group)
+@click.group(cls=Commands)
 def cli() -> None:
     """Example: backups policy
 
