@@ -53,6 +53,23 @@ def _notify(place: ExistingAccount) -> None:
     )
 
 
+def _notify_what_is_gone(place: ExistingAccount) -> None:
+    sqs, sns = place.account.client("sqs"), place.account.client("sns")
+    queue = sqs.create_queue(QueueName="gone")["QueueUrl"]
+    topic = sns.create_topic(Name="gone")["TopicArn"]
+    place.s3.put_bucket_notification_configuration(
+        Bucket=place.incoming,
+        NotificationConfiguration={
+            "QueueConfigurations": [
+                {"QueueArn": topic.replace(":sns:", ":sqs:"), "Events": ["s3:ObjectRemoved:*"]}
+            ],
+            "TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectTagging:*"]}],
+        },
+    )
+    sqs.delete_queue(QueueUrl=queue)
+    sns.delete_topic(TopicArn=topic)
+
+
 def _encrypt_with_kms(place: ExistingAccount) -> None:
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}
     for bucket in (place.incoming, place.vault):
@@ -196,6 +213,16 @@ CASES = {
     "a scanner is notified of uploads": Case(
         prepare=_notify,
         says=("{incoming} already sends s3:ObjectCreated:Put to arn:aws:sqs:",),
+        mend=lambda place: place.s3.put_bucket_notification_configuration(
+            Bucket=place.incoming, NotificationConfiguration={}
+        ),
+    ),
+    "what was notified is gone": Case(
+        prepare=_notify_what_is_gone,
+        says=(
+            "{incoming} notifies arn:aws:sqs:us-east-1:123456789012:gone, which does not exist",
+            "{incoming} notifies arn:aws:sns:us-east-1:123456789012:gone, which does not exist",
+        ),
         mend=lambda place: place.s3.put_bucket_notification_configuration(
             Bucket=place.incoming, NotificationConfiguration={}
         ),

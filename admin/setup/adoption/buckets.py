@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from admin.account import none_if
+from admin.account import Account, none_if
 from admin.desired.requirement import Kind
 from admin.setup.adoption.expiry import Amount, stored_versions
 from admin.setup.adoption.obstacle import Obstacle
@@ -22,7 +22,7 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
     if bucket == target.incoming:
-        yield from _notifications(s3, bucket, target.stage.function_name("promote"))
+        yield from _notifications(target, s3)
     # If a vault loses its default lock later, setup restores it, whatever was stored meanwhile.
     elif Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
@@ -135,17 +135,45 @@ def _object_lock(s3: Any, bucket: str) -> dict[str, Any] | None:
     return answer["ObjectLockConfiguration"] if answer else None
 
 
-def _notifications(s3: Any, bucket: str, promote: str) -> Iterator[Obstacle]:
-    """S3 does not accept a second target for the same event."""
+def _notifications(target: Target, s3: Any) -> Iterator[Obstacle]:
+    """S3 does not accept a second target for the same event, or one that does not exist."""
+    bucket, promote = target.incoming, target.stage.function_name("promote")
     answer = s3.get_bucket_notification_configuration(Bucket=bucket)
     for kind in ("Topic", "Queue", "LambdaFunction"):
-        for target in answer.get(f"{kind}Configurations", []):
-            arn: str = target[f"{kind}Arn"]
-            events = [event for event in target["Events"] if event.startswith("s3:ObjectCreated:")]
-            if events and not arn.endswith(f":function:{promote}"):
+        for notified in answer.get(f"{kind}Configurations", []):
+            arn: str = notified[f"{kind}Arn"]
+            if arn.endswith(f":function:{promote}"):
+                continue
+            events = [each for each in notified["Events"] if each.startswith("s3:ObjectCreated:")]
+            if not _exists(target.account, arn):
+                yield Obstacle(
+                    what=f"{bucket} notifies {arn}, which does not exist, and S3 then accepts no "
+                    "other notification",
+                    fix="remove this notification",
+                )
+            elif events:
                 yield Obstacle(
                     what=f"{bucket} already sends {', '.join(events)} to {arn}, and S3 accepts no "
                     "second target for the same event",
                     fix="remove this notification; S3 can also notify EventBridge, which can "
                     "forward the events",
                 )
+
+
+def _exists(account: Account, arn: str) -> bool:
+    """Whether the target of a notification exists; nobody can tell of another account's."""
+    service, owner, name = (arn.split(":")[index] for index in (2, 4, -1))
+    if owner != account.id:
+        return True
+    client = account.client(service)
+    found = {
+        "sns": lambda: none_if("NotFound", lambda: client.get_topic_attributes(TopicArn=arn)),
+        "sqs": lambda: none_if(
+            "AWS.SimpleQueueService.NonExistentQueue", lambda: client.get_queue_url(QueueName=name)
+        ),
+        "lambda": lambda: none_if(
+            "ResourceNotFoundException",
+            lambda: client.get_function_configuration(FunctionName=arn),
+        ),
+    }
+    return found[service]() is not None
