@@ -39,7 +39,7 @@ def run_drill(target: Target, *, assume: bool, quick: bool) -> None:
         _show_notes(error)
         raise
     left = "A tiny object stays" if quick else "A tiny object and one of 35 MiB stay"
-    left += f" in {target.vault} until their lock ends."
+    left += f" in {target.vault} until the end of the lock."
     if not_checked:
         click.echo(
             f"Not checked: {not_checked} of the promises (see above). All others hold. {left}",
