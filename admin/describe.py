@@ -5,8 +5,9 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from admin.periods import PERIODS, age_in_words
+from admin.periods import PERIODS
 from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
+from chalicelib.ages import age_in_words
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.settings import Settings
 

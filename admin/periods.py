@@ -1,7 +1,6 @@
-"""The periods that a rule can store one backup in, as text, cron schedule and number; and ages."""
+"""The periods that a rule can store one backup in, as text, cron schedule and number."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from chalicelib.policy.patterns import Unit
 
@@ -26,12 +25,3 @@ PERIODS: dict[Unit, Period] = {
     "month": Period(often="once a month", schedule="7 4 1 * *", slots_a_day=1),
     "year": Period(often="once a year", schedule="7 4 1 1 *", slots_a_day=1),
 }
-
-
-def age_in_words(age: timedelta) -> str:
-    """An age in whole minutes, hours or days, such as "27 hours"."""
-    if age < timedelta(hours=2):
-        return f"{age // timedelta(minutes=1)} minutes"
-    if age < timedelta(days=2):
-        return f"{age // timedelta(hours=1)} hours"
-    return f"{age // timedelta(days=1)} days"

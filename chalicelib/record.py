@@ -8,6 +8,7 @@
 import functools
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +152,18 @@ def write_sweep(swept: Swept) -> None:
     if swept.complete:
         seconds = swept.oldest_waiting_seconds
         metrics.add_metric(name="OldestWaitingSeconds", unit=MetricUnit.Seconds, value=seconds)
+    flush_metrics()
+
+
+def write_audit(counts: Mapping[str, int], *, seconds: float, mail: str | None) -> None:
+    """Write one line about a complete audit, and its metrics: `counts`, including zeros.
+
+    `mail` is the subject of the mail that was sent.
+    """
+    logger.info("audited: %s", mail or "no mail", **dict[str, Any](counts))
+    for name, value in counts.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.add_metric(name="AuditSeconds", unit=MetricUnit.Seconds, value=seconds)
     flush_metrics()
 
 

@@ -1,8 +1,8 @@
-"""The functions' environment: the names of both buckets, and the accounts that own them."""
+"""The functions' environment: both buckets, the accounts that own them, and where alerts go."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,24 +12,31 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked)."""
+    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked).
+
+    Alerts go to the topic with the ARN `alert_topic`. The heartbeat's URL is a secret: whoever
+    knows it can report that all is well.
+    """
 
     incoming_bucket: str
     vault_bucket: str
     incoming_owner: str | None = None
     vault_owner: str | None = None
+    alert_topic: str | None = None
+    heartbeat_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER and VAULT_OWNER.
-
-        Raises SettingsError.
+        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER, VAULT_OWNER, ALERT_TOPIC_ARN and
+        HEARTBEAT_URL. Raises SettingsError.
         """
         settings = cls(
             incoming_bucket=_bucket(environment, "INCOMING_BUCKET"),
             vault_bucket=_bucket(environment, "VAULT_BUCKET"),
             incoming_owner=_account(environment, "INCOMING_OWNER"),
             vault_owner=_account(environment, "VAULT_OWNER"),
+            alert_topic=_topic(environment, "ALERT_TOPIC_ARN"),
+            heartbeat_url=_heartbeat(environment, "HEARTBEAT_URL"),
         )
         if settings.incoming_bucket == settings.vault_bucket:
             raise SettingsError(
@@ -59,4 +66,23 @@ def _account(environment: Mapping[str, Any], name: str) -> str | None:
     value = environment.get(name)
     if value and not (isinstance(value, str) and re.fullmatch("[0-9]{12}", value)):
         raise SettingsError(f"{name} is {value!r}; an account id has 12 digits, in quotes")
+    return str(value) if value else None
+
+
+def _topic(environment: Mapping[str, Any], name: str) -> str | None:
+    value = environment.get(name)
+    if value and not re.fullmatch("arn:aws:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+", str(value)):
+        raise SettingsError(
+            f"{name} is {value!r}; write the ARN of an SNS topic, such as "
+            "arn:aws:sns:eu-central-1:123456789012:alerts"
+        )
+    return str(value) if value else None
+
+
+def _heartbeat(environment: Mapping[str, Any], name: str) -> str | None:
+    value = environment.get(name)
+    # Without TLS, anyone on the way can answer, and learn the URL.
+    url = r"https://[!-~]+|http://127\.0\.0\.1[:/][!-?A-~]*"  # without spaces and a user's name@
+    if value and not re.fullmatch(url, str(value)):
+        raise SettingsError(f"{name} must start with https:// and have no spaces")
     return str(value) if value else None

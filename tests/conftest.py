@@ -91,6 +91,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "CONFORMANCE_ACCESS_KEY_ID and CONFORMANCE_SECRET_ACCESS_KEY name",
     )
     parser.addoption(
+        "--write-mails",
+        action="store_true",
+        help="write the mails in tests/watching/golden anew: read what has changed with git diff",
+    )
+    parser.addoption(
         "--soak", action="store_true", help="walk the largest scenes, run more races: minutes"
     )
 

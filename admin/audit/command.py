@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from admin.account import AccountError, translated_errors
 from admin.exit_status import ExitStatus
-from admin.periods import age_in_words
 from admin.target import Target
+from chalicelib.ages import age_in_words
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.watching.audit import Audited, Auditor

@@ -82,13 +82,14 @@ def check_stored(
     target: Target, vault: Vault, upload: str, *, now: datetime, all_backups: bool
 ) -> Iterator[Finding | Part]:
     """Check backups too old for an audit, and when all were stored; then locks and encryption."""
-    as_finding = partial(_as_finding, target)
+    as_finding, (rule, _) = partial(_as_finding, target), target.policy.server_keys[upload]
     audited = {slot.name for slot in recent_slots(target.policy, upload, now)}
     slots = _slots_around(target.policy, upload, now)
     count, last = 0, list[tuple[datetime, str]]()
     for backup in _listed(vault, target.policy, upload, now=now):
         if backup.name not in audited:
-            yield from map(as_finding, judge_tampering(backup, vault=vault.name, now=now))
+            tampered = judge_tampering(backup, vault=vault.name, zone=rule.timezone, now=now)
+            yield from map(as_finding, tampered)
         if backup.size is None:
             continue
         if slot := slots.get(backup.name):

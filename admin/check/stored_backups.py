@@ -6,8 +6,8 @@ from typing import Any
 
 from admin.check.report import Finding
 from admin.choices import Lock
-from admin.periods import age_in_words
 from admin.target import Target
+from chalicelib.ages import age_in_words
 from chalicelib.policy.policy import Slot
 from chalicelib.watching.slots import Backup
 

@@ -6,8 +6,8 @@ from functools import cache
 from itertools import chain
 
 from admin.check.report import Finding, Status
-from admin.periods import age_in_words
 from admin.target import Target
+from chalicelib.ages import age_in_words
 from chalicelib.policy.decision import objection
 from chalicelib.watching.audit import Auditor
 from chalicelib.watching.sweep import LEFT_TO_EVENTS

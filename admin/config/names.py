@@ -36,11 +36,12 @@ OUR_VARIABLES = frozenset(
         "INCOMING_OWNER",
         "VAULT_OWNER",
         "ALERT_TOPIC_ARN",
+        "HEARTBEAT_URL",
         ENDPOINT,
     }
 )
 # The words that only our variables begin with.
-OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT"})
+OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT", "HEARTBEAT"})
 # It would make the function import a module that does not ship.
 DEV_ROUTES = "BACKUPS_DEV_ROUTES"
 # Names that are at least so much alike are taken for the same name: VAULT_ONWER is 0.91 like

@@ -18,8 +18,6 @@ from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# Uploads are kept this much longer than they can be promoted, so that a person can look at them.
-DAYS_TO_LOOK = 2
 # The prefix of our lifecycle rules; all others belong to somebody else.
 OUR_RULES = "immutable-backups-"
 EVERYTHING = {"Prefix": ""}
@@ -42,7 +40,7 @@ def desired_settings(
 
 def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement]:
     bucket = stage.settings.incoming_bucket
-    days, looked_at = _days(policy), upload_days(policy)
+    days, looked_at = _days(policy), policy.upload_days
     yield Requirement(
         kind=Kind.BUCKET,
         resource=bucket,
@@ -146,7 +144,7 @@ def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     days = _days(policy)
     rules = [
         _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
-        *_expiring("drill", days=upload_days(policy), which=REHEARSALS),
+        *_expiring("drill", days=policy.upload_days, which=REHEARSALS),
     ]
     if policy.archive:
         transition = {"Days": policy.archive.after_days, "StorageClass": policy.archive.to}
@@ -214,15 +212,6 @@ def _rule(name: str, which: dict[str, str] = EVERYTHING, **action: Any) -> dict[
     }
 
 
-def upload_days(policy: Policy) -> int:
-    """How many days an upload that is not promoted is kept.
-
-    A superseded upload is kept twice as long: first as its key's newest version, then as an older
-    version.
-    """
-    return _days(policy) + DAYS_TO_LOOK
-
-
 def _days(policy: Policy) -> int:
     """How long uploads are accepted, in whole days, rounded up."""
     return math.ceil(policy.accept_within / timedelta(days=1))
@@ -237,4 +226,4 @@ def _keeping(policy: Policy) -> str:
     ends = (
         f"expire backups after {policy.keep_days} days" if policy.keep_days else "expire no backups"
     )
-    return f"{moves}{ends}, and expire drill objects after {upload_days(policy)} days"
+    return f"{moves}{ends}, and expire drill objects after {policy.upload_days} days"

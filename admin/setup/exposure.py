@@ -5,7 +5,6 @@ from botocore.exceptions import ClientError
 from admin.account import DENIAL_CODES
 from admin.choices import IncomingAlarm
 from admin.config.reading import CONFIG
-from admin.desired.buckets import upload_days
 from admin.periods import PERIODS
 from admin.setup.bucket_resources import each_object
 from admin.stage import as_chalice_reads
@@ -73,7 +72,7 @@ def worst_case(policy: Policy, alarm: IncomingAlarm, stored: dict[str, int]) -> 
 
 def _flood(policy: Policy, alarm: IncomingAlarm) -> str:
     """What unpromoted uploads cost: the only amount here without a limit."""
-    days = 2 * upload_days(policy)
+    days = 2 * policy.upload_days
     each = 1024 * STORAGE_CLASSES["STANDARD"].price * days / DAYS_A_MONTH
     return (
         f"Incoming keeps uploads that are not promoted for up to {days} days, without a limit on "

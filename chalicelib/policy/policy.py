@@ -28,6 +28,8 @@ from chalicelib.policy.rules import (
 )
 
 LONGEST_ACCEPTANCE = timedelta(days=365)
+# Uploads are kept this much longer than they can be promoted, so that a person can look at them.
+DAYS_TO_LOOK = 2
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -118,6 +120,14 @@ class Policy:
                     f'archive to = "{self.archive.to}" must be colder than the storage_class of '
                     f'the rule for "{rule.upload}", {rule.storage_class}'
                 )
+
+    @property
+    def upload_days(self) -> int:
+        """How many days an upload that is not promoted is kept.
+
+        A superseded upload is kept longer: as many days again from the next upload of its key on.
+        """
+        return math.ceil(self.accept_within / timedelta(days=1)) + DAYS_TO_LOOK
 
     @cached_property
     def promotable_keys(self) -> Mapping[str, tuple[Rule, str | None]]:

@@ -7,11 +7,12 @@ in the audit of the hour in which it began, and lasting in those after it.
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
 from itertools import chain, islice
 
+from chalicelib.ages import age_in_words
 from chalicelib.policy.decision import DeleteMarker, Outcome, Stored, Upload, decide
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.watching.slots import Backup, Gap, History
@@ -24,6 +25,7 @@ REPEATED = timedelta(days=1)
 COMPARED, LEAST_COMPARED = 7, 3
 # Any run of promote has ended long before.
 LEFT_UNFINISHED = timedelta(days=1)
+ZONED_TIME = "%a %d %b %Y %H:%M %Z"
 
 
 class Kind(StrEnum):
@@ -47,20 +49,22 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-_BREAK_IN = "Nobody should have the rights to do this: find out who did it (see docs/break-in.md)."
-_NOT_STORED = "Find out where it comes from. It expires after some days."
+_BREAK_IN = "Find out who did this: nobody should have the rights to (see docs/break-in.md)."
 REMEDIES = {
-    Kind.OVERWRITTEN: f"{_BREAK_IN} The first version is the backup.",
+    Kind.OVERWRITTEN: f"Download the first version: it is the backup. {_BREAK_IN}",
     Kind.DELETED: _BREAK_IN,
     Kind.MISSING: "Check whether the server is running, and what its backup job prints. If uploads "
     "arrive but are not stored, `backups check` says why.",
-    Kind.CONTESTED: _NOT_STORED,
-    Kind.REJECTED: _NOT_STORED,
+    Kind.CONTESTED: "Find out who sent it. If it is the real backup, download it before it "
+    "expires: a slot is filled only once.",
+    Kind.REJECTED: "Correct what the reason says. To keep this upload, download it before it "
+    "expires.",
     Kind.SMALL: "Check whether the job still backs up everything, and try to restore this backup. "
     "If sizes vary by design, set small = false in the policy.",
     Kind.LATE: "Find out why the job or its upload took so long. If it always does, set "
     "due_minutes in the policy.",
-    Kind.UNFINISHED: "You pay for its parts. The log of promote says why the copy ended.",
+    Kind.UNFINISHED: "Find out in the log of promote why the copy ended. You pay for its parts "
+    "until it is aborted.",
 }
 
 
@@ -68,6 +72,7 @@ REMEDIES = {
 class Finding:
     """What somebody should look into: what it is, since when, and what to do.
 
+    The first sentence of `what`, or its part before `:`, `,` or `;`, is the subject of a mail.
     `slot` is the name in the vault; `rule` is named by its upload. `download` is the object that
     can be brought to safety: its bucket, key and version_id.
     """
@@ -96,40 +101,60 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
         backup = history.backups.get(slot.name)
         if not backup:
             continue
-        yield from judge_tampering(backup, vault=vault, now=now)
+        yield from judge_tampering(backup, vault=vault, zone=slot.rule.timezone, now=now)
         if backup.complete <= now - REPEATED:
             continue
+        finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
+        stored, due = (_at(moment, slot.rule.timezone) for moment in (backup.begun, slot.due))
         if usual := _usual_size(history, index):
-            what = f"{slot.name} has only {backup.size:,} bytes; the usual size is {usual:,.0f}."
-            yield _finding(Kind.SMALL, slot.name, what, since=backup.complete, now=now)
+            what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored {stored}; "
+            what += f"the usual size is {usual:,.0f}."
+            download = _download(vault, slot.name, backup.version_id)
+            yield finding(Kind.SMALL, what=what, download=download)
         if history.expects(slot) and backup.begun > slot.due:
-            what = f"{slot.name} was stored late, {_at(backup.begun, slot)}; it was due "
-            what += f"{_at(slot.due, slot)}."
-            yield _finding(Kind.LATE, slot.name, what, since=backup.complete, now=now)
+            what = f"{slot.name} was stored late, {stored}; it was due {due}."
+            late = finding(Kind.LATE, what=what)
+            # An hour after it was due, an audit has reported it as missing.
+            is_known = backup.begun - slot.due >= INTERVAL
+            yield replace(late, phase=Phase.LASTING) if is_known else late
 
 
-def judge_tampering(backup: Backup, *, vault: str, now: datetime) -> Iterator[Finding]:
+def judge_tampering(
+    backup: Backup, *, vault: str, zone: tzinfo, now: datetime
+) -> Iterator[Finding]:
     """What somebody has done to a backup that is stored in the bucket `vault`."""
     name, version_id = backup.name, backup.version_id
-    download = {"bucket": vault, "key": name, "version_id": version_id} if version_id else None
+    download = _download(vault, name, version_id) if version_id else None
     finding = partial(_finding, slot=name, now=now, download=download)
     if since := backup.overwritten:
-        what = f"{name} has {backup.versions} versions: somebody has overwritten the backup."
-        yield finding(Kind.OVERWRITTEN, what=what, since=since)
+        what = f"{name} was overwritten; the second of its {backup.versions} versions was stored "
+        yield finding(Kind.OVERWRITTEN, what=f"{what}{_at(since, zone)}.", since=since)
     if since := backup.hidden:
-        what = f"{name} has a delete marker: somebody has deleted the backup."
+        what = f"{name} was deleted; a delete marker was added {_at(since, zone)}."
+        what += "" if version_id else " Nothing else is left of it."
         yield finding(Kind.DELETED, what=what, since=since)
+
+
+def _download(bucket: str, key: str, version_id: str | None) -> dict[str, str]:
+    return {"bucket": bucket, "key": key} | ({"version_id": version_id} if version_id else {})
 
 
 def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
     before, gap = history.gap(now - INTERVAL), history.gap(now)
-    newest, latest = history.newest(now), ""
-    if newest:
-        stored = _at(newest.begun, history.slots[0])
-        latest = f" The newest is {newest.name}, stored {stored}, with {newest.size:,} bytes."
+    latest = ""
+    if newest := history.newest(now):
+        ago, at = (
+            age_in_words(now - newest.begun),
+            _at(newest.begun, history.slots[0].rule.timezone),
+        )
+        latest = f" The newest backup is {newest.name}, stored {ago} ago ({at}), with "
+        latest += f"{newest.size:,} bytes."
     if before and not (gap and gap.is_same(before)):
         slot, *_ = before.slots or history.slots
         what = f"Backups of {history.key} are stored again.{latest}"
+        if lost := [slot.name for slot in before.slots if not history.backup(slot, now)]:
+            what += f" {lost[0]} is still missing"
+            what += f", and {len(lost) - 1} more." if lost[1:] else "."
         over = _finding(Kind.MISSING, slot.name, what, since=before.since, now=now)
         yield replace(over, phase=Phase.OVER)
     if gap:
@@ -140,7 +165,7 @@ def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
 
 
 def _gap_sentence(key: str, gap: Gap, slot: Slot) -> str:
-    since = _at(gap.since, slot)
+    since = _at(gap.since, slot.rule.timezone)
     if gap.is_older:
         return f"{key} has had no backup since before {since}."
     if not gap.slots:
@@ -171,6 +196,7 @@ def judge_upload(
 ) -> Finding | None:
     """The finding about an upload in the bucket `incoming` that is contested or rejected."""
     slot = policy.slot_of(upload.key, upload.last_modified)
+    zone = slot.rule.timezone
     accepted_until = upload.last_modified + policy.accept_within
     judge = partial(decide, policy, key=upload.key, upload=upload, stored=stored)
     # A contested upload stays contested when it also becomes too late.
@@ -180,14 +206,16 @@ def judge_upload(
         decision, since = judge(now=now), accepted_until + timedelta(seconds=1)
     if decision.outcome not in {Outcome.CONTESTED, Outcome.REJECTED} or since > now:
         return None
-    what = f"An upload of {upload.key} from {_at(upload.last_modified, slot)}, with "
-    what += f"{upload.size:,} bytes, is not stored. {decision.reason}"
-    if isinstance(stored, Stored):
-        what += f" The stored backup has {stored.size:,} bytes, "
-        what += f"from {_at(stored.last_modified, slot)}."
-    download = {"bucket": incoming, "key": upload.key}
-    download |= {"version_id": upload.version_id} if upload.version_id else {}
     kind = Kind(decision.outcome)
+    what = f"An upload of {upload.key} is {kind}. It has {upload.size:,} bytes, was "
+    what += f"uploaded {_at(upload.last_modified, zone)}, and is not stored. {decision.reason}"
+    if isinstance(stored, Stored):
+        what += f" The stored backup has {stored.size:,} bytes and was "
+        what += f"stored {_at(stored.last_modified, zone)}."
+    # S3 expires it at the next midnight. If a later upload has superseded it, it counts from that.
+    kept = upload.last_modified + timedelta(days=policy.upload_days)
+    what += f" S3 keeps the upload at least until {kept:%a %d %b %Y}." if kept > now else ""
+    download = _download(incoming, upload.key, upload.version_id)
     finding = _finding(kind, slot.name, what, since=since, now=now, download=download)
     return replace(finding, rule=slot.rule.upload, server=slot.server)
 
@@ -195,7 +223,7 @@ def judge_upload(
 def judge_copy(name: str, begun: datetime, now: datetime) -> Finding | None:
     """The finding about an unfinished copy into the vault that was started long ago."""
     since = begun + LEFT_UNFINISHED
-    what = f"A copy to {name}, started {begun:%a %d %b %Y %H:%M} UTC, was never finished."
+    what = f"The copy to {name} was never finished; it was started {begun:{ZONED_TIME}}."
     return _finding(Kind.UNFINISHED, name, what, since=since, now=now) if since <= now else None
 
 
@@ -219,6 +247,6 @@ def _finding(
     )
 
 
-def _at(moment: datetime, slot: Slot) -> str:
+def _at(moment: datetime, zone: tzinfo) -> str:
     """The time as clocks in the rule's time zone show it."""
-    return f"{moment.astimezone(slot.rule.timezone):%a %d %b %Y %H:%M %Z}"
+    return f"{moment.astimezone(zone):{ZONED_TIME}}"

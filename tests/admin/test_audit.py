@@ -67,7 +67,8 @@ def test_a_missing_backup_is_status_1_and_says_what_to_do(s3: Any) -> None:
     _, _, findings = result.stdout.partition("\n\n")
     assert findings == (
         "! 2026-11-23.12.sql.gz.gpg is missing; it was due Mon 23 Nov 2026 13:15 UTC. The newest "
-        "is 2026-11-23.11.sql.gz.gpg, stored Mon 23 Nov 2026 11:30 UTC, with 8 bytes.\n"
+        "backup is 2026-11-23.11.sql.gz.gpg, stored 105 minutes ago (Mon 23 Nov 2026 11:30 UTC), "
+        "with 8 bytes.\n"
         "    Check whether the server is running, and what its backup job prints. If uploads "
         "arrive but are not stored, `backups check` says why.\n"
     )
@@ -79,7 +80,8 @@ def test_a_gap_that_has_just_ended_is_reported_and_is_fine(s3: Any) -> None:
     result = audit(at=NOW.replace(hour=15, minute=0))
     assert result.exit_code == 0
     assert (
-        "\n+ Backups of sql.gz.gpg are stored again. The newest is 2026-11-23.14" in result.stdout
+        "\n+ Backups of sql.gz.gpg are stored again. The newest backup is 2026-11-23.14"
+        in result.stdout
     )
 
 

@@ -391,6 +391,7 @@ def test_what_chalice_reads_is_found_out_from_chalice() -> None:
         ("INCOMMING_OWNER", "INCOMING_OWNER"),
         ("INCOMING_BUCKET_NAME", "INCOMING_BUCKET"),
         ("ALERT_TOPIC", "ALERT_TOPIC_ARN"),
+        ("HEARTBEAT", "HEARTBEAT_URL"),
         ("AWS_ENDPONT_URL", "AWS_ENDPOINT_URL"),
     ],
 )

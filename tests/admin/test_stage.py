@@ -64,15 +64,18 @@ def test_a_variable_counts_wherever_chalice_reads_it(
     assert (read.settings.incoming_bucket, read.settings.vault_bucket) == ("in1", "va1")
 
 
+TOPIC = "arn:aws:sns:us-east-1:123456789012:"
+
+
 def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Path) -> None:
-    project = write(tmp_path, {}, environment_variables={**BUCKETS, "ALERT_TOPIC_ARN": "arn:x"})
+    project = write(tmp_path, {}, environment_variables={**BUCKETS, "ALERT_TOPIC_ARN": TOPIC + "x"})
     stage = read_stage("prod", project=project)
-    same, other = {"ALERT_TOPIC_ARN": "arn:x"}, {"ALERT_TOPIC_ARN": "arn:y"}
+    same, other = {"ALERT_TOPIC_ARN": TOPIC + "x"}, {"ALERT_TOPIC_ARN": TOPIC + "y"}
     assert project / CONFIG not in stage_files(POLICY, stage, variables=same)
     text = stage_files(POLICY, stage, variables=other)[project / CONFIG]
     assert json.loads(text)["stages"]["prod"] == {
         "lambda_functions": POLICIES,
-        "environment_variables": {"ALERT_TOPIC_ARN": "arn:y"},
+        "environment_variables": {"ALERT_TOPIC_ARN": TOPIC + "y"},
     }
 
 

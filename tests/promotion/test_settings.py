@@ -5,6 +5,25 @@ import pytest
 from chalicelib.settings import Settings, SettingsError
 
 BUCKETS = {"INCOMING_BUCKET": "incoming", "VAULT_BUCKET": "vault"}
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hc-ping.com/a", "http://127.0.0.1:3001/api/push/a?msg=OK"]
+)
+def test_alerts_and_heartbeats_are_optional(url: str) -> None:
+    settings = Settings.from_environment(BUCKETS)
+    assert (settings.alert_topic, settings.heartbeat_url) == (None, None)
+    settings = Settings.from_environment(BUCKETS | {"ALERT_TOPIC_ARN": TOPIC, "HEARTBEAT_URL": url})
+    assert (settings.alert_topic, settings.heartbeat_url) == (TOPIC, url)
+
+
+def test_the_url_of_the_heartbeat_is_in_no_message() -> None:
+    url = "https://example.org/secret"
+    assert "secret" not in repr(Settings.from_environment(BUCKETS | {"HEARTBEAT_URL": url}))
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment(BUCKETS | {"HEARTBEAT_URL": f"{url} "})
+    assert "secret" not in str(raised.value)
 
 
 def test_owners_are_optional() -> None:
@@ -34,6 +53,26 @@ def test_owners_are_optional() -> None:
         pytest.param(BUCKETS | {"VAULT_OWNER": 123456789012}, "in quotes", id="a number"),
         pytest.param(BUCKETS | {"VAULT_OWNER": "me"}, "has 12 digits", id="not an account ID"),
         pytest.param(BUCKETS | {"INCOMING_OWNER": "1" * 13}, "has 12 digits", id="13 digits"),
+        pytest.param(
+            BUCKETS | {"ALERT_TOPIC_ARN": "alerts"}, "the ARN of an SNS topic", id="a topic's name"
+        ),
+        pytest.param(
+            BUCKETS | {"ALERT_TOPIC_ARN": f"{TOPIC}:subscription"},
+            "the ARN of an",
+            id="another ARN",
+        ),
+        *(
+            pytest.param(BUCKETS | {"HEARTBEAT_URL": url}, "must start with https://", id=url)
+            for url in (
+                "http://example.org/a",
+                "http://127.0.0.1.example.org/",
+                "http://127.0.0.1@example.org/",
+                "http://127.0.0.1:x@example.org/",
+                "https://",
+                "https://example.org/a b",
+                "hc-ping.com/a",
+            )
+        ),
     ],
 )
 def test_an_error_names_the_missing_or_invalid_variable(

@@ -270,7 +270,7 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
         (Kind.CONTESTED, Phase.LASTING, "2026-11-15.files.gpg"),
         (Kind.CONTESTED, Phase.LASTING, "2026-11-23.10.sql.gpg"),
     ]
-    assert "2 bytes, is not stored" in audited.findings[1].what
+    assert "It has 2 bytes, was uploaded" in audited.findings[1].what
 
 
 def test_an_unfinished_copy_is_found(buckets: Buckets) -> None:
@@ -285,7 +285,7 @@ def test_a_multipart_copy_is_complete_half_an_hour_after_its_start(buckets: Buck
     name = "2026-11-22.files.gpg"
     key = s3_backends["123456789012"]["aws"].buckets["backups2"].keys[name]
     key._etag, key.last_modified = "e-2", (NOW - 80 * MINUTE).replace(tzinfo=None)
-    assert buckets.found() == [(Kind.LATE, Phase.NEW, name)]
+    assert buckets.found() == [(Kind.LATE, Phase.LASTING, name)]
     assert buckets.found(NOW - HOUR) == [(Kind.MISSING, Phase.OVER, name)]
     assert buckets.found(NOW - 2 * HOUR) == [(Kind.MISSING, Phase.LASTING, name)]
 

@@ -1,13 +1,11 @@
 """What an audit reports: every kind of finding, word for word, and when it is new."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from chalicelib.policy.decision import DeleteMarker, Stored, Upload
-from chalicelib.policy.file import parse_policy
 from chalicelib.watching.findings import (
     REMEDIES,
     Finding,
@@ -17,43 +15,19 @@ from chalicelib.watching.findings import (
     judge_copy,
     judge_upload,
 )
-from chalicelib.watching.slots import Backup, History, recent_slots
-
-HOURLY, NIGHTLY = "web1/sql.gpg", "web1/files.gpg"
-POLICY = parse_policy("""
-timezone = "Europe/London"
-servers = ["web1"]
-[[rule]]
-upload = "sql.gpg"
-store_as = "%Y-%m-%d.%H.sql.gpg"
-min_bytes = 100
-[[rule]]
-upload = "files.gpg"
-store_as = "%Y-%m-%d.files.gpg"
-""")
-NOW = datetime(2026, 7, 23, 12, tzinfo=UTC)
-HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
-SECOND = timedelta(seconds=1)
-
-
-def history(
-    lost: Any = (), *, key: str = NIGHTLY, rule: dict[str, Any] | None = None, **changed: Any
-) -> History:
-    """Two weeks of backups until now, stored four hours after midnight; `lost` counts back from 0.
-
-    `changed` is what is special about the newest.
-    """
-    slots = recent_slots(POLICY, key, NOW)[: 14 if key == NIGHTLY else 50]
-    if rule:
-        slots = [replace(slot, rule=replace(slot.rule, **rule)) for slot in slots]
-    delay = 4 * HOUR if key == NIGHTLY else 7 * MINUTE
-    backups = {}
-    for number, slot in enumerate(slots):
-        begun = slot.start + delay
-        if number not in lost and begun <= NOW:
-            backup = Backup(name=slot.name, begun=begun, complete=begun, size=1_000_000)
-            backups[slot.name] = replace(backup, **changed) if number == 0 else backup
-    return History(key=key, slots=slots, backups=backups, first=NOW - 99 * DAY)
+from chalicelib.watching.slots import History
+from tests.watching.examples import (
+    DAY,
+    HOUR,
+    HOURLY,
+    MINUTE,
+    NOW,
+    POLICY,
+    SECOND,
+    history,
+    stored,
+    upload,
+)
 
 
 def judged(about: History, now: datetime = NOW) -> list[tuple[Kind, Phase, str]]:
@@ -71,15 +45,15 @@ def test_backups_in_order_have_no_findings() -> None:
         pytest.param(
             history([0, 1]), Kind.MISSING,
             "web1/2026-07-22.files.gpg is missing; it was due Thu 23 Jul 2026 02:00 BST. The "
-            "newest is web1/2026-07-21.files.gpg, stored Tue 21 Jul 2026 04:00 BST, with "
-            "1,000,000 bytes.",
+            "newest backup is web1/2026-07-21.files.gpg, stored 2 days ago (Tue 21 Jul 2026 04:00 "
+            "BST), with 1,000,000 bytes.",
             id="one is missing",
         ),
         pytest.param(
             history(range(3)), Kind.MISSING,
             "web1/files.gpg has 2 missing backups; the first, web1/2026-07-21.files.gpg, was due "
-            "Wed 22 Jul 2026 02:00 BST. The newest is web1/2026-07-20.files.gpg, stored Mon 20 "
-            "Jul 2026 04:00 BST, with 1,000,000 bytes.",
+            "Wed 22 Jul 2026 02:00 BST. The newest backup is web1/2026-07-20.files.gpg, stored 3 "
+            "days ago (Mon 20 Jul 2026 04:00 BST), with 1,000,000 bytes.",
             id="several are missing",
         ),
         pytest.param(
@@ -90,23 +64,26 @@ def test_backups_in_order_have_no_findings() -> None:
         pytest.param(
             history(range(4), rule={"expect": 80 * HOUR}), Kind.MISSING,
             "web1/files.gpg should have had a newer backup by Wed 22 Jul 2026 12:00 BST. The "
-            "newest is web1/2026-07-19.files.gpg, stored Sun 19 Jul 2026 04:00 BST, with "
-            "1,000,000 bytes.",
+            "newest backup is web1/2026-07-19.files.gpg, stored 4 days ago (Sun 19 Jul 2026 04:00 "
+            "BST), with 1,000,000 bytes.",
             id="the newest is too old",
         ),
         pytest.param(
             history(overwritten=NOW - 9 * HOUR, versions=3), Kind.OVERWRITTEN,
-            "web1/2026-07-23.files.gpg has 3 versions: somebody has overwritten the backup.",
+            "web1/2026-07-23.files.gpg was overwritten; the second of its 3 versions was stored "
+            "Thu 23 Jul 2026 04:00 BST.",
             id="overwritten",
         ),
         pytest.param(
-            history(hidden=NOW - 9 * HOUR), Kind.DELETED,
-            "web1/2026-07-23.files.gpg has a delete marker: somebody has deleted the backup.",
+            history(hidden=NOW - 9 * HOUR, version_id="v"), Kind.DELETED,
+            "web1/2026-07-23.files.gpg was deleted; a delete marker was added Thu 23 Jul 2026 "
+            "04:00 BST.",
             id="deleted",
         ),
         pytest.param(
             history(size=499_999), Kind.SMALL,
-            "web1/2026-07-23.files.gpg has only 499,999 bytes; the usual size is 1,000,000.",
+            "web1/2026-07-23.files.gpg is small: it has only 499,999 bytes, stored Thu 23 Jul 2026 "
+            "04:00 BST; the usual size is 1,000,000.",
             id="small",
         ),
         pytest.param(
@@ -130,6 +107,7 @@ def test_the_first_version_of_a_tampered_backup_is_the_one_to_download(done: Any
     assert finding.download == {"bucket": "backups2", "key": name, "version_id": "v1"}
     [finding] = judge_backups(history(hidden=NOW), vault="backups2", now=NOW)
     assert finding.download is None
+    assert finding.what.endswith(" Nothing else is left of it.")
 
 
 def test_the_newest_backup_is_one_that_can_be_restored() -> None:
@@ -160,8 +138,9 @@ def test_the_end_of_a_gap_is_reported_once() -> None:
     assert told == {-3: [], -2: [], -1: [Phase.NEW], 0: [Phase.OVER], 1: []}
     [(_, _, what)] = judged(about)
     assert what == (
-        "Backups of web1/sql.gpg are stored again. The newest is web1/2026-07-23.12.sql.gpg, "
-        "stored Thu 23 Jul 2026 12:07 BST, with 1,000,000 bytes."
+        "Backups of web1/sql.gpg are stored again. The newest backup is "
+        "web1/2026-07-23.12.sql.gpg, stored 53 minutes ago (Thu 23 Jul 2026 12:07 BST), with "
+        "1,000,000 bytes. web1/2026-07-23.10.sql.gpg is still missing."
     )
 
 
@@ -181,6 +160,20 @@ def test_a_finding_is_new_in_one_audit_and_then_lasts(changed: dict[str, Any], u
 
 
 @pytest.mark.parametrize(
+    ("minutes", "phase"), [(0, None), (1, Phase.NEW), (59, Phase.NEW), (60, Phase.LASTING)]
+)
+def test_a_backup_that_was_reported_as_missing_is_no_news_when_it_is_stored_late(
+    minutes: int, phase: Phase | None
+) -> None:
+    begun = NOW - 10 * MINUTE
+    start = datetime(2026, 7, 22, 23, tzinfo=UTC)
+    due = (begun - start) // MINUTE - minutes
+    about = history(begun=begun, complete=begun, rule={"due_minutes": due})
+    phases = [each for kind, each, _ in judged(about) if kind is Kind.LATE]
+    assert phases == ([phase] if phase else [])
+
+
+@pytest.mark.parametrize(
     ("about", "is_small"),
     [
         pytest.param(history(size=499_999), True, id="below half"),
@@ -196,14 +189,6 @@ def test_a_backup_is_small_beside_those_before_it(about: History, is_small: bool
     assert any(kind is Kind.SMALL for kind, _, _ in judged(about)) is is_small
 
 
-def upload(*, ago: timedelta = 2 * HOUR, size: int = 1000, etag: str = "e1") -> Upload:
-    return Upload(key=HOURLY, etag=etag, size=size, last_modified=NOW - ago, version_id="v1")
-
-
-def stored(*, ago: timedelta = 3 * HOUR, etag: str = "e0") -> Stored:
-    return Stored(size=900, last_modified=NOW - ago, etag=etag, source_key=HOURLY)
-
-
 def judge(
     an_upload: Upload, holds: Stored | DeleteMarker | None, now: datetime = NOW
 ) -> Finding | None:
@@ -217,9 +202,10 @@ def test_a_contested_upload_names_both_and_the_command_that_downloads_it() -> No
         Kind.CONTESTED, Phase.LASTING, NOW - 2 * HOUR,
     )  # fmt: skip
     assert finding.what == (
-        "An upload of web1/sql.gpg from Thu 23 Jul 2026 11:00 BST, with 1,000 bytes, is not "
-        "stored. web1/2026-07-23.11.sql.gpg already holds a different upload. Nothing was "
-        "changed. The stored backup has 900 bytes, from Thu 23 Jul 2026 10:00 BST."
+        "An upload of web1/sql.gpg is contested. It has 1,000 bytes, was uploaded Thu 23 Jul 2026 "
+        "11:00 BST, and is not stored. web1/2026-07-23.11.sql.gpg already holds a different "
+        "upload. Nothing was changed. The stored backup has 900 bytes and was stored Thu 23 Jul "
+        "2026 10:00 BST. S3 keeps the upload at least until Sat 01 Aug 2026."
     )
     assert finding.download == {"bucket": "backups1", "key": HOURLY, "version_id": "v1"}
 
@@ -270,6 +256,6 @@ def test_a_copy_that_is_unfinished_for_a_day_is_reported() -> None:
     assert finding is not None
     assert (finding.kind, finding.phase) == (Kind.UNFINISHED, Phase.NEW)
     assert finding.what == (
-        "A copy to web1/2026-07-22.files.gpg, started Wed 22 Jul 2026 12:00 UTC, was never "
-        "finished."
+        "The copy to web1/2026-07-22.files.gpg was never finished; it was started Wed 22 Jul 2026 "
+        "12:00 UTC."
     )

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from admin.desired.buckets import upload_days
 from admin.desired.requirement import Requirement
 from admin.setup.adoption.expiry import LifecycleRule, StoredVersion, applies, prefix_of
 from admin.setup.adoption.obstacle import Obstacle
@@ -28,7 +27,7 @@ def foreign_rules(
         )
     policy = target.policy
     is_vault = bucket == target.vault
-    kept = (policy.keep_days or math.inf) if is_vault else upload_days(policy)
+    kept = (policy.keep_days or math.inf) if is_vault else policy.upload_days
     for rule in others:
         which = _among_backups(rule) if is_vault else _among_uploads(rule, policy)
         if which and (actions := [*_too_early(rule, kept)]):

@@ -1,0 +1,134 @@
+"""Writes the mail of an audit: what is new or over, and once a day all that lasts. Pure.
+
+    Subject: backups prod: web1/2026-11-24.files.gpg is missing, and 2 more
+
+Anyone who is woken up by it should understand it, and know what to do first.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from itertools import chain, groupby
+from operator import attrgetter
+
+from chalicelib.policy.policy import Policy
+from chalicelib.watching.audit import Audited
+from chalicelib.watching.findings import INTERVAL, ZONED_TIME, Finding, Kind, Phase
+
+# A digest is in the first mail from this time on, by the policy's clocks.
+DIGEST_AT = time(8)
+# More of a kind are counted only: nobody reads more of them.
+MOST_SHOWN = 15
+# SNS takes less than 100 characters, without control characters, and messages of up to 262,144
+# bytes (SNS API reference, Publish). All of a mail is ASCII.
+LONGEST_SUBJECT = 99
+LONGEST_BODY = 250_000
+DOCUMENT = "docs/operations.md"
+_NEWS_FIRST = (Phase.NEW, Phase.OVER, Phase.LASTING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """A mail as SNS takes it."""
+
+    subject: str
+    body: str
+
+
+def mail_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -> Mail | None:
+    """The mail of the audit at `now`; None if there is no reason for one."""
+    shown = audited.findings
+    if not is_digest(policy, now):
+        news = [finding for finding in shown if finding.phase is not Phase.LASTING]
+        # A broken promise comes first in every mail.
+        shown = [finding for finding in shown if finding in news or _is_broken(finding)]
+        shown = shown if news else []
+    return _write(shown, audited, policy=policy, stage=stage, now=now) if shown else None
+
+
+def trouble_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -> Mail | None:
+    """Everything that is wrong at `now`, or could not be checked; None if all is well."""
+    wrong = [finding for finding in audited.findings if finding.phase is not Phase.OVER]
+    if not wrong and not audited.failures:
+        return None
+    return _write(wrong, audited, policy=policy, stage=stage, now=now)
+
+
+def is_digest(policy: Policy, now: datetime) -> bool:
+    """Whether this is the first audit of a day after the time of the digest."""
+    today = now.astimezone(policy.timezone).date()
+    due = datetime.combine(today, DIGEST_AT, policy.timezone).astimezone(UTC)
+    return now - INTERVAL < due <= now
+
+
+def _is_broken(finding: Finding) -> bool:
+    return finding.kind is Kind.OVERWRITTEN
+
+
+def _write(
+    shown: Sequence[Finding], audited: Audited, *, policy: Policy, stage: str, now: datetime
+) -> Mail:
+    def of(phase: Phase) -> list[Finding]:
+        return [each for each in shown if each.phase is phase and not _is_broken(each)]
+
+    at = f"{now.astimezone(policy.timezone):{ZONED_TIME}}"
+    lines = [f"The audit of the backups of stage {stage}, {at}:"]
+    for heading, findings in (
+        ("SOMEBODY GOT AROUND THE PROTECTION OF THE VAULT", filter(_is_broken, shown)),
+        ("NEW", of(Phase.NEW)),
+        ("OVER", of(Phase.OVER)),
+        ("EARLIER", of(Phase.LASTING)),
+    ):
+        lines += _section(heading, list(findings))
+    if audited.failures:
+        lines += ["", "NOT CHECKED: there can be more findings", ""]
+        lines += [f"- {_line(f'{what}: {error}')}" for what, error in audited.failures.items()]
+    if more := len(audited.findings) - len(shown):
+        lines += ["", f"The next daily mail has earlier findings, too: {more} more."]
+    lines += ["", f"This command shows the present state: backups check --stage {stage}"]
+    body = "\n".join(lines)[:LONGEST_BODY]
+    return Mail(subject=_subject(shown, stage), body=body)
+
+
+def _section(heading: str, findings: Sequence[Finding]) -> Iterator[str]:
+    if not findings:
+        return
+    yield from ("", heading)
+    for kind, group in groupby(findings[:MOST_SHOWN], key=attrgetter("kind")):
+        yield ""
+        for finding in group:
+            yield f"- {_line(finding.what)}"
+            if finding.download:
+                yield f"  To download it: {_download(finding.download)}"
+        if finding.phase is not Phase.OVER:
+            yield from ("", f"What to do: {finding.remedy}", f"More: {DOCUMENT}#{kind}")
+    if more := len(findings[MOST_SHOWN:]):
+        yield from ("", f"... and {more} more")
+
+
+def _download(arguments: Mapping[str, str]) -> str:
+    words = [(f"--{name.replace('_', '-')}", value) for name, value in arguments.items()]
+    return shlex.join(["aws", "s3api", "get-object", *chain(*words), "downloaded"])
+
+
+def _subject(shown: Sequence[Finding], stage: str) -> str:
+    """The worst of what is new, or else of what is over, or else of what is earlier."""
+    start, more, sentence = f"backups {stage}", "", "the audit could not check everything"
+    if shown:
+        worst = min(shown, key=lambda finding: _NEWS_FIRST.index(finding.phase))
+        start += ", reminder" if worst.phase is Phase.LASTING else ""
+        more = f", and {len(shown) - 1} more" if shown[1:] else ""
+        sentence = _line(worst.what).split(". ")[0].rstrip(".")
+    length = LONGEST_SUBJECT - len(f"{start}: {more}")
+    if len(sentence) > length:
+        sentence = re.split("[:,;] ", sentence)[0]
+    if len(sentence) > length:
+        sentence = f"{sentence[: length - 3]}..."
+    return f"{start}: {sentence}{more}"
+
+
+def _line(text: str) -> str:
+    """The text as one line of ASCII: strangers can have chosen a name or an error in it."""
+    return re.sub("[^ -~]", "?", text)

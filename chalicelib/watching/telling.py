@@ -1,0 +1,86 @@
+"""Tells the owner what an audit found: by mail, heartbeat, log and metrics."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib import record
+from chalicelib.policy.policy import Policy
+from chalicelib.settings import SettingsError
+from chalicelib.watching.audit import Audited
+from chalicelib.watching.findings import Kind, Phase
+from chalicelib.watching.heartbeat import send_heartbeat
+from chalicelib.watching.mails import Mail, mail_of, trouble_of
+
+
+@dataclass(kw_only=True)
+class Teller:
+    """Tells the owner of a stage.
+
+    `connect` returns a client of SNS, and `alert_topic` is the ARN of the topic for mails. Without
+    a `heartbeat_url`, there is no heartbeat.
+    """
+
+    connect: Callable[[], Any]
+    policy: Policy
+    stage: str
+    alert_topic: str | None
+    heartbeat_url: str | None
+    # Lambda repeats a run that raised, usually in the same process.
+    published: Mail | None = None
+
+    def tell(self, audited: Audited, *, now: datetime, seconds: float) -> None:
+        """Tell what the audit at `now` found, which took `seconds`.
+
+        Raises an ExceptionGroup in the end if something could not be checked or mailed. If S3 could
+        not be read completely, no metrics are written, so that nothing unknown counts as zero.
+        """
+        for what, failure in audited.failures.items():
+            record.write_failure(f"could not check {what}", failure)
+        mail = mail_of(audited, policy=self.policy, stage=self.stage, now=now)
+        undelivered = self._publish(mail)
+        trouble = trouble_of(audited, policy=self.policy, stage=self.stage, now=now)
+        heartbeat = self._beat(
+            [*((trouble.subject, trouble.body) if trouble else ()), *map(str, undelivered)]
+        )
+        if not audited.failures:
+            found = Counter(each.kind for each in audited.findings if each.phase is not Phase.OVER)
+            counts = {f"{kind.capitalize()}Findings": found[kind] for kind in Kind}
+            counts["KeysWithoutBackup"] = len(audited.empty)
+            record.write_audit(
+                counts | heartbeat, seconds=seconds, mail=mail.subject if mail else None
+            )
+        if errors := [*audited.failures.values(), *undelivered]:
+            raise ExceptionGroup("the audit could not check or mail everything", errors)
+
+    def _publish(self, mail: Mail | None) -> list[Exception]:
+        """Send the mail; returns why that failed."""
+        if self.alert_topic is None:
+            message = (
+                "ALERT_TOPIC_ARN is not set, so nobody would be told of a missing backup; run "
+            )
+            return [SettingsError(f"{message}make deploy STAGE={self.stage}")]
+        if mail is None or mail == self.published:
+            return []
+        try:
+            self.connect().publish(
+                TopicArn=self.alert_topic, Subject=mail.subject, Message=mail.body
+            )
+        except (ClientError, BotoCoreError) as error:
+            record.write_failure("could not mail", error, subject=mail.subject)
+            return [error]
+        self.published = mail
+        return []
+
+    def _beat(self, troubles: list[str]) -> dict[str, int]:
+        """Send the heartbeat; returns its metric. A failure is no error, only counted."""
+        if self.heartbeat_url is None:
+            return {}
+        failure = send_heartbeat(self.heartbeat_url, trouble="\n\n".join(troubles))
+        if failure:
+            record.logger.warning("the heartbeat failed: %s", failure)
+        return {"FailedHeartbeats": int(failure is not None)}

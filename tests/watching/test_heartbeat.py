@@ -1,0 +1,192 @@
+"""The heartbeat, sent to a real server: up, down, slow, dripping, redirecting."""
+
+import http.server
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from benchmarks.certificates import make_tls
+from chalicelib.watching import heartbeat
+from chalicelib.watching.heartbeat import send_heartbeat
+
+TROUBLE = "backups prod: web1/files.gpg is missing & more\n\nAll of it."
+
+
+@dataclass
+class Service:
+    """A service that receives heartbeats: method, path and body of each."""
+
+    url: str
+    ended: threading.Event
+    received: list[tuple[str, str, str]] = field(default_factory=list)
+    to: str = ""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Responds as the first part of the path says."""
+
+    service: Service
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        self.service.received.append((self.command, self.path, body))
+        match self.path.split("/")[1]:
+            case "moved":
+                self.send_response(302)
+                self.send_header("Location", self.service.to)
+            case "gone":
+                self.send_response(404)
+            case "silent":
+                self.service.ended.wait()
+                return
+            case "drips":
+                self.send_response(200)
+                self.flush_headers()
+                self.wfile.write(b"X-Drip: ")
+                while not self.service.ended.wait(0.01):
+                    self.wfile.write(b"x")
+                return
+            case _:
+                self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def serving(certificate: Path | None = None) -> Iterator[Service]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if certificate else "http"
+    service = Service(f"{scheme}://127.0.0.1:{server.server_port}", threading.Event())
+    server.RequestHandlerClass = type("Handler", (Handler,), {"service": service})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield service
+    service.ended.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving() as service:
+        yield service
+
+
+@pytest.fixture
+def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Yield a service with TLS that this process trusts."""
+    tls = make_tls(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.authorities))
+    with serving(tls.certificate) as service:
+        yield service
+
+
+def test_all_is_well(service: Service) -> None:
+    assert send_heartbeat(f"{service.url}/token?a=b") is None
+    assert service.received == [("GET", "/token?a=b", "")]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("/token", ("POST", "/token/fail", TROUBLE), id="Healthchecks.io"),
+        pytest.param("/key/name?create=1", ("POST", "/key/name/fail?create=1", TROUBLE), id="slug"),
+        pytest.param(
+            "/api/push/token?status=up&msg=OK&ping=",
+            (
+                "GET",
+                "/api/push/token?status=down&msg=backups+prod%3A+web1%2Ffiles.gpg+is+missing+%26+more",
+                "",
+            ),
+            id="Uptime Kuma",
+        ),
+    ],
+)
+def test_trouble_is_reported_as_each_service_expects(
+    service: Service, path: str, expected: tuple[str, str, str]
+) -> None:
+    assert send_heartbeat(service.url + path, trouble=TROUBLE) is None
+    assert service.received == [expected]
+
+
+def test_a_long_report_is_cut_off(service: Service) -> None:
+    assert send_heartbeat(f"{service.url}/token", trouble="x" * 200_000) is None
+    [(_, _, body)] = service.received
+    assert len(body) == 100_000
+
+
+def test_redirects_are_followed(service: Service) -> None:
+    service.to = "/token"
+    assert send_heartbeat(f"{service.url}/moved") is None
+    assert [path for _, path, _ in service.received] == ["/moved", "/token"]
+
+
+def test_a_redirect_to_itself_ends(service: Service) -> None:
+    service.to = "/moved"
+    assert send_heartbeat(f"{service.url}/moved") == "ResponseError"
+    assert len(service.received) == 4
+
+
+def test_redirects_are_followed_within_https_only(service: Service, secure: Service) -> None:
+    secure.to = f"{secure.url}/token"
+    assert send_heartbeat(f"{secure.url}/moved") is None
+    secure.to = f"{service.url}/token"
+    assert send_heartbeat(f"{secure.url}/moved") == "URLSchemeUnknown"
+    assert [path for _, path, _ in secure.received] == ["/moved", "/token", "/moved"]
+    assert service.received == []
+
+
+def test_a_server_without_a_trusted_certificate_is_refused(
+    secure: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert send_heartbeat(f"{secure.url}/token") == "SSLError"
+    assert secure.received == []
+
+
+def test_an_error_is_a_failure(service: Service) -> None:
+    assert send_heartbeat(f"{service.url}/gone") == "status 404"
+
+
+@pytest.mark.parametrize("path", ["silent", "drips"])
+def test_a_server_that_never_ends_its_response_is_given_up(
+    service: Service, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "SECONDS", 0.2)
+    reason = send_heartbeat(f"{service.url}/{path}")
+    assert reason in {"no answer within 0.2 seconds", "ReadTimeoutError"}
+    assert len(service.received) == 1
+
+
+def test_an_unreachable_server_is_a_failure() -> None:
+    with serving() as service:
+        pass
+    assert send_heartbeat(f"{service.url}/token") == "NewConnectionError"
+
+
+def test_the_secret_url_is_in_no_reason_and_no_log(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    service.to = "/gone/secret"
+    reasons = [
+        send_heartbeat(url) for url in (f"{service.url}/moved/secret", "http://127.0.0.1:1/secret")
+    ]
+    assert None not in reasons
+    assert "secret" not in f"{reasons} {caplog.text}"
