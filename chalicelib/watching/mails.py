@@ -15,17 +15,20 @@ from operator import attrgetter
 
 from chalicelib.policy.policy import Policy
 from chalicelib.watching.audit import Audited
-from chalicelib.watching.findings import INTERVAL, ZONED_TIME, Finding, Kind, Phase
+from chalicelib.watching.findings import INTERVAL, REPEATED, ZONED_TIME, Finding, Kind, Phase
 
 # A digest is in the first mail from this time on, by the policy's clocks.
 DIGEST_AT = time(8)
-# More of a kind are counted only: nobody reads more of them.
+# More under one heading are only counted: nobody reads more of them.
 MOST_SHOWN = 15
 # SNS takes less than 100 characters, without control characters, and messages of up to 262,144
 # bytes (SNS API reference, Publish). All of a mail is ASCII.
 LONGEST_SUBJECT = 99
 LONGEST_BODY = 250_000
 DOCUMENT = "docs/operations.md"
+# Of other kinds, each rule and server has one mail a day: a job that is late every hour must not
+# send 24.
+_ALWAYS_NEWS = frozenset({Kind.OVERWRITTEN, Kind.DELETED, Kind.MISSING})
 _NEWS_FIRST = (Phase.NEW, Phase.OVER, Phase.LASTING)
 
 
@@ -39,13 +42,12 @@ class Mail:
 
 def mail_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -> Mail | None:
     """The mail of the audit at `now`; None if there is no reason for one."""
-    shown = audited.findings
-    if not is_digest(policy, now):
-        news = [finding for finding in shown if finding.phase is not Phase.LASTING]
-        # A broken promise comes first in every mail.
-        shown = [finding for finding in shown if finding in news or _is_broken(finding)]
-        shown = shown if news else []
-    return _write(shown, audited, policy=policy, stage=stage, now=now) if shown else None
+    found = audited.findings
+    shown = found if is_digest(policy, now) else _news(found, now)
+    if not shown:
+        return None
+    more = len(found) - len(shown)
+    return _write(shown, audited, policy=policy, stage=stage, now=now, more=more)
 
 
 def trouble_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -> Mail | None:
@@ -53,7 +55,7 @@ def trouble_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -
     wrong = [finding for finding in audited.findings if finding.phase is not Phase.OVER]
     if not wrong and not audited.failures:
         return None
-    return _write(wrong, audited, policy=policy, stage=stage, now=now)
+    return _write(wrong, audited, policy=policy, stage=stage, now=now, more=0)
 
 
 def is_digest(policy: Policy, now: datetime) -> bool:
@@ -63,12 +65,33 @@ def is_digest(policy: Policy, now: datetime) -> bool:
     return now - INTERVAL < due <= now
 
 
+def _news(found: Sequence[Finding], now: datetime) -> list[Finding]:
+    """What is new or over; if anything is, broken promises come first, in every mail."""
+    repeats = attrgetter("kind", "rule", "server")
+    lasting = (each for each in found if each.phase is Phase.LASTING)
+    lately = {repeats(each) for each in lasting if now - each.since < REPEATED}
+
+    def is_news(finding: Finding) -> bool:
+        is_repeated = finding.kind not in _ALWAYS_NEWS and repeats(finding) in lately
+        return finding.phase is not Phase.LASTING and not is_repeated
+
+    if not any(map(is_news, found)):
+        return []
+    return [each for each in found if is_news(each) or _is_broken(each)]
+
+
 def _is_broken(finding: Finding) -> bool:
     return finding.kind is Kind.OVERWRITTEN
 
 
 def _write(
-    shown: Sequence[Finding], audited: Audited, *, policy: Policy, stage: str, now: datetime
+    shown: Sequence[Finding],
+    audited: Audited,
+    *,
+    policy: Policy,
+    stage: str,
+    now: datetime,
+    more: int,
 ) -> Mail:
     def of(phase: Phase) -> list[Finding]:
         return [each for each in shown if each.phase is phase and not _is_broken(each)]
@@ -85,8 +108,8 @@ def _write(
     if audited.failures:
         lines += ["", "NOT CHECKED: there can be more findings", ""]
         lines += [f"- {_line(f'{what}: {error}')}" for what, error in audited.failures.items()]
-    if more := len(audited.findings) - len(shown):
-        lines += ["", f"The next daily mail has earlier findings, too: {more} more."]
+    if more:
+        lines += ["", f"Other findings, which the next daily mail shows: {more}"]
     lines += ["", f"This command shows the present state: backups check --stage {stage}"]
     body = "\n".join(lines)[:LONGEST_BODY]
     return Mail(subject=_subject(shown, stage), body=body)

@@ -5,7 +5,7 @@ After a change, `pytest tests/watching/test_mails.py --write-mails` writes them 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ CONTESTED = [(upload(ago=390 * MINUTE), stored(ago=400 * MINUTE))]
 COPY = [("web1/2026-07-22.files.gpg", MORNING - 25 * HOUR - 30 * MINUTE)]
 DOWN = [history([1], key=key, policy=FLEET) for key in FLEET.server_keys]
 
+
+def contested(ago: timedelta) -> tuple[Upload, Stored]:
+    return upload(ago=ago), stored(ago=ago + MINUTE)
+
+
 SCENES = {
     "missing": Scene(NIGHT, [history([1])]),
     "missing-digest": Scene(MORNING, [history([1])]),
@@ -211,6 +216,26 @@ def test_there_are_no_other_mails_and_each_kind_has_two() -> None:
         pytest.param(Scene(NIGHT, [history([1])]), True, id="something is new"),
         pytest.param(Scene(NOW, [history([3], key=HOURLY)]), True, id="something is over"),
         pytest.param(Scene(NOW, [OVERWRITTEN]), False, id="a broken promise alone lasts"),
+        pytest.param(
+            Scene(NOW, uploads=[contested(20 * MINUTE), contested(3 * HOUR)]),
+            False,
+            id="the same was new today",
+        ),
+        pytest.param(
+            Scene(NOW, uploads=[contested(20 * MINUTE), contested(26 * HOUR)]),
+            True,
+            id="the same was new yesterday",
+        ),
+        pytest.param(
+            Scene(NOW, uploads=[(upload(ago=20 * MINUTE, size=5), None), contested(3 * HOUR)]),
+            True,
+            id="something else was new today",
+        ),
+        pytest.param(
+            Scene(NOW, uploads=[contested(20 * MINUTE)], copies=[("files.gpg", NOW - 26 * HOUR)]),
+            True,
+            id="somewhere else something was new today",
+        ),
         # The alarm on the function's errors tells this.
         pytest.param(Scene(MORNING, failures=["all"]), False, id="nothing could be checked"),
     ],
