@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from itertools import chain, groupby
 from operator import attrgetter
 
@@ -61,7 +61,7 @@ def trouble_of(audited: Audited, *, policy: Policy, stage: str, now: datetime) -
 def is_digest(policy: Policy, now: datetime) -> bool:
     """Whether this is the first audit of a day after the time of the digest."""
     today = now.astimezone(policy.timezone).date()
-    due = datetime.combine(today, DIGEST_AT, policy.timezone).astimezone(UTC)
+    due = datetime.combine(today, DIGEST_AT, policy.timezone)
     return now - INTERVAL < due <= now
 
 

@@ -106,6 +106,7 @@ def test_all_is_well(service: Service) -> None:
     ("path", "expected"),
     [
         pytest.param("/token", ("POST", "/token/fail", TROUBLE), id="Healthchecks.io"),
+        pytest.param("/token/", ("POST", "/token/fail", TROUBLE), id="a slash at the end"),
         pytest.param("/key/name?create=1", ("POST", "/key/name/fail?create=1", TROUBLE), id="slug"),
         pytest.param(
             "/api/push/token?status=up&msg=OK&ping=",

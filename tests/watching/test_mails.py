@@ -236,6 +236,11 @@ def test_there_are_no_other_mails_and_each_kind_has_two() -> None:
             True,
             id="somewhere else something was new today",
         ),
+        pytest.param(
+            Scene(NOW, [OVERWRITTEN, history(overwritten=NOW - MINUTE, versions=2)]),
+            True,
+            id="the same was new today, but is a broken promise",
+        ),
         # The alarm on the function's errors tells this.
         pytest.param(Scene(MORNING, failures=["all"]), False, id="nothing could be checked"),
     ],
