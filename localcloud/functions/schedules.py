@@ -18,6 +18,8 @@ from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.resource_policies import denial
 from localcloud.s3.events import Deliver
 
+# The only supported cron expression: at every full hour.
+_HOURLY = "cron(0 * * * ? *)"
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
 _SERVICE = "events.amazonaws.com"
 
@@ -60,7 +62,7 @@ class Schedules:
             schedule = arguments.get("scheduled_expression")
             if schedule is None:
                 return put_rule(backend, name, **arguments)
-            first = clock.now() + _period(schedule)
+            first = _next(schedule, clock.now())
             with self._changed:
                 before = {rule.name: rule.scheduled_expression for rule in _scheduled_rules()}
                 rule = put_rule(backend, name, **arguments)
@@ -97,13 +99,14 @@ class Schedules:
                 self._changed.wait(clock.seconds_until(min(moments)) if moments else None)
 
     def _take_due_moments(self, rule: Rule, *, now: datetime) -> list[datetime]:
-        moment, period = self._due[rule.name], _period(rule.scheduled_expression or "")
+        schedule = rule.scheduled_expression or ""
+        moment, period = self._due[rule.name], _period(schedule)
         moments = []
         while moment <= now:
             moments.append(moment)
             moment += period
         # At most one period away, even after the clock was moved back.
-        self._due[rule.name] = min(moment, now + period)
+        self._due[rule.name] = min(moment, _next(schedule, now))
         return moments if rule.state == "ENABLED" else []
 
     def _run(self, rule: Rule, moment: datetime) -> None:
@@ -133,7 +136,15 @@ def _scheduled_rules() -> list[Rule]:
     return [rule for rule in list(rules.values()) if rule.scheduled_expression]
 
 
+def _next(schedule: str, now: datetime) -> datetime:
+    if schedule == _HOURLY:
+        now = now.replace(minute=0, second=0, microsecond=0)
+    return now + _period(schedule)
+
+
 def _period(schedule: str) -> timedelta:
+    if schedule == _HOURLY:
+        return timedelta(hours=1)
     rate = _RATE.fullmatch(schedule)
     if rate is None:
         raise ValidationException(
