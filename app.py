@@ -1,4 +1,4 @@
-"""What AWS invokes: `promote` for each S3 event, and `sweep` every 15 minutes."""
+"""What AWS invokes: `promote` for each S3 event, `sweep` every 15 minutes, `audit` every hour."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from botocore import httpsession
 from botocore.config import Config
 from botocore.session import get_session
-from chalice.app import Chalice, CloudWatchEvent, Rate, S3Event
+from chalice.app import Chalice, CloudWatchEvent, Cron, Rate, S3Event
 
 from chalicelib.policy.file import read_policy
 from chalicelib.promotion.buckets import open_buckets
@@ -19,6 +19,7 @@ from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import SERVICE
 from chalicelib.settings import Settings
+from chalicelib.watching.audit import Auditor
 from chalicelib.watching.sweep import Sweeper
 
 
@@ -94,6 +95,20 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     return vars(swept)
 
 
+auditor = Auditor(incoming=incoming, vault=vault, policy=policy)
+
+
+@app.schedule(Cron(0, "*", "*", "*", "?", "*"))
+def audit(event: CloudWatchEvent) -> dict[str, Any]:
+    """Look for what is missing or wrong at the full hour; a retry looks at the same hour."""
+    hour = datetime.fromisoformat(event.time).replace(minute=0, second=0, microsecond=0)
+    audited = auditor.audit(hour)
+    return {
+        "findings": [finding.data for finding in audited.findings],
+        "not_checked": [*audited.failures],
+    }
+
+
 def seconds_left(context: Any) -> Callable[[], float]:
     """Return a function that asks Lambda how many seconds this run has left."""
     return lambda: context.get_remaining_time_in_millis() / 1000
@@ -102,4 +117,6 @@ def seconds_left(context: Any) -> Callable[[], float]:
 if os.environ.get("BACKUPS_DEV_ROUTES") == "1":
     from demo.routes import routes
 
-    app.register_blueprint(routes(promote, sweeper, seconds_left=seconds_left))
+    app.register_blueprint(
+        routes(promote=promote, sweeper=sweeper, audit=audit, seconds_left=seconds_left)
+    )

@@ -67,6 +67,10 @@ class Stage:
         """The name of a function, and of its role, in AWS."""
         return f"{APP_NAME}-{self.name}-{function}"
 
+    def schedule_of(self, function: str) -> str:
+        """The name of the EventBridge rule that Chalice makes for a scheduled function."""
+        return f"{self.function_name(function)}-event"
+
     @property
     def options(self) -> SetupOptions:
         """The choices for this stage in `config.json`."""

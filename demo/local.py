@@ -108,13 +108,17 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     click.echo("For the administrator, who can do everything:\n")
     show_exports(cloud, cloud.administrator)
     if by_hand:
-        click.echo(
-            "For the role of the function promote, valid for an hour; chalice local needs it:\n"
-        )
-        show_exports(cloud, cloud.role_credentials("promote"))
+        for function, does in (("promote", "promotes and sweeps"), ("audit", "audits")):
+            click.echo(
+                f"For the role of the function {function}, valid for an hour; chalice local "
+                f"{does} with it:\n"
+            )
+            show_exports(cloud, cloud.role_credentials(function))
         click.echo("Then run: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
-        click.echo("Promotions are shown here, and a sweep every 15 minutes:\n")
+        click.echo(
+            "Promotions are shown here, a sweep every 15 minutes, and an audit every hour:\n"
+        )
 
 
 def show_port(cloud: StageCloud) -> None:
@@ -137,7 +141,7 @@ def show_exports(cloud: StageCloud, credentials: Credentials) -> None:
 
 
 def show_log_line(line: str) -> None:
-    """Print a line of a function's log: promotions and sweeps as sentences, the rest to stderr."""
+    """Print a line of a function's log: what it did as a sentence, anything else to stderr."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError:
@@ -155,6 +159,8 @@ def show_log_line(line: str) -> None:
                 f"{time}  {'swept':16}  {versions} versions in incoming, {waiting} waiting,"
                 f" {handed_over} handed over to promote"
             )
+        case {"message": str(message)} if message.startswith("audited: "):
+            click.echo(f"{time}  {'audited':16}  {message.removeprefix('audited: ')}")
         case {"_aws": _}:
             pass
         case _:

@@ -2,6 +2,7 @@
 
 curl -d @notification.json -H 'Content-Type: application/json' http://127.0.0.1:8000/events
 curl -X POST http://127.0.0.1:8000/sweep
+curl -X POST http://127.0.0.1:8000/audit
 """
 
 from collections.abc import Callable
@@ -13,13 +14,29 @@ from chalice.app import BadRequestError, Blueprint, IAMAuthorizer
 
 from chalicelib.watching.sweep import Sweeper
 
-Promote = Callable[[Any, Any], dict[str, Any]]
+# A function of the app, which takes an event and Lambda's context.
+Function = Callable[[Any, Any], dict[str, Any]]
+# EventBridge's event of a schedule, as far as Chalice reads it, without its time.
+SCHEDULED = {
+    "version": "0",
+    "id": "",
+    "account": "",
+    "region": "",
+    "source": "aws.events",
+    "detail-type": "Scheduled Event",
+    "detail": {},
+    "resources": [],
+}
 
 
 def routes(
-    promote: Promote, sweeper: Sweeper, *, seconds_left: Callable[[Any], Callable[[], float]]
+    *,
+    promote: Function,
+    sweeper: Sweeper,
+    audit: Function,
+    seconds_left: Callable[[Any], Callable[[], float]],
 ) -> Blueprint:
-    """The routes to the app's functions; `promote` takes an event and Lambda's context."""
+    """The routes to the app's functions."""
     blueprint = Blueprint(__name__)
 
     @blueprint.route("/events", methods=["POST"], authorizer=IAMAuthorizer())
@@ -46,5 +63,11 @@ def routes(
             now=now, scheduled=now, seconds_left=seconds_left(blueprint.lambda_context)
         )
         return {"sweep": vars(swept), "outcomes": outcomes}
+
+    @blueprint.route("/audit", methods=["POST"], authorizer=IAMAuthorizer())
+    def audit_this_hour() -> Any:
+        """Run `audit` now, as if its schedule had, and return its result."""
+        event = {**SCHEDULED, "time": datetime.now(UTC).isoformat()}
+        return audit(event, blueprint.lambda_context)
 
     return blueprint

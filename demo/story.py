@@ -98,7 +98,8 @@ def deploy_the_app(cloud: StageCloud) -> None:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
     tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")
     tell(f"{cloud.vault}, the function promote, which moves uploads to the vault,")
-    tell("and the function sweep, which looks for waiting uploads every 15 minutes.")
+    tell("the function sweep, which looks for waiting uploads every 15 minutes, and the function")
+    tell("audit, which looks for missing backups every hour.")
 
 
 def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:

@@ -13,6 +13,7 @@ from chalice.test import Client
 
 import app
 from chalicelib.promotion.copy_plan import MIB
+from localcloud.clock import clock
 from localcloud.s3.checksums import digest, encoded
 from tests.support.world import World
 
@@ -26,6 +27,7 @@ def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     with Client(app.app, project_dir=str(PROJECT)) as client:
         sweeper = world.sweeper(lambda event: client.lambda_.invoke("promote", event))
         monkeypatch.setattr(app, "sweeper", sweeper)
+        monkeypatch.setattr(app, "auditor", world.auditor())
         yield client
 
 
@@ -39,6 +41,13 @@ def sweep(client: Client) -> dict[str, Any]:
     """Sweep, with an event that Chalice dates 2015. The sweep invokes `promote` directly."""
     event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
     return client.lambda_.invoke("sweep", event).payload
+
+
+def audit(client: Client, *, at: datetime) -> dict[str, Any]:
+    """Audit, with an event that EventBridge dates `at`; returns the result as JSON holds it."""
+    event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+    result = client.lambda_.invoke("audit", event | {"time": f"{at:%Y-%m-%dT%H:%M:%SZ}"}).payload
+    return json.loads(json.dumps(result))
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +145,35 @@ def test_an_upload_whose_event_was_lost_is_handed_over_by_the_sweep(
     assert (swept["waiting"], swept["oldest_waiting_seconds"], swept["handed_over"]) == (1, 1200, 1)
     assert world.bodies() == {"2026-11-23.tar.gz.gpg": b"all our files"}
     assert sweep(client)["waiting"] == 0
+
+
+def test_a_backup_that_does_not_come_is_found_by_the_audit_of_the_full_hour(
+    client: Client, world: World, stored_this_afternoon: None
+) -> None:
+    """It was due at 16:15. An audit that runs late, or again, still looks at the full hour."""
+    assert audit(client, at=AFTERNOON + timedelta(hours=2, minutes=54)) == {
+        "findings": [],
+        "not_checked": [],
+    }
+    audited = audit(client, at=AFTERNOON + timedelta(hours=3, minutes=7))
+
+    [finding] = audited["findings"]
+    assert (finding["kind"], finding["phase"]) == ("missing", "new")
+    assert (finding["slot"], finding["since"]) == (
+        "2026-11-23.15.sql.gz.gpg",
+        "2026-11-23T16:15:00+00:00",
+    )
+    assert audit(client, at=AFTERNOON + timedelta(hours=3, minutes=50)) == audited
+
+
+@pytest.fixture
+def stored_this_afternoon(client: Client, world: World) -> Iterator[None]:
+    """A dump in the vault, stored in the afternoon."""
+    clock.stand_at(AFTERNOON)
+    world.upload(b"all our tables", key="sql.gz.gpg", at=AFTERNOON)
+    promote(client, "sql.gz.gpg")
+    yield
+    clock.reset()
 
 
 def test_an_upload_of_100_mib_is_promoted_within_the_3_seconds_of_the_client(

@@ -48,12 +48,7 @@ def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, objec
     return {
         "at": now.isoformat(),
         "findings": [
-            {
-                **vars(finding),
-                "since": finding.since.isoformat(),
-                "remedy": remedy_of(target, finding),
-            }
-            for finding in audited.findings
+            {**finding.data, "remedy": remedy_of(target, finding)} for finding in audited.findings
         ],
         "newest": {
             upload: {

@@ -11,6 +11,7 @@ from admin.target import Target
 STAYS_BEHIND = {
     "promote": "Uploads stay in incoming, and can only be promoted within accept_within_hours.",
     "sweep": "Nothing retries uploads whose event was lost or whose copy failed.",
+    "audit": "Nobody is told when a backup is missing, overwritten or deleted.",
 }
 
 
@@ -28,8 +29,8 @@ class DeployedFunction:
 
     @property
     def schedule(self) -> str:
-        """The name of the EventBridge rule that Chalice makes for a scheduled function."""
-        return f"{self.name}-event"
+        """The name of the EventBridge rule that invokes it, if it is a scheduled function."""
+        return self.target.stage.schedule_of(self.handler)
 
     @property
     def stays_behind(self) -> str:

@@ -22,10 +22,9 @@ from admin.check.invokers import (
 )
 from admin.check.report import Finding, Part
 from admin.check.role import check_role, check_role_exists
+from admin.config.reading import SCHEDULES
 from admin.desired.permissions import function_policies
 
-# How often the sweep runs, as EventBridge writes it.
-EVERY_QUARTER_HOUR = "rate(15 minutes)"
 # How many files a finding names: enough to see what happened.
 MOST_NAMED = 10
 OTHER_CODE_RUNS = "The code you read and test here is not the code that runs there."
@@ -68,12 +67,11 @@ def check_function(function: DeployedFunction) -> Iterator[Finding | Part]:
     yield Part(f"the log group of {name}", check_log_group(function))
     yield Part(f"the event source mappings of {name}", check_event_sources(function))
     arn = actual["FunctionArn"]
-    match function.handler:
-        case "promote":
-            notifications = _check_notifications(function, arn)
-            yield Part(f"the notifications of {function.target.incoming}", notifications)
-        case "sweep":
-            yield Part(f"the schedule of {name}", _check_schedule(function, arn))
+    if function.handler in SCHEDULES:
+        yield Part(f"the schedule of {name}", _check_schedule(function, arn))
+    else:
+        notifications = _check_notifications(function, arn)
+        yield Part(f"the notifications of {function.target.incoming}", notifications)
 
 
 def _lost_its_role(function: DeployedFunction) -> bool:
@@ -158,6 +156,7 @@ def _notified(notifications: dict[str, Any], ours: dict[str, Any]) -> Iterator[s
 
 def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
     events, schedule = function.client("events"), function.schedule
+    desired = SCHEDULES[function.handler]
     why, deploy = function.stays_behind, function.target.fix_deploy()
     rule = none_if("ResourceNotFoundException", lambda: events.describe_rule(Name=schedule))
     if rule is None:
@@ -168,9 +167,9 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
     if rule.get("EventPattern"):
         yield Finding(
             what=f"The EventBridge rule {schedule} also has an event pattern",
-            why="Anyone who can put events on the bus can start the sweep with a false time.",
+            why="Anyone who can put events on the bus can start the function with a false time.",
             remedy=function.target.fix_aws(
-                "events", "put-rule", name=schedule, schedule_expression=EVERY_QUARTER_HOUR
+                "events", "put-rule", name=schedule, schedule_expression=desired
             ),
         )
     if rule["State"] != "ENABLED":
@@ -179,13 +178,13 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
             why=why,
             remedy=function.target.fix_aws("events", "enable-rule", name=schedule),
         )
-    if (often := rule.get("ScheduleExpression")) != EVERY_QUARTER_HOUR:
+    if (often := rule.get("ScheduleExpression")) != desired:
         yield Finding(
-            what=f"The schedule of {schedule} is {often}, but should be {EVERY_QUARTER_HOUR}",
+            what=f"The schedule of {schedule} is {often}, but should be {desired}",
             why=why,
             remedy=deploy,
         )
-    # If the target had an input, the sweep could not read the time from its event.
+    # If the target had an input, the function could not read the time from its event.
     targets = events.list_targets_by_rule(Rule=schedule)["Targets"]
     ours = [target for target in targets if target == {"Id": target["Id"], "Arn": arn}]
     if not ours:
@@ -198,7 +197,7 @@ def _check_schedule(function: DeployedFunction, arn: str) -> Iterator[Finding]:
         yield Finding(
             what=f"The EventBridge rule {schedule} has {len(others)} more target"
             f"{'s' * (len(others) != 1)}: {', '.join(target['Arn'] for target in others)}",
-            why="Another target can start the sweep with a false time, or start something else.",
+            why="Another target can start the function with a false time, or start something else.",
             remedy=function.target.fix_aws(
                 "events",
                 "remove-targets",

@@ -1,8 +1,8 @@
 """Checks who can invoke a function: only the AWS service that triggers it should.
 
-S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep. This module reads
-the functions' resource policies, which can let in other accounts and services; `role` checks the
-IAM policies of the roles.
+S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep and the audit.
+This module reads the functions' resource policies, which can let in other accounts and services;
+`role` checks the IAM policies of the roles.
 """
 
 import json
@@ -13,9 +13,10 @@ from typing import Any
 from admin.account import none_if
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.config.reading import SCHEDULES
 from admin.desired.permissions import statements
 
-WHY = "Only S3 should report uploads, and only the schedule should start the sweep."
+WHY = "Only S3 should report uploads, and only their schedules should start sweep and audit."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Source:
 def source_of(function: DeployedFunction) -> Source:
     """The source that should invoke the function."""
     account, schedule = function.target.account, function.schedule
-    if function.handler == "sweep":
+    if function.handler in SCHEDULES:
         return Source(
             who="EventBridge",
             service="events.amazonaws.com",

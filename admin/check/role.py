@@ -16,6 +16,7 @@ WHY = "The function's rights belong in .chalice/, and nowhere else."
 WHAT_A_THIEF_COULD_DO = {
     "promote": "Anyone who assumes this role can fill free slots with anything.",
     "sweep": "Anyone who assumes this role can read uploads and backups.",
+    "audit": "Anyone who assumes this role can read backups and send alerts.",
 }
 
 

@@ -37,6 +37,7 @@ OUR_VARIABLES = frozenset(
         "VAULT_OWNER",
         "ALERT_TOPIC_ARN",
         "HEARTBEAT_URL",
+        "VAULT_SETTINGS",
         ENDPOINT,
     }
 )

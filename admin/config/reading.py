@@ -10,7 +10,9 @@ from chalice.config import Config
 
 CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
-FUNCTIONS = ("promote", "sweep")
+FUNCTIONS = ("promote", "sweep", "audit")
+# When EventBridge invokes those that it invokes, as it returns what app.py says.
+SCHEDULES = {"sweep": "rate(15 minutes)", "audit": "cron(0 * * * ? *)"}
 # What Chalice's commands assume if config.json does not say otherwise (`chalice.cli.factory`).
 CHALICE_DEFAULTS = {"autogen_policy": True}
 

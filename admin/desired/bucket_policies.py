@@ -6,6 +6,7 @@ a separate account also has to allow the functions.
 
 from typing import Any
 
+from admin.config.reading import FUNCTIONS
 from admin.desired.door import BEHIND_THE_DOOR, DOOR
 from admin.desired.permissions import (
     Document,
@@ -13,6 +14,7 @@ from admin.desired.permissions import (
     as_list,
     document,
     look_into_vault,
+    watch_vault,
 )
 from admin.stage import Stage
 
@@ -79,6 +81,7 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
 
     has_own_account = stage.settings.vault_owner not in {None, account}
     looks = look_into_vault(stage) if has_own_account else []
+    watches = watch_vault(stage) if has_own_account else []
     adds = add_to_vault(stage) if has_own_account else []
 
     return document(
@@ -99,7 +102,8 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
             },
         ),
         *_only_keys_of_s3(objects),
-        *(let_in(statement, "promote", "sweep") for statement in looks),
+        *(let_in(statement, *FUNCTIONS) for statement in looks),
+        *(let_in(statement, "audit") for statement in watches),
         *(let_in(statement, "promote") for statement in adds),
     )
 

@@ -86,7 +86,7 @@ def functions(stage: Stage) -> Iterator[Requirement]:
                 "on_failure": None,
             },
             summary=f"{function}: retry failed events twice",
-            why="The alarms report failures, and the sweep picks up what is left.",
+            why="The alarms report failures, and the next sweep or audit picks up what is left.",
             needs_deployment=name,
         )
         yield Requirement(

@@ -6,7 +6,7 @@ Every name begins with the names of the app and the stage: immutable-backups-pro
 import re
 from ipaddress import ip_address
 
-from admin.config.reading import FUNCTIONS
+from admin.config.reading import FUNCTIONS, SCHEDULES
 from admin.stage import Stage, StageError
 from chalicelib.policy.policy import Policy
 
@@ -40,8 +40,7 @@ def _check_stage(stage: Stage) -> None:
         "user": stage.server_user(None),
         "drill's user": stage.drill_user,
         **{f"function {function}": stage.function_name(function) for function in FUNCTIONS},
-        # As Chalice names it.
-        "schedule": f"{stage.function_name('sweep')}-event",
+        **{f"schedule for {function}": stage.schedule_of(function) for function in SCHEDULES},
     }
     what, longest = max(names.items(), key=lambda item: len(item[1]))
     if (excess := len(longest) - LONGEST_NAME) > 0:

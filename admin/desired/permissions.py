@@ -37,7 +37,11 @@ def function_policies(policy: Policy, stage: Stage) -> dict[str, Document]:
 
     Raises StageError if IAM would not accept a policy because of its size.
     """
-    policies = {"promote": promoter_policy(policy, stage), "sweep": sweeper_policy(policy, stage)}
+    policies = {
+        "promote": promoter_policy(policy, stage),
+        "sweep": sweeper_policy(policy, stage),
+        "audit": auditor_policy(stage),
+    }
     for function, role_policy in policies.items():
         if (size := size_of(role_policy)) > LARGEST_OF_A_ROLE:
             raise StageError(
@@ -52,7 +56,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
     """Move the policy's uploads into free slots. Never delete or overwrite in the vault."""
     take = ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     return document(
-        *_list_incoming(stage),
+        *_tell_uploads(stage),
         _allow("TakeUploads", take, _uploads(policy, stage)),
         *look_into_vault(stage),
         *add_to_vault(stage),
@@ -64,7 +68,7 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
     """Read uploads and stored backups, and invoke `promote`. Never write or remove."""
     promote = f"arn:aws:lambda:*:*:function:{stage.function_name('promote')}"
     return document(
-        *_list_incoming(stage),
+        *_tell_uploads(stage),
         # HEAD needs the same action as GET.
         _allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
         *look_into_vault(stage),
@@ -73,13 +77,29 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
     )
 
 
-def _list_incoming(stage: Stage) -> list[Document]:
-    incoming = _incoming(stage)
+def auditor_policy(stage: Stage) -> Document:
+    """List uploads, read the vault and its settings, and send alerts. Never write or remove."""
+    return document(
+        _find_uploads(stage),
+        *look_into_vault(stage),
+        *watch_vault(stage),
+        # S3 refuses this to other accounts, so only here and not in the vault's bucket policy.
+        _allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [_vault(stage)]),
+        _allow("SendAlerts", ["sns:Publish"], [f"arn:aws:sns:*:*:{stage.topic}"]),
+        _logs(stage, "audit"),
+    )
+
+
+def _tell_uploads(stage: Stage) -> list[Document]:
     return [
         # Without ListBucket, S3 returns 403 for a missing key; absence must be a 404.
-        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [incoming]),
-        _allow("FindOlderUploads", ["s3:ListBucketVersions"], [incoming]),
+        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [_incoming(stage)]),
+        _find_uploads(stage),
     ]
+
+
+def _find_uploads(stage: Stage) -> Document:
+    return _allow("FindOlderUploads", ["s3:ListBucketVersions"], [_incoming(stage)])
 
 
 def look_into_vault(stage: Stage) -> list[Document]:
@@ -89,6 +109,26 @@ def look_into_vault(stage: Stage) -> list[Document]:
         _allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
         _allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
         _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
+    ]
+
+
+def watch_vault(stage: Stage) -> list[Document]:
+    """Statements for what only the audit can do in the vault: see versions, locks and settings."""
+    vault = _vault(stage)
+    settings = [
+        "s3:GetBucketNotification",
+        "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketOwnershipControls",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:GetBucketVersioning",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration",
+        "s3:GetReplicationConfiguration",
+    ]
+    return [
+        _allow("FindOverwrittenBackups", ["s3:ListBucketVersions"], [vault]),
+        _allow("SeeLocks", ["s3:GetObjectRetention"], [f"{vault}/*"]),
+        _allow("CompareItsSettings", settings, [vault]),
     ]
 
 

@@ -69,7 +69,7 @@ class Sweeper:
         as zero.
         """
         reserve = min(RESERVE, seconds_left() / 10)
-        # Both functions have the same lambda_timeout.
+        # promote has the same lambda_timeout.
         largest = largest_copy(seconds_left())
         one_pass = _Pass(
             **vars(self),

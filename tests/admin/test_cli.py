@@ -202,6 +202,7 @@ def test_policies_are_written_once() -> None:
     assert output.splitlines() == [
         ".chalice/policy-dev-promote.json: unchanged",
         ".chalice/policy-dev-sweep.json: unchanged",
+        ".chalice/policy-dev-audit.json: unchanged",
     ]
     result = run("policies", "--stage", "nowhere")
     assert result.exit_code == 2

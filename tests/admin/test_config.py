@@ -16,7 +16,7 @@ from admin.stage import StageError, read_stage
 from chalicelib.promotion.copy_plan import Tuning, seconds_to_end
 
 BUCKETS = {"INCOMING_BUCKET": "in1", "VAULT_BUCKET": "va1"}
-PROMOTE, SWEEP = FUNCTIONS
+PROMOTE, SWEEP, AUDIT = FUNCTIONS
 
 
 def config_of(
@@ -107,6 +107,10 @@ def test_it_is_read_as_chalice_s_own_commands_read_it(
         pytest.param({"top": {"lambda_timeout": SHORTEST_TIMEOUT}}, id="a short timeout"),
         pytest.param({"top": {"lambda_timeout": 60}, "stage": {"lambda_timeout": 300}}, id="own"),
         pytest.param({"both": {"lambda_timeout": 300}}, id="a timeout for each function"),
+        pytest.param(
+            {"top": {"lambda_functions": {AUDIT: {"lambda_timeout": 300}}}},
+            id="a timeout of the audit alone, which copies nothing",
+        ),
         pytest.param({"promote": {"lambda_memory_size": 128}}, id="little memory"),
         pytest.param({"stage": {"lambda_memory_size": 10_240}}, id="much memory"),
         pytest.param({"top": {"layers": ["arn:aws:lambda:eu-west-1:1:layer:x:1"]}}, id="layers"),

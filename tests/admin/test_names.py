@@ -6,6 +6,7 @@ import botocore.session
 import pytest
 
 from admin.choices import SetupOptions
+from admin.config.reading import SCHEDULES
 from admin.desired.buckets import desired_settings
 from admin.desired.names import refuse_names
 from admin.desired.permissions import SERVER_POLICY_NAME
@@ -52,8 +53,8 @@ def test_servers_that_differ_only_by_case_are_refused() -> None:
 def test_a_stage_whose_names_would_be_too_long_is_refused() -> None:
     stage = replace(PROD, name=LONGEST_STAGE + "st")
     assert refusal(stage) == (
-        f'the stage "{stage.name}" makes the name of its schedule 66 characters long, but AWS '
-        "accepts 64; shorten the stage's name by 2"
+        f'the stage "{stage.name}" makes the name of its schedule for sweep 66 characters '
+        "long, but AWS accepts 64; shorten the stage's name by 2"
     )
 
 
@@ -115,7 +116,8 @@ def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> 
                 assert len(requirement.resource) <= min(
                     longest["role"], longest["policy"], longest["function"]
                 )
-    assert len(f"{stage.function_name('sweep')}-event") <= longest["rule"]
+    for function in SCHEDULES:
+        assert len(stage.schedule_of(function)) <= longest["rule"]
     assert len(stage.drill_user) <= longest["user"]
     assert len(SERVER_POLICY_NAME) <= longest["policy"]
 

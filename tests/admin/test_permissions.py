@@ -11,6 +11,7 @@ from admin.desired.bucket_policies import vault_policy
 from admin.desired.permissions import (
     DENY_EVERYTHING,
     Document,
+    auditor_policy,
     function_policies,
     promoter_policy,
     server_policy,
@@ -24,6 +25,7 @@ from localcloud.iam.evaluation import Effect, Request, evaluate
 from tests.support.project import POLICY, STAGE
 
 PROMOTER, SWEEPER = promoter_policy(POLICY, STAGE), sweeper_policy(POLICY, STAGE)
+AUDITOR = auditor_policy(STAGE)
 FLEET = replace(POLICY, servers=("web1", "db1"))
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 UPLOAD, SLOT = f"{INCOMING}/backup.tar.gz.gpg", f"{VAULT}/2026-11-23.tar.gz.gpg"
@@ -191,6 +193,76 @@ def test_the_sweep_cannot(action: str, resource: str, context: dict[str, str]) -
     assert judge(SWEEPER, action, resource, context, by="sweep") is Effect.IMPLICIT_DENY
 
 
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        pytest.param("s3:ListBucketVersions", INCOMING, id="list uploads"),
+        pytest.param("s3:ListBucketVersions", VAULT, id="list backups with their versions"),
+        pytest.param("s3:ListBucket", VAULT, id="tell a free slot"),
+        pytest.param("s3:GetObject", SLOT, id="look at a slot"),
+        pytest.param("s3:GetObjectRetention", SLOT, id="see its lock"),
+        pytest.param("s3:ListBucketMultipartUploads", VAULT, id="find unfinished copies"),
+        *(
+            pytest.param(f"s3:Get{setting}", VAULT, id=f"read the vault's {what}")
+            for setting, what in {
+                "BucketPolicy": "bucket policy",
+                "BucketVersioning": "versioning",
+                "BucketObjectLockConfiguration": "default lock",
+                "LifecycleConfiguration": "lifecycle",
+                "EncryptionConfiguration": "encryption",
+                "BucketPublicAccessBlock": "public access block",
+                "BucketOwnershipControls": "ownership",
+                "BucketNotification": "notifications",
+                "ReplicationConfiguration": "replication",
+            }.items()
+        ),
+        pytest.param("sns:Publish", TOPIC, id="send alerts"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-audit:log-stream:x", id="log"),
+    ],
+)
+def test_the_audit_can(action: str, resource: str) -> None:
+    assert judge(AUDITOR, action, resource, by="audit") is Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        *(
+            pytest.param(action, resource, IN_ANY_WAY, id=f"{action} {what}")
+            for action in ("s3:PutObject", *NOBODY_ELSE_MAY, "s3:AbortMultipartUpload")
+            for what, resource in (
+                ("on a slot", SLOT),
+                ("on the vault", VAULT),
+                ("on an upload", UPLOAD),
+                ("on incoming", INCOMING),
+            )
+        ),
+        *(
+            pytest.param("lambda:InvokeFunction", f"{FUNCTION}{name}", {}, id=f"invoke {name}")
+            for name in FUNCTIONS
+        ),
+        pytest.param("s3:GetObject", UPLOAD, {}, id="read an upload"),
+        pytest.param("s3:GetBucketPolicy", INCOMING, {}, id="read the settings of incoming"),
+        pytest.param("s3:GetBucketAcl", VAULT, {}, id="read another setting of the vault"),
+        pytest.param("s3:ListAllMyBuckets", "*", {}, id="list buckets"),
+        pytest.param("sns:Publish", f"{TOPIC}-2", {}, id="publish to another topic"),
+        pytest.param(
+            "sns:Publish", TOPIC.replace("-dev-", "-prod-"), {}, id="alert in another stage's name"
+        ),
+        pytest.param("sns:Publish", "*", {}, id="publish anywhere"),
+        *(
+            pytest.param(f"sns:{action}", TOPIC, {}, id=f"{action} of the alerts")
+            for action in ("Subscribe", "Unsubscribe", "SetTopicAttributes", "DeleteTopic")
+        ),
+        pytest.param("cloudwatch:DisableAlarmActions", "*", {}, id="silence the alarms"),
+        pytest.param("logs:PutLogEvents", f"{LOGS}dev-promote:x", {}, id="write another's log"),
+        pytest.param("logs:DeleteLogGroup", f"{LOGS}dev-audit", {}, id="remove its log"),
+    ],
+)
+def test_the_audit_cannot(action: str, resource: str, context: dict[str, str]) -> None:
+    assert judge(AUDITOR, action, resource, context, by="audit") is Effect.IMPLICIT_DENY
+
+
 # The vault's policy alone: the promoter's role would allow everything.
 AES256 = {"s3:x-amz-server-side-encryption": "AES256"}
 KMS = {"s3:x-amz-server-side-encryption": "aws:kms"}
@@ -275,7 +347,7 @@ def test_a_server_cannot(policy: dict[str, object], action: str, resource: str) 
 
 
 def test_no_policy_has_a_wildcard_for_an_action_or_for_everything() -> None:
-    for policy in (PROMOTER, SWEEPER, SERVER, WEB1):
+    for policy in (PROMOTER, SWEEPER, AUDITOR, SERVER, WEB1):
         for statement in policy["Statement"]:
             assert statement["Effect"] == "Allow"
             assert all("*" not in action for action in statement["Action"])

@@ -76,6 +76,7 @@ def test_settings_of_functions_wait_for_the_deployment(
     assert {requirement.resource for requirement in plan.waiting} == {
         "immutable-backups-dev-promote",
         "immutable-backups-dev-sweep",
+        "immutable-backups-dev-audit",
         "immutable-backups-dev-alerts-waiting",
     }
     cloud.deploy(project_dir=project)  # which ends with another setup

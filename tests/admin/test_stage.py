@@ -97,7 +97,7 @@ def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("functions", "everywhere", "has"),
     [
-        pytest.param({}, {}, "no IAM policy file", id="missing, as before there was a sweep"),
+        pytest.param({"sweep": {}}, {}, "no IAM policy file", id="missing"),
         pytest.param({"sweep": {"lambda_timeout": 60}}, {}, "no IAM policy file", id="forgotten"),
         pytest.param(
             {"sweep": {"iam_policy_file": "policy-dev-sweep.json"}},
@@ -109,15 +109,17 @@ def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None
             {"sweep": POLICIES["promote"]}, {}, "policy-prod-promote.json", id="another function's"
         ),
         pytest.param(
-            {}, {"iam_policy_file": "policy.json"}, "policy.json", id="one file for all functions"
+            {"sweep": {}},
+            {"iam_policy_file": "policy.json"},
+            "policy.json",
+            id="one file for all functions",
         ),
     ],
 )
 def test_a_function_without_its_own_iam_policy_is_refused_with_the_line_to_add(
     tmp_path: Path, functions: dict[str, Any], everywhere: dict[str, str], has: str
 ) -> None:
-    functions = {"promote": POLICIES["promote"], **functions}
-    stage = {"environment_variables": BUCKETS, "lambda_functions": functions}
+    stage = {"environment_variables": BUCKETS, "lambda_functions": {**POLICIES, **functions}}
     with pytest.raises(StageError) as refused:
         read_stage("prod", project=write(tmp_path, stage, **everywhere))
     assert str(refused.value) == (
@@ -125,6 +127,16 @@ def test_a_function_without_its_own_iam_policy_is_refused_with_the_line_to_add(
         '"sweep": {"iam_policy_file": "policy-prod-sweep.json"} '
         'to "lambda_functions" of the stage'
     )
+
+
+def test_a_configuration_from_before_there_was_an_audit_is_told_the_line_to_add(
+    tmp_path: Path,
+) -> None:
+    functions = {name: file for name, file in POLICIES.items() if name != "audit"}
+    stage = {"environment_variables": BUCKETS, "lambda_functions": functions}
+    line = '"audit": {"iam_policy_file": "policy-prod-audit.json"}'
+    with pytest.raises(StageError, match=f'add {line} to "lambda_functions" of the stage'):
+        read_stage("prod", project=write(tmp_path, stage))
 
 
 @pytest.mark.parametrize(

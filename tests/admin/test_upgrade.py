@@ -13,6 +13,7 @@ import pytest
 import admin.cli
 from admin.account import Account, local_account
 from admin.check.role import TRUST
+from admin.config.reading import FUNCTIONS
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import execute, make_plan, requirements_of
@@ -180,6 +181,8 @@ def test_an_upgrade_loses_no_upload_and_leaves_no_finding(
     monkeypatch.setattr(admin.cli, "read_stage", lambda name: stage.stage)
     result = stage.check()
     assert result.exit_code == 0, result.output
+    deployed = account.client("lambda").list_functions()["Functions"]
+    assert {one["FunctionName"] for one in deployed} == {*map(STAGE.function_name, FUNCTIONS)}
 
 
 def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:

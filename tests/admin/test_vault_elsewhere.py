@@ -176,6 +176,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud.functions.wait_until_quiet(timeout=60)
     names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]
     assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
+    _watches(cloud, stored["Key"])
 
 
 def test_its_door_opens_to_the_administrator_of_its_own_account(
@@ -187,6 +188,35 @@ def test_its_door_opens_to_the_administrator_of_its_own_account(
         vault_account.client("s3").delete_public_access_block(Bucket="backups2")
     assert set_up(account, stage) == ["backups2: block public access"]
     assert set_up(account, stage) == []
+
+
+def _watches(cloud: StageCloud, name: str) -> None:
+    """The audit can read that vault, except for its bucket policy, and runs there."""
+    audit = cloud.session(cloud.role_credentials("audit")).client("s3")
+    assert [item["Key"] for item in audit.list_object_versions(Bucket="backups2")["Versions"]]
+    assert "Uploads" not in audit.list_multipart_uploads(Bucket="backups2")
+    assert audit.head_object(Bucket="backups2", Key=name)["ObjectLockMode"] == "GOVERNANCE"
+    assert audit.get_bucket_versioning(Bucket="backups2")["Status"] == "Enabled"
+    assert audit.get_object_lock_configuration(Bucket="backups2")["ObjectLockConfiguration"]
+    assert audit.get_bucket_lifecycle_configuration(Bucket="backups2")["Rules"]
+    assert audit.get_bucket_encryption(Bucket="backups2")["ServerSideEncryptionConfiguration"]
+    assert audit.get_public_access_block(Bucket="backups2")["PublicAccessBlockConfiguration"]
+    assert audit.get_bucket_ownership_controls(Bucket="backups2")["OwnershipControls"]
+    audit.get_bucket_notification_configuration(Bucket="backups2")
+    with pytest.raises(ClientError, match="ReplicationConfigurationNotFoundError"):
+        audit.get_bucket_replication(Bucket="backups2")
+    with pytest.raises(ClientError, match=r"AccessDenied|MethodNotAllowed"):
+        audit.get_bucket_policy(Bucket="backups2")
+    for operation in ("put_object", "delete_object", "create_multipart_upload"):
+        refused(audit, operation, name)
+
+    clock.advance(timedelta(hours=1))
+    cloud.run_schedules()
+    cloud.functions.wait_until_quiet(timeout=60)
+    results = [one for one in cloud.functions.results if one.function.endswith("-audit")]
+    assert results
+    for result in results:
+        assert (result.error, result.payload["not_checked"]) == (None, [])
 
 
 def refused(s3: Any, operation: str, key: str) -> None:

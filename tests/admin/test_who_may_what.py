@@ -26,6 +26,7 @@ from admin.desired.bucket_policies import canonical, incoming_policy, vault_poli
 from admin.desired.buckets import desired_settings, vault_lifecycle
 from admin.desired.permissions import (
     Document,
+    auditor_policy,
     document,
     function_policies,
     promoter_policy,
@@ -86,8 +87,9 @@ PRINCIPALS = {
     "db1": server("db1"),
     "promoter": role("promote", promoter_policy(FLEET, STAGE)),
     "sweep": role("sweep", sweeper_policy(FLEET, STAGE)),
-    # Far more than it needs: the vault's own policy must hold against it.
-    "audit": role("audit", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
+    "audit": role("audit", auditor_policy(STAGE)),
+    # Far more than anybody needs: the vault's own policy must hold against it.
+    "keeper": role("keep", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
     "administrator": user("administrator-of-s3", allowing("s3:*")),
     # A user, though it has the name of the promoter's role.
     "careless administrator": user(STAGE.function_name("promote"), allowing("*")),
@@ -100,9 +102,10 @@ NOBODY: frozenset[str] = frozenset()
 WEB1, DB1 = ADMINS | {"web1"}, ADMINS | {"db1"}
 TAKER = ADMINS | {"promoter"}
 LOOKERS = ADMINS | {"promoter", "sweep"}
-READERS = ADMINS | {"promoter", "sweep", "audit"}
-KEEPERS = ADMINS | {"audit"}
-PROMOTER, AUDIT, SWEEP = {"promoter"}, {"audit"}, {"sweep"}
+READERS = ADMINS | {"promoter", "sweep", "audit", "keeper"}
+KEEPERS = ADMINS | {"keeper"}
+WATCHERS = KEEPERS | {"audit"}
+PROMOTER, KEEPER, SWEEP = {"promoter"}, {"keeper"}, {"sweep"}
 
 
 # What
@@ -257,7 +260,7 @@ BACKUPS = {
     "look at a backup": row(READERS, STORED, "GetObject", by="head_object"),
     "tell a free slot": row(READERS, MISSING, "GetObject", by="head_object", lists=VAULT),
     "read a backup's version": row(KEEPERS, STORED, "GetObjectVersion", AT_VERSION),
-    "read a backup's lock": row(KEEPERS, STORED, "GetObjectRetention"),
+    "read a backup's lock": row(WATCHERS, STORED, "GetObjectRetention"),
     "read a backup's tags": row(KEEPERS, STORED, "GetObjectTagging"),
     # Adding: only the promoter, and only what is new.
     "fill a slot": row(PROMOTER, FREE, "PutObject", NEW),
@@ -307,7 +310,7 @@ BACKUPS = {
             ("SSE-C", NOBODY, SSE_C),
         )
     },
-    "abort a copy": row(TAKER | AUDIT, FREE, "AbortMultipartUpload", NOT_BEGUN),
+    "abort a copy": row(TAKER | KEEPER, FREE, "AbortMultipartUpload", NOT_BEGUN),
     "list a copy's parts": row(
         KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
@@ -341,12 +344,24 @@ THIRTY_DAYS = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
 LOCKING = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", "Rule": THIRTY_DAYS}}
 KEEPING = {"LifecycleConfiguration": {"Rules": vault_lifecycle(FLEET)}}
 VERSIONED = {"VersioningConfiguration": {"Status": "Enabled"}}
+# The actions that read a bucket's settings, each with its boto3 method (None: named like it).
+SETTINGS = {
+    "GetBucketNotification": "get_bucket_notification_configuration",
+    "GetBucketObjectLockConfiguration": "get_object_lock_configuration",
+    "GetBucketOwnershipControls": None,
+    "GetBucketPolicy": None,
+    "GetBucketPublicAccessBlock": "get_public_access_block",
+    "GetBucketVersioning": None,
+    "GetEncryptionConfiguration": "get_bucket_encryption",
+    "GetLifecycleConfiguration": "get_bucket_lifecycle_configuration",
+    "GetReplicationConfiguration": "get_bucket_replication",
+}
 BUCKETS = {
     f"{bucket}: {action}": row(may, bucket, action, arguments, by=method)
     for bucket, may, action, method, arguments in (
         (IN, LOOKERS, "ListBucket", "list_objects_v2", {}),
-        (IN, LOOKERS, "ListBucketVersions", "list_object_versions", {}),
-        (VAULT, KEEPERS, "ListBucketVersions", "list_object_versions", {}),
+        (IN, LOOKERS | {"audit"}, "ListBucketVersions", "list_object_versions", {}),
+        (VAULT, WATCHERS, "ListBucketVersions", "list_object_versions", {}),
         (IN, ADMINS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
         (VAULT, READERS, "ListBucket", "list_objects_v2", {}),
         (VAULT, READERS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
@@ -356,9 +371,14 @@ BUCKETS = {
         *(
             (bucket, may, action, method, arguments)
             # To change the vault, anyone must first change its policy.
-            for bucket, holders, changers in ((IN, ADMINS, ADMINS), (VAULT, KEEPERS, NOBODY))
+            for bucket, readers, holders, changers in (
+                (IN, ADMINS, ADMINS, ADMINS),
+                (VAULT, WATCHERS, KEEPERS, NOBODY),
+            )
             for may, action, method, arguments in (
-                (holders, "GetBucketPolicy", None, {}),
+                *((readers, reading, method, {}) for reading, method in SETTINGS.items()),
+                (holders, "GetBucketAcl", None, {}),
+                (holders, "GetBucketTagging", None, {}),
                 (holders, "PutBucketPolicy", None, {"Policy": json.dumps(BUCKET_POLICIES[bucket])}),
                 (holders, "DeleteBucketPolicy", None, {}),
                 (changers, "PutBucketPublicAccessBlock", "put_public_access_block", BLOCKED),
@@ -418,7 +438,7 @@ OF_HOLDER: dict[str, Any] = {
     "policies": {**BUCKET_POLICIES, VAULT: vault_policy(ELSEWHERE, account=OURS)},
     "owners": {IN: OURS, VAULT: HOLDER},
 }
-FUNCTIONS = ("promoter", "sweep")
+FUNCTIONS = ("promoter", "sweep", "audit")
 
 
 @pytest.mark.parametrize("tried", ROWS)
@@ -428,7 +448,7 @@ def test_only_the_functions_reach_a_vault_in_another_account(tried: Attempt) -> 
     for who, principal in PRINCIPALS.items():
         refused = refused_rights(principal, tried, **OF_HOLDER)
         if who in FUNCTIONS:
-            assert refused == refused_rights(principal, tried), who
+            assert refused == refused_elsewhere(principal, tried), who
         elif in_vault:
             assert [right for right in refused if right in in_vault] == in_vault, who
         else:
@@ -444,10 +464,18 @@ def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
             [one for one in rights if one.place.partition("/")[0] == VAULT]
             for rights in (
                 refused_rights(wide, tried, **OF_HOLDER),
-                refused_rights(PRINCIPALS[who], tried),
+                refused_elsewhere(PRINCIPALS[who], tried),
             )
         )
         assert refused == ordinarily, what
+
+
+def refused_elsewhere(function: Principal, tried: Attempt) -> list[Right]:
+    """What a function is refused in a vault of another account: S3 shows nobody else its policy."""
+    refused = refused_rights(function, tried)
+    return refused or [
+        right for right in tried.rights if right == Right(action="s3:GetBucketPolicy", place=VAULT)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -459,9 +487,14 @@ def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str])
     assert allowed("lambda:InvokeFunction", arn) == may | {"careless administrator"}
 
 
-def test_nobody_sends_alerts_in_the_functions_names() -> None:
+def test_only_the_audit_sends_alerts() -> None:
+    """Except for administrators. It sends them to the topic of its own stage, and to no other."""
     topic = f"arn:aws:sns:us-east-1:{OURS}:{STAGE.topic}"
-    assert allowed("sns:Publish", topic) == {"careless administrator"}
+    assert allowed("sns:Publish", topic) == {"careless administrator", "audit"}
+    for other in (f"{topic}-2", topic.replace("-dev-", "-prod-"), f"{topic}:subscription"):
+        assert allowed("sns:Publish", other) == {"careless administrator"}
+    for action in ("sns:Subscribe", "sns:SetTopicAttributes", "sns:DeleteTopic"):
+        assert allowed(action, topic) == {"careless administrator"}
 
 
 def allowed(action: str, resource: str) -> set[str]:

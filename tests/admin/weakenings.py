@@ -15,9 +15,10 @@ from tests.support.past_the_door import past_the_door
 from tests.support.project import STAGE
 
 ACCOUNT, STRANGER = DEFAULT_ACCOUNT_ID, "210987654321"
-PROMOTE, SWEEP, SERVER = (
+PROMOTE, SWEEP, AUDIT, SERVER = (
     STAGE.function_name("promote"),
     STAGE.function_name("sweep"),
+    STAGE.function_name("audit"),
     STAGE.server_user(None),
 )
 SUBSCRIBER = "you@example.org"
@@ -25,7 +26,7 @@ TOPIC = STAGE.topic_arn(account=ACCOUNT, region="us-east-1")
 ALARM = f"{STAGE.topic}-waiting"
 CONTESTED = f"{STAGE.topic}-contested"
 LOG = f"/aws/lambda/{PROMOTE}"
-RULE = f"{SWEEP}-event"
+RULE, AUDITS = STAGE.schedule_of("sweep"), STAGE.schedule_of("audit")
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{PROMOTE}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{PROMOTE}"
@@ -237,6 +238,9 @@ for _kind, _action, _resource, _on in [
     (Kind.STOPPED, "events:DisableRule", "*", RULE),
     (Kind.STOPPED, "iam:PutRolePermissionsBoundary", ROLE, PROMOTE),
     (Kind.STOPPED, "iam:UpdateAccessKey", "arn:aws:iam::*:user/*", SERVER),
+    (Kind.SILENCE, "events:RemoveTargets", f"arn:aws:events:*:*:rule/{AUDITS}", AUDITS),
+    (Kind.SILENCE, "lambda:DeleteFunction", f"arn:aws:lambda:*:*:function:{AUDIT}", AUDIT),
+    (Kind.SILENCE, "iam:DeleteRole", f"arn:aws:iam::*:role/{AUDIT}", AUDIT),
     (Kind.SILENCE, "cloudwatch:DisableAlarmActions", "*", "the alarms"),
     (Kind.SILENCE, "cloudwatch:PutAlarmMuteRule", "*", "the alarms"),
     (Kind.SILENCE, "sns:Unsubscribe", TOPIC, STAGE.topic),
@@ -563,22 +567,6 @@ def _rules_that_learn_of_uploads(living: DeployedStage) -> None:
 @weakening(Kind.MORE_RIGHTS, "backups1 is replicated to arn:aws:s3:::backups1-copy")
 def _replication_of_uploads(living: DeployedStage) -> None:
     replicate(living.client("s3"), "backups1")
-
-
-@weakening(Kind.MORE_RIGHTS, f"The EventBridge rule {RULE} has 1 more target: ")
-def _a_second_target_with_a_false_time(living: DeployedStage) -> None:
-    arn = FUNCTION.replace(PROMOTE, SWEEP)
-    false = {"Id": "false", "Arn": arn, "Input": '{"time": "2020-01-01T00:00:00Z"}'}
-    living.client("events").put_targets(Rule=RULE, Targets=[false])
-
-
-@weakening(Kind.MORE_RIGHTS, f"The EventBridge rule {RULE} also has an event pattern")
-def _a_rule_that_anybody_s_event_starts(living: DeployedStage) -> None:
-    living.client("events").put_rule(
-        Name=RULE,
-        ScheduleExpression="rate(15 minutes)",
-        EventPattern=json.dumps({"source": ["anybody"]}),
-    )
 
 
 @weakening(Kind.MORE_RIGHTS, f"Principals other than Lambda can assume the role {SWEEP}")

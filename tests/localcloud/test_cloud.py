@@ -209,9 +209,14 @@ def test_make_local_reports_that_its_port_is_taken(project):
             "swept             3 versions in incoming, 2 waiting, 1 handed over to promote",
             id="a pass of the sweep",
         ),
+        pytest.param(
+            {"level": "INFO", "message": "audited: 2 findings", "findings": [{}, {}]},
+            "audited           2 findings",
+            id="an audit",
+        ),
     ],
 )
-def test_make_local_shows_a_promotion_and_a_sweep_as_one_line(capsys, line, shown):
+def test_make_local_shows_what_a_function_does_as_one_line(capsys, line, shown):
     show_log_line(json.dumps(line))
     printed = capsys.readouterr().out
     assert re.fullmatch(r"\d\d:\d\d:\d\d  ", printed[:10])

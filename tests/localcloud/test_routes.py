@@ -15,7 +15,7 @@ import pytest
 
 from demo.stage import running
 from localcloud.clock import clock
-from tests.support.project import copy_project
+from tests.support.project import POLICY, copy_project
 
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 
@@ -37,8 +37,8 @@ def project(cloud, packages, tmp_path):
 
 
 @contextlib.contextmanager
-def chalice_local(project, cloud, **environment):
-    role = cloud.role_credentials("promote")
+def chalice_local(project, cloud, *, function="promote", **environment):
+    role = cloud.role_credentials(function)
     environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
         "AWS_ACCESS_KEY_ID": role.access_key_id,
         "AWS_SECRET_ACCESS_KEY": role.secret_access_key,
@@ -130,6 +130,20 @@ def test_a_posted_sweep_promotes_waiting_uploads(project, cloud):
     assert (
         administrator.get_object(Bucket="backups2", Key=outcome["slot"])["Body"].read() == b"files"
     )
+
+
+def test_a_posted_audit_finds_a_contested_upload(project, cloud):
+    server = cloud.session(cloud.server_credentials).client("s3")
+    promoter = cloud.session(cloud.role_credentials("promote")).client("s3")
+    clock.advance(timedelta(hours=-1))
+    server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
+    slot = POLICY.slot_of("backup.tar.gz.gpg", clock.now()).name
+    promoter.put_object(Bucket="backups2", Key=slot, Body=b"another's", IfNoneMatch="*")
+    with chalice_local(project, cloud, function="audit", BACKUPS_DEV_ROUTES="1") as url:
+        status, answer = post(f"{url}/audit", None)
+    assert (status, answer["not_checked"]) == (200, [])
+    [finding] = answer["findings"]
+    assert (finding["kind"], finding["slot"]) == ("contested", slot)
 
 
 def test_without_the_variable_there_are_no_routes(project, cloud):

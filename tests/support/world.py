@@ -11,6 +11,7 @@ from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.notification import Notification
 from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import Record, Swept
+from chalicelib.watching.audit import Auditor
 from chalicelib.watching.sweep import Sweeper
 
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
@@ -58,6 +59,10 @@ class World:
             policy=promoter.policy,
             invoke=invoke,
         )
+
+    def auditor(self) -> Auditor:
+        promoter = self.promoter
+        return Auditor(incoming=promoter.incoming, vault=promoter.vault, policy=promoter.policy)
 
     def sweep(
         self, *, now: datetime, scheduled: datetime | None = None

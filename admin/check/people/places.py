@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from admin.account import Account
 from admin.check.people.rights import ANY_NAME
-from admin.config.reading import FUNCTIONS
+from admin.config.reading import FUNCTIONS, SCHEDULES
 from admin.desired.requirement import Kind
 from admin.setup.plan import requirements_of
 from admin.target import Target
@@ -25,7 +25,7 @@ class Resource(StrEnum):
     TOPIC = "topic and subscriptions"
     ALARM = "alarms"
     LOG_GROUP = "log groups"
-    SCHEDULE = "schedule"
+    SCHEDULE = "schedules"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,8 @@ def _beside_the_vault(target: Target) -> Iterator[Place]:
             f"log-stream:{ANY_NAME}",
         )
     yield _users(target)
-    schedule = f"{stage.function_name('sweep')}-event"  # as Chalice names it
-    yield _place(Resource.SCHEDULE, schedule, arn("events", f"rule/{schedule}"))
+    for schedule in map(stage.schedule_of, SCHEDULES):
+        yield _place(Resource.SCHEDULE, schedule, arn("events", f"rule/{schedule}"))
     yield _place(Resource.TOPIC, stage.topic, target.topic_arn)
     yield Place(
         resource=Resource.ALARM,

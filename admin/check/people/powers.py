@@ -123,7 +123,7 @@ POWERS = (
             "s3:DeleteBucket",
         ),
     ),
-    Power(Resource.FUNCTION, "stop promotions", _LAMBDA_STOPS),
+    Power(Resource.FUNCTION, "stop promotions, or what watches over them", _LAMBDA_STOPS),
     Power(Resource.STORED, "abort every copy into the vault", ("s3:AbortMultipartUpload",)),
     Power(
         Resource.ROLE,
@@ -148,7 +148,7 @@ POWERS = (
     ),
     Power(
         Resource.SCHEDULE,
-        "stop the sweep, so that nothing notices waiting uploads",
+        "stop the sweep or the audit, so that nobody learns what waits or is missing",
         (
             "events:DisableRule",
             "events:DeleteRule",
