@@ -87,13 +87,6 @@ def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
 weakened, deployed_over = table_of(WEAKENED), table_of(DEPLOYED_OVER)
 
 
-@weakened("The EventBridge rule {rule} does not exist")
-def _no_rule(one: Scheduled) -> None:
-    events = one.client("events")
-    events.remove_targets(Rule=one.rule, Ids=["1"])
-    events.delete_rule(Name=one.rule)
-
-
 @weakened("The EventBridge rule {rule} is disabled")
 def _a_rule_that_is_disabled(one: Scheduled) -> None:
     one.client("events").disable_rule(Name=one.rule)
@@ -112,6 +105,19 @@ def _a_rule_that_anybody_s_event_starts(one: Scheduled) -> None:
 def _a_second_target_with_a_false_time(one: Scheduled) -> None:
     false = {"Id": "false", "Arn": one.arn, "Input": '{"time": "2020-01-01T00:00:00Z"}'}
     one.client("events").put_targets(Rule=one.rule, Targets=[false])
+
+
+@deployed_over("The EventBridge rule {rule} does not exist")
+def _no_rule(one: Scheduled) -> PutBack:
+    events = one.client("events")
+    events.remove_targets(Rule=one.rule, Ids=["1"])
+    events.delete_rule(Name=one.rule)
+
+    def put_back() -> None:
+        events.put_rule(Name=one.rule, ScheduleExpression=SCHEDULES[one.handler])
+        one.set_target()
+
+    return put_back
 
 
 @deployed_over("The schedule of {rule} is rate(7 days), but should be {schedule}")
@@ -139,11 +145,12 @@ def _a_rule_that_tells_another_time(one: Scheduled) -> PutBack:
     return one.set_target
 
 
-@weakened("EventBridge cannot invoke {name} for the rule {rule}")
-def _eventbridge_cannot_invoke(one: Scheduled) -> None:
+@deployed_over("EventBridge cannot invoke {name} for the rule {rule}")
+def _eventbridge_cannot_invoke(one: Scheduled) -> PutBack:
     client = one.client("lambda")
     [permission] = json.loads(client.get_policy(FunctionName=one.name)["Policy"])["Statement"]
     client.remove_permission(FunctionName=one.name, StatementId=permission["Sid"])
+    return partial(one.allow, "events.amazonaws.com", SourceArn=one.source)
 
 
 @weakened("EventBridge can invoke {name} for the rule {rule} under other conditions than deployed")
@@ -243,5 +250,6 @@ def test_one_deployment_fixes_all_scheduled_functions_and_their_schedules(
     for handler in SCHEDULES:
         for weaken, _ in DEPLOYED_OVER.values():
             weaken(Scheduled(living, handler))
+    _no_rule(Scheduled(living, "audit"))
     living.mend(DEPLOY)
     assert living.check().exit_code == 0
