@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks import chart, delivery, many, moving, settings, starting, sweeping, tables
+from benchmarks import auditing, chart, delivery, many, moving, settings, starting, sweeping, tables
 from benchmarks.bundle import unpack_bundle
 from demo.stage import running
 
-SECTIONS = ("moving", "many", "sweeping", "settings", "starting", "delivery")
+SECTIONS = ("moving", "many", "sweeping", "auditing", "settings", "starting", "delivery")
 # Without a space, so that a size is one word of the command line, such as 5GiB.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
 # Wide enough for every table: a wrapped table can be neither read nor pasted.
@@ -44,10 +44,9 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += moving_targets
         if picture:
             picture.write_text(chart.draw(results), encoding="utf-8")
-    if "many" in sections:
-        targets += many.report(console)
-    if "sweeping" in sections:
-        targets += sweeping.report(console)
+    for section in (many, sweeping, auditing):
+        if section.__name__.rpartition(".")[2] in sections:
+            targets += section.report(console)
     if {"settings", "starting", "delivery"} & set(sections):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, running() as cloud:
             console.print("\nBuilding the bundle with Chalice (a few seconds) ...")

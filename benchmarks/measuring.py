@@ -38,18 +38,22 @@ def measure(
     uploads: Mapping[str, int],
     clock: Literal["wall", "jumping", "summing"] = "jumping",
     series: Mapping[str, tuple[int, float]] | None = None,
+    dated: Mapping[str, tuple[int, float]] | None = None,
     memory: int | None = None,
     tls: Tls | None = None,
 ) -> Measurement:
     """Run the command against a new model that holds these uploads (bucket/key: bytes).
 
     `{address}` in the command is replaced with the model's address. `series` are keys with many
-    versions (bucket/key: number, seconds between two of them). With `memory` (MB, Linux only) the
-    command gets the share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
+    versions (bucket/key: number, seconds between two of them), `dated` are names that follow a
+    pattern (bucket/pattern: number, seconds). With `memory` (MB, Linux only) the command gets the
+    share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
     """
     options = [f"--upload={path}={size}" for path, size in uploads.items()]
     for path, (number, seconds) in (series or {}).items():
         options.append(f"--series={path}={number}x{seconds}")
+    for path, (number, seconds) in (dated or {}).items():
+        options.append(f"--dated={path}={number}x{seconds}")
     if memory:
         options += ["--cpu-share", str(min(1, memory / FULL_CPU_MB))]
     if tls:

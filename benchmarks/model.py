@@ -7,13 +7,16 @@ Only time and requests are modelled. The numbers are approximate: S3 promises no
 
 import hashlib
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from heapq import merge
 from html import unescape
-from itertools import islice
+from itertools import islice, takewhile
+from operator import itemgetter
 from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
@@ -96,6 +99,41 @@ class Series:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dated:
+    """`number` objects whose names are dates, as `promote` stores them. They take no memory.
+
+    `pattern` is a strftime pattern in UTC; each object was stored a minute after its slot began.
+    The newest is that of the slot that ended last.
+    """
+
+    bucket: str
+    pattern: str
+    number: int
+    apart: timedelta
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> str:
+        """Return the name at this place of S3's order, which is from the oldest to the newest."""
+        return self._start(index).strftime(self.pattern)
+
+    def version(self, index: int) -> ObjectVersion:
+        """Return the object with this name."""
+        return ObjectVersion(
+            size=1_000_000,
+            etag=_etag(self[index]),
+            version_id=str(index),
+            modified=self._start(index) + timedelta(minutes=1),
+        )
+
+    def _start(self, index: int) -> datetime:
+        this_slot = self.now - (self.now - datetime.min.replace(tzinfo=UTC)) % self.apart
+        return this_slot - (self.number - index) * self.apart
+
+
 @dataclass(kw_only=True)
 class Multipart:
     """An unfinished multipart upload; `parts` are (first byte, last byte) in the source."""
@@ -127,6 +165,7 @@ class Model:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], ObjectVersion] = {}
         self.series: dict[tuple[str, str], Series] = {}
+        self.dated: list[Dated] = []
         self.multiparts: dict[str, Multipart] = {}
         self.ranges_copied: Counter[tuple[int, int]] = Counter()
         """How often each range of bytes was copied as a part."""
@@ -300,6 +339,10 @@ class Model:
 
     def _versions(self, request: Request) -> Iterator[tuple[str, ObjectVersion]]:
         """Return the versions that S3 lists after the markers."""
+        dated = (_after(one, request) for one in self.dated if one.bucket == request.bucket)
+        return merge(self._undated_versions(request), *dated, key=itemgetter(0))
+
+    def _undated_versions(self, request: Request) -> Iterator[tuple[str, ObjectVersion]]:
         marker = request.query.get("key-marker", "")
         version_marker = request.query.get("version-id-marker")
         prefix = request.query.get("prefix", "")
@@ -363,10 +406,14 @@ class Model:
     def _version(self, request: Request) -> ObjectVersion:
         if series := self.series.get((request.bucket, request.key)):
             return series[int(request.query.get("versionId", 0))]
-        try:
-            return self.objects[request.bucket, request.key]
-        except KeyError:
-            raise S3Error(404, "NoSuchKey") from None
+        if version := self.objects.get((request.bucket, request.key)):
+            return version
+        for dated in self.dated:
+            index = bisect_left(dated, request.key)
+            is_there = index < len(dated) and dated[index] == request.key
+            if dated.bucket == request.bucket and is_there:
+                return dated.version(index)
+        raise S3Error(404, "NoSuchKey")
 
     def _multipart(self, request: Request) -> Multipart:
         try:
@@ -429,6 +476,15 @@ def _operation(request: Request) -> str:
         case _:
             by_query = {}
     return next((name for parameter, name in by_query.items() if parameter in query), "unknown")
+
+
+def _after(dated: Dated, request: Request) -> Iterator[tuple[str, ObjectVersion]]:
+    """Return the dated objects that S3 lists after the marker."""
+    prefix = request.query.get("prefix", "")
+    marker = request.query.get("key-marker", "")
+    first = max(bisect_right(dated, marker), bisect_left(dated, prefix))
+    names = ((dated[index], dated.version(index)) for index in range(first, len(dated)))
+    return takewhile(lambda named: named[0].startswith(prefix), names)
 
 
 def _metadata(request: Request) -> dict[str, str]:

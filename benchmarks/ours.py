@@ -1,4 +1,4 @@
-"""Invokes the app as Lambda does, for uploads or for the sweep."""
+"""Invokes the app as Lambda does, for uploads, for the sweep or for the audit."""
 
 import argparse
 import dataclasses
@@ -55,6 +55,7 @@ def main() -> None:
         help="promote for this many servers (server0, server1, ...)",
     )
     parser.add_argument("--sweep", action="store_true", help="make one pass, and print its result")
+    parser.add_argument("--audit", action="store_true", help="audit once, and print the result")
     parser.add_argument("keys", nargs="*")
     arguments = parser.parse_args()
     keys = arguments.keys
@@ -64,10 +65,12 @@ def main() -> None:
         policy = dataclasses.replace(app.promoter.policy, servers=servers)
         app.promoter = dataclasses.replace(app.promoter, policy=policy)
         app.sweeper = dataclasses.replace(app.sweeper, policy=policy)
+        app.auditor = dataclasses.replace(app.auditor, policy=policy)
         keys = [f"{server}/sql.gz.gpg" for server in servers]
-    if arguments.sweep:
+    if arguments.sweep or arguments.audit:
         scheduled = dict.fromkeys(EVENT_FIELDS, "") | {"time": datetime.now(UTC).isoformat()}
-        print(json.dumps(app.sweep(scheduled, context)))
+        function = app.sweep if arguments.sweep else app.audit
+        print(json.dumps(function(scheduled, context)))
         return
     for key in keys:
         event = {"Records": [{"s3": {"bucket": {"name": "backups1"}, "object": {"key": key}}}]}

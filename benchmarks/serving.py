@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from benchmarks.clock import JumpingClock, SummingClock, WallClock, can_see_threads, is_busy
-from benchmarks.model import Model, Request, Response, Series
+from benchmarks.model import Dated, Model, Request, Response, Series
 
 HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
@@ -118,8 +118,8 @@ class Server:
         await writer.drain()
 
 
-async def serve(arguments: argparse.Namespace) -> Measurement:
-    """Run the command to completion against a new model that holds the uploads, and measure it."""
+def stocked_model(arguments: argparse.Namespace) -> Model:
+    """Return a new model that holds what the command line says."""
     model = Model()
     for upload in arguments.upload:
         path, _, size = upload.partition("=")
@@ -131,6 +131,18 @@ async def serve(arguments: argparse.Namespace) -> Measurement:
         number, _, seconds = size.partition("x")
         apart = timedelta(seconds=float(seconds))
         model.series[bucket, key] = Series(number=int(number), apart=apart)
+    for dated in arguments.dated:
+        path, _, size = dated.partition("=")
+        bucket, _, pattern = path.partition("/")
+        number, _, seconds = size.partition("x")
+        apart = timedelta(seconds=float(seconds))
+        model.dated.append(Dated(bucket=bucket, pattern=pattern, number=int(number), apart=apart))
+    return model
+
+
+async def serve(arguments: argparse.Namespace) -> Measurement:
+    """Run the command to completion against a new model that holds the uploads, and measure it."""
+    model = stocked_model(arguments)
     process_ids: list[int] = []
     clock: WallClock | SummingClock | JumpingClock = WallClock()
     if arguments.clock == "jumping":
@@ -207,6 +219,9 @@ def main() -> None:
     parser.add_argument("--upload", action="append", default=[], metavar="BUCKET/KEY=BYTES")
     parser.add_argument(
         "--series", action="append", default=[], metavar="BUCKET/KEY=NUMBERxSECONDS"
+    )
+    parser.add_argument(
+        "--dated", action="append", default=[], metavar="BUCKET/PATTERN=NUMBERxSECONDS"
     )
     parser.add_argument("--clock", choices=("wall", "jumping", "summing"), default="jumping")
     parser.add_argument("--cpu-share", type=float)
