@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import ssl
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from chalicelib.record import SERVICE
 from chalicelib.settings import Settings
 from chalicelib.watching.audit import Auditor
 from chalicelib.watching.sweep import Sweeper
+from chalicelib.watching.telling import Teller
 
 
 class TlsContext(ssl.SSLContext):
@@ -95,14 +97,33 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
     return vars(swept)
 
 
+def connect_to_sns() -> Any:
+    """Create a client for one mail an hour at most."""
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    config = Config(connect_timeout=5, read_timeout=10, retries=retries)
+    return session.create_client("sns", config=config)
+
+
 auditor = Auditor(incoming=incoming, vault=vault, policy=policy)
+teller = Teller(
+    connect=connect_to_sns,
+    policy=policy,
+    stage=SERVICE.removeprefix("immutable-backups-"),
+    alert_topic=settings.alert_topic,
+    heartbeat_url=settings.heartbeat_url,
+)
 
 
 @app.schedule(Cron(0, "*", "*", "*", "?", "*"))
 def audit(event: CloudWatchEvent) -> dict[str, Any]:
-    """Look for what is missing or wrong at the full hour; a retry looks at the same hour."""
+    """Look for what is missing or wrong at the full hour, and tell the owner.
+
+    A retry looks at the same hour.
+    """
     hour = datetime.fromisoformat(event.time).replace(minute=0, second=0, microsecond=0)
+    begin = time.monotonic()
     audited = auditor.audit(hour)
+    teller.tell(audited, now=hour, seconds=time.monotonic() - begin)
     return {
         "findings": [finding.data for finding in audited.findings],
         "not_checked": [*audited.failures],
