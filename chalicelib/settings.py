@@ -1,4 +1,4 @@
-"""The functions' environment: the names of both buckets, and the accounts that own them."""
+"""The functions' environment: both buckets, their accounts, and digests of the vault's settings."""
 
 import re
 from collections.abc import Mapping
@@ -12,16 +12,20 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked)."""
+    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked).
+
+    `vault_settings` has the digest of each setting that `backups setup` left (None: not recorded).
+    """
 
     incoming_bucket: str
     vault_bucket: str
     incoming_owner: str | None = None
     vault_owner: str | None = None
+    vault_settings: Mapping[str, str] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER and VAULT_OWNER.
+        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER, VAULT_OWNER and VAULT_SETTINGS.
 
         Raises SettingsError.
         """
@@ -30,6 +34,7 @@ class Settings:
             vault_bucket=_bucket(environment, "VAULT_BUCKET"),
             incoming_owner=_account(environment, "INCOMING_OWNER"),
             vault_owner=_account(environment, "VAULT_OWNER"),
+            vault_settings=_digests(environment, "VAULT_SETTINGS"),
         )
         if settings.incoming_bucket == settings.vault_bucket:
             raise SettingsError(
@@ -60,3 +65,16 @@ def _account(environment: Mapping[str, Any], name: str) -> str | None:
     if value and not (isinstance(value, str) and re.fullmatch("[0-9]{12}", value)):
         raise SettingsError(f"{name} is {value!r}; an account id has 12 digits, in quotes")
     return str(value) if value else None
+
+
+def _digests(environment: Mapping[str, str], name: str) -> Mapping[str, str] | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    listed = re.findall("(?:^|,)([a-z-]+)=([0-9a-f]{24})(?=,|$)", value)
+    if ",".join(map("=".join, listed)) != value:
+        raise SettingsError(
+            f"{name} is {value!r}; `backups setup --apply` writes it, as digests such as "
+            "versioning=0c9d51f8e2a64b7d03c1ee92"
+        )
+    return dict(listed)

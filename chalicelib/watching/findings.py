@@ -31,6 +31,8 @@ class Kind(StrEnum):
 
     OVERWRITTEN = "overwritten"
     DELETED = "deleted"
+    SETTINGS = "settings"
+    UNLOCKED = "unlocked"
     MISSING = "missing"
     CONTESTED = "contested"
     REJECTED = "rejected"
@@ -52,6 +54,10 @@ _NOT_STORED = "Find out where it comes from. It expires after some days."
 REMEDIES = {
     Kind.OVERWRITTEN: f"{_BREAK_IN} The first version is the backup.",
     Kind.DELETED: _BREAK_IN,
+    Kind.SETTINGS: "`backups check` says what has changed. If you changed it, `backups deploy` "
+    "records it. Otherwise find out who did it (see docs/break-in.md).",
+    Kind.UNLOCKED: "`backups setup --lock-existing --apply` locks it. Find out why it was not "
+    "locked: only the vault's default lock sets locks.",
     Kind.MISSING: "Check whether the server is running, and what its backup job prints. If uploads "
     "arrive but are not stored, `backups check` says why.",
     Kind.CONTESTED: _NOT_STORED,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from admin.choices import Lock
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
 from admin.setup.files import stage_files
 from admin.stage import StageError, read_stage
+from chalicelib.lock import Lock
 from tests.support.project import POLICY
 
 # What the file says for all stages as it ships, as far as it matters here.

@@ -26,6 +26,18 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 upload   = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 """
+# What `setup` records of the vault of the stage dev; test_recorded.py says how to renew it.
+VAULT_SETTINGS = (
+    "policy=17847ec63f59feb752e80e43,"
+    "versioning=d0fef200712103bcb227d9ad,"
+    "lock=1f3700f236902fcafebfa52c,"
+    "lifecycle=ba8eafe846cd7b64edb33298,"
+    "encryption=1b2aa43ffadd40197b7bbb3c,"
+    "public-access=7896508ce5c8b88c983412a3,"
+    "ownership=32b5db9dd2ddeb959a59643a,"
+    "notification=1210604924c69e818c027727,"
+    "replication=44136fa355b3678a1146ad16"
+)
 ENVIRONMENTS = {
     "dev": {
         "INCOMING_BUCKET": "backups1",
@@ -34,6 +46,7 @@ ENVIRONMENTS = {
         "VAULT_OWNER": "123456789012",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
         "ALERT_TOPIC_ARN": f"arn:aws:sns:us-east-1:123456789012:{APP_NAME}-dev-alerts",
+        "VAULT_SETTINGS": VAULT_SETTINGS,
     },
     "prod": {"INCOMING_BUCKET": "change-me-backups1", "VAULT_BUCKET": "change-me-backups2"},
 }
