@@ -67,14 +67,14 @@ def _account(environment: Mapping[str, Any], name: str) -> str | None:
     return str(value) if value else None
 
 
-def _digests(environment: Mapping[str, str], name: str) -> Mapping[str, str] | None:
+def _digests(environment: Mapping[str, Any], name: str) -> Mapping[str, str] | None:
     value = environment.get(name)
     if not value:
         return None
-    listed = re.findall("(?:^|,)([a-z-]+)=([0-9a-f]{24})(?=,|$)", value)
-    if ",".join(map("=".join, listed)) != value:
+    digests = dict(re.findall("([a-z-]+)=([0-9a-f]{24})(?=,|$)", str(value)))
+    if ",".join(map("=".join, digests.items())) != value:
         raise SettingsError(
-            f"{name} is {value!r}; `backups setup --apply` writes it, as digests such as "
-            "versioning=0c9d51f8e2a64b7d03c1ee92"
+            f"{name} is {value!r}; let `backups setup --apply` write it, as digests such as "
+            "versioning=d0fef200712103bcb227d9ad"
         )
-    return dict(listed)
+    return digests

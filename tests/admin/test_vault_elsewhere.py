@@ -14,21 +14,24 @@ from moto.iam.models import iam_backends
 
 import admin.account
 from admin.account import Account, local_account, with_owners, with_vault
+from admin.audit.command import auditor_of
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.config.reading import CONFIG
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan, requirements_of
+from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import Stage, StageError, read_stage
 from admin.target import Target
 from admin.waiting import Waiter
+from chalicelib.watching.findings import Kind
 from demo.deployment import deploy
 from demo.stage import StageCloud
 from localcloud.clock import clock
 from localcloud.iam.authorization import Credentials
 from tests.support.deployed_stage import NO_BACKUPS
 from tests.support.past_the_door import past_the_door
-from tests.support.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE, write_variables
 
 HOLDER = "210987654321"
 
@@ -89,6 +92,20 @@ def state_in_order(account: Account, stage: Stage) -> list[str]:
     return report.backups
 
 
+def record(account: Account, stage: Stage) -> Stage:
+    """Record the vault's settings in the stage, as `backups setup --apply` does."""
+    write_variables(stage.project, as_variable(actual_digests(target_of(account, stage))))
+    return read_stage("dev", project=stage.project)
+
+
+def settings_that_changed(account: Account, stage: Stage) -> list[str]:
+    """What `backups audit` says, with a profile of the vault's account."""
+    audited = auditor_of(target_of(account, stage)).audit(clock.now())
+    assert audited.failures == {}
+    whats = [found.what for found in audited.findings if found.kind is Kind.SETTINGS]
+    return [what.split()[2] for what in whats]
+
+
 def target_of(account: Account, stage: Stage) -> Target:
     return Target(account=account, stage=stage, policy=POLICY)
 
@@ -97,6 +114,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud: StageCloud, stage: Stage, account: Account, packages: Path
 ) -> None:
     set_up(account, stage)
+    stage = record(account, stage)
     deploy(
         stage.project,
         stage="dev",
@@ -107,7 +125,10 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     )
     set_up(account, stage)
     assert set_up(account, stage) == []
-    assert state_in_order(account, stage) == NO_BACKUPS
+    hidden, *others = reversed(state_in_order(account, stage))
+    assert "cannot read the bucket policy of backups2" in hidden
+    assert others[::-1] == NO_BACKUPS
+    assert settings_that_changed(account, stage) == []
     holder = account.account_of("backups2").client("s3")
     assert [bucket["Name"] for bucket in holder.list_buckets()["Buckets"]] == ["backups2"]
 
@@ -144,6 +165,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
     [finding] = look(account, stage).findings
     assert "FillFreeSlots is missing" in finding.what
+    assert settings_that_changed(account, stage) == ["policy"]
     set_up(account, stage)
     state_in_order(account, stage)
 

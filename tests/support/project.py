@@ -5,9 +5,11 @@ The owner of a fork edits `chalicelib/policy.toml` and `.chalice/config.json`.
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from admin.config.editing import with_value
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
 from admin.setup.files import stage_files, write_files
 from admin.stage import PROJECT, Stage, read_stage
@@ -98,6 +100,14 @@ def write_stages(project: Path, *, endpoint: str | None = None) -> None:
     (project / CONFIG).write_text(json.dumps({**CONFIGURATION, "stages": stages}, indent=2) + "\n")
     for name in ENVIRONMENTS:
         write_files(stage_files(POLICY, read_stage(name, project=project)))
+
+
+def write_variables(project: Path, variables: Mapping[str, str]) -> None:
+    """Set variables of the stage dev in a project's config.json."""
+    text = (project / CONFIG).read_text()
+    for name, value in variables.items():
+        text = with_value(text, ("stages", "dev", "environment_variables", name), value)
+    (project / CONFIG).write_text(text)
 
 
 def copy_project(folder: Path, *, endpoint: str | None = None) -> Path:
