@@ -41,8 +41,10 @@ class Lock:
         return is_strict and self.is_kept(stored=stored, until=retention.get("RetainUntilDate"))
 
 
-def lock_of(default: Mapping[str, Any]) -> Lock | None:
-    """The lock of a DefaultRetention in S3's format; None if it sets no time, or none at all."""
+def default_lock(answer: Mapping[str, Any]) -> Lock | None:
+    """The lock of an ObjectLockConfiguration in S3's format; None if it sets no time."""
+    rule = answer.get("ObjectLockConfiguration", {}).get("Rule", {})
+    default = rule.get("DefaultRetention", {})
     days = default.get("Days") or 365 * default.get("Years", 0)
     # With an event hold, which locks until somebody releases it, mode and time can be missing.
     return Lock(mode=default.get("Mode", MODES[0]), days=days) if days else None

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.lock import Lock, lock_of
+from chalicelib.lock import Lock, default_lock
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
@@ -91,7 +91,7 @@ class Auditor:
             with audited.checking(f"the setting {name} of {self.vault.name}"):
                 actual[name] = read_setting(self.vault, name)
         audited.findings += protection.judge(actual, vault=self.vault.name, now=now)
-        return lock_of(actual.get("lock", {}))
+        return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
         """The findings about a key's uploads: of each kind, only the newest upload of a slot."""

@@ -10,7 +10,7 @@ one spelling. Rules and statements that others added do count: an expiry would w
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,91 +29,69 @@ DIGEST_LENGTH = 24
 class Setting:
     """How to read a setting: the client's method, which fields of its answer count, and the code
     of the error that says that it is not set (None: S3 always answers).
+
+    A field counts with all that is in it, or has fields of its own, as have the items of a list.
     """
 
     method: str
-    fields: Callable[[Any], Fields]
+    fields: Fields
     absent: str | None = None
 
 
-def _picked(answer: Mapping[str, Any], *names: str) -> Fields:
-    return {name: answer[name] for name in names if name in answer}
+def _whole(*names: str) -> Fields:
+    return dict.fromkeys(names)
 
 
-def _default_lock(answer: Any) -> Fields:
-    default = answer["ObjectLockConfiguration"].get("Rule", {}).get("DefaultRetention", {})
-    return _picked(default, "Mode", "Days", "Years", "DefaultEventHold")
-
-
-def _lifecycle_rule(rule: Any) -> Fields:
-    actions = ("Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
-    moves = ("Transitions", "NoncurrentVersionTransitions")
-    # Older rules have a prefix instead of a filter.
-    which = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
-    return {"Filter": which, **_picked(rule, "Status", *actions, *moves)}
-
-
-def _encryption_rule(rule: Any) -> Fields:
-    default = rule.get("ApplyServerSideEncryptionByDefault", {})
-    return _picked(default, "SSEAlgorithm", "KMSMasterKeyID")
-
-
-def _notified(answer: Any) -> Fields:
-    # That EventBridge is notified has no fields of its own.
-    fields: Fields = {"EventBridge": "EventBridgeConfiguration" in answer}
-    for kind in ("Topic", "Queue", "LambdaFunction"):
-        each = answer.get(f"{kind}Configurations", [])
-        fields[kind] = [_picked(one, f"{kind}Arn", "Events", "Filter") for one in each]
-    return fields
-
-
-def _replicated(answer: Any) -> Fields:
-    configuration = answer["ReplicationConfiguration"]
-    names = ("Status", "Filter", "Prefix", "Destination")
-    rules = [_picked(rule, *names) for rule in configuration["Rules"]]
-    return {"Role": configuration["Role"], "Rules": rules}
-
+_LOCK = _whole("Mode", "Days", "Years", "DefaultEventHold")
+_BLOCKS = _whole(
+    "BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"
+)
+_EXPIRING = _whole("Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
+_MOVING = _whole("Transitions", "NoncurrentVersionTransitions")
+_REPLICATION = _whole("Status", "Filter", "Prefix", "Destination")
+_DEFAULT, _KEY = "ApplyServerSideEncryptionByDefault", _whole("SSEAlgorithm", "KMSMasterKeyID")
 
 SETTINGS: Mapping[str, Setting] = {
-    "policy": Setting(
-        "get_bucket_policy",
-        lambda answer: _picked(json.loads(answer["Policy"]), "Version", "Statement"),
-        "NoSuchBucketPolicy",
-    ),
-    "versioning": Setting("get_bucket_versioning", lambda answer: _picked(answer, "Status")),
+    "policy": Setting("get_bucket_policy", _whole("Version", "Statement"), "NoSuchBucketPolicy"),
+    "versioning": Setting("get_bucket_versioning", _whole("Status")),
     "lock": Setting(
-        "get_object_lock_configuration", _default_lock, "ObjectLockConfigurationNotFoundError"
+        "get_object_lock_configuration",
+        {"ObjectLockConfiguration": {"Rule": {"DefaultRetention": _LOCK}}},
+        "ObjectLockConfigurationNotFoundError",
     ),
     "lifecycle": Setting(
         "get_bucket_lifecycle_configuration",
-        lambda answer: {"Rules": [*map(_lifecycle_rule, answer["Rules"])]},
+        {"Rules": _whole("Status", "Filter", "Prefix") | _EXPIRING | _MOVING},
         "NoSuchLifecycleConfiguration",
     ),
     "encryption": Setting(
         "get_bucket_encryption",
-        lambda answer: {
-            "Rules": [*map(_encryption_rule, answer["ServerSideEncryptionConfiguration"]["Rules"])]
-        },
+        {"ServerSideEncryptionConfiguration": {"Rules": {_DEFAULT: _KEY}}},
         "ServerSideEncryptionConfigurationNotFoundError",
     ),
     "public-access": Setting(
         "get_public_access_block",
-        lambda answer: _picked(
-            answer["PublicAccessBlockConfiguration"],
-            *("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"),
-        ),
+        {"PublicAccessBlockConfiguration": _BLOCKS},
         "NoSuchPublicAccessBlockConfiguration",
     ),
     "ownership": Setting(
         "get_bucket_ownership_controls",
-        lambda answer: {
-            "Rules": [rule["ObjectOwnership"] for rule in answer["OwnershipControls"]["Rules"]]
-        },
+        {"OwnershipControls": {"Rules": _whole("ObjectOwnership")}},
         "OwnershipControlsNotFoundError",
     ),
-    "notification": Setting("get_bucket_notification_configuration", _notified),
+    "notification": Setting(
+        "get_bucket_notification_configuration",
+        {
+            "TopicConfigurations": _whole("TopicArn", "Events", "Filter"),
+            "QueueConfigurations": _whole("QueueArn", "Events", "Filter"),
+            "LambdaFunctionConfigurations": _whole("LambdaFunctionArn", "Events", "Filter"),
+            "EventBridgeConfiguration": None,
+        },
+    ),
     "replication": Setting(
-        "get_bucket_replication", _replicated, "ReplicationConfigurationNotFoundError"
+        "get_bucket_replication",
+        {"ReplicationConfiguration": {"Role": None, "Rules": _REPLICATION}},
+        "ReplicationConfigurationNotFoundError",
     ),
 }
 
@@ -122,11 +100,23 @@ def read_setting(vault: Vault, name: str) -> Fields:
     """The fields of one of SETTINGS that count, as S3 has them now; none if it is not set."""
     setting = SETTINGS[name]
     try:
-        return setting.fields(getattr(vault.s3, setting.method)(**vault.args))
+        answer = getattr(vault.s3, setting.method)(**vault.args)
     except ClientError as error:
         if error_code(error) != setting.absent:
             raise
         return {}
+    known: Fields = _known(json.loads(answer.get("Policy", "null")) or answer, setting.fields)
+    return known
+
+
+def _known(value: Any, fields: Fields) -> Any:
+    if isinstance(value, list):
+        return [_known(item, fields) for item in value]
+    return {
+        name: _known(value[name], inner) if inner else value[name]
+        for name, inner in fields.items()
+        if name in value
+    }
 
 
 def digest(fields: Fields) -> str:
@@ -140,10 +130,7 @@ def _normal(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return {
-        name: sorted({json.dumps(_normal(item), sort_keys=True) for item in _items(each)})
+        name: sorted({json.dumps(_normal(item), sort_keys=True) for item in items})
         for name, each in value.items()
+        if (items := each if isinstance(each, list) else [each])
     }
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -32,12 +32,12 @@ store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 VAULT_SETTINGS = (
     "policy=17847ec63f59feb752e80e43,"
     "versioning=d0fef200712103bcb227d9ad,"
-    "lock=1f3700f236902fcafebfa52c,"
+    "lock=ef5a76696b42bcbebf074857,"
     "lifecycle=ba8eafe846cd7b64edb33298,"
-    "encryption=1b2aa43ffadd40197b7bbb3c,"
-    "public-access=7896508ce5c8b88c983412a3,"
-    "ownership=32b5db9dd2ddeb959a59643a,"
-    "notification=1210604924c69e818c027727,"
+    "encryption=4809f8a5446764cc7f1d5ff0,"
+    "public-access=a56d8a9c39f55a44b386c454,"
+    "ownership=163184469329a1e44f1b39f1,"
+    "notification=44136fa355b3678a1146ad16,"
     "replication=44136fa355b3678a1146ad16"
 )
 ENVIRONMENTS = {

@@ -396,11 +396,6 @@ def add_what_aws_adds(answers: Answers) -> None:
     answers["versioning"]["MFADelete"] = "Disabled"
 
 
-def older_format(answers: Answers) -> None:
-    for rule in answers["lifecycle"]["Rules"]:
-        rule["Prefix"] = rule.pop("Filter")["Prefix"]
-
-
 def rewritten(answers: Answers) -> None:
     policy = json.loads(answers["policy"]["Policy"])
     answers["policy"]["Policy"] = json.dumps({"Id": "S3's", **policy}, indent=4)
@@ -416,7 +411,6 @@ def rewritten(answers: Answers) -> None:
         pytest.param(of_document(text_as_a_list), id="one item in a list"),
         pytest.param(rewritten, id="the policy in another spelling"),
         pytest.param(add_what_aws_adds, id="fields that AWS has added"),
-        pytest.param(older_format, id="lifecycle rules in the older format"),
     ],
 )
 def test_what_s3_changes_by_itself_changes_no_digest(answers: Answers, edit: Edit) -> None:
