@@ -34,8 +34,8 @@ class Protection:
 
         `setup` wrote which account that is. No answer of S3 decides what is compared.
         """
-        is_foreign = settings.vault_owner != settings.incoming_owner
-        hidden = {ONLY_FOR_ITS_OWNER} if is_foreign else set[str]()
+        owners = {settings.vault_owner, settings.incoming_owner} - {None}
+        hidden = {ONLY_FOR_ITS_OWNER} if len(owners) > 1 else set[str]()
         return cls(recorded=settings.vault_settings, readable=frozenset(SETTINGS) - hidden)
 
     def judge(

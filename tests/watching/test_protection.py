@@ -168,6 +168,8 @@ def test_a_setting_that_cannot_be_read_hides_no_other(vaulted: Vaulted, status: 
     [
         pytest.param(HERE, HERE, True, id="the same account"),
         pytest.param(None, None, True, id="no account was recorded"),
+        pytest.param(HERE, None, True, id="the vault's account was not recorded"),
+        pytest.param(None, HERE, True, id="only the vault's account was recorded"),
         pytest.param(HERE, ELSEWHERE, False, id="another account"),
     ],
 )
