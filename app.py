@@ -21,6 +21,7 @@ from chalicelib.promotion.promotion import Promoter
 from chalicelib.record import SERVICE
 from chalicelib.settings import Settings
 from chalicelib.watching.audit import Auditor
+from chalicelib.watching.protection import Protection
 from chalicelib.watching.sweep import Sweeper
 from chalicelib.watching.telling import Teller
 
@@ -104,7 +105,12 @@ def connect_to_sns() -> Any:
     return session.create_client("sns", config=config)
 
 
-auditor = Auditor(incoming=incoming, vault=vault, policy=policy)
+auditor = Auditor(
+    incoming=incoming,
+    vault=vault,
+    policy=policy,
+    protection=Protection.for_functions(settings),
+)
 teller = Teller(
     connect=connect_to_sns,
     policy=policy,

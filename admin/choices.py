@@ -1,30 +1,10 @@
 """The choices of a stage's administrator besides the policy: lock, alerts and alarms."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-MODES = ("GOVERNANCE", "COMPLIANCE")
+from chalicelib.lock import Lock
+
 LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
-# In some stores a multipart copy is locked from its start, and dated by its completion. This is
-# longer than any run of a function.
-LOCK_TOLERANCE = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """The vault's default lock: GOVERNANCE or COMPLIANCE mode, for a number of days."""
-
-    mode: str
-    days: int
-
-    def promised_end(self, stored: datetime) -> datetime:
-        """When the lock of a backup that was stored at this time should end."""
-        return stored + timedelta(days=self.days)
-
-    def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
-        """Whether a backup `stored` at this time, and locked `until`, is locked as promised."""
-        return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
-
 
 DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 

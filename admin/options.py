@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.choices import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm, Lock
+from admin.choices import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm
 from admin.stage import Stage
+from chalicelib.lock import Lock
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -13,9 +13,7 @@ from admin.choices import (
     DEFAULT_INCOMING_ALARM,
     DEFAULT_LOCK,
     LONGEST_LOCK_DAYS,
-    MODES,
     IncomingAlarm,
-    Lock,
     SetupOptions,
 )
 from admin.config.names import (
@@ -29,6 +27,7 @@ from admin.config.names import (
 )
 from admin.config.reading import APP_NAME, CONFIG, ConfigError, StageConfig, read_config
 from admin.config.refusals import EXAMPLE, refuse_shared_buckets, refuse_what_cannot_work
+from chalicelib.lock import MODES, Lock
 from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -1,4 +1,4 @@
-"""The functions' environment: both buckets, the accounts that own them, and where alerts go."""
+"""The functions' environment: both buckets, their accounts, and what the audit needs."""
 
 import re
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ class Settings:
 
     Alerts go to the topic with the ARN `alert_topic`. The heartbeat's URL is a secret: whoever
     knows it can report that all is well.
+    `vault_settings` has the digest of each setting that `backups setup` left (None: not recorded).
     """
 
     incoming_bucket: str
@@ -24,11 +25,13 @@ class Settings:
     vault_owner: str | None = None
     alert_topic: str | None = None
     heartbeat_url: str | None = field(default=None, repr=False)
+    vault_settings: Mapping[str, str] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read INCOMING_BUCKET, VAULT_BUCKET, INCOMING_OWNER, VAULT_OWNER, ALERT_TOPIC_ARN and
-        HEARTBEAT_URL. Raises SettingsError.
+        """Read the variables that have the names of these settings, in capitals.
+
+        The topic's is ALERT_TOPIC_ARN. Raises SettingsError.
         """
         settings = cls(
             incoming_bucket=_bucket(environment, "INCOMING_BUCKET"),
@@ -37,6 +40,7 @@ class Settings:
             vault_owner=_account(environment, "VAULT_OWNER"),
             alert_topic=_topic(environment, "ALERT_TOPIC_ARN"),
             heartbeat_url=_heartbeat(environment, "HEARTBEAT_URL"),
+            vault_settings=_digests(environment, "VAULT_SETTINGS"),
         )
         if settings.incoming_bucket == settings.vault_bucket:
             raise SettingsError(
@@ -86,3 +90,16 @@ def _heartbeat(environment: Mapping[str, Any], name: str) -> str | None:
     if value and not re.fullmatch(url, str(value)):
         raise SettingsError(f"{name} must start with https:// and have no spaces")
     return str(value) if value else None
+
+
+def _digests(environment: Mapping[str, Any], name: str) -> Mapping[str, str] | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    digests = dict(re.findall("([a-z-]+)=([0-9a-f]{24})(?=,|$)", str(value)))
+    if ",".join(map("=".join, digests.items())) != value:
+        raise SettingsError(
+            f"{name} is {value!r}; let `backups setup --apply` write it, as digests such as "
+            "versioning=d0fef200712103bcb227d9ad"
+        )
+    return digests

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from admin.deploy import CHALICE, copy_app, without_aws, without_routes
@@ -29,12 +31,14 @@ def deploy(
     region: str,
     credentials: Credentials,
     packages: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Deploy a copy of the project whose functions use `endpoint` instead of AWS.
 
-    The functions' IAM policies are generated first, so that they match the policy. pip downloads
-    the pinned requirements; the second time they are in its cache. With `packages`, the bundle is
-    kept in that directory for the next deployment of the same code. Raises DeployError.
+    The functions' IAM policies are generated first, so that they match the policy; `variables` are
+    set in the functions' environment. pip downloads the pinned requirements; the second time they
+    are in its cache. With `packages`, the bundle is kept in that directory for the next deployment
+    of the same code. Raises DeployError.
     """
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
         copy = Path(directory)
@@ -43,7 +47,8 @@ def deploy(
         temporary = copy / "tmp"
         temporary.mkdir()
         copy_app(project_dir, copy, stage=stage, endpoint=endpoint)
-        write_files(stage_files(read_policy_of(copy), read_stage(stage, project=copy)))
+        own = read_stage(stage, project=copy)
+        write_files(stage_files(read_policy_of(copy), own, variables=variables))
         if packages:
             shutil.copytree(packages, built)
         chalice = subprocess.run(

@@ -9,6 +9,7 @@ from typing import Any
 
 from admin.account import Account
 from admin.setup.plan import execute, make_plan, requirements_of
+from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import PROJECT, read_stage
 from admin.target import Target
 from demo.deployment import deploy, read_config, read_policy_of
@@ -70,21 +71,25 @@ class StageCloud(Cloud):
             region=REGION,
             credentials=self.administrator,
             packages=packages,
+            # The policy of the project can have been edited since its config.json was written.
+            variables=as_variable(actual_digests(self._target(project_dir, stage))),
         )
         self._set_up(project_dir, stage)
 
     def _set_up(self, project_dir: Path, stage: str) -> None:
-        account = Account(
-            session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
-        )
-        target = Target(
-            account=account,
+        target = self._target(project_dir, stage)
+        plan = make_plan(target.account, requirements_of(target), lock_named=False)
+        for _ in execute(target.account, plan):
+            pass
+
+    def _target(self, project_dir: Path, stage: str) -> Target:
+        return Target(
+            account=Account(
+                session=self.session(self.administrator).boto3_session(), endpoint=self.endpoint
+            ),
             stage=read_stage(stage, project=project_dir),
             policy=read_policy_of(project_dir),
         )
-        plan = make_plan(account, requirements_of(target), lock_named=False)
-        for _ in execute(account, plan):
-            pass
 
 
 @contextmanager

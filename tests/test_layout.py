@@ -44,7 +44,8 @@ ARROWS = {
     "admin.desired": COMMON,
     "admin.deploy": COMMON,
     "admin.describe": COMMON,
-    "admin.setup": COMMON,
+    # It records what the audit compares.
+    "admin.setup": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     # It begins with an audit, compares the account with the plan of setup, and judges what waits as
     # the sweep does.
     "admin.check": COMMON
@@ -191,6 +192,7 @@ def test_the_arrows_themselves_form_no_cycle() -> None:
         ("admin.stage", "chalicelib.promotion.buckets"),
         ("admin.desired.buckets", "admin.setup.plan"),
         ("admin.setup.plan", "admin.check.report"),
+        ("admin.desired.buckets", "chalicelib.watching.vault_settings"),
         ("admin.setup.command", "admin.describe"),
         ("admin.drill.scenario", "admin.setup.plan"),
         ("admin.check.settings", "admin.credentials.keys"),

@@ -16,6 +16,7 @@ from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.watching.audit import Audited, Auditor
 from chalicelib.watching.findings import Finding, Phase
+from chalicelib.watching.protection import Protection
 
 
 def show_audit(target: Target, *, now: datetime, as_json: bool) -> None:
@@ -41,6 +42,7 @@ def auditor_of(target: Target) -> Auditor:
         incoming=Incoming(s3=s3, name=incoming, owner=settings.incoming_owner),
         vault=Vault(s3=vault_s3, name=vault, owner=settings.vault_owner),
         policy=target.policy,
+        protection=Protection(recorded=settings.vault_settings),
     )
 
 

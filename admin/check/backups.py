@@ -5,6 +5,7 @@ This covers every way of failing in silence: whatever is configured wrongly, it 
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from heapq import heappush, heappushpop
@@ -24,8 +25,8 @@ from admin.check.stored_backups import (
     judge_time,
 )
 from admin.check.waiting_uploads import check_waiting
-from admin.setup.locks import read_retention
 from admin.target import Target
+from chalicelib.lock import read_retention
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
 from chalicelib.s3_errors import error_code
@@ -59,7 +60,8 @@ class CustomerKeyError(Exception):
 
 def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
     """The parts about the backups of all rules and servers."""
-    auditor = auditor_of(target)
+    # Settings and locks are compared with what `setup` would set, which says more.
+    auditor = replace(auditor_of(target), protection=None)
     audited = auditor.audit(now)
     states = map(Status, newest_backups(target.policy, audited, now))
     lasting = (finding for finding in audited.findings if finding.phase is not Phase.OVER)

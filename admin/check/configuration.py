@@ -7,6 +7,7 @@ from typing import Any
 
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.setup.recorded import VARIABLE
 from admin.stage import as_chalice_reads
 
 # What GetFunction returns but is not compared, each with the reason.
@@ -117,12 +118,25 @@ def _check_environment(function: DeployedFunction, actual: dict[str, str]) -> It
     desired = function.target.stage.environment
     for variable in sorted({*desired, *actual}):
         if actual.get(variable) != desired.get(variable):
+            difference = (
+                f"{variable}={actual.get(variable, '')}, but .chalice/config.json has "
+                f"{desired.get(variable, 'no such variable')}"
+            )
+            if variable == VARIABLE:
+                recorded = (actual.get(variable, ""), desired.get(variable, ""))
+                difference = f"other digests in {VARIABLE} than in .chalice/config.json: "
+                difference += ", ".join(_names_that_differ(*recorded))
             yield Finding(
-                what=f"{function.name} was deployed with {variable}={actual.get(variable, '')}, "
-                f"but .chalice/config.json has {desired.get(variable, 'no such variable')}",
+                what=f"{function.name} was deployed with {difference}",
                 why="The function uses the value that it was deployed with.",
                 remedy=function.target.fix_deploy(),
             )
+
+
+def _names_that_differ(*recorded: str) -> list[str]:
+    """The names of the settings whose digests are not the same in two VAULT_SETTINGS."""
+    actual, desired = ({*filter(None, text.split(","))} for text in recorded)
+    return sorted({item.partition("=")[0] for item in actual ^ desired})
 
 
 def _set_by_chalice(

@@ -18,6 +18,7 @@ from admin.check.people.identities import Identities
 from admin.check.people.places import places_by_account
 from admin.check.people.principals import check_principals
 from admin.check.people.server_users import check_server_users
+from admin.check.recorded import check_recorded
 from admin.check.report import Finding, Part, Report
 from admin.config.reading import FUNCTIONS
 from admin.desired.door import EVERYONE, whom_it_is_open_to
@@ -25,6 +26,13 @@ from admin.desired.requirement import Kind, Requirement
 from admin.setup.files import changes, stage_files
 from admin.setup.plan import Change, make_plan, requirements_of
 from admin.target import Target
+
+# The names of these settings in VAULT_SETTINGS; others have the same.
+_RECORDED_AS = {
+    Kind.BUCKET_POLICY: "policy",
+    Kind.OBJECT_LOCK: "lock",
+    Kind.PUBLIC_ACCESS: "public-access",
+}
 
 
 def check(
@@ -85,10 +93,26 @@ def _check_bucket(
     if missing:
         yield from missing
         return
+    found: set[str] = set()
     for setting in settings:
-        yield Part(_in_words(setting), _check_setting(target, setting))
+        findings = _check_setting(target, setting)
+        yield Part(
+            _in_words(setting),
+            _noting(_RECORDED_AS.get(setting.kind, setting.kind), found, findings),
+        )
     name = bucket.resource
-    yield Part(f"other settings of {name}", check_beside_our_settings(target, name))
+    others = check_beside_our_settings(target, name)
+    yield Part(f"other settings of {name}", _noting("replication", found, others))
+    if name == target.vault:
+        recorded = check_recorded(target, found=found)
+        yield Part(f"whether settings of {name} have changed", recorded)
+
+
+def _noting(name: str, found: set[str], findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings; the name of their setting in VAULT_SETTINGS is added to `found`."""
+    for finding in findings:
+        found.add(name)
+        yield finding
 
 
 def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from admin.check.report import Finding
-from admin.choices import Lock
 from admin.target import Target
 from chalicelib.ages import age_in_words
+from chalicelib.lock import Lock
 from chalicelib.policy.policy import Slot
 from chalicelib.watching.slots import Backup
 

@@ -35,6 +35,7 @@ OUR_VARIABLES = frozenset(
         "VAULT_BUCKET",
         "INCOMING_OWNER",
         "VAULT_OWNER",
+        "VAULT_SETTINGS",
         "ALERT_TOPIC_ARN",
         "HEARTBEAT_URL",
         "VAULT_SETTINGS",

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from admin.choices import Lock, SetupOptions
+from admin.choices import SetupOptions
 from admin.desired.alerts import alerts
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.functions import functions
 from admin.desired.permissions import server_policy
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
+from chalicelib.lock import Lock
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 

@@ -8,11 +8,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import Account, AccountError, none_if
-from admin.choices import MODES
 from admin.desired.bucket_policies import FORMER_STATEMENTS, canonical
 from admin.desired.buckets import OUR_RULES
 from admin.desired.permissions import statements
 from admin.desired.requirement import Requirement
+from chalicelib.lock import MODES
 from chalicelib.s3_errors import error_code
 
 Entry = dict[str, Any]

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -19,6 +20,14 @@ from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.locks import ask_for_the_name, remark
 from admin.setup.plan import Plan, execute, make_plan, requirements_of
+from admin.setup.recorded import (
+    VARIABLE,
+    as_variable,
+    differences,
+    hidden_policy,
+    is_settled,
+    settled_digests,
+)
 from admin.setup.replaced import was
 from admin.stage import Stage
 from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
@@ -66,11 +75,15 @@ def set_up(
         alert_subscribers=with_subscriber(target.stage, options.alert_email),
         accepted=accepted,
     )
-    files = stage_files(target.policy, chosen, variables=target.variables)
+    record = partial(settled_digests, target, options, waiter(), lock_named=lock_named)
+    unrecorded = differences(target) if is_settled(target, plan) else None
+    variables = target.variables | (as_variable(record()) if unrecorded else {})
+    files = stage_files(target.policy, chosen, variables=variables)
     changed = changes(files)
 
     click.echo(target, err=True)
     _show(plan, changed.values(), target.policy, allow_shorter=allow_shorter)
+    _show_record(target, unrecorded)
     if not lock_existing and not unlocked and (sentence := remark(target, plan)):
         click.echo(sentence)
     _show_obstacles(obstacles, in_the_way)
@@ -95,6 +108,10 @@ def set_up(
     with closing(execute(target.account, plan, waiter())) as steps:
         for change in steps:
             click.echo(f"  {change.requirement.summary}")
+    if unrecorded is None:
+        files = stage_files(target.policy, chosen, variables=variables | as_variable(record()))
+        changed |= changes(files)
+        write_files(files)
     click.echo(f"Done. Settings changed: {len(plan.changes)}, files written: {len(changed)}.")
 
 
@@ -145,6 +162,21 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bo
             f"({archive.reading}); each is billed for at least {archive.minimum_days} days there. "
             f"{SMALL_STAY}"
         )
+
+
+def _show_record(target: Target, unrecorded: list[str] | None) -> None:
+    """Show which settings would be recorded; None: all, after the changes of the plan."""
+    if target.vault_has_own_account:
+        click.echo(hidden_policy(target), err=True)
+    if unrecorded == []:
+        return
+    names = "after these changes" if unrecorded is None else ", ".join(unrecorded)
+    click.echo(
+        f"~ {VARIABLE}: record the settings of {target.vault} ({names})\n"
+        "    The hourly audit compares the vault with them, from the next deployment on."
+    )
+    if unrecorded and target.stage.settings.vault_settings:
+        click.echo("    They have changed since they were recorded. Find out why, unless you know.")
 
 
 def _with_new(

@@ -14,7 +14,6 @@ import click
 from botocore.exceptions import ClientError
 
 from admin.account import none_if
-from admin.choices import Lock
 from admin.desired.buckets import lock_requirement
 from admin.desired.requirement import Kind, Requirement
 from admin.exit_status import Refused
@@ -23,6 +22,7 @@ from admin.setup.door import open_door
 from admin.setup.plan import Plan, door_of, stricter
 from admin.target import Target
 from admin.waiting import Waiter
+from chalicelib.lock import Lock, read_retention
 from chalicelib.s3_errors import error_code
 
 Item = TypeVar("Item")
@@ -30,8 +30,6 @@ Item = TypeVar("Item")
 COMPLIANCE = "COMPLIANCE"
 # A lifecycle rule can remove a version after it was listed.
 GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion"})
-# The second: the bucket has no Object Lock at all.
-NOT_LOCKED_CODES = frozenset({"NoSuchObjectLockConfiguration", "InvalidRequest"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,17 +116,6 @@ def ask_for_the_name(lock: Requirement) -> None:
     )
     if click.prompt("Type the bucket's name to continue", err=True) != lock.resource:
         raise Refused("That is not the bucket's name; nothing was changed.")
-
-
-def read_retention(s3: Any, **version: Any) -> dict[str, Any] | None:
-    """The lock of a version, in S3's format; None if it has none."""
-    try:
-        retention: dict[str, Any] = s3.get_object_retention(**version)["Retention"]
-    except ClientError as error:
-        if error_code(error) not in NOT_LOCKED_CODES:
-            raise
-        return None
-    return retention
 
 
 def _look_up(target: Target, lock: Lock, *, now: datetime) -> Survey:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from admin.account import Account
-from admin.choices import MODES, Lock, SetupOptions
+from admin.choices import SetupOptions
 from admin.desired.buckets import desired_settings, lock_requirement
 from admin.desired.door import EVERYONE, has_door, opened_to, whom_it_is_open_to
 from admin.desired.permissions import document
@@ -20,6 +20,7 @@ from admin.setup.bucket_resources import Entry
 from admin.setup.door import PATIENT, is_behind, open_door
 from admin.target import Target
 from admin.waiting import Waiter
+from chalicelib.lock import MODES, Lock
 
 
 @dataclass(frozen=True, kw_only=True)

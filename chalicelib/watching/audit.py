@@ -9,12 +9,15 @@ from itertools import chain, islice
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.lock import Lock, default_lock
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
 from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_copy, judge_upload
 from chalicelib.watching.listing import list_history
+from chalicelib.watching.protection import Protection, judge_locks
 from chalicelib.watching.slots import Backup
+from chalicelib.watching.vault_settings import SETTINGS, read_setting
 
 # The newest uploads of a key are enough to show a flood.
 MOST_PAGES = 10
@@ -44,15 +47,20 @@ class Audited:
 
 @dataclass(frozen=True, kw_only=True)
 class Auditor:
-    """Compares both buckets with what the policy expects."""
+    """Compares both buckets with what the policy expects.
+
+    And the vault's settings and new locks with its `protection`; None: somebody else does that.
+    """
 
     incoming: Incoming
     vault: Vault
     policy: Policy
+    protection: Protection | None
 
     def audit(self, now: datetime) -> Audited:
         """Find out what is wrong at `now`; anything later does not count."""
         audited = Audited()
+        lock = self._judge_settings(self.protection, audited, now) if self.protection else None
         copies: list[Unfinished] = []
         with audited.checking("unfinished copies"):
             copies = unfinished_copies(self.vault)
@@ -65,11 +73,25 @@ class Auditor:
                 if history.first is None:
                     audited.empty.add(key)
                 audited.findings += judge_backups(history, vault=self.vault.name, now=now)
+                if lock:
+                    with audited.checking(f"the locks of the stored backups of {key}"):
+                        audited.findings += judge_locks(self.vault, history, lock, now)
             with audited.checking(f"the uploads of {key}"):
                 audited.findings += self._judge_uploads(key, now)
         kinds = list(Kind)
         audited.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
         return audited
+
+    def _judge_settings(
+        self, protection: Protection, audited: Audited, now: datetime
+    ) -> Lock | None:
+        """Add the findings about the vault's settings; returns its default lock."""
+        actual = {}
+        for name in filter(protection.readable.__contains__, SETTINGS):
+            with audited.checking(f"the setting {name} of {self.vault.name}"):
+                actual[name] = read_setting(self.vault, name)
+        audited.findings += protection.judge(actual, vault=self.vault.name, now=now)
+        return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
         """The findings about a key's uploads: of each kind, only the newest upload of a slot."""

@@ -34,6 +34,8 @@ class Kind(StrEnum):
 
     OVERWRITTEN = "overwritten"
     DELETED = "deleted"
+    SETTINGS = "settings"
+    UNLOCKED = "unlocked"
     MISSING = "missing"
     CONTESTED = "contested"
     REJECTED = "rejected"
@@ -54,6 +56,10 @@ _BREAK_IN = "Find out who did this: nobody should have the rights to (see docs/b
 REMEDIES = {
     Kind.OVERWRITTEN: f"Download the first version: it is the backup. {_BREAK_IN}",
     Kind.DELETED: _BREAK_IN,
+    Kind.SETTINGS: "`backups check` says what has changed. If you changed it, `backups deploy` "
+    "records it. Otherwise find out who did it (see docs/break-in.md).",
+    Kind.UNLOCKED: "`backups setup --lock-existing --apply` locks it. Find out why it was not "
+    "locked: only the vault's default lock sets locks.",
     Kind.MISSING: "Check whether the server is running, and what its backup job prints. If uploads "
     "arrive but are not stored, `backups check` says why.",
     Kind.CONTESTED: "Find out who sent it. If it is the real backup, download it before it "

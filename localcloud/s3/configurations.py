@@ -25,7 +25,21 @@ if TYPE_CHECKING:
 
 
 class BucketPolicyRequests(S3Response):
-    """GetBucketPolicy and GetBucketPolicyStatus."""
+    """GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy and GetBucketPolicyStatus."""
+
+    def _bucket_response(self, request: Any, full_url: str) -> str | TYPE_RESPONSE:
+        """Let only the bucket's own account use its policy, whatever rights others have.
+
+        Source: S3 API reference, GetBucketPolicy.
+        """
+        if "policy" in self._get_querystring(request, full_url):
+            owner = self.backend.get_bucket(self.bucket_name).account_id
+            if owner != self.current_account:
+                raise S3ClientError(
+                    "MethodNotAllowed",
+                    "The specified method is not allowed against this resource.",
+                )
+        return super()._bucket_response(request, full_url)
 
     def get_bucket_policy(self) -> TYPE_RESPONSE:
         """S3 keeps the meaning of a policy, not its spelling."""

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 # For errors that moto's model lacks and would answer with 400.
-STATUSES = {"InvalidBucketState": 409, "NoSuchObjectLockConfiguration": 404, "NotImplemented": 501}
+STATUSES = {
+    "InvalidBucketState": 409,
+    "MethodNotAllowed": 405,
+    "NoSuchObjectLockConfiguration": 404,
+    "NotImplemented": 501,
+}
 
 LONGEST_KEY_BYTES = 1024
 

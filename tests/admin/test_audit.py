@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +14,27 @@ from click.testing import CliRunner
 import admin.cli
 from admin.account import Account
 from admin.cli import cli
+from admin.setup.recorded import actual_digests, as_variable
+from admin.stage import read_stage
+from admin.target import Target
 from localcloud.clock import clock
-from tests.support.project import POLICY
+from tests.support.project import POLICY, write_variables
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def s3(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Both buckets, with daily backups until today, and the last hour's."""
+def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
+    """Both buckets, with daily backups until today, and the last hour's; settings are recorded."""
     monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
     s3 = account.client("s3")
     clock.stand_at(NOW - 9 * DAY)
     for bucket in ("backups1", "backups2"):
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    target = Target(account=account, stage=read_stage("dev", project=own_project), policy=POLICY)
+    write_variables(own_project, as_variable(actual_digests(target)))
     for days in range(3, -1, -1):
         store(s3, f"{NOW - days * DAY:%Y-%m-%d}.tar.gz.gpg", at=NOW - days * DAY)
     for hour in (9, 10, 11):

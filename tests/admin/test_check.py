@@ -18,12 +18,12 @@ from admin.check.people.identities import Identities
 from admin.check.people.rights import denials_for, grants, grants_below, in_account
 from admin.check.report import Finding, Report
 from admin.check.settings import check
-from admin.choices import Lock
 from admin.desired.door import opened_to
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import resources
 from admin.setup.plan import requirements_of
 from admin.target import Target
+from chalicelib.lock import Lock
 from tests.support.deployed_stage import HARMLESS, NO_BACKUPS, DeployedStage, Table, table_of
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY

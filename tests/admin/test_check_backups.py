@@ -16,12 +16,12 @@ import admin.check.settings
 from admin.account import Account
 from admin.check.backups import check_backups
 from admin.check.report import Part, Report
-from admin.choices import Lock
 from admin.cli import cli
 from admin.setup.door import PATIENT
 from admin.setup.locks import lock_stored
 from admin.stage import Stage
 from admin.target import Target
+from chalicelib.lock import Lock
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
 from localcloud.clock import clock

@@ -23,6 +23,7 @@ import pytest
 from admin.account import AccountError
 from admin.check.code import differences
 from tests.support.deployed_stage import DEPLOY, HARMLESS, DeployedStage, Table, table_of
+from tests.support.project import VAULT_SETTINGS
 
 FUNCTION = "immutable-backups-dev-promote"
 Change = Callable[[bytes], bytes | None]
@@ -82,6 +83,15 @@ def configure(living: DeployedStage, **changes: Any) -> PutBack:
 def _another_environment(living: DeployedStage) -> PutBack:
     elsewhere = {**living.stage.environment, "VAULT_BUCKET": "elsewhere"}
     return configure(living, Environment={"Variables": elsewhere})
+
+
+@deployed_over(
+    "was deployed with other digests in VAULT_SETTINGS than in .chalice/config.json: lock"
+)
+def _digests_of_older_settings(living: DeployedStage) -> PutBack:
+    older = re.sub("lock=[0-9a-f]+", f"lock={'0' * 24}", VAULT_SETTINGS)
+    environment = {**living.stage.environment, "VAULT_SETTINGS": older}
+    return configure(living, Environment={"Variables": environment})
 
 
 def upload_bundle(living: DeployedStage, bundle: bytes) -> PutBack:

@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 
 import admin.cli
 from admin.account import Account
-from admin.choices import Lock, SetupOptions
+from admin.choices import SetupOptions
 from admin.cli import cli
 from admin.config.reading import CONFIG
 from admin.desired.bucket_policies import canonical
@@ -23,6 +23,7 @@ from admin.setup import resources
 from admin.setup.exposure import suggestion
 from admin.setup.plan import execute, make_plan, requirements_of
 from admin.target import Target
+from chalicelib.lock import Lock
 from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.past_the_door import past_the_door

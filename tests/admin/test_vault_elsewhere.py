@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,21 +15,28 @@ from moto.iam.models import iam_backends
 
 import admin.account
 from admin.account import Account, local_account, with_owners, with_vault
+from admin.audit.command import auditor_of
 from admin.check.report import Report
 from admin.check.settings import check
 from admin.config.reading import CONFIG
 from admin.drill.scenario import drill
 from admin.setup.plan import execute, make_plan, requirements_of
+from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import Stage, StageError, read_stage
 from admin.target import Target
 from admin.waiting import Waiter
+from chalicelib.promotion.buckets import Vault
+from chalicelib.s3_errors import error_code
+from chalicelib.watching.audit import Auditor
+from chalicelib.watching.findings import Kind
+from chalicelib.watching.protection import Protection
 from demo.deployment import deploy
 from demo.stage import StageCloud
 from localcloud.clock import clock
 from localcloud.iam.authorization import Credentials
 from tests.support.deployed_stage import NO_BACKUPS
 from tests.support.past_the_door import past_the_door
-from tests.support.project import POLICY, STAGE
+from tests.support.project import POLICY, STAGE, write_variables
 
 HOLDER = "210987654321"
 
@@ -86,7 +94,15 @@ def state_in_order(account: Account, stage: Stage) -> list[str]:
     """What a check without findings says of the backups."""
     report = look(account, stage)
     assert report == Report(backups=report.backups, administrators=["user holder"])
-    return report.backups
+    *backups, hidden = report.backups
+    assert "cannot read the bucket policy of backups2" in hidden
+    return backups
+
+
+def record(account: Account, stage: Stage) -> Stage:
+    """Record the vault's settings in the stage, as `backups setup --apply` does."""
+    write_variables(stage.project, as_variable(actual_digests(target_of(account, stage))))
+    return read_stage("dev", project=stage.project)
 
 
 def target_of(account: Account, stage: Stage) -> Target:
@@ -97,6 +113,7 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud: StageCloud, stage: Stage, account: Account, packages: Path
 ) -> None:
     set_up(account, stage)
+    stage = record(account, stage)
     deploy(
         stage.project,
         stage="dev",
@@ -177,6 +194,50 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     names = [item["Key"] for item in holder.list_objects_v2(Bucket="backups2")["Contents"]]
     assert any(name.endswith(".tar.gz.gpg") for name in names), cloud.functions.logs
     _watches(cloud, stored["Key"])
+
+
+def test_the_functions_compare_all_settings_but_the_policy_which_an_administrator_compares(
+    stage: Stage, account: Account
+) -> None:
+    set_up(account, stage)
+    holder = account.account_of("backups2").client("s3")
+    readable = {
+        "Sid": "Read",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account.id}:root"},
+        "Action": ["s3:Get*", "s3:List*"],
+        "Resource": ["arn:aws:s3:::backups2", "arn:aws:s3:::backups2/*"],
+    }
+    change_policy(holder, lambda policy: policy["Statement"].append(readable))
+    stage = record(account, stage)
+
+    functions = replace(
+        auditor_of(target_of(account, stage)),
+        vault=Vault(s3=account.client("s3"), name="backups2", owner=HOLDER),
+        protection=Protection.for_functions(stage.settings),
+    )
+    assert functions.audit(clock.now()).failures == {}
+    assert settings_that_changed(functions) == []
+    change_policy(holder, lambda policy: policy["Statement"].pop(1))
+    assert settings_that_changed(functions) == []
+    assert settings_that_changed(auditor_of(target_of(account, stage))) == ["policy"]
+    # All else they see; and if it were the policy of a vault in their account, they would fail.
+    holder.delete_public_access_block(Bucket="backups2")
+    assert settings_that_changed(functions) == ["public-access"]
+    here = replace(functions, protection=Protection(recorded=stage.settings.vault_settings))
+    [(what, error)] = here.audit(clock.now()).failures.items()
+    assert (what, error_code(error)) == ("the setting policy of backups2", "MethodNotAllowed")
+
+
+def change_policy(holder: Any, change: Callable[[Any], object]) -> None:
+    policy = json.loads(holder.get_bucket_policy(Bucket="backups2")["Policy"])
+    change(policy)
+    holder.put_bucket_policy(Bucket="backups2", Policy=json.dumps(policy))
+
+
+def settings_that_changed(auditor: Auditor) -> list[str]:
+    findings = auditor.audit(clock.now()).findings
+    return [found.what.split()[2] for found in findings if found.kind is Kind.SETTINGS]
 
 
 def test_its_door_opens_to_the_administrator_of_its_own_account(

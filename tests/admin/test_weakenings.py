@@ -25,6 +25,7 @@ from admin.config.reading import CONFIG
 from admin.drill.attacks import NotAsPromisedError
 from admin.drill.conditional_writes import conditions_hold
 from admin.setup.alert_resources import subscriptions
+from admin.setup.recorded import differences
 from admin.target import Target
 from demo.stage import running
 from tests.admin.weakenings import (
@@ -64,9 +65,24 @@ def deployed_stage(
         assert look(stage) == Report(backups=NO_BACKUPS)
 
 
+def target_of(living: DeployedStage) -> Target:
+    return Target(account=living.account, stage=living.stage, policy=POLICY)
+
+
 def look(living: DeployedStage) -> Report:
-    target = Target(account=living.account, stage=living.stage, policy=POLICY)
-    return check(target, now=datetime.now(UTC), tell=lambda _: None)
+    return check(target_of(living), now=datetime.now(UTC), tell=lambda _: None)
+
+
+# What an audit names, too: the setting of the vault that a weakening changes.
+OF_THE_VAULT = {
+    "a lifecycle of one day": ["lifecycle"],
+    "the drill s expiry for all backups": ["lifecycle"],
+    "an expiry that looks like ours": ["lifecycle"],
+    "a lock of one day": ["lock"],
+    "no lock": ["lock"],
+    "another default key": ["encryption"],
+    "replication of the vault": ["replication"],
+}
 
 
 @pytest.mark.parametrize("weakening", WEAKENINGS, ids=lambda one: f"{one.kind}: {one.name}")
@@ -74,7 +90,10 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
     living: DeployedStage, weakening: Weakening
 ) -> None:
     weakening.change(living)
-    living.mend(living.remedy_of(weakening.sentence))
+    remedy = living.remedy_of(weakening.sentence)
+    named = OF_THE_VAULT.get(weakening.name, [])
+    assert (differences(target_of(living)) if weakening.kind is Kind.DELETION else []) == named
+    living.mend(remedy)
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
@@ -97,6 +116,10 @@ def test_a_store_that_ignores_a_condition_is_found_by_the_drill(
         list(conditions_hold(s3, bucket=f"store-{operation.lower()}", prefix="drill"))
 
 
+def test_every_weakening_of_the_vault_is_in_the_table() -> None:
+    assert set(OF_THE_VAULT) < {one.name for one in WEAKENINGS if one.kind is Kind.DELETION}
+
+
 def test_the_table_has_every_kind() -> None:
     kinds = Counter(weakening.kind for weakening in WEAKENINGS)
     assert set(kinds) == set(Kind) - {Kind.STORE}
@@ -109,6 +132,7 @@ def test_harmless_changes_are_no_findings(living: DeployedStage) -> None:
     for change in HARMLESS_CHANGES.values():
         change(living)
     assert len(HARMLESS_CHANGES) >= 20
+    assert differences(target_of(living)) == []
     assert look(living) == Report(backups=NO_BACKUPS)
 
 

@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import subprocess
 import sys
@@ -121,14 +122,19 @@ def test_a_bucket_policy_binds_the_administrator_too(gate):
     assert is_allowed(s3.delete_object, **stored)
 
 
-def test_another_account_needs_its_own_policy_and_the_buckets(gate):
+def stranger_of(gate):
+    """A user of another account, with a client of S3."""
     other = iam_backends["999999999999"]["aws"]
     other.create_user("us-east-1", "stranger")
     key = other.create_access_key("stranger")
-    stranger = gate.client(
-        "s3",
-        Credentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key),
+    credentials = Credentials(
+        access_key_id=key.access_key_id, secret_access_key=key.secret_access_key
     )
+    return other, gate.client("s3", credentials)
+
+
+def test_another_account_needs_its_own_policy_and_the_buckets(gate):
+    other, stranger = stranger_of(gate)
     put = {"Bucket": "backups1", "Key": "a"}
     other.put_user_policy("stranger", "own", document(allow("s3:PutObject")))
     assert not is_allowed(stranger.put_object, **put)
@@ -139,6 +145,31 @@ def test_another_account_needs_its_own_policy_and_the_buckets(gate):
     assert is_allowed(stranger.put_object, **put)
     other.delete_user_policy("stranger", "own")
     assert not is_allowed(stranger.put_object, **put)
+
+
+def test_another_account_cannot_use_a_bucket_policy_whatever_its_rights_are(gate):
+    """S3 API reference, GetBucketPolicy: 403 without the right to read it, and 405 with it."""
+    other, stranger = stranger_of(gate)
+    bucket, owner = {"Bucket": "backups1"}, gate.client("s3")
+    root = {"AWS": "arn:aws:iam::999999999999:root"}
+    everything = document(allow("s3:*", "backups1", "backups1/*", Principal=root))
+    owner.put_bucket_policy(**bucket, Policy=everything)
+    requests = [
+        (stranger.get_bucket_policy, bucket),
+        (stranger.put_bucket_policy, {**bucket, "Policy": everything}),
+        (stranger.delete_bucket_policy, bucket),
+    ]
+    for call, arguments in requests:
+        assert refusal(call, **arguments) == (403, "AccessDenied")
+    other.put_user_policy("stranger", "own", document(allow("s3:*")))
+    for call, arguments in requests:
+        assert refusal(call, **arguments) == (405, "MethodNotAllowed")
+    # All its other settings can be read from outside.
+    assert is_allowed(stranger.get_bucket_versioning, **bucket)
+    assert not stranger.get_bucket_policy_status(**bucket)["PolicyStatus"]["IsPublic"]
+    assert "Statement" in json.loads(owner.get_bucket_policy(**bucket)["Policy"])
+    owner.delete_bucket_policy(**bucket)
+    assert refusal(stranger.get_bucket_policy, **bucket) == (403, "AccessDenied")
 
 
 def test_an_unsupported_policy_denies_every_request(gate):

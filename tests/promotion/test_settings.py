@@ -4,6 +4,7 @@ import pytest
 
 from chalicelib.settings import Settings, SettingsError
 
+DIGEST = "0123456789abcdef01234567"
 BUCKETS = {"INCOMING_BUCKET": "incoming", "VAULT_BUCKET": "vault"}
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
 
@@ -34,6 +35,24 @@ def test_owners_are_optional() -> None:
         {**BUCKETS, "INCOMING_OWNER": "123456789012", "VAULT_OWNER": "210987654321"}
     )
     assert (settings.incoming_owner, settings.vault_owner) == ("123456789012", "210987654321")
+
+
+@pytest.mark.parametrize(
+    ("value", "digests"),
+    [
+        pytest.param(None, None, id="unset"),
+        pytest.param("", None, id="empty"),
+        pytest.param(f"lock={DIGEST}", {"lock": DIGEST}, id="one"),
+        pytest.param(
+            f"public-access={DIGEST},lock={DIGEST[::-1]}",
+            {"public-access": DIGEST, "lock": DIGEST[::-1]},
+            id="several",
+        ),
+    ],
+)
+def test_the_vault_s_settings_are_digests_by_name(value: Any, digests: Any) -> None:
+    environment = BUCKETS | ({} if value is None else {"VAULT_SETTINGS": value})
+    assert Settings.from_environment(environment).vault_settings == digests
 
 
 @pytest.mark.parametrize(
@@ -71,6 +90,25 @@ def test_owners_are_optional() -> None:
                 "https://",
                 "https://example.org/a b",
                 "hc-ping.com/a",
+            )
+        ),
+        *(
+            pytest.param(
+                BUCKETS | {"VAULT_SETTINGS": value}, "let `backups setup --apply`", id=str(value)
+            )
+            for value in (
+                "lock",
+                "lock=",
+                f"lock={DIGEST[1:]}",
+                f"lock={DIGEST}0",
+                f"lock={DIGEST.upper()}",
+                f"lock={DIGEST},",
+                f"lock={DIGEST};policy={DIGEST}",
+                f"lock={DIGEST}, policy={DIGEST}",
+                f"={DIGEST}",
+                f"lock={DIGEST},lock={DIGEST}",
+                "{}",
+                {"lock": DIGEST},
             )
         ),
     ],

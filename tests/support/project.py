@@ -5,9 +5,11 @@ The owner of a fork edits `chalicelib/policy.toml` and `.chalice/config.json`.
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from admin.config.editing import with_value
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
 from admin.setup.files import stage_files, write_files
 from admin.stage import PROJECT, Stage, read_stage
@@ -26,6 +28,18 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 upload   = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 """
+# What `setup` records of the vault of the stage dev; test_recorded.py says how to renew it.
+VAULT_SETTINGS = (
+    "policy=17847ec63f59feb752e80e43,"
+    "versioning=d0fef200712103bcb227d9ad,"
+    "lock=ef5a76696b42bcbebf074857,"
+    "lifecycle=ba8eafe846cd7b64edb33298,"
+    "encryption=4809f8a5446764cc7f1d5ff0,"
+    "public-access=a56d8a9c39f55a44b386c454,"
+    "ownership=163184469329a1e44f1b39f1,"
+    "notification=44136fa355b3678a1146ad16,"
+    "replication=44136fa355b3678a1146ad16"
+)
 ENVIRONMENTS = {
     "dev": {
         "INCOMING_BUCKET": "backups1",
@@ -34,6 +48,7 @@ ENVIRONMENTS = {
         "VAULT_OWNER": "123456789012",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
         "ALERT_TOPIC_ARN": f"arn:aws:sns:us-east-1:123456789012:{APP_NAME}-dev-alerts",
+        "VAULT_SETTINGS": VAULT_SETTINGS,
     },
     "prod": {"INCOMING_BUCKET": "change-me-backups1", "VAULT_BUCKET": "change-me-backups2"},
 }
@@ -85,6 +100,14 @@ def write_stages(project: Path, *, endpoint: str | None = None) -> None:
     (project / CONFIG).write_text(json.dumps({**CONFIGURATION, "stages": stages}, indent=2) + "\n")
     for name in ENVIRONMENTS:
         write_files(stage_files(POLICY, read_stage(name, project=project)))
+
+
+def write_variables(project: Path, variables: Mapping[str, str]) -> None:
+    """Set variables of the stage dev in a project's config.json."""
+    text = (project / CONFIG).read_text()
+    for name, value in variables.items():
+        text = with_value(text, ("stages", "dev", "environment_variables", name), value)
+    (project / CONFIG).write_text(text)
 
 
 def copy_project(folder: Path, *, endpoint: str | None = None) -> Path:

@@ -62,7 +62,12 @@ class World:
 
     def auditor(self) -> Auditor:
         promoter = self.promoter
-        return Auditor(incoming=promoter.incoming, vault=promoter.vault, policy=promoter.policy)
+        return Auditor(
+            incoming=promoter.incoming,
+            vault=promoter.vault,
+            policy=promoter.policy,
+            protection=None,
+        )
 
     def sweep(
         self, *, now: datetime, scheduled: datetime | None = None

@@ -66,6 +66,7 @@ class Buckets:
             incoming=Incoming(s3=self.s3, name="backups1"),
             vault=Vault(s3=self.s3, name="backups2"),
             policy=self.policy,
+            protection=None,
         ).audit(at)
 
     def found(self, at: datetime = NOW) -> list[tuple[Kind, Phase, str | None]]:
