@@ -77,6 +77,7 @@ def test_settings_of_functions_wait_for_the_deployment(
         "immutable-backups-dev-promote",
         "immutable-backups-dev-sweep",
         "immutable-backups-dev-alerts-waiting",
+        "immutable-backups-dev-alerts-no-audit",
     }
     cloud.deploy(project_dir=project)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
