@@ -81,10 +81,12 @@ def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
     )
 
 
-def sum_of(metrics: Iterable[dict[str, Any]], *, stat: str, label: str) -> list[dict[str, Any]]:
+def sum_of(
+    metrics: Iterable[dict[str, Any]], *, stat: str, label: str, filled: bool = False
+) -> list[dict[str, Any]]:
     """The `Metrics` of an alarm on the hourly sum of several metrics.
 
-    A metric without data in an hour counts as 0.
+    If they are `filled`, an hour without data of one of them counts as 0.
     """
     queries = [
         {
@@ -94,7 +96,8 @@ def sum_of(metrics: Iterable[dict[str, Any]], *, stat: str, label: str) -> list[
         }
         for number, metric in enumerate(metrics, start=1)
     ]
-    terms = ", ".join(f"FILL({query['Id']}, 0)" for query in queries)
+    term = "FILL({Id}, 0)" if filled else "{Id}"
+    terms = ", ".join(term.format(**query) for query in queries)
     total = {"Id": "total", "Expression": f"SUM([{terms}])", "Label": label, "ReturnData": True}
     return [*queries, total]
 

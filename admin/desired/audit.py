@@ -28,7 +28,8 @@ def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         why="The vault's settings are not those that backups setup left, or a new backup is not "
         "locked as long as promised. Run backups audit and backups check: they say what it is. If "
         "nobody of you did this, read docs/break-in.md.",
-        # Each audit writes both of them, and a doubled one the same again.
+        # Each audit writes both of them, and a doubled one the same again. Without an audit there
+        # is no sum, and so no change: 0 would end the alarm.
         Metrics=sum_of(
             (own_metric(stage, f"{kind}Findings") for kind in ("Settings", "Unlocked")),
             stat="Maximum",

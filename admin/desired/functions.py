@@ -70,6 +70,7 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
             (_of_lambda(stage, function, "Errors") for function in FUNCTIONS),
             stat="Sum",
             label="Failures",
+            filled=True,  # the functions do not all run in every hour
         ),
         # A higher count could be split between two hours, whose border moves every minute: the
         # alarm would end and go off again although nothing happened.
