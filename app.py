@@ -100,8 +100,11 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
 
 def connect_to_sns() -> Any:
     """Create a client for one mail an hour at most."""
-    retries = {"mode": "standard", "total_max_attempts": 3}
-    config = Config(connect_timeout=5, read_timeout=10, retries=retries)
+    config = Config(
+        connect_timeout=5,
+        read_timeout=10,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
     return session.create_client("sns", config=config)
 
 

@@ -84,12 +84,12 @@ class Account:
         return self.other_accounts.get(bucket, self)
 
     @cached_property
-    def _clients(self) -> dict[str, Any]:
+    def _clients(self) -> dict[tuple[str, str | None], Any]:
         return {}
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of the account, which is created only once."""
-        if service not in self._clients:
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """A boto3 client of the account, in another Region if given, which is created only once."""
+        if (service, region) not in self._clients:
             config = Config(
                 retries={"mode": "standard"},
                 connect_timeout=5,
@@ -97,11 +97,11 @@ class Account:
                 proxies={} if self.endpoint else None,
             )
             client: Any = self.session.client(  # type: ignore[call-overload]
-                service, endpoint_url=self.endpoint, config=config
+                service, region_name=region, endpoint_url=self.endpoint, config=config
             )
             client.meta.events.register("needs-retry", _pause_while_busy)
-            self._clients[service] = client
-        return self._clients[service]
+            self._clients[service, region] = client
+        return self._clients[service, region]
 
 
 def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:

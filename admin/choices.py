@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 from chalicelib.lock import Lock
 
+# https://aws.amazon.com/cloudtrail/pricing, and Amazon S3's.
+TRAIL_PRICE = (
+    "CloudTrail logs the first copy of management events for free; S3 bills its storage, a few "
+    "cents a month in most accounts"
+)
+
 LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
 
 DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
@@ -26,8 +32,12 @@ DEFAULT_INCOMING_ALARM = IncomingAlarm()
 
 @dataclass(frozen=True, kw_only=True)
 class SetupOptions:
-    """The administrator's choices besides the policy: lock (None: no lock), alerts and alarms."""
+    """The administrator's choices besides the policy: lock (None: no lock), alerts and alarms.
+
+    `trail`: whether `setup` makes a trail, so that EventBridge hears of API calls.
+    """
 
     lock: Lock | None = DEFAULT_LOCK
     alert_email: str | None = None
     incoming_alarm: IncomingAlarm = DEFAULT_INCOMING_ALARM
+    trail: bool = False

@@ -107,6 +107,7 @@ def setup(
     alarm_bytes: int | None,
     alarm_versions: int | None,
     alert_email: str | None,
+    trail: bool,
     allow_shorter: bool,
     accept: tuple[str, ...],
     **where: Any,
@@ -128,6 +129,7 @@ def setup(
             incoming_alarm=chosen_incoming_alarm(
                 target.stage, alarm_bytes=alarm_bytes, alarm_versions=alarm_versions
             ),
+            trail=trail or target.stage.trail,
         )
         if lock_existing and options.lock is None:
             raise Refused("This stage has no lock; choose one with --lock")

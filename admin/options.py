@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.choices import DEFAULT_LOCK, LONGEST_LOCK_DAYS, IncomingAlarm
+from admin.choices import DEFAULT_LOCK, LONGEST_LOCK_DAYS, TRAIL_PRICE, IncomingAlarm
 from admin.stage import Stage
 from chalicelib.lock import Lock
 
@@ -88,6 +88,12 @@ setup_options = _all(
         "or 10000).",
     ),
     click.option("--alert-email", help="Email address for the alerts; AWS asks it to confirm."),
+    click.option(
+        "--trail",
+        is_flag=True,
+        help="Make a CloudTrail trail, now and in later runs: without one, EventBridge cannot tell "
+        f"who changes the vault's policy. {TRAIL_PRICE}.",
+    ),
     click.option(
         "--allow-shorter",
         is_flag=True,

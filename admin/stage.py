@@ -23,6 +23,7 @@ from admin.config.names import (
     ENDPOINT,
     INCOMING_ALARM,
     LOCK,
+    TRAIL,
     refuse_unknown_names,
 )
 from admin.config.reading import APP_NAME, CONFIG, ConfigError, StageConfig, read_config
@@ -61,6 +62,8 @@ class Stage:
     alert_subscribers: tuple[str, ...] = ()
     # The names of the obstacles to `setup` that were accepted.
     accepted: tuple[str, ...] = ()
+    # Whether `setup` makes a trail.
+    trail: bool = False
 
     def function_name(self, function: str) -> str:
         """The name of a function, and of its role, in AWS."""
@@ -73,7 +76,7 @@ class Stage:
     @property
     def options(self) -> SetupOptions:
         """The choices for this stage in `config.json`."""
-        return SetupOptions(lock=self.lock, incoming_alarm=self.incoming_alarm)
+        return SetupOptions(lock=self.lock, incoming_alarm=self.incoming_alarm, trail=self.trail)
 
     @property
     def service(self) -> str:
@@ -88,6 +91,15 @@ class Stage:
     def topic_arn(self, *, account: str, region: str) -> str:
         """The ARN of that topic in an account (12 digits) and region."""
         return f"arn:aws:sns:{region}:{account}:{self.topic}"
+
+    @property
+    def sirens(self) -> str:
+        """The name of the topic for sirens, and of the EventBridge rule that publishes to it."""
+        return f"{APP_NAME}-{self.name}-sirens"
+
+    def sirens_arn(self, *, account: str, region: str) -> str:
+        """The ARN of that topic in an account (12 digits) and region."""
+        return f"arn:aws:sns:{region}:{account}:{self.sirens}"
 
     @property
     def drill_user(self) -> str:
@@ -118,6 +130,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         administrators = _written_list(stages[name], ADMINISTRATORS, of="ARNs")
         subscribers = _written_list(stages[name], ALERT_SUBSCRIBERS, of="addresses")
         accepted = _written_list(stages[name], ACCEPTED, of="names")
+        trail = written_trail(stages[name])
         refuse_what_cannot_work(in_config)
         refuse_shared_buckets(in_config)
         _refuse_another_cloud(name, environment)
@@ -135,6 +148,7 @@ def read_stage(name: str, *, project: Path = PROJECT) -> Stage:
         administrators=administrators,
         alert_subscribers=subscribers,
         accepted=accepted,
+        trail=trail,
     )
 
 
@@ -188,6 +202,15 @@ def written_incoming_alarm(stage: Mapping[str, Any]) -> IncomingAlarm:
 def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
     """The JSON value that `written_incoming_alarm` reads."""
     return {"bytes": alarm.bytes, "versions": alarm.versions}
+
+
+def written_trail(stage: Mapping[str, Any]) -> bool:
+    """Whether a stage of config.json has a trail of its own. Raises StageError."""
+    match stage.get(TRAIL, False):
+        case bool(chosen):
+            return chosen
+        case other:
+            raise StageError(f"{TRAIL} is {json.dumps(other)}; write true or false")
 
 
 def _written_list(stage: Mapping[str, Any], key: str, *, of: str) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 An alarm is a dictionary of PutMetricAlarm's arguments. It can use what is
 specified in CloudWatch's user guide ("Alarm evaluation", "Configuring how CloudWatch alarms treat
-missing data"): M out of N, all four treatments of missing data, a metric with Sum, Minimum or
-Maximum, and FILL(metric, number).
+missing data"): M out of N, all four treatments of missing data, a metric with Sum, Minimum, Maximum
+or SampleCount, and the expressions FILL(metric, number) and SUM([term, ...]) of metrics and FILLs.
 """
 
 import re
@@ -21,6 +21,8 @@ OK, ALARM, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 LOOKS_FURTHER_BACK = 2
 MINUTE = timedelta(minutes=1)
 FILL = re.compile(r"FILL\((?P<metric>\w+), (?P<value>\d+)\)")
+TERM = r"(?:FILL\(\w+, \d+\)|\w+)"
+SUM = re.compile(rf"SUM\(\[(?P<terms>{TERM}(?:, {TERM})*)\]\)")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
@@ -126,14 +128,33 @@ def _seen(
     if "Metrics" not in alarm:
         points = metrics.get(Metric.of(alarm), ())
         return _series(points, alarm["Statistic"], period, begin=begin, end=end)
-    source, expression = alarm["Metrics"]
-    filled = FILL.fullmatch(expression["Expression"])
-    if not filled or filled["metric"] != source["Id"]:
-        raise ValueError(f"only FILL is supported, not {expression['Expression']}")
-    stat = source["MetricStat"]
-    points = metrics.get(Metric.of(stat["Metric"]), ())
-    plain = _series(points, stat["Stat"], period, begin=begin, end=end)
-    return _filled(plain, float(filled["value"]), looks_back=looks_back)
+    *sources, result = alarm["Metrics"]
+    series = {}
+    for source in sources:
+        stat = source["MetricStat"]
+        points = metrics.get(Metric.of(stat["Metric"]), ())
+        series[source["Id"]] = _series(points, stat["Stat"], period, begin=begin, end=end)
+    return _evaluated(result["Expression"], series, looks_back=looks_back)
+
+
+def _evaluated(expression: str, series: Mapping[str, Series], *, looks_back: int) -> Series:
+    if expression in series:
+        return series[expression]
+    if filled := FILL.fullmatch(expression):
+        return _filled(series[filled["metric"]], float(filled["value"]), looks_back=looks_back)
+    if summed := SUM.fullmatch(expression):
+        terms = (
+            _evaluated(term, series, looks_back=looks_back)
+            for term in re.findall(TERM, summed["terms"])
+        )
+        return [_total(points) for points in zip(*terms, strict=True)]
+    raise ValueError(f"only FILL and SUM are supported, not {expression}")
+
+
+def _total(points: Iterable[float | None]) -> float | None:
+    """The sum of the points that have data; None if none has."""
+    present = [point for point in points if point is not None]
+    return sum(present) if present else None
 
 
 def _filled(plain: Series, value: float, *, looks_back: int) -> Series:
@@ -181,6 +202,8 @@ def _statistic(name: str, values: list[float]) -> float | None:
             return min(values)
         case "Maximum":
             return max(values)
+        case "SampleCount":
+            return len(values)
         case _:
             raise ValueError(f"the statistic {name} is not supported")
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import groupby
+from textwrap import shorten
 
 from admin.check.alerts.muted import check_mute_rules
 from admin.check.alerts.readers import check_readers
+from admin.check.alerts.trail import check_trail
 from admin.check.backups import check_backups
 from admin.check.deployed_function import DeployedFunction
 from admin.check.foreign import (
@@ -25,6 +27,7 @@ from admin.desired.door import EVERYONE, whom_it_is_open_to
 from admin.desired.requirement import Kind, Requirement
 from admin.setup.files import changes, stage_files
 from admin.setup.plan import Change, make_plan, requirements_of
+from admin.setup.replaced import LONGEST
 from admin.target import Target
 
 # The names of these settings in VAULT_SETTINGS; others have the same.
@@ -61,6 +64,7 @@ def parts_of(
     for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
         yield from _settings(target, [*group])
     yield Part("the files in .chalice/", _check_files(target))
+    yield Part("whether a trail logs API calls", check_trail(target))
     yield Part("whether alarms are muted", check_mute_rules(target))
     yield Part("who receives the alerts", check_readers(target))
     for handler in FUNCTIONS:
@@ -157,6 +161,8 @@ def _difference(change: Change) -> str:
     match actual:
         case None:
             return "does not"
+        case _ if desired is None:
+            return "is still there"
         case {"mode": mode, "days": days, **others} if not others:
             in_mode = f" ({mode.lower()})" if mode != desired["mode"] else ""
             return f"locks them for {days} day{'s' * (days != 1)}{in_mode}"
@@ -166,16 +172,16 @@ def _difference(change: Change) -> str:
             user_id = whom_it_is_open_to(actual)
             who = "everyone" if user_id == EVERYONE else user_id
             opened = f"it is open to {who}, who can change every setting: " if who else ""
-            names = {
-                entry.get("Sid") or entry.get("ID") for entry in desired if entry not in actual
-            }
-            names |= {
-                entry.get("Sid") or entry.get("ID") for entry in actual if entry not in desired
-            }
+            different = [
+                *(entry for entry in desired if entry not in actual),
+                *(entry for entry in actual if entry not in desired),
+            ]
+            names = {entry.get("Sid") or entry.get("ID") or entry["Id"] for entry in different}
             return f"{opened}{', '.join(sorted(names))} is missing or different"
         case _:
             names = {name for name in {*desired, *actual} if desired.get(name) != actual.get(name)}
-            return ", ".join(f"{name} is {actual.get(name)}" for name in sorted(names))
+            values = {name: shorten(str(actual.get(name)), LONGEST) for name in names}
+            return ", ".join(f"{name} is {values[name]}" for name in sorted(names))
 
 
 def _check_files(target: Target) -> Iterator[Finding]:

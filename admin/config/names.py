@@ -20,13 +20,15 @@ from admin.config.reading import FUNCTIONS, ConfigError
 # Our own keys in a stage, which Chalice ignores. LOCK is the vault's lock, for example
 # {"mode": "GOVERNANCE", "days": 90}, or "none"; INCOMING_ALARM has the limits of the alarms on
 # incoming, {"bytes": 1099511627776, "versions": 10000}; ALERT_SUBSCRIBERS lists who receives the
-# alerts: addresses, URLs and ARNs; ACCEPTED has the names that were given to `setup --accept`.
+# alerts: addresses, URLs and ARNs; ACCEPTED has the names that were given to `setup --accept`;
+# TRAIL is true after `setup --trail`.
 LOCK = "vault_lock"
 INCOMING_ALARM = "incoming_alarm"
 ADMINISTRATORS = "administrators"
 ALERT_SUBSCRIBERS = "alert_subscribers"
 ACCEPTED = "accepted"
-OUR_KEYS = frozenset({LOCK, INCOMING_ALARM, ADMINISTRATORS, ALERT_SUBSCRIBERS, ACCEPTED})
+TRAIL = "trail"
+OUR_KEYS = frozenset({LOCK, INCOMING_ALARM, ADMINISTRATORS, ALERT_SUBSCRIBERS, ACCEPTED, TRAIL})
 
 ENDPOINT = "AWS_ENDPOINT_URL"
 OUR_VARIABLES = frozenset(
@@ -38,7 +40,6 @@ OUR_VARIABLES = frozenset(
         "VAULT_SETTINGS",
         "ALERT_TOPIC_ARN",
         "HEARTBEAT_URL",
-        "VAULT_SETTINGS",
         ENDPOINT,
     }
 )

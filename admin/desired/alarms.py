@@ -1,5 +1,6 @@
 """CloudWatch alarms that notify the topic for alerts when they go off and when they end."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from admin.desired.requirement import Kind, Requirement
@@ -24,8 +25,8 @@ def alarm(
         resource=f"{stage.topic}-{name}",
         desired={
             "AlarmDescription": why,  # which the mail quotes
-            **desired,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            **desired,
             "AlarmActions": [topic],
             "OKActions": [topic],
             "ActionsEnabled": True,
@@ -36,7 +37,7 @@ def alarm(
     )
 
 
-def hourly_alarm(
+def sum_alarm(
     stage: Stage,
     topic: str,
     *,
@@ -46,9 +47,13 @@ def hourly_alarm(
     within: int,
     summary: str,
     why: str,
+    period: int = AN_HOUR,
     **metric: Any,
 ) -> Requirement:
-    """An alarm on an hourly sum. No data means that nothing was counted: no alarm."""
+    """An alarm on a sum per hour, or per `period` in seconds; `within` counts these.
+
+    No data means that nothing was counted: no alarm.
+    """
     return alarm(
         stage,
         topic,
@@ -57,12 +62,44 @@ def hourly_alarm(
         why=why,
         **metric,
         Statistic="Sum",
-        Period=AN_HOUR,
+        Period=period,
         EvaluationPeriods=within,
         DatapointsToAlarm=to_alarm,
         Threshold=float(at_least),
         TreatMissingData="notBreaching",
     )
+
+
+def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
+    """An alarm that an earlier version or other settings made, and that should not be there."""
+    return Requirement(
+        kind=Kind.ALARM,
+        resource=f"{stage.topic}-{name}",
+        desired=None,
+        summary=f"alarm {stage.topic}-{name}: be removed",
+        why=why,
+    )
+
+
+def sum_of(
+    metrics: Iterable[dict[str, Any]], *, stat: str, label: str, filled: bool = False
+) -> list[dict[str, Any]]:
+    """The `Metrics` of an alarm on the hourly sum of several metrics.
+
+    If they are `filled`, an hour without data of one of them counts as 0.
+    """
+    queries = [
+        {
+            "Id": f"m{number}",
+            "MetricStat": {"Metric": metric, "Period": AN_HOUR, "Stat": stat},
+            "ReturnData": False,
+        }
+        for number, metric in enumerate(metrics, start=1)
+    ]
+    term = "FILL({Id}, 0)" if filled else "{Id}"
+    terms = ", ".join(term.format(**query) for query in queries)
+    total = {"Id": "total", "Expression": f"SUM([{terms}])", "Label": label, "ReturnData": True}
+    return [*queries, total]
 
 
 def own_metric(stage: Stage, name: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from admin.choices import IncomingAlarm, SetupOptions
-from admin.desired.alarms import AN_HOUR, alarm, hourly_alarm, own_metric
+from admin.desired.alarms import AN_HOUR, alarm, own_metric, sum_alarm
+from admin.desired.audit import audit_alarms
 from admin.desired.functions import function_alarms
 from admin.desired.permissions import Document
 from admin.desired.requirement import Kind, Requirement
+from admin.desired.sirens import siren_alarm
 from admin.stage import Stage
 
 # Seconds. The sweep runs every 15 minutes: a single run that is lost or minutes late leaves no such
@@ -38,6 +40,8 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
         )
     yield from _upload_alarms(stage, topic)
     yield from function_alarms(stage, topic)
+    yield from audit_alarms(stage, topic)
+    yield siren_alarm(stage, topic)
     yield from _incoming_alarms(stage, options.incoming_alarm, topic)
 
 
@@ -48,10 +52,10 @@ def with_subscriber(stage: Stage, email: str | None) -> tuple[str, ...]:
 
 
 def _alarms_can_publish(topic: str) -> Document:
-    """The only statement of the topic's policy.
+    """The only statement of the topic's policy; the function audit publishes by its own rights.
 
-    The default policy of SNS lets everyone in the account do anything with the topic. Source:
-    AWS re:Post, "Why didn't I receive an SNS notification for my CloudWatch alarm trigger?"
+    The default policy of SNS lets everyone in the account do anything with the topic. Source: SNS
+    developer guide, "Allow CloudWatch alarms to publish to a topic in a different account".
     """
     region, account = topic.split(":")[3:5]
     return {
@@ -61,7 +65,8 @@ def _alarms_can_publish(topic: str) -> Document:
         "Action": "sns:Publish",
         "Resource": topic,
         "Condition": {
-            "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{region}:{account}:alarm:*"}
+            "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{region}:{account}:alarm:*"},
+            "StringEquals": {"aws:SourceAccount": account},
         },
     }
 
@@ -104,7 +109,7 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         ("Contested", "An upload for a slot that is already filled: a mistake, or an intruder."),
         ("Rejected", "An upload that can never be promoted is a missing backup."),
     ):
-        yield hourly_alarm(
+        yield sum_alarm(
             stage,
             topic,
             name=outcome.lower(),

@@ -13,7 +13,10 @@ from admin.desired.alerts import alerts
 from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.functions import functions
 from admin.desired.permissions import server_policy
+from admin.desired.private_bucket import closed_to_the_world
 from admin.desired.requirement import Kind, Requirement
+from admin.desired.sirens import siren_rule, sirens_topic, vault_notification
+from admin.desired.trail import trail
 from admin.stage import Stage
 from chalicelib.lock import Lock
 from chalicelib.policy.policy import Policy
@@ -32,8 +35,11 @@ def desired_settings(
     topic = stage.topic_arn(account=account, region=region)
     return (
         *_incoming(policy, stage, region),
+        *trail(options, account=account, region=region),
+        sirens_topic(stage, account=account, region=region),
         *_vault(policy, stage, options, account=account, region=region),
         *_servers(policy, stage),
+        siren_rule(stage, account=account, region=region),
         *alerts(stage, options, topic),
         *functions(stage),
     )
@@ -49,7 +55,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
         summary=f"bucket {bucket}",
         why="Servers upload to it.",
     )
-    yield from _closed_to_the_world(bucket)
+    yield from closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.LIFECYCLE,
         resource=bucket,
@@ -97,7 +103,7 @@ def _vault(
         summary=f"bucket {bucket} with Object Lock",
         why="It keeps the backups.",
     )
-    yield from _closed_to_the_world(bucket)
+    yield from closed_to_the_world(bucket)
     yield Requirement(
         kind=Kind.VERSIONING,
         resource=bucket,
@@ -114,6 +120,7 @@ def _vault(
         summary=f"{bucket}: abort unfinished copies after {_days(policy)} days, {_keeping(policy)}",
         why="Only S3 expires backups: no person and no program needs the right to delete.",
     )
+    yield vault_notification(stage, account=account, region=region)
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
         resource=bucket,
@@ -153,31 +160,6 @@ def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     if policy.keep_days:
         rules += _expiring("expire", days=policy.keep_days, which=EVERYTHING)
     return rules
-
-
-def _closed_to_the_world(bucket: str) -> Iterator[Requirement]:
-    blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    yield Requirement(
-        kind=Kind.PUBLIC_ACCESS,
-        resource=bucket,
-        desired=dict.fromkeys(blocks, True),
-        summary=f"{bucket}: block public access",
-        why="A single careless policy would expose every backup.",
-    )
-    yield Requirement(
-        kind=Kind.OWNERSHIP,
-        resource=bucket,
-        desired="BucketOwnerEnforced",
-        summary=f"{bucket}: disable access control lists",
-        why="Rights belong in policies, and nowhere else.",
-    )
-    yield Requirement(
-        kind=Kind.ENCRYPTION,
-        resource=bucket,
-        desired="AES256",
-        summary=f"{bucket}: encrypt with S3's own keys",
-        why="Deleting a KMS key would destroy every backup encrypted with it.",
-    )
 
 
 def _servers(policy: Policy, stage: Stage) -> Iterator[Requirement]:

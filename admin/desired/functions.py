@@ -1,10 +1,10 @@
 """The functions: what Lambda does with a failed event, and the alarms on what Lambda measures."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from admin.config.reading import FUNCTIONS
-from admin.desired.alarms import hourly_alarm
+from admin.desired.alarms import alarm, removed_alarm, sum_alarm, sum_of
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
@@ -12,64 +12,17 @@ from admin.stage import Stage
 # and then for a week sends one mail, not one each time. (An alarm that looks back further than a
 # day is evaluated only once an hour.)
 HOURS_OF_A_DAY = 24
-# Hours. After an outage of a week Lambda has the events of six hours to run, and the sweep catches
-# up within four: throttling meanwhile is expected.
-LONGER_THAN_CATCHING_UP = 12
 # Lambda's defaults for asynchronous invocation; the age is in seconds.
 LONGEST_EVENT_AGE = 21_600
 RETRIES = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LambdaAlarm:
-    """An alarm on one of Lambda's metrics.
-
-    It goes off at `at_least` an hour, in `to_alarm` of the last `within` hours.
-    """
-
-    name: str
-    metric: str
-    at_least: int
-    to_alarm: int
-    within: int
-    summary: str
-    why: str
-
-
-LAMBDA_ALARMS = (
-    _LambdaAlarm(
-        name="errors",
-        metric="Errors",
-        # A higher count could be split between two hours, whose border moves every minute: the
-        # alarm would end and go off again although nothing happened.
-        at_least=1,
-        to_alarm=1,
-        within=HOURS_OF_A_DAY,
-        summary="alarm on failures of {function}",
-        why="Lambda retries twice; after that the next sweep has to promote the upload.",
-    ),
-    _LambdaAlarm(
-        name="throttles",
-        metric="Throttles",
-        # Uploads of many servers on the hour are throttled for some seconds and retried a few
-        # times each. An event that cannot run at all is retried twelve times an hour.
-        at_least=60,
-        to_alarm=LONGER_THAN_CATCHING_UP,
-        within=LONGER_THAN_CATCHING_UP,
-        summary="alarm on {function} being throttled 60 times an hour for 12 hours",
-        why="The concurrency of the function or of the account is used up.",
-    ),
-    _LambdaAlarm(
-        name="dropped",
-        metric="AsyncEventsDropped",
-        at_least=1,
-        to_alarm=1,
-        within=HOURS_OF_A_DAY,
-        summary="alarm on events of {function} that Lambda drops",
-        why="The event failed three times, waited for six hours, or the function's concurrency is "
-        "0; "
-        "the next sweep has to promote the upload.",
-    ),
+# The alarms of earlier versions, which had one for each function: in an outage, each sent its mail.
+FORMER_ALARMS = tuple(
+    f"{function}-{metric}"
+    for function in ("promote", "sweep")
+    for metric in ("errors", "throttles", "dropped")
+    if (function, metric) != ("promote", "dropped")
 )
 
 
@@ -100,18 +53,53 @@ def functions(stage: Stage) -> Iterator[Requirement]:
 
 
 def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
-    for function in FUNCTIONS:
-        for alarm in LAMBDA_ALARMS:
-            yield hourly_alarm(
-                stage,
-                topic,
-                name=f"{function}-{alarm.name}",
-                at_least=alarm.at_least,
-                to_alarm=alarm.to_alarm,
-                within=alarm.within,
-                summary=alarm.summary.format(function=function),
-                why=alarm.why,
-                Namespace="AWS/Lambda",
-                MetricName=alarm.metric,
-                Dimensions=[{"Name": "FunctionName", "Value": stage.function_name(function)}],
-            )
+    """One alarm for the failures of all functions, and one for the uploads that Lambda drops.
+
+    Sweeps and audits that are dropped, and all runs that are throttled, are noticed by their
+    absence: by the alarms `waiting` and `no-audit`.
+    """
+    yield alarm(
+        stage,
+        topic,
+        name="errors",
+        summary=f"alarm on failures of {' and '.join(FUNCTIONS)}",
+        why=f"A run of {', '.join(FUNCTIONS[:-1])} or {FUNCTIONS[-1]} failed; the log of the "
+        "function says why. Lambda retries it twice, and the sweep repeats what is left of the "
+        "uploads. If this mail is the only one, nothing is lost.",
+        Metrics=sum_of(
+            (_of_lambda(stage, function, "Errors") for function in FUNCTIONS),
+            stat="Sum",
+            label="Failures",
+            filled=True,  # the functions do not all run in every hour
+        ),
+        # A higher count could be split between two hours, whose border moves every minute: the
+        # alarm would end and go off again although nothing happened.
+        Threshold=1.0,
+        EvaluationPeriods=HOURS_OF_A_DAY,
+        DatapointsToAlarm=1,
+        TreatMissingData="notBreaching",
+    )
+    yield sum_alarm(
+        stage,
+        topic,
+        name="promote-dropped",
+        at_least=1,
+        to_alarm=1,
+        within=HOURS_OF_A_DAY,
+        summary="alarm on events of promote that Lambda drops",
+        why="Lambda gave up an upload's event: it failed three times or waited for six hours, or "
+        "the concurrency of promote is 0. The next sweep has to promote the upload.",
+        **_of_lambda(stage, "promote", "AsyncEventsDropped"),
+    )
+    for name in FORMER_ALARMS:
+        why = "Other alarms replace it, so that an outage sends a few mails only."
+        yield removed_alarm(stage, name, why=why)
+
+
+def _of_lambda(stage: Stage, function: str, name: str) -> dict[str, Any]:
+    """A metric that Lambda writes for a function."""
+    return {
+        "Namespace": "AWS/Lambda",
+        "MetricName": name,
+        "Dimensions": [{"Name": "FunctionName", "Value": stage.function_name(function)}],
+    }

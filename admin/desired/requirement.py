@@ -16,18 +16,22 @@ class Kind(StrEnum):
     OBJECT_LOCK = "object lock"
     LIFECYCLE = "lifecycle"
     BUCKET_POLICY = "bucket policy"
+    NOTIFICATION = "notification"
     USER = "user"
     TOPIC = "topic"
     SUBSCRIPTION = "subscription"
     ASYNCHRONOUS = "asynchronous invocation"
     RECURSION = "recursion"
     ALARM = "alarm"
+    EVENT_RULE = "event rule"
+    TRAIL = "trail"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
     """One setting of the account: the resource that has it, and the value it should have.
 
+    A `desired` value of None means that it should not be there.
     `summary` is what setup prints: "RESOURCE: what to do", or a thing that should exist. `why` is
     its purpose. A requirement that `needs_deployment` of a function (by its name in AWS) cannot be
     met before `chalice deploy` has created that function.

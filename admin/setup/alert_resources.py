@@ -81,13 +81,15 @@ def read_alarm(account: Account, requirement: Requirement) -> Any:
         return {
             name: value
             for name, value in alarm.items()
-            if name in requirement.desired
+            if name in (requirement.desired or ())
             or (name not in ALARM_MAY_DIFFER and value not in ([], ALARM_DEFAULTS.get(name)))
         }
     return None
 
 
 def write_alarm(account: Account, requirement: Requirement) -> None:
-    account.client("cloudwatch").put_metric_alarm(
-        AlarmName=requirement.resource, **requirement.desired
-    )
+    cloudwatch, name = account.client("cloudwatch"), requirement.resource
+    if requirement.desired is None:
+        cloudwatch.delete_alarms(AlarmNames=[name])
+    else:
+        cloudwatch.put_metric_alarm(AlarmName=name, **requirement.desired)

@@ -19,7 +19,7 @@ from admin.setup.door import MAX_WAIT, close_door
 from admin.setup.exposure import largest_stored, suggestion, worst_case
 from admin.setup.files import changes, stage_files, write_files
 from admin.setup.locks import ask_for_the_name, remark
-from admin.setup.plan import Plan, execute, make_plan, requirements_of
+from admin.setup.plan import Change, Plan, execute, make_plan, requirements_of
 from admin.setup.recorded import (
     VARIABLE,
     as_variable,
@@ -29,13 +29,18 @@ from admin.setup.recorded import (
     settled_digests,
 )
 from admin.setup.replaced import was
+from admin.setup.trail import NO_TRAIL, examine_trails, remarks
 from admin.stage import Stage
 from admin.storage_classes import SMALL_STAY, STORAGE_CLASSES
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.policy import Policy
 
-_ENTRY = {Kind.LIFECYCLE: "lifecycle rule", Kind.BUCKET_POLICY: "policy statement"}
+_ENTRY = {
+    Kind.LIFECYCLE: "lifecycle rule",
+    Kind.BUCKET_POLICY: "policy statement",
+    Kind.NOTIFICATION: "notification",
+}
 
 
 def set_up(
@@ -66,7 +71,9 @@ def set_up(
     unlocked = [one for one in obstacles if one.name == name_of_unlocked(target.vault)]
     if lock_existing:
         obstacles = [obstacle for obstacle in obstacles if obstacle not in unlocked]
-    accepted = _with_new(target.stage.accepted, accept, obstacles)
+    without_trail = examine_trails(target, options)
+    names = {obstacle.name for obstacle in obstacles} | ({NO_TRAIL} if without_trail else set())
+    accepted = _with_new(target.stage.accepted, accept, names)
     in_the_way = [obstacle for obstacle in obstacles if obstacle.name not in accepted]
     chosen = replace(
         target.stage,
@@ -74,6 +81,7 @@ def set_up(
         incoming_alarm=options.incoming_alarm,
         alert_subscribers=with_subscriber(target.stage, options.alert_email),
         accepted=accepted,
+        trail=options.trail,
     )
     record = partial(settled_digests, target, options, waiter(), lock_named=lock_named)
     unrecorded = differences(target) if is_settled(target, plan) else None
@@ -86,6 +94,8 @@ def set_up(
     _show_record(target, unrecorded)
     if not lock_existing and not unlocked and (sentence := remark(target, plan)):
         click.echo(sentence)
+    for sentence in remarks(target, without_trail=without_trail, accepted=accepted):
+        click.echo(f"= {sentence}")
     _show_obstacles(obstacles, in_the_way)
     stored = {} if target.vault in plan.missing else largest_stored(target)
     click.echo("\n".join(worst_case(target.policy, options.incoming_alarm, stored)), err=True)
@@ -131,7 +141,7 @@ def write_policies(stage: Stage, policy: Policy) -> None:
 
 def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bool) -> None:
     for change in plan.changes:
-        click.echo(f"{'+' if change.actual is None else '~'} {change.requirement.summary}")
+        click.echo(f"{_sign(change)} {change.requirement.summary}")
         click.echo(f"    {change.requirement.why}")
         if replaced := was(change):
             click.echo(f"    was: {replaced}")
@@ -145,7 +155,7 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bo
     for requirement in plan.waiting:
         click.echo(f"… {requirement.summary} (after chalice deploy)")
     for requirement, entry in plan.foreign:
-        name = entry.get("ID") or entry.get("Sid") or "without a name"
+        name = entry.get("ID") or entry.get("Sid") or entry.get("Id") or "without a name"
         click.echo(
             f"= {requirement.resource}: {_ENTRY[requirement.kind]} {name} was added by "
             "somebody else and is kept"
@@ -164,6 +174,12 @@ def _show(plan: Plan, diffs: Iterable[str], policy: Policy, *, allow_shorter: bo
         )
 
 
+def _sign(change: Change) -> str:
+    if change.requirement.desired is None:
+        return "-"
+    return "+" if change.actual is None else "~"
+
+
 def _show_record(target: Target, unrecorded: list[str] | None) -> None:
     """Show which settings would be recorded; None: all, after the changes of the plan."""
     if target.vault_has_own_account:
@@ -180,10 +196,9 @@ def _show_record(target: Target, unrecorded: list[str] | None) -> None:
 
 
 def _with_new(
-    accepted: tuple[str, ...], accept: tuple[str, ...], obstacles: list[Obstacle]
+    accepted: tuple[str, ...], accept: tuple[str, ...], names: set[str | None]
 ) -> tuple[str, ...]:
-    """The names accepted before and now, without repetition."""
-    names = {obstacle.name for obstacle in obstacles}
+    """The names accepted before and now, without repetition; only `names` can be accepted now."""
     return tuple(dict.fromkeys([*accepted, *(name for name in accept if name in names)]))
 
 

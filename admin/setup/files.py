@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from admin.config.editing import with_value
-from admin.config.names import ACCEPTED, ALERT_SUBSCRIBERS, INCOMING_ALARM, LOCK
+from admin.config.names import ACCEPTED, ALERT_SUBSCRIBERS, INCOMING_ALARM, LOCK, TRAIL
 from admin.config.reading import CONFIG, policy_file
 from admin.desired.permissions import function_policies
 from admin.stage import (
@@ -17,6 +17,7 @@ from admin.stage import (
     lock_to_write,
     written_incoming_alarm,
     written_lock,
+    written_trail,
 )
 from chalicelib.policy.policy import Policy
 
@@ -27,7 +28,7 @@ def stage_files(
     """The text of each generated file of `stage`, by its path.
 
     `variables` are set in the functions' environment in `config.json`; others stay. Lock, alarm,
-    subscribers and what is accepted are taken from `stage`, not from `config.json`.
+    subscribers, trail and what is accepted are taken from `stage`, not from `config.json`.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG
@@ -42,6 +43,8 @@ def stage_files(
     if written_incoming_alarm(in_config) != stage.incoming_alarm:
         alarm = incoming_alarm_to_write(stage.incoming_alarm)
         config = with_value(config, (*in_stage, INCOMING_ALARM), alarm)
+    if written_trail(in_config) != stage.trail:
+        config = with_value(config, (*in_stage, TRAIL), stage.trail)
     lists = {ALERT_SUBSCRIBERS: stage.alert_subscribers, ACCEPTED: stage.accepted}
     for key, items in lists.items():
         if in_config.get(key, []) != [*items]:

@@ -14,7 +14,7 @@ def was(change: Change) -> str | None:
     """What the account has now and will lose, on one line; None if the change only adds."""
     desired, actual = change.requirement.desired, change.actual
     match actual:
-        case None:
+        case _ if actual is None or desired is None:
             return None
         case str():
             return actual

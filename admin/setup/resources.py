@@ -15,6 +15,8 @@ from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import alert_resources as alerts
 from admin.setup import bucket_resources as buckets
+from admin.setup import siren_resources as sirens
+from admin.setup import trail_resources as trails
 
 Read = Callable[[Account, Requirement], Any]
 Write = Callable[[Account, Requirement], None]
@@ -125,10 +127,13 @@ HANDLERS = {
     Kind.OBJECT_LOCK: Handler(buckets.read_lock, buckets.write_lock),
     Kind.LIFECYCLE: Handler(buckets.read_lifecycle, buckets.write_lifecycle),
     Kind.BUCKET_POLICY: Handler(buckets.read_policy, buckets.write_policy),
+    Kind.NOTIFICATION: Handler(sirens.read_notification, sirens.write_notification),
     Kind.USER: Handler(_read_user, _write_user),
     Kind.TOPIC: Handler(alerts.read_topic, alerts.write_topic),
     Kind.SUBSCRIPTION: Handler(alerts.read_subscription, alerts.subscribe),
     Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _reset_asynchronous),
     Kind.RECURSION: Handler(_read_recursion, _write_recursion),
     Kind.ALARM: Handler(alerts.read_alarm, alerts.write_alarm),
+    Kind.EVENT_RULE: Handler(sirens.read_rule, sirens.write_rule),
+    Kind.TRAIL: Handler(trails.read_trail, trails.write_trail),
 }

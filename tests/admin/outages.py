@@ -1,13 +1,13 @@
-"""Simulates the metrics of five servers, promoter and sweep for weeks, in minutes.
+"""Simulates the metrics of five servers, promoter, sweep and audit for weeks, in minutes.
 
 Modelled is what alarms can see: uploads that come and wait, runs of the functions as Lambda queues
-and retries them, and the metrics of both. Nothing of this is S3 or Lambda.
+and retries them, and the metrics of both; and what the audits see. Nothing of this is S3 or Lambda.
 """
 
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -38,6 +38,7 @@ class Trouble(StrEnum):
     SILENT = "Lambda runs nothing, and says nothing"
     STOPPED = "the concurrency of promote is 0"
     NO_SWEEP = "the sweep is not invoked"
+    NO_AUDIT = "the audit is not invoked"
     NO_EVENTS = "no event of S3 arrives"
     NO_UPLOADS = "no server reaches S3"
     FLAKY = "every third run fails"
@@ -66,7 +67,9 @@ class Waiting(NamedTuple):
 @dataclass
 class Weeks:
     """What happens from `begin` until `end`: `metrics` has what CloudWatch gets to see of it,
-    `waiting` what is left in incoming, and `settled` when each upload was promoted.
+    `waiting` what is left in incoming, `settled` when each upload was promoted, and `audits` the
+    hours whose audits ended well. An audit is late or comes twice as `audited` says of its hour:
+    it returns when each of them begins.
     """
 
     begin: datetime
@@ -78,6 +81,8 @@ class Weeks:
     )
     waiting: set[Waiting] = field(default_factory=set)
     settled: dict[Waiting, datetime] = field(default_factory=dict)
+    audits: list[datetime] = field(default_factory=list)
+    audited: Callable[[datetime], Sequence[datetime]] = lambda hour: [hour]
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -92,6 +97,10 @@ class Weeks:
             late = timedelta(seconds=self._random.uniform(0, 59))
             self._at(at + late, self._begin_sweep)
             at += 15 * MINUTE
+        for hours in range((self.end - self.begin) // HOUR):
+            hour = self.begin + hours * HOUR
+            for audit in self.audited(hour):
+                self._at(audit + self._seconds(59), partial(self._begin_audit, hour))
         while self._queue:
             now, _, happen = heapq.heappop(self._queue)
             if now < self.end:
@@ -141,6 +150,10 @@ class Weeks:
     def _begin_sweep(self, now: datetime) -> None:
         if self._trouble(now) is not Trouble.NO_SWEEP:
             self._invoke("sweep", self._sweep, now)
+
+    def _begin_audit(self, hour: datetime, now: datetime) -> None:
+        if self._trouble(now) is not Trouble.NO_AUDIT:
+            self._invoke("audit", partial(self._audit, hour), now)
 
     def _invoke(
         self,
@@ -222,6 +235,17 @@ class Weeks:
             if now - upload.at >= SWEPT_FROM and handed[upload.key] < SLOTS_A_PASS:
                 handed[upload.key] += 1
                 self._invoke("promote", partial(self._promote, upload), now)
+
+    def _audit(self, hour: datetime, now: datetime) -> None:
+        self.audits.append(hour)
+        stored = {upload.key for upload, then in self.settled.items() if then <= hour}
+        for name, value in {
+            "AuditSeconds": 20,
+            "SettingsFindings": 0,
+            "UnlockedFindings": 0,
+            "KeysWithoutBackup": 2 * len(SERVERS) - len(stored),
+        }.items():
+            self._own(name, now, value)
 
     def _own(self, name: str, now: datetime, value: float) -> None:
         self.metrics[own(name)].append((now, value))

@@ -1,8 +1,8 @@
 """The mails of the alarms that `setup` creates: few and early in outages, none in quiet months."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from admin.choices import IncomingAlarm, SetupOptions
 from admin.desired.alerts import alerts
 from admin.desired.requirement import Kind, Requirement
+from admin.stage import Stage
 from chalicelib import record
 from chalicelib.policy.decision import Outcome
 from localcloud.alarms import ALARM, NO_DATA, OK, Metric, transitions
+from tests.admin.audited_outages import audit_mails
 from tests.admin.outages import BEGIN, DAY, HOUR, MINUTE, Outage, Trouble, Weeks, own
 from tests.support.project import STAGE
 
@@ -20,8 +22,9 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 ALARMS = {
     requirement.resource.removeprefix(f"{STAGE.topic}-"): requirement
     for requirement in alerts(STAGE, SetupOptions(), TOPIC)
-    if requirement.kind is Kind.ALARM
+    if requirement.kind is Kind.ALARM and requirement.desired is not None
 }
+OF_AUDITS = {"AuditSeconds", "SettingsFindings", "UnlockedFindings", "KeysWithoutBackup"}
 # The outage begins some days in, in the middle of an hour.
 OUT_FROM = BEGIN + 2 * DAY + timedelta(hours=9, minutes=20)
 LONG = timedelta(hours=160)
@@ -60,30 +63,11 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
 @pytest.mark.parametrize(
     ("trouble", "rings"),
     [
-        (
-            Trouble.COPIES,
-            # Waiting events are retried, which uses up the concurrency of a new account.
-            {"promote-errors", "promote-dropped", "promote-throttles", "waiting"},
-        ),
-        (
-            Trouble.S3,
-            {"promote-errors", "promote-dropped", "sweep-errors", "sweep-dropped", "waiting"},
-        ),
-        (
-            Trouble.NETWORK,
-            {"promote-errors", "promote-dropped", "sweep-errors", "sweep-dropped", "waiting"},
-        ),
-        (
-            Trouble.THROTTLED,
-            {
-                "promote-throttles",
-                "promote-dropped",
-                "sweep-throttles",
-                "sweep-dropped",
-                "waiting",
-            },
-        ),
-        (Trouble.SILENT, {"waiting"}),
+        (Trouble.COPIES, {"errors", "promote-dropped", "waiting"}),
+        (Trouble.S3, {"errors", "promote-dropped", "waiting", "no-audit"}),
+        (Trouble.NETWORK, {"errors", "promote-dropped", "waiting", "no-audit"}),
+        (Trouble.THROTTLED, {"promote-dropped", "waiting", "no-audit"}),
+        (Trouble.SILENT, {"waiting", "no-audit"}),
         (Trouble.STOPPED, {"promote-dropped", "waiting"}),
     ],
     ids=lambda value: str(value) if isinstance(value, Trouble) else "",
@@ -91,9 +75,10 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
 def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_first_upload(
     trouble: Trouble, rings: set[str]
 ) -> None:
+    """With the mails of the audits, besides one digest a day."""
     weeks = outage_of(trouble)
     sent = mails(weeks.metrics, end=weeks.end)
-    assert len(sent) <= 10
+    assert len(sent) + len(audit_mails(weeks)) <= 10
     assert sent[0].state == ALARM
     assert sent[0].at - weeks.first_stuck() <= HOUR
     # Each alarm goes off once, and ends once.
@@ -107,7 +92,7 @@ def test_a_week_in_which_every_third_run_fails_sends_at_most_ten_mails(seed: int
     weeks = outage_of(Trouble.FLAKY, seed=seed)
     sent = mails(weeks.metrics, end=weeks.end)
     assert ALARM in {mail.state for mail in sent}
-    assert len(sent) <= 10
+    assert len(sent) + len(audit_mails(weeks)) <= 10
 
 
 def test_a_dead_sweep_sends_one_mail_even_if_nothing_waits() -> None:
@@ -124,8 +109,37 @@ def test_failures_that_the_sweep_repairs_send_no_mail() -> None:
     assert weeks.longest_wait() < 22 * MINUTE
 
 
-def test_a_server_that_stops_uploading_sends_no_mail() -> None:
+def test_servers_that_stop_uploading_are_missed_by_audits_alone() -> None:
     weeks = outage_of(Trouble.NO_UPLOADS)
+    assert mails(weeks.metrics, end=weeks.end) == []
+    assert 2 <= len(audit_mails(weeks)) <= 4
+
+
+def test_dead_audits_send_one_mail_after_three_hours() -> None:
+    weeks = outage_of(Trouble.NO_AUDIT)
+    dead, alive = mails(weeks.metrics, end=weeks.end)
+    assert (dead.alarm, dead.state) == ("no-audit", ALARM)
+    assert dead.at - OUT_FROM <= 3 * HOUR
+    assert (alive.alarm, alive.state) == ("no-audit", OK)
+    assert alive.at - (OUT_FROM + LONG) <= HOUR
+
+
+@pytest.mark.parametrize(
+    "audited",
+    [
+        pytest.param(
+            lambda hour: [hour + hour.hour % 7 * 9 * MINUTE], id="late by up to 54 minutes"
+        ),
+        pytest.param(lambda hour: [hour, hour + 2 * MINUTE], id="doubled"),
+        pytest.param(lambda hour: [hour, hour + 58 * MINUTE], id="doubled at the next hour's edge"),
+        pytest.param(lambda hour: [hour] if hour.hour % 3 != 2 else [], id="every third is lost"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_audits_that_are_late_doubled_or_lost_send_no_mail(
+    audited: Callable[[datetime], list[datetime]], seed: int
+) -> None:
+    weeks = Weeks(begin=BEGIN, end=BEGIN + 5 * DAY, audited=audited, seed=seed)
     assert mails(weeks.metrics, end=weeks.end) == []
 
 
@@ -134,11 +148,99 @@ def test_a_quiet_month_sends_no_mail() -> None:
     assert mails(weeks.metrics, end=weeks.end) == []
 
 
+def of_audits(name: str, values: Mapping[int, float], *, hours: int) -> Metrics:
+    """The metrics of hourly audits, of which `name` has these values; None: there is no audit."""
+    quiet = dict.fromkeys(
+        ("SettingsFindings", "UnlockedFindings", "KeysWithoutBackup", "FailedHeartbeats"), 0.0
+    )
+    return {
+        own(each): [
+            (BEGIN + hour * HOUR, values.get(hour, 0.0) if each == name else value)
+            for hour in range(hours)
+        ]
+        for each, value in {**quiet, "AuditSeconds": 9.0}.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["SettingsFindings", "UnlockedFindings"])
+def test_a_finding_without_a_moment_sends_one_mail_and_one_when_it_is_over(name: str) -> None:
+    weeks = Weeks(begin=BEGIN, end=BEGIN + 2 * DAY)
+    metrics = weeks.metrics | of_audits(name, dict.fromkeys(range(10, 20), 1.0), hours=48)
+    found, over = mails(metrics, end=weeks.end)
+    assert (found.alarm, found.state, over.alarm, over.state) == ("settings", ALARM, "settings", OK)
+    assert found.at - (BEGIN + 10 * HOUR) <= MINUTE
+    assert over.at - (BEGIN + 20 * HOUR) <= HOUR
+
+
+def test_a_finding_stays_a_finding_while_there_is_no_audit() -> None:
+    metrics = of_audits("SettingsFindings", {10: 1.0, 11: 1.0}, hours=12)
+    settings = [("settings", ALARMS["settings"])]
+    sent = mails(metrics, end=BEGIN + 5 * DAY, alarms=settings)
+    assert [mail.state for mail in sent] == [ALARM]
+
+
+@pytest.mark.parametrize(("hours", "rings"), [(25, False), (26, True)])
+def test_a_server_without_any_backup_sends_a_mail_after_26_hours(
+    hours: int, *, rings: bool
+) -> None:
+    without = dict.fromkeys(range(4, 4 + hours), 1.0)
+    metrics = of_audits("KeysWithoutBackup", without, hours=48)
+    sent = mails(metrics, end=BEGIN + 2 * DAY, alarms=[("no-backup", ALARMS["no-backup"])])
+    assert [mail.state for mail in sent] == ([ALARM, OK] if rings else [])
+
+
+def heartbeat_of(stage: Stage) -> Requirement:
+    [heartbeat] = (
+        requirement
+        for requirement in alerts(stage, SetupOptions(), TOPIC)
+        if requirement.resource == f"{STAGE.topic}-heartbeat"
+    )
+    return heartbeat
+
+
+@pytest.mark.parametrize(
+    ("failed", "rings"),
+    [
+        pytest.param([4], False, id="one fails"),
+        pytest.param([4, 5, 7, 8], False, id="two in a row fail"),
+        pytest.param([4, 5, 6], True, id="three in a row fail"),
+    ],
+)
+def test_heartbeats_that_fail_for_three_hours_send_a_mail(
+    failed: list[int], *, rings: bool
+) -> None:
+    url = {**STAGE.environment, "HEARTBEAT_URL": "https://hc-ping.com/uuid"}
+    heartbeat = heartbeat_of(replace(STAGE, environment=url))
+    metrics = of_audits("FailedHeartbeats", dict.fromkeys(failed, 1.0), hours=24)
+    sent = mails(metrics, end=BEGIN + DAY, alarms=[("heartbeat", heartbeat)])
+    assert [mail.state for mail in sent] == ([ALARM, OK] if rings else [])
+
+
+def test_without_a_heartbeat_there_is_no_alarm_on_it() -> None:
+    assert heartbeat_of(STAGE).desired is None
+
+
+def test_a_burst_of_sirens_sends_one_mail_and_one_when_it_is_over() -> None:
+    published = Metric(
+        "AWS/SNS", "NumberOfMessagesPublished", (("TopicName", "immutable-backups-dev-sirens"),)
+    )
+    minutes = [*range(120, 160), 190]  # a deployment, and a setup half an hour later
+    weeks = Weeks(begin=BEGIN, end=BEGIN + DAY)
+    metrics = weeks.metrics | {published: [(BEGIN + at * MINUTE, 100.0) for at in minutes]}
+    sent = mails(metrics, end=weeks.end)
+    assert [(mail.alarm, mail.state) for mail in sent] == [("sirens", ALARM), ("sirens", OK)]
+    assert sent[0].at - (BEGIN + 120 * MINUTE) <= 5 * MINUTE
+    assert sent[1].at - (BEGIN + 190 * MINUTE) <= 90 * MINUTE
+    again = metrics | {published: [*metrics[published], (BEGIN + 6 * HOUR, 1.0)]}
+    assert len(mails(again, end=weeks.end)) == 4
+
+
 def of_sweeps(
     name: str, value: float, *, end: datetime, service: str = STAGE.service
 ) -> dict[Metric, list[tuple[datetime, float]]]:
     passes = [BEGIN + number * 15 * MINUTE for number in range((end - BEGIN) // (15 * MINUTE))]
-    quiet = dict.fromkeys(("OldestWaitingSeconds", "IncomingBytes", "IncomingVersions"), 0.0)
+    names = ("OldestWaitingSeconds", "IncomingBytes", "IncomingVersions", "AuditSeconds")
+    quiet = dict.fromkeys(names, 0.0)
     shown = {own(name): 0.0 for name in quiet} | {own(name, service): value}
     return {metric: [(at, each) for at in passes] for metric, each in shown.items()}
 
@@ -259,15 +361,19 @@ def test_the_alarms_read_the_metrics_that_the_functions_write(
                 Metric(directive["Namespace"], metric["Name"], dimensions)
                 for metric in directive["Metrics"]
             }
-    looked_at = {_metric(alarm) for alarm in ALARMS.values()}
+    looked_at = {metric for alarm in ALARMS.values() for metric in _metrics(alarm)}
     own_ones = {metric for metric in looked_at if metric.namespace == "ImmutableBackups"}
-    assert len(own_ones) == 5
-    assert own_ones <= written
+    audits = {metric for metric in own_ones if metric.name in OF_AUDITS}
+    assert {metric.name for metric in audits} == OF_AUDITS
+    assert len(own_ones - audits) == 5
+    assert own_ones - audits <= written
 
 
-def _metric(alarm: Requirement) -> Metric:
-    queries = alarm.desired.get("Metrics")
-    return Metric.of(queries[0]["MetricStat"]["Metric"] if queries else alarm.desired)
+def _metrics(alarm: Requirement) -> Iterator[Metric]:
+    queries = [query for query in alarm.desired.get("Metrics", ()) if "MetricStat" in query]
+    yield from (Metric.of(query["MetricStat"]["Metric"]) for query in queries)
+    if not queries:
+        yield Metric.of(alarm.desired)
 
 
 def test_every_alarm_sends_a_mail_at_its_start_and_end() -> None:

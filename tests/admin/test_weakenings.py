@@ -20,7 +20,7 @@ from admin.check.alerts import readers
 from admin.check.people.powers import POWERS, READING
 from admin.check.report import Finding, Report
 from admin.check.settings import check
-from admin.config.names import ALERT_SUBSCRIBERS
+from admin.config.names import ALERT_SUBSCRIBERS, TRAIL
 from admin.config.reading import CONFIG
 from admin.drill.attacks import NotAsPromisedError
 from admin.drill.conditional_writes import conditions_hold
@@ -50,16 +50,16 @@ from tests.support.project import POLICY, copy_project
 def deployed_stage(
     tmp_path_factory: pytest.TempPathFactory, packages: Path
 ) -> Iterator[DeployedStage]:
-    """A stage whose alerts somebody receives."""
+    """A stage with a trail, whose alerts somebody receives."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = json.loads((project / CONFIG).read_text())
-    config["stages"]["dev"][ALERT_SUBSCRIBERS] = [SUBSCRIBER]
+    config["stages"]["dev"] |= {ALERT_SUBSCRIBERS: [SUBSCRIBER], TRAIL: True}
     (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
         stage = DeployedStage(cloud, project, packages)
-        stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,))
+        stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True)
         yield stage
         # Each check finds what the previous test did not fix; this one does so for the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)

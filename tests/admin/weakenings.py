@@ -27,6 +27,8 @@ ALARM = f"{STAGE.topic}-waiting"
 CONTESTED = f"{STAGE.topic}-contested"
 LOG = f"/aws/lambda/{PROMOTE}"
 RULE, AUDITS = STAGE.schedule_of("sweep"), STAGE.schedule_of("audit")
+SIRENS = STAGE.sirens_arn(account=ACCOUNT, region="us-east-1")
+TRAIL = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/immutable-backups"
 INCOMING, VAULT = "arn:aws:s3:::backups1", "arn:aws:s3:::backups2"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{PROMOTE}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{PROMOTE}"
@@ -244,6 +246,9 @@ for _kind, _action, _resource, _on in [
     (Kind.SILENCE, "cloudwatch:DisableAlarmActions", "*", "the alarms"),
     (Kind.SILENCE, "cloudwatch:PutAlarmMuteRule", "*", "the alarms"),
     (Kind.SILENCE, "sns:Unsubscribe", TOPIC, STAGE.topic),
+    (Kind.SILENCE, "sns:SetTopicAttributes", SIRENS, STAGE.sirens),
+    (Kind.SILENCE, "events:RemoveTargets", "arn:aws:events:*:*:rule/*-sirens", STAGE.sirens),
+    (Kind.SILENCE, "cloudtrail:StopLogging", TRAIL, "the trail"),
     (Kind.SILENCE, "logs:DeleteLogGroup", f"arn:aws:logs:*:*:log-group:{LOG}:*", LOG),
     (Kind.SILENCE, "logs:DeleteLogStream", f"arn:aws:logs:*:*:log-group:{LOG}:log-stream:*", LOG),
     (Kind.MORE_RIGHTS, "s3:PutObject", f"{INCOMING}/*.gz.gpg", "backups1"),
@@ -395,6 +400,12 @@ alarm(
 )
 alarm("an alarm on a unit that no metric has", "Unit is Bits", Unit="Bits")
 alarm(
+    "sirens that need a hundred messages",
+    "Threshold is 100.0",
+    f"{STAGE.topic}-sirens",
+    Threshold=100.0,
+)
+alarm(
     "a dead sweep that sets off no alarm",
     "TreatMissingData is notBreaching",
     ALARM,
@@ -427,9 +438,9 @@ def _alarms_that_are_muted(living: DeployedStage) -> None:
     mute(living, "quiet", ALARM, CONTESTED)
 
 
-def set_topic(living: DeployedStage, name: str, value: str) -> None:
+def set_topic(living: DeployedStage, name: str, value: str, topic: str = TOPIC) -> None:
     living.client("sns").set_topic_attributes(
-        TopicArn=TOPIC, AttributeName=name, AttributeValue=value
+        TopicArn=topic, AttributeName=name, AttributeValue=value
     )
 
 
@@ -458,6 +469,99 @@ def _a_topic_that_alarms_cannot_use(living: DeployedStage) -> None:
 @weakening(Kind.SILENCE, f"is not as it should be: key is {KEY}")
 def _a_topic_with_a_key_that_alarms_cannot_use(living: DeployedStage) -> None:
     set_topic(living, "KmsMasterKeyId", KEY)
+
+
+def without_publisher(living: DeployedStage, sid: str) -> None:
+    """Take a statement out of the policy of the sirens' topic."""
+    attributes = living.client("sns").get_topic_attributes(TopicArn=SIRENS)["Attributes"]
+    policy = json.loads(attributes["Policy"])
+    policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != sid]
+    set_topic(living, "Policy", json.dumps(policy), SIRENS)
+
+
+SIRENS_TOPIC = f"Topic {STAGE.sirens}, which nobody subscribes to is not as it should be: "
+SIREN_RULE = "functions, rules, alarms and topics is not as it should be: "
+
+
+@weakening(Kind.SILENCE, f"{SIRENS_TOPIC}policy is [")
+def _a_topic_that_rules_cannot_use(living: DeployedStage) -> None:
+    without_publisher(living, "RulesPublish")
+
+
+@weakening(Kind.SILENCE, f"{SIRENS_TOPIC}policy is [")
+def _a_topic_that_the_vault_cannot_use(living: DeployedStage) -> None:
+    without_publisher(living, "VaultPublishes")
+
+
+@weakening(Kind.SILENCE, f"{SIRENS_TOPIC}key is {KEY}")
+def _a_topic_with_a_key_that_the_vault_cannot_use(living: DeployedStage) -> None:
+    set_topic(living, "KmsMasterKeyId", KEY, SIRENS)
+
+
+@weakening(Kind.SILENCE, f"{SIREN_RULE}State is DISABLED")
+def _sirens_that_are_off(living: DeployedStage) -> None:
+    living.client("events").disable_rule(Name=STAGE.sirens)
+
+
+@weakening(Kind.SILENCE, f"{SIREN_RULE}Targets is []")
+def _sirens_without_a_target(living: DeployedStage) -> None:
+    living.client("events").remove_targets(Rule=STAGE.sirens, Ids=["sirens"])
+
+
+@weakening(Kind.SILENCE, f"{SIREN_RULE}Targets is [{{'Id': 'sirens', 'Arn': 'arn:aws:sns:")
+def _sirens_whose_target_is_another_topic(living: DeployedStage) -> None:
+    target = {"Id": "sirens", "Arn": f"{SIRENS}-not"}
+    living.client("events").put_targets(Rule=STAGE.sirens, Targets=[target])
+
+
+@weakening(Kind.SILENCE, f"{SIREN_RULE}EventPattern is {{'source': ['nobody']}}")
+def _sirens_that_nothing_sets_off(living: DeployedStage) -> None:
+    pattern = json.dumps({"source": ["nobody"]})
+    living.client("events").put_rule(Name=STAGE.sirens, EventPattern=pattern)
+
+
+@weakening(Kind.SILENCE, "on changes to the vault's policy, functions, rules, alarms and topics is")
+def _sirens_that_are_removed(living: DeployedStage) -> None:
+    events = living.client("events")
+    events.remove_targets(Rule=STAGE.sirens, Ids=["sirens"])
+    events.delete_rule(Name=STAGE.sirens)
+
+
+@weakening(Kind.SILENCE, f"backups2 should notify {STAGE.sirens} of removed, hidden and tagged ")
+def _a_vault_that_notifies_nobody(living: DeployedStage) -> None:
+    with open_door(living) as s3:
+        s3.put_bucket_notification_configuration(Bucket="backups2", NotificationConfiguration={})
+
+
+@weakening(Kind.SILENCE, "backups, but immutable-backups-sirens is missing or different")
+def _a_vault_that_does_not_tell_of_removed_versions(living: DeployedStage) -> None:
+    some = {
+        "Id": "immutable-backups-sirens",
+        "TopicArn": SIRENS,
+        "Events": ["s3:ObjectRemoved:DeleteMarkerCreated"],
+    }
+    with open_door(living) as s3:
+        s3.put_bucket_notification_configuration(
+            Bucket="backups2", NotificationConfiguration={"TopicConfigurations": [some]}
+        )
+
+
+@weakening(Kind.SILENCE, "which logs API calls that change something is not as it should be: IsLog")
+def _a_trail_that_is_stopped(living: DeployedStage) -> None:
+    living.client("cloudtrail").stop_logging(Name="immutable-backups")
+
+
+@weakening(Kind.SILENCE, "which logs API calls that change something is not as it should be: Event")
+def _a_trail_that_logs_nothing_that_changes_something(living: DeployedStage) -> None:
+    living.client("cloudtrail").put_event_selectors(
+        TrailName="immutable-backups",
+        EventSelectors=[{"ReadWriteType": "ReadOnly", "IncludeManagementEvents": True}],
+    )
+
+
+@weakening(Kind.SILENCE, "which logs API calls that change something is missing")
+def _a_trail_that_is_deleted(living: DeployedStage) -> None:
+    living.client("cloudtrail").delete_trail(Name="immutable-backups")
 
 
 def subscription(living: DeployedStage, endpoint: str = SUBSCRIBER) -> str:

@@ -132,3 +132,55 @@ def test_disabled_actions_send_nothing() -> None:
         end=MIDNIGHT + timedelta(minutes=9),
     )
     assert (change.state, change.actions) == (ALARM, ())
+
+
+OTHER = {**METRIC, "MetricName": "O"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "points", "others", "rings"),
+    [
+        pytest.param("SUM([m, o])", {3: 1}, {3: 2}, True, id="both together reach it"),
+        pytest.param("SUM([m, o])", {3: 1}, {3: 1}, False, id="both together do not"),
+        pytest.param("SUM([m, o])", {3: 3}, {}, True, id="one without data counts as nothing"),
+        pytest.param("SUM([FILL(m, 0), o])", {3: 0}, {9: 3}, True, id="a gap that is filled"),
+        pytest.param("SUM([m, o])", {}, {}, False, id="nothing has data"),
+    ],
+)
+def test_a_sum_of_metrics(
+    expression: str, points: dict[int, float], others: dict[int, float], *, rings: bool
+) -> None:
+    stats = {
+        name: {"Metric": metric, "Period": 300, "Stat": "Sum"}
+        for name, metric in (("m", METRIC), ("o", OTHER))
+    }
+    alarm = {
+        "Metrics": [
+            *({"Id": name, "MetricStat": stat} for name, stat in stats.items()),
+            {"Id": "sum", "Expression": expression},
+        ],
+        "EvaluationPeriods": 1,
+        "Threshold": 3.0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    values = {
+        Metric.of(metric): [(MIDNIGHT + timedelta(minutes=at), value) for at, value in of.items()]
+        for metric, of in ((METRIC, points), (OTHER, others))
+    }
+    end = MIDNIGHT + timedelta(minutes=30)
+    sent = [each.state for each in transitions(alarm, values, begin=MIDNIGHT, end=end)]
+    assert sent == ([ALARM, OK] if rings else [])
+
+
+def test_samples_are_counted_whatever_their_value() -> None:
+    counted = {"Statistic": "SampleCount", "Threshold": 2.0}
+    assert changes({3: 0, 4: 0}, until=60, **counted)[0] == (5, ALARM)
+    assert changes({3: 9}, until=60, **counted) == []
+
+
+def test_an_expression_that_is_not_known_is_refused() -> None:
+    stat = {"Metric": METRIC, "Period": 300, "Stat": "Sum"}
+    metrics = [{"Id": "m", "MetricStat": stat}, {"Id": "r", "Expression": "RATE(m)"}]
+    with pytest.raises(ValueError, match="not RATE"):
+        changes({3: 9}, until=9, Metrics=metrics)

@@ -8,6 +8,7 @@ from admin.account import Account
 from admin.check.people.rights import ANY_NAME
 from admin.config.reading import FUNCTIONS, SCHEDULES
 from admin.desired.requirement import Kind
+from admin.desired.trail import trail_arn
 from admin.setup.plan import requirements_of
 from admin.target import Target
 
@@ -26,6 +27,8 @@ class Resource(StrEnum):
     ALARM = "alarms"
     LOG_GROUP = "log groups"
     SCHEDULE = "schedules"
+    SIREN = "rule of the sirens"
+    TRAIL = "trail"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Place:
     """A resource of the stage, or several under one name.
 
     Only the ARN of stored objects ends with `*`, which stands for every name. `pattern` matches all
-    of `arns`: a denial that lists the users of many servers would be too long.
+    of `arns`, and perhaps of other places: a denial that lists all of them would be too long.
     """
 
     resource: Resource
@@ -94,9 +97,24 @@ def _beside_the_vault(target: Target) -> Iterator[Place]:
             f"log-stream:{ANY_NAME}",
         )
     yield _users(target)
-    for schedule in map(stage.schedule_of, SCHEDULES):
-        yield _place(Resource.SCHEDULE, schedule, arn("events", f"rule/{schedule}"))
-    yield _place(Resource.TOPIC, stage.topic, target.topic_arn)
+    rules = [(Resource.SCHEDULE, stage.schedule_of(function)) for function in SCHEDULES]
+    for resource, rule in (*rules, (Resource.SIREN, stage.sirens)):
+        yield Place(
+            resource=resource,
+            name=rule,
+            arns=(arn("events", f"rule/{rule}"),),
+            pattern=arn("events", f"rule/{stage.service}-*"),
+        )
+    for topic in (stage.topic, stage.sirens):
+        yield Place(
+            resource=Resource.TOPIC,
+            name=topic,
+            arns=(arn("sns", topic),),
+            pattern=arn("sns", f"{stage.service}-*"),
+        )
+    if stage.trail:
+        trail = trail_arn(account=account, region=region)
+        yield _place(Resource.TRAIL, "the trail", trail)
     yield Place(
         resource=Resource.ALARM,
         name="the alarms",
@@ -110,7 +128,7 @@ def alarms_of(target: Target) -> list[str]:
     return [
         requirement.resource
         for requirement in requirements_of(target)
-        if requirement.kind is Kind.ALARM
+        if requirement.kind is Kind.ALARM and requirement.desired is not None
     ]
 
 

@@ -30,6 +30,13 @@ _LAMBDA_STOPS = (
     "lambda:RemovePermission",
     "lambda:UpdateFunctionEventInvokeConfig",
 )
+_EVENTS_STOPS = (
+    "events:DisableRule",
+    "events:DeleteRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+)
 # The worst comes first: a finding names the first of a principal's powers.
 POWERS = (
     Power(
@@ -149,12 +156,21 @@ POWERS = (
     Power(
         Resource.SCHEDULE,
         "stop the sweep or the audit, so that nobody learns what waits or is missing",
+        _EVENTS_STOPS,
+    ),
+    Power(
+        Resource.SIREN,
+        "silence the sirens, which tell who changes the vault's policy",
+        _EVENTS_STOPS,
+    ),
+    Power(
+        Resource.TRAIL,
+        "silence the sirens, which need the trail",
         (
-            "events:DisableRule",
-            "events:DeleteRule",
-            "events:PutRule",
-            "events:PutTargets",
-            "events:RemoveTargets",
+            "cloudtrail:StopLogging",
+            "cloudtrail:DeleteTrail",
+            "cloudtrail:UpdateTrail",
+            "cloudtrail:PutEventSelectors",
         ),
     ),
     Power(
@@ -227,4 +243,8 @@ READING = (
     "logs:StartQuery",
     "events:Describe*",
     "events:List*",
+    "cloudtrail:Describe*",
+    "cloudtrail:Get*",
+    "cloudtrail:List*",
+    "cloudtrail:Lookup*",
 )

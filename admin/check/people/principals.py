@@ -56,7 +56,7 @@ class Held:
 
 def denial(resources: Iterable[Place]) -> Document:
     """An IAM policy that leaves its principal nothing but reading on these resources."""
-    patterns = [place.pattern for place in resources]
+    patterns = [*dict.fromkeys(place.pattern for place in resources)]
     services = {pattern.split(":")[2] for pattern in patterns}
     return document(
         {

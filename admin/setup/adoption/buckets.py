@@ -6,6 +6,7 @@ from typing import Any
 
 from admin.account import Account, none_if
 from admin.desired.requirement import Kind
+from admin.desired.sirens import DONE_TO_BACKUPS
 from admin.setup.adoption.expiry import Amount, stored_versions
 from admin.setup.adoption.obstacle import Obstacle
 from admin.setup.plan import Plan, through_the_door
@@ -21,10 +22,9 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     yield from beside_our_settings(target, bucket)
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
-    if bucket == target.incoming:
-        yield from _notifications(target, s3)
+    yield from _notifications(target, bucket, s3)
     # If a vault loses its default lock later, setup restores it, whatever was stored meanwhile.
-    elif Kind.OBJECT_LOCK in planned and plan.door is None:
+    if bucket == target.vault and Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
 
 
@@ -135,17 +135,21 @@ def _object_lock(s3: Any, bucket: str) -> dict[str, Any] | None:
     return answer["ObjectLockConfiguration"] if answer else None
 
 
-def _notifications(target: Target, s3: Any) -> Iterator[Obstacle]:
+def _notifications(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
     """S3 does not accept a second target for the same event, or one that does not exist."""
-    bucket, promote = target.incoming, target.stage.function_name("promote")
+    own, our_events = (
+        (f":function:{target.stage.function_name('promote')}", ("s3:ObjectCreated:",))
+        if bucket == target.incoming
+        else (f":{target.stage.sirens}", tuple(event.rstrip("*") for event in DONE_TO_BACKUPS))
+    )
     answer = s3.get_bucket_notification_configuration(Bucket=bucket)
     for kind in ("Topic", "Queue", "LambdaFunction"):
         for notified in answer.get(f"{kind}Configurations", []):
             arn: str = notified[f"{kind}Arn"]
-            if arn.endswith(f":function:{promote}"):
+            if arn.endswith(own):
                 continue
-            events = [each for each in notified["Events"] if each.startswith("s3:ObjectCreated:")]
-            if not _exists(target.account, arn):
+            events = [each for each in notified["Events"] if each.startswith(our_events)]
+            if not _exists(target.account.account_of(bucket), arn):
                 yield Obstacle(
                     what=f"{bucket} notifies {arn}, which does not exist, and S3 then accepts no "
                     "other notification",

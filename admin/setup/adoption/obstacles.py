@@ -24,7 +24,7 @@ def find_obstacles(target: Target, plan: Plan) -> Iterator[Obstacle]:
         others = [entry for _, entry in group]
         if requirement.kind is Kind.LIFECYCLE:
             yield from foreign_rules(target, requirement, others)
-        else:
+        elif requirement.kind is Kind.BUCKET_POLICY:
             yield from judge.obstacles(requirement, others)
     for bucket in (target.incoming, target.vault):
         if bucket in plan.existing:

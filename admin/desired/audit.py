@@ -1,0 +1,113 @@
+"""The alarms on audits: that they run, and on the findings that no mail of theirs tells at once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from admin.desired.alarms import AN_HOUR, alarm, own_metric, removed_alarm, sum_of
+from admin.desired.requirement import Requirement
+from admin.stage import Stage
+
+HEARTBEAT_URL = "HEARTBEAT_URL"
+# Hours. Audits come every hour, some a few minutes late: of two hours in a row, one can be empty.
+WITHOUT_AUDIT = 3
+# Hours. The first backup of a new server can be a day away, and needs some time to be uploaded.
+WITHOUT_BACKUP = 26
+# Hours. A service that fails once or twice has missed nothing: the next request reaches it.
+WITHOUT_HEARTBEAT = 3
+
+
+def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
+    """The alarms on audits. Hours without an audit change nothing, except for the first alarm."""
+    yield _no_audit(stage, topic)
+    yield alarm(
+        stage,
+        topic,
+        name="settings",
+        summary="alarm on changed settings of the vault, and on backups that are not locked as "
+        "promised",
+        why="The vault's settings are not those that backups setup left, or a new backup is not "
+        "locked as long as promised. Run backups audit and backups check: they say what it is. If "
+        "nobody of you did this, read docs/break-in.md.",
+        # Each audit writes both of them, and a doubled one the same again. Without an audit there
+        # is no sum, and so no change: 0 would end the alarm.
+        Metrics=sum_of(
+            (own_metric(stage, f"{kind}Findings") for kind in ("Settings", "Unlocked")),
+            stat="Maximum",
+            label="Changed settings, and backups that are not locked as promised",
+        ),
+        Threshold=1.0,
+        EvaluationPeriods=1,
+        DatapointsToAlarm=1,
+        TreatMissingData="ignore",
+    )
+    yield alarm(
+        stage,
+        topic,
+        name="no-backup",
+        summary=f"alarm on servers without any backup for {WITHOUT_BACKUP} hours",
+        why=f"For {WITHOUT_BACKUP} hours, something that the policy names has had no backup at "
+        "all. Run backups check: it says which server, and whether its uploads wait.",
+        **own_metric(stage, "KeysWithoutBackup"),
+        **_in_a_row(WITHOUT_BACKUP),
+    )
+    if stage.environment.get(HEARTBEAT_URL):
+        yield alarm(
+            stage,
+            topic,
+            name="heartbeat",
+            summary=f"alarm on {HEARTBEAT_URL} not answering for {WITHOUT_HEARTBEAT} hours",
+            why=f"Audits run, but for {WITHOUT_HEARTBEAT} hours none has reached {HEARTBEAT_URL}. "
+            "Either the service there is down, or the URL is wrong.",
+            **own_metric(stage, "FailedHeartbeats"),
+            **_in_a_row(WITHOUT_HEARTBEAT),
+        )
+    else:
+        why = f"There is no {HEARTBEAT_URL}: this alarm could never end."
+        yield removed_alarm(stage, "heartbeat", why=why)
+
+
+def _no_audit(stage: Stage, topic: str) -> Requirement:
+    """The alarm that needs no audit to go off.
+
+    With FILL it goes off after three hours, a plain one hours later (see the alarm `waiting`).
+    """
+    audits = {
+        "Metric": own_metric(stage, "AuditSeconds"),
+        "Period": AN_HOUR,
+        "Stat": "SampleCount",
+    }
+    return alarm(
+        stage,
+        topic,
+        name="no-audit",
+        summary=f"alarm on no audit for {WITHOUT_AUDIT} hours",
+        why=f"For {WITHOUT_AUDIT} hours, no audit has ended well, so nobody would hear of a "
+        "missing backup. The log of the function audit says why; without a log, it does not run.",
+        needs_deployment=stage.function_name("audit"),
+        Metrics=[
+            {"Id": "audits", "MetricStat": audits, "ReturnData": False},
+            {
+                "Id": "or_none",
+                "Expression": "FILL(audits, 0)",
+                "Label": "Audits in an hour",
+                "ReturnData": True,
+            },
+        ],
+        ComparisonOperator="LessThanThreshold",
+        Threshold=1.0,
+        EvaluationPeriods=WITHOUT_AUDIT,
+        DatapointsToAlarm=WITHOUT_AUDIT,
+        TreatMissingData="breaching",
+    )
+
+
+def _in_a_row(hours: int) -> dict[str, Any]:
+    """At least 1 in each of so many audits in a row; of two in one hour, the better counts."""
+    return {
+        "Statistic": "Minimum",
+        "Period": AN_HOUR,
+        "Threshold": 1.0,
+        "EvaluationPeriods": hours,
+        "DatapointsToAlarm": hours,
+        "TreatMissingData": "ignore",
+    }

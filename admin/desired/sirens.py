@@ -1,0 +1,173 @@
+"""The sirens: who changes the vault, or what watches it, sets off an alarm at once.
+
+S3 and EventBridge publish to a topic that nobody is subscribed to, and one alarm counts what it
+gets: ten thousand deletions are one mail.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from admin.desired.alarms import sum_alarm
+from admin.desired.permissions import Document
+from admin.desired.requirement import Kind, Requirement
+from admin.stage import Stage
+
+# The name of our notification; all others belong to somebody else.
+OUR_NOTIFICATION = "immutable-backups-sirens"
+TARGET = "sirens"
+# Nobody and nothing does this to stored backups: S3's own lifecycle sends other events (S3 user
+# guide, "Supported event types for SQS, SNS, and Lambda").
+DONE_TO_BACKUPS = ["s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put"]
+# SNS can report a message some minutes late; within an hour it still counts. An hour without
+# another one ends the alarm.
+FIVE_MINUTES, AN_HOUR_OF_THEM = 300, 12
+
+
+def sirens_topic(stage: Stage, *, account: str, region: str) -> Requirement:
+    """The topic, which S3 validates before it accepts the vault's notification."""
+    topic = stage.sirens_arn(account=account, region=region)
+    return Requirement(
+        kind=Kind.TOPIC,
+        resource=topic,
+        desired={"policy": _publishers(stage, topic, account=account), "key": None},
+        summary=f"topic {stage.sirens}, which nobody subscribes to",
+        why="S3 and EventBridge publish to it what is done to the vault and to what watches it.",
+    )
+
+
+def _publishers(stage: Stage, topic: str, *, account: str) -> list[Document]:
+    """The statements of the topic's policy: only the two services publish.
+
+    EventBridge's has no condition: "You can't use Condition blocks in Amazon SNS topic policies for
+    EventBridge" (AWS re:Post, "Why isn't my Amazon SNS topic receiving EventBridge
+    notifications?"). The rule of a stranger could set off the alarm, but with a condition nobody's
+    might. A vault in another account can use the topic: S3 names the bucket's owner (SNS developer
+    guide, "Allow Amazon S3 event notifications to publish to a topic").
+    """
+    allowed = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}
+    return [
+        {"Sid": "RulesPublish", "Principal": {"Service": "events.amazonaws.com"}, **allowed},
+        {
+            "Sid": "VaultPublishes",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            **allowed,
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{stage.settings.vault_bucket}"},
+                "StringEquals": {"aws:SourceAccount": stage.settings.vault_owner or account},
+            },
+        },
+    ]
+
+
+def vault_notification(stage: Stage, *, account: str, region: str) -> Requirement:
+    """The vault's notification, which its policy lets nobody remove."""
+    topic = stage.sirens_arn(account=account, region=region)
+    bucket = stage.settings.vault_bucket
+    return Requirement(
+        kind=Kind.NOTIFICATION,
+        resource=bucket,
+        desired=[{"Id": OUR_NOTIFICATION, "TopicArn": topic, "Events": DONE_TO_BACKUPS}],
+        summary=f"{bucket}: notify {stage.sirens} of removed, hidden and tagged backups",
+        why="The bucket policy denies all of this: if it happens, somebody has opened it.",
+    )
+
+
+def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
+    """The EventBridge rule on API calls that weaken the vault or silence what watches it."""
+    topic = stage.sirens_arn(account=account, region=region)
+    return Requirement(
+        kind=Kind.EVENT_RULE,
+        resource=stage.sirens,
+        desired={
+            "EventPattern": api_calls(stage, account=account, region=region),
+            "State": "ENABLED",
+            # No role: SNS knows EventBridge by the topic's policy (EventBridge user guide, "Using
+            # resource-based policies").
+            "Targets": [{"Id": TARGET, "Arn": topic}],
+        },
+        summary=f"EventBridge rule {stage.sirens} on changes to the vault's policy, functions, "
+        "rules, alarms and topics",
+        why="All ways to weaken the vault lead through its bucket policy, and whoever does it "
+        "would first silence what watches it. EventBridge hears of it only while a trail logs "
+        "management events.",
+    )
+
+
+def siren_alarm(stage: Stage, topic: str) -> Requirement:
+    """The one alarm, which mails to the topic for alerts."""
+    return sum_alarm(
+        stage,
+        topic,
+        name="sirens",
+        at_least=1,
+        to_alarm=1,
+        within=AN_HOUR_OF_THEM,
+        summary="alarm on changes to the vault or to what watches it",
+        why="Somebody changed the vault or what watches it. If you ran backups setup or deploy "
+        "just now, this was it. If not, read docs/break-in.md and run backups check.",
+        period=FIVE_MINUTES,
+        Namespace="AWS/SNS",
+        MetricName="NumberOfMessagesPublished",
+        Dimensions=[{"Name": "TopicName", "Value": stage.sirens}],
+    )
+
+
+def api_calls(stage: Stage, *, account: str, region: str) -> dict[str, Any]:
+    """The event pattern. Names and parameters are those of CloudTrail's records.
+
+    CloudTrail writes parameters with a small first letter (user guide, "CloudTrail record
+    contents"); a denied or failed call has an errorCode, a successful one has none (same page).
+    What each call is restricted by is named in its own comment, with the source of the name.
+    """
+    return {
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "errorCode": [{"exists": False}],
+            "$or": [*_calls(stage, account=account, region=region)],
+        },
+    }
+
+
+def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any]]:
+    ours = f"{stage.service}-"
+    named_ours = [{"prefix": ours}]
+    topics = [{"prefix": f"arn:aws:sns:{region}:{account}:{ours}"}]
+
+    def calls(service: str, *names: Any, **parameters: list[Any]) -> dict[str, Any]:
+        restricted = {"requestParameters": parameters} if parameters else {}
+        return {
+            "eventSource": [f"{service}.amazonaws.com"],
+            "eventName": [*names],
+            **restricted,
+        }
+
+    # S3 user guide, "CloudTrail log file entries for Amazon S3": bucketName.
+    vault = [stage.settings.vault_bucket]
+    yield calls("s3", "PutBucketPolicy", "DeleteBucketPolicy", bucketName=vault)
+    # Lambda developer guide, "Logging AWS Lambda API calls using AWS CloudTrail": names end with a
+    # version (UpdateFunctionCode20150331v2), and functionName is what the caller wrote: the name,
+    # or an ARN, whole or in part (API reference, FunctionName). So the name can be in its middle.
+    changes = (
+        "UpdateFunctionCode",
+        "UpdateFunctionConfiguration",
+        "DeleteFunction",
+        "PutFunctionConcurrency",
+        "RemovePermission",
+    )
+    named = ({"prefix": name} for name in changes)
+    yield calls("lambda", *named, functionName=[{"wildcard": f"*{ours}*"}])
+    # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. The requests of
+    # the others call it so too, except that targets are of a rule (API reference).
+    yield calls("events", "PutRule", "DisableRule", "DeleteRule", name=named_ours)
+    # Not only removed targets: one that is put under the same Id replaces ours.
+    yield calls("events", "PutTargets", "RemoveTargets", rule=named_ours)
+    # CloudWatch user guide, "Logging Amazon CloudWatch API calls": alarmNames, and alarmName in
+    # PutMetricAlarm, which can also take the actions away. CloudWatch's source is monitoring.
+    yield calls("monitoring", "DeleteAlarms", "DisableAlarmActions", alarmNames=named_ours)
+    yield calls("monitoring", "PutMetricAlarm", alarmName=named_ours)
+    # SNS developer guide, "Logging AWS SNS API calls using AWS CloudTrail": topicArn; a
+    # subscription's ARN begins with its topic's. The link in a mail unsubscribes without a record.
+    yield calls("sns", "SetTopicAttributes", "DeleteTopic", topicArn=topics)
+    yield calls("sns", "Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)
+    # Of any trail: one by another name, or its ARN, can be the one that EventBridge depends on.
+    yield calls("cloudtrail", "StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
