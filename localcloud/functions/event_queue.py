@@ -24,6 +24,14 @@ LONGEST_AGE = 6 * 3600
 NEW_ACCOUNT_CONCURRENCY = 10
 
 
+Measure = Callable[[str, str, int], None]
+"""Called with the names of a metric and of a function, and a value."""
+
+
+def measure_nothing(_metric: str, _function: str, _value: int) -> None:
+    """Measure nothing."""
+
+
 class _Turn(Enum):
     RUN = "it is due, and concurrency is left"
     DROP = "it has waited too long"
@@ -50,8 +58,8 @@ class EventQueue:
     """Calls `run` in a thread with each event that is due, if concurrency is left for its function.
 
     `run` returns whether the attempt succeeded. Events are due by the cloud's clock. `tell` gets a
-    line for each dropped event; `dropped` counts them by function name, like CloudWatch's
-    AsyncEventsDropped.
+    line for each dropped event; `dropped` counts them by function name. `measure` gets the values
+    of CloudWatch's AsyncEventsDropped and Throttles, each with the function's name.
     """
 
     def __init__(
@@ -61,12 +69,14 @@ class EventQueue:
         tell: Callable[[str], None],
         retry_delays: tuple[float, ...],
         concurrency: int,
+        measure: Measure = measure_nothing,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._run = run
         self._tell = tell
         self._retry_delays = retry_delays
         self._concurrency = concurrency
+        self._measure = measure
         self._changed = threading.Condition()
         self._waiting: list[QueuedEvent] = []
         self._in_progress = 0
@@ -93,6 +103,7 @@ class EventQueue:
         """Count a synchronous run. Raises Throttled if no concurrency is left for it."""
         with self._changed:
             if not self._has_concurrency(function_arn):
+                self._measure("Throttles", _name(function_arn), 1)
                 raise Throttled
             self._running[function_arn] += 1
         try:
@@ -122,6 +133,16 @@ class EventQueue:
         with self._changed:
             if not self._changed.wait_for(self._is_stalled, timeout):
                 raise TimeoutError(f"Events are still being processed after {timeout} s")
+
+    def throttled(self) -> Counter[str]:
+        """How many events are due and wait for concurrency now, by function name."""
+        with self._changed:
+            now = clock.now()
+            return Counter(
+                _name(event.function_arn)
+                for event in self._waiting
+                if event.due <= now and self._turn(event) is _Turn.WAIT
+            )
 
     def close(self) -> None:
         """Discard waiting events and start no further attempt."""
@@ -200,9 +221,10 @@ class EventQueue:
         return replace(event, attempt=event.attempt + 1, due=clock.now() + delay)
 
     def _drop(self, event: QueuedEvent, when: str) -> None:
-        name = event.function_arn.rpartition(":")[2]
+        name = _name(event.function_arn)
         with self._changed:
             self.dropped[name] += 1
+        self._measure("AsyncEventsDropped", name, 1)
         self._tell(f"{name}: event dropped {when}")
 
     def _turn(self, event: QueuedEvent) -> _Turn:
@@ -225,6 +247,10 @@ class EventQueue:
         now = clock.now()
         moments = [e.due if e.due > now else _expires(e) for e in self._waiting]
         return clock.seconds_until(min(moments)) if moments else None
+
+
+def _name(function_arn: str) -> str:
+    return function_arn.rpartition(":")[2]
 
 
 def _expires(event: QueuedEvent) -> datetime:

@@ -15,13 +15,17 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 Policy = Mapping[str, Any]
 
 # The keys that `authorization` and `s3_actions` fill in, in lowercase: any other key would read as
-# "not in the request".
+# "not in the request". The account, ARN and owner of a source are in requests of services only,
+# which do not come here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
         "aws:principalarn",
         "aws:securetransport",
+        "aws:sourceaccount",
+        "aws:sourcearn",
         "aws:sourceip",
+        "aws:sourceowner",
         "aws:userid",
         "s3:if-match",
         "s3:if-none-match",

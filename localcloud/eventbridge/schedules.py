@@ -1,37 +1,28 @@
-"""EventBridge's schedules: rules that invoke functions at a rate, by the cloud's clock."""
+"""EventBridge's schedules: rules that are due by the cloud's clock."""
 
-import re
 import threading
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from unittest import mock
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.events.exceptions import ValidationException
-from moto.events.models import EventsBackend, Rule, events_backends
+from moto.events.models import EventsBackend, Rule
 
 from localcloud.clock import clock
-from localcloud.functions.lambda_functions import REGION
-from localcloud.functions.resource_policies import denial
-from localcloud.s3.events import Deliver
-
-_RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
-_SERVICE = "events.amazonaws.com"
+from localcloud.eventbridge.bus import envelope, rules
+from localcloud.eventbridge.expressions import schedule
+from localcloud.eventbridge.targets import Targets
 
 
 class Schedules:
     """Delivers the events of moto's scheduled rules when they are due.
 
-    A rule is first due one period after it was put or its schedule was changed. `tell` gets a line
-    for each event that is not delivered because the function's policy does not allow it.
+    A rule with a rate is first due one period after it was put or its schedule was changed.
     """
 
-    def __init__(self, *, deliver: Deliver, tell: Callable[[str], None]) -> None:
-        self._deliver = deliver
-        self._tell = tell
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
         self._changed = threading.Condition()
         self._due: dict[str, datetime] = {}
         self._closing = False
@@ -57,14 +48,14 @@ class Schedules:
         put_rule = EventsBackend.put_rule
 
         def put_and_schedule(backend: EventsBackend, name: str, **arguments: Any) -> Rule:
-            schedule = arguments.get("scheduled_expression")
-            if schedule is None:
+            expression = arguments.get("scheduled_expression")
+            if expression is None:
                 return put_rule(backend, name, **arguments)
-            first = clock.now() + _period(schedule)
+            first = schedule(expression)(clock.now())
             with self._changed:
                 before = {rule.name: rule.scheduled_expression for rule in _scheduled_rules()}
                 rule = put_rule(backend, name, **arguments)
-                if before.get(name) != schedule:
+                if before.get(name) != expression:
                     self._due[name] = first
                 self._changed.notify_all()
             return rule
@@ -97,46 +88,24 @@ class Schedules:
                 self._changed.wait(clock.seconds_until(min(moments)) if moments else None)
 
     def _take_due_moments(self, rule: Rule, *, now: datetime) -> list[datetime]:
-        moment, period = self._due[rule.name], _period(rule.scheduled_expression or "")
+        moment, following = self._due[rule.name], schedule(rule.scheduled_expression or "")
         moments = []
         while moment <= now:
             moments.append(moment)
-            moment += period
-        # At most one period away, even after the clock was moved back.
-        self._due[rule.name] = min(moment, now + period)
-        return moments if rule.state == "ENABLED" else []
+            moment = following(moment)
+        # No later than the next one from now, even after the clock was moved back.
+        self._due[rule.name] = min(moment, following(now))
+        return moments
 
     def _run(self, rule: Rule, moment: datetime) -> None:
-        event = {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": rule.account_id,
-            "time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-            "region": rule.region_name,
-            "resources": [rule.arn],
-            "detail": {},
-        }
-        for target in rule.targets:
-            problem = denial(
-                target["Arn"], service=_SERVICE, source=rule.arn, account=rule.account_id
-            )
-            if problem:
-                self._tell(f"{rule.name}: event not delivered: {problem}")
-            else:
-                self._deliver(target["Arn"], event)
+        event = envelope(
+            source="aws.events",
+            detail_type="Scheduled Event",
+            time=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            resources=(rule.arn,),
+        )
+        self._targets.send(rule, event)
 
 
 def _scheduled_rules() -> list[Rule]:
-    rules = events_backends[DEFAULT_ACCOUNT_ID][REGION].event_buses["default"].rules
-    return [rule for rule in list(rules.values()) if rule.scheduled_expression]
-
-
-def _period(schedule: str) -> timedelta:
-    rate = _RATE.fullmatch(schedule)
-    if rate is None:
-        raise ValidationException(
-            f"The local cloud only supports schedules such as rate(15 minutes): {schedule}"
-        )
-    return timedelta(**{f"{rate[2]}s": int(rate[1])})
+    return [rule for rule in rules() if rule.scheduled_expression]
