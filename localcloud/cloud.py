@@ -24,6 +24,7 @@ from localcloud.eventbridge.bus import EventBus
 from localcloud.eventbridge.cloudtrail import CloudTrail
 from localcloud.eventbridge.schedules import Schedules
 from localcloud.eventbridge.targets import Targets
+from localcloud.eventbridge.trails import checking_buckets
 from localcloud.functions.api import serving_settings
 from localcloud.functions.bundles import Bundles, naming_bundles
 from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
@@ -140,6 +141,7 @@ def running(
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
                 serving_observation(),
+                checking_buckets(),
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
                 topics.running(),

@@ -33,6 +33,7 @@ CONDITION_KEYS = frozenset(
         "s3:object-lock-remaining-retention-days",
         "s3:objectcreationoperation",
         "s3:prefix",
+        "s3:x-amz-acl",
         "s3:x-amz-copy-source",
         "s3:x-amz-metadata-directive",
         "s3:x-amz-server-side-encryption",

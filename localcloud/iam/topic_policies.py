@@ -6,8 +6,8 @@ from typing import Any
 from moto.sns.models import Topic, sns_backends
 
 from localcloud.iam.evaluation import Policy, listed
-from localcloud.iam.operators import UnsupportedPolicy, like
-from localcloud.iam.service_principals import ServiceCall, allows
+from localcloud.iam.operators import UnsupportedPolicy
+from localcloud.iam.service_principals import ServiceCall, allows_on
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 _ANYONE: tuple[Any, ...] = ("*", {"AWS": "*"}, {"AWS": ["*"]})
@@ -45,13 +45,9 @@ def denial(topic_arn: str, *, service: str, source: str, account: str) -> str | 
     if service == CLOUDWATCH:
         context["aws:SourceOwner"] = account
     call = ServiceCall(service=service, action="sns:Publish", context=context)
-    statements = [
-        _naming(service, statement)
-        for statement in listed(topic._policy_json["Statement"])
-        if any(like(pattern, topic_arn) for pattern in listed(statement["Resource"]))
-    ]
+    statements = [_naming(service, each) for each in listed(topic._policy_json["Statement"])]
     try:
-        if allows(statements, call):
+        if allows_on(topic_arn, statements, call):
             return None
     except UnsupportedPolicy as error:
         return f"{topic_arn} has a policy that the local cloud does not understand: {error}"

@@ -6,7 +6,7 @@ import pytest
 
 from localcloud.iam.callers import Credentials
 from tests.localcloud.authorized_moto import allow as allowing
-from tests.localcloud.authorized_moto import document, is_allowed
+from tests.localcloud.authorized_moto import document, is_allowed, refusal
 from tests.localcloud.small_functions import ANSWERS, TRUST, bundle, create
 from tests.localcloud.test_event_rules import allow_events
 from tests.localcloud.test_topics import client, published, topic
@@ -32,8 +32,49 @@ def heard(patient, topic):
     )
     events.put_targets(Rule="sirens", Targets=[{"Id": "1", "Arn": topic}])
     create(patient, ANSWERS)
-    client(patient, "cloudtrail").create_trail(Name="trail", S3BucketName="vault")
+    allow_delivery(patient)
+    client(patient, "cloudtrail").create_trail(Name="trail", S3BucketName="logs")
     return patient
+
+
+def allow_delivery(cloud, *, trail="trail", prefix="AWSLogs/", service="cloudtrail"):
+    """A bucket with the policy of CloudTrail's user guide."""
+    arn = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/{trail}"
+    both = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}}
+    source = {"aws:SourceArn": arn}
+    reads = {
+        **both,
+        "Action": "s3:GetBucketAcl",
+        "Resource": "arn:aws:s3:::logs",
+        "Condition": {"StringEquals": source},
+    }
+    writes = {
+        **both,
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::logs/{prefix}{ACCOUNT}/*",
+        "Condition": {"StringEquals": {**source, "s3:x-amz-acl": "bucket-owner-full-control"}},
+    }
+    client(cloud, "s3").create_bucket(Bucket="logs")
+    client(cloud, "s3").put_bucket_policy(Bucket="logs", Policy=document(reads, writes))
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        pytest.param({"trail": "another"}, id="for another trail"),
+        pytest.param({"service": "s3"}, id="to another service"),
+        pytest.param({"prefix": "logs/AWSLogs/"}, id="elsewhere in the bucket"),
+    ],
+)
+def test_a_trail_needs_a_bucket_that_cloudtrail_can_write_to(patient, allowed):
+    allow_delivery(patient, **allowed)
+    cloudtrail = client(patient, "cloudtrail")
+    create = {"Name": "trail", "S3BucketName": "logs"}
+    assert refusal(cloudtrail.create_trail, **create) == (
+        400,
+        "InsufficientS3BucketPolicyException",
+    )
+    assert cloudtrail.describe_trails()["trailList"] == []
 
 
 def start(cloud, **selectors):
