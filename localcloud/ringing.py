@@ -15,8 +15,8 @@ from moto.core.responses import ActionResult
 from localcloud import alarm_messages
 from localcloud.alarms import LOOKS_FURTHER_BACK, MINUTE, NO_DATA, Metric, Transition, transitions
 from localcloud.clock import clock
-from localcloud.functions.event_queue import LONGEST_AGE
 from localcloud.functions.lambda_functions import REGION
+from localcloud.functions.queued_event import LONGEST_AGE
 from localcloud.iam.topic_policies import CLOUDWATCH
 from localcloud.metrics import Metrics
 from localcloud.sns.topics import Topics

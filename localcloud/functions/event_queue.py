@@ -7,20 +7,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from moto.awslambda.exceptions import UnknownFunctionException
 
 from localcloud.clock import clock
-from localcloud.functions.lambda_functions import find_function, reserved_concurrency
+from localcloud.functions.lambda_functions import reserved_concurrency
+from localcloud.functions.queued_event import QueuedEvent
 
 LAMBDA_RETRY_DELAYS = (60.0, 120.0)
 """Seconds that Lambda waits before the second and before the third attempt of a failed event."""
-LONGEST_AGE = 6 * 3600
-"""Seconds that an event can wait, unless its function has a MaximumEventAgeInSeconds."""
 NEW_ACCOUNT_CONCURRENCY = 10
 
 
@@ -40,18 +39,6 @@ class _Turn(Enum):
 
 class Throttled(Exception):
     """No concurrency is left for the function."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueuedEvent:
-    """An event for a function, waiting for its next attempt."""
-
-    function_arn: str
-    payload: Any
-    accepted: datetime
-    due: datetime
-    """The earliest time of this attempt."""
-    attempt: int = 1
 
 
 class EventQueue:
@@ -103,7 +90,7 @@ class EventQueue:
         """Count a synchronous run. Raises Throttled if no concurrency is left for it."""
         with self._changed:
             if not self._has_concurrency(function_arn):
-                self._measure("Throttles", _name(function_arn), 1)
+                self._measure("Throttles", function_arn.rpartition(":")[2], 1)
                 raise Throttled
             self._running[function_arn] += 1
         try:
@@ -139,7 +126,7 @@ class EventQueue:
         with self._changed:
             now = clock.now()
             return Counter(
-                _name(event.function_arn)
+                event.function_name
                 for event in self._waiting
                 if event.due <= now and self._turn(event) is _Turn.WAIT
             )
@@ -212,7 +199,7 @@ class EventQueue:
                 self._changed.notify_all()
 
     def _retry_or_drop(self, event: QueuedEvent) -> QueuedEvent | None:
-        retries = _invoke_config(event).get("MaximumRetryAttempts", len(self._retry_delays))
+        retries = event.configuration.get("MaximumRetryAttempts", len(self._retry_delays))
         delays = self._retry_delays[:retries]
         if event.attempt > len(delays):
             self._drop(event, f"after {event.attempt} attempts")
@@ -221,14 +208,14 @@ class EventQueue:
         return replace(event, attempt=event.attempt + 1, due=clock.now() + delay)
 
     def _drop(self, event: QueuedEvent, when: str) -> None:
-        name = _name(event.function_arn)
+        name = event.function_name
         with self._changed:
             self.dropped[name] += 1
         self._measure("AsyncEventsDropped", name, 1)
         self._tell(f"{name}: event dropped {when}")
 
     def _turn(self, event: QueuedEvent) -> _Turn:
-        now, expires = clock.now(), _expires(event)
+        now, expires = clock.now(), event.expires
         # If the clock was moved past both moments, the earlier of them counts.
         if event.due <= now and event.due < expires and self._has_concurrency(event.function_arn):
             return _Turn.RUN
@@ -245,23 +232,5 @@ class EventQueue:
 
     def _seconds_until_next_turn(self) -> float | None:
         now = clock.now()
-        moments = [e.due if e.due > now else _expires(e) for e in self._waiting]
+        moments = [e.due if e.due > now else e.expires for e in self._waiting]
         return clock.seconds_until(min(moments)) if moments else None
-
-
-def _name(function_arn: str) -> str:
-    return function_arn.rpartition(":")[2]
-
-
-def _expires(event: QueuedEvent) -> datetime:
-    age = _invoke_config(event).get("MaximumEventAgeInSeconds", LONGEST_AGE)
-    return event.accepted + timedelta(seconds=age)
-
-
-def _invoke_config(event: QueuedEvent) -> dict[str, Any]:
-    try:
-        configs = find_function(event.function_arn).event_invoke_config
-    except UnknownFunctionException:
-        # Running the event will report it.
-        return {}
-    return dict(configs[0].config) if configs else {}

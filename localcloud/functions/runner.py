@@ -19,10 +19,10 @@ from localcloud.functions.event_queue import (
     NEW_ACCOUNT_CONCURRENCY,
     EventQueue,
     Measure,
-    QueuedEvent,
     measure_nothing,
 )
 from localcloud.functions.lambda_functions import code_of_layer, find_function
+from localcloud.functions.queued_event import QueuedEvent
 from localcloud.iam.authorization import Credentials
 
 WARM_FOR = timedelta(minutes=30)

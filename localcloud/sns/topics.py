@@ -10,11 +10,14 @@ from unittest import mock
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import iso_8601_datetime_with_milliseconds
+from moto.sns.exceptions import SNSInvalidParameter
 from moto.sns.models import Subscription, Topic, sns_backends
 
 from localcloud.clock import clock, utcnow
 from localcloud.iam.topic_policies import denial, find_topic
 from localcloud.sns.posts import Post, Posts
+
+LONGEST_SUBJECT = 99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Topics:
         if problem or topic is None:
             self._tell(f"{source.rpartition(':')[2]}: message not delivered: {problem}")
         else:
-            topic.publish(json.dumps(body), subject=subject)
+            topic.publish(json.dumps(body), subject=subject and subject[:LONGEST_SUBJECT])
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -71,6 +74,7 @@ class Topics:
         publish, deliver = Topic.publish, Subscription.publish
 
         def publish_and_tell(topic: Topic, message: str, **options: Any) -> str:
+            _refuse_bad_subject(options.get("subject"))
             message_id = publish(topic, message, **options)
             accepted = Message(
                 at=clock.now(),
@@ -95,6 +99,15 @@ class Topics:
             mock.patch.object(Subscription, "publish", deliver_or_post),
         ):
             yield
+
+
+def _refuse_bad_subject(subject: str | None) -> None:
+    """SNS API reference, Publish: no line breaks or control characters, and under 100 characters.
+
+    moto lets them pass.
+    """
+    if subject is not None and (len(subject) > LONGEST_SUBJECT or not subject.isprintable()):
+        raise SNSInvalidParameter("Invalid parameter: Subject")
 
 
 def _post(subscription: Subscription, message: str, message_id: str, subject: str | None) -> Post:

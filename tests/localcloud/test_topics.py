@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.sns.models import sns_backends
 
 from localcloud.clock import clock
-from tests.localcloud.authorized_moto import document, is_allowed
+from tests.localcloud.authorized_moto import document, is_allowed, refusal
 from tests.localcloud.small_functions import TRUST
 from tests.support.subscriber import subscriber
 
@@ -176,6 +176,15 @@ def test_a_denial_of_the_topic_s_policy_wins(patient, topic):
         TopicArn=topic, AttributeName="Policy", AttributeValue=document(statement)
     )
     assert not is_allowed(audit.publish, TopicArn=topic, Message="{}")
+
+
+@pytest.mark.parametrize("subject", ["a" * 100, "a\nb", "a\x1b[2J"])
+def test_sns_refuses_a_subject_that_is_too_long_or_has_control_characters(patient, topic, subject):
+    sns = client(patient, "sns")
+    publish = {"TopicArn": topic, "Message": "{}"}
+    assert refusal(sns.publish, Subject=subject, **publish) == (400, "InvalidParameter")
+    sns.publish(Subject="a" * 99, **publish)
+    assert [subject for subject, _ in published(topic)] == ["a" * 99]
 
 
 # Subscribers by HTTP
