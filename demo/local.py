@@ -1,9 +1,12 @@
-"""`make local`: serves the local cloud until Ctrl-C and prints what its functions do."""
+"""`make local`: serves the local cloud until Ctrl-C and prints what its functions do.
+
+It also prints the mails that they, and alarms, send.
+"""
 
 import json
 import signal
+import textwrap
 import threading
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +18,15 @@ from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
 from demo.deployment import DeployError
 from demo.stage import StageCloud, running
+from localcloud.clock import clock
 from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.runner import Result
 from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
+from localcloud.sns.topics import Message
+
+# At an hour a second, functions that run for a second are already an hour late.
+FASTEST = 3600
 
 
 class Port(click.ParamType[int]):
@@ -49,7 +57,13 @@ class Port(click.ParamType[int]):
 @click.option(
     "--empty", is_flag=True, help="Start with an empty account; `make deploy STAGE=dev` sets it up."
 )
-def main(*, port: int | None, by_hand: bool, empty: bool) -> None:
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=1, max=FASTEST),
+    default=1,
+    help="How fast time passes: with 60, a minute is an hour.",
+)
+def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
     r"""Serve a local AWS on this machine, in memory, until Ctrl-C.
 
     \b
@@ -63,12 +77,20 @@ def main(*, port: int | None, by_hand: bool, empty: bool) -> None:
     # After SIGTERM, the cloud cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        of_stage = urlsplit(read_stage("dev").environment[ENDPOINT]).port
+        stage = read_stage("dev")
+        of_stage = urlsplit(stage.environment[ENDPOINT]).port
+
+        def show_mail_of_stage(message: Message) -> None:
+            if message.topic_arn.endswith(f":{stage.topic}"):
+                show_mail(message)
+
         with running(
             port=of_stage if port is None else port,
             by_hand=by_hand,
+            speed=speed,
             on_log=show_log_line,
             on_result=show_failure,
+            on_message=show_mail_of_stage,
         ) as cloud:
             if empty:
                 click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
@@ -116,9 +138,7 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
             show_exports(cloud, cloud.role_credentials(function))
         click.echo("Then run: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
     else:
-        click.echo(
-            "Promotions are shown here, a sweep every 15 minutes, and an audit every hour:\n"
-        )
+        click.echo("Promotions, mails, a sweep every 15 minutes, and an audit every hour:\n")
 
 
 def show_port(cloud: StageCloud) -> None:
@@ -146,7 +166,7 @@ def show_log_line(line: str) -> None:
         record = json.loads(line)
     except json.JSONDecodeError:
         record = None
-    time = datetime.now().astimezone().strftime("%H:%M:%S")
+    time = f"{clock.now().astimezone():%a %H:%M:%S}"
     match record:
         case {"outcome": outcome, "reason": reason, "upload": upload}:
             slot = f" -> {record['slot']}" if record.get("slot") else ""
@@ -165,6 +185,21 @@ def show_log_line(line: str) -> None:
             pass
         case _:
             click.echo(line, err=True)
+
+
+def show_mail(message: Message) -> None:
+    """Print a message to the topic for alerts as a mail: subject, and indented the text."""
+    text = message.body
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError:
+        document = None
+    match document:
+        case {"AlarmDescription": str(description), "NewStateValue": state}:
+            text = description if state == "ALARM" else ""
+    time = f"{message.at.astimezone():%a %H:%M:%S}"
+    mail = f"{time}  {'mail':16}  {message.subject}\n{textwrap.indent(text, ' ' * 4)}".rstrip()
+    click.echo("".join(one if one.isprintable() or one == "\n" else "?" for one in mail))
 
 
 def show_failure(result: Result) -> None:

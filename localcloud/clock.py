@@ -6,23 +6,33 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The time of everything in the cloud; `advance` and `stand_at` move it."""
+    """The time of everything in the cloud; `advance`, `stand_at` and `run_at` change it."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
-        """How far a running clock is ahead of this machine's."""
+        """How far a running clock is ahead of this machine's, at `since`."""
+        self.speed = 1.0
+        """Seconds that pass here in a second of this machine's clock."""
+        self.since = datetime.now(UTC)
+        """When, by this machine's clock, the clock began to run at this speed."""
         self.standing: datetime | None = None
         """The time at which it stands still; None while it runs."""
         self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
         """The time, in UTC."""
-        return self.standing or datetime.now(UTC) + self.ahead
+        if self.standing:
+            return self.standing
+        machine = datetime.now(UTC)
+        return machine + self.ahead + (machine - self.since) * (self.speed - 1)
 
     def seconds_until(self, moment: datetime) -> float | None:
-        """Seconds until the clock shows `moment`, at least 0; None if it stands still before."""
+        """This machine's seconds until the clock shows `moment`, at least 0.
+
+        None if it stands still before.
+        """
         seconds = max(0.0, (moment - self.now()).total_seconds())
-        return None if self.standing and seconds else seconds
+        return None if self.standing and seconds else seconds / self.speed
 
     def advance(self, by: timedelta) -> None:
         """Move the clock forward; a running clock keeps running."""
@@ -37,9 +47,15 @@ class Clock:
         self.standing = moment.astimezone(UTC)
         self._tell_listeners()
 
+    def run_at(self, speed: float) -> None:
+        """Run on from the time that it shows, `speed` times as fast as this machine's clock."""
+        now, self.since = self.now(), datetime.now(UTC)
+        self.ahead, self.speed, self.standing = now - self.since, speed, None
+        self._tell_listeners()
+
     def reset(self) -> None:
         """Follow this machine's clock again."""
-        self.ahead, self.standing = timedelta(), None
+        self.ahead, self.speed, self.standing = timedelta(), 1.0, None
         self._tell_listeners()
 
     @contextmanager

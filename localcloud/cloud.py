@@ -1,6 +1,8 @@
-"""A local AWS: S3, IAM, STS and Lambda on a port of 127.0.0.1, with state in memory."""
+"""A local AWS on a port of 127.0.0.1, with state in memory.
 
-import os
+It has S3, IAM, STS, Lambda, EventBridge, SNS and CloudWatch's alarms.
+"""
+
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,10 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.loaders import create_loader
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import (
@@ -22,34 +20,43 @@ from moto.sts.models import sts_backends
 
 from localcloud.clock import clock
 from localcloud.cloudwatch import serving_observation
+from localcloud.eventbridge.bus import EventBus
+from localcloud.eventbridge.cloudtrail import CloudTrail
+from localcloud.eventbridge.schedules import Schedules
+from localcloud.eventbridge.targets import Targets
+from localcloud.eventbridge.trails import checking_buckets
 from localcloud.functions.api import serving_settings
 from localcloud.functions.bundles import Bundles, naming_bundles
 from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CONCURRENCY
 from localcloud.functions.invoke import serving_invoke
 from localcloud.functions.lambda_functions import REGION
-from localcloud.functions.resource_policies import delivering_if_allowed, denial_to_s3
+from localcloud.functions.resource_policies import S3, delivering_if_allowed, denial_to_s3
 from localcloud.functions.runner import Functions, Result, RoleRefused
-from localcloud.functions.schedules import Schedules
 from localcloud.iam.authorization import Authorization, Credentials
 from localcloud.iam.callers import find_role
 from localcloud.iam.identities import corrected_identities
 from localcloud.iam.service_principals import ServiceCall, allows
+from localcloud.metrics import Metrics
+from localcloud.ringing import Alarms
 from localcloud.s3.backend import corrected
 from localcloud.s3.events import Deliver
 from localcloud.s3.lifecycle import lifecycle_each_night
 from localcloud.server import HOST, listening, serving
+from localcloud.sessions import Session
+from localcloud.sns.topics import Message, Topics
 
 # These allow everything in a local cloud, and nothing anywhere else.
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/local/cloud"
 )
 
-# Large files: a loader reads them once, and clients are made often.
-_SERVICE_DESCRIPTIONS = create_loader()
-
 
 def _unchanged(wrapped: Any) -> Any:
     return wrapped
+
+
+def _ignore(_told: Any) -> None:
+    pass
 
 
 @contextmanager
@@ -59,8 +66,10 @@ def running(
     retry_delays: tuple[float, ...] = LAMBDA_RETRY_DELAYS,
     concurrency: int = NEW_ACCOUNT_CONCURRENCY,
     by_hand: bool = False,
-    on_log: Callable[[str], None] | None = None,
+    speed: float = 1.0,
+    on_log: Callable[[str], None] = _ignore,
     on_result: Callable[[Result], None] | None = None,
+    on_message: Callable[[Message], None] = _ignore,
     wrap_app: Callable[[WSGIApplication], WSGIApplication] = _unchanged,
     wrap_events: Callable[[Deliver], Deliver] = _unchanged,
 ) -> Iterator["Cloud"]:
@@ -69,79 +78,90 @@ def running(
     moto's state is global, so a process runs one cloud at a time (RuntimeError). `retry_delays` are
     the seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
     `concurrency` functions run at a time. With `by_hand` neither uploads nor schedules run
-    functions. `on_log` gets each line that functions print, `on_result` each attempt's result.
-    Faults can be injected: `wrap_app` gets the WSGI application and `wrap_events` the function that
-    takes S3's notifications; what they return is used instead.
+    functions. The cloud's clock runs `speed` times as fast as this machine's. `on_log` gets each
+    line that functions print, `on_result` each attempt's result, and `on_message` each message that
+    a topic accepts. Faults can be injected: `wrap_app` gets the WSGI application and `wrap_events`
+    the function that takes S3's notifications for functions; what they return is used instead.
     When the block ends, the clock follows this machine's clock again. Raises PortTaken.
     """
     with _only_cloud(), listening(port) as listener:
         endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
+        metrics = Metrics()
+
+        def read_log(line: str) -> None:
+            metrics.read_line(line)
+            on_log(line)
+
+        def read_message(message: Message) -> None:
+            name = message.topic_arn.rpartition(":")[2]
+            metrics.add("AWS/SNS", "NumberOfMessagesPublished", 1, TopicName=name)
+            on_message(message)
+
         functions = Functions(
             role_credentials=_assume,
             retry_delays=retry_delays,
             concurrency=concurrency,
-            on_log=on_log,
+            on_log=read_log,
             on_result=on_result,
+            measure=metrics.count,
         )
+        tell = functions.tell_log
+        topics = Topics(tell=tell, on_message=read_message)
+        deliver = _drop if by_hand else functions.deliver
+        targets = Targets(deliver=deliver, topics=topics, tell=tell)
+        schedules = Schedules(targets)
+        alarms = Alarms(metrics=metrics, topics=topics, throttled=functions.throttled, tell=tell)
         moto = DomainDispatcherApplication(create_backend_app)
-        authorized = Authorization(moto, administrator=ADMINISTRATOR)
-        events = wrap_events(delivering_if_allowed(functions.deliver, tell=functions.tell_log))
-        schedules = Schedules(
-            deliver=_drop if by_hand else functions.deliver, tell=functions.tell_log
-        )
+        trail = CloudTrail(EventBus(targets))
+        authorized = Authorization(moto, administrator=ADMINISTRATOR, observe=trail.observe)
+        events = wrap_events(delivering_if_allowed(functions.deliver, tell=tell))
+
+        def publish_of_s3(
+            topic_arn: str, message: dict[str, Any], bucket_arn: str, account: str
+        ) -> None:
+            topics.publish(
+                topic_arn,
+                message,
+                subject="Amazon S3 Notification",
+                service=S3,
+                source=bucket_arn,
+                account=account,
+            )
+
         moto_api_backend.reset()
         try:
             with (
-                corrected(deliver=None if by_hand else events, denial=denial_to_s3),
+                corrected(
+                    deliver=None if by_hand else events,
+                    publish=publish_of_s3,
+                    denial=denial_to_s3,
+                ),
                 corrected_identities(administrator=ADMINISTRATOR),
                 serving_invoke(functions),
                 naming_bundles(endpoint),
                 serving_settings(concurrency=concurrency),
                 serving_observation(),
+                checking_buckets(),
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
+                topics.running(),
                 # These end before the server: running functions would wait for its answers.
                 functions.taking_events(),
                 schedules.running(),
+                alarms.running(),
             ):
-                yield Cloud(endpoint=endpoint, functions=functions, schedules=schedules)
+                if speed != 1:
+                    clock.run_at(speed)
+                yield Cloud(
+                    endpoint=endpoint,
+                    functions=functions,
+                    schedules=schedules,
+                    alarms=alarms,
+                    metrics=metrics,
+                )
         finally:
             moto_api_backend.reset()
             clock.reset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Session:
-    """Makes boto3 clients of the cloud for one user, independent of this shell and ~/.aws."""
-
-    endpoint: str
-    credentials: Credentials
-
-    def client(self, service: str, *, config: Config | None = None) -> Any:
-        """A boto3 client that uses no proxy; `config` is merged over that."""
-        direct = Config(proxies={})
-        return self.boto3_session().client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.endpoint,
-            config=direct.merge(config) if config else direct,
-        )
-
-    def boto3_session(self) -> boto3.Session:
-        """A session of this user; its clients need an explicit endpoint_url."""
-        isolated = {
-            "profile": (None, None, None, None),
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        }
-        core = botocore.session.Session(session_vars=isolated)
-        core.register_component("data_loader", _SERVICE_DESCRIPTIONS)
-        return boto3.Session(
-            aws_access_key_id=self.credentials.access_key_id,
-            aws_secret_access_key=self.credentials.secret_access_key,
-            aws_session_token=self.credentials.session_token,
-            region_name=REGION,
-            botocore_session=core,
-        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -151,6 +171,8 @@ class Cloud:
     endpoint: str
     functions: Functions
     schedules: Schedules
+    alarms: Alarms
+    metrics: Metrics
 
     @property
     def administrator(self) -> Credentials:
@@ -175,9 +197,16 @@ class Cloud:
         """
         self.schedules.run_due()
 
+    def evaluate_alarms(self) -> None:
+        """Evaluate the alarms at each minute that has passed, and publish changes, then return.
+
+        This happens by itself, too, soon after each minute and after the clock was moved.
+        """
+        self.alarms.run_due()
+
 
 def _drop(_function_arn: str, _event: Any) -> None:
-    """Drop a schedule's event: functions are only run by hand."""
+    """Drop an event: functions are only run by hand."""
 
 
 def _assume(role: str) -> Credentials:

@@ -25,9 +25,11 @@ COMMANDS = {
 LOCAL_CLOUD = {
     "localcloud",
     "localcloud.clock",
+    "localcloud.eventbridge",
     "localcloud.functions",
     "localcloud.iam",
     "localcloud.s3",
+    "localcloud.sns",
 }
 # Each part of the project, and the parts that it can import besides itself. A module belongs to the
 # part with the longest name that its own name starts with: admin/stage.py to "admin", and
@@ -61,6 +63,14 @@ ARROWS = {
     "localcloud.s3": {"localcloud.clock"},
     "localcloud.iam": {"localcloud.clock", "localcloud.s3"},
     "localcloud.functions": {"localcloud.clock", "localcloud.iam", "localcloud.s3"},
+    "localcloud.sns": {"localcloud.clock", "localcloud.iam"},
+    "localcloud.eventbridge": {
+        "localcloud.clock",
+        "localcloud.functions",
+        "localcloud.iam",
+        "localcloud.s3",
+        "localcloud.sns",
+    },
     "localcloud": LOCAL_CLOUD,
     # These join the other parts.
     "demo": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD,

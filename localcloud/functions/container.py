@@ -138,6 +138,8 @@ class Container:
             "deadline": time.time() + configuration.timeout,
             "clock": {
                 "ahead": clock.ahead.total_seconds(),
+                "speed": clock.speed,
+                "since": clock.since.timestamp(),
                 "standing": clock.standing.timestamp() if clock.standing else None,
             },
             "function": {

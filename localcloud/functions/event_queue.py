@@ -7,21 +7,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from moto.awslambda.exceptions import UnknownFunctionException
 
 from localcloud.clock import clock
-from localcloud.functions.lambda_functions import find_function, reserved_concurrency
+from localcloud.functions.lambda_functions import reserved_concurrency
+from localcloud.functions.queued_event import QueuedEvent
 
 LAMBDA_RETRY_DELAYS = (60.0, 120.0)
 """Seconds that Lambda waits before the second and before the third attempt of a failed event."""
-LONGEST_AGE = 6 * 3600
-"""Seconds that an event can wait, unless its function has a MaximumEventAgeInSeconds."""
 NEW_ACCOUNT_CONCURRENCY = 10
+
+
+Measure = Callable[[str, str, int], None]
+"""Called with the names of a metric and of a function, and a value."""
+
+
+def measure_nothing(_metric: str, _function: str, _value: int) -> None:
+    """Measure nothing."""
 
 
 class _Turn(Enum):
@@ -34,24 +41,12 @@ class Throttled(Exception):
     """No concurrency is left for the function."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueuedEvent:
-    """An event for a function, waiting for its next attempt."""
-
-    function_arn: str
-    payload: Any
-    accepted: datetime
-    due: datetime
-    """The earliest time of this attempt."""
-    attempt: int = 1
-
-
 class EventQueue:
     """Calls `run` in a thread with each event that is due, if concurrency is left for its function.
 
     `run` returns whether the attempt succeeded. Events are due by the cloud's clock. `tell` gets a
-    line for each dropped event; `dropped` counts them by function name, like CloudWatch's
-    AsyncEventsDropped.
+    line for each dropped event; `dropped` counts them by function name. `measure` gets the values
+    of CloudWatch's AsyncEventsDropped and Throttles, each with the function's name.
     """
 
     def __init__(
@@ -61,12 +56,14 @@ class EventQueue:
         tell: Callable[[str], None],
         retry_delays: tuple[float, ...],
         concurrency: int,
+        measure: Measure = measure_nothing,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._run = run
         self._tell = tell
         self._retry_delays = retry_delays
         self._concurrency = concurrency
+        self._measure = measure
         self._changed = threading.Condition()
         self._waiting: list[QueuedEvent] = []
         self._in_progress = 0
@@ -93,6 +90,7 @@ class EventQueue:
         """Count a synchronous run. Raises Throttled if no concurrency is left for it."""
         with self._changed:
             if not self._has_concurrency(function_arn):
+                self._measure("Throttles", function_arn.rpartition(":")[2], 1)
                 raise Throttled
             self._running[function_arn] += 1
         try:
@@ -122,6 +120,16 @@ class EventQueue:
         with self._changed:
             if not self._changed.wait_for(self._is_stalled, timeout):
                 raise TimeoutError(f"Events are still being processed after {timeout} s")
+
+    def throttled(self) -> Counter[str]:
+        """How many events are due and wait for concurrency now, by function name."""
+        with self._changed:
+            now = clock.now()
+            return Counter(
+                event.function_name
+                for event in self._waiting
+                if event.due <= now and self._turn(event) is _Turn.WAIT
+            )
 
     def close(self) -> None:
         """Discard waiting events and start no further attempt."""
@@ -191,7 +199,7 @@ class EventQueue:
                 self._changed.notify_all()
 
     def _retry_or_drop(self, event: QueuedEvent) -> QueuedEvent | None:
-        retries = _invoke_config(event).get("MaximumRetryAttempts", len(self._retry_delays))
+        retries = event.configuration.get("MaximumRetryAttempts", len(self._retry_delays))
         delays = self._retry_delays[:retries]
         if event.attempt > len(delays):
             self._drop(event, f"after {event.attempt} attempts")
@@ -200,13 +208,14 @@ class EventQueue:
         return replace(event, attempt=event.attempt + 1, due=clock.now() + delay)
 
     def _drop(self, event: QueuedEvent, when: str) -> None:
-        name = event.function_arn.rpartition(":")[2]
+        name = event.function_name
         with self._changed:
             self.dropped[name] += 1
+        self._measure("AsyncEventsDropped", name, 1)
         self._tell(f"{name}: event dropped {when}")
 
     def _turn(self, event: QueuedEvent) -> _Turn:
-        now, expires = clock.now(), _expires(event)
+        now, expires = clock.now(), event.expires
         # If the clock was moved past both moments, the earlier of them counts.
         if event.due <= now and event.due < expires and self._has_concurrency(event.function_arn):
             return _Turn.RUN
@@ -223,19 +232,5 @@ class EventQueue:
 
     def _seconds_until_next_turn(self) -> float | None:
         now = clock.now()
-        moments = [e.due if e.due > now else _expires(e) for e in self._waiting]
+        moments = [e.due if e.due > now else e.expires for e in self._waiting]
         return clock.seconds_until(min(moments)) if moments else None
-
-
-def _expires(event: QueuedEvent) -> datetime:
-    age = _invoke_config(event).get("MaximumEventAgeInSeconds", LONGEST_AGE)
-    return event.accepted + timedelta(seconds=age)
-
-
-def _invoke_config(event: QueuedEvent) -> dict[str, Any]:
-    try:
-        configs = find_function(event.function_arn).event_invoke_config
-    except UnknownFunctionException:
-        # Running the event will report it.
-        return {}
-    return dict(configs[0].config) if configs else {}

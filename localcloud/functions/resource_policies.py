@@ -6,10 +6,11 @@ from typing import Any
 from moto.awslambda.exceptions import UnknownFunctionException
 
 from localcloud.functions.lambda_functions import find_function
+from localcloud.iam import topic_policies
 from localcloud.iam.service_principals import ServiceCall, allows
 from localcloud.s3.events import Deliver
 
-_S3 = "s3.amazonaws.com"
+S3 = "s3.amazonaws.com"
 
 
 def denial(function_arn: str, *, service: str, source: str, account: str) -> str | None:
@@ -29,9 +30,10 @@ def denial(function_arn: str, *, service: str, source: str, account: str) -> str
     return f"{function_arn} does not allow {service} to invoke it for {source}"
 
 
-def denial_to_s3(function_arn: str, bucket_arn: str, account: str) -> str | None:
-    """Why S3 cannot invoke the function for the bucket; None if it can."""
-    return denial(function_arn, service=_S3, source=bucket_arn, account=account)
+def denial_to_s3(target_arn: str, bucket_arn: str, account: str) -> str | None:
+    """Why S3 cannot notify the function or topic for the bucket; None if it can."""
+    of_target = topic_policies.denial if ":sns:" in target_arn else denial
+    return of_target(target_arn, service=S3, source=bucket_arn, account=account)
 
 
 def delivering_if_allowed(deliver: Deliver, *, tell: Callable[[str], None]) -> Deliver:

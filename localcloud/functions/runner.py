@@ -18,9 +18,11 @@ from localcloud.functions.event_queue import (
     LAMBDA_RETRY_DELAYS,
     NEW_ACCOUNT_CONCURRENCY,
     EventQueue,
-    QueuedEvent,
+    Measure,
+    measure_nothing,
 )
 from localcloud.functions.lambda_functions import code_of_layer, find_function
+from localcloud.functions.queued_event import QueuedEvent
 from localcloud.iam.authorization import Credentials
 
 WARM_FOR = timedelta(minutes=30)
@@ -53,7 +55,8 @@ class Functions:
 
     `role_credentials` returns the credentials of a role, by its ARN, or raises RoleRefused.
     `on_log` is called with each line that a function prints and `on_result` with each attempt's
-    result, never concurrently.
+    result, never concurrently. `measure` gets the values of CloudWatch's Errors, Throttles and
+    AsyncEventsDropped.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class Functions:
         concurrency: int = NEW_ACCOUNT_CONCURRENCY,
         on_log: Callable[[str], None] | None = None,
         on_result: Callable[[Result], None] | None = None,
+        measure: Measure = measure_nothing,
     ) -> None:
         self.logs: list[str] = []
         self.results: list[Result] = []
         self._role_credentials = role_credentials
         self._on_log = on_log
         self._on_result = on_result
+        self._measure = measure
         self._closing = threading.Event()
         self._telling = threading.RLock()
         self._lock = threading.Lock()
@@ -81,12 +86,17 @@ class Functions:
             tell=self.tell_log,
             retry_delays=retry_delays,
             concurrency=concurrency,
+            measure=measure,
         )
 
     @property
     def dropped(self) -> Mapping[str, int]:
         """The number of dropped events, by function name."""
         return self._queue.dropped
+
+    def throttled(self) -> Mapping[str, int]:
+        """How many due events wait for concurrency now, by function name."""
+        return self._queue.throttled()
 
     def deliver(self, function_arn: str, event: Any) -> None:
         """Queue an event for a function and return at once."""
@@ -223,6 +233,7 @@ class Functions:
                 self._on_log(line)
 
     def _tell_result(self, result: Result) -> None:
+        self._measure("Errors", result.function, 1 if result.error else 0)
         with self._telling:
             self.results.append(result)
             if self._on_result:

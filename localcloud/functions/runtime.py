@@ -7,7 +7,7 @@ Each line of stdin is an invocation, each line of stdout the reply to it:
 
     {"request_id": "7f...", "event": {...}, "deadline": 1795000000.5,
      "function": {"name": "promote", "arn": "arn:...", "memory_mb": 256},
-     "clock": {"ahead": 0.0, "standing": null}}
+     "clock": {"ahead": 0.0, "speed": 1.0, "since": 1795000000.0, "standing": null}}
     {"result": ...}  or  {"error": {"errorMessage": "...", "errorType": "...", "stackTrace": [...]}}
 
 The very first reply, `{"ready": true}`, means that the bundle has been imported.
@@ -113,12 +113,19 @@ class CloudClock:
     """The local cloud's clock, as it was set when an invocation began."""
 
     ahead: float = 0.0
-    """Seconds that a running clock is ahead of this machine's."""
+    """Seconds that a running clock was ahead of this machine's, at `since`."""
+    speed: float = 1.0
+    """Seconds that pass in a second of this machine's clock."""
+    since: float = 0.0
+    """Seconds since 1970, by this machine's clock, at which it began to run at this speed."""
     standing: float | None = None
     """Seconds since 1970 at which the clock stands still; None while it runs."""
 
     def time(self) -> float:
-        return _machine_time() + self.ahead if self.standing is None else self.standing
+        if self.standing is not None:
+            return self.standing
+        machine = _machine_time()
+        return machine + self.ahead + (machine - self.since) * (self.speed - 1)
 
 
 def replace_time_with(clock: CloudClock) -> None:

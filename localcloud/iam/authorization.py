@@ -1,12 +1,11 @@
 """Authorizes requests: only those with a valid signature that IAM allows reach moto."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
 from localcloud.clock import clock
 from localcloud.iam import evaluation
@@ -17,6 +16,8 @@ from localcloud.iam.s3_actions import S3Check, is_served, s3_checks
 from localcloud.iam.s3_calls import S3Call, copy_source, read_s3_call, unserved_call
 from localcloud.iam.service_actions import service_action
 from localcloud.iam.signatures import verify
+from localcloud.iam.stored import find_bucket, is_missing, is_tagged
+from localcloud.iam.topic_policies import topic_policy
 from localcloud.s3.bucket_policies import current_policy, read_policy
 from localcloud.s3.events import Requester, requester
 
@@ -25,6 +26,13 @@ __all__ = ["Authorization", "Credentials"]
 # Paths that moto answers without a service: its own controls, and the metadata of instances.
 _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/v20180820/")
 
+Observe = Callable[[HttpRequest, Caller], Callable[[int], None]]
+"""Called before a request takes effect; what it returns is called with the response's status."""
+
+
+def _observe_nothing(_request: HttpRequest, _caller: Caller) -> Callable[[int], None]:
+    return lambda _status: None
+
 
 class Authorization:
     """Passes requests that AWS would allow on to `app`, moto's server, and refuses the rest.
@@ -32,29 +40,43 @@ class Authorization:
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
     is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming
     upload's chunks are not verified, and only those of presigned URLs expire, by this machine's
-    clock. If a policy that must be evaluated is not supported, the response is 501.
+    clock. If a policy that must be evaluated is not supported, the response is 501. `observe` is
+    called with each request that is signed correctly.
     """
 
-    def __init__(self, app: WSGIApplication, *, administrator: Credentials) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        administrator: Credentials,
+        observe: Observe = _observe_nothing,
+    ) -> None:
         self._app = app
         self._administrator = administrator
+        self._observe = observe
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = read_request(environ)
         try:
             caller = self._authenticate(request)
+        except (Refused, UnsupportedPolicy) as error:
+            return refuse(request, _refusal(error), start_response)
+        end = self._observe(request, caller)
+
+        def start_and_end(status: str, headers: Any, *error: Any) -> Any:
+            end(int(status.split(maxsplit=1)[0]))
+            return start_response(status, headers, *error)
+
+        try:
             if request.service == "s3":
                 _authorize_s3(request, caller)
             elif request.service == "sts" or not caller.is_administrator:
                 _authorize_other(request, caller)
-        except Refused as refused:
-            return refuse(request, refused, start_response)
-        except UnsupportedPolicy as error:
-            unsupported = Refused(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
-            return refuse(request, unsupported, start_response)
+        except (Refused, UnsupportedPolicy) as error:
+            return refuse(request, _refusal(error), start_and_end)
         sender = Requester(principal_id=caller.principal_id, source_ip=request.source_ip)
         requester.set(sender)
-        return self._app(environ, start_response)
+        return self._app(environ, start_and_end)
 
     def _authenticate(self, request: HttpRequest) -> Caller:
         if request.path.startswith(_CLOSED):
@@ -75,13 +97,19 @@ class Authorization:
         return caller
 
 
+def _refusal(error: Refused | UnsupportedPolicy) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    return Refused(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
+
+
 def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     call = read_s3_call(request)
     source = copy_source(call)
     checks = s3_checks(
         call,
         now=clock.now(),
-        source_is_tagged=source is not None and _is_tagged(*source),
+        source_is_tagged=source is not None and is_tagged(*source),
     )
     for check in checks:
         _require(check, caller, source_ip=request.source_ip)
@@ -94,7 +122,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
     for check in checks:
         # A 404 reveals that an object is missing: only those who can list the bucket get it.
         reads = check.action in ("s3:GetObject", "s3:GetObjectVersion")
-        if reads and _is_missing(check.bucket, check.key, check.version):
+        if reads and is_missing(check.bucket, check.key, check.version):
             listing = S3Check(action="s3:ListBucket", bucket=check.bucket)
             _require(listing, caller, source_ip=request.source_ip)
 
@@ -104,7 +132,7 @@ def _require_support(call: S3Call) -> None:
 
     Stored, it would make every later request to the bucket fail, and its own removal too.
     """
-    bucket = _bucket(call.bucket)
+    bucket = find_bucket(call.bucket)
     if bucket is None:
         return
     try:
@@ -115,7 +143,7 @@ def _require_support(call: S3Call) -> None:
 
 
 def _require(check: S3Check, caller: Caller, *, source_ip: str) -> None:
-    bucket = _bucket(check.bucket)
+    bucket = find_bucket(check.bucket)
     _require_allowed(
         evaluation.Request(
             principal=caller.principal,
@@ -142,6 +170,8 @@ def _authorize_other(request: HttpRequest, caller: Caller) -> None:
             principal=caller.principal, action=action, resource=resource, context=context
         ),
         caller,
+        policy=topic_policy(resource) if request.service == "sns" else None,
+        owner=resource.split(":")[4] if request.service == "sns" and resource != "*" else None,
     )
 
 
@@ -215,37 +245,3 @@ def _require_allowed(
         f"User: {caller.arn} is not authorized to perform: {request.action}"
         f' on resource: "{request.resource}" {reason}'
     )
-
-
-def _bucket(name: str) -> FakeBucket | None:
-    if name not in s3_backends.bucket_accounts:
-        return None
-    partition, account = s3_backends.bucket_accounts[name]
-    bucket: FakeBucket | None = s3_backends[account][partition].buckets.get(name)
-    return bucket
-
-
-def _key(bucket_name: str, name: str, version: str | None) -> Any:
-    bucket = _bucket(bucket_name)
-    if bucket is None:
-        return None
-    if version is None:
-        return bucket.keys.get(name)
-    versions = bucket.keys.getlist(name, default=[])
-    return next((key for key in versions if str(key.version_id) == version), None)
-
-
-def _is_missing(bucket: str, key: str, version: str | None) -> bool:
-    """Whether the bucket exists, and the object is absent or under a delete marker."""
-    stored = _key(bucket, key, version)
-    return _bucket(bucket) is not None and (
-        stored is None or (version is None and not isinstance(stored, FakeKey))
-    )
-
-
-def _is_tagged(bucket_name: str, name: str, version: str | None) -> bool:
-    bucket, key = _bucket(bucket_name), _key(bucket_name, name, version)
-    if bucket is None or not isinstance(key, FakeKey):
-        return False
-    tagger = s3_backends[bucket.account_id][bucket.partition].tagger
-    return bool(tagger.get_tag_dict_for_resource(key.arn))

@@ -37,7 +37,9 @@ def s3_checks(call: S3Call, *, now: datetime, source_is_tagged: bool = False) ->
     if call.bucket and not call.key and operation == ("POST", "delete"):
         return _bulk_delete_checks(call)
     if call.bucket and not call.key and operation in _BUCKET_ACTIONS | _ONLY_DENIED:
-        context = {"s3:prefix": call.query["prefix"]} if "prefix" in call.query else {}
+        context = _acl(call)
+        if "prefix" in call.query:
+            context["s3:prefix"] = call.query["prefix"]
         action = (_BUCKET_ACTIONS | _ONLY_DENIED)[operation]
         return [S3Check(action=f"s3:{action}", bucket=call.bucket, context=context)]
     if not call.bucket and operation == ("GET", ""):
@@ -62,7 +64,7 @@ def _write_checks(call: S3Call, *, now: datetime, source_is_tagged: bool) -> lis
     )
     creates = (call.method, "uploadId" in call.query) in (("PUT", False), ("POST", True))
     context = {f"s3:{name}": headers[name] for name in _WRITE_KEYS if name in headers}
-    context |= {"s3:ObjectCreationOperation": str(creates).lower(), **lock}
+    context |= {"s3:ObjectCreationOperation": str(creates).lower(), **lock, **_acl(call)}
 
     source = copy_source(call)
     if source is not None:
@@ -84,13 +86,13 @@ def _write_checks(call: S3Call, *, now: datetime, source_is_tagged: bool) -> lis
     if "x-amz-object-lock-legal-hold" in headers:
         checks.append(check("s3:PutObjectLegalHold"))
     if any(name == "x-amz-acl" or name.startswith("x-amz-grant-") for name in headers):
-        checks.append(check("s3:PutObjectAcl"))
+        checks.append(check("s3:PutObjectAcl", _acl(call)))
     return checks
 
 
 def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check]:
     version = call.query.get("versionId")
-    context: dict[str, str] = {}
+    context = _acl(call)
     required = [f"s3:{a}" for a in actions.format(v="Version" if version else "").split()]
     if call.method == "DELETE" and "if-match" in call.headers:
         context["s3:if-match"] = call.headers["if-match"]
@@ -128,6 +130,10 @@ def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
     if not checks:
         raise unknown_call(call)
     return checks
+
+
+def _acl(call: S3Call) -> dict[str, str]:
+    return {"s3:x-amz-acl": call.headers["x-amz-acl"]} if "x-amz-acl" in call.headers else {}
 
 
 def _bypasses_governance(call: S3Call) -> bool:

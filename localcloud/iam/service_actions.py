@@ -29,4 +29,7 @@ def service_action(request: HttpRequest, *, account: str) -> tuple[str, str]:
     actions.discard(None)
     if request.raw_path != "/" or len(actions) != 1:
         raise denied(f"The local cloud does not support this request to {request.service}")
-    return f"{prefix}:{actions.pop()}", parameters.get("TopicArn", "*")
+    action = actions.pop()
+    if prefix == "sns" and action == "PublishBatch":
+        action = "Publish"  # which is the permission that it needs
+    return f"{prefix}:{action}", parameters.get("TopicArn") or parameters.get("TargetArn", "*")

@@ -24,6 +24,17 @@ def allows(statements: Policy | Iterable[Policy], call: ServiceCall) -> bool:
     return effects == {"Allow"}
 
 
+def allows_on(resource: str, statements: Policy | Iterable[Policy], call: ServiceCall) -> bool:
+    """Whether those of the statements that are about this ARN allow the call."""
+    single = [statements] if isinstance(statements, Mapping) else statements
+    about = [
+        statement
+        for statement in single
+        if any(like(pattern, resource) for pattern in listed(statement.get("Resource", ())))
+    ]
+    return allows(about, call)
+
+
 def _applies(statement: Policy, call: ServiceCall) -> bool:
     principal = statement.get("Principal", {})
     if not isinstance(principal, Mapping) or call.service not in listed(

@@ -16,7 +16,7 @@ from localcloud.clock import clock, utcnow
 from localcloud.s3 import versions
 from localcloud.s3.buckets import StrictBucket
 from localcloud.s3.configurations import StrictConfigurations
-from localcloud.s3.events import Deliver, Denial, delivered_to
+from localcloud.s3.events import Deliver, Denial, Publish, delivered_to
 from localcloud.s3.kms_keys import kms_keys
 from localcloud.s3.listings import VersionListing
 from localcloud.s3.responses import StrictS3
@@ -38,6 +38,7 @@ _STRICT_URLS = SimpleNamespace(
 def corrected(
     *,
     deliver: Deliver | None = None,
+    publish: Publish | None = None,
     denial: Denial | None = None,
     order: versions.Order = "begun",
 ) -> Iterator[None]:
@@ -45,7 +46,8 @@ def corrected(
 
     It works in process with mock_aws(), and under moto's server. `deliver(function_arn, event)` is
     called for every notification whose target is a Lambda function, after the request that caused
-    it, in the same thread; None delivers nothing. `denial` returns why a function cannot be a
+    it, in the same thread; None delivers nothing. `publish(topic_arn, message, bucket_arn,
+    account)` does the same for SNS topics. `denial` returns why a function or topic cannot be a
     target; without it any can. `order` is the order of a key's versions: S3's, by when each was
     started, or the one that emulators use. Time comes from localcloud.clock, which follows this
     machine's clock again after the block. Blocks do not nest.
@@ -54,11 +56,19 @@ def corrected(
         # A backend has its own URLs, and so its own responses.
         stack.enter_context(patch.object(s3_backends, "backend", StrictBackend))
         # moto uses these names of its module directly, so that no subclass can replace them.
-        stack.enter_context(patch.multiple(models, FakeBucket=StrictBucket, utcnow=utcnow))
+        stack.enter_context(
+            patch.multiple(
+                models,
+                FakeBucket=StrictBucket,
+                utcnow=utcnow,
+                # moto would invoke functions that do not allow it.
+                events_send_notification=_send_nothing,
+            )
+        )
         # With every request, moto tries the URLs of 140 other services before those of S3.
         s3_first = sorted(backend_index.backend_url_patterns, key=lambda entry: entry[0] != "s3")
         stack.enter_context(patch.object(backend_index, "backend_url_patterns", s3_first))
-        stack.enter_context(delivered_to(deliver, denial=denial))
+        stack.enter_context(delivered_to(deliver, publish=publish, denial=denial))
         stack.enter_context(versions.ordered_by(order))
         stack.callback(clock.reset)
         stack.callback(kms_keys.reset)
@@ -67,6 +77,10 @@ def corrected(
             forget()
             stack.callback(forget)
         yield
+
+
+def _send_nothing(**_event: Any) -> None:
+    """Tell EventBridge nothing of a new bucket."""
 
 
 class StrictBackend(StrictConfigurations, VersionListing, S3Backend):

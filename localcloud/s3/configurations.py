@@ -111,7 +111,7 @@ class StrictConfigurations(S3Backend):
     def put_bucket_notification_configuration(
         self, bucket_name: str, notification_config: dict[str, Any]
     ) -> None:
-        """Refuse two notifications for one event, and functions that S3 cannot invoke."""
+        """Refuse two notifications for one event, and targets that S3 cannot notify."""
         targets = NotificationConfiguration(
             topic=notification_config.get("TopicConfiguration"),
             queue=notification_config.get("QueueConfiguration"),
@@ -119,7 +119,7 @@ class StrictConfigurations(S3Backend):
         )
         refuse_overlap([*targets.topic, *targets.queue, *targets.cloud_function])
         bucket = self.get_bucket(bucket_name)
-        for notification in targets.cloud_function:
+        for notification in [*targets.topic, *targets.cloud_function]:
             refuse_closed_destination(notification.arn, bucket)
         super().put_bucket_notification_configuration(bucket_name, notification_config)
 

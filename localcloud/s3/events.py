@@ -1,4 +1,4 @@
-"""S3's event notifications for Lambda functions."""
+"""S3's event notifications for Lambda functions and SNS topics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 Deliver = Callable[[str, dict[str, Any]], None]
 """Called with the function's ARN and the event."""
 
-Denial = Callable[[str, str, str], str | None]
-"""Called with the ARNs of a function and of a bucket, and the bucket's account.
+Publish = Callable[[str, dict[str, Any], str, str], None]
+"""Called with a topic's ARN, the message, and the bucket's ARN and account."""
 
-Returns why S3 cannot invoke the function for the bucket, or None.
+Denial = Callable[[str, str, str], str | None]
+"""Called with the ARNs of a function or topic and of a bucket, and the bucket's account.
+
+Returns why S3 cannot notify that target for the bucket, or None.
 """
 
 CREATED = "s3:ObjectCreated:"
@@ -54,42 +57,64 @@ def next_moment() -> str:
     return f"{next(_moments):016X}"
 
 
-def _allow(_function_arn: str, _bucket_arn: str, _account: str) -> None:
-    """Know nothing of functions."""
+def _allow(_target_arn: str, _bucket_arn: str, _account: str) -> None:
+    """Know nothing of targets."""
 
 
 _denial: Denial = _allow
 
 
-def refuse_closed_destination(function_arn: str, bucket: FakeBucket) -> None:
-    """Raise S3's error if the function does not exist, or does not allow S3 to invoke it."""
-    if _denial(function_arn, bucket.arn, bucket.account_id):
+def refuse_closed_destination(target_arn: str, bucket: FakeBucket) -> None:
+    """Raise S3's error if the target does not exist, or does not allow S3 to notify it."""
+    if _denial(target_arn, bucket.arn, bucket.account_id):
         raise S3ClientError(
             "InvalidArgument", "Unable to validate the following destination configurations"
         )
 
 
 @contextmanager
-def delivered_to(deliver: Deliver | None, *, denial: Denial | None = None) -> Iterator[None]:
-    """Send notifications for Lambda functions to `deliver` until the block ends.
+def delivered_to(
+    deliver: Deliver | None, *, publish: Publish | None = None, denial: Denial | None = None
+) -> Iterator[None]:
+    """Send notifications to `deliver`, for functions, and `publish`, for topics.
 
-    A bucket's configuration can only name functions for which `denial` returns None.
+    None sends none. A bucket's configuration can only name targets for which `denial` returns None.
     """
 
     def invoke(_account: str, event: dict[str, Any], function_arn: str, _region: str) -> None:
-        if deliver is None:
-            return
-        waiting = _waiting.get()
-        if waiting is None:
-            deliver(function_arn, event)
-        else:
-            waiting.append(partial(deliver, function_arn, event))
+        if deliver is not None:
+            _after_the_request(partial(deliver, function_arn, event))
+
+    def send(account: str, message: dict[str, Any], topic_arn: str, _region: str) -> None:
+        if publish is not None:
+            bucket = f"arn:aws:s3:::{_bucket_name(message)}"
+            _after_the_request(partial(publish, topic_arn, message, bucket, account))
 
     with (
-        patch.multiple(notifications, _get_s3_event=_event, _invoke_awslambda=invoke),
+        patch.multiple(
+            notifications,
+            _get_s3_event=_event,
+            _get_test_event=_test_event,
+            _invoke_awslambda=invoke,
+            _send_sns_message=send,
+        ),
         patch(f"{__name__}._denial", denial or _allow),
     ):
         yield
+
+
+def _after_the_request(call: Callable[[], None]) -> None:
+    waiting = _waiting.get()
+    if waiting is None:
+        call()
+    else:
+        waiting.append(call)
+
+
+def _bucket_name(message: dict[str, Any]) -> str:
+    if "Records" in message:
+        return str(message["Records"][0]["s3"]["bucket"]["name"])
+    return str(message["Bucket"])
 
 
 @contextmanager
@@ -136,4 +161,20 @@ def _event(name: str, bucket: FakeBucket, key: Any, configuration: str) -> dict[
                 },
             }
         ]
+    }
+
+
+def _test_event(bucket_name: str) -> dict[str, Any]:
+    """What S3 sends to each topic of a new configuration.
+
+    S3 user guide, "Event message structure".
+    """
+    moment = next_moment()
+    return {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": iso_8601_datetime_with_milliseconds(utcnow()),
+        "Bucket": bucket_name,
+        "RequestId": moment,
+        "HostId": moment,
     }

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from moto.s3.models import FakeBucket, LifecycleRule
 
-POLL_SECONDS = 1.0
-
 
 def run_lifecycle() -> None:
     """Remove everything that is due, in every bucket.
@@ -51,22 +49,34 @@ def pass_nights(until: datetime) -> None:
 @contextmanager
 def lifecycle_each_night() -> Iterator[None]:
     """Run the lifecycle rules whenever the clock has passed midnight UTC, until the block ends."""
-    ended = threading.Event()
+    changed = threading.Condition()
+    ended = False
+
+    def wake() -> None:
+        with changed:
+            changed.notify_all()
 
     def watch() -> None:
         day = clock.now().date()
-        while not ended.wait(POLL_SECONDS):
-            if clock.now().date() != day:
+        while True:
+            with changed:
+                while not ended and clock.now().date() == day:
+                    tomorrow = _midnight(clock.now()) + timedelta(days=1)
+                    changed.wait(clock.seconds_until(tomorrow))
+                if ended:
+                    return
                 day = clock.now().date()
-                run_lifecycle()
+            run_lifecycle()
 
     thread = threading.Thread(target=watch, name="lifecycle")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with clock.telling(wake):
+        thread.start()
+        try:
+            yield
+        finally:
+            ended = True
+            wake()
+            thread.join()
 
 
 def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:

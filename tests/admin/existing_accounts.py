@@ -56,7 +56,9 @@ def _notify(place: ExistingAccount) -> None:
 def _notify_what_is_gone(place: ExistingAccount) -> None:
     sqs, sns = place.account.client("sqs"), place.account.client("sns")
     queue = sqs.create_queue(QueueName="gone")["QueueUrl"]
-    topic = sns.create_topic(Name="gone")["TopicArn"]
+    s3 = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sns:Publish"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**s3, "Resource": "*"}]})
+    topic = sns.create_topic(Name="gone", Attributes={"Policy": policy})["TopicArn"]
     place.s3.put_bucket_notification_configuration(
         Bucket=place.incoming,
         NotificationConfiguration={

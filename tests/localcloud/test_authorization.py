@@ -499,3 +499,16 @@ def test_s3cmd_streams_a_multipart_upload(gate, tmp_path):
     assert denied.returncode != 0
     assert b"AccessDenied" in denied.stderr
     assert not exists(gate, "backup.tar.gz.gpg")
+
+
+def test_a_policy_can_depend_on_the_acl_that_a_request_names(gate):
+    public = {"Condition": {"StringEquals": {"s3:x-amz-acl": "public-read"}}}
+    web1 = gate.client("s3", gate.user(allow("s3:*"), deny("s3:*", **public)))
+    stored = {"Bucket": "backups1", "Key": "a"}
+    for acl in ("private", "public-read"):
+        for write, more in (
+            (web1.put_object, stored),
+            (web1.put_object_acl, stored),
+            (web1.put_bucket_acl, {"Bucket": "backups1"}),
+        ):
+            assert is_allowed(write, ACL=acl, **more) == (acl == "private")

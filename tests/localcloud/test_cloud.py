@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from demo.deployment import DeployError, deploy
-from demo.local import show_log_line
+from demo.local import show_log_line, show_mail
 from demo.stage import running
 from localcloud.clock import clock
 from localcloud.server import PortTaken
+from localcloud.sns.topics import Message
 from tests.localcloud.small_functions import FAILS, create
 from tests.support.project import copy_project
 
@@ -219,8 +220,36 @@ def test_make_local_reports_that_its_port_is_taken(project):
 def test_make_local_shows_what_a_function_does_as_one_line(capsys, line, shown):
     show_log_line(json.dumps(line))
     printed = capsys.readouterr().out
-    assert re.fullmatch(r"\d\d:\d\d:\d\d  ", printed[:10])
-    assert printed[10:] == shown + "\n"
+    assert re.fullmatch(r"\w{3} \d\d:\d\d:\d\d  ", printed[:14])
+    assert printed[14:] == shown + "\n"
+
+
+ALARM = {"AlarmName": "a", "AlarmDescription": "A backup waits."}
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        pytest.param(
+            "What: a gap.\n\nDo: look.\n",
+            ["    What: a gap.", "", "    Do: look."],
+            id="an audit's",
+        ),
+        pytest.param(
+            json.dumps({**ALARM, "NewStateValue": "ALARM"}),
+            ["    A backup waits."],
+            id="an alarm's",
+        ),
+        pytest.param(json.dumps({**ALARM, "NewStateValue": "OK"}), [], id="its end"),
+        pytest.param("\x1b[2J[1, 2]", ["    ?[2J[1, 2]"], id="a terminal's commands"),
+    ],
+)
+def test_make_local_shows_a_mail_with_its_text_indented(capsys, body, shown):
+    at = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    show_mail(Message(at=at, topic_arn="t", subject="web1: a gap", body=body))
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{at.astimezone():%a %H:%M:%S}  mail              web1: a gap"
+    assert lines == shown
 
 
 def test_make_local_omits_metrics_and_shows_other_lines_unchanged(capsys):

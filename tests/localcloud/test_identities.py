@@ -5,8 +5,9 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.cloud import Session, running
+from localcloud.cloud import running
 from localcloud.iam.callers import Credentials
+from localcloud.sessions import Session
 from tests.localcloud.authorized_moto import allow, deny, document
 
 ROLE = "arn:aws:iam::123456789012:role/promoter"

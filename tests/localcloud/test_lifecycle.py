@@ -310,7 +310,6 @@ def test_lifecycle_runs_when_the_clock_passes_midnight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran = threading.Event()
-    monkeypatch.setattr("localcloud.s3.lifecycle.POLL_SECONDS", 0.001)
     monkeypatch.setattr("localcloud.s3.lifecycle.run_lifecycle", ran.set)
     with mock_aws(), corrected():
         clock.stand_at(midnight(3) - A_MOMENT)

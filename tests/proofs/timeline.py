@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.promotion.multipart import OutOfTimeError
 from localcloud.clock import clock
-from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, LONGEST_AGE
+from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS
+from localcloud.functions.queued_event import LONGEST_AGE
 from tests.support.faults import Killed
 
 # What a run can fail with, though nothing is wrong with the code.

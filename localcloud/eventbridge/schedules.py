@@ -1,0 +1,111 @@
+"""EventBridge's schedules: rules that are due by the cloud's clock."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from unittest import mock
+
+from moto.events.models import EventsBackend, Rule
+
+from localcloud.clock import clock
+from localcloud.eventbridge.bus import envelope, rules
+from localcloud.eventbridge.expressions import schedule
+from localcloud.eventbridge.targets import Targets
+
+
+class Schedules:
+    """Delivers the events of moto's scheduled rules when they are due.
+
+    A rule with a rate is first due one period after it was put or its schedule was changed.
+    """
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._changed = threading.Condition()
+        self._due: dict[str, datetime] = {}
+        self._closing = False
+
+    def run_due(self) -> None:
+        """Deliver all events that have become due, in order, then return."""
+        with self._changed:
+            now = clock.now()
+            moments = sorted(
+                (
+                    (moment, rule)
+                    for rule in _scheduled_rules()
+                    for moment in self._take_due_moments(rule, now=now)
+                ),
+                key=lambda due: due[0],
+            )
+            for moment, rule in moments:
+                self._run(rule, moment)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Deliver events when they become due, even if the clock is moved, until the block ends."""
+        put_rule = EventsBackend.put_rule
+
+        def put_and_schedule(backend: EventsBackend, name: str, **arguments: Any) -> Rule:
+            expression = arguments.get("scheduled_expression")
+            if expression is None:
+                return put_rule(backend, name, **arguments)
+            first = schedule(expression)(clock.now())
+            with self._changed:
+                before = {rule.name: rule.scheduled_expression for rule in _scheduled_rules()}
+                rule = put_rule(backend, name, **arguments)
+                if before.get(name) != expression:
+                    self._due[name] = first
+                self._changed.notify_all()
+            return rule
+
+        # moto makes its backend on first use and reads AWS_PROFILE: here, not later in the thread.
+        _scheduled_rules()
+        thread = threading.Thread(target=self._run_until_closing)
+        with (
+            mock.patch.object(EventsBackend, "put_rule", put_and_schedule),
+            clock.telling(self._wake),
+        ):
+            thread.start()
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._closing = True
+                    self._changed.notify_all()
+                thread.join()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run_until_closing(self) -> None:
+        with self._changed:
+            while not self._closing:
+                self.run_due()
+                moments = [self._due[rule.name] for rule in _scheduled_rules()]
+                self._changed.wait(clock.seconds_until(min(moments)) if moments else None)
+
+    def _take_due_moments(self, rule: Rule, *, now: datetime) -> list[datetime]:
+        moment, following = self._due[rule.name], schedule(rule.scheduled_expression or "")
+        moments = []
+        while moment <= now:
+            moments.append(moment)
+            moment = following(moment)
+        # No later than the next one from now, even after the clock was moved back.
+        self._due[rule.name] = min(moment, following(now))
+        return moments
+
+    def _run(self, rule: Rule, moment: datetime) -> None:
+        event = envelope(
+            source="aws.events",
+            detail_type="Scheduled Event",
+            time=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            resources=(rule.arn,),
+        )
+        self._targets.send(rule, event)
+
+
+def _scheduled_rules() -> list[Rule]:
+    return [rule for rule in rules() if rule.scheduled_expression]

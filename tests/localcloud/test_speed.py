@@ -1,0 +1,126 @@
+"""A clock that runs fast: everything that waits for it follows."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from queue import SimpleQueue
+
+import pytest
+from moto import mock_aws
+
+from localcloud.clock import clock
+from localcloud.cloud import running
+from localcloud.s3.backend import corrected
+from localcloud.s3.lifecycle import lifecycle_each_night
+from tests.localcloud.small_functions import create
+from tests.localcloud.test_ringing import put_alarm
+from tests.localcloud.test_topics import client
+
+HOUR = timedelta(hours=1)
+AN_HOUR_A_SECOND = 3600.0
+TELLS_TIME = """
+import datetime, time
+def handler(event, context):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [now.isoformat(), time.time()]
+"""
+
+
+@pytest.fixture
+def restored():
+    """The clock follows this machine's clock again after the test."""
+    yield
+    clock.reset()
+
+
+def test_a_fast_clock_runs_on_from_the_time_that_it_shows(restored):
+    clock.stand_at(datetime(2026, 11, 25, 12, tzinfo=UTC))
+    clock.run_at(1e6)
+    began = clock.now()
+    assert began >= datetime(2026, 11, 25, 12, tzinfo=UTC)
+    machine = datetime.now(UTC)
+    assert clock.now() - began >= (datetime.now(UTC) - machine) * 1e6
+    clock.run_at(1)
+    assert clock.now() - began < timedelta(days=365)
+
+
+def test_waiting_takes_as_much_less_of_this_machine_s_time(restored):
+    clock.run_at(AN_HOUR_A_SECOND)
+    seconds = clock.seconds_until(clock.now() + 10 * HOUR)
+    assert seconds is not None
+    assert 0 < seconds <= 10
+
+
+def test_a_fast_clock_can_be_moved_and_stopped(restored):
+    clock.run_at(AN_HOUR_A_SECOND)
+    before = clock.now()
+    clock.advance(1000 * HOUR)
+    assert clock.now() >= before + 1000 * HOUR
+    clock.stand_at(before)
+    assert clock.now() == before
+
+
+def schedule(cloud, name, expression):
+    arn = create(cloud, TELLS_TIME, name=name)
+    rule = client(cloud, "events").put_rule(Name=name, ScheduleExpression=expression)["RuleArn"]
+    client(cloud, "lambda").add_permission(
+        FunctionName=name,
+        StatementId="events",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    client(cloud, "events").put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+
+
+def test_schedules_and_functions_follow_a_fast_clock():
+    results = SimpleQueue()
+    with running(speed=AN_HOUR_A_SECOND, on_result=results.put) as cloud:
+        schedule(cloud, "sweep", "rate(15 minutes)")
+        schedule(cloud, "audit", "cron(0 * * * ? *)")
+        due = {"sweep": set(), "audit": set()}
+        while len(due["sweep"]) < 8 or len(due["audit"]) < 3:
+            result = results.get(timeout=60)
+            assert result.error is None
+            moment = datetime.fromisoformat(result.event["time"])
+            due[result.function].add(moment)
+            ran = datetime.fromisoformat(result.payload[0])
+            assert moment <= ran <= clock.now()
+            assert ran.timestamp() <= result.payload[1] <= clock.now().timestamp()
+    for function, period in (("sweep", HOUR / 4), ("audit", HOUR)):
+        gaps = {later - earlier for earlier, later in pairwise(sorted(due[function]))}
+        assert min(gaps) == period
+    assert {moment.minute for moment in due["audit"]} == {0}
+
+
+def test_alarms_follow_a_fast_clock():
+    messages = SimpleQueue()
+    with running(speed=AN_HOUR_A_SECOND, on_message=messages.put) as cloud:
+        alerts = client(cloud, "sns").create_topic(Name="alerts")["TopicArn"]
+        cloud.metrics.add("N", "Late", 0, service="s")
+        put_alarm(cloud, alerts, Period=3600, TreatMissingData="breaching")
+        first, second = messages.get(timeout=60), messages.get(timeout=60)
+    assert first.subject.startswith("OK: ")
+    # The last data are out of sight of an alarm that looks back over three hours.
+    assert second.subject.startswith("ALARM: ")
+    assert second.at > first.at + HOUR
+
+
+def test_lifecycle_follows_a_fast_clock(restored, monkeypatch):
+    nights = threading.Semaphore(0)
+    monkeypatch.setattr("localcloud.s3.lifecycle.run_lifecycle", nights.release)
+    with mock_aws(), corrected(), lifecycle_each_night():
+        clock.run_at(1e6)
+        for _ in range(3):
+            assert nights.acquire(timeout=60)
+
+
+def test_a_client_with_this_machine_s_clock_can_use_a_cloud_that_is_far_ahead():
+    with running() as cloud:
+        clock.advance(timedelta(days=400))
+        s3 = client(cloud, "s3")
+        s3.create_bucket(Bucket="vault")
+        s3.put_object(Bucket="vault", Key="slot", Body=b"data")
+        assert s3.head_object(Bucket="vault", Key="slot")["LastModified"] > (
+            datetime.now(UTC) + timedelta(days=399)
+        )
