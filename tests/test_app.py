@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,13 +21,30 @@ PROJECT = Path(app.__file__).parent
 AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 
 
+@dataclass
+class Topic:
+    """An SNS that keeps the mails of a topic."""
+
+    mails: list[str]
+
+    def publish(self, *, TopicArn: str, Subject: str, Message: str) -> None:  # noqa: N803
+        assert TopicArn.endswith(":immutable-backups-dev-alerts")
+        self.mails.append(f"{Subject}\n{Message}")
+
+
 @pytest.fixture
-def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def mails() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def client(world: World, mails: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr(app, "promoter", world.promoter)
     with Client(app.app, project_dir=str(PROJECT)) as client:
         sweeper = world.sweeper(lambda event: client.lambda_.invoke("promote", event))
         monkeypatch.setattr(app, "sweeper", sweeper)
         monkeypatch.setattr(app, "auditor", world.auditor())
+        monkeypatch.setattr(app, "teller", replace(app.teller, connect=lambda: Topic(mails)))
         yield client
 
 
@@ -148,7 +165,7 @@ def test_an_upload_whose_event_was_lost_is_handed_over_by_the_sweep(
 
 
 def test_a_backup_that_does_not_come_is_found_by_the_audit_of_the_full_hour(
-    client: Client, world: World, stored_this_afternoon: None
+    client: Client, world: World, mails: list[str], stored_this_afternoon: None
 ) -> None:
     """It was due at 16:15. An audit that runs late, or again, still looks at the full hour."""
     assert audit(client, at=AFTERNOON + timedelta(hours=2, minutes=54)) == {
@@ -164,6 +181,8 @@ def test_a_backup_that_does_not_come_is_found_by_the_audit_of_the_full_hour(
         "2026-11-23T16:15:00+00:00",
     )
     assert audit(client, at=AFTERNOON + timedelta(hours=3, minutes=50)) == audited
+    [mail] = mails
+    assert mail.startswith("backups dev: 2026-11-23.15.sql.gz.gpg is missing; it was due")
 
 
 @pytest.fixture

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.lock import Lock
 from chalicelib.policy.decision import DeleteMarker, Stored, Upload
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
+from chalicelib.promotion.buckets import Vault
 from chalicelib.watching import mails
 from chalicelib.watching.audit import Audited
 from chalicelib.watching.findings import (
@@ -26,7 +29,9 @@ from chalicelib.watching.findings import (
     judge_upload,
 )
 from chalicelib.watching.mails import Mail, is_digest, mail_of, trouble_of
+from chalicelib.watching.protection import Protection, judge_locks
 from chalicelib.watching.slots import History
+from chalicelib.watching.vault_settings import digest
 from tests.watching.examples import (
     DAY,
     HOUR,
@@ -70,13 +75,14 @@ CHATHAM = policy_of(FILES, zone="Pacific/Chatham")
 @dataclass(frozen=True)
 class Scene:
     """What an audit at `now` finds: in histories, in uploads with what their slot holds, in copies
-    with when they began. `failures` could not be checked.
+    with when they began, and of what protects the backups. `failures` could not be checked.
     """
 
     now: datetime
     histories: Iterable[History] = ()
     uploads: Iterable[tuple[Upload, Stored | DeleteMarker | None]] = ()
     copies: Iterable[tuple[str, datetime]] = ()
+    protection: Iterable[Finding] = ()
     failures: Iterable[str] = ()
     policy: Policy = POLICY
 
@@ -96,6 +102,7 @@ class Scene:
         for name, begun in self.copies:
             copied = judge_copy(name, begun, self.now)
             yield from [copied] if copied else []
+        yield from self.protection
 
     def mail(self) -> Mail | None:
         return mail_of(self.audited, policy=self.policy, stage="prod", now=self.now)
@@ -109,6 +116,21 @@ SMALL = history(
 LATE = history(rule={"due_minutes": 210})
 CONTESTED = [(upload(ago=390 * MINUTE), stored(ago=400 * MINUTE))]
 COPY = [("web1/2026-07-22.files.gpg", MORNING - 25 * HOUR - 30 * MINUTE)]
+CHANGED = [
+    *Protection(recorded={"lock": "0" * 24, "policy": digest({})}).judge(
+        {"lock": {}, "policy": {}}, vault="backups2", now=MORNING
+    )
+]
+NEVER_RECORDED = [*Protection(recorded=None).judge({}, vault="backups2", now=MORNING)]
+NO_LOCK = SimpleNamespace(get_object_retention=lambda **_: {"Retention": {}})
+UNLOCKED = [
+    *judge_locks(
+        Vault(s3=NO_LOCK, name="backups2"),  # type: ignore[arg-type]
+        history(versions=1),
+        Lock(mode="GOVERNANCE", days=30),
+        MORNING,
+    )
+]
 DOWN = [history([1], key=key, policy=FLEET) for key in FLEET.server_keys]
 
 
@@ -117,6 +139,9 @@ def contested(ago: timedelta) -> tuple[Upload, Stored]:
 
 
 SCENES = {
+    "settings-digest": Scene(MORNING, protection=CHANGED),
+    "settings-never-recorded-digest": Scene(MORNING, protection=NEVER_RECORDED),
+    "unlocked-digest": Scene(MORNING, protection=UNLOCKED),
     "missing": Scene(NIGHT, [history([1])]),
     "missing-digest": Scene(MORNING, [history([1])]),
     "missing-over": Scene(NOW, [history([3], key=HOURLY)]),
@@ -199,11 +224,14 @@ def test_a_mail_is_as_it_was_read(name: str, request: pytest.FixtureRequest) -> 
 
 def test_there_are_no_other_mails_and_each_kind_has_two() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(SCENES)
+    # An alarm tells when these begin and end.
+    in_digests_only = {Kind.SETTINGS, Kind.UNLOCKED}
     for kind in Kind:
-        for name, phase in ((str(kind), Phase.NEW), (f"{kind}-digest", Phase.LASTING)):
-            assert (kind, phase) in {
-                (found.kind, found.phase) for found in SCENES[name].audited.findings
-            }, name
+        names = {f"{kind}-digest": Phase.LASTING}
+        names |= {} if kind in in_digests_only else {str(kind): Phase.NEW}
+        for name, phase in names.items():
+            found = SCENES[name].audited.findings
+            assert (kind, phase) in {(each.kind, each.phase) for each in found}, name
 
 
 @pytest.mark.parametrize(
