@@ -56,7 +56,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
     """Move the policy's uploads into free slots. Never delete or overwrite in the vault."""
     take = ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     return document(
-        *_tell_uploads(stage),
+        *_list_incoming(stage),
         _allow("TakeUploads", take, _uploads(policy, stage)),
         *look_into_vault(stage),
         *add_to_vault(stage),
@@ -68,7 +68,7 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
     """Read uploads and stored backups, and invoke `promote`. Never write or remove."""
     promote = f"arn:aws:lambda:*:*:function:{stage.function_name('promote')}"
     return document(
-        *_tell_uploads(stage),
+        *_list_incoming(stage),
         # HEAD needs the same action as GET.
         _allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
         *look_into_vault(stage),
@@ -90,7 +90,7 @@ def auditor_policy(stage: Stage) -> Document:
     )
 
 
-def _tell_uploads(stage: Stage) -> list[Document]:
+def _list_incoming(stage: Stage) -> list[Document]:
     return [
         # Without ListBucket, S3 returns 403 for a missing key; absence must be a 404.
         _allow("TellGoneFromForbidden", ["s3:ListBucket"], [_incoming(stage)]),
