@@ -152,6 +152,8 @@ def _what_is_wrong(change: Change) -> str:
         return f"{subject} should {task}, but {_difference(change)}"
     if change.actual is None:
         return f"{subject} is missing"
+    if change.requirement.desired is None:
+        return f"{subject} is still there"
     return f"{subject} is not as it should be: {_difference(change)}"
 
 
@@ -161,8 +163,6 @@ def _difference(change: Change) -> str:
     match actual:
         case None:
             return "does not"
-        case _ if desired is None:
-            return "is still there"
         case {"mode": mode, "days": days, **others} if not others:
             in_mode = f" ({mode.lower()})" if mode != desired["mode"] else ""
             return f"locks them for {days} day{'s' * (days != 1)}{in_mode}"

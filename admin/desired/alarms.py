@@ -76,7 +76,7 @@ def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
         kind=Kind.ALARM,
         resource=f"{stage.topic}-{name}",
         desired=None,
-        summary=f"alarm {stage.topic}-{name}: be removed",
+        summary=f"former alarm {stage.topic}-{name}",
         why=why,
     )
 

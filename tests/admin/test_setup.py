@@ -51,14 +51,28 @@ def left(account: Account, policy: Any = POLICY, options: SetupOptions = OPTIONS
 
 
 def topic_of(account: Account) -> str:
-    [topic] = [
-        requirement.resource for requirement in settings(account) if requirement.kind is Kind.TOPIC
-    ]
-    return topic
+    return STAGE.topic_arn(account=account.id, region=account.region)
 
 
 def run(*arguments: str, typed: str = "") -> Any:
     return CliRunner().invoke(cli, ["setup", *arguments], input=typed)
+
+
+def test_the_plan_says_which_alarms_it_removes(account: Account) -> None:
+    cloudwatch, former = account.client("cloudwatch"), f"{STAGE.topic}-promote-errors"
+    cloudwatch.put_metric_alarm(
+        AlarmName=former,
+        Namespace="AWS/Lambda",
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    assert f"- former alarm {former}\n    Other alarms replace it" in run().stdout
+    set_up(account)
+    assert cloudwatch.describe_alarms(AlarmNames=[former])["MetricAlarms"] == []
 
 
 @pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])

@@ -425,6 +425,15 @@ def _a_dead_sweep_whose_gaps_are_filled_with_0(living: DeployedStage) -> None:
     )
 
 
+@weakening(Kind.SILENCE, f"Former alarm {STAGE.topic}-sweep-errors is still there")
+def _an_alarm_of_an_earlier_version(living: DeployedStage) -> None:
+    cloudwatch = living.client("cloudwatch")
+    [actual] = cloudwatch.describe_alarms(AlarmNames=[CONTESTED])["MetricAlarms"]
+    known = cloudwatch.meta.service_model.shape_for("PutMetricAlarmInput").members
+    kept = {member: value for member, value in actual.items() if member in known and value}
+    cloudwatch.put_metric_alarm(**{**kept, "AlarmName": f"{STAGE.topic}-sweep-errors"})
+
+
 def mute(living: DeployedStage, name: str, *alarms: str) -> None:
     living.client("cloudwatch").put_alarm_mute_rule(
         Name=name,
