@@ -153,7 +153,7 @@ class Alarms:
         self, alarm: Alarm, values: Mapping[Metric, Any], *, now: datetime
     ) -> list[Transition]:
         definition = vars(alarm).get("definition")
-        last = min(self._evaluated.get(alarm.name, now), now)
+        last = self._evaluated.get(alarm.name, now)
         self._evaluated[alarm.name] = now
         changes: list[Transition] = []
         if definition is None:  # a composite alarm, or one that cannot be evaluated here
