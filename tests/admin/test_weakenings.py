@@ -207,8 +207,11 @@ def test_what_setup_was_told_to_accept_is_no_finding(living: DeployedStage) -> N
     told = replace(living.stage, accepted=tuple(accepted.values()))
     target = Target(account=living.account, stage=told, policy=POLICY)
     report = check(target, now=datetime.now(UTC), tell=lambda _: None)
-    # The list itself belongs in config.json.
-    assert [finding.what for finding in report.findings] == [".chalice/config.json is out of date"]
+    # The list itself belongs in config.json, and so does what was accepted.
+    assert [finding.what for finding in report.findings] == [
+        "Settings of backups2 have changed since backups setup recorded them: lifecycle",
+        ".chalice/config.json is out of date",
+    ]
     findings = look(living).findings
     assert len(findings) == len(accepted)
     for finding in findings:
