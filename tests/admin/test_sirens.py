@@ -240,7 +240,9 @@ def foreign(account: Account) -> Iterator[Account]:
     """A vault that already notifies a queue, a topic and EventBridge of new backups."""
     queue, topic = account.client("sqs"), account.client("sns")
     queue.create_queue(QueueName="names")
-    topic.create_topic(Name="names")
+    s3 = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sns:Publish"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**s3, "Resource": "*"}]})
+    topic.create_topic(Name="names", Attributes={"Policy": policy})
     account.client("s3").create_bucket(Bucket="backups2", ObjectLockEnabledForBucket=True)
     account.client("s3").put_bucket_notification_configuration(
         Bucket="backups2",

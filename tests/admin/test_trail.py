@@ -53,6 +53,16 @@ def findings(account: Account, path: Path, **choices: Any) -> list[str]:
 
 def make_trail(account: Account, *, is_on: bool = True, **selectors: Any) -> None:
     account.client("s3").create_bucket(Bucket="trails")
+    cloudtrail_writes = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": ["s3:GetBucketAcl", "s3:PutObject"],
+        "Resource": ["arn:aws:s3:::trails", "arn:aws:s3:::trails/*"],
+    }
+    account.client("s3").put_bucket_policy(
+        Bucket="trails",
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [cloudtrail_writes]}),
+    )
     cloudtrail = account.client("cloudtrail")
     cloudtrail.create_trail(Name="company", S3BucketName="trails")
     if selectors:
