@@ -8,6 +8,7 @@ import pytest
 
 from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import vault_policy
+from admin.desired.buckets import vault_lifecycle
 from admin.desired.permissions import (
     DENY_EVERYTHING,
     Document,
@@ -361,6 +362,23 @@ def test_the_policy_files_are_up_to_date(stage: str) -> None:
     """If this fails: make policies STAGE=..."""
     for path, text in stage_files(read_policy(), read_stage(stage)).items():
         assert path.read_text() == text, f"{path.name} is stale: make policies STAGE={stage}"
+
+
+def test_the_local_cloud_s_settings_are_recorded_as_they_are() -> None:
+    """If this fails: `make local`, and in another terminal `.venv/bin/backups setup --apply`.
+
+    Only what you choose for your vault changes them: keep_days, archive, accept_within_hours, the
+    lock and the names. Those of your own choice are recorded in what `make local` deploys.
+    """
+    stage, recorded = read_stage("dev"), STAGE.settings.vault_settings
+    ours = replace(stage.settings, vault_settings=recorded), stage.lock
+    if (*ours, vault_lifecycle(read_policy())) != (
+        STAGE.settings,
+        STAGE.lock,
+        vault_lifecycle(POLICY),
+    ):
+        pytest.skip("this project has a vault of your own choice")
+    assert stage.settings.vault_settings == recorded
 
 
 def test_chalice_deploys_these_files_and_generates_none() -> None:

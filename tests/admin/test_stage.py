@@ -1,19 +1,16 @@
 """What is read from a stage of config.json."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
-from admin.desired.buckets import vault_lifecycle
 from admin.setup.files import stage_files
 from admin.stage import StageError, read_stage
 from chalicelib.lock import Lock
-from chalicelib.policy.file import read_policy
-from tests.support.project import POLICY, STAGE
+from tests.support.project import POLICY
 
 # What the file says for all stages as it ships, as far as it matters here.
 EVERYWHERE = {
@@ -198,20 +195,3 @@ def test_an_invalid_alarm_is_one_sentence(tmp_path: Path, alarm: Any) -> None:
     project = write(tmp_path, {"environment_variables": BUCKETS, "incoming_alarm": alarm})
     with pytest.raises(StageError, match=r"^stage prod: incoming_alarm is .*; write .*10000}"):
         read_stage("prod", project=project)
-
-
-def test_the_local_cloud_s_settings_are_recorded_as_they_are() -> None:
-    """If this fails: `make local`, and in another terminal `.venv/bin/backups setup --apply`.
-
-    Only what you choose for your vault changes them: keep_days, archive, accept_within_hours, the
-    lock and the names. Those of your own choice are recorded in what `make local` deploys.
-    """
-    stage, recorded = read_stage("dev"), STAGE.settings.vault_settings
-    ours = replace(stage.settings, vault_settings=recorded), stage.lock
-    if (*ours, vault_lifecycle(read_policy())) != (
-        STAGE.settings,
-        STAGE.lock,
-        vault_lifecycle(POLICY),
-    ):
-        pytest.skip("this project has a vault of your own choice")
-    assert stage.settings.vault_settings == recorded

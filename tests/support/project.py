@@ -37,7 +37,7 @@ VAULT_SETTINGS = (
     "encryption=4809f8a5446764cc7f1d5ff0,"
     "public-access=a56d8a9c39f55a44b386c454,"
     "ownership=163184469329a1e44f1b39f1,"
-    "notification=44136fa355b3678a1146ad16,"
+    "notification=1ab786c96cec2dca4729baf3,"
     "replication=44136fa355b3678a1146ad16"
 )
 ENVIRONMENTS = {
