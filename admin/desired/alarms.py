@@ -1,6 +1,5 @@
 """CloudWatch alarms that notify the topic for alerts when they go off and when they end."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from admin.desired.requirement import Kind, Requirement
@@ -79,27 +78,6 @@ def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
         summary=f"former alarm {stage.topic}-{name}",
         why=why,
     )
-
-
-def sum_of(
-    metrics: Iterable[dict[str, Any]], *, stat: str, label: str, filled: bool = False
-) -> list[dict[str, Any]]:
-    """The `Metrics` of an alarm on the hourly sum of several metrics.
-
-    If they are `filled`, an hour without data of one of them counts as 0.
-    """
-    queries = [
-        {
-            "Id": f"m{number}",
-            "MetricStat": {"Metric": metric, "Period": AN_HOUR, "Stat": stat},
-            "ReturnData": False,
-        }
-        for number, metric in enumerate(metrics, start=1)
-    ]
-    term = "FILL({Id}, 0)" if filled else "{Id}"
-    terms = ", ".join(term.format(**query) for query in queries)
-    total = {"Id": "total", "Expression": f"SUM([{terms}])", "Label": label, "ReturnData": True}
-    return [*queries, total]
 
 
 def own_metric(stage: Stage, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from admin.desired.alarms import AN_HOUR, alarm, own_metric, removed_alarm, sum_of
+from admin.desired.alarms import AN_HOUR, alarm, own_metric, removed_alarm
 from admin.desired.requirement import Requirement
 from admin.stage import Stage
 
@@ -19,26 +19,24 @@ WITHOUT_HEARTBEAT = 3
 def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     """The alarms on audits. Hours without an audit change nothing, except for the first alarm."""
     yield _no_audit(stage, topic)
-    yield alarm(
+    # Two alarms: one that rings already would hide what the other could tell.
+    yield _finding(
         stage,
         topic,
+        metric="SettingsFindings",
         name="settings",
-        summary="alarm on changed settings of the vault, and on backups that are not locked as "
-        "promised",
-        why="The vault's settings are not those that backups setup left, or a new backup is not "
-        "locked as long as promised. Run backups audit and backups check: they say what it is. If "
-        "nobody of you did this, read docs/break-in.md.",
-        # Each audit writes both of them, and a doubled one the same again. Without an audit there
-        # is no sum, and so no change: 0 would end the alarm.
-        Metrics=sum_of(
-            (own_metric(stage, f"{kind}Findings") for kind in ("Settings", "Unlocked")),
-            stat="Maximum",
-            label="Changed settings, and backups that are not locked as promised",
-        ),
-        Threshold=1.0,
-        EvaluationPeriods=1,
-        DatapointsToAlarm=1,
-        TreatMissingData="ignore",
+        summary="alarm on changed settings of the vault",
+        why="The vault's settings are not those that backups setup left. Run backups check: it "
+        "says which. If nobody of you changed them, read docs/break-in.md.",
+    )
+    yield _finding(
+        stage,
+        topic,
+        metric="UnlockedFindings",
+        name="unlocked",
+        summary="alarm on backups that are not locked as promised",
+        why="A new backup is not locked for as long as promised. Run backups audit: it says which, "
+        "and which command locks it. If nobody of you changed the lock, read docs/break-in.md.",
     )
     yield alarm(
         stage,
@@ -64,6 +62,26 @@ def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     else:
         why = f"There is no {HEARTBEAT_URL}: this alarm could never end."
         yield removed_alarm(stage, "heartbeat", why=why)
+
+
+def _finding(
+    stage: Stage, topic: str, *, metric: str, name: str, summary: str, why: str
+) -> Requirement:
+    """The alarm on a kind of finding that has no moment at which an audit could mail it."""
+    return alarm(
+        stage,
+        topic,
+        name=name,
+        summary=summary,
+        why=why,
+        **own_metric(stage, metric),
+        Statistic="Maximum",
+        Period=AN_HOUR,
+        Threshold=1.0,
+        EvaluationPeriods=1,
+        DatapointsToAlarm=1,
+        TreatMissingData="ignore",
+    )
 
 
 def _no_audit(stage: Stage, topic: str) -> Requirement:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from admin.config.reading import FUNCTIONS
-from admin.desired.alarms import alarm, removed_alarm, sum_alarm, sum_of
+from admin.desired.alarms import AN_HOUR, alarm, removed_alarm, sum_alarm
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
@@ -66,12 +66,7 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         why=f"A run of {', '.join(FUNCTIONS[:-1])} or {FUNCTIONS[-1]} failed; the log of the "
         "function says why. Lambda retries it twice, and the sweep repeats what is left of the "
         "uploads. If this mail is the only one, nothing is lost.",
-        Metrics=sum_of(
-            (_of_lambda(stage, function, "Errors") for function in FUNCTIONS),
-            stat="Sum",
-            label="Failures",
-            filled=True,  # the functions do not all run in every hour
-        ),
+        Metrics=_all_failures(stage),
         # A higher count could be split between two hours, whose border moves every minute: the
         # alarm would end and go off again although nothing happened.
         Threshold=1.0,
@@ -94,6 +89,31 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     for name in FORMER_ALARMS:
         why = "Other alarms replace it, so that an outage sends a few mails only."
         yield removed_alarm(stage, name, why=why)
+
+
+def _all_failures(stage: Stage) -> list[dict[str, Any]]:
+    """The `Metrics` of an alarm: the functions' errors in an hour, together."""
+    queries = [
+        {
+            "Id": function,
+            "MetricStat": {
+                "Metric": _of_lambda(stage, function, "Errors"),
+                "Period": AN_HOUR,
+                "Stat": "Sum",
+            },
+            "ReturnData": False,
+        }
+        for function in FUNCTIONS
+    ]
+    # The functions do not all run in every hour.
+    terms = ", ".join(f"FILL({function}, 0)" for function in FUNCTIONS)
+    total = {
+        "Id": "total",
+        "Expression": f"SUM([{terms}])",
+        "Label": "Failures",
+        "ReturnData": True,
+    }
+    return [*queries, total]
 
 
 def _of_lambda(stage: Stage, function: str, name: str) -> dict[str, Any]:

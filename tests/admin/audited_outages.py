@@ -1,11 +1,13 @@
 """The mails that audits send in a simulated outage, from what the audits really find."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
 
 from chalicelib.policy.file import parse_policy
-from chalicelib.watching.findings import Kind, Phase, judge_backups
+from chalicelib.watching.audit import Audited
+from chalicelib.watching.findings import Finding, judge_backups
+from chalicelib.watching.mails import Mail, is_digest, mail_of
 from chalicelib.watching.slots import Backup, History, slots_before
 from tests.admin.outages import SERVERS, Weeks
 from tests.support.project import POLICY_TOML
@@ -14,13 +16,10 @@ POLICY = parse_policy(f"servers = {[*SERVERS]}\n{POLICY_TOML}".replace("'", '"')
 
 
 def audit_mails(weeks: Weeks) -> list[datetime]:
-    """The hours of the audits that send a mail, besides the daily digest.
-
-    That is an audit in which a finding is new or over, with one mail for all of them. After an
-    outage, backups are stored late for hours: audits have told that they are missing.
-    """
+    """The hours of the audits that send a mail, besides the daily digest."""
     histories = [_history(weeks, key) for key in POLICY.server_keys]
-    return [hour for hour in sorted({*weeks.audits}) if any(_phases(histories, hour))]
+    hours = (hour for hour in sorted({*weeks.audits}) if not is_digest(POLICY, hour))
+    return [hour for hour in hours if _mail(histories, hour)]
 
 
 def _history(weeks: Weeks, key: str) -> History:
@@ -31,19 +30,18 @@ def _history(weeks: Weeks, key: str) -> History:
     }
     begin = min(slot.start for slot in stored)
     backups = {
-        # How late it was is not judged, which would take most of the time.
-        slot.name: Backup(name=slot.name, begun=then, complete=slot.end, size=1, versions=1)
+        slot.name: Backup(name=slot.name, begun=then, complete=then, size=1, versions=1)
         for slot, then in stored.items()
     }
     slots = takewhile(lambda slot: slot.start >= begin, slots_before(POLICY, key, weeks.end))
     return History(key=key, slots=[*slots], backups=backups, first=begin)
 
 
-def _phases(histories: list[History], hour: datetime) -> Iterator[bool]:
+def _mail(histories: list[History], hour: datetime) -> Mail | None:
+    findings: list[Finding] = []
     for history in histories:
         slots = [slot for slot in history.slots if slot.start <= hour]
-        if not slots:
-            continue
-        known = History(key=history.key, slots=slots, backups=history.backups, first=history.first)
-        for finding in judge_backups(known, vault="backups2", now=hour):
-            yield finding.kind is not Kind.LATE and finding.phase is not Phase.LASTING
+        if slots:
+            known = replace(history, slots=slots)
+            findings += judge_backups(known, vault="backups2", now=hour)
+    return mail_of(Audited(findings=findings), policy=POLICY, stage="prod", now=hour)
