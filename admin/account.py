@@ -84,15 +84,16 @@ class Account:
         return self.other_accounts.get(bucket, self)
 
     @cached_property
-    def _clients(self) -> dict[str, Any]:
+    def _clients(self) -> dict[tuple[str, int], Any]:
         return {}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, connections: int = 10) -> Any:
         """A boto3 client of the account, which is created only once."""
-        if service not in self._clients:
+        if (service, connections) not in self._clients:
             config = Config(
                 retries={"mode": "standard"},
                 connect_timeout=5,
+                max_pool_connections=connections,
                 # No proxy leads to a local cloud.
                 proxies={} if self.endpoint else None,
             )
@@ -100,8 +101,8 @@ class Account:
                 service, endpoint_url=self.endpoint, config=config
             )
             client.meta.events.register("needs-retry", _pause_while_busy)
-            self._clients[service] = client
-        return self._clients[service]
+            self._clients[service, connections] = client
+        return self._clients[service, connections]
 
 
 def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:
