@@ -1,75 +1,76 @@
 """Backups in storage classes that S3 has to retrieve before they can be read."""
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
-from admin.restore.ranges import StoredVersion
-from chalicelib.policy.decision import ARCHIVED
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from admin.restore.errors import NotFoundOutError, NotRestoredError
+from admin.restore.stored import Retrieval, StoredVersion, look_up
+from chalicelib.s3_errors import error_code, is_transient
 
 # How long a retrieval takes, in the tier of each class that S3 calls Standard (S3 user guide,
 # "Understanding archive retrieval options").
-TAKES = {"GLACIER": "3 to 5 hours", "DEEP_ARCHIVE": "up to 12 hours"}
+_TAKES = {"GLACIER": "3 to 5 hours", "DEEP_ARCHIVE": "up to 12 hours"}
 # Days that S3 keeps the retrieved copy, which is billed as well.
 KEPT_DAYS = 7
 # Seconds between two looks at a retrieval.
 LOOK_EVERY = 300.0
 
 
-class Retrieval(Enum):
-    """Whether a stored version can be read."""
-
-    READABLE = auto()
-    ARCHIVED = auto()
-    ON_ITS_WAY = auto()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Archived:
-    """The archive state of a version, from its HEAD."""
-
-    storage_class: str
-    state: Retrieval
-
-    @property
-    def takes(self) -> str:
-        """How long a retrieval takes."""
-        return TAKES.get(self.storage_class, "some hours")
-
-
-def archived(head: Any) -> Archived:
-    """The archive state in a HEAD: `ongoing-request="true"` is a retrieval that is on its way."""
-    storage_class = head.get("ArchiveStatus") or head.get("StorageClass") or "STANDARD"
-    state = Retrieval.READABLE
-    if storage_class in ARCHIVED:
-        ongoing = re.search('ongoing-request="(true|false)"', head.get("Restore", ""))
-        match ongoing and ongoing[1]:
-            case "true":
-                state = Retrieval.ON_ITS_WAY
-            case "false":
-                state = Retrieval.READABLE
-            case _:
-                state = Retrieval.ARCHIVED
-    return Archived(storage_class=storage_class, state=state)
-
-
-def start_retrieval(version: StoredVersion) -> None:
-    """Ask S3 to retrieve the version. Needs s3:RestoreObject."""
-    version.s3.restore_object(
-        **version.address,
-        RestoreRequest={"Days": KEPT_DAYS, "GlacierJobParameters": {"Tier": "Standard"}},
-    )
-
-
-def wait_until_readable(
-    look: Callable[[], Archived], *, sleep: Callable[[float], None], tell: Callable[[str], None]
+def make_readable(
+    version: StoredVersion, *, yes: bool, wait: bool, sleep: Callable[[float], None]
 ) -> None:
-    """Return when the version can be read."""
-    while (seen := look()).state is not Retrieval.READABLE:
-        tell(
-            f"{datetime.now().astimezone():%H:%M}: S3 is still retrieving it ({seen.takes} in all)"
+    """Have S3 retrieve an archived version, after a question unless `yes`.
+
+    Raises NotFoundOutError if it cannot be read yet and nobody waits for it.
+    """
+    takes = _TAKES.get(version.storage_class, "some hours")
+    if version.retrieval is Retrieval.READABLE:
+        return
+    if version.retrieval is Retrieval.ARCHIVED:
+        click.echo(
+            f"It is archived in {version.storage_class}. S3 takes {takes} to retrieve it, and "
+            f"bills the retrieval and {KEPT_DAYS} days of a readable copy.",
+            err=True,
         )
+        if not yes and not click.confirm("Retrieve it?", err=True):
+            raise NotFoundOutError("The backup is not restored: it was not retrieved")
+        _retrieve(version)
+        state = "The retrieval has started"
+    else:
+        state = f"S3 is retrieving it from {version.storage_class}"
+    if not wait:
+        raise NotFoundOutError(
+            f"The backup is not restored yet. {state}, which takes {takes}: run the same command "
+            "again then, or now with --wait"
+        )
+    click.echo(f"{state}, which takes {takes}. Waiting; Ctrl-C ends only the waiting.", err=True)
+    while not _is_readable(version):
         sleep(LOOK_EVERY)
+
+
+def _retrieve(version: StoredVersion) -> None:
+    # Intelligent-Tiering moves the object itself, and takes no days.
+    days = {"Days": KEPT_DAYS} if version.storage_class in _TAKES else {}
+    request: Any = {**days, "GlacierJobParameters": {"Tier": "Standard"}}
+    try:
+        version.vault.s3.restore_object(**version.address, RestoreRequest=request)
+    except ClientError as error:
+        # Another command has just started it.
+        if error_code(error) != "RestoreAlreadyInProgress":
+            raise
+
+
+def _is_readable(version: StoredVersion) -> bool:
+    try:
+        seen = look_up(version.vault, version.name, version.version_id)
+    except (BotoCoreError, ClientError) as error:
+        # Half a day is long enough for a network to be away for a while.
+        if not is_transient(error):
+            raise
+        return False
+    if seen is None:
+        raise NotRestoredError(f"{version.name} was removed while S3 was retrieving it")
+    return seen.retrieval is Retrieval.READABLE

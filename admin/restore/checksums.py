@@ -1,46 +1,67 @@
-"""The checksum of bytes that arrive in order, by S3's names of the algorithms."""
+"""Computes the checksum of bytes that arrive in order, by S3's names of the algorithms."""
 
 import base64
 import hashlib
 from collections.abc import Callable
+from typing import Protocol
 
 from awscrt import checksums
 
 from chalicelib.policy.decision import Checksum
 
-_CRCS: dict[str, tuple[Callable[[bytes, int], int], int]] = {
-    "CRC32": (checksums.crc32, 4),
-    "CRC32C": (checksums.crc32c, 4),
-    "CRC64NVME": (checksums.crc64nvme, 8),
-}
+
+class _Hash(Protocol):
+    def update(self, data: bytearray, /) -> object: ...
+    def digest(self) -> bytes: ...
 
 
 class RunningChecksum:
     """Adds up bytes, and compares them with the checksum that S3 has of the whole object."""
 
     def __init__(self, expected: Checksum) -> None:
-        """Raises KeyError for an algorithm that S3 does not have."""
-        self.expected = expected
-        self._crc = 0
-        name = expected.algorithm
-        self._hash = None if name in _CRCS else hashlib.new(_HASHES[name], usedforsecurity=False)
+        """Raises KeyError for an algorithm that is not in ALGORITHMS."""
+        self._expected = expected.value
+        self._hash = ALGORITHMS[expected.algorithm]()
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytearray) -> None:
         """Add the next bytes."""
-        if self._hash:
-            self._hash.update(data)
-        else:
-            update, _ = _CRCS[self.expected.algorithm]
-            self._crc = update(data, self._crc)
+        self._hash.update(data)
 
-    @property
     def matches(self) -> bool:
-        """Whether the bytes so far are those of the object."""
-        if self._hash:
-            digest = self._hash.digest()
-        else:
-            digest = self._crc.to_bytes(_CRCS[self.expected.algorithm][1], "big")
-        return base64.b64encode(digest).decode() == self.expected.value
+        """Whether the bytes so far are those of the object. Ends the computation."""
+        return base64.b64encode(self._hash.digest()).decode() == self._expected
 
 
-_HASHES = {"SHA1": "sha1", "SHA256": "sha256"}
+class _Crc:
+    def __init__(self, update: Callable[[bytearray, int], int], size: int) -> None:
+        self._update, self._size, self._crc = update, size, 0
+
+    def update(self, data: bytearray) -> None:
+        self._crc = self._update(data, self._crc)
+
+    def digest(self) -> bytes:
+        return self._crc.to_bytes(self._size, "big")
+
+
+class _XxHash:
+    def __init__(self, xxhash: checksums.XXHash) -> None:
+        self.update, self.digest = xxhash.update, xxhash.finalize
+
+
+def _hash(name: str) -> Callable[[], _Hash]:
+    return lambda: hashlib.new(name, usedforsecurity=False)
+
+
+# All that S3 has (API reference, "Checksum"): the uploader chooses.
+ALGORITHMS: dict[str, Callable[[], _Hash]] = {
+    "CRC32": lambda: _Crc(checksums.crc32, 4),
+    "CRC32C": lambda: _Crc(checksums.crc32c, 4),
+    "CRC64NVME": lambda: _Crc(checksums.crc64nvme, 8),
+    "MD5": _hash("md5"),
+    "SHA1": _hash("sha1"),
+    "SHA256": _hash("sha256"),
+    "SHA512": _hash("sha512"),
+    "XXHASH64": lambda: _XxHash(checksums.XXHash.new_xxhash64()),
+    "XXHASH3": lambda: _XxHash(checksums.XXHash.new_xxhash3_64()),
+    "XXHASH128": lambda: _XxHash(checksums.XXHash.new_xxhash3_128()),
+}

@@ -2,37 +2,42 @@
 
 import shlex
 
-_READERS = {".gz": "gunzip", ".zst": "zstd --decompress", ".xz": "unxz", ".bz2": "bunzip2"}
-_TAR_READS = {".gz": "z", ".xz": "J", ".bz2": "j"}
+_DECRYPTED = (".gpg", ".pgp", ".asc")
+_READERS = {".gz": "gunzip", ".xz": "unxz", ".bz2": "bunzip2", ".zst": "unzstd"}
+# What tar reads by itself: GNU's and that of macOS.
+_LETTERS = {".gz": "z", ".xz": "J", ".bz2": "j"}
+_SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tbz2": ".tar.bz2"}
 
 
 def next_step(file: str) -> str:
-    """A shell command that decrypts and unpacks `file`, as far as its name says how it was made.
+    """A shell command that decrypts and unpacks `file`; "" if its name does not say how.
 
-    backup.tar.gz.gpg  ->  gpg --decrypt backup.tar.gz.gpg | tar -xzf -
+    a.tar.gz.gpg  ->  mkdir restored && gpg --decrypt a.tar.gz.gpg | tar -xzf - -C restored
+    a.sql.gz.gpg  ->  gpg --decrypt a.sql.gz.gpg | gunzip >a.sql
     """
     steps: list[str] = []
-    rest = file
-    for ending in (".gpg", ".pgp", ".asc"):
-        if rest.endswith(ending):
-            steps, rest = ["gpg --decrypt"], rest.removesuffix(ending)
-            break
-    compressed = next((ending for ending in _READERS if rest.endswith(ending)), "")
-    plain = rest.removesuffix(compressed)
+    rest, decrypted = _without(file, _DECRYPTED)
+    if decrypted:
+        steps.append("gpg --decrypt")
+    plain, short = _without(rest, _SHORT)
+    plain, compressed = _without(plain + _SHORT.get(short, ""), _READERS)
+    into, made = f" >{shlex.quote(plain)}", ""
     if plain.endswith(".tar"):
-        if compressed and compressed not in _TAR_READS:
+        letter = _LETTERS.get(compressed, "")
+        if compressed and not letter:
             steps.append(_READERS[compressed])
-            compressed = ""
-        steps.append(f"tar -x{_TAR_READS.get(compressed, '')}f -")
-        plain = ""
+        steps.append(f"tar -x{letter}f - -C restored")
+        into, made = "", "mkdir restored && "
     elif compressed:
         steps.append(_READERS[compressed])
     if not steps:
-        return f"less {shlex.quote(file)}"
+        return ""
     first, *others = steps
-    if first.startswith("gpg"):
-        commands = [f"{first} {shlex.quote(file)}", *others]
-    else:
-        commands = [f"{first} <{shlex.quote(file)}", *others]
-    into = f" >{shlex.quote(plain)}" if plain else ""
-    return " | ".join(commands) + into
+    opened = f"{first} " if decrypted else f"{first} <"
+    return made + " | ".join([opened + shlex.quote(file), *others]) + into
+
+
+def _without(name: str, endings: dict[str, str] | tuple[str, ...]) -> tuple[str, str]:
+    """The name without one of the endings, and that ending."""
+    ending = next((ending for ending in endings if name.endswith(ending)), "")
+    return name.removesuffix(ending), ending

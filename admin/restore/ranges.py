@@ -5,113 +5,122 @@ Memory is bounded: no range is requested while a window of ranges is waiting to 
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
-from botocore.exceptions import (
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
-from chalicelib.policy.decision import Checksum
-from chalicelib.s3_errors import error_code
+from admin.restore.errors import NotFoundOutError, NotRestoredError
+from admin.restore.stored import StoredVersion
+from chalicelib.s3_errors import error_code, is_transient
 
 MIB = 1024**2
-RANGE = 8 * MIB
-# S3's performance guidelines suggest 8 to 16 MiB and concurrent connections; one of them moves some
-# 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3").
-STREAMS = 16
-# Ranges that are requested or wait to be used: some more than are requested at a time.
-WINDOW = 24
-# Bytes between two looks at whether the caller has stopped.
-PIECE = MIB
-ATTEMPTS, LONGEST_PAUSE = 8, 10.0
-
-
-class ReplacedError(Exception):
-    """The object's version has other bytes than before."""
-
-
-class LostConnectionError(Exception):
-    """S3 could not be read, after several attempts."""
+# Bytes that are read at a time. What a broken connection has brought of them is read again.
+PIECE = MIB // 4
+LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredVersion:
-    """One version of a stored object. `checksum` is over the whole object (None: S3 has none)."""
+class Tuning:
+    """How an object is read: bytes of a range, and how many ranges are requested or wait.
 
-    s3: Any
-    args: dict[str, Any]
-    name: str
-    version_id: str | None
-    etag: str
-    size: int
-    checksum: Checksum | None = None
+    S3's performance guidelines suggest 8 to 16 MiB and concurrent connections; each of them moves
+    some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). A range is given up
+    after so many attempts in a row that brought nothing, with growing pauses of seconds between.
+    """
 
-    @property
-    def address(self) -> dict[str, Any]:
-        """The arguments of every request about this version."""
-        version = {"VersionId": self.version_id} if self.version_id else {}
-        return {**self.args, "Key": self.name, **version}
+    range: int = 8 * MIB
+    window: int = 24
+    attempts: int = 8
+    pause: float = 0.1
 
-    def chunks(self, first: int = 0) -> Iterator[bytes]:
-        """The bytes from `first` on, in order.
 
-        Raises ReplacedError or LostConnectionError; ClientError for what S3 denies.
-        """
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(STREAMS)
-        window: deque[Future[bytes]] = deque()
-        try:
-            for start in range(first, self.size, RANGE):
-                if len(window) == WINDOW:
-                    yield window.popleft().result()
-                end = min(start + RANGE, self.size)
-                window.append(pool.submit(self._read, start, end, stop))
-            while window:
+FULL_SPEED = Tuning()
+
+
+def chunks(
+    version: StoredVersion, tuning: Tuning, *, first: int = 0
+) -> Generator[bytearray, None, None]:
+    """The bytes from `first` on, in order. To be closed if it is left before its end.
+
+    Raises NotRestoredError if the object was replaced, NotFoundOutError if S3 cannot be reached,
+    ClientError for what S3 denies.
+    """
+    stop = threading.Event()
+    window: deque[Future[bytearray]] = deque()
+    try:
+        for start in range(first, version.size, tuning.range):
+            if len(window) == tuning.window:
                 yield window.popleft().result()
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+            end = min(start + tuning.range, version.size)
+            window.append(_begin(_Reading(version, tuning, stop), start, end))
+        while window:
+            yield window.popleft().result()
+    finally:
+        stop.set()
 
-    def _read(self, first: int, end: int, stop: threading.Event) -> bytes:
-        """The bytes from `first` to `end` (excluded). A lost connection continues where it was."""
+
+def _begin(reading: "_Reading", first: int, end: int) -> Future[bytearray]:
+    """Read a range in a thread that nobody has to wait for, even if its connection is stalled."""
+    future: Future[bytearray] = Future()
+
+    def read() -> None:
+        try:
+            future.set_result(reading.read(first, end))
+        # It is raised again where the bytes are needed.
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    return future
+
+
+@dataclass(frozen=True)
+class _Reading:
+    version: StoredVersion
+    tuning: Tuning
+    stop: threading.Event
+
+    def read(self, first: int, end: int) -> bytearray:
+        """The bytes from `first` to `end` (excluded). A lost connection goes on where it was."""
         data = bytearray()
-        lost: Exception | None = None
-        for attempt in range(ATTEMPTS):
+        failures = 0
+        while True:
+            length = len(data)
             try:
-                for piece in self._pieces(first + len(data), end):
+                for piece in self._pieces(first + length, end):
                     data += piece
-                    if stop.is_set():
-                        return b""
-            except _LOST as error:
-                lost = error
-            except ClientError as error:
+                    if self.stop.is_set():
+                        break
+            except (BotoCoreError, ClientError) as error:
                 if error_code(error) == "PreconditionFailed":
-                    raise ReplacedError from error
-                if error_code(error) not in _BUSY:
+                    raise NotRestoredError(
+                        f"{self.version.name} has other bytes than a moment ago: somebody has "
+                        "replaced it. Run the same command again."
+                    ) from None
+                if not is_transient(error) and not isinstance(error, IncompleteReadError):
                     raise
-                lost = error
+                failures = 1 if len(data) > length else failures + 1
+                if failures == self.tuning.attempts:
+                    raise NotFoundOutError(
+                        f"S3 cannot be read ({error}). Run the same command again later; a restore "
+                        "to a file continues where it stopped."
+                    ) from None
+                self.stop.wait(min(self.tuning.pause * (1 << failures), LONGEST_PAUSE))
             else:
-                return bytes(data)
-            if stop.wait(min(0.1 * (1 << attempt), LONGEST_PAUSE)):
-                return b""
-        raise LostConnectionError(str(lost)) from lost
+                return data
+            if self.stop.is_set():
+                return data
 
     def _pieces(self, first: int, end: int) -> Iterator[bytes]:
-        answer = self.s3.get_object(
-            **self.address, IfMatch=f'"{self.etag}"', Range=f"bytes={first}-{end - 1}"
+        version = self.version
+        answer = version.vault.s3.get_object(
+            **version.address, IfMatch=f'"{version.etag}"', Range=f"bytes={first}-{end - 1}"
         )
+        if answer["ContentLength"] != end - first:
+            raise NotFoundOutError(
+                f"S3 returned {answer['ContentLength']:,} bytes of {version.name}, but was asked "
+                f"for {end - first:,}; a proxy or a store other than S3 can do that"
+            )
         yield from answer["Body"].iter_chunks(PIECE)
-
-
-_LOST = (HTTPClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-# botocore has retried these a few times.
-_BUSY = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"}
-)

@@ -110,10 +110,15 @@ def _has_older(vault: Vault, slot: Slot) -> bool:
     return first < slot.name
 
 
-def list_names(vault: Vault, rule: Rule, server: str | None) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Every name of a rule and server, with its versions and delete markers for `backup_of`."""
+def list_names(
+    vault: Vault, rule: Rule, server: str | None, *, start: str = ""
+) -> Iterator[tuple[str, Iterator[Any]]]:
+    """The names of a rule and server from `start` on, with their entries for `backup_of`."""
     names, prefix = names_of(rule, server), _prefix(rule, server)
-    pages = vault.s3.get_paginator("list_object_versions").paginate(**vault.args, Prefix=prefix)
+    marker: Any = {"KeyMarker": start[:-1]} if start else {}
+    pages = vault.s3.get_paginator("list_object_versions").paginate(
+        **vault.args, Prefix=prefix, **marker
+    )
     return (item for item in _by_names(pages) if names.fullmatch(item[0]))
 
 
