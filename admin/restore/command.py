@@ -26,6 +26,8 @@ from chalicelib.policy.rules import names_of
 from chalicelib.promotion.buckets import Vault
 
 STDOUT = "-"
+# Seconds without a byte, after which a range is requested again.
+READ_TIMEOUT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +67,7 @@ def restore(
     policy = with_server(target.policy, options.server)
     key = key_of(policy, rule=options.rule, server=options.server)
     _say(str(target))
-    s3 = target.vault_account.client(
-        "s3",
-        max_pool_connections=tuning.window,
-        read_timeout=READ_TIMEOUT,
-        # The ranges of an object have no checksum; that of the whole object is compared here.
-        response_checksum_validation="when_required",
-    )
-    vault = Vault(s3=s3, name=target.vault, owner=target.stage.settings.vault_owner)
+    vault = open_vault(target, tuning)
     try:
         version = _continued(vault, policy, key, when, options)
         version = version or _chosen(vault, policy, key, when, options, now=now)
@@ -81,8 +76,16 @@ def restore(
         _exit(error)
 
 
-# Seconds without a byte, after which a range is requested again.
-READ_TIMEOUT = 20
+def open_vault(target: Target, tuning: Tuning) -> Vault:
+    """The vault, with connections for all ranges of a window."""
+    s3 = target.vault_account.client(
+        "s3",
+        max_pool_connections=tuning.window,
+        read_timeout=READ_TIMEOUT,
+        # Ranges have no checksum. That of the whole object is compared here, and only once.
+        response_checksum_validation="when_required",
+    )
+    return Vault(s3=s3, name=target.vault, owner=target.stage.settings.vault_owner)
 
 
 def _continued(

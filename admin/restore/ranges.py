@@ -69,7 +69,7 @@ def _begin(reading: "_Reading", first: int, end: int) -> Future[bytearray]:
         try:
             future.set_result(reading.read(first, end))
         # It is raised again where the bytes are needed.
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
     threading.Thread(target=read, daemon=True).start()

@@ -16,6 +16,8 @@ from localcloud.s3.checksums import digest_of_chunks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from localcloud.s3.retrievals import Retrieval
+
 CHUNK_BYTES = 1024 * 1024
 """Bytes read at a time: few enough for a processor's cache, and to let other threads work."""
 
@@ -121,6 +123,7 @@ class StoredKey(FakeKey):
     """An object or a part of an upload; others may share its bytes."""
 
     content: Content
+    retrieval: Retrieval | None = None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Do not track it: moto keeps every key ever made, to close its file at the end."""
@@ -128,6 +131,12 @@ class StoredKey(FakeKey):
 
     def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
         """Keep the bytes: an overwritten object may still be read."""
+
+    @property
+    def response_dict(self) -> dict[str, Any]:
+        """The headers that describe it, with those of a retrieval."""
+        shown = self.retrieval.header if self.retrieval else None
+        return super().response_dict | ({"x-amz-restore": shown} if shown else {})
 
     @property
     def value(self) -> bytes:

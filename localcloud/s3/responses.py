@@ -22,13 +22,20 @@ from localcloud.s3.listings import MultipartListing
 from localcloud.s3.multipart import MultipartRequests
 from localcloud.s3.objects import ObjectRequests
 from localcloud.s3.retention import RetentionRequests
+from localcloud.s3.retrievals import RetrievalRequests
 from localcloud.s3.versions import key_lock
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 # For errors that moto's model lacks and would answer with 400.
-STATUSES = {"InvalidBucketState": 409, "NoSuchObjectLockConfiguration": 404, "NotImplemented": 501}
+STATUSES = {
+    "InvalidBucketState": 409,
+    "InvalidObjectState": 403,
+    "NoSuchObjectLockConfiguration": 404,
+    "NotImplemented": 501,
+    "RestoreAlreadyInProgress": 409,
+}
 
 LONGEST_KEY_BYTES = 1024
 
@@ -40,6 +47,7 @@ class StrictS3(
     MultipartRequests,
     MultipartListing,
     RetentionRequests,
+    RetrievalRequests,
     BucketPolicyRequests,
     NotificationRequests,
     RequestPaymentRequests,
