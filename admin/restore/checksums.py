@@ -45,7 +45,11 @@ class _Crc:
 
 class _XxHash:
     def __init__(self, xxhash: checksums.XXHash) -> None:
-        self.update, self.digest = xxhash.update, xxhash.finalize
+        self._xxhash, self.digest = xxhash, xxhash.finalize
+
+    def update(self, data: bytearray) -> None:
+        # Unlike its other functions, awscrt's XXHash takes only read-only bytes.
+        self._xxhash.update(bytes(data))
 
 
 def _hash(name: str) -> Callable[[], _Hash]:

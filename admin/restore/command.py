@@ -67,6 +67,9 @@ def restore(
     policy = with_server(target.policy, options.server)
     key = key_of(policy, rule=options.rule, server=options.server)
     _say(str(target))
+    if policy != target.policy:
+        names = ", ".join(target.policy.servers) or "none"
+        _say(f"The policy does not name the server {options.server} (it names {names}).")
     vault = open_vault(target, tuning)
     try:
         version = _continued(vault, policy, key, when, options)

@@ -72,7 +72,7 @@ def _begin(reading: "_Reading", first: int, end: int) -> Future[bytearray]:
         except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=read, name="range", daemon=True).start()
     return future
 
 
@@ -86,8 +86,7 @@ class _Reading:
         """The bytes from `first` to `end` (excluded). A lost connection goes on where it was."""
         data = bytearray()
         failures = 0
-        while True:
-            length = len(data)
+        while (length := len(data)) < end - first and not self.stop.is_set():
             try:
                 for piece in self._pieces(first + length, end):
                     data += piece
@@ -108,10 +107,7 @@ class _Reading:
                         "to a file continues where it stopped."
                     ) from None
                 self.stop.wait(min(self.tuning.pause * (1 << failures), LONGEST_PAUSE))
-            else:
-                return data
-            if self.stop.is_set():
-                return data
+        return data
 
     def _pieces(self, first: int, end: int) -> Iterator[bytes]:
         version = self.version
