@@ -83,6 +83,15 @@ class Content:
     def size(self) -> int:
         return sum(piece.stop - piece.start for piece in self.pieces)
 
+    def __len__(self) -> int:
+        """The number of bytes."""
+        return self.size
+
+    def __getitem__(self, piece: slice) -> bytes:
+        """The bytes of a range, without reading the others."""
+        first, end, _ = piece.indices(self.size)
+        return self.cut(first, end - 1).read()
+
     def cut(self, first: int, last: int) -> Content:
         """The bytes from `first` to `last`, both included."""
         pieces, offset = [], 0
