@@ -4,6 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -28,6 +29,7 @@ from tests.support.restoring import (
     restorer,
     store_in_parts,
 )
+from tests.support.simulated_object import SimulatedObject
 
 BODY = Random(14).randbytes(12 * RANGE + 5)
 FULL = ("latest", "--rule", DAILY)
@@ -226,15 +228,30 @@ def test_an_object_that_is_replaced_meanwhile_is_noticed(restore: Restorer) -> N
     restore.keep_versions("Suspended")
     restore.store(BODY)
 
-    def replace(number: int, answer: Any) -> None:
+    def change(number: int, answer: Any) -> None:
         if number == 2:
             restore.store(BODY[::-1])
 
-    with reading(restore, replace):
+    with reading(restore, change):
         result = restore(*FULL)
     assert result.exit_code == 1
     assert "has other bytes than a moment ago: somebody has replaced it" in result.stderr
     assert TODAY not in restore.files()
+
+
+@pytest.mark.parametrize("version_id", ["a.b_C-d", "3/L4kqt+JlcpXro", "null"])
+def test_the_name_of_a_partial_file_has_name_and_version(
+    restore: Restorer, version_id: str
+) -> None:
+    version = replace(
+        SimulatedObject(size=1).version(), version_id=version_id, name="web1/2026.tar.gpg"
+    )
+    for output in (None, Path("other.gpg")):
+        path = partials.partial_of(version, output).path
+        path.touch()
+        [begun] = [begun for begun in partials.begun(output) if begun.name == version.name]
+        assert (begun.path, begun.version_id) == (path, version_id)
+        assert begun.identity == partials.identity_of(version)
 
 
 def test_a_second_restore_at_the_same_time_is_refused(restore: Restorer) -> None:
@@ -285,10 +302,13 @@ def test_a_byte_flipped_in_a_range(restore: Restorer) -> None:
     assert restore(*FULL).exit_code == 0
 
 
-@pytest.mark.parametrize("position", [0, RANGE, len(BODY) - 1])
-def test_a_byte_flipped_in_the_store(restore: Restorer, position: int) -> None:
-    restore.store(BODY)
-    damage(TODAY, flip(BODY, position))
+@pytest.mark.parametrize(
+    ("size", "position"),
+    [(len(BODY), 0), (len(BODY), RANGE), (len(BODY), len(BODY) - 1), (RANGE, 0), (1, 0)],
+)
+def test_a_byte_flipped_in_the_store(restore: Restorer, size: int, position: int) -> None:
+    restore.store(BODY[:size])
+    damage(TODAY, flip(BODY[:size], position))
     wrong(restore)
     wrong(restore, "--unverified")
 
@@ -327,6 +347,16 @@ def test_a_range_that_a_store_cuts_or_ignores(restore: Restorer) -> None:
 # Without a checksum
 
 
+def test_a_partial_file_that_is_too_long_is_wrong_without_a_checksum_too(
+    restore: Restorer,
+) -> None:
+    store_in_parts(restore, BODY)
+    restore(*FULL)
+    with restore.partial().open("ab") as file:
+        file.write(b"more")
+    wrong(restore, "--unverified")
+
+
 def test_size_only_is_status_3_and_names_no_file(restore: Restorer) -> None:
     store_in_parts(restore, BODY)
     result = restore(*FULL)
@@ -345,6 +375,19 @@ def test_size_only_is_status_3_and_names_no_file(restore: Restorer) -> None:
     assert "are right" not in result.stderr
     assert restore.files() == {TODAY: BODY}
     assert restore.ranges() == []
+
+
+def test_a_checksum_of_an_unknown_algorithm_is_none(restore: Restorer) -> None:
+    restore.store(BODY)
+
+    def change(parsed: Any, **_: Any) -> None:
+        del parsed["ChecksumCRC32"]
+        parsed["ChecksumFUTURE1"] = "x"
+
+    restore.wire.client.meta.events.register("after-call.s3.HeadObject", change)
+    result = restore(*FULL)
+    assert result.exit_code == 3
+    assert "Error: Size only: S3 has no checksum over all of" in result.stderr
 
 
 # The network

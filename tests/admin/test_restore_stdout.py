@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 import admin.cli
 from admin.restore.partial import Partial
@@ -158,6 +161,21 @@ def test_what_nobody_waits_for_is_not_requested() -> None:
     some.close()
     simulated.wait_for_ranges()
     assert simulated.requests <= SMALL.window
+
+
+def test_what_nobody_waits_for_is_not_repeated() -> None:
+    class Unreachable(SimulatedObject):
+        def get_object(self, **arguments: Any) -> dict[str, Any]:
+            if self.requests:
+                raise ConnectionClosedError(endpoint_url="")
+            return super().get_object(**arguments)
+
+    simulated = Unreachable(size=100 * RANGE)
+    for_ever = replace(SMALL, attempts=sys.maxsize)
+    some = chunks(simulated.version(), for_ever)
+    next(some)
+    some.close()
+    simulated.wait_for_ranges()
 
 
 class Reader:

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import subprocess
+import sys
 import zlib
+from io import StringIO
 from pathlib import Path
 from random import Random
 
@@ -13,6 +15,8 @@ from botocore.loaders import Loader
 
 from admin.restore.checksums import ALGORITHMS, RunningChecksum
 from admin.restore.next_step import next_step
+from admin.restore.progress import progress
+from admin.restore.ranges import MIB
 from chalicelib.policy.decision import Checksum
 
 BODY = Random(3).randbytes(1000)
@@ -90,3 +94,21 @@ def test_the_next_command_unpacks(pack: str, unpacked: str, tmp_path: Path) -> N
     [packed] = tmp_path.glob("packed.*")
     subprocess.run(["sh", "-c", next_step(packed.name)], cwd=tmp_path, check=True)
     assert (tmp_path / unpacked).read_bytes() == BODY
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("kind", "is_shown"), [(Terminal, True), (StringIO, False)])
+def test_a_terminal_shows_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, kind: type[StringIO], *, is_shown: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = kind()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with progress(10 * MIB) as advance:
+        advance(5 * MIB)
+    assert ("5.0/10.0 MiB" in stderr.getvalue()) is is_shown
+    assert bool(stderr.getvalue()) is is_shown
