@@ -119,7 +119,9 @@ def _chosen(
     version_id = options.version_id or str(choice.backup.version_id)
     version = look_up(vault, name, version_id)
     if version is None:
-        raise NotRestoredError(f"{name} has no version {version_id}; it was removed, or never was")
+        raise NotRestoredError(
+            f"{name} has no version {version_id}; it was removed, or never existed"
+        )
     return version
 
 

@@ -71,13 +71,13 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
                 ) from None
             case HTTPStatus.FORBIDDEN:
                 raise NotFoundOutError(
-                    f"You are denied to read {name}: that needs s3:GetObjectVersion on the vault, "
-                    "and kms:Decrypt if it is encrypted with a KMS key"
+                    f"Reading {name} is denied; it needs s3:GetObjectVersion on the vault, and "
+                    "kms:Decrypt if the backup is encrypted with a KMS key"
                 ) from None
             case HTTPStatus.BAD_REQUEST:
                 raise NotFoundOutError(
-                    f"S3 does not describe version {version_id} of {name}; either the version id "
-                    "is wrong, or the key it is encrypted with was kept by its sender (SSE-C)"
+                    f"S3 does not describe version {version_id} of {name}; the version id is "
+                    "wrong, or it is encrypted with a key that its sender kept (SSE-C)"
                 ) from None
         raise
     checksum = checksum_of(head)

@@ -1,24 +1,17 @@
 """`backups restore` of archived backups: asks, retrieves, recognises a retrieval, and waits."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from admin.restore.archived import LOOK_EVERY
 from localcloud.clock import clock
 from tests.support.faults import answers, dropped_before
-from tests.support.restoring import DAILY, TODAY, Restorer, restorer
+from tests.support.restoring import DAILY, TODAY, Restorer
 
 FULL = ("latest", "--rule", DAILY)
 HOUR = timedelta(hours=1)
 BODY = b"an archived backup of some bytes"
-
-
-@pytest.fixture
-def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
-    yield from restorer(tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=[("GLACIER", "3 to 5 hours"), ("DEEP_ARCHIVE", "up to 12 hours")])

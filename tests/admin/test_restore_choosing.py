@@ -274,7 +274,9 @@ def test_a_version_that_does_not_exist(restore: Restorer) -> None:
     restore.s3.delete_object(Bucket="backups2", Key=TODAY, VersionId=gone)
     result = restore("latest", "--rule", DAILY, "--version-id", gone)
     assert result.exit_code == 1
-    assert f"Error: {TODAY} has no version {gone}; it was removed, or never was" in result.stderr
+    assert (
+        f"Error: {TODAY} has no version {gone}; it was removed, or never existed" in result.stderr
+    )
 
 
 # Clocks
@@ -371,8 +373,8 @@ def deny(restore: Restorer, operation: str, status: int, code: str) -> Any:
             "HeadObject",
             403,
             (
-                f"You are denied to read {TODAY}: that needs s3:GetObjectVersion on the vault, and "
-                "kms:Decrypt if it is encrypted with a KMS key"
+                f"Reading {TODAY} is denied; it needs s3:GetObjectVersion on the vault, and "
+                "kms:Decrypt if the backup is encrypted with a KMS key"
             ),
         ),
         ("HeadObject", 503, "HeadObject returned 503: Service Unavailable"),
@@ -389,4 +391,4 @@ def test_an_object_whose_key_its_sender_kept(restore: Restorer) -> None:
     [sealed, _] = restore.s3.list_object_versions(Bucket="backups2", Prefix=TODAY)["Versions"]
     result = restore("latest", "--rule", DAILY, "--version-id", sealed["VersionId"])
     assert result.exit_code == 3
-    assert "or the key it is encrypted with was kept by its sender (SSE-C)" in result.stderr
+    assert "it is encrypted with a key that its sender kept (SSE-C)" in result.stderr

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -28,7 +27,6 @@ from tests.support.restoring import (
     flip,
     interrupt_after,
     reading,
-    restorer,
     store_in_parts,
 )
 from tests.support.simulated_object import SimulatedObject
@@ -36,11 +34,6 @@ from tests.support.simulated_object import SimulatedObject
 BODY = Random(14).randbytes(12 * RANGE + 5)
 FULL = ("latest", "--rule", DAILY, "-o", "-")
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
-    yield from restorer(tmp_path, monkeypatch)
 
 
 @pytest.fixture
