@@ -54,14 +54,15 @@ class StoredVersion:
 def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
     """Look up a version; None if it does not exist.
 
-    Raises NotRestoredError for a delete marker, NotFoundOutError if S3 does not describe it.
+    Raises NotRestoredError for a delete marker, NotFoundOutError if reading it is denied.
     """
+    which: Any = {"Key": name, "VersionId": version_id}
     try:
         head: Mapping[str, Any] = vault.s3.head_object(
-            **vault.args, Key=name, VersionId=version_id, ChecksumMode="ENABLED"
+            **vault.args, **which, ChecksumMode="ENABLED"
         )
     except ClientError as error:
-        # The answer to a HEAD has no body that could say more.
+        # The answer to a HEAD has no body that could say why.
         match http_status(error):
             case HTTPStatus.NOT_FOUND:
                 return None
@@ -75,10 +76,8 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
                     "kms:Decrypt if the backup is encrypted with a KMS key"
                 ) from None
             case HTTPStatus.BAD_REQUEST:
-                raise NotFoundOutError(
-                    f"S3 does not describe version {version_id} of {name}; the version id is "
-                    "wrong, or it is encrypted with a key that its sender kept (SSE-C)"
-                ) from None
+                # A wrong version id, a disabled KMS key, or one that the sender kept (SSE-C).
+                vault.s3.get_object(**vault.args, **which, Range="bytes=0-0")
         raise
     checksum = checksum_of(head)
     # Intelligent-Tiering has archives of its own.

@@ -391,4 +391,18 @@ def test_an_object_whose_key_its_sender_kept(restore: Restorer) -> None:
     [sealed, _] = restore.s3.list_object_versions(Bucket="backups2", Prefix=TODAY)["Versions"]
     result = restore("latest", "--rule", DAILY, "--version-id", sealed["VersionId"])
     assert result.exit_code == 3
-    assert "it is encrypted with a key that its sender kept (SSE-C)" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(
+        "Error: GetObject returned InvalidRequest: The object was stored using a form of Server "
+        "Side Encryption."
+    )
+
+
+def test_a_backup_under_a_kms_key(restore: Restorer) -> None:
+    restore.store(TODAY.encode(), "2026-11-24.tar.gz.gpg", ServerSideEncryption="aws:kms")
+    assert restore("latest", "--rule", DAILY).exit_code == 0
+
+
+def test_latest_lists_only_recent_names(restore: Restorer) -> None:
+    restored(restore, "latest", "--rule", DAILY)
+    [request] = [params for name, params in restore.wire.calls if name == "ListObjectVersions"]
+    assert request["KeyMarker"] == "2026-10-19.tar.gz.gp"

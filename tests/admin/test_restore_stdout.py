@@ -124,6 +124,19 @@ def test_a_reader_that_ends_early_is_one_sentence(
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_a_full_disk_behind_stdout_is_one_sentence(
+    restore: Restorer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restore.store(BODY)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stdout", TextIOWrapper(full))
+        with pytest.raises(SystemExit) as ended:
+            admin.cli.cli(["restore", *FULL])
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: No space left on device")
+
+
 def test_it_is_not_printed_to_a_terminal(
     restore: Restorer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
