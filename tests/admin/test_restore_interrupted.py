@@ -187,6 +187,21 @@ def test_a_second_restore_at_the_same_time_is_refused(restore: Restorer) -> None
     assert restore.files() == {TODAY: BODY}
 
 
+def test_a_restore_that_another_one_has_just_completed_is_refused(
+    restore: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore.store(BODY)
+
+    def complete(*_: Any) -> None:
+        restore.partial().rename(restore.folder / TODAY)
+
+    monkeypatch.setattr(partials.fcntl, "flock", complete)
+    result = restore(*FULL)
+    assert result.exit_code == 2
+    assert "Error: Another restore is writing" in result.stderr
+    assert restore.ranges() == []
+
+
 # The network
 
 
