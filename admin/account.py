@@ -84,24 +84,29 @@ class Account:
         return self.other_accounts.get(bucket, self)
 
     @cached_property
-    def _clients(self) -> dict[tuple[str, str | None], Any]:
+    def _clients(self) -> dict[tuple[Any, ...], Any]:
         return {}
 
-    def client(self, service: str, *, region: str | None = None) -> Any:
-        """A boto3 client of the account, in another Region if given, which is created only once."""
-        if (service, region) not in self._clients:
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client of the account, with these options of botocore's Config.
+
+        It is created only once.
+        """
+        key = (service, *sorted(options.items()))
+        if key not in self._clients:
             config = Config(
                 retries={"mode": "standard"},
                 connect_timeout=5,
                 # No proxy leads to a local cloud.
                 proxies={} if self.endpoint else None,
+                **options,
             )
             client: Any = self.session.client(  # type: ignore[call-overload]
-                service, region_name=region, endpoint_url=self.endpoint, config=config
+                service, endpoint_url=self.endpoint, config=config
             )
             client.meta.events.register("needs-retry", _pause_while_busy)
-            self._clients[service, region] = client
-        return self._clients[service, region]
+            self._clients[key] = client
+        return self._clients[key]
 
 
 def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:

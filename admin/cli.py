@@ -32,6 +32,9 @@ from admin.options import (
     stage_option,
     vault_option,
 )
+from admin.restore.command import RestoreOptions
+from admin.restore.command import restore as restore_backup
+from admin.restore.when import When, WhenType
 from admin.setup.command import set_up, waiter, write_policies
 from admin.setup.locks import lock_of_new_backups, lock_stored
 from admin.stage import read_stage
@@ -282,3 +285,40 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """
     with _opened(**where) as target:
         run_drill(target, assume=assume, quick=quick)
+
+
+@cli.command(short_help="Download a stored backup, and verify it.")
+@account_options
+@vault_option
+@click.argument("when", type=WhenType())
+@click.option("--rule", metavar="UPLOAD", help="Which kind of backup, for example sql.gz.gpg.")
+@click.option("--server", help="Which server's, for example web1.")
+@click.option("--version-id", help="Another version than the oldest, which is the backup.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The file to write (default: named like the stored backup); - is stdout.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option(
+    "--unverified", is_flag=True, help="Keep the file even if S3 has no checksum to verify it with."
+)
+@click.option(
+    "--verify-first", is_flag=True, help="With -o -: read it all before the first byte is printed."
+)
+@click.option("--wait", is_flag=True, help="Wait until S3 has retrieved an archived backup.")
+@click.option("--yes", is_flag=True, help="Do not ask before a retrieval, which S3 bills.")
+def restore(*, when: When, **options: Any) -> None:
+    """Example: backups restore latest --stage prod --rule backup.tar.gz.gpg
+
+    Download one backup to a file and verify its checksum. WHEN is a day (2026-11-20), an hour on
+    the server's clocks (2026-11-20T14), latest, or an age such as "3 days ago".
+
+    A restore that was interrupted is continued by the same command. With -o - the backup goes to
+    stdout, for example into gpg --decrypt. Reads the vault and changes nothing in it, except that
+    an archived backup is retrieved first, after a question.
+    """
+    where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
+    with _opened(**where) as target:
+        restore_backup(target, when, RestoreOptions(**options), now=datetime.now(UTC))

@@ -20,6 +20,7 @@ COMMANDS = {
     "admin.deploy",
     "admin.describe",
     "admin.drill",
+    "admin.restore",
     "admin.setup",
 }
 LOCAL_CLOUD = {
@@ -54,6 +55,8 @@ ARROWS = {
     | {"admin.audit", "admin.setup", "chalicelib.promotion", "chalicelib.watching"},
     # It runs the functions' code as on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
+    # It finds backups as the audit does.
+    "admin.restore": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,

@@ -63,7 +63,7 @@ def _event_selectors(account: Account, trail: Trail) -> dict[str, Any]:
     CloudTrail answers in the trail's own Region, and to its own account: an organization's trail
     does not show its selectors to the members.
     """
-    home = account.client("cloudtrail", region=trail.get("HomeRegion"))
+    home = account.client("cloudtrail", region_name=trail.get("HomeRegion"))
     selectors: dict[str, Any] | None = none_if(
         "TrailNotFoundException", lambda: home.get_event_selectors(TrailName=trail["TrailARN"])
     )

@@ -29,22 +29,28 @@ def list_history(
     and keeps its date when the copy is complete.
     """
     slots = recent_slots(policy, key, now)
-    by_name = {slot.name: slot for slot in slots}
-    pages = _pages(vault, _prefix(slots[0].rule, slots[0].server), sorted(by_name))
-    backups = {
-        name: backup_of(name, entries, start=by_name[name].start, keep_days=policy.keep_days)
-        for name, entries in _by_names(pages)
-        if name in by_name
-    }
+    starts_by_name = {slot.name: slot.start for slot in slots}
+    backups = list_slots(vault, slots, keep_days=policy.keep_days)
     for copy in copies:
-        if copy.key in by_name and now - copy.begun < LONGEST_RUN:
+        if copy.key in starts_by_name and now - copy.begun < LONGEST_RUN:
             complete = copy.begun + LONGEST_RUN
             running = Backup(name=copy.key, begun=copy.begun, complete=complete)
             backups.setdefault(copy.key, running)
-    starts = [by_name[name].start for name, backup in backups.items() if backup.begun <= now]
+    starts = [starts_by_name[name] for name, backup in backups.items() if backup.begun <= now]
     if slots[-1].name not in backups and _has_older(vault, slots[-1]):
         starts.append(_BEFORE)
     return History(key=key, slots=slots, backups=backups, first=min(starts, default=None))
+
+
+def list_slots(vault: Vault, slots: Sequence[Slot], *, keep_days: int | None) -> dict[str, Backup]:
+    """The backups in these slots of one upload key, by name."""
+    starts = {slot.name: slot.start for slot in slots}
+    pages = _pages(vault, _prefix(slots[0].rule, slots[0].server), sorted(starts))
+    return {
+        name: backup_of(name, entries, start=starts[name], keep_days=keep_days)
+        for name, entries in _by_names(pages)
+        if name in starts
+    }
 
 
 def _pages(vault: Vault, prefix: str, names: Sequence[str]) -> Iterator[Any]:
@@ -104,10 +110,15 @@ def _has_older(vault: Vault, slot: Slot) -> bool:
     return first < slot.name
 
 
-def list_names(vault: Vault, rule: Rule, server: str | None) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Every name of a rule and server, with its versions and delete markers for `backup_of`."""
+def list_names(
+    vault: Vault, rule: Rule, server: str | None, *, start: str = ""
+) -> Iterator[tuple[str, Iterator[Any]]]:
+    """The names of a rule and server from `start` on, with their entries for `backup_of`."""
     names, prefix = names_of(rule, server), _prefix(rule, server)
-    pages = vault.s3.get_paginator("list_object_versions").paginate(**vault.args, Prefix=prefix)
+    marker: Any = {"KeyMarker": start[:-1]} if start else {}
+    pages = vault.s3.get_paginator("list_object_versions").paginate(
+        **vault.args, Prefix=prefix, **marker
+    )
     return (item for item in _by_names(pages) if names.fullmatch(item[0]))
 
 

@@ -16,6 +16,8 @@ from localcloud.s3.checksums import digest_of_chunks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from localcloud.s3.retrievals import Retrieval
+
 CHUNK_BYTES = 1024 * 1024
 """Bytes read at a time: few enough for a processor's cache, and to let other threads work."""
 
@@ -81,6 +83,15 @@ class Content:
     def size(self) -> int:
         return sum(piece.stop - piece.start for piece in self.pieces)
 
+    def __len__(self) -> int:
+        """The number of bytes."""
+        return self.size
+
+    def __getitem__(self, piece: slice) -> bytes:
+        """The bytes of a range, without reading the others."""
+        first, end, _ = piece.indices(self.size)
+        return self.cut(first, end - 1).read()
+
     def cut(self, first: int, last: int) -> Content:
         """The bytes from `first` to `last`, both included."""
         pieces, offset = [], 0
@@ -121,6 +132,7 @@ class StoredKey(FakeKey):
     """An object or a part of an upload; others may share its bytes."""
 
     content: Content
+    retrieval: Retrieval | None = None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Do not track it: moto keeps every key ever made, to close its file at the end."""
@@ -128,6 +140,12 @@ class StoredKey(FakeKey):
 
     def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
         """Keep the bytes: an overwritten object may still be read."""
+
+    @property
+    def response_dict(self) -> dict[str, Any]:
+        """The headers that describe it, with those of a retrieval."""
+        shown = self.retrieval.header if self.retrieval else None
+        return super().response_dict | ({"x-amz-restore": shown} if shown else {})
 
     @property
     def value(self) -> bytes:

@@ -22,6 +22,7 @@ from localcloud.s3.listings import MultipartListing
 from localcloud.s3.multipart import MultipartRequests
 from localcloud.s3.objects import ObjectRequests
 from localcloud.s3.retention import RetentionRequests
+from localcloud.s3.retrievals import RetrievalRequests
 from localcloud.s3.versions import key_lock
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 # For errors that moto's model lacks and would answer with 400.
 STATUSES = {
     "InvalidBucketState": 409,
+    "InvalidObjectState": 403,
     "MethodNotAllowed": 405,
     "NoSuchObjectLockConfiguration": 404,
     "NotImplemented": 501,
+    "RestoreAlreadyInProgress": 409,
 }
 
 LONGEST_KEY_BYTES = 1024
@@ -45,6 +48,7 @@ class StrictS3(
     MultipartRequests,
     MultipartListing,
     RetentionRequests,
+    RetrievalRequests,
     BucketPolicyRequests,
     NotificationRequests,
     RequestPaymentRequests,

@@ -21,6 +21,7 @@ from tests.admin.loaded_chalice import LoadedChalice
 from tests.support.deployed_stage import DeployedStage
 from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
+from tests.support.restoring import Restorer, restorer
 
 DESCRIPTIONS = create_loader()
 
@@ -91,6 +92,12 @@ def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     account.session._session.register_component("data_loader", DESCRIPTIONS)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     return account
+
+
+@pytest.fixture
+def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
+    """The command `backups restore`, in an empty directory and with an empty vault."""
+    yield from restorer(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from admin.check.report import Report
 from admin.check.settings import check
 from admin.config.reading import CONFIG
 from admin.drill.scenario import drill
+from admin.restore.command import RestoreOptions, restore
+from admin.restore.when import When
 from admin.setup.plan import execute, make_plan, requirements_of
 from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import Stage, StageError, read_stage
@@ -115,6 +117,14 @@ def target_of(account: Account, stage: Stage) -> Target:
     return Target(account=account, stage=stage, policy=POLICY)
 
 
+def restored(target: Target) -> bytes:
+    """The latest dump, as `backups restore` brings it back."""
+    output = target.stage.project / "restored"
+    options = RestoreOptions(rule="sql.gz.gpg", output=str(output))
+    restore(target, When(), options, now=clock.now())
+    return output.read_bytes()
+
+
 def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     cloud: StageCloud, stage: Stage, account: Account, packages: Path
 ) -> None:
@@ -143,8 +153,10 @@ def test_a_backup_is_promoted_checked_and_drilled_in_another_account(
     [stored] = holder.list_objects_v2(Bucket="backups2")["Contents"]
     assert f"the newest backup is {stored['Key']} (" in "".join(state_in_order(account, stage))
 
-    waiter = Waiter(seconds=60, tell=print)
     target = target_of(account, stage)
+    assert restored(target) == b"tables"
+
+    waiter = Waiter(seconds=60, tell=print)
     steps = [step.sentence for step in drill(target, assume=True, quick=True, waiter=waiter)]
     for who in ("administrator", "vault administrator", "promoter"):
         assert any(sentence.startswith(f"{who} cannot") for sentence in steps), steps

@@ -1,4 +1,4 @@
-"""The owner of a bucket, and its policy."""
+"""The owner of a bucket, ranges of its objects, and its policy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.localcloud.conformance.bucket import (
     ACCOUNT,
+    DIGITS,
     STRANGER,
     Store,
     refused,
@@ -47,6 +48,41 @@ def test_the_accounts_own_bucket_is_not_refused(store: Store) -> None:
     store.put("key", ExpectedBucketOwner=ACCOUNT)
     store.copy("key", "copy", ExpectedBucketOwner=ACCOUNT, ExpectedSourceBucketOwner=ACCOUNT)
     store.head_object(Key="copy", ExpectedBucketOwner=ACCOUNT)
+
+
+# Ranges
+
+
+@pytest.mark.parametrize(
+    ("requested", "shown", "body"),
+    [
+        ("bytes=0-0", "bytes 0-0/9", b"1"),
+        ("bytes=3-5", "bytes 3-5/9", b"456"),
+        ("bytes=5-", "bytes 5-8/9", b"6789"),
+        ("bytes=5-99", "bytes 5-8/9", b"6789"),
+        ("bytes=-2", "bytes 7-8/9", b"89"),
+        ("bytes=0-8", "bytes 0-8/9", DIGITS),
+        ("nonsense=1", None, DIGITS),
+    ],
+)
+def test_a_range_is_read(store: Store, requested: str, shown: str | None, body: bytes) -> None:
+    store.put("key", DIGITS)
+    answer = store.get_object(Key="key", Range=requested)
+    assert (answer["Body"].read(), answer.get("ContentRange")) == (body, shown)
+    assert answer["ContentLength"] == len(body)
+
+
+def test_a_range_behind_the_end_is_refused(store: Store) -> None:
+    store.put("key", DIGITS)
+    with refused(416, "InvalidRange"):
+        store.get_object(Key="key", Range="bytes=9-")
+
+
+def test_a_range_of_other_bytes_is_refused(store: Store) -> None:
+    etag = store.put("key", DIGITS)["ETag"]
+    store.put("key", DIGITS[::-1])
+    with refused(412, "PreconditionFailed"):
+        store.get_object(Key="key", Range="bytes=0-3", IfMatch=etag)
 
 
 # Bucket policies
