@@ -23,6 +23,7 @@ from admin.deploy import deploy_app
 from admin.desired.names import refuse_names
 from admin.drill.command import run_drill
 from admin.exit_status import Commands, Refused, exit_statuses
+from admin.listing.command import ListOptions, list_backups
 from admin.options import (
     Moment,
     account_options,
@@ -285,6 +286,33 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """
     with _opened(**where) as target:
         run_drill(target, assume=assume, quick=quick)
+
+
+@cli.command("list", short_help="List the stored backups and the gaps between them.")
+@account_options
+@vault_option
+@click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
+@click.option("--server", help="Only this server's, for example web1.")
+@click.option("--since", type=Moment(), help="Slots from this time on (default: 35 days ago).")
+@click.option("--until", type=Moment(), help="Slots before this time (default: now).")
+@click.option(
+    "--last",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="The last N backups of each rule and server.",
+)
+@click.option("--details", is_flag=True, help="Also show checksum and lock (one request each).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(**options: Any) -> None:
+    """Example: backups list --stage prod --rule sql.gz.gpg --last 10
+
+    List the stored backups of each rule and server: name, size, when they were stored, and storage
+    class. Gaps are shown, and so are backups that somebody has overwritten or deleted. Reads only
+    the vault.
+    """
+    where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
+    with _opened(**where) as target:
+        list_backups(target, ListOptions(**options), now=datetime.now(UTC))
 
 
 @cli.command(short_help="Download a stored backup, and verify it.")

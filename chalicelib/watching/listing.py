@@ -37,7 +37,7 @@ def list_history(
             running = Backup(name=copy.key, begun=copy.begun, complete=complete)
             backups.setdefault(copy.key, running)
     starts = [starts_by_name[name] for name, backup in backups.items() if backup.begun <= now]
-    if slots[-1].name not in backups and _has_older(vault, slots[-1]):
+    if slots[-1].name not in backups and has_older(vault, slots[-1]):
         starts.append(_BEFORE)
     return History(key=key, slots=slots, backups=backups, first=min(starts, default=None))
 
@@ -95,13 +95,14 @@ def backup_of(
         complete=complete[-1],
         size=first.get("Size"),
         version_id=first.get("VersionId"),
+        storage_class=first.get("StorageClass", "STANDARD"),
         versions=len(versions),
         overwritten=complete[-2] if len(complete) > 1 else None,
         hidden=hidden,
     )
 
 
-def _has_older(vault: Vault, slot: Slot) -> bool:
+def has_older(vault: Vault, slot: Slot) -> bool:
     """Whether there is a backup from before the slot.
 
     That takes more than one request only if a thousand names of other rules sort before it.

@@ -32,6 +32,7 @@ class Backup:
     complete: datetime
     size: int | None = None
     version_id: str | None = None
+    storage_class: str = "STANDARD"
     versions: int = 0
     overwritten: datetime | None = None
     hidden: datetime | None = None
