@@ -42,7 +42,7 @@ def list_backups(target: Target, options: ListOptions, *, now: datetime) -> None
     if options.last and options.since:
         raise Refused("--last and --since contradict each other; leave out one of them")
     keys = keys_named(target.policy, rule=options.rule, server=options.server)
-    s3 = target.vault_account.client("s3", connections=HEADS_AT_A_TIME)
+    s3 = target.vault_account.client("s3", max_pool_connections=HEADS_AT_A_TIME)
     vault = Vault(s3=s3, name=target.vault, owner=target.stage.settings.vault_owner)
     click.echo(target, err=True)
     show = JsonList(target.policy) if options.as_json else Table(target.policy)

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from admin.account import DENIAL_CODES, none_if
-from admin.setup.locks import read_retention
+from chalicelib.lock import read_retention
 from chalicelib.policy.decision import Checksum
 from chalicelib.promotion.buckets import Vault, checksum_of
 from chalicelib.s3_errors import error_code
