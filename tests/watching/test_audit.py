@@ -234,6 +234,18 @@ def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> 
     assert buckets.found(NOW - 2 * HOUR) == []
 
 
+def test_an_overwrite_in_parts_that_took_hours_is_no_news_at_its_first_audit(
+    buckets: Buckets,
+) -> None:
+    """S3 dates it from its start, so no mail tells of it at once: the alarm `overwritten` does."""
+    name = buckets.store(NIGHTLY, since=NOW - 36 * DAY)[-1]
+    buckets.put("backups2", name, at=NOW - 5 * MINUTE, body=b"rubbish")
+    keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
+    newest = keys.getlist(name)[-1]
+    newest._etag, newest.last_modified = "e-2", (NOW - 3 * HOUR).replace(tzinfo=None)
+    assert buckets.found() == [(Kind.OVERWRITTEN, Phase.LASTING, name)]
+
+
 @pytest.mark.parametrize(
     ("age", "left", "is_expired"),
     [
