@@ -50,7 +50,8 @@ class Teller:
         errors = [*audited.failures.values(), *undelivered]
         found = Counter(each.kind for each in audited.findings if each.phase is not Phase.OVER)
         counts = {f"{kind.capitalize()}Findings": found[kind] for kind in Kind}
-        counts["KeysWithoutBackup"] = len(audited.empty)
+        expected = {key for key, (rule, _) in self.policy.server_keys.items() if rule.expect}
+        counts["KeysWithoutBackup"] = len(audited.empty & expected)
         if audited.failures:
             counts = {name: count for name, count in counts.items() if count}
         record.write_audit(

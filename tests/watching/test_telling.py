@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -128,6 +128,17 @@ def test_findings_are_counted_until_they_are_over(
     assert {found.phase for found in SCENES["missing-over"].audited.findings} == {Phase.OVER}
     assert metrics(capsys.readouterr().out)["MissingFindings"] == 0
     assert owner.heartbeats[-1] == ""
+
+
+def test_a_rule_that_expects_nothing_is_not_without_backup(
+    owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would set off the alarm `no-backup` for ever, and hide the next server without any."""
+    files, sql = POLICY.rules[1], POLICY.rules[0]
+    owner.teller.policy = replace(POLICY, rules=(sql, replace(files, expect=False)))
+    audited = Audited(empty={"web1/sql.gpg", "web1/files.gpg"})
+    owner.teller.tell(audited, now=NOW, seconds=1)
+    assert metrics(capsys.readouterr().out)["KeysWithoutBackup"] == 1
 
 
 def test_trouble_goes_to_the_heartbeat_also_when_it_is_not_mailed(owner: Owner) -> None:
