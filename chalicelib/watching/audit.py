@@ -1,8 +1,10 @@
 """Looks in both buckets for missing, wrong and refused backups. It changes nothing."""
 
+import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from itertools import chain, islice
@@ -94,14 +96,25 @@ class Auditor:
         return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
-        """The findings about a key's uploads: of each kind, only the newest upload of a slot."""
+        """The findings about a key's uploads: one for all of a kind that are for the same slot."""
         head = cache(self.vault.head)
-        findings: dict[tuple[Kind, str | None], Finding] = {}
+        findings = defaultdict[tuple[Kind, str | None], list[Finding]](list)
         for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):
             stored = head(self.policy.slot_of(key, upload.last_modified).name)
             finding = judge_upload(
                 self.policy, upload, stored, incoming=self.incoming.name, now=now
             )
             if finding:
-                findings.setdefault((finding.kind, finding.slot), finding)
-        return list(findings.values())
+                findings[finding.kind, finding.slot].append(finding)
+        return [self._together(each, key) for each in findings.values()]
+
+    def _together(self, findings: list[Finding], key: str) -> Finding:
+        """The newest, since the first: who sends one every hour causes one mail, not 24."""
+        newest, first = findings[0], min(findings, key=lambda finding: finding.since)
+        if len(findings) == 1:
+            return newest
+        command = f"aws s3api list-object-versions --bucket {self.incoming.name} --prefix "
+        command += shlex.quote(key)
+        what = f"{newest.what} It is the newest of {len(findings)} such uploads for its slot, "
+        what += f"which this lists: {command}"
+        return replace(newest, what=what, since=first.since, phase=first.phase)

@@ -274,7 +274,7 @@ def test_what_expires_is_neither_deleted_nor_missing(
 def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buckets) -> None:
     buckets.store(NIGHTLY, since=NOW - 36 * DAY)
     buckets.store(HOURLY, since=NOW - DAY, until=NOW - HOUR)
-    for minute in (50, 40, 30):
+    for minute in (30, 40, 50):
         buckets.put("backups1", HOURLY, at=NOW - 2 * HOUR + minute * MINUTE, body=b"%d" % minute)
     buckets.put("backups1", NIGHTLY, at=NOW - 8 * DAY)
     buckets.put("backups1", HOURLY, at=NOW - 20 * MINUTE, body=b"it waits")
@@ -284,6 +284,21 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
         (Kind.CONTESTED, Phase.LASTING, "2026-11-23.10.sql.gpg"),
     ]
     assert "It has 2 bytes, was uploaded" in audited.findings[1].what
+    # Of these, one can be the real backup, and not the newest.
+    assert "the newest of 3 such uploads for its slot" in audited.findings[1].what
+    assert "--prefix sql.gpg" in audited.findings[1].what
+    assert "newest of" not in audited.findings[0].what
+
+
+def test_uploads_that_contest_a_slot_every_hour_are_news_once(buckets: Buckets) -> None:
+    """Else anyone with a server's key could send a mail every hour, and hide the others in them."""
+    slot = buckets.policy.slot_of(NIGHTLY, NOW).name
+    buckets.put("backups2", slot, at=NOW - 9 * HOUR)
+    for hours in reversed(range(8)):
+        buckets.put("backups1", NIGHTLY, at=NOW - hours * HOUR - 5 * MINUTE, body=b"%d" % hours)
+    for hours in range(7):
+        assert buckets.found(NOW - hours * HOUR) == [(Kind.CONTESTED, Phase.LASTING, slot)]
+    assert buckets.found(NOW - 7 * HOUR) == [(Kind.CONTESTED, Phase.NEW, slot)]
 
 
 def test_an_unfinished_copy_is_found(buckets: Buckets) -> None:
