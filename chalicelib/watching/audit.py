@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,15 +14,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.lock import Lock, default_lock
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.copy_plan import unlimited
 from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
 from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_copy, judge_upload
 from chalicelib.watching.listing import list_history
 from chalicelib.watching.protection import Protection, judge_locks
 from chalicelib.watching.slots import Backup
+from chalicelib.watching.sweep import RESERVE
 from chalicelib.watching.vault_settings import SETTINGS, read_setting
 
 # The newest uploads of a key are enough to show a flood.
 MOST_PAGES = 10
+
+
+class OutOfTime(BotoCoreError):
+    """What a run that took too long did not check."""
+
+    fmt = "The time of this run is over."
 
 
 @dataclass(kw_only=True)
@@ -59,8 +67,12 @@ class Auditor:
     policy: Policy
     protection: Protection | None
 
-    def audit(self, now: datetime) -> Audited:
-        """Find out what is wrong at `now`; anything later does not count."""
+    def audit(self, now: datetime, *, seconds_left: Callable[[], float] = unlimited) -> Audited:
+        """Find out what is wrong at `now`; anything later does not count.
+
+        With the time that is left in the end, the owner can still be told what was found.
+        """
+        reserve = min(RESERVE, seconds_left() / 10)
         audited = Audited()
         lock = self._judge_settings(self.protection, audited, now) if self.protection else None
         copies: list[Unfinished] = []
@@ -69,6 +81,9 @@ class Auditor:
             found = (judge_copy(copy.key, copy.begun, now) for copy in copies)
             audited.findings += filter(None, found)
         for key in self.policy.server_keys:
+            if seconds_left() < reserve:
+                audited.failures[key] = OutOfTime()
+                continue
             with audited.checking(f"the stored backups of {key}"):
                 history = list_history(self.vault, self.policy, key, now, copies=copies)
                 audited.newest[key] = history.newest(now)

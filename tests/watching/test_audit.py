@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +15,11 @@ from moto.s3.models import s3_backends
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.copy_plan import unlimited
 from chalicelib.watching.audit import Audited, Auditor
 from chalicelib.watching.findings import Kind, Phase
 from chalicelib.watching.listing import list_history
+from chalicelib.watching.sweep import RESERVE
 from localcloud.clock import clock
 from tests.support.faults import answers
 from tests.support.wire import Wire
@@ -61,13 +63,15 @@ class Buckets:
             moment = slot.end
         return names
 
-    def audit(self, at: datetime = NOW) -> Audited:
+    def audit(
+        self, at: datetime = NOW, *, seconds_left: Callable[[], float] = unlimited
+    ) -> Audited:
         return Auditor(
             incoming=Incoming(s3=self.s3, name="backups1"),
             vault=Vault(s3=self.s3, name="backups2"),
             policy=self.policy,
             protection=None,
-        ).audit(at)
+        ).audit(at, seconds_left=seconds_left)
 
     def found(self, at: datetime = NOW) -> list[tuple[Kind, Phase, str | None]]:
         audited = self.audit(at)
@@ -326,6 +330,16 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     assert buckets.found() == [(Kind.MISSING, Phase.OVER, missing)]
     # No run lives longer: this copy was killed.
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
+
+
+def test_a_run_without_time_tells_what_it_found_and_names_the_rest(buckets: Buckets) -> None:
+    buckets.store(NIGHTLY, since=NOW - 36 * DAY, until=NOW - 2 * DAY)
+    left = iter([900.0, 900.0])
+    audited = buckets.audit(seconds_left=lambda: next(left, RESERVE - 1))
+    assert [found.kind for found in audited.findings] == [Kind.MISSING]
+    [(what, error)] = audited.failures.items()
+    assert what == "sql.gpg"
+    assert str(error) == "The time of this run is over."
 
 
 def test_a_denied_list_hides_no_other_finding(buckets: Buckets) -> None:
