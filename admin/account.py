@@ -264,6 +264,15 @@ def translated_errors() -> Iterator[None]:
         raise AccountError(f"The request to AWS failed: {error}") from None
 
 
+def sentence_of(error: ClientError | BotoCoreError) -> str:
+    """The sentence that `translated_errors` makes of an error."""
+    try:
+        with translated_errors():
+            raise error
+    except AccountError as translated:
+        return str(translated)
+
+
 def error_message(error: ClientError) -> str:
     """AWS's own message for an error; empty if there is none."""
     return str(error.response["Error"].get("Message", ""))

@@ -10,23 +10,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from heapq import heappush, heappushpop
 from itertools import chain, islice, takewhile
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 from botocore.exceptions import ClientError
 
-from admin.account import none_if
 from admin.audit.command import auditor_of, newest_backups, remedy_of
 from admin.check.report import Finding, Part, Result, Status
-from admin.check.stored_backups import (
-    encryption_of,
-    judge_encryption,
-    judge_lock,
-    judge_time,
-)
+from admin.check.stored_backups import judge_encryption, judge_lock, judge_time
 from admin.check.waiting_uploads import check_waiting
+from admin.stored.heads import CustomerKeyError, address, encryption_of, head_of, lock_end
 from admin.target import Target
-from chalicelib.lock import read_retention
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
 from chalicelib.s3_errors import error_code
@@ -52,10 +46,6 @@ WHY = {
     Kind.LATE: "If it takes any longer, the backup can belong to the next slot.",
     Kind.UNFINISHED: "No copy runs for so long, so it was given up.",
 }
-
-
-class CustomerKeyError(Exception):
-    """A backup is encrypted with a key that S3 does not have, so S3 cannot describe it."""
 
 
 def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
@@ -146,8 +136,9 @@ def _check_heads(
 ) -> Iterator[Finding]:
     lock = target.stage.lock
     for name in names:
+        version = address(vault, name)
         try:
-            head = _head(vault, name)
+            head = head_of(vault, version)
         except CustomerKeyError:
             yield from judge_encryption(target, name, "a key that its writer kept (SSE-C)")
             continue
@@ -155,31 +146,9 @@ def _check_heads(
             continue
         # A lock that should have ended by now is not needed any more.
         if lock and lock.promised_end(head["LastModified"]) > now:
-            actual = head.get("ObjectLockRetainUntilDate") or _lock_end(vault, name)
+            actual = lock_end(vault, version, head)
             yield from judge_lock(target, name, head, lock=lock, actual=actual)
         yield from judge_encryption(target, name, encryption_of(head))
-
-
-def _head(vault: Vault, name: str) -> Any:
-    """The HEAD of a stored backup; None if it is absent. Raises CustomerKeyError."""
-    s3: Any = vault.s3
-    args = {**vault.args, "Key": name}
-    try:
-        return none_if("404", partial(s3.head_object, **args))
-    except ClientError as error:
-        # This error of a HEAD has no body. Bad credentials cause it, too: a GET tells them apart.
-        if error_code(error) == "400":
-            first_byte = partial(s3.get_object, **args, Range="bytes=0-0")
-            if none_if("InvalidRequest", first_byte) is None:
-                raise CustomerKeyError from None
-        raise
-
-
-def _lock_end(vault: Vault, name: str) -> datetime | None:
-    """When the lock ends (None: no lock). HEAD hides it from callers who cannot read locks."""
-    retention = read_retention(vault.s3, **vault.args, Key=name)
-    # With an event hold, a lock can have no end yet.
-    return retention.get("RetainUntilDate") if retention else None
 
 
 def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:

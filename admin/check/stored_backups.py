@@ -56,10 +56,3 @@ def judge_encryption(target: Target, name: str, encryption: str) -> Iterator[Fin
             remedy="find out who stored it, and copy it while the key still works: "
             f"{download} backup",
         )
-
-
-def encryption_of(head: dict[str, Any]) -> str:
-    """The algorithm, and the key if it is not S3's own."""
-    return " ".join(
-        [head.get("ServerSideEncryption", "nothing"), head.get("SSEKMSKeyId", "")]
-    ).strip()
