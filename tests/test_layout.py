@@ -98,7 +98,7 @@ ARROWS = {
     "localcloud": LOCAL_CLOUD,
     # These join the other parts.
     "demo": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD,
-    "benchmarks": SHIPPED | LOCAL_CLOUD | {"app", "demo"},
+    "benchmarks": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD | {"app", "demo"},
 }
 ARROWS["tests"] = set(ARROWS)
 

@@ -1,20 +1,23 @@
 """What is stored of an upload key, slot by slot, with the gaps between backups.
 
-Memory stays flat: a vault of any age is read a thousand slots at a time.
+Memory stays flat: a vault of any age is read page by page.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
-from chalicelib.watching.listing import has_older, list_slots
+from chalicelib.watching.listing import backup_of, has_older, list_names, list_slots
 from chalicelib.watching.slots import Backup, slots_before
 
 # As many names as S3 lists with one request.
 AT_ONCE = 1000
+# Behind every name: they have only ASCII characters.
+_BEHIND_ALL = "\x7f"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,19 @@ class _Gap:
 def _listed(
     vault: Vault, policy: Policy, slots: Iterator[Slot]
 ) -> Iterator[tuple[Slot, Backup | None]]:
-    for group in _groups(slots):
-        backups = list_slots(vault, group, keep_days=policy.keep_days)
-        for slot in group:
-            yield slot, backups.get(slot.name)
+    """Each slot with its backup. Slots and names are both in the order of time."""
+    listed: Iterator[tuple[str, Iterator[Any]]] | None = None
+    name, entries = "", iter(())
+    for slot in slots:
+        if listed is None:
+            listed = list_names(vault, slot.rule, slot.server, start=slot.name)
+        # A name of no slot, such as the hour that clocks skip, is passed over.
+        while name < slot.name:
+            name, entries = next(listed, (_BEHIND_ALL, iter(())))
+        backup = None
+        if name == slot.name:
+            backup = backup_of(name, entries, start=slot.start, keep_days=policy.keep_days)
+        yield slot, backup
 
 
 def _slots_from(policy: Policy, key: str, since: datetime, until: datetime) -> Iterator[Slot]:

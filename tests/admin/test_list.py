@@ -280,24 +280,20 @@ def test_slots_with_several_versions_and_under_delete_markers_are_marked(
     restore.s3.delete_object(Bucket="backups2", Key=daily(2))
     restore.s3.delete_object(Bucket="backups2", Key=daily(5))
     lines = table(listed("--rule", DAILY))
+    overwritten = "OVERWRITTEN: 2 versions, this is the first"
+    deleted = "DELETED on 2026-11-23: it is under a delete marker"
     assert lines[1:5] == [
         f"  {daily(5)}                -  2026-11-18 00:00  DELETED: only a delete marker is left",
-        (
-            f"  {daily(4)}                5  2026-11-19 12:30  STANDARD  OVERWRITTEN: 2 versions, this "
-            "is the first"
-        ),
+        f"  {daily(4)}                5  2026-11-19 12:30  STANDARD  {overwritten}",
         f"  {daily(3)}            1,600  2026-11-20 12:30  STANDARD",
-        (
-            f"  {daily(2)}            1,600  2026-11-21 12:30  STANDARD  DELETED on 2026-11-23: it is "
-            "under a delete marker"
-        ),
+        f"  {daily(2)}            1,600  2026-11-21 12:30  STANDARD  {deleted}",
     ]
-    marker, overwritten, _, deleted, *_ = data(listed("--rule", DAILY, "--json"))
+    marker, second, _, third, *_ = data(listed("--rule", DAILY, "--json"))
     assert (marker["size"], marker["versions"], marker["storage_class"]) == (None, 0, None)
-    assert overwritten["version_id"] == first
-    assert overwritten["overwritten"] == (NOW - 3 * DAY).isoformat()
-    assert deleted["deleted"] == NOW.isoformat()
-    assert deleted["overwritten"] is None
+    assert second["version_id"] == first
+    assert second["overwritten"] == (NOW - 3 * DAY).isoformat()
+    assert third["deleted"] == NOW.isoformat()
+    assert third["overwritten"] is None
 
 
 # Details
