@@ -74,7 +74,7 @@ def _list(pattern: str, apart: float, *, days: int) -> Measurement:
         ],
         uploads={},
         dated={f"backups2/server{server}/{pattern}": (number, apart) for server in range(SERVERS)},
-        clock="wall",
+        clock="jumping",
     )
     # Each key has a line of its own.
     if measurement.status or int(measurement.output.splitlines()[-1]) != SERVERS * (number + 1):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from admin.check.report import Finding
+from admin.stored.heads import S3_KEY
 from admin.target import Target
 from chalicelib.ages import age_in_words
 from chalicelib.lock import Lock
@@ -13,8 +14,6 @@ from chalicelib.watching.slots import Backup
 
 # No change of a rule's time zone explains a backup that was stored this long before its slot.
 EARLIEST = timedelta(days=2)
-# What S3 calls encryption with its own key.
-S3_KEY = "AES256"
 
 
 def judge_time(backup: Backup, slot: Slot) -> Iterator[Finding]:

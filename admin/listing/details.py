@@ -6,13 +6,18 @@ from datetime import datetime
 from botocore.exceptions import ClientError
 
 from admin.account import DENIAL_CODES
-from admin.stored.heads import CustomerKeyError, address, encryption_of, head_of, lock_end
+from admin.stored.heads import (
+    CUSTOMER_KEY,
+    CustomerKeyError,
+    address,
+    encryption_of,
+    head_of,
+    lock_end,
+)
 from chalicelib.policy.decision import Checksum
 from chalicelib.promotion.buckets import Vault, checksum_of
 from chalicelib.s3_errors import error_code
 from chalicelib.watching.slots import Backup
-
-CUSTOMER_KEY = "a key that its writer kept (SSE-C)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +35,14 @@ class Details:
 
 def details_of(vault: Vault, backup: Backup) -> Details | None:
     """Look up the version that is the backup; None if it has expired since it was listed."""
-    version = address(vault, backup.name, backup.version_id)
+    version, not_checked = address(vault, backup.name, backup.version_id), []
     try:
-        head = head_of(vault, version)
+        try:
+            head = head_of(vault, version, ChecksumMode="ENABLED")
+        except ClientError as error:
+            _refuse_all_but_denials(error)
+            head = head_of(vault, version)
+            not_checked.append("checksum")
     except CustomerKeyError:
         return Details(encryption=CUSTOMER_KEY, not_checked=("checksum", "lock"))
     except ClientError as error:
@@ -40,13 +50,18 @@ def details_of(vault: Vault, backup: Backup) -> Details | None:
         return Details(not_checked=("checksum", "lock", "encryption"))
     if head is None:
         return None
-    checksum, encryption = checksum_of(head), encryption_of(head)
+    until = None
     try:
         until = lock_end(vault, version, head)
     except ClientError as error:
         _refuse_all_but_denials(error)
-        return Details(checksum=checksum, encryption=encryption, not_checked=("lock",))
-    return Details(checksum=checksum, encryption=encryption, locked_until=until)
+        not_checked.append("lock")
+    return Details(
+        checksum=checksum_of(head),
+        locked_until=until,
+        encryption=encryption_of(head),
+        not_checked=tuple(not_checked),
+    )
 
 
 def _refuse_all_but_denials(error: ClientError) -> None:

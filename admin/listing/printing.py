@@ -9,11 +9,11 @@ import click
 
 from admin.listing.details import Details
 from admin.listing.rows import Missing, Row
+from admin.stored.heads import S3_KEY
 from chalicelib.policy.policy import Policy
 from chalicelib.watching.slots import Backup
 
 Detailed = tuple[Row, Details | None]
-S3_KEY = "AES256"
 
 
 class Table:

@@ -12,6 +12,10 @@ from chalicelib.lock import read_retention
 from chalicelib.promotion.buckets import Vault
 from chalicelib.s3_errors import error_code
 
+# What S3 calls encryption with its own key.
+S3_KEY = "AES256"
+CUSTOMER_KEY = "a key that its writer kept (SSE-C)"
+
 
 class CustomerKeyError(Exception):
     """A backup is encrypted with a key that S3 does not have, so S3 cannot describe it."""
@@ -22,14 +26,15 @@ def address(vault: Vault, name: str, version_id: str | None = None) -> dict[str,
     return {**vault.args, "Key": name, **({"VersionId": version_id} if version_id else {})}
 
 
-def head_of(vault: Vault, version: Mapping[str, Any]) -> Any:
+def head_of(vault: Vault, version: Mapping[str, Any], **more: str) -> Any:
     """The HEAD of the version with this address; None if it is absent.
 
-    Raises CustomerKeyError.
+    With `ChecksumMode`, S3 denies it to callers who cannot use the backup's KMS key. Raises
+    CustomerKeyError.
     """
     s3: Any = vault.s3
     try:
-        return none_if("404", partial(s3.head_object, **version, ChecksumMode="ENABLED"))
+        return none_if("404", partial(s3.head_object, **version, **more))
     except ClientError as error:
         # This error of a HEAD has no body. Bad credentials cause it, too: a GET tells them apart.
         if error_code(error) == "400":

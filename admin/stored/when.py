@@ -21,8 +21,8 @@ from chalicelib.policy.policy import Slot
 LATEST = "latest"
 # What a list and a verification cover unless asked otherwise.
 DEFAULT_DAYS = 35
-SINCE = f"A day, an hour or a time, the first to be shown (default: {DEFAULT_DAYS} days ago)."
-UNTIL = "A day, an hour or a time, the last to be shown (default: now)."
+SINCE = f"A day, an hour or a time, the first (default: {DEFAULT_DAYS} days ago)."
+UNTIL = "A day, an hour or a time, the last (default: now)."
 _WRITTEN = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2})(b?)(?::(\d{2}))?)?", re.ASCII)
 _AGO = re.compile(r"(\d{1,5}) (minute|hour|day|week)s? ago", re.ASCII)
 _UNITS = {unit: timedelta(**{f"{unit}s": 1}) for unit in ("minute", "hour", "day", "week")}
