@@ -13,7 +13,7 @@ from admin.restore.ranges import MIB, Tuning
 from admin.restore.stored import Retrieval, StoredVersion
 from admin.verify.pipeline import Pipeline, Program, piped
 
-GPG = ("gpg", "--batch", "--status-fd", "2", "--decrypt")
+GPG = ("gpg", "--batch", "--quiet", "--status-fd", "2", "--decrypt")
 TAR = ("tar", "-t", "-f", "-")
 # An archive ends with two empty blocks.
 ARCHIVE_END = bytes(2 * 512)

@@ -18,6 +18,9 @@ from admin.restore.stored import StoredVersion
 LAST_LINES = 50
 # What gpg prints with --status-fd (GnuPG, doc/DETAILS).
 STATUS = "[GNUPG:] "
+BROKEN_PIPE = "Broken pipe"
+# How many of its last lines say why a program failed.
+LINES_SHOWN = 2
 
 
 class Program:
@@ -41,19 +44,21 @@ class Program:
         """Why it failed, once it has ended; None if it did not."""
         status = self._process.wait()
         self._reader.join()
-        # The next program did not want the rest, and says why.
-        if status in {0, -signal.SIGPIPE}:
-            return None
         lines = [line for line in self._lines if line and not line.startswith(STATUS)]
-        words = lines[-1] if lines else f"exit status {status}"
+        # The next program did not want the rest, and says why.
+        if status in {0, -signal.SIGPIPE} or any(BROKEN_PIPE in line for line in lines):
+            return None
+        words = "; ".join(lines[-LINES_SHOWN:]) or f"exit status {status}"
         return words if words.startswith(self.name) else f"{self.name}: {words}"
 
     @property
     def lacks_key(self) -> bool:
-        """Whether gpg recognized what it got, but has no key or passphrase to decrypt it with."""
-        words = {line.split()[1] for line in self._lines if line.startswith(STATUS)}
-        is_encrypted = bool(words & {"ENC_TO", "NEED_PASSPHRASE_SYM", "NO_SECKEY"})
-        return is_encrypted and "DECRYPTION_INFO" not in words
+        """Whether gpg, once it has ended, had no key or passphrase to decrypt it with."""
+        status = [line.split()[1:] for line in self._lines if line.startswith(STATUS)]
+        words = {word for word, *_ in status}
+        no_passphrase = any("passphrase" in " ".join(rest).lower() for _, *rest in status)
+        no_key = "BEGIN_DECRYPTION" in words and "DECRYPTION_INFO" not in words
+        return (no_key or no_passphrase) and "PLAINTEXT" not in words
 
     def stop(self) -> None:
         """End it."""
@@ -93,7 +98,8 @@ class Pipeline:
             )
         if not failures:
             return
-        words = "; ".join(failures)
+        # What fails behind it only lacks the rest.
+        words = failures[0]
         if self.programs[0].lacks_key:
             raise NotFoundOutError(f"{self.version.name} cannot be decrypted here: {words}")
         raise NotRestoredError(f"{self.version.name} cannot be unpacked: {words}")
@@ -102,28 +108,48 @@ class Pipeline:
 class Feeder(Thread):
     """Writes all bytes of a version into a program, and computes their checksum."""
 
-    def __init__(self, version: StoredVersion, tuning: Tuning, sink: IO[bytes]) -> None:
+    def __init__(self, version: StoredVersion, tuning: Tuning, program: Program) -> None:
         super().__init__(daemon=True)
-        self._version, self._tuning, self._sink = version, tuning, sink
+        self._version, self._tuning, self._program = version, tuning, program
         self.error: Exception | None = None
         self.is_wrong = False
 
     def run(self) -> None:
-        """Write them, until the program does not want any more."""
-        version = self._version
-        checksum = RunningChecksum(version.checksum) if version.checksum else None
+        """Write them. If the program ends early, the rest is read for the checksum.
+
+        Without a key, nobody needs the rest.
+        """
+        checksum = RunningChecksum(self._version.checksum) if self._version.checksum else None
         try:
-            with closing(self._sink), closing(chunks(version, self._tuning)) as parts:
+            with closing(chunks(self._version, self._tuning)) as parts:
                 for part in parts:
                     if checksum:
                         checksum.update(part)
-                    self._sink.write(part)
+                    if not self._write(part):
+                        return
+            self._close()
             self.is_wrong = checksum is not None and not checksum.matches()
-        except BrokenPipeError:
-            return
         # It is raised again by the pipeline's end.
         except Exception as error:  # noqa: BLE001
             self.error = error
+            self._close()
+
+    def _write(self, part: bytearray) -> bool:
+        """Whether to go on."""
+        sink = self._program.input
+        if sink and not sink.closed:
+            try:
+                sink.write(part)
+            except BrokenPipeError:
+                self._close()
+                self._program.failure()
+                return not self._program.lacks_key
+        return True
+
+    def _close(self) -> None:
+        if self._program.input:
+            with suppress(BrokenPipeError):
+                self._program.input.close()
 
 
 @contextmanager
@@ -144,7 +170,7 @@ def piped(
         for program in programs[:-1]:
             if program.output:
                 program.output.close()
-        feeder = Feeder(version, tuning, first.input)
+        feeder = Feeder(version, tuning, first)
         feeder.start()
         yield Pipeline(version, programs, last.output, feeder)
     finally:
