@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import AccountError, translated_errors
+from admin.account import sentence_of
 from admin.exit_status import ExitStatus
 from admin.target import Target
 from chalicelib.ages import age_in_words
@@ -107,12 +106,4 @@ def newest_backups(policy: Policy, audited: Audited, now: datetime) -> Iterator[
 
 
 def _failures(audited: Audited) -> list[str]:
-    return [f"{what}: {_sentence(error)}" for what, error in audited.failures.items()]
-
-
-def _sentence(error: ClientError | BotoCoreError) -> str:
-    try:
-        with translated_errors():
-            raise error
-    except AccountError as translated:
-        return str(translated)
+    return [f"{what}: {sentence_of(error)}" for what, error in audited.failures.items()]
