@@ -87,6 +87,11 @@ class History:
         is_later = self.first is not None and slot.start > self.first
         return is_later and slot.is_regular and slot.rule.expect is True
 
+    def is_late(self, slot: Slot) -> bool:
+        """Whether this slot was filled only after its backup was due."""
+        backup = self.backups.get(slot.name)
+        return backup is not None and self.expects(slot) and backup.begun > slot.due
+
     def gap(self, now: datetime) -> Gap | None:
         """The gap that is open at `now`."""
         expect = self.slots[0].rule.expect
