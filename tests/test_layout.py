@@ -22,6 +22,7 @@ COMMANDS = {
     "admin.drill",
     "admin.restore",
     "admin.setup",
+    "admin.status",
 }
 LOCAL_CLOUD = {
     "localcloud",
@@ -55,6 +56,9 @@ ARROWS = {
     | {"admin.audit", "admin.setup", "chalicelib.promotion", "chalicelib.watching"},
     # It runs the functions' code as on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
+    # It shows an audit, and judges what waits as the check does.
+    "admin.status": COMMON
+    | {"admin.audit", "admin.check", "chalicelib.promotion", "chalicelib.watching"},
     # It finds backups as the audit does.
     "admin.restore": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
