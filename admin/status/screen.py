@@ -3,7 +3,7 @@
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import click
 
@@ -16,8 +16,12 @@ from chalicelib.watching.findings import Phase
 
 WIDTH = 80
 # Of more upload keys, each has one line.
-MOST_IN_DETAIL = 6
+MOST_IN_DETAIL = 4
 MOST_FINDINGS = 8
+# The width of server and rule in that line, and how much of it the rule has at least.
+NAME, LEAST_OF_RULE = 21, 9
+# From then on, a weekday would be ambiguous.
+A_WEEK = timedelta(days=6)
 LETTERS = {
     State.TAMPERED: "X",
     State.MISSING: "M",
@@ -36,6 +40,9 @@ COLORS = {
     State.STORED: "green",
 }
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+KIBI = 1024
+# From here on, a decimal says nothing.
+SHORT = 99.95
 NOT_CHECKED = "not checked"
 
 
@@ -60,12 +67,12 @@ def screen(target: Target, overview: Overview) -> Iterator[str]:
 
 def size_in_words(size: float) -> str:
     """A size such as "1.2 GiB"."""
-    unit, *larger = UNITS
-    for each in larger:
-        if size < 1024:  # noqa: PLR2004 - of a unit, in the next larger one
-            break
-        size, unit = size / 1024, each
-    return f"{size:,.0f} {unit}" if unit == UNITS[0] else f"{size:,.1f} {unit}"
+    power = 0
+    while round(size / KIBI**power) >= KIBI and power < len(UNITS) - 1:
+        power += 1
+    amount = size / KIBI**power
+    has_fraction = power and amount < SHORT
+    return f"{amount:.{1 if has_fraction else 0}f} {UNITS[power]}"
 
 
 def _in_detail(status: KeyStatus, now: datetime) -> Iterator[str]:
@@ -98,34 +105,39 @@ def _nothing(status: KeyStatus) -> str:
 
 
 def _table(statuses: Iterable[KeyStatus], now: datetime) -> Iterator[str]:
-    keys = min(max(len(status.key) for status in statuses), 22)
-    head = f"{'':{keys}} {'newest':>10} {'size':>11} {'14 days':{CELLS}} {'due':9}  {'locked'}"
-    yield click.style(head.rstrip(), bold=True)
+    head = f"{'':{NAME}} {'newest':>11} {'size':>10} {'last days':{CELLS}} {'due':9} locked"
+    yield click.style(head, bold=True)
     for status in statuses:
-        newest, key = status.newest, _shortened(status.key, keys)
+        newest, name = status.newest, _shortened(status.key)
         if newest is None or newest.size is None:
-            yield f"{key:{keys}} {_nothing(status):>22} {_strip(status.strip)}".rstrip()
+            nothing = _nothing(status).partition(" since")[0]
+            yield f"{name:{NAME}} {nothing:>22} {_strip(status.strip)}".rstrip()
             continue
         age, size = age_in_words(now - newest.begun), size_in_words(newest.size)
-        until = f"{status.locked_until:%Y-%m-%d}" if status.locked_until else _unlocked(status)[:11]
-        yield (
-            f"{key:{keys}} {age:>10} {size:>11} {_strip(status.strip)} "
-            f"{_due_in_table(status.due, status.rule.timezone, now):9}  {until}"
-        )
+        lock = "not locked" if status.lock_is_known else "unchecked"
+        until = f"{status.locked_until:%Y-%m-%d}" if status.locked_until else lock
+        due = _due_in_table(status.due, status.rule.timezone, now)
+        yield f"{name:{NAME}} {age:>11} {size:>10} {_strip(status.strip)} {due:9} {until}"
 
 
 def _due_in_table(due: datetime | None, zone: tzinfo, now: datetime) -> str:
     if due is None:
         return ""
-    return "overdue" if due <= now else f"{due.astimezone(zone):%a %H:%M}"
+    if due <= now:
+        return "overdue"
+    return f"{due.astimezone(zone):{'%a %H:%M' if due - now < A_WEEK else '%d %b'}}"
 
 
-def _shortened(key: str, width: int) -> str:
-    """The key with its middle left out, if it is too long: servers differ at its beginning."""
-    if len(key) <= width:
-        return key
-    end = width // 3
-    return f"{key[: width - end - 1]}…{key[-end:]}"
+def _shortened(key: str) -> str:
+    """The key, with the ends of server and rule left out if it is too long for the table."""
+    server, slash, upload = key.rpartition("/")
+    end = max(LEAST_OF_RULE, NAME - len(server + slash))
+    shown = _cut(upload, end)
+    return _cut(server, NAME - len(slash + shown)) + slash + shown
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _strip(cells: Iterable[Cell]) -> str:
@@ -138,7 +150,7 @@ def _legend(statuses: Iterable[KeyStatus]) -> Iterator[str]:
     states = {cell.state for status in statuses for cell in status.strip}
     words = [f"{LETTERS[state]} {state}" for state in State if state in states]
     if words:
-        yield from _wrapped(f"One letter a day, the worst of it: {', '.join(words)}.")
+        yield from _wrapped(f"Each letter is a day, or a longer slot: {', '.join(words)}.")
 
 
 def _waiting(target: Target, overview: Overview) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from admin.target import Target
@@ -40,8 +40,10 @@ def vault_size(target: Target, *, now: datetime) -> VaultSize | None:
         for storage_class, storage_type in STORAGE_TYPES.items()
     ]
     queries.append(_query(OBJECTS, "NumberOfObjects", target.vault, "AllStorageTypes"))
+    # The days that CloudWatch returns begin at the time of day of the start.
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     answer = target.vault_account.client("cloudwatch").get_metric_data(
-        MetricDataQueries=queries, StartTime=now - LOOKBACK, EndTime=now
+        MetricDataQueries=queries, StartTime=today - LOOKBACK, EndTime=now
     )
     points = {
         result["Id"]: dict(zip(result["Timestamps"], result["Values"], strict=True))
@@ -58,7 +60,7 @@ def vault_size(target: Target, *, now: datetime) -> VaultSize | None:
 
 
 def _query(name: str, metric: str, bucket: str, storage_type: str) -> dict[str, Any]:
-    dimensions = {"BucketName": bucket, "StorageType": storage_type}
+    dimensions = {"StorageType": storage_type, "BucketName": bucket}
     return {
         "Id": name,
         "MetricStat": {
