@@ -91,6 +91,7 @@ COMMANDS = (
     ("status",),
     ("list", "--details", "--rule", KEY),
     ("restore", "latest", "--rule", KEY, "-o", "-"),
+    ("audit",),
 )
 BODY = b"a backup"
 
