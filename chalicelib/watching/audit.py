@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,7 +19,7 @@ from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
 from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_copy, judge_upload
 from chalicelib.watching.listing import list_history
 from chalicelib.watching.protection import Protection, judge_locks
-from chalicelib.watching.slots import Backup
+from chalicelib.watching.slots import Backup, History
 from chalicelib.watching.sweep import RESERVE
 from chalicelib.watching.vault_settings import SETTINGS, read_setting
 
@@ -45,6 +45,11 @@ class Audited:
     newest: dict[str, Backup | None] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
     failures: dict[str, ClientError | BotoCoreError] = field(default_factory=dict)
+
+    def sort(self) -> None:
+        """Put the worst findings first."""
+        kinds = list(Kind)
+        self.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
@@ -74,30 +79,50 @@ class Auditor:
         """
         reserve = min(RESERVE, seconds_left() / 10)
         audited = Audited()
+        lock, copies = self.audit_vault(audited, now)
+        for key in self.policy.server_keys:
+            if seconds_left() < reserve:
+                audited.failures[key] = OutOfTime()
+                continue
+            self.audit_key(key, audited, now, lock=lock, copies=copies)
+        audited.sort()
+        return audited
+
+    def audit_vault(
+        self, audited: Audited, now: datetime
+    ) -> tuple[Lock | None, Sequence[Unfinished]]:
+        """Audit the vault as a whole; returns its default lock, and the unfinished copies."""
         lock = self._judge_settings(self.protection, audited, now) if self.protection else None
         copies: list[Unfinished] = []
         with audited.checking("unfinished copies"):
             copies = unfinished_copies(self.vault)
             found = (judge_copy(copy.key, copy.begun, now) for copy in copies)
             audited.findings += filter(None, found)
-        for key in self.policy.server_keys:
-            if seconds_left() < reserve:
-                audited.failures[key] = OutOfTime()
-                continue
-            with audited.checking(f"the stored backups of {key}"):
-                history = list_history(self.vault, self.policy, key, now, copies=copies)
-                audited.newest[key] = history.newest(now)
-                if history.first is None:
-                    audited.empty.add(key)
-                audited.findings += judge_backups(history, vault=self.vault.name, now=now)
-                if lock:
-                    with audited.checking(f"the locks of the stored backups of {key}"):
-                        audited.findings += judge_locks(self.vault, history, lock, now)
-            with audited.checking(f"the uploads of {key}"):
-                audited.findings += self._judge_uploads(key, now)
-        kinds = list(Kind)
-        audited.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
-        return audited
+        return lock, copies
+
+    def audit_key(
+        self,
+        key: str,
+        audited: Audited,
+        now: datetime,
+        *,
+        lock: Lock | None,
+        copies: Sequence[Unfinished],
+    ) -> History | None:
+        """Audit an upload key; returns its recent backups, unless they could not be listed."""
+        history = None
+        with audited.checking(f"the stored backups of {key}"):
+            history = list_history(self.vault, self.policy, key, now, copies=copies)
+            audited.newest[key] = history.newest(now)
+            if history.first is None:
+                audited.empty.add(key)
+            audited.findings += judge_backups(history, vault=self.vault.name, now=now)
+            if lock:
+                with audited.checking(f"the locks of the stored backups of {key}"):
+                    audited.findings += judge_locks(self.vault, history, lock, now)
+        with audited.checking(f"the uploads of {key}"):
+            audited.findings += self._judge_uploads(key, now)
+        return history
 
     def _judge_settings(
         self, protection: Protection, audited: Audited, now: datetime
