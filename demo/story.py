@@ -5,7 +5,7 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from admin.account import local_account
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
@@ -80,7 +80,7 @@ def story(directory: Path) -> None:
             # After the attacks, because it moves the cloud's clock.
             if other := another_upload(upload):
                 lose_an_event(server, cloud, other, notifications)
-            restore(administrator, upload)
+            restore(administrator, upload, slot)
             restore_by_hand(administrator, cloud, slot)
         finally:
             server.stop_gpg()
@@ -173,13 +173,14 @@ def lose_an_event(
     show_outcome(promoted[0])
 
 
-def restore(administrator: Shell, upload: str) -> None:
-    """Restore the files with `backups restore`, and compare them byte for byte with the lost."""
+def restore(administrator: Shell, upload: str, slot: str) -> None:
+    """Restore the lost files with `backups restore`, and compare them byte for byte."""
     heading("The server is lost. Its administrator restores the backup from the vault.")
     rule, server = read_policy().server_keys[upload]
     options = f"--rule {rule.upload}{f' --server {server}' if server else ''}"
-    administrator.run(f"backups restore latest {options} -o backup.gpg")
-    administrator.run("mkdir restored && gpg --decrypt backup.gpg | tar -xzf - -C restored")
+    administrator.run(f"backups restore latest {options}")
+    file = PurePath(slot).name
+    administrator.run(f"mkdir restored && gpg --decrypt {file} | tar -xzf - -C restored")
     administrator.run("diff -r site restored/site && echo 'no difference'")
 
 

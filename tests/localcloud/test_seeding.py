@@ -16,9 +16,8 @@ from moto import mock_aws
 
 from admin.account import Account
 from admin.audit.command import auditor_of
-from admin.restore.command import RestoreOptions, restore
+from admin.cli import cli
 from admin.restore.next_step import next_step
-from admin.restore.when import WhenType
 from admin.target import Target
 from chalicelib.policy.file import parse_policy
 from chalicelib.watching.findings import Kind
@@ -133,18 +132,22 @@ def test_backups_are_locked_as_if_they_had_been_promoted(seeded: Seeded) -> None
     ],
 )
 def test_a_backup_can_be_restored_decrypted_and_unpacked(
-    seeded: Seeded, in_folder: Path, *, when: str, rule: str, file: str, begins: str
+    seeded: Seeded, in_folder: Path, commands: None, *, when: str, rule: str, file: str, begins: str
 ) -> None:
-    restore(
-        seeded.target,
-        WhenType().convert(when, None, None),
-        RestoreOptions(rule=rule),
-        now=NOW,
-    )
+    result = CliRunner().invoke(cli, ["restore", when, "--rule", rule])
+    assert result.exit_code == 0, result.output
     [backup] = in_folder.iterdir()
     environment = {**os.environ, "GNUPGHOME": str(seeded.keyring.home)}
     subprocess.run(next_step(backup.name), shell=True, env=environment, check=True)
     assert (in_folder / file).read_text().startswith(begins)
+
+
+@pytest.fixture
+def commands(seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command `backups` works on that stage."""
+    monkeypatch.setattr("admin.cli.read_policy", lambda: POLICY)
+    monkeypatch.setattr("admin.cli.read_stage", lambda _: STAGE)
+    monkeypatch.setattr("admin.cli.open_account", lambda stage, **_: seeded.target.account)
 
 
 @pytest.fixture
