@@ -65,7 +65,10 @@ def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, own_project: Pat
 
 
 def of_vault(target: Target, options: SetupOptions) -> tuple[Requirement, ...]:
-    return tuple(one for one in requirements_of(target, options) if one.resource == VAULT)
+    """The requirements of the vault, and of the topic that its notification needs."""
+    sirens = target.stage.sirens_arn(account=target.account.id, region=target.account.region)
+    needed = {VAULT, sirens}
+    return tuple(one for one in requirements_of(target, options) if one.resource in needed)
 
 
 def run(*arguments: str) -> Any:
