@@ -191,7 +191,10 @@ def _show_record(target: Target, unrecorded: list[str] | None) -> None:
         f"~ {VARIABLE}: record the settings of {target.vault} ({names})\n"
         "    The hourly audit compares the vault with them, from the next deployment on."
     )
-    if unrecorded and target.stage.settings.vault_settings:
+    recorded = target.stage.settings.vault_settings
+    if recorded:
+        click.echo("    Until then, the alarm settings goes off: run make deploy soon.")
+    if unrecorded and recorded:
         click.echo("    They have changed since they were recorded. Find out why, unless you know.")
 
 

@@ -103,7 +103,8 @@ def remark(target: Target, plan: Plan) -> str | None:
         return None
     return (
         f"  This locks new backups only. Versions in {target.vault} that keep their present locks, "
-        f"if any: {count:,}. To lock them, too: {target.fix_setup('--lock-existing')}"
+        f"if any: {count:,}. Until the newest of them are a day old, the alarm unlocked goes off. "
+        f"To lock them, too: {target.fix_setup('--lock-existing')}"
     )
 
 

@@ -163,7 +163,8 @@ def test_a_changed_lock_names_the_command_for_stored_backups(vault: Vault) -> No
         vault.store("a", days_ago=number)
     sentence = (
         "This locks new backups only. Versions in backups2 that keep their present locks, if any: "
-        "30. To lock them, too: .venv/bin/backups setup --stage dev --apply --lock-existing"
+        "30. Until the newest of them are a day old, the alarm unlocked goes off. "
+        "To lock them, too: .venv/bin/backups setup --stage dev --apply --lock-existing"
     )
     # Until it is adopted, this is an obstacle of its own.
     assert "present locks" not in run().stdout

@@ -122,6 +122,7 @@ def test_setup_records_what_s3_shows(account: Account, own_project: Path) -> Non
     result = run("--apply", "--yes")
     assert f"~ {VARIABLE}: record the settings of {VAULT} (policy, versioning" in result.stdout
     assert "They have changed since" not in result.stdout
+    assert "the alarm settings goes off" not in result.stdout
     assert result.stdout.endswith("Done. Settings changed: 0, files written: 1.\n")
     assert in_config(own_project) == VAULT_SETTINGS
     assert audited() == []
@@ -135,6 +136,7 @@ def test_it_is_recorded_after_the_changes(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: keeping)
     shown = run()
     assert f"~ {VARIABLE}: record the settings of {VAULT} (after these changes)" in shown.stdout
+    assert "Until then, the alarm settings goes off: run make deploy soon." in shown.stdout
     assert in_config(own_project) == VAULT_SETTINGS
     assert run("--apply", "--yes").exit_code == 0
     before, after = (
