@@ -30,8 +30,9 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At an hour a second, functions that run for a second are already an hour late.
-FASTEST = 3600
+# An hour, after which a function's credentials expire, takes six seconds. In two, a cold start ends
+# with credentials that have expired.
+FASTEST = 600
 
 
 class Port(click.ParamType[int]):

@@ -89,7 +89,9 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         topic,
         name="waiting",
         summary="alarm on uploads that wait for an hour, or no sweep for 40 minutes",
-        why="A waiting backup is not safe yet, and only the sweep notices it.",
+        why="An upload has waited to be stored for an hour, or no sweep has run for 40 minutes. "
+        "Run backups check: it says what waits. After the first deployment, the first sweep ends "
+        "this alarm within half an hour.",
         needs_deployment=stage.function_name("sweep"),
         Metrics=[
             {"Id": "oldest", "MetricStat": oldest, "ReturnData": False},
@@ -106,8 +108,8 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         TreatMissingData="breaching",
     )
     for outcome, why in (
-        ("Contested", "An upload for a slot that is already filled: a mistake, or an intruder."),
-        ("Rejected", "An upload that can never be promoted is a missing backup."),
+        ("Contested", "An upload is for a slot that is already filled: a mistake, or an intruder."),
+        ("Rejected", "An upload can never be stored, so this backup is missing."),
     ):
         yield sum_alarm(
             stage,
@@ -117,7 +119,7 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
             to_alarm=1,
             within=QUIET_HOURS,
             summary=f"alarm on {outcome.lower()} uploads",
-            why=why,
+            why=f"{why} Run backups audit: it says which upload, and what to do.",
             **own_metric(stage, outcome),
         )
 
@@ -129,8 +131,9 @@ def _incoming_alarms(stage: Stage, limits: IncomingAlarm, topic: str) -> Iterato
             topic,
             name=f"incoming-{name}",
             summary=f"alarm on incoming holding {limit:,} {name} of uploads or more",
-            why="These uploads are not promoted, or should not be there; every version is kept and "
-            f"billed. Change the limit with backups setup --alarm-{name}.",
+            why=f"Incoming holds {limit:,} {name} of uploads or more. They are not stored, or "
+            "should not be there, and every version is billed. Run backups check: it says what "
+            f"waits. To change the limit, use backups setup --alarm-{name}.",
             **own_metric(stage, f"Incoming{name.capitalize()}"),
             Statistic="Maximum",
             Period=AN_HOUR,
@@ -146,7 +149,9 @@ def _incoming_alarms(stage: Stage, limits: IncomingAlarm, topic: str) -> Iterato
         name="incoming-size",
         summary=f"alarm on incoming holding {limits.bytes:,} bytes or more, including unfinished "
         "uploads",
-        why="The sweep cannot see the parts of unfinished uploads; S3 counts them once a day.",
+        why=f"Incoming holds {limits.bytes:,} bytes or more, with the parts of unfinished uploads, "
+        "which only S3 counts, once a day. All of it is billed. Find out which server uploads so "
+        "much.",
         Namespace="AWS/S3",
         MetricName="BucketSizeBytes",
         Dimensions=[

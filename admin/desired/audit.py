@@ -112,7 +112,8 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
         name="no-audit",
         summary=f"alarm on no audit for {WITHOUT_AUDIT} hours",
         why=f"For {WITHOUT_AUDIT} hours, no audit has ended well, so nobody would hear of a "
-        "missing backup. The log of the function audit says why; without a log, it does not run.",
+        "missing backup. The log of the function audit says why; without a log, it does not run. "
+        "After the first deployment, the first audit at the next full hour ends this alarm.",
         needs_deployment=stage.function_name("audit"),
         Metrics=[
             {"Id": "audits", "MetricStat": audits, "ReturnData": False},

@@ -1,6 +1,10 @@
 """A clock that runs fast: everything that waits for it follows."""
 
+import re
+import subprocess
+import sys
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from queue import SimpleQueue
@@ -10,11 +14,14 @@ from moto import mock_aws
 
 from localcloud.clock import clock
 from localcloud.cloud import running
+from localcloud.iam.callers import Credentials
 from localcloud.s3.backend import corrected
 from localcloud.s3.lifecycle import lifecycle_each_night
+from localcloud.sessions import Session
 from tests.localcloud.small_functions import create
 from tests.localcloud.test_ringing import put_alarm
 from tests.localcloud.test_topics import client
+from tests.support.project import copy_project
 
 HOUR = timedelta(hours=1)
 AN_HOUR_A_SECOND = 3600.0
@@ -124,3 +131,57 @@ def test_a_client_with_this_machine_s_clock_can_use_a_cloud_that_is_far_ahead():
         assert s3.head_object(Bucket="vault", Key="slot")["LastModified"] > (
             datetime.now(UTC) + timedelta(days=399)
         )
+
+
+# make local
+
+MOST_AUDITS = 6
+
+
+def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path):
+    policy = copy_project(tmp_path) / "chalicelib" / "policy.toml"
+    # The hourly backup is the last rule: it is missing after five minutes, not after 75.
+    policy.write_text(policy.read_text() + "due_minutes = 5\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo.local", "--port", "0", "--speed", "300"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as local:
+        try:
+            upload_with(read_until(local.stdout, "and an audit every hour"))
+            shown = read_until(local.stdout, "sql.gz.gpg is missing; it was due ")
+            local.terminate()
+            local.communicate()
+        finally:
+            local.kill()
+    events = Counter(re.findall(r"^\w{3} \d\d:\d\d:\d\d  (\w+) ", shown, re.MULTILINE))
+    assert events["promoted"] == 1
+    assert 1 <= events["audited"] <= 3
+    assert events["swept"] >= 4 * (events["audited"] - 1)
+
+
+def upload_with(exports):
+    """Upload the hourly backup as the server does whose `export` lines these are."""
+    environment = dict(
+        re.findall(r"^export (\w+)=(\S+)$", exports.partition("administrator")[0], re.MULTILINE)
+    )
+    key = Credentials(
+        access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    server = Session(endpoint=environment["AWS_ENDPOINT_URL"], credentials=key).client("s3")
+    server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
+
+
+def read_until(lines, text):
+    """The lines until one contains the text, which must be among those of a few audits."""
+    read = []
+    for line in lines:
+        read.append(line)
+        if text in line:
+            return "".join(read)
+        if sum("  audited  " in each for each in read) > MOST_AUDITS:
+            break
+    raise AssertionError("".join(read))
