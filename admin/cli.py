@@ -38,6 +38,7 @@ from admin.restore.command import restore as restore_backup
 from admin.setup.command import set_up, waiter, write_policies
 from admin.setup.locks import lock_of_new_backups, lock_stored
 from admin.stage import read_stage
+from admin.status.command import show_status
 from admin.stored.when import SINCE, UNTIL, When, WhenType
 from admin.target import Target
 from admin.verify.command import VerifyOptions
@@ -288,6 +289,24 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """
     with _opened(**where) as target:
         run_drill(target, assume=assume, quick=quick)
+
+
+@cli.command(short_help="Show how the backups are, on one screen; changes nothing.")
+@account_options
+@vault_option
+@click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
+@click.option("--server", help="Only this server's, for example web1.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(*, rule: str | None, server: str | None, as_json: bool, **where: Any) -> None:
+    """Example: backups status --stage prod
+
+    Show the newest backup of each rule and server with its age, size and lock, what became of the
+    last 14 days, and when the next one is due; then what waits, what `backups audit` finds, how
+    much the vault holds and will hold, and how long a good backup would remain if only rubbish
+    were uploaded from now on. Changes nothing.
+    """
+    with _opened(**where) as target:
+        show_status(target, rule=rule, server=server, now=datetime.now(UTC), as_json=as_json)
 
 
 @cli.command("list", short_help="List the stored backups and the gaps between them.")

@@ -25,6 +25,7 @@ _INTERRUPTED = {
     "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
     "command again to complete it.",
     "audit": "not everything was audited, and nothing was changed; run it again for a result.",
+    "status": "not everything was checked, and nothing was changed; run it again for a result.",
     "check": "not everything was checked, and nothing was changed; run it again for a result.",
     "credentials": "the keys are perhaps changed only in part; run the same command again to "
     "complete it or to learn how.",

@@ -4,9 +4,11 @@ It also prints the mails that they, and alarms, send.
 """
 
 import json
+import shutil
 import signal
 import textwrap
 import threading
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,9 @@ from admin.stage import LOCAL_PORT, PORTS, StageError, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
 from demo.deployment import DeployError
+from demo.history import DAYS
+from demo.keyring import Keyring
+from demo.seeding import seed
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
 from localcloud.functions.lambda_functions import REGION
@@ -58,12 +63,15 @@ class Port(click.ParamType[int]):
     "--empty", is_flag=True, help="Start with an empty account; `make deploy STAGE=dev` sets it up."
 )
 @click.option(
+    "--seeded", is_flag=True, help="Store a quarter of a year of backups, to list and to restore."
+)
+@click.option(
     "--speed",
     type=click.FloatRange(min=1, max=FASTEST),
     default=1,
     help="How fast time passes: with 60, a minute is an hour.",
 )
-def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
+def main(*, port: int | None, by_hand: bool, empty: bool, seeded: bool, speed: float) -> None:
     r"""Serve a local AWS on this machine, in memory, until Ctrl-C.
 
     \b
@@ -74,6 +82,8 @@ def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
     It has the buckets of the stage dev, a server that can only upload, and the app, deployed by the
     real `chalice deploy`. Nothing reaches AWS, and nothing is kept.
     """
+    if seeded:
+        refuse_to_seed(empty=empty)
     # After SIGTERM, the cloud cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -84,14 +94,17 @@ def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
             if message.topic_arn.endswith(f":{stage.topic}"):
                 show_mail(message)
 
-        with running(
-            port=of_stage if port is None else port,
-            by_hand=by_hand,
-            speed=speed,
-            on_log=show_log_line,
-            on_result=show_failure,
-            on_message=show_mail_of_stage,
-        ) as cloud:
+        with (
+            ExitStack() as stack,
+            running(
+                port=of_stage if port is None else port,
+                by_hand=by_hand,
+                speed=speed,
+                on_log=show_log_line,
+                on_result=show_failure,
+                on_message=show_mail_of_stage,
+            ) as cloud,
+        ):
             if empty:
                 click.echo(f"An empty account listens at {cloud.endpoint} until Ctrl-C.")
                 show_port(cloud)
@@ -100,6 +113,13 @@ def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
                 click.echo("chalice deploy (takes a few seconds) ...", err=True)
                 cloud.deploy()
                 show_ways_in(cloud, by_hand=by_hand)
+                if seeded:
+                    click.echo("Storing backups (takes a few seconds) ...", err=True)
+                    show_seeded(cloud, stack.enter_context(Keyring.made()))
+                if not by_hand:
+                    click.echo(
+                        "Promotions, mails, a sweep every 15 minutes, and an audit every hour:\n"
+                    )
             threading.Event().wait()
     except (PortTaken, PolicyError, StageError) as error:
         raise click.ClickException(str(error)) from None
@@ -108,6 +128,14 @@ def main(*, port: int | None, by_hand: bool, empty: bool, speed: float) -> None:
         raise click.ClickException("chalice deploy failed; see its output above.") from None
     except KeyboardInterrupt:
         click.echo("\nThe local cloud has stopped; everything in it is gone.", err=True)
+
+
+def refuse_to_seed(*, empty: bool) -> None:
+    """Raise UsageError if backups cannot be stored."""
+    if empty:
+        raise click.UsageError("--empty and --seeded contradict each other; leave out one of them")
+    if not shutil.which("gpg"):
+        raise click.UsageError("--seeded needs gpg; install gnupg")
 
 
 def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
@@ -137,8 +165,21 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
             )
             show_exports(cloud, cloud.role_credentials(function))
         click.echo("Then run: BACKUPS_DEV_ROUTES=1 .venv/bin/chalice local\n")
-    else:
-        click.echo("Promotions, mails, a sweep every 15 minutes, and an audit every hour:\n")
+
+
+def show_seeded(cloud: StageCloud, keyring: Keyring) -> None:
+    """Store backups, and print how to list, restore and decrypt them."""
+    policy = read_policy()
+    number = seed(policy, keyring, incoming=cloud.incoming, vault=cloud.vault, now=clock.now())
+    rule, server = next(iter(policy.server_keys.values()))
+    options = f"--rule {rule.upload}{f' --server {server}' if server else ''}"
+    click.echo(
+        f"{number:,} backups of the last {DAYS} days are stored, encrypted for a throw-away key"
+    )
+    click.echo(f"({keyring.private_key}). In another terminal:\n")
+    click.echo(f"export GNUPGHOME={keyring.home}")
+    click.echo(".venv/bin/backups list")
+    click.echo(f".venv/bin/backups restore latest {options}\n")
 
 
 def show_port(cloud: StageCloud) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from admin.stage import LOCAL_PORT, PROJECT
 from chalicelib.policy.file import read_policy
 from demo.narration import Shell, expect, tell
 from demo.stage import StageCloud
@@ -58,23 +59,28 @@ use_https = False
 quiet = True
 """
     )
-    s3cmd = directory / "bin" / "s3cmd"
-    s3cmd.parent.mkdir(exist_ok=True)
-    # s3cmd's own first line does not work if there is a space in the path to Python.
-    program = shlex.join([sys.executable, str(Path(sys.executable).with_name("s3cmd"))])
-    s3cmd.write_text(f'#!/bin/sh\nexec {program} "$@"\n')
-    s3cmd.chmod(0o755)
-    tools = f"{s3cmd.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    tools = directory / "bin"
+    tools.mkdir(exist_ok=True)
+    # The tools' own first line does not work if there is a space in the path to Python.
+    install(tools / "s3cmd", sys.executable, str(Path(sys.executable).with_name("s3cmd")))
+    install(tools / "backups", "env", f"PYTHONPATH={PROJECT}", sys.executable, "-m", "admin")
     return Shell(
         directory=directory,
         environment={
-            "PATH": tools,
+            "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(directory),
             "GNUPGHOME": str(gpg),
             "S3CMD_CONFIG": str(configuration),
+            LOCAL_PORT: address.rpartition(":")[2],
             "LC_ALL": "C.UTF-8",
         },
     )
+
+
+def install(path: Path, *command: str) -> None:
+    """Make a program that runs this command."""
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    path.chmod(0o755)
 
 
 def make_key_pair(administrator: Shell) -> None:

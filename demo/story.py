@@ -5,7 +5,7 @@ import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from admin.account import local_account
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
@@ -75,12 +75,13 @@ def story(directory: Path) -> None:
             stored = identity(cloud, slot)
             upload_something_else(server, cloud, upload)
             expect(identity(cloud, slot) == stored, f"{slot} changed after a second upload")
-            restore(administrator, cloud, slot)
             break_in(cloud)
             expect(identity(cloud, slot) == stored, f"{slot} changed during the attacks")
-            # Last, because it moves the cloud's clock.
+            # After the attacks, because it moves the cloud's clock.
             if other := another_upload(upload):
                 lose_an_event(server, cloud, other, notifications)
+            restore(administrator, upload, slot)
+            restore_by_hand(administrator, cloud, slot)
         finally:
             server.stop_gpg()
             administrator.stop_gpg()
@@ -130,14 +131,6 @@ def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None
     show_buckets(cloud)
 
 
-def restore(administrator: Shell, cloud: StageCloud, slot: str) -> None:
-    """Restore the files from the vault, and compare them byte for byte with the lost ones."""
-    heading("The server is lost. Its administrator downloads the backup from the vault.")
-    administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} backup")
-    administrator.run("mkdir restored && gpg --batch --decrypt backup | tar xz -C restored")
-    administrator.run("diff -r site restored/site && echo 'no difference'")
-
-
 def break_in(cloud: StageCloud) -> None:
     """Try every other attack, with the drill that an administrator can run in any account."""
     heading(
@@ -178,6 +171,26 @@ def lose_an_event(
     ]
     expect(len(promoted) == 1, f"{upload} was promoted {len(promoted)} times")
     show_outcome(promoted[0])
+
+
+def restore(administrator: Shell, upload: str, slot: str) -> None:
+    """Restore the lost files with `backups restore`, and compare them byte for byte."""
+    heading("The server is lost. Its administrator restores the backup from the vault.")
+    rule, server = read_policy().server_keys[upload]
+    options = f"--rule {rule.upload}{f' --server {server}' if server else ''}"
+    administrator.run(f"backups restore latest {options}")
+    file = PurePath(slot).name
+    administrator.run(f"mkdir restored && gpg --decrypt {file} | tar -xzf - -C restored")
+    administrator.run("diff -r site restored/site && echo 'no difference'")
+
+
+def restore_by_hand(administrator: Shell, cloud: StageCloud, slot: str) -> None:
+    """Restore the same files with plain commands."""
+    heading("It takes only three plain commands, and nothing of this software.")
+    administrator.run(f"s3cmd --quiet get s3://{cloud.vault}/{slot} copy.gpg")
+    administrator.run("gpg --decrypt --output copy.tar.gz copy.gpg")
+    administrator.run("mkdir by-hand && tar -xzf copy.tar.gz -C by-hand")
+    administrator.run("diff -r site by-hand/site && echo 'no difference'")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ COMMANDS = {
     "admin.listing",
     "admin.restore",
     "admin.setup",
+    "admin.status",
     "admin.stored",
     "admin.verify",
 }
@@ -78,6 +79,9 @@ ARROWS = {
         "chalicelib.promotion",
         "chalicelib.watching",
     },
+    # It shows an audit, and judges what waits as the check does.
+    "admin.status": COMMON
+    | {"admin.audit", "admin.check", "admin.stored", "chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,

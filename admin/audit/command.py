@@ -48,9 +48,7 @@ def auditor_of(target: Target) -> Auditor:
 def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, object]:
     return {
         "at": now.isoformat(),
-        "findings": [
-            {**finding.data, "remedy": remedy_of(target, finding)} for finding in audited.findings
-        ],
+        "findings": [finding_as_data(target, finding) for finding in audited.findings],
         "newest": {
             upload: {
                 "slot": backup.name,
@@ -61,7 +59,7 @@ def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, objec
             else None
             for upload, backup in audited.newest.items()
         },
-        "not_checked": _failures(audited),
+        "not_checked": failures_of(audited),
     }
 
 
@@ -72,7 +70,7 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
         lines += ["", f"{mark} {finding.what}"]
         if finding.phase is not Phase.OVER:
             lines.append(f"    {remedy_of(target, finding)}")
-    for sentence in _failures(audited):
+    for sentence in failures_of(audited):
         lines += ["", f"? Could not check {sentence}"]
     if not audited.findings and not audited.failures:
         lines += [
@@ -80,6 +78,11 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
             "No findings: every expected backup is stored, and none was overwritten or deleted.",
         ]
     return "\n".join(lines)
+
+
+def finding_as_data(target: Target, finding: Finding) -> dict[str, object]:
+    """The finding as JSON can hold it, with what to do about it in this stage."""
+    return {**finding.data, "remedy": remedy_of(target, finding)}
 
 
 def remedy_of(target: Target, finding: Finding) -> str:
@@ -105,5 +108,6 @@ def newest_backups(policy: Policy, audited: Audited, now: datetime) -> Iterator[
             yield f"{upload}: no backup in the last {rule.lookback.days} days"
 
 
-def _failures(audited: Audited) -> list[str]:
+def failures_of(audited: Audited) -> list[str]:
+    """What could not be checked, each with the reason."""
     return [f"{what}: {sentence_of(error)}" for what, error in audited.failures.items()]

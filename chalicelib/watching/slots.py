@@ -86,6 +86,11 @@ class History:
         """Whether this very slot should be filled in time."""
         return self.first is not None and slot.start > self.first and slot.is_expected
 
+    def is_late(self, slot: Slot) -> bool:
+        """Whether this slot was filled only after its backup was due."""
+        backup = self.backups.get(slot.name)
+        return backup is not None and self.expects(slot) and backup.begun > slot.due
+
     def gap(self, now: datetime) -> Gap | None:
         """The gap that is open at `now`."""
         expect = self.slots[0].rule.expect

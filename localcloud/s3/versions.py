@@ -149,7 +149,7 @@ def store(
         tags = backend.tagger.convert_dict_to_tags_input(attributes.tags)
         backend.tagger.tag_resource(key.arn, tags)
     place = upload.place if upload is not None and _order == "begun" else next_moment()
-    _put_version(bucket, key, place)
+    put_version(bucket, key, place)
     notifications.send_event(backend.account_id, event, bucket, key)
     return key
 
@@ -171,7 +171,7 @@ def remove(
     if version_id is None and bucket.versioning_status is not None:
         marker = FakeDeleteMarker(key=_NamedOnly(key_name))  # type: ignore[arg-type]
         marker._version_id = new_version_id(bucket) or "null"
-        _put_version(bucket, marker, next_moment())
+        put_version(bucket, marker, next_moment())
         notifications.send_event(backend.account_id, events.marked, bucket, marker)
         return True, {"version-id": marker.version_id, "delete-marker": "true"}
 
@@ -203,7 +203,7 @@ class _NamedOnly:
     name: str
 
 
-def _put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
+def put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str) -> None:
     """Insert the version: they are kept oldest first. A new "null" version replaces the old one."""
     versions = bucket.keys.getlist(new.name, [])
     if new.version_id == "null":

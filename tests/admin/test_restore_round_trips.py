@@ -121,14 +121,14 @@ def test_what_is_put_over_a_backup_through_the_open_door_is_not_restored(
 RIGHTS = ["s3:ListBucketVersions", "s3:GetObjectVersion"]
 
 
-def reader(vault: Account, rights: list[str]) -> Account:
+def reader(vault: Account, rights: list[str], *, bucket: str = "backups2") -> Account:
     """The account as a user with these rights on the vault sees it."""
     iam = vault.client("iam")
     iam.create_user(UserName="reader")
     statement = {
         "Effect": "Allow",
         "Action": rights,
-        "Resource": ["arn:aws:s3:::backups2", "arn:aws:s3:::backups2/*"],
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
     }
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName="reader", PolicyName="reader", PolicyDocument=document)

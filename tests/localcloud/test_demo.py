@@ -59,14 +59,27 @@ def test_the_demo_succeeds(output):
         "promoted: backup.tar.gz.gpg -> ",
         "s3://backups1/ is empty",
         "contested: backup.tar.gz.gpg -> ",
+        "$ backups restore latest --rule backup.tar.gz.gpg",
+        "Size and checksum (CRC64NVME:",
         "$ diff -r site restored/site",
-        "no difference",
+        "$ s3cmd --quiet get s3://backups2/",
+        "$ diff -r site by-hand/site",
         "sql.gz.gpg is waiting in backups1",
         "promoted: sql.gz.gpg -> ",
     ],
 )
 def test_the_story_has_every_chapter(output, claim):
     assert claim in output.stdout
+
+
+def test_it_ends_with_restores_by_the_command_that_is_printed_and_by_hand(output):
+    _, restored, rest = re.split("The server is lost|three plain commands", output.stdout)
+    by_hand, _, _ = rest.partition("All as promised")
+    [unpacked] = re.findall(r"To unpack it:\s+(.+)", restored)
+    assert f"  $ {unpacked}\n" in restored
+    assert "$ backups" not in by_hand
+    for chapter in (restored, by_hand):
+        assert "    no difference\n" in chapter
 
 
 def test_the_readmes_excerpt_is_in_the_output(output):

@@ -43,7 +43,7 @@ def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLO
     for number in range(1, times):
         version = object.__new__(type(made))
         vars(version).update(vars(made), _version_id=f"flood-{number}")
-        versions._put_version(bucket("backups1"), version, next_moment())
+        versions.put_version(bucket("backups1"), version, next_moment())
 
 
 @pytest.mark.parametrize(
