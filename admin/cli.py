@@ -373,7 +373,7 @@ def restore(*, when: When, **options: Any) -> None:
         restore_backup(target, when, RestoreOptions(**options), now=datetime.now(UTC))
 
 
-@cli.command(short_help="Verify the stored backups; with --deep, unpack one without keeping it.")
+@cli.command(short_help="Verify the stored backups; with --deep, unpack one.")
 @account_options
 @vault_option
 @click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-AT_A_TIME = 8
+AT_A_TIME = 4
 
 
 def read_ahead(sources: Sequence[Iterator[Item]]) -> Iterator[Iterator[Item]]:

@@ -9,6 +9,7 @@ after the hour (`2026-10-25.01b.sql.gz.gpg`).
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -177,18 +178,18 @@ class Pattern:
 
     def _name(self, start: datetime, zone: ZoneInfo) -> str:
         local = start.astimezone(zone)
-        week = local.isocalendar()
-        fields = {
-            "Y": f"{local.year:04}",
-            "m": f"{local.month:02}",
-            "d": f"{local.day:02}",
-            "H": f"{local.hour:02}" + "b" * ("%H" in self.text and _is_second(start, zone)),
-            "M": f"{local.minute:02}",
-            "j": f"{local.timetuple().tm_yday:03}",
-            "G": f"{week.year:04}",
-            "V": f"{week.week:02}",
+        # Only what the pattern names is computed: a list of ten years has many names.
+        fields: dict[str, Callable[[], str]] = {
+            "Y": lambda: f"{local.year:04}",
+            "m": lambda: f"{local.month:02}",
+            "d": lambda: f"{local.day:02}",
+            "H": lambda: f"{local.hour:02}" + "b" * _is_second(start, zone),
+            "M": lambda: f"{local.minute:02}",
+            "j": lambda: f"{local.timetuple().tm_yday:03}",
+            "G": lambda: f"{local.isocalendar().year:04}",
+            "V": lambda: f"{local.isocalendar().week:02}",
         }
-        return re.sub("%(.)", lambda directive: fields[directive[1]], self.text)
+        return re.sub("%(.)", lambda directive: fields[directive[1]](), self.text)
 
 
 def _is_second(start: datetime, zone: ZoneInfo) -> bool:
