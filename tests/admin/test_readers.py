@@ -91,6 +91,7 @@ COMMANDS = (
     ("status",),
     ("list", "--details", "--rule", KEY),
     ("restore", "latest", "--rule", KEY, "-o", "-"),
+    ("verify", "--rule", KEY, "--since", "3 days ago"),
     ("audit",),
 )
 BODY = b"a backup"
@@ -108,7 +109,16 @@ def ready() -> Iterator[Account]:
             for days in (5, 3, 2, 1, 0):
                 moment = NOW - days * DAY - timedelta(minutes=1)
                 clock.stand_at(moment)
-                s3.put_object(Bucket="backups2", Key=POLICY.slot_of(KEY, moment).name, Body=BODY)
+                s3.put_object(
+                    Bucket="backups2",
+                    Key=POLICY.slot_of(KEY, moment).name,
+                    Body=BODY,
+                    Metadata={
+                        "source-key": KEY,
+                        "source-etag": "x",
+                        "source-last-modified": moment.isoformat(),
+                    },
+                )
             clock.stand_at(NOW - 4 * DAY)
             archived = POLICY.slot_of(KEY, NOW - 4 * DAY).name
             s3.put_object(Bucket="backups2", Key=archived, Body=BODY, StorageClass="GLACIER")

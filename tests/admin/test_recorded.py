@@ -94,9 +94,12 @@ def notify_a_queue(account: Account) -> None:
     s3 = account.client("s3")
     account.client("sqs").create_queue(QueueName="names")
     names = {"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"]}
+    configuration = s3.get_bucket_notification_configuration(Bucket=VAULT)
+    del configuration["ResponseMetadata"]
+    configuration["QueueConfigurations"] = [names]
     with past_the_door(s3):
         s3.put_bucket_notification_configuration(
-            Bucket=VAULT, NotificationConfiguration={"QueueConfigurations": [names]}
+            Bucket=VAULT, NotificationConfiguration=configuration
         )
 
 

@@ -1,6 +1,7 @@
 """The command `backups status`: what it prints, and its exit status."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from admin.cli import cli
 from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import read_stage
 from admin.target import Target
+from chalicelib.watching.vault_settings import SETTINGS
 from localcloud.clock import clock
 from tests.support.project import POLICY, write_variables
 
@@ -258,7 +260,7 @@ def test_many_servers_have_one_line_each(s3: Any, monkeypatch: pytest.MonkeyPatc
 def test_a_server_that_the_policy_does_not_have_is_status_2(s3: Any) -> None:
     result = status("--rule", "sql.gz.gpg", "--server", "web1")
     assert result.exit_code == 2
-    assert "The policy lists no servers; leave out --server" in result.stderr
+    assert "The policy does not name the server web1 (it names none)" in result.stderr
 
 
 def test_colors_are_for_terminals_only(s3: Any) -> None:
@@ -267,3 +269,22 @@ def test_colors_are_for_terminals_only(s3: Any) -> None:
     assert "\x1b[" not in plain
     assert "\x1b[32mo\x1b[0m" in colored
     assert unstyle(colored) == plain
+
+
+def test_a_rule_and_server_takes_six_requests_however_old_the_vault_is(
+    s3: Any, account: Account
+) -> None:
+    for years in range(1, 11):
+        store(s3, f"{2026 - years}-11-23.tar.gz.gpg", at=NOW - 20 * DAY)
+    requests = Counter[str]()
+
+    def count(model: Any, **_: Any) -> None:
+        requests[model.name] += 1
+
+    account.client("s3").meta.events.register("before-call.s3", count)
+    assert status("--rule", "backup.tar.gz.gpg").exit_code == 0
+    # The recent backups, the oldest one, and the uploads twice; and two locks.
+    assert requests["ListObjectVersions"] == 4
+    assert requests["GetObjectRetention"] == 2
+    # The vault's settings and unfinished copies.
+    assert requests.total() == 6 + len(SETTINGS) + 1

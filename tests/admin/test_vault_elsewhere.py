@@ -102,9 +102,9 @@ def state_in_order(account: Account, stage: Stage) -> list[str]:
     """What a check without findings says of the backups."""
     report = look(account, stage)
     assert report == Report(backups=report.backups, administrators=["user holder"])
-    *backups, hidden = report.backups
-    assert "cannot read the bucket policy of backups2" in hidden
-    return backups
+    hidden = [each for each in report.backups if "cannot read the bucket policy of" in each]
+    assert len(hidden) == 1
+    return [each for each in report.backups if each not in hidden]
 
 
 def record(account: Account, stage: Stage) -> Stage:
