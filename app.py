@@ -131,7 +131,7 @@ def audit(event: CloudWatchEvent) -> dict[str, Any]:
     """
     hour = datetime.fromisoformat(event.time).replace(minute=0, second=0, microsecond=0)
     begin = time.monotonic()
-    audited = auditor.audit(hour)
+    audited = auditor.audit(hour, seconds_left=seconds_left(event.context))
     teller.tell(audited, now=hour, seconds=time.monotonic() - begin)
     return {
         "findings": [finding.data for finding in audited.findings],

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as UnreachableError,
 )
+from botocore.utils import parse_timestamp
 
 from admin.stage import Stage, StageError, is_local, refuse_unfinished
 from chalicelib.s3_errors import error_code
@@ -197,7 +199,7 @@ def local_account(endpoint: str) -> Account:
         aws_access_key_id=LOCAL_ACCESS_KEY_ID,
         aws_secret_access_key=LOCAL_SECRET_ACCESS_KEY,
         region_name=LOCAL_REGION,
-        botocore_session=isolated_session(),
+        botocore_session=with_fast_times(isolated_session()),
     )
     return Account(session=session, endpoint=endpoint)
 
@@ -213,9 +215,24 @@ def isolated_session() -> botocore.session.Session:
     )
 
 
+def with_fast_times(session: botocore.session.Session) -> botocore.session.Session:
+    """The session, whose clients need a fifth of the time for the times in a list of S3."""
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_parse_time)
+    return session
+
+
+def _parse_time(value: Any) -> datetime:
+    """Parse a time, which S3's lists write like 2026-11-23T12:30:00.000Z."""
+    if isinstance(value, str) and value.endswith("Z"):
+        return datetime.fromisoformat(value)
+    return parse_timestamp(value)
+
+
 def _signed_in(profile: str | None, *, region: str | None) -> Account:
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        core = with_fast_times(botocore.session.Session(profile=profile))
+        session = boto3.Session(botocore_session=core, region_name=region)
     except ProfileNotFound as error:
         raise AccountError(f"{error}; `aws configure list-profiles` lists the profiles") from None
     if session.region_name is None:
@@ -262,6 +279,15 @@ def translated_errors() -> Iterator[None]:
         raise AccountError(f"AWS cannot be reached: {error}") from None
     except BotoCoreError as error:
         raise AccountError(f"The request to AWS failed: {error}") from None
+
+
+def sentence_of(error: ClientError | BotoCoreError) -> str:
+    """The sentence that `translated_errors` makes of an error."""
+    try:
+        with translated_errors():
+            raise error
+    except AccountError as translated:
+        return str(translated)
 
 
 def error_message(error: ClientError) -> str:

@@ -35,11 +35,14 @@ from admin.options import (
 )
 from admin.restore.command import RestoreOptions
 from admin.restore.command import restore as restore_backup
-from admin.restore.when import When, WhenType
 from admin.setup.command import set_up, waiter, write_policies
 from admin.setup.locks import lock_of_new_backups, lock_stored
 from admin.stage import read_stage
+from admin.status.command import show_status
+from admin.stored.when import SINCE, UNTIL, When, WhenType
 from admin.target import Target
+from admin.verify.command import VerifyOptions
+from admin.verify.command import verify as verify_backups
 from chalicelib.policy.file import read_policy
 
 
@@ -288,13 +291,31 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
         run_drill(target, assume=assume, quick=quick)
 
 
+@cli.command(short_help="Show how the backups are, on one screen; changes nothing.")
+@account_options
+@vault_option
+@click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
+@click.option("--server", help="Only this server's, for example web1.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(*, rule: str | None, server: str | None, as_json: bool, **where: Any) -> None:
+    """Example: backups status --stage prod
+
+    Show the newest backup of each rule and server with its age, size and lock, what became of the
+    last 14 days, and when the next one is due; then what waits, what `backups audit` finds, how
+    much the vault holds and will hold, and how long a good backup would remain if only rubbish
+    were uploaded from now on. Changes nothing.
+    """
+    with _opened(**where) as target:
+        show_status(target, rule=rule, server=server, now=datetime.now(UTC), as_json=as_json)
+
+
 @cli.command("list", short_help="List the stored backups and the gaps between them.")
 @account_options
 @vault_option
 @click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
 @click.option("--server", help="Only this server's, for example web1.")
-@click.option("--since", type=Moment(), help="Slots from this time on (default: 35 days ago).")
-@click.option("--until", type=Moment(), help="Slots before this time (default: now).")
+@click.option("--since", type=WhenType(latest=False), help=SINCE)
+@click.option("--until", type=WhenType(latest=False), help=UNTIL)
 @click.option(
     "--last",
     metavar="N",
@@ -307,8 +328,8 @@ def list_(**options: Any) -> None:
     """Example: backups list --stage prod --rule sql.gz.gpg --last 10
 
     List the stored backups of each rule and server: name, size, when they were stored, and storage
-    class. Gaps are shown, and so are backups that somebody has overwritten or deleted. Reads only
-    the vault.
+    class. Gaps are shown, and backups that somebody has overwritten or deleted are marked. Without
+    --since or --last, the last 35 days. Reads only the vault.
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
@@ -350,3 +371,33 @@ def restore(*, when: When, **options: Any) -> None:
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
         restore_backup(target, when, RestoreOptions(**options), now=datetime.now(UTC))
+
+
+@cli.command(short_help="Verify the stored backups; with --deep, unpack one without keeping it.")
+@account_options
+@vault_option
+@click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
+@click.option("--server", help="Only this server's, for example web1.")
+@click.option("--since", type=WhenType(latest=False), help=SINCE)
+@click.option("--until", type=WhenType(latest=False), help=UNTIL)
+@click.option("--all", "all_backups", is_flag=True, help="Every backup, however old.")
+@click.option(
+    "--deep",
+    metavar="WHEN",
+    type=WhenType(),
+    help="Decrypt and unpack this backup, for example latest; nothing is written to the disk.",
+)
+@click.option("--each", is_flag=True, help="With --deep: this backup of every server and rule.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(**options: Any) -> None:
+    """Example: backups verify --stage prod --deep latest --each
+
+    Verify that every stored backup is there, in one version, locked as promised, under S3's own
+    key, and from an upload that its name fits. This is a request for each, and reads no bytes.
+
+    --deep instead reads one backup as a whole: it compares its checksum, and decrypts and unpacks
+    it with gpg (and your keyring), gunzip and tar. The last line is the result.
+    """
+    where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
+    with _opened(**where) as target:
+        verify_backups(target, VerifyOptions(**options), now=datetime.now(UTC))

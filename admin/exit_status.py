@@ -25,10 +25,13 @@ _INTERRUPTED = {
     "deploy": "the app is perhaps not deployed, or only some of its parts are; run the same "
     "command again to complete it.",
     "audit": "not everything was audited, and nothing was changed; run it again for a result.",
+    "status": "not everything was checked, and nothing was changed; run it again for a result.",
     "check": "not everything was checked, and nothing was changed; run it again for a result.",
     "credentials": "the keys are perhaps changed only in part; run the same command again to "
     "complete it or to learn how.",
     "restore": "run the same command again; a restore to a file continues where it stopped.",
+    "list": "not everything was listed; run it again.",
+    "verify": "not everything was verified, and nothing was changed; run it again for a result.",
     "drill": "not every promise was tried; the drill removed what it had made, and the next one "
     "removes anything that is left.",
 }

@@ -102,6 +102,16 @@ class Stage:
         return f"arn:aws:sns:{region}:{account}:{self.sirens}"
 
     @property
+    def reader(self) -> str:
+        """The name of the IAM policy for reading backups."""
+        return f"{APP_NAME}-{self.name}-reader"
+
+    @property
+    def reader_archived(self) -> str:
+        """The name of the IAM policy for reading backups, and for retrieving archived ones."""
+        return f"{self.reader}-archived"
+
+    @property
     def drill_user(self) -> str:
         """The name of the IAM user that a drill makes while it runs."""
         return f"{APP_NAME}-{self.name}-drill"

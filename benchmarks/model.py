@@ -41,6 +41,28 @@ CHECKSUM_ELEMENTS = (
     f"<ChecksumCRC64NVME>{CHECKSUM}</ChecksumCRC64NVME><ChecksumType>FULL_OBJECT</ChecksumType>"
 )
 
+LOCK_MODE, LOCK_DAYS = "GOVERNANCE", 30
+# The bucket's settings, by the name in the query, and the error if a bucket has none (empty: it has
+# one).
+ABSENT = {
+    "policy": "NoSuchBucketPolicy",
+    "versioning": "",
+    "object-lock": "",
+    "lifecycle": "NoSuchLifecycleConfiguration",
+    "encryption": "ServerSideEncryptionConfigurationNotFoundError",
+    "publicAccessBlock": "NoSuchPublicAccessBlockConfiguration",
+    "ownershipControls": "OwnershipControlsNotFoundError",
+    "notification": "",
+    "replication": "ReplicationConfigurationNotFoundError",
+}
+SETTINGS = {
+    "versioning": "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+    "object-lock": "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
+    f"<DefaultRetention><Mode>{LOCK_MODE}</Mode><Days>{LOCK_DAYS}</Days></DefaultRetention></Rule>"
+    "</ObjectLockConfiguration>",
+    "notification": "<NotificationConfiguration></NotificationConfiguration>",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -400,6 +422,21 @@ class Model:
         self._version(request)
         return {}
 
+    def _get_object_retention(self, request: Request) -> dict[str, Any]:
+        version = self._version(request)
+        until = version.modified + timedelta(days=LOCK_DAYS)
+        return {
+            "body": f"<Retention><Mode>{LOCK_MODE}</Mode><RetainUntilDate>{_iso(until)}"
+            "</RetainUntilDate></Retention>"
+        }
+
+    def _get_bucket_setting(self, request: Request) -> dict[str, Any]:
+        """Return a bucket's setting: it only has versions and a default lock."""
+        setting = next(iter(request.query.keys() & ABSENT.keys()))
+        if code := ABSENT[setting]:
+            raise S3Error(404, code)
+        return {"body": SETTINGS.get(setting, "")}
+
     def _unknown(self, _request: Request) -> NoReturn:
         raise S3Error(501, "NotImplemented")
 
@@ -447,11 +484,12 @@ def _operation(request: Request) -> str:
             return "head_object" if request.key else "head_bucket"
         case "GET" if request.key:
             by_query = {
+                "retention": "get_object_retention",
                 "tagging": "get_object_tagging",
                 "acl": "get_object_acl",
             }
         case "GET":
-            by_query = {
+            by_query = dict.fromkeys(ABSENT, "get_bucket_setting") | {
                 "uploads": "list_multipart_uploads",
                 "versions": "list_object_versions",
                 "location": "get_bucket_location",

@@ -5,9 +5,12 @@ import dataclasses
 import json
 import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import app
+from chalicelib.watching.protection import Protection
+from chalicelib.watching.vault_settings import SETTINGS, digest, read_setting
 
 # Seconds of a run in Lambda (`lambda_timeout` in .chalice/config.json), by the model's clock.
 TIMEOUT = 900.0
@@ -45,6 +48,16 @@ class Context:
         self.now = max(self.now, float(headers["x-model-now"]))
 
 
+def record_settings() -> None:
+    """Do what `backups setup` does, so that the audit finds the vault as it was left."""
+    digests = {name: digest(read_setting(app.vault, name)) for name in SETTINGS}
+    app.auditor = dataclasses.replace(app.auditor, protection=Protection(recorded=digests))
+    topic = SimpleNamespace(publish=lambda **_: None)
+    app.teller = dataclasses.replace(
+        app.teller, connect=lambda: topic, policy=app.auditor.policy, alert_topic="the topic"
+    )
+
+
 def main() -> None:
     """Promote one upload at a time, each with its own event, or sweep once."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,6 +80,8 @@ def main() -> None:
         app.sweeper = dataclasses.replace(app.sweeper, policy=policy)
         app.auditor = dataclasses.replace(app.auditor, policy=policy)
         keys = [f"{server}/sql.gz.gpg" for server in servers]
+    if arguments.audit:
+        record_settings()
     if arguments.sweep or arguments.audit:
         scheduled = dict.fromkeys(EVENT_FIELDS, "") | {"time": datetime.now(UTC).isoformat()}
         function = app.sweep if arguments.sweep else app.audit

@@ -155,15 +155,16 @@ def write_sweep(swept: Swept) -> None:
     flush_metrics()
 
 
-def write_audit(counts: Mapping[str, int], *, seconds: float, mail: str | None) -> None:
-    """Write one line about a complete audit, and its metrics: `counts`, including zeros.
+def write_audit(counts: Mapping[str, int], *, seconds: float | None, mail: str | None) -> None:
+    """Write one line about an audit, and its metrics: `counts`, and `seconds` if it ended well.
 
-    `mail` is the subject of the mail that was sent.
+    `mail` is the subject of its mail. An alarm goes off when no audit ends well for hours.
     """
     logger.info("audited: %s", mail or "no mail", **dict[str, Any](counts))
     for name, value in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
-    metrics.add_metric(name="AuditSeconds", unit=MetricUnit.Seconds, value=seconds)
+    if seconds is not None:
+        metrics.add_metric(name="AuditSeconds", unit=MetricUnit.Seconds, value=seconds)
     flush_metrics()
 
 

@@ -86,9 +86,9 @@ def _topic(environment: Mapping[str, Any], name: str) -> str | None:
 def _heartbeat(environment: Mapping[str, Any], name: str) -> str | None:
     value = environment.get(name)
     # Without TLS, anyone on the way can answer, and learn the URL.
-    url = r"https://[!-~]+|http://127\.0\.0\.1[:/][!-?A-~]*"  # without spaces and a user's name@
+    url = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?([/?][!-~]*)?"
     if value and not re.fullmatch(url, str(value)):
-        raise SettingsError(f"{name} must start with https:// and have no spaces")
+        raise SettingsError(f"{name} must start with https:// and a host, and have no spaces")
     return str(value) if value else None
 
 

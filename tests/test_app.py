@@ -18,6 +18,7 @@ from localcloud.s3.checksums import digest, encoded
 from tests.support.world import World
 
 PROJECT = Path(app.__file__).parent
+TOPIC = "arn:aws:sns:us-east-1:123456789012:immutable-backups-dev-alerts"
 AFTERNOON = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 
 
@@ -28,7 +29,7 @@ class Topic:
     mails: list[str]
 
     def publish(self, *, TopicArn: str, Subject: str, Message: str) -> None:  # noqa: N803
-        assert TopicArn.endswith(":immutable-backups-dev-alerts")
+        assert TopicArn == TOPIC
         self.mails.append(f"{Subject}\n{Message}")
 
 
@@ -44,7 +45,8 @@ def client(world: World, mails: list[str], monkeypatch: pytest.MonkeyPatch) -> I
         sweeper = world.sweeper(lambda event: client.lambda_.invoke("promote", event))
         monkeypatch.setattr(app, "sweeper", sweeper)
         monkeypatch.setattr(app, "auditor", world.auditor())
-        monkeypatch.setattr(app, "teller", replace(app.teller, connect=lambda: Topic(mails)))
+        teller = replace(app.teller, connect=lambda: Topic(mails), alert_topic=TOPIC)
+        monkeypatch.setattr(app, "teller", teller)
         yield client
 
 

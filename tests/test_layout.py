@@ -20,8 +20,12 @@ COMMANDS = {
     "admin.deploy",
     "admin.describe",
     "admin.drill",
+    "admin.listing",
     "admin.restore",
     "admin.setup",
+    "admin.status",
+    "admin.stored",
+    "admin.verify",
 }
 LOCAL_CLOUD = {
     "localcloud",
@@ -52,11 +56,32 @@ ARROWS = {
     # It begins with an audit, compares the account with the plan of setup, and judges what waits as
     # the sweep does.
     "admin.check": COMMON
-    | {"admin.audit", "admin.setup", "chalicelib.promotion", "chalicelib.watching"},
+    | {
+        "admin.audit",
+        "admin.setup",
+        "admin.stored",
+        "chalicelib.promotion",
+        "chalicelib.watching",
+    },
     # It runs the functions' code as on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
-    # It finds backups as the audit does.
-    "admin.restore": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
+    # Which stored backups a command line names, and what a HEAD shows of one.
+    "admin.stored": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
+    # They find backups as the audit does.
+    "admin.listing": COMMON | {"admin.stored", "chalicelib.promotion", "chalicelib.watching"},
+    "admin.restore": COMMON | {"admin.stored", "chalicelib.promotion", "chalicelib.watching"},
+    # It judges backups as the check does, and reads their bytes as a restore does.
+    "admin.verify": COMMON
+    | {
+        "admin.check",
+        "admin.restore",
+        "admin.stored",
+        "chalicelib.promotion",
+        "chalicelib.watching",
+    },
+    # It shows an audit, and judges what waits as the check does.
+    "admin.status": COMMON
+    | {"admin.audit", "admin.check", "admin.stored", "chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,
@@ -77,7 +102,7 @@ ARROWS = {
     "localcloud": LOCAL_CLOUD,
     # These join the other parts.
     "demo": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD,
-    "benchmarks": SHIPPED | LOCAL_CLOUD | {"app", "demo"},
+    "benchmarks": SHIPPED | COMMON | COMMANDS | LOCAL_CLOUD | {"app", "demo"},
 }
 ARROWS["tests"] = set(ARROWS)
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from admin.account import AccountError, translated_errors
+from admin.account import sentence_of
 from admin.exit_status import ExitStatus
 from admin.target import Target
 from chalicelib.ages import age_in_words
@@ -49,9 +48,7 @@ def auditor_of(target: Target) -> Auditor:
 def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, object]:
     return {
         "at": now.isoformat(),
-        "findings": [
-            {**finding.data, "remedy": remedy_of(target, finding)} for finding in audited.findings
-        ],
+        "findings": [finding_as_data(target, finding) for finding in audited.findings],
         "newest": {
             upload: {
                 "slot": backup.name,
@@ -62,7 +59,7 @@ def _as_data(target: Target, audited: Audited, now: datetime) -> dict[str, objec
             else None
             for upload, backup in audited.newest.items()
         },
-        "not_checked": _failures(audited),
+        "not_checked": failures_of(audited),
     }
 
 
@@ -73,7 +70,7 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
         lines += ["", f"{mark} {finding.what}"]
         if finding.phase is not Phase.OVER:
             lines.append(f"    {remedy_of(target, finding)}")
-    for sentence in _failures(audited):
+    for sentence in failures_of(audited):
         lines += ["", f"? Could not check {sentence}"]
     if not audited.findings and not audited.failures:
         lines += [
@@ -81,6 +78,11 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
             "No findings: every expected backup is stored, and none was overwritten or deleted.",
         ]
     return "\n".join(lines)
+
+
+def finding_as_data(target: Target, finding: Finding) -> dict[str, object]:
+    """The finding as JSON can hold it, with what to do about it in this stage."""
+    return {**finding.data, "remedy": remedy_of(target, finding)}
 
 
 def remedy_of(target: Target, finding: Finding) -> str:
@@ -106,13 +108,6 @@ def newest_backups(policy: Policy, audited: Audited, now: datetime) -> Iterator[
             yield f"{upload}: no backup in the last {rule.lookback.days} days"
 
 
-def _failures(audited: Audited) -> list[str]:
-    return [f"{what}: {_sentence(error)}" for what, error in audited.failures.items()]
-
-
-def _sentence(error: ClientError | BotoCoreError) -> str:
-    try:
-        with translated_errors():
-            raise error
-    except AccountError as translated:
-        return str(translated)
+def failures_of(audited: Audited) -> list[str]:
+    """What could not be checked, each with the reason."""
+    return [f"{what}: {sentence_of(error)}" for what, error in audited.failures.items()]

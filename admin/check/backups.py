@@ -6,42 +6,33 @@ This covers every way of failing in silence: whatever is configured wrongly, it 
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from heapq import heappush, heappushpop
-from itertools import chain, islice, takewhile
-from typing import Any, NoReturn
+from itertools import chain, islice
+from typing import NoReturn
 
 import click
 from botocore.exceptions import ClientError
 
-from admin.account import none_if
 from admin.audit.command import auditor_of, newest_backups, remedy_of
 from admin.check.report import Finding, Part, Result, Status
-from admin.check.stored_backups import (
-    encryption_of,
-    judge_encryption,
-    judge_lock,
-    judge_time,
-)
+from admin.check.stored_backups import judge_time
+from admin.check.versions import check_version, list_backups
 from admin.check.waiting_uploads import check_waiting
 from admin.target import Target
-from chalicelib.lock import read_retention
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
 from chalicelib.s3_errors import error_code
 from chalicelib.watching.findings import Finding as AuditFinding
 from chalicelib.watching.findings import Kind, Phase, judge_tampering
-from chalicelib.watching.listing import backup_of, list_names
-from chalicelib.watching.slots import Backup, recent_slots, slots_before
+from chalicelib.watching.slots import recent_slots, slots_before
 
 # How many of the backups that were stored last get a HEAD, unless all of them do.
 NEWEST = 14
 # In how many slots, past and to come, backups are checked for when they were stored: 41 days of
 # hours, three years of days.
 SLOTS = 1000
-# S3 expires objects some days late, and removes the last delete marker some days after that.
-EXPIRY_DELAY = timedelta(days=14)
 WHY = {
     Kind.OVERWRITTEN: "A slot is filled only once: somebody got around the vault's protection.",
     Kind.DELETED: "Nobody can delete a backup: somebody got around the vault's protection.",
@@ -54,10 +45,6 @@ WHY = {
 }
 
 
-class CustomerKeyError(Exception):
-    """A backup is encrypted with a key that S3 does not have, so S3 cannot describe it."""
-
-
 def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
     """The parts about the backups of all rules and servers."""
     # Settings and locks are compared with what `setup` would set, which says more.
@@ -65,7 +52,7 @@ def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterat
     audited = auditor.audit(now)
     states = map(Status, newest_backups(target.policy, audited, now))
     lasting = (finding for finding in audited.findings if finding.phase is not Phase.OVER)
-    yield Part("the backups", chain(states, map(partial(_as_finding, target), lasting)))
+    yield Part("the backups", chain(states, map(partial(as_finding, target), lasting)))
     for what, error in audited.failures.items():
         yield Part(what, _unless_missing(map(_throw, [error])))
     for upload in target.policy.server_keys:
@@ -75,7 +62,7 @@ def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterat
         yield Part(f"the waiting uploads of {upload}", _unless_missing(waiting))
 
 
-def _as_finding(target: Target, finding: AuditFinding) -> Finding:
+def as_finding(target: Target, finding: AuditFinding) -> Finding:
     remedy = remedy_of(target, finding)
     return Finding(what=finding.what, why=WHY[finding.kind], remedy=remedy)
 
@@ -84,14 +71,14 @@ def check_stored(
     target: Target, vault: Vault, upload: str, *, now: datetime, all_backups: bool
 ) -> Iterator[Finding | Part]:
     """Check backups too old for an audit, and when all were stored; then locks and encryption."""
-    as_finding, (rule, _) = partial(_as_finding, target), target.policy.server_keys[upload]
+    rule, _ = target.policy.server_keys[upload]
     audited = {slot.name for slot in recent_slots(target.policy, upload, now)}
     slots = _slots_around(target.policy, upload, now)
     count, last = 0, list[tuple[datetime, str]]()
-    for backup in _listed(vault, target.policy, upload, now=now):
+    for backup in list_backups(vault, target.policy, upload, now=now):
         if backup.name not in audited:
             tampered = judge_tampering(backup, vault=vault.name, zone=rule.timezone, now=now)
-            yield from map(as_finding, tampered)
+            yield from map(partial(as_finding, target), tampered)
         if backup.size is None:
             continue
         if slot := slots.get(backup.name):
@@ -117,25 +104,11 @@ def _slots_around(policy: Policy, upload: str, now: datetime) -> dict[str, Slot]
     return slots
 
 
-def _listed(vault: Vault, policy: Policy, upload: str, *, now: datetime) -> Iterator[Backup]:
-    """Every backup of an upload key, page by page."""
-    lately_expired: dict[str, datetime] = {}
-    if policy.keep_days is not None:
-        until = now - timedelta(days=policy.keep_days)
-        since = until - policy.accept_within - EXPIRY_DELAY
-        slots = takewhile(lambda slot: slot.end >= since, slots_before(policy, upload, until))
-        lately_expired = {slot.name: slot.start for slot in slots}
-    for name, entries in list_names(vault, *policy.server_keys[upload]):
-        # If only a marker is left, S3 has put it there because of keep_days, or somebody else.
-        start = lately_expired.get(name, now)
-        yield backup_of(name, entries, start=start, keep_days=policy.keep_days)
-
-
 def _check_all_heads(
     target: Target, vault: Vault, upload: str, count: int, *, now: datetime
 ) -> Iterator[Finding]:
     """Check every backup, with a progress bar: this is a request for each."""
-    backups = _listed(vault, target.policy, upload, now=now)
+    backups = list_backups(vault, target.policy, upload, now=now)
     names = (backup.name for backup in backups if backup.size is not None)
     with click.progressbar(names, length=count, label=upload, file=sys.stderr) as progress:
         yield from _check_heads(target, vault, progress, now=now)
@@ -144,42 +117,8 @@ def _check_all_heads(
 def _check_heads(
     target: Target, vault: Vault, names: Iterable[str], *, now: datetime
 ) -> Iterator[Finding]:
-    lock = target.stage.lock
     for name in names:
-        try:
-            head = _head(vault, name)
-        except CustomerKeyError:
-            yield from judge_encryption(target, name, "a key that its writer kept (SSE-C)")
-            continue
-        if head is None:  # it has expired since it was listed
-            continue
-        # A lock that should have ended by now is not needed any more.
-        if lock and lock.promised_end(head["LastModified"]) > now:
-            actual = head.get("ObjectLockRetainUntilDate") or _lock_end(vault, name)
-            yield from judge_lock(target, name, head, lock=lock, actual=actual)
-        yield from judge_encryption(target, name, encryption_of(head))
-
-
-def _head(vault: Vault, name: str) -> Any:
-    """The HEAD of a stored backup; None if it is absent. Raises CustomerKeyError."""
-    s3: Any = vault.s3
-    args = {**vault.args, "Key": name}
-    try:
-        return none_if("404", partial(s3.head_object, **args))
-    except ClientError as error:
-        # This error of a HEAD has no body. Bad credentials cause it, too: a GET tells them apart.
-        if error_code(error) == "400":
-            first_byte = partial(s3.get_object, **args, Range="bytes=0-0")
-            if none_if("InvalidRequest", first_byte) is None:
-                raise CustomerKeyError from None
-        raise
-
-
-def _lock_end(vault: Vault, name: str) -> datetime | None:
-    """When the lock ends (None: no lock). HEAD hides it from callers who cannot read locks."""
-    retention = read_retention(vault.s3, **vault.args, Key=name)
-    # With an event hold, a lock can have no end yet.
-    return retention.get("RetainUntilDate") if retention else None
+        yield from check_version(target, vault, name, now=now)
 
 
 def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.desired.audit import HEARTBEAT_URL
 from admin.setup.recorded import VARIABLE
 from admin.stage import as_chalice_reads
 
@@ -126,6 +127,8 @@ def _check_environment(function: DeployedFunction, actual: dict[str, str]) -> It
                 recorded = (actual.get(variable, ""), desired.get(variable, ""))
                 difference = f"other digests in {VARIABLE} than in .chalice/config.json: "
                 difference += ", ".join(_names_that_differ(*recorded))
+            elif variable == HEARTBEAT_URL:
+                difference = f"another {variable} than in .chalice/config.json"
             yield Finding(
                 what=f"{function.name} was deployed with {difference}",
                 why="The function uses the value that it was deployed with.",

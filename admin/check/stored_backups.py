@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from admin.check.report import Finding
+from admin.stored.heads import S3_KEY
 from admin.target import Target
 from chalicelib.ages import age_in_words
 from chalicelib.lock import Lock
@@ -13,8 +14,6 @@ from chalicelib.watching.slots import Backup
 
 # No change of a rule's time zone explains a backup that was stored this long before its slot.
 EARLIEST = timedelta(days=2)
-# What S3 calls encryption with its own key.
-S3_KEY = "AES256"
 
 
 def judge_time(backup: Backup, slot: Slot) -> Iterator[Finding]:
@@ -56,10 +55,3 @@ def judge_encryption(target: Target, name: str, encryption: str) -> Iterator[Fin
             remedy="find out who stored it, and copy it while the key still works: "
             f"{download} backup",
         )
-
-
-def encryption_of(head: dict[str, Any]) -> str:
-    """The algorithm, and the key if it is not S3's own."""
-    return " ".join(
-        [head.get("ServerSideEncryption", "nothing"), head.get("SSEKMSKeyId", "")]
-    ).strip()

@@ -1,9 +1,10 @@
 """Checks how long uploads have waited in incoming for their slots."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 
 from admin.check.report import Finding, Status
 from admin.target import Target
@@ -16,29 +17,54 @@ from chalicelib.watching.sweep import LEFT_TO_EVENTS
 LONGEST_WAIT = timedelta(hours=1)
 
 
-def check_waiting(
-    target: Target, auditor: Auditor, upload_key: str, *, now: datetime
-) -> Iterator[Finding | Status]:
-    """Say how long uploads for free slots have waited; a finding if that is more than an hour.
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """How many uploads of a key wait for their slots, and when the oldest one was uploaded."""
 
-    An upload that a HEAD alone shows to be unfit for promotion counts as well: a HEAD needs the
-    right to read uploads, and incoming's bucket policy denies such uploads.
+    count: int
+    oldest: datetime
+
+    def in_words(self, incoming: str, *, now: datetime) -> str:
+        """How long they have waited in the bucket `incoming`."""
+        uploads = "1 upload has" if self.count == 1 else f"{self.count:,} uploads have"
+        return f"{uploads} waited in {incoming} for up to {age_in_words(now - self.oldest)}"
+
+    def is_too_long(self, now: datetime) -> bool:
+        """Whether the alarm goes off, too."""
+        return now - self.oldest > LONGEST_WAIT
+
+
+def waiting_uploads(
+    auditor: Auditor, upload_key: str, *, now: datetime, most_pages: int | None = None
+) -> Waiting | None:
+    """The uploads for free slots that wait, if there are any.
+
+    With `most_pages`, only so many pages of the newest uploads are listed. An upload that a HEAD
+    alone shows to be unfit for promotion counts as well: a HEAD needs the right to read uploads,
+    and incoming's bucket policy denies such uploads.
     """
     policy, incoming, head = auditor.policy, auditor.incoming, cache(auditor.vault.head)
     count, oldest = 0, now
-    for upload in chain.from_iterable(incoming.versions(upload_key)):
+    for upload in chain.from_iterable(islice(incoming.versions(upload_key), most_pages)):
         if now - upload.last_modified < LEFT_TO_EVENTS or objection(policy, upload, now=now):
             continue
         if head(policy.slot_of(upload_key, upload.last_modified).name) is None:
             count += 1
             oldest = min(oldest, upload.last_modified)
-    if not count:
+    return Waiting(count=count, oldest=oldest) if count else None
+
+
+def check_waiting(
+    target: Target, auditor: Auditor, upload_key: str, *, now: datetime
+) -> Iterator[Finding | Status]:
+    """Say how long uploads for free slots have waited; a finding if that is more than an hour."""
+    waiting = waiting_uploads(auditor, upload_key, now=now)
+    if waiting is None:
         return
-    slot = policy.slot_of(upload_key, oldest)
-    uploads = "1 upload has" if count == 1 else f"{count:,} uploads have"
-    waits = f"{uploads} waited in {incoming.name} for up to {age_in_words(now - oldest)}"
+    slot = auditor.policy.slot_of(upload_key, waiting.oldest)
+    waits = waiting.in_words(auditor.incoming.name, now=now)
     yield Status(f"{upload_key}: {waits}")
-    if now - oldest > LONGEST_WAIT:
+    if waiting.is_too_long(now):
         stage = target.stage.name
         yield Finding(
             what=f"{upload_key}: {waits}, the oldest for {slot.name}",

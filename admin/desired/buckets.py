@@ -14,6 +14,7 @@ from admin.desired.bucket_policies import incoming_policy, vault_policy
 from admin.desired.functions import functions
 from admin.desired.permissions import server_policy
 from admin.desired.private_bucket import closed_to_the_world
+from admin.desired.readers import reader_policies
 from admin.desired.requirement import Kind, Requirement
 from admin.desired.sirens import siren_rule, sirens_topic, vault_notification
 from admin.desired.trail import trail
@@ -39,6 +40,7 @@ def desired_settings(
         sirens_topic(stage, account=account, region=region),
         *_vault(policy, stage, options, account=account, region=region),
         *_servers(policy, stage),
+        *reader_policies(stage, account=account),
         siren_rule(stage, account=account, region=region),
         *alerts(stage, options, topic),
         *functions(stage),

@@ -57,7 +57,7 @@ def promoter_policy(policy: Policy, stage: Stage) -> Document:
     take = ["s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     return document(
         *_list_incoming(stage),
-        _allow("TakeUploads", take, _uploads(policy, stage)),
+        allow("TakeUploads", take, _uploads(policy, stage)),
         *look_into_vault(stage),
         *add_to_vault(stage),
         _logs(stage, "promote"),
@@ -70,9 +70,9 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
     return document(
         *_list_incoming(stage),
         # HEAD needs the same action as GET.
-        _allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
+        allow("LookAtUploads", ["s3:GetObject", "s3:GetObjectVersion"], _uploads(policy, stage)),
         *look_into_vault(stage),
-        _allow("InvokePromote", ["lambda:InvokeFunction"], [promote]),
+        allow("InvokePromote", ["lambda:InvokeFunction"], [promote]),
         _logs(stage, "sweep"),
     )
 
@@ -80,12 +80,12 @@ def sweeper_policy(policy: Policy, stage: Stage) -> Document:
 def auditor_policy(stage: Stage) -> Document:
     """List uploads, read the vault and its settings, and send alerts. Never write or remove."""
     return document(
-        _find_uploads(stage),
+        find_uploads(stage),
         *look_into_vault(stage),
         *watch_vault(stage),
         # S3 refuses this to other accounts, so only here and not in the vault's bucket policy.
-        _allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [_vault(stage)]),
-        _allow("SendAlerts", ["sns:Publish"], [f"arn:aws:sns:*:*:{stage.topic}"]),
+        allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [_vault(stage)]),
+        allow("SendAlerts", ["sns:Publish"], [f"arn:aws:sns:*:*:{stage.topic}"]),
         _logs(stage, "audit"),
     )
 
@@ -93,22 +93,23 @@ def auditor_policy(stage: Stage) -> Document:
 def _list_incoming(stage: Stage) -> list[Document]:
     return [
         # Without ListBucket, S3 returns 403 for a missing key; absence must be a 404.
-        _allow("TellGoneFromForbidden", ["s3:ListBucket"], [_incoming(stage)]),
-        _find_uploads(stage),
+        allow("TellGoneFromForbidden", ["s3:ListBucket"], [_incoming(stage)]),
+        find_uploads(stage),
     ]
 
 
-def _find_uploads(stage: Stage) -> Document:
-    return _allow("FindOlderUploads", ["s3:ListBucketVersions"], [_incoming(stage)])
+def find_uploads(stage: Stage) -> Document:
+    """The statement for listing uploads with all their versions."""
+    return allow("FindOlderUploads", ["s3:ListBucketVersions"], [_incoming(stage)])
 
 
 def look_into_vault(stage: Stage) -> list[Document]:
     """Statements for what every function can do in the vault: list and compare."""
     vault = _vault(stage)
     return [
-        _allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
-        _allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
-        _allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
+        allow("TellFreeFromForbidden", ["s3:ListBucket"], [vault]),
+        allow("CompareWithWhatIsStored", ["s3:GetObject"], [f"{vault}/*"]),
+        allow("FindUnfinishedCopies", ["s3:ListBucketMultipartUploads"], [vault]),
     ]
 
 
@@ -126,9 +127,9 @@ def watch_vault(stage: Stage) -> list[Document]:
         "s3:GetReplicationConfiguration",
     ]
     return [
-        _allow("FindOverwrittenBackups", ["s3:ListBucketVersions"], [vault]),
-        _allow("SeeLocks", ["s3:GetObjectRetention"], [f"{vault}/*"]),
-        _allow("CompareItsSettings", settings, [vault]),
+        allow("FindOverwrittenBackups", ["s3:ListBucketVersions"], [vault]),
+        allow("SeeLocks", ["s3:GetObjectRetention"], [f"{vault}/*"]),
+        allow("CompareItsSettings", settings, [vault]),
     ]
 
 
@@ -138,20 +139,20 @@ def add_to_vault(stage: Stage) -> list[Document]:
     return [
         # The header must have a value: S3 does not document an empty one as a condition. `?*`
         # requires at least one character, and matches a literal `*`.
-        _allow(
+        allow(
             "FillFreeSlots",
             ["s3:PutObject"],
             objects,
             condition={"StringLike": {"s3:if-none-match": "?*"}},
         ),
         # Creating a multipart upload and its parts cannot have a condition; completing it does.
-        _allow(
+        allow(
             "CopyInParts",
             ["s3:PutObject"],
             objects,
             condition={"Bool": {"s3:ObjectCreationOperation": "false"}},
         ),
-        _allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], objects),
+        allow("RemoveUnfinishedCopies", ["s3:AbortMultipartUpload"], objects),
     ]
 
 
@@ -169,7 +170,7 @@ def server_policy(policy: Policy, *, incoming: str, server: str | None = None) -
     if not keys:
         raise ValueError(f"the policy has no server {server!r}")
     actions = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    uploads = document(_allow("Upload", actions, keys))
+    uploads = document(allow("Upload", actions, keys))
     room = LARGEST_OF_A_USER - size_of(DENY_EVERYTHING)
     if (size := size_of(uploads)) > room:
         raise StageError(
@@ -207,7 +208,7 @@ def _uploads(policy: Policy, stage: Stage) -> list[str]:
 
 def _logs(stage: Stage, function: str) -> Document:
     group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{stage.function_name(function)}"
-    return _allow(
+    return allow(
         "WriteOwnLog",
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
         [group, f"{group}:*"],
@@ -229,12 +230,13 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _allow(
+def allow(
     sid: str,
     actions: Sequence[str],
     resources: Sequence[str],
     condition: Document | None = None,
 ) -> Document:
+    """A statement of an IAM policy."""
     statement = {
         "Sid": sid,
         "Effect": "Allow",

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     BUCKET_POLICY = "bucket policy"
     NOTIFICATION = "notification"
     USER = "user"
+    MANAGED_POLICY = "managed policy"
     TOPIC = "topic"
     SUBSCRIPTION = "subscription"
     ASYNCHRONOUS = "asynchronous invocation"

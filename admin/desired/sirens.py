@@ -133,17 +133,15 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     named_ours = [{"prefix": ours}]
     topics = [{"prefix": f"arn:aws:sns:{region}:{account}:{ours}"}]
 
-    def calls(service: str, *names: Any, **parameters: list[Any]) -> dict[str, Any]:
+    # Names and parameters tell enough: with the services too, the longest names would not fit into
+    # a pattern.
+    def calls(*names: Any, **parameters: Any) -> dict[str, Any]:
         restricted = {"requestParameters": parameters} if parameters else {}
-        return {
-            "eventSource": [f"{service}.amazonaws.com"],
-            "eventName": [*names],
-            **restricted,
-        }
+        return {"eventName": [*names], **restricted}
 
     # S3 user guide, "CloudTrail log file entries for Amazon S3": bucketName.
     vault = [stage.settings.vault_bucket]
-    yield calls("s3", "PutBucketPolicy", "DeleteBucketPolicy", bucketName=vault)
+    yield calls("PutBucketPolicy", "DeleteBucketPolicy", bucketName=vault)
     # Lambda developer guide, "Logging AWS Lambda API calls using AWS CloudTrail": names end with a
     # version (UpdateFunctionCode20150331v2), and functionName is what the caller wrote: the name,
     # or an ARN, whole or in part (API reference, FunctionName). So the name can be in its middle.
@@ -155,19 +153,24 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
         "RemovePermission",
     )
     named = ({"prefix": name} for name in changes)
-    yield calls("lambda", *named, functionName=[{"wildcard": f"*{ours}*"}])
+    yield calls(*named, functionName=[{"wildcard": f"*{ours}*"}])
     # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. The requests of
     # the others call it so too, except that targets are of a rule (API reference).
-    yield calls("events", "PutRule", "DisableRule", "DeleteRule", name=named_ours)
+    yield calls("PutRule", "DisableRule", "DeleteRule", name=named_ours)
     # Not only removed targets: one that is put under the same Id replaces ours.
-    yield calls("events", "PutTargets", "RemoveTargets", rule=named_ours)
+    yield calls("PutTargets", "RemoveTargets", rule=named_ours)
     # CloudWatch user guide, "Logging Amazon CloudWatch API calls": alarmNames, and alarmName in
-    # PutMetricAlarm, which can also take the actions away. CloudWatch's source is monitoring.
-    yield calls("monitoring", "DeleteAlarms", "DisableAlarmActions", alarmNames=named_ours)
-    yield calls("monitoring", "PutMetricAlarm", alarmName=named_ours)
+    # PutMetricAlarm, which can also take the actions away.
+    yield calls("DeleteAlarms", "DisableAlarmActions", alarmNames=named_ours)
+    yield calls("PutMetricAlarm", alarmName=named_ours)
+    # Its parameters are those of the API reference, PutAlarmMuteRule.
+    yield calls("PutAlarmMuteRule", muteTargets={"alarmNames": named_ours})
     # SNS developer guide, "Logging AWS SNS API calls using AWS CloudTrail": topicArn; a
     # subscription's ARN begins with its topic's. The link in a mail unsubscribes without a record.
-    yield calls("sns", "SetTopicAttributes", "DeleteTopic", topicArn=topics)
-    yield calls("sns", "Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)
+    # RemovePermission takes the alarms' statement out of the policy, and a policy on data can stop
+    # every message (API reference).
+    yield calls("SetTopicAttributes", "RemovePermission", "DeleteTopic", topicArn=topics)
+    yield calls("PutDataProtectionPolicy", resourceArn=topics)
+    yield calls("Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)
     # Of any trail: one by another name, or its ARN, can be the one that EventBridge depends on.
-    yield calls("cloudtrail", "StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
+    yield calls("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")

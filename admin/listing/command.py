@@ -4,34 +4,39 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from itertools import chain
+from itertools import islice
 
 import click
+from botocore.exceptions import ClientError
 
+from admin.account import DENIAL_CODES, sentence_of
 from admin.exit_status import ExitStatus, Refused
-from admin.listing.ahead import read_ahead
 from admin.listing.details import Details, details_of
-from admin.listing.printing import JsonList, Table
-from admin.listing.rows import Row, newest_rows, rows
+from admin.listing.printing import Detailed, JsonList, Table
+from admin.listing.rows import AT_ONCE, Filled, Row, rows, start_of_last
+from admin.stored.ahead import AT_A_TIME, read_ahead
+from admin.stored.keys import keys_named, server_remark, with_server
+from admin.stored.progress import counting
+from admin.stored.when import Range, When
 from admin.target import Target
-from admin.upload_keys import keys_named
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Vault
+from chalicelib.s3_errors import error_code
 
-DEFAULT_DAYS = 35
 HEADS_AT_A_TIME = 16
+CONNECTIONS = AT_A_TIME + HEADS_AT_A_TIME
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListOptions:
-    """What the command line chose. Times are aware; `last` counts backups."""
+    """What the command line chose; `last` counts backups."""
 
     rule: str | None = None
     server: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: When | None = None
+    until: When | None = None
     last: int | None = None
     details: bool = False
     as_json: bool = False
@@ -41,44 +46,69 @@ def list_backups(target: Target, options: ListOptions, *, now: datetime) -> None
     """Print what is stored; exits with 3 if something could not be read."""
     if options.last and options.since:
         raise Refused("--last and --since contradict each other; leave out one of them")
-    keys = keys_named(target.policy, rule=options.rule, server=options.server)
-    s3 = target.vault_account.client("s3", max_pool_connections=HEADS_AT_A_TIME)
+    policy = with_server(target.policy, options.server)
+    keys = keys_named(policy, rule=options.rule, server=options.server)
+    chosen = Range(since=options.since, until=options.until)
+    s3 = target.vault_account.client("s3", max_pool_connections=CONNECTIONS)
     vault = Vault(s3=s3, name=target.vault, owner=target.stage.settings.vault_owner)
+    periods = [chosen.of(policy.server_keys[key][0].timezone, now) for key in keys]
     click.echo(target, err=True)
-    show = JsonList(target.policy) if options.as_json else Table(target.policy)
-    denied = False
-    with ThreadPoolExecutor(HEADS_AT_A_TIME) as pool:
-        groups = [_groups(target.policy, vault, key, options, now=now) for key in keys]
+    if remark := server_remark(target.policy, options.server):
+        click.echo(remark, err=True)
+    show = JsonList(policy) if options.as_json else Table(policy)
+    is_complete = True
+    with ThreadPoolExecutor(HEADS_AT_A_TIME) as pool, counting() as count:
         look = partial(_look, vault, pool, details=options.details)
-        for key, listed in zip(keys, read_ahead([map(look, each) for each in groups]), strict=True):
+        sources = [
+            map(look, _groups(vault, policy, key, options.last, period, now=now))
+            for key, period in zip(keys, periods, strict=True)
+        ]
+        for key, groups in zip(keys, read_ahead(sources), strict=True):
             show.begin(key)
-            for row, details in chain.from_iterable(listed):
-                show.row(key, row, details)
-                denied = denied or bool(details and details.denied)
+            try:
+                for group in groups:
+                    show.rows(key, group)
+                    count(key, len(group))
+                    is_complete &= not any(each and each.not_checked for _, each in group)
+            except ClientError as error:
+                if error_code(error) not in DENIAL_CODES:
+                    raise
+                show.not_checked(key, sentence_of(error))
+                is_complete = False
+            show.end_key()
     show.end()
-    if denied:
+    if not is_complete:
         click.echo("Error: Your credentials cannot read everything; see above.", err=True)
         sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
 
 
 def _groups(
-    policy: Policy, vault: Vault, key: str, options: ListOptions, *, now: datetime
+    vault: Vault,
+    policy: Policy,
+    key: str,
+    last: int | None,
+    period: tuple[datetime, datetime],
+    *,
+    now: datetime,
 ) -> Iterator[list[Row]]:
-    until = options.until or now
-    if options.last:
-        newest = newest_rows(vault, policy, key, number=options.last, until=until, now=now)
-        return iter([newest])
-    since = options.since or until - timedelta(days=DEFAULT_DAYS)
-    return rows(vault, policy, key, since=since, until=until, now=now)
+    """The rows of a key, some at a time."""
+    since, until = period
+    if last:
+        start = start_of_last(vault, policy, key, last, until=until, now=now)
+        since = start or until
+    listed = rows(vault, policy, key, since=since, until=until, now=now)
+    while group := [*islice(listed, AT_ONCE)]:
+        yield group
 
 
 def _look(
     vault: Vault, pool: ThreadPoolExecutor, group: list[Row], *, details: bool
-) -> list[tuple[Row, Details | None]]:
+) -> list[Detailed]:
     """Each row with its details, if they are asked for and there is a version to look at."""
 
     def look(row: Row) -> Details | None:
-        backup = row.backup if details else None
-        return details_of(vault, backup) if backup and backup.size is not None else None
+        if not isinstance(row, Filled) or row.backup.size is None:
+            return None
+        return details_of(vault, row.backup)
 
-    return list(zip(group, pool.map(look, group), strict=True))
+    return list(zip(group, pool.map(look, group) if details else [None] * len(group), strict=True))

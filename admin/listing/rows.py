@@ -1,76 +1,125 @@
 """What is stored of an upload key, slot by slot, with the gaps between backups.
 
-Memory stays flat: a vault of any age is read a thousand slots at a time.
+Memory stays flat: a vault of any age is read page by page.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
-from chalicelib.watching.listing import has_older, list_slots
-from chalicelib.watching.slots import Backup, History, slots_before
+from chalicelib.watching.listing import backup_of, has_older, list_names, list_slots
+from chalicelib.watching.slots import Backup, slots_before
 
 # As many names as S3 lists with one request.
 AT_ONCE = 1000
-_BEFORE = datetime.min.replace(tzinfo=UTC)
+# Behind every name: they have only ASCII characters.
+_BEHIND_ALL = "\x7f"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A stored backup in its slot, or a gap: slots without a backup, from the first to the last."""
+class Filled:
+    """A slot with its stored backup."""
 
-    slots: tuple[Slot, ...]
-    backup: Backup | None = None
+    slot: Slot
+    backup: Backup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """So many slots without a backup, from the first to the last."""
+
+    first: Slot
+    last: Slot
+    number: int
+
+
+Row = Filled | Missing
 
 
 def rows(
     vault: Vault, policy: Policy, key: str, *, since: datetime, until: datetime, now: datetime
-) -> Iterator[list[Row]]:
-    """The backups and gaps in the slots from `since` until `until`, some at a time, in order."""
-    first: datetime | None = None
-    for slots in _groups(_slots_from(policy, key, since, min(until, now))):
+) -> Iterator[Row]:
+    """The backups and gaps in the slots from `since` until `until`, in order."""
+    listed = _listed(vault, policy, _slots_from(policy, key, since, min(until, now)))
+    gap: _Gap | None = None
+    for slot, backup in listed:
+        if backup:
+            if gap and (missing := gap.ended(backup.begun)):
+                yield missing
+            yield Filled(slot=slot, backup=backup)
+            gap = _Gap(since=min(backup.begun, slot.end))
+        elif gap:
+            gap.add(slot, now)
+        # Nothing is expected before the first backup.
+        elif slot.start <= since and has_older(vault, slot):
+            gap = _Gap(since=slot.start)
+            gap.add(slot, now)
+    if gap and (missing := gap.ended(min(until, now))):
+        yield missing
+
+
+def start_of_last(
+    vault: Vault, policy: Policy, key: str, number: int, *, until: datetime, now: datetime
+) -> datetime | None:
+    """When the slot of the last but `number` backups before `until` begins; None: no backup."""
+    start, left = None, number
+    before = slots_before(policy, key, min(until, now) - timedelta(microseconds=1))
+    for slots in _groups(before):
         backups = list_slots(vault, slots, keep_days=policy.keep_days)
-        if first is None and (slots[0].name in backups or has_older(vault, slots[0])):
-            first = _BEFORE
-        filled = (slot.start for slot in slots if slot.name in backups)
-        first = first or next(filled, None)
-        history = History(key=key, slots=slots, backups=backups, first=first)
-        yield [*_with_gaps(history, now)]
+        for slot in slots:
+            if slot.name in backups:
+                start, left = slot.start, left - 1
+                if not left:
+                    return start
+        if not has_older(vault, slots[-1]):
+            break
+    return start
 
 
-def newest_rows(
-    vault: Vault, policy: Policy, key: str, *, number: int, until: datetime, now: datetime
-) -> list[Row]:
-    """The last backups before `until`, and the gaps between them, in order."""
-    found: list[Row] = []
-    for newest_first in _groups(slots_before(policy, key, min(until, now))):
-        slots = newest_first[::-1]
-        backups = list_slots(vault, slots, keep_days=policy.keep_days)
-        history = History(key=key, slots=slots, backups=backups, first=_BEFORE)
-        found = [*_with_gaps(history, now), *found]
-        stored = [index for index, row in enumerate(found) if row.backup]
-        if len(stored) >= number:
-            return found[stored[-number] :]
-        if not has_older(vault, slots[0]):
-            return found[stored[0] :] if stored else []
-    raise AssertionError("slots never end")
+@dataclass
+class _Gap:
+    """The slots since the last backup, which was the newest one from `since` on."""
+
+    since: datetime
+    first: Slot | None = None
+    last: Slot | None = None
+    number: int = 0
+
+    def add(self, slot: Slot, now: datetime) -> None:
+        if isinstance(slot.rule.expect, timedelta) or (slot.is_expected and slot.due <= now):
+            self.first, self.last = self.first or slot, slot
+            self.number += 1
+
+    def ended(self, moment: datetime) -> Missing | None:
+        """The gap, if it is one: some rules allow for empty slots between backups."""
+        if not self.first or not self.last:
+            return None
+        expect = self.first.rule.expect
+        if isinstance(expect, timedelta) and moment - self.since <= expect:
+            return None
+        return Missing(first=self.first, last=self.last, number=self.number)
 
 
-def _with_gaps(history: History, now: datetime) -> Iterator[Row]:
-    gap: list[Slot] = []
-    for slot in history.slots:
-        if backup := history.backups.get(slot.name):
-            if gap:
-                yield Row(slots=tuple(gap))
-                gap = []
-            yield Row(slots=(slot,), backup=backup)
-        elif history.expects(slot) and slot.due <= now:
-            gap.append(slot)
-    if gap:
-        yield Row(slots=tuple(gap))
+def _listed(
+    vault: Vault, policy: Policy, slots: Iterator[Slot]
+) -> Iterator[tuple[Slot, Backup | None]]:
+    """Each slot with its backup. Slots and names are both in the order of time."""
+    listed: Iterator[tuple[str, Iterator[Any]]] | None = None
+    name, entries = "", iter(())
+    for slot in slots:
+        if listed is None:
+            listed = list_names(vault, slot.rule, slot.server, start=slot.name)
+        # A name of no slot, such as the hour that clocks skip, is passed over.
+        while name < slot.name:
+            name, entries = next(listed, (_BEHIND_ALL, iter(())))
+        backup = None
+        if name == slot.name:
+            backup = backup_of(name, entries, start=slot.start, keep_days=policy.keep_days)
+        yield slot, backup
 
 
 def _slots_from(policy: Policy, key: str, since: datetime, until: datetime) -> Iterator[Slot]:

@@ -1,15 +1,14 @@
 """Finds the stored backup that a restore should read."""
 
-import shlex
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from admin.exit_status import Refused
 from admin.restore.errors import NotRestoredError
-from admin.restore.when import When, local_hour
+from admin.stored.when import When, local_hour
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.promotion.buckets import Vault
 from chalicelib.watching.listing import backup_of, list_names, list_slots
@@ -25,36 +24,6 @@ class Choice:
 
     backup: Backup
     remarks: tuple[str, ...] = ()
-
-
-def with_server(policy: Policy, server: str | None) -> Policy:
-    """The policy with this server, whose backups stay when the policy no longer names it.
-
-    Raises PolicyError for a name that no server can have.
-    """
-    if server is None or server in policy.servers:
-        return policy
-    return replace(policy, servers=(server,))
-
-
-def key_of(policy: Policy, *, rule: str | None, server: str | None) -> str:
-    """The one upload key that the options name. Raises Refused if they name none, or several."""
-    rules = [each.upload for each in policy.rules]
-    if rule is not None and rule not in rules:
-        raise Refused(f"The policy has no rule {rule}; it has {', '.join(rules)}")
-    keys = [
-        key
-        for key, (each, owner) in policy.server_keys.items()
-        if rule in {None, each.upload} and server in {None, owner}
-    ]
-    if len(keys) == 1:
-        return keys[0]
-    missing = []
-    if rule is None and len(rules) > 1:
-        missing.append(" or ".join(f"--rule {shlex.quote(each)}" for each in rules))
-    if server is None and len(policy.servers) > 1:
-        missing.append(" or ".join(f"--server {each}" for each in policy.servers))
-    raise Refused(f"There are several kinds of backups; add {', and '.join(missing)}")
 
 
 def choose(vault: Vault, policy: Policy, key: str, when: When, *, now: datetime) -> Choice:

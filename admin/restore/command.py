@@ -12,14 +12,15 @@ import click
 
 from admin.exit_status import Refused
 from admin.restore.archived import make_readable
-from admin.restore.choosing import choose, key_of, with_server
+from admin.restore.choosing import choose
 from admin.restore.errors import NotRestoredError
 from admin.restore.partial import begun, identity_of, partial_of, refuse_file, refuse_full_disk
 from admin.restore.ranges import FULL_SPEED, Tuning
 from admin.restore.stored import StoredVersion, look_up
 from admin.restore.to_file import to_file
 from admin.restore.to_stdout import to_stdout
-from admin.restore.when import When
+from admin.stored.keys import key_of, server_remark, with_server
+from admin.stored.when import When
 from admin.target import Target
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import names_of
@@ -67,9 +68,8 @@ def restore(
     policy = with_server(target.policy, options.server)
     key = key_of(policy, rule=options.rule, server=options.server)
     _say(str(target))
-    if policy != target.policy:
-        names = ", ".join(target.policy.servers) or "none"
-        _say(f"The policy does not name the server {options.server} (it names {names}).")
+    if remark := server_remark(target.policy, options.server):
+        _say(remark)
     vault = open_vault(target, tuning)
     try:
         version = _continued(vault, policy, key, when, options)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import Any
 from admin.config.editing import with_value
 from admin.config.names import ACCEPTED, ALERT_SUBSCRIBERS, INCOMING_ALARM, LOCK, TRAIL
 from admin.config.reading import CONFIG, policy_file
+from admin.desired.audit import HEARTBEAT_URL
 from admin.desired.permissions import function_policies
 from admin.stage import (
     Stage,
@@ -57,17 +59,19 @@ def stage_files(
 
 
 def changes(files: dict[Path, str]) -> dict[Path, str]:
-    """Unified diffs of the files that would change."""
+    """Unified diffs of the files that would change, without the heartbeat's URL: it is a secret."""
     diffs = {}
     for path, text in files.items():
         before = _read(path) if path.exists() else ""
         if before != text:
             name = f".chalice/{path.name}"
-            lines = difflib.unified_diff(
-                before.splitlines(), text.splitlines(), name, name, lineterm=""
-            )
+            lines = difflib.unified_diff(_shown(before), _shown(text), name, name, lineterm="")
             diffs[path] = "\n".join(lines)
     return diffs
+
+
+def _shown(text: str) -> list[str]:
+    return re.sub(rf'("{HEARTBEAT_URL}": *")[^"]*', r"\1...", text).splitlines()
 
 
 def write_files(files: dict[Path, str]) -> None:

@@ -15,6 +15,7 @@ from admin.desired.permissions import SERVER_POLICY_NAME
 from admin.desired.requirement import Kind, Requirement
 from admin.setup import alert_resources as alerts
 from admin.setup import bucket_resources as buckets
+from admin.setup import policy_resources as policies
 from admin.setup import siren_resources as sirens
 from admin.setup import trail_resources as trails
 
@@ -129,6 +130,7 @@ HANDLERS = {
     Kind.BUCKET_POLICY: Handler(buckets.read_policy, buckets.write_policy),
     Kind.NOTIFICATION: Handler(sirens.read_notification, sirens.write_notification),
     Kind.USER: Handler(_read_user, _write_user),
+    Kind.MANAGED_POLICY: Handler(policies.read_managed_policy, policies.write_managed_policy),
     Kind.TOPIC: Handler(alerts.read_topic, alerts.write_topic),
     Kind.SUBSCRIPTION: Handler(alerts.read_subscription, alerts.subscribe),
     Kind.ASYNCHRONOUS: Handler(_read_asynchronous, _reset_asynchronous),

@@ -182,7 +182,7 @@ class Pattern:
             "Y": f"{local.year:04}",
             "m": f"{local.month:02}",
             "d": f"{local.day:02}",
-            "H": f"{local.hour:02}" + "b" * _is_second(start, zone),
+            "H": f"{local.hour:02}" + "b" * ("%H" in self.text and _is_second(start, zone)),
             "M": f"{local.minute:02}",
             "j": f"{local.timetuple().tm_yday:03}",
             "G": f"{week.year:04}",

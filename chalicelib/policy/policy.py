@@ -53,6 +53,11 @@ class Slot:
         """When its backup counts as missing."""
         return self.rule.due(self.start, self.end)
 
+    @property
+    def is_expected(self) -> bool:
+        """Whether this very slot should be filled in time."""
+        return self.is_regular and self.rule.expect is True
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:

@@ -1,8 +1,10 @@
 """Looks in both buckets for missing, wrong and refused backups. It changes nothing."""
 
-from collections.abc import Iterator
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from itertools import chain, islice
@@ -12,15 +14,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.lock import Lock, default_lock
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.copy_plan import unlimited
 from chalicelib.promotion.leftovers import Unfinished, unfinished_copies
 from chalicelib.watching.findings import Finding, Kind, judge_backups, judge_copy, judge_upload
 from chalicelib.watching.listing import list_history
 from chalicelib.watching.protection import Protection, judge_locks
-from chalicelib.watching.slots import Backup
+from chalicelib.watching.slots import Backup, History
+from chalicelib.watching.sweep import RESERVE
 from chalicelib.watching.vault_settings import SETTINGS, read_setting
 
 # The newest uploads of a key are enough to show a flood.
 MOST_PAGES = 10
+
+
+class OutOfTime(BotoCoreError):
+    """What a run that took too long did not check."""
+
+    fmt = "The time of this run is over."
 
 
 @dataclass(kw_only=True)
@@ -35,6 +45,11 @@ class Audited:
     newest: dict[str, Backup | None] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
     failures: dict[str, ClientError | BotoCoreError] = field(default_factory=dict)
+
+    def sort(self) -> None:
+        """Put the worst findings first."""
+        kinds = list(Kind)
+        self.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
@@ -57,30 +72,57 @@ class Auditor:
     policy: Policy
     protection: Protection | None
 
-    def audit(self, now: datetime) -> Audited:
-        """Find out what is wrong at `now`; anything later does not count."""
+    def audit(self, now: datetime, *, seconds_left: Callable[[], float] = unlimited) -> Audited:
+        """Find out what is wrong at `now`; anything later does not count.
+
+        With the time that is left in the end, the owner can still be told what was found.
+        """
+        reserve = min(RESERVE, seconds_left() / 10)
         audited = Audited()
+        lock, copies = self.audit_vault(audited, now)
+        for key in self.policy.server_keys:
+            if seconds_left() < reserve:
+                audited.failures[key] = OutOfTime()
+                continue
+            self.audit_key(key, audited, now, lock=lock, copies=copies)
+        audited.sort()
+        return audited
+
+    def audit_vault(
+        self, audited: Audited, now: datetime
+    ) -> tuple[Lock | None, Sequence[Unfinished]]:
+        """Audit the vault as a whole; returns its default lock, and the unfinished copies."""
         lock = self._judge_settings(self.protection, audited, now) if self.protection else None
         copies: list[Unfinished] = []
         with audited.checking("unfinished copies"):
             copies = unfinished_copies(self.vault)
             found = (judge_copy(copy.key, copy.begun, now) for copy in copies)
             audited.findings += filter(None, found)
-        for key in self.policy.server_keys:
-            with audited.checking(f"the stored backups of {key}"):
-                history = list_history(self.vault, self.policy, key, now, copies=copies)
-                audited.newest[key] = history.newest(now)
-                if history.first is None:
-                    audited.empty.add(key)
-                audited.findings += judge_backups(history, vault=self.vault.name, now=now)
-                if lock:
-                    with audited.checking(f"the locks of the stored backups of {key}"):
-                        audited.findings += judge_locks(self.vault, history, lock, now)
-            with audited.checking(f"the uploads of {key}"):
-                audited.findings += self._judge_uploads(key, now)
-        kinds = list(Kind)
-        audited.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
-        return audited
+        return lock, copies
+
+    def audit_key(
+        self,
+        key: str,
+        audited: Audited,
+        now: datetime,
+        *,
+        lock: Lock | None,
+        copies: Sequence[Unfinished],
+    ) -> History | None:
+        """Audit an upload key; returns its recent backups, unless they could not be listed."""
+        history = None
+        with audited.checking(f"the stored backups of {key}"):
+            history = list_history(self.vault, self.policy, key, now, copies=copies)
+            audited.newest[key] = history.newest(now)
+            if history.first is None:
+                audited.empty.add(key)
+            audited.findings += judge_backups(history, vault=self.vault.name, now=now)
+            if lock:
+                with audited.checking(f"the locks of the stored backups of {key}"):
+                    audited.findings += judge_locks(self.vault, history, lock, now)
+        with audited.checking(f"the uploads of {key}"):
+            audited.findings += self._judge_uploads(key, now)
+        return history
 
     def _judge_settings(
         self, protection: Protection, audited: Audited, now: datetime
@@ -94,14 +136,25 @@ class Auditor:
         return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
-        """The findings about a key's uploads: of each kind, only the newest upload of a slot."""
+        """The findings about a key's uploads: one for all of a kind that are for the same slot."""
         head = cache(self.vault.head)
-        findings: dict[tuple[Kind, str | None], Finding] = {}
+        findings = defaultdict[tuple[Kind, str | None], list[Finding]](list)
         for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):
             stored = head(self.policy.slot_of(key, upload.last_modified).name)
             finding = judge_upload(
                 self.policy, upload, stored, incoming=self.incoming.name, now=now
             )
             if finding:
-                findings.setdefault((finding.kind, finding.slot), finding)
-        return list(findings.values())
+                findings[finding.kind, finding.slot].append(finding)
+        return [self._together(each, key) for each in findings.values()]
+
+    def _together(self, findings: list[Finding], key: str) -> Finding:
+        """The newest, since the first: who sends one every hour causes one mail, not 24."""
+        newest, first = findings[0], min(findings, key=lambda finding: finding.since)
+        if len(findings) == 1:
+            return newest
+        command = f"aws s3api list-object-versions --bucket {self.incoming.name} --prefix "
+        command += shlex.quote(key)
+        what = f"{newest.what} It is the newest of {len(findings)} such uploads for its slot, "
+        what += f"which this lists: {command}"
+        return replace(newest, what=what, since=first.since, phase=first.phase)

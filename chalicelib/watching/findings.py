@@ -118,12 +118,12 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
         stored, due = (_at(moment, slot.rule.timezone) for moment in (backup.begun, slot.due))
-        if usual := _usual_size(history, index):
+        if usual := small_beside(history, index):
             what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored {stored}; "
             what += f"the usual size is {usual:,.0f}."
             download = _download(vault, slot.name, backup.version_id)
             yield finding(Kind.SMALL, what=what, download=download)
-        if history.expects(slot) and backup.begun > slot.due:
+        if history.is_late(slot):
             what = f"{slot.name} was stored late, {stored}; it was due {due}."
             late = finding(Kind.LATE, what=what)
             # An hour after it was due, an audit has reported it as missing.
@@ -187,15 +187,20 @@ def _gap_sentence(key: str, gap: Gap, slot: Slot) -> str:
     return f"{key} has {len(gap.slots)} missing backups; the first, {slot.name}, was due {since}."
 
 
-def _usual_size(history: History, index: int) -> float | None:
+def small_beside(history: History, index: int) -> float | None:
     """The usual size of the backups before this slot's, if this one is small in comparison."""
-    slot, *earlier = history.slots[index:]
-    size = history.backups[slot.name].size
-    others = (history.backups.get(other.name) for other in earlier)
-    sizes = list(islice((other.size for other in others if other and other.size), COMPARED))
+    slot = history.slots[index]
+    size, sizes = history.backups[slot.name].size, last_sizes(history, index + 1)
     if size is None or not slot.rule.small or len(sizes) < LEAST_COMPARED:
         return None
     return usual if size * 2 < (usual := statistics.median(sizes)) else None
+
+
+def last_sizes(history: History, index: int) -> list[int]:
+    """The sizes of the last backups up to the slot at this index, the newest first."""
+    slots = islice(history.slots, index, None)
+    backups = (history.backups.get(slot.name) for slot in slots)
+    return list(islice((one.size for one in backups if one and one.size), COMPARED))
 
 
 def judge_upload(

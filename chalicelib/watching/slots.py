@@ -84,8 +84,12 @@ class History:
 
     def expects(self, slot: Slot) -> bool:
         """Whether this very slot should be filled in time."""
-        is_later = self.first is not None and slot.start > self.first
-        return is_later and slot.is_regular and slot.rule.expect is True
+        return self.first is not None and slot.start > self.first and slot.is_expected
+
+    def is_late(self, slot: Slot) -> bool:
+        """Whether this slot was filled only after its backup was due."""
+        backup = self.backups.get(slot.name)
+        return backup is not None and self.expects(slot) and backup.begun > slot.due
 
     def gap(self, now: datetime) -> Gap | None:
         """The gap that is open at `now`."""

@@ -37,7 +37,7 @@ class Teller:
         """Tell what the audit at `now` found, which took `seconds`.
 
         Raises an ExceptionGroup in the end if something could not be checked or mailed. If S3 could
-        not be read completely, no metrics are written, so that nothing unknown counts as zero.
+        not be read completely, no zeros are written: what is unknown could be more.
         """
         for what, failure in audited.failures.items():
             record.write_failure(f"could not check {what}", failure)
@@ -47,14 +47,19 @@ class Teller:
         heartbeat = self._beat(
             [*((trouble.subject, trouble.body) if trouble else ()), *map(str, undelivered)]
         )
-        if not audited.failures:
-            found = Counter(each.kind for each in audited.findings if each.phase is not Phase.OVER)
-            counts = {f"{kind.capitalize()}Findings": found[kind] for kind in Kind}
-            counts["KeysWithoutBackup"] = len(audited.empty)
-            record.write_audit(
-                counts | heartbeat, seconds=seconds, mail=mail.subject if mail else None
-            )
-        if errors := [*audited.failures.values(), *undelivered]:
+        errors = [*audited.failures.values(), *undelivered]
+        found = Counter(each.kind for each in audited.findings if each.phase is not Phase.OVER)
+        counts = {f"{kind.capitalize()}Findings": found[kind] for kind in Kind}
+        expected = {key for key, (rule, _) in self.policy.server_keys.items() if rule.expect}
+        counts["KeysWithoutBackup"] = len(audited.empty & expected)
+        if audited.failures:
+            counts = {name: count for name, count in counts.items() if count}
+        record.write_audit(
+            counts | heartbeat,
+            seconds=None if errors else seconds,
+            mail=mail.subject if mail else None,
+        )
+        if errors:
             raise ExceptionGroup("the audit could not check or mail everything", errors)
 
     def _publish(self, mail: Mail | None) -> list[Exception]:

@@ -152,7 +152,14 @@ def test_a_quiet_month_sends_no_mail() -> None:
 def of_audits(name: str, values: Mapping[int, float], *, hours: int) -> Metrics:
     """The metrics of hourly audits, of which `name` has these values; None: there is no audit."""
     quiet = dict.fromkeys(
-        ("SettingsFindings", "UnlockedFindings", "KeysWithoutBackup", "FailedHeartbeats"), 0.0
+        (
+            "OverwrittenFindings",
+            "SettingsFindings",
+            "UnlockedFindings",
+            "KeysWithoutBackup",
+            "FailedHeartbeats",
+        ),
+        0.0,
     )
     return {
         own(each): [
@@ -163,7 +170,7 @@ def of_audits(name: str, values: Mapping[int, float], *, hours: int) -> Metrics:
     }
 
 
-@pytest.mark.parametrize("kind", ["settings", "unlocked"])
+@pytest.mark.parametrize("kind", ["settings", "unlocked", "overwritten"])
 def test_a_finding_without_a_moment_sends_one_mail_and_one_when_it_is_over(kind: str) -> None:
     weeks = Weeks(begin=BEGIN, end=BEGIN + 2 * DAY)
     values = dict.fromkeys(range(10, 20), 1.0)
@@ -369,7 +376,7 @@ def test_the_alarms_read_the_metrics_that_the_functions_write(
             }
     looked_at = {metric for alarm in ALARMS.values() for metric in _metrics(alarm)}
     own_ones = {metric for metric in looked_at if metric.namespace == "ImmutableBackups"}
-    assert len(own_ones) == 9
+    assert len(own_ones) == 10
     assert own_ones <= written
 
 

@@ -85,6 +85,13 @@ def _another_environment(living: DeployedStage) -> PutBack:
     return configure(living, Environment={"Variables": elsewhere})
 
 
+@deployed_over("was deployed with another HEARTBEAT_URL than in .chalice/config.json")
+def _another_heartbeat(living: DeployedStage) -> PutBack:
+    """The sentence ends there: the URL is a secret."""
+    elsewhere = {**living.stage.environment, "HEARTBEAT_URL": "https://hc-ping.com/secret"}
+    return configure(living, Environment={"Variables": elsewhere})
+
+
 @deployed_over(
     "was deployed with other digests in VAULT_SETTINGS than in .chalice/config.json: lock"
 )

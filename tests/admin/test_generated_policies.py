@@ -32,6 +32,7 @@ from admin.desired.permissions import (
     function_policies,
     server_policy,
 )
+from admin.desired.readers import reader_policies
 from admin.drill.simulated_requests import CHANGES
 from admin.stage import Stage
 from admin.target import Target
@@ -86,6 +87,8 @@ def stages() -> Iterator[tuple[str, Stage]]:
 
 def identity_policies(policy: Policy, stage: Stage) -> Iterator[tuple[str, Document]]:
     yield from function_policies(policy, stage).items()
+    for reader in reader_policies(stage, account=ACCOUNT):
+        yield f"{reader.resource}", reader.desired
     for server in (*(policy.servers or (None,)), DRILL):
         incoming = stage.settings.incoming_bucket
         yield f"server {server}", server_policy(policy, incoming=incoming, server=server)
@@ -139,6 +142,8 @@ class Action:
         }
 
     def fits(self, resource: str) -> bool:
+        if not self.types:
+            return resource == "*"
         return any(overlap(resource, one["arn"]) for one in self.types.values())
 
     def has(self, key: str) -> bool:
@@ -266,6 +271,11 @@ OBJECTS = ["arn:aws:s3:::backups2/*"]
             {"Action": ["s4:GetObject"], "Resource": OBJECTS},
             "s4:GetObject does not exist",
             id="no service",
+        ),
+        pytest.param(
+            {"Action": ["cloudwatch:GetMetricData"], "Resource": OBJECTS},
+            "cloudwatch:GetMetricData applies to no resource of its statement",
+            id="an action without resources",
         ),
         pytest.param(
             {"Action": ["s3:GetObject", "s3:ListBucket"], "Resource": OBJECTS},

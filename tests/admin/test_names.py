@@ -109,6 +109,9 @@ def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> 
         match requirement.kind:
             case Kind.USER:
                 assert len(requirement.resource) <= longest["user"]
+            case Kind.MANAGED_POLICY:
+                name = requirement.resource.rpartition("/")[2]
+                assert len(name) <= longest["policy"]
             case Kind.ALARM:
                 assert len(requirement.resource) <= longest["alarm"]
             case Kind.ASYNCHRONOUS:

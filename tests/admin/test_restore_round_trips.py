@@ -1,8 +1,6 @@
 """Whole ways back: gpg, tar and gzip, the vault behind its door, and a reader with few rights."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -18,6 +16,7 @@ from admin.restore.ranges import FULL_SPEED
 from demo.stage import StageCloud
 from localcloud.clock import clock
 from tests.admin.test_break_in import STORED, set_up, store
+from tests.support.keyring import ENCRYPT, new_keyring, run
 from tests.support.past_the_door import past_the_door
 from tests.support.restoring import DAILY, HOURLY, NOW, TODAY, Restorer, restorer
 
@@ -33,35 +32,7 @@ def restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restor
 
 @pytest.fixture(scope="module")
 def keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A gpg home with a key pair, and the passphrase that nobody has to type."""
-    # Its socket's path must be short.
-    home = tmp_path_factory.mktemp("g", numbered=True)
-    home.chmod(0o700)
-    options = "batch", "pinentry-mode loopback", "passphrase secret", "trust-model always"
-    (home / "gpg.conf").write_text("\n".join(options) + "\n")
-    run("gpg --quick-gen-key backups@example.org default default never", home)
-    yield home
-    run("gpgconf --kill all", home)
-
-
-def run(command: str, home: Path, folder: Path | None = None, **more: Any) -> bytes:
-    """What a shell command prints; it must succeed."""
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        env={**os.environ, "GNUPGHOME": str(home)},
-        cwd=folder or home,
-        check=False,
-        capture_output=True,
-        **more,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
-ENCRYPT = {
-    "symmetric": "gpg --symmetric",
-    "public key": "gpg --encrypt --recipient backups@example.org",
-}
+    yield from new_keyring(tmp_path_factory)
 
 
 @pytest.mark.parametrize("encrypt", ENCRYPT.values(), ids=ENCRYPT)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from admin.config.reading import APP_NAME, CONFIG, FUNCTIONS
-from admin.setup.files import stage_files
+from admin.setup.files import changes, stage_files
 from admin.stage import StageError, read_stage
 from chalicelib.lock import Lock
 from tests.support.project import POLICY
@@ -77,6 +77,19 @@ def test_a_topic_that_chalice_reads_elsewhere_is_not_written_again(tmp_path: Pat
         "lambda_functions": POLICIES,
         "environment_variables": {"ALERT_TOPIC_ARN": TOPIC + "y"},
     }
+
+
+def test_the_url_of_the_heartbeat_is_not_shown_with_what_changes(tmp_path: Path) -> None:
+    variables = {**BUCKETS, "HEARTBEAT_URL": "https://hc-ping.com/secret"}
+    project = write(tmp_path, {"environment_variables": variables})
+    files = stage_files(
+        POLICY, read_stage("prod", project=project), variables={"ALERT_TOPIC_ARN": TOPIC + "y"}
+    )
+    diff = changes(files)[project / CONFIG]
+    assert "+" in diff
+    assert '"HEARTBEAT_URL": "..."' in diff
+    assert "secret" not in diff
+    assert "secret" in files[project / CONFIG]
 
 
 def test_variables_of_a_single_function_are_one_sentence(tmp_path: Path) -> None:

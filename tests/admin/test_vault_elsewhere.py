@@ -22,10 +22,10 @@ from admin.check.settings import check
 from admin.config.reading import CONFIG
 from admin.drill.scenario import drill
 from admin.restore.command import RestoreOptions, restore
-from admin.restore.when import When
 from admin.setup.plan import execute, make_plan, requirements_of
 from admin.setup.recorded import actual_digests, as_variable
 from admin.stage import Stage, StageError, read_stage
+from admin.stored.when import When
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.promotion.buckets import Vault

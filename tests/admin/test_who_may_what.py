@@ -33,6 +33,12 @@ from admin.desired.permissions import (
     server_policy,
     sweeper_policy,
 )
+from admin.desired.readers import (
+    list_uploads,
+    read_backups,
+    reader_policies,
+    retrieve_archived,
+)
 from admin.setup.plan import execute, make_plan
 from localcloud.cloud import Cloud, running
 from localcloud.iam.authorization import Credentials
@@ -54,6 +60,8 @@ class Principal:
 
     arn: str
     policy: Document | None = None
+    # The name of that policy, if it is a managed one, which `setup` makes.
+    managed: str = ""
 
     @property
     def account(self) -> str:
@@ -77,10 +85,15 @@ def role(function: str, policy: Document | None = None) -> Principal:
     return Principal(arn=arn, policy=policy)
 
 
+def reader(name: str, managed: str, *allowed: Document) -> Principal:
+    return replace(user(name, document(*allowed)), managed=managed)
+
+
 def allowing(*actions: str, on: tuple[str, ...] = ("*",)) -> Document:
     return document({"Effect": "Allow", "Action": [*actions], "Resource": [*on]})
 
 
+READING = [*read_backups(STAGE), *list_uploads(STAGE)]
 WHOLE_VAULT = (f"arn:aws:s3:::{VAULT}", f"arn:aws:s3:::{VAULT}/*")
 PRINCIPALS = {
     "web1": server("web1"),
@@ -88,6 +101,8 @@ PRINCIPALS = {
     "promoter": role("promote", promoter_policy(FLEET, STAGE)),
     "sweep": role("sweep", sweeper_policy(FLEET, STAGE)),
     "audit": role("audit", auditor_policy(STAGE)),
+    "reader": reader("reader", STAGE.reader, *READING),
+    "retriever": reader("retriever", STAGE.reader_archived, *READING, *retrieve_archived(STAGE)),
     # Far more than anybody needs: the vault's own policy must hold against it.
     "keeper": role("keep", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
     "administrator": user("administrator-of-s3", allowing("s3:*")),
@@ -102,9 +117,10 @@ NOBODY: frozenset[str] = frozenset()
 WEB1, DB1 = ADMINS | {"web1"}, ADMINS | {"db1"}
 TAKER = ADMINS | {"promoter"}
 LOOKERS = ADMINS | {"promoter", "sweep"}
-READERS = ADMINS | {"promoter", "sweep", "audit", "keeper"}
+PEOPLE = {"reader", "retriever"}
+READERS = ADMINS | {"promoter", "sweep", "audit", "keeper"} | PEOPLE
 KEEPERS = ADMINS | {"keeper"}
-WATCHERS = KEEPERS | {"audit"}
+WATCHERS = KEEPERS | {"audit"} | PEOPLE
 PROMOTER, KEEPER, SWEEP = {"promoter"}, {"keeper"}, {"sweep"}
 
 
@@ -207,6 +223,7 @@ HELD, HOLD = {"ObjectLockLegalHoldStatus": "ON"}, {"LegalHold": {"Status": "ON"}
 TAGGED, TAGS = {"Tagging": "tier=x"}, {"Tagging": {"TagSet": [{"Key": "tier", "Value": "x"}]}}
 PRIVATE, BYPASS = {"ACL": "private"}, {"BypassGovernanceRetention": True}
 CURRENT = object()
+RETRIEVAL = {"RestoreRequest": {"Days": 1}}
 AT_VERSION, AT_NULL = {"VersionId": CURRENT}, {"VersionId": "null"}
 
 UPLOADS = {
@@ -259,7 +276,8 @@ BACKUPS = {
     "read a backup": row(READERS, STORED, "GetObject"),
     "look at a backup": row(READERS, STORED, "GetObject", by="head_object"),
     "tell a free slot": row(READERS, MISSING, "GetObject", by="head_object", lists=VAULT),
-    "read a backup's version": row(KEEPERS, STORED, "GetObjectVersion", AT_VERSION),
+    "read a backup's version": row(KEEPERS | PEOPLE, STORED, "GetObjectVersion", AT_VERSION),
+    "retrieve a backup": row(KEEPERS | {"retriever"}, STORED, "RestoreObject", RETRIEVAL),
     "read a backup's lock": row(WATCHERS, STORED, "GetObjectRetention"),
     "read a backup's tags": row(KEEPERS, STORED, "GetObjectTagging"),
     # Adding: only the promoter, and only what is new.
@@ -360,7 +378,7 @@ BUCKETS = {
     f"{bucket}: {action}": row(may, bucket, action, arguments, by=method)
     for bucket, may, action, method, arguments in (
         (IN, LOOKERS, "ListBucket", "list_objects_v2", {}),
-        (IN, LOOKERS | {"audit"}, "ListBucketVersions", "list_object_versions", {}),
+        (IN, LOOKERS | {"audit"} | PEOPLE, "ListBucketVersions", "list_object_versions", {}),
         (VAULT, WATCHERS, "ListBucketVersions", "list_object_versions", {}),
         (IN, ADMINS, "ListBucketMultipartUploads", "list_multipart_uploads", {}),
         (VAULT, READERS, "ListBucket", "list_objects_v2", {}),
@@ -550,6 +568,8 @@ def generated_documents() -> Iterator[tuple[str, Document]]:
             for name in policy.servers or (None,):
                 generated = server_policy(policy, incoming=incoming, server=name)
                 yield f"{stage.name}, {name}", generated
+        for each in reader_policies(stage, account=OURS):
+            yield f"{stage.name}, {each.resource}", each.desired
         yield f"{stage.name}, incoming", incoming_policy(stage)
         yield f"{stage.name}, vault", vault_policy(stage, account=OURS)
         elsewhere = replace(stage, settings=replace(stage.settings, vault_owner=HOLDER))
@@ -572,7 +592,9 @@ def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() ->
                     for resource in statement["Resource"]:
                         assert resource.startswith(in_incoming), (name, resource)
                         assert resource in of_all_servers or not set("*?") & set(resource), name
-            assert "*" not in statement["Resource"], name
+            # Which has no resources.
+            if statement["Action"] != ["cloudwatch:GetMetricData"]:
+                assert "*" not in statement["Resource"], name
 
 
 # Request by request
@@ -608,6 +630,10 @@ def test_the_tested_documents_are_those_in_the_account(ready: Cloud) -> None:
             UserName=principal.name, PolicyName="uploads"
         )
         assert live["PolicyDocument"] == principal.policy
+    iam = administrator.client("iam")
+    for principal in filter(lambda one: one.managed, PRINCIPALS.values()):
+        of_version = iam.get_policy_version(PolicyArn=arn_of(principal), VersionId="v1")
+        assert of_version["PolicyVersion"]["Document"] == principal.policy
     for bucket, policy in BUCKET_POLICIES.items():
         live = administrator.client("s3").get_bucket_policy(Bucket=bucket)
         statements = json.loads(live["Policy"])["Statement"]
@@ -746,9 +772,16 @@ def credentials(cloud: Cloud, principal: Principal) -> Credentials:
         return held(session["Credentials"])
     if principal not in (PRINCIPALS["web1"], PRINCIPALS["db1"]):
         iam.create_user(UserName=principal.name)
-        if policy:
+        if principal.managed:
+            iam.attach_user_policy(UserName=principal.name, PolicyArn=arn_of(principal))
+        elif policy:
             iam.put_user_policy(UserName=principal.name, PolicyName="own", PolicyDocument=policy)
     return held(iam.create_access_key(UserName=principal.name)["AccessKey"])
+
+
+def arn_of(principal: Principal) -> str:
+    """The ARN of a principal's managed policy."""
+    return f"arn:aws:iam::{principal.account}:policy/{principal.managed}"
 
 
 def held(answer: Mapping[str, Any]) -> Credentials:

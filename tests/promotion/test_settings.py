@@ -10,7 +10,12 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
 
 
 @pytest.mark.parametrize(
-    "url", ["https://hc-ping.com/a", "http://127.0.0.1:3001/api/push/a?msg=OK"]
+    "url",
+    [
+        "https://hc-ping.com/a",
+        "https://status.example.org:8443?id=a@b",
+        "http://127.0.0.1:3001/api/push/a?msg=OK",
+    ],
 )
 def test_alerts_and_heartbeats_are_optional(url: str) -> None:
     settings = Settings.from_environment(BUCKETS)
@@ -88,6 +93,8 @@ def test_the_vault_s_settings_are_digests_by_name(value: Any, digests: Any) -> N
                 "http://127.0.0.1@example.org/",
                 "http://127.0.0.1:x@example.org/",
                 "https://",
+                "https://[example.org/a",
+                "https://me:secret@example.org/a",
                 "https://example.org/a b",
                 "hc-ping.com/a",
             )

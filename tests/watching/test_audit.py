@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +15,11 @@ from moto.s3.models import s3_backends
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy
 from chalicelib.promotion.buckets import Incoming, Vault
+from chalicelib.promotion.copy_plan import unlimited
 from chalicelib.watching.audit import Audited, Auditor
 from chalicelib.watching.findings import Kind, Phase
 from chalicelib.watching.listing import list_history
+from chalicelib.watching.sweep import RESERVE
 from localcloud.clock import clock
 from tests.support.faults import answers
 from tests.support.wire import Wire
@@ -61,13 +63,15 @@ class Buckets:
             moment = slot.end
         return names
 
-    def audit(self, at: datetime = NOW) -> Audited:
+    def audit(
+        self, at: datetime = NOW, *, seconds_left: Callable[[], float] = unlimited
+    ) -> Audited:
         return Auditor(
             incoming=Incoming(s3=self.s3, name="backups1"),
             vault=Vault(s3=self.s3, name="backups2"),
             policy=self.policy,
             protection=None,
-        ).audit(at)
+        ).audit(at, seconds_left=seconds_left)
 
     def found(self, at: datetime = NOW) -> list[tuple[Kind, Phase, str | None]]:
         audited = self.audit(at)
@@ -234,6 +238,18 @@ def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> 
     assert buckets.found(NOW - 2 * HOUR) == []
 
 
+def test_an_overwrite_in_parts_that_took_hours_is_no_news_at_its_first_audit(
+    buckets: Buckets,
+) -> None:
+    """S3 dates it from its start, so no mail tells of it at once: the alarm `overwritten` does."""
+    name = buckets.store(NIGHTLY, since=NOW - 36 * DAY)[-1]
+    buckets.put("backups2", name, at=NOW - 5 * MINUTE, body=b"rubbish")
+    keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
+    newest = keys.getlist(name)[-1]
+    newest._etag, newest.last_modified = "e-2", (NOW - 3 * HOUR).replace(tzinfo=None)
+    assert buckets.found() == [(Kind.OVERWRITTEN, Phase.LASTING, name)]
+
+
 @pytest.mark.parametrize(
     ("age", "left", "is_expired"),
     [
@@ -262,7 +278,7 @@ def test_what_expires_is_neither_deleted_nor_missing(
 def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buckets) -> None:
     buckets.store(NIGHTLY, since=NOW - 36 * DAY)
     buckets.store(HOURLY, since=NOW - DAY, until=NOW - HOUR)
-    for minute in (50, 40, 30):
+    for minute in (30, 40, 50):
         buckets.put("backups1", HOURLY, at=NOW - 2 * HOUR + minute * MINUTE, body=b"%d" % minute)
     buckets.put("backups1", NIGHTLY, at=NOW - 8 * DAY)
     buckets.put("backups1", HOURLY, at=NOW - 20 * MINUTE, body=b"it waits")
@@ -272,6 +288,21 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
         (Kind.CONTESTED, Phase.LASTING, "2026-11-23.10.sql.gpg"),
     ]
     assert "It has 2 bytes, was uploaded" in audited.findings[1].what
+    # Of these, one can be the real backup, and not the newest.
+    assert "the newest of 3 such uploads for its slot" in audited.findings[1].what
+    assert "--prefix sql.gpg" in audited.findings[1].what
+    assert "newest of" not in audited.findings[0].what
+
+
+def test_uploads_that_contest_a_slot_every_hour_are_news_once(buckets: Buckets) -> None:
+    """Else anyone with a server's key could send a mail every hour, and hide the others in them."""
+    slot = buckets.policy.slot_of(NIGHTLY, NOW).name
+    buckets.put("backups2", slot, at=NOW - 9 * HOUR)
+    for hours in reversed(range(8)):
+        buckets.put("backups1", NIGHTLY, at=NOW - hours * HOUR - 5 * MINUTE, body=b"%d" % hours)
+    for hours in range(7):
+        assert buckets.found(NOW - hours * HOUR) == [(Kind.CONTESTED, Phase.LASTING, slot)]
+    assert buckets.found(NOW - 7 * HOUR) == [(Kind.CONTESTED, Phase.NEW, slot)]
 
 
 def test_an_unfinished_copy_is_found(buckets: Buckets) -> None:
@@ -299,6 +330,16 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     assert buckets.found() == [(Kind.MISSING, Phase.OVER, missing)]
     # No run lives longer: this copy was killed.
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
+
+
+def test_a_run_without_time_tells_what_it_found_and_names_the_rest(buckets: Buckets) -> None:
+    buckets.store(NIGHTLY, since=NOW - 36 * DAY, until=NOW - 2 * DAY)
+    left = iter([900.0, 900.0])
+    audited = buckets.audit(seconds_left=lambda: next(left, RESERVE - 1))
+    assert [found.kind for found in audited.findings] == [Kind.MISSING]
+    [(what, error)] = audited.failures.items()
+    assert what == "sql.gpg"
+    assert str(error) == "The time of this run is over."
 
 
 def test_a_denied_list_hides_no_other_finding(buckets: Buckets) -> None:

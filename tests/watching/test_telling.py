@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -130,6 +130,17 @@ def test_findings_are_counted_until_they_are_over(
     assert owner.heartbeats[-1] == ""
 
 
+def test_a_rule_that_expects_nothing_is_not_without_backup(
+    owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would set off the alarm `no-backup` for ever, and hide the next server without any."""
+    files, sql = POLICY.rules[1], POLICY.rules[0]
+    owner.teller.policy = replace(POLICY, rules=(sql, replace(files, expect=False)))
+    audited = Audited(empty={"web1/sql.gpg", "web1/files.gpg"})
+    owner.teller.tell(audited, now=NOW, seconds=1)
+    assert metrics(capsys.readouterr().out)["KeysWithoutBackup"] == 1
+
+
 def test_trouble_goes_to_the_heartbeat_also_when_it_is_not_mailed(owner: Owner) -> None:
     owner.tell(SCENES["missing-hour"])
     owner.mails()
@@ -144,7 +155,7 @@ def test_trouble_goes_to_the_heartbeat_also_when_it_is_not_mailed(owner: Owner) 
     )
 
 
-def test_what_could_not_be_checked_is_told_counts_nothing_and_raises(
+def test_what_could_not_be_checked_is_told_counts_no_zero_and_raises(
     owner: Owner, capsys: pytest.CaptureFixture[str], log: io.StringIO
 ) -> None:
     with pytest.raises(ExceptionGroup) as raised:
@@ -154,7 +165,8 @@ def test_what_could_not_be_checked_is_told_counts_nothing_and_raises(
     assert "is missing" in subject
     assert "- the uploads of web1/sql.gpg: An error" in body
     assert "NOT CHECKED" in owner.heartbeats[-1]
-    assert "_aws" not in capsys.readouterr().out
+    # The alarms on these ring, although something else could not be read.
+    assert metrics(capsys.readouterr().out) == {"MissingFindings": 1, "FailedHeartbeats": 0}
     assert "could not check the uploads of web1/sql.gpg: ClientError" in log.getvalue()
 
 
@@ -169,7 +181,10 @@ def test_a_mail_that_cannot_be_sent_is_an_error_but_stops_nothing_else(
     assert isinstance(error, ClientError)
     assert "is missing" in owner.heartbeats[-1]
     assert "NotFound" in owner.heartbeats[-1]
-    assert metrics(capsys.readouterr().out)["MissingFindings"] == 1
+    written = metrics(capsys.readouterr().out)
+    assert written["MissingFindings"] == 1
+    # The alarm on no audit that ended well counts these.
+    assert "AuditSeconds" not in written
     # It was not sent, so the next attempt sends it.
     owner.teller.alert_topic = topic
     owner.tell(SCENES["missing"])
@@ -186,7 +201,7 @@ def test_without_a_topic_every_audit_raises_in_the_end(
     assert isinstance(error, SettingsError)
     assert str(error).startswith("ALERT_TOPIC_ARN is not set")
     assert owner.heartbeats == [str(error)]
-    assert metrics(capsys.readouterr().out)["AuditSeconds"] == 1
+    assert "AuditSeconds" not in metrics(capsys.readouterr().out)
 
 
 def test_a_heartbeat_that_fails_is_counted_and_fails_nothing(
