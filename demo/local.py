@@ -177,7 +177,7 @@ def show_seeded(cloud: StageCloud, keyring: Keyring) -> None:
     click.echo(
         f"{number:,} backups of the last {DAYS} days are stored, encrypted for a throw-away key"
     )
-    click.echo(f"({keyring.private_key}). In another terminal:\n")
+    click.echo(f"({keyring.private_key}). In another terminal, in this directory:\n")
     click.echo(f"export GNUPGHOME={keyring.home}")
     click.echo(".venv/bin/backups list")
     click.echo(f".venv/bin/backups restore latest {options}\n")

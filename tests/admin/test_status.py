@@ -96,7 +96,7 @@ def test_backups_in_order_fit_on_one_screen(s3: Any, counted: None) -> None:
         "  ............oo  next due Mon 23 Nov 13:15 UTC\n"
         "Each letter is a day, or a longer slot: o stored, . nothing due.\n\n"
         "No findings, and no upload waits for long.\n"
-        "backups2 held 3.6 KiB STANDARD in 42 objects on 23 Nov 2026.\n"
+        "backups2 held 82.0 KiB STANDARD in 42 objects on 23 Nov 2026.\n"
         "Backups never expire: it grows by 48.8 KiB a day.\n"
         "If rubbish began today, the good backups would remain: backups never expire.\n"
     )
@@ -158,7 +158,7 @@ def test_json_has_each_key_s_newest_backup_days_and_prospects(
     assert backup["waiting"] is None
     assert data["vault"] == {
         "bucket": "backups2",
-        "counted": {"day": "2026-11-23", "stored": {"STANDARD": 3696}, "objects": 42},
+        "counted": {"day": "2026-11-23", "stored": {"STANDARD": 84000}, "objects": 42},
         "steady_state": {
             "kept_days": 36,
             "bytes_a_day": 2000,

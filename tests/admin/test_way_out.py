@@ -48,7 +48,13 @@ class Terminal:
         self._bash = subprocess.Popen(
             ["bash", "-o", "pipefail"],
             cwd=home,
-            env=environment | {"HOME": str(home), "AWS_ENDPOINT_URL": endpoint, "TZ": "UTC"},
+            env=environment
+            | {
+                "HOME": str(home),
+                "AWS_ENDPOINT_URL": endpoint,
+                # An aws that does not know this variable cannot reach AWS either.
+                "HTTPS_PROXY": "http://127.0.0.1:1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -124,6 +124,25 @@ def test_backups_are_locked_as_if_they_had_been_promoted(seeded: Seeded) -> None
     assert head["Metadata"].keys() >= {"source-key", "source-etag", "source-version-id"}
 
 
+def test_s3_s_metrics_have_the_bytes_of_all_backups(seeded: Seeded) -> None:
+    account = seeded.target.account
+    pages = account.client("s3").get_paginator("list_objects_v2").paginate(Bucket="backups2")
+    measured = account.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/S3",
+        MetricName="BucketSizeBytes",
+        Dimensions=[
+            {"Name": "BucketName", "Value": "backups2"},
+            {"Name": "StorageType", "Value": "StandardStorage"},
+        ],
+        StartTime=NOW - timedelta(days=1),
+        EndTime=NOW,
+        Period=86_400,
+        Statistics=["Average"],
+    )
+    [point] = measured["Datapoints"]
+    assert point["Average"] == sum(each["Size"] for page in pages for each in page["Contents"])
+
+
 @pytest.mark.parametrize(
     ("when", "rule", "file", "begins"),
     [
