@@ -130,6 +130,14 @@ def test_a_gap_is_one_however_much_is_listed_at_once(
     assert lines.count("missing") == 2
 
 
+def test_names_that_no_upload_could_have_are_passed_over(restore: Restorer, listed: Lister) -> None:
+    store_days(restore, 24, 23, 22, 21)
+    for day in (32, 33):
+        restore.store(b"x", f"2026-10-{day}.tar.gz.gpg", at=NOW)
+    lines = table(listed("--rule", DAILY, "--until", "2026-11-02"))
+    assert names(lines) == [daily(days) for days in (24, 23, 22, 21)]
+
+
 RARELY = """
 timezone = "Etc/UTC"
 [[rule]]

@@ -90,11 +90,18 @@ NUMBERS = count()
 COMMANDS = (
     ("status",),
     ("list", "--details", "--rule", KEY),
+    ("verify", "--rule", KEY),
     ("restore", "latest", "--rule", KEY, "-o", "-"),
-    ("verify", "--rule", KEY, "--since", "3 days ago"),
     ("audit",),
 )
 BODY = b"a backup"
+
+
+def store(s3: Any, moment: datetime, **more: str) -> None:
+    """Store what the promoter would make of an upload of this moment."""
+    metadata = {"source-key": KEY, "source-last-modified": moment.isoformat()}
+    name = POLICY.slot_of(KEY, moment).name
+    s3.put_object(Bucket="backups2", Key=name, Body=BODY, Metadata=metadata, **more)
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +116,9 @@ def ready() -> Iterator[Account]:
             for days in (5, 3, 2, 1, 0):
                 moment = NOW - days * DAY - timedelta(minutes=1)
                 clock.stand_at(moment)
-                s3.put_object(
-                    Bucket="backups2",
-                    Key=POLICY.slot_of(KEY, moment).name,
-                    Body=BODY,
-                    Metadata={
-                        "source-key": KEY,
-                        "source-etag": "x",
-                        "source-last-modified": moment.isoformat(),
-                    },
-                )
+                store(s3, moment)
             clock.stand_at(NOW - 4 * DAY)
-            archived = POLICY.slot_of(KEY, NOW - 4 * DAY).name
-            s3.put_object(Bucket="backups2", Key=archived, Body=BODY, StorageClass="GLACIER")
+            store(s3, NOW - 4 * DAY, StorageClass="GLACIER")
         clock.stand_at(NOW - timedelta(minutes=20))
         s3.put_object(Bucket="backups1", Key=HOURLY, Body=BODY)
         clock.reset()
