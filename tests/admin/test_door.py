@@ -30,6 +30,7 @@ from localcloud.cloud import Cloud, running
 from localcloud.iam.authorization import Credentials
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE
+from tests.support.sirens_topic import make_sirens_topic
 from tests.support.sleeping_clock import SleepingClock
 
 VAULT = "backups2"
@@ -77,6 +78,7 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setattr(
         admin.setup.command, "requirements_of", lambda target, _: vault_settings(target.account)
     )
+    make_sirens_topic(account)
     s3 = account.client("s3")
     if any(bucket["Name"] == VAULT for bucket in s3.list_buckets()["Buckets"]):
         s3.delete_bucket_policy(Bucket=VAULT)

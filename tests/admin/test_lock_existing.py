@@ -21,6 +21,7 @@ from admin.stage import read_stage
 from admin.target import Target
 from localcloud.clock import clock
 from tests.support.past_the_door import past_the_door
+from tests.support.sirens_topic import make_sirens_topic
 
 VAULT = "backups2"
 LOCKED = ("--lock-existing", "--apply", "--yes")
@@ -82,6 +83,7 @@ def vault(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
         return tuple(one for one in requirements_of(target, options) if one.resource == VAULT)
 
     monkeypatch.setattr(admin.setup.command, "requirements_of", only_the_vault_s)
+    make_sirens_topic(account)
     yield Vault(account)
     clock.reset()
 
