@@ -247,7 +247,7 @@ for _kind, _action, _resource, _on in [
     (Kind.SILENCE, "cloudwatch:PutAlarmMuteRule", "*", "the alarms"),
     (Kind.SILENCE, "sns:Unsubscribe", TOPIC, STAGE.topic),
     (Kind.SILENCE, "sns:SetTopicAttributes", SIRENS, STAGE.sirens),
-    (Kind.SILENCE, "events:RemoveTargets", "arn:aws:events:*:*:rule/*-sirens", STAGE.sirens),
+    (Kind.SILENCE, "events:PutTargets", "arn:aws:events:*:*:rule/*-sirens", STAGE.sirens),
     (Kind.SILENCE, "cloudtrail:StopLogging", TRAIL, "the trail"),
     (Kind.SILENCE, "logs:DeleteLogGroup", f"arn:aws:logs:*:*:log-group:{LOG}:*", LOG),
     (Kind.SILENCE, "logs:DeleteLogStream", f"arn:aws:logs:*:*:log-group:{LOG}:log-stream:*", LOG),
