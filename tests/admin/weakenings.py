@@ -896,7 +896,16 @@ def _a_rule_of_somebody_else(living: DeployedStage) -> None:
 
 @harmless
 def _a_trail(living: DeployedStage) -> None:
-    living.client("s3").create_bucket(Bucket="trails")
+    s3 = living.client("s3")
+    s3.create_bucket(Bucket="trails")
+    cloudtrail_writes = {
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": ["s3:GetBucketAcl", "s3:PutObject"],
+        "Resource": ["arn:aws:s3:::trails", "arn:aws:s3:::trails/*"],
+    }
+    policy = {"Version": "2012-10-17", "Statement": [cloudtrail_writes]}
+    s3.put_bucket_policy(Bucket="trails", Policy=json.dumps(policy))
     trails = living.client("cloudtrail")
     trails.create_trail(Name="all", S3BucketName="trails")
     trails.start_logging(Name="all")

@@ -25,6 +25,7 @@ from tests.support.project import copy_project
 def test_a_failed_deployment_shows_the_output_of_chalice(cloud, tmp_path):
     copy_project(tmp_path)
     (tmp_path / "app.py").write_text("raise RuntimeError('half an app')")
+    cloud.prepare(project_dir=tmp_path)
     with pytest.raises(DeployError, match="half an app"):
         cloud.deploy(project_dir=tmp_path)
 
