@@ -212,6 +212,9 @@ def test_gibibytes_with_the_ranges_of_a_real_restore(
 
 
 STALLED = """
+import signal
+# In the background of a script, programs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from admin.restore.partial import Partial
 from admin.restore.ranges import FULL_SPEED, chunks
 from tests.support.simulated_object import SimulatedObject
