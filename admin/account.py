@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +80,14 @@ class Account:
         # A session's ARN does not have the role's path, which all roles of Identity Center have.
         role = self.client("iam").get_role(RoleName=name.partition("/")[0])["Role"]
         return str(role["Arn"])
+
+    def now(self) -> datetime:
+        """The time; for a local cloud, whose clock can be moved, the time there."""
+        if self.endpoint is None:
+            return datetime.now(UTC)
+        answer = self.client("sts").get_caller_identity()["ResponseMetadata"]
+        # A header of HTTP has whole seconds: what was stored in this one is not in the future.
+        return parse_timestamp(answer["HTTPHeaders"]["date"]) + timedelta(seconds=1)
 
     def account_of(self, bucket: str) -> "Account":
         """The account that a bucket is in."""

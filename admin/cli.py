@@ -154,7 +154,7 @@ def setup(
             lock_stored(
                 target,
                 options.lock if lock_named else lock_of_new_backups(target, options.lock),
-                now=datetime.now(UTC),
+                now=target.account.now(),
                 waiter=waiter(),
                 apply=apply,
                 yes=yes,
@@ -202,7 +202,7 @@ def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
     somebody has overwritten or deleted a stored backup. Takes seconds, and changes nothing.
     """
     with _opened(**where) as target:
-        show_audit(target, now=at or datetime.now(UTC), as_json=as_json)
+        show_audit(target, now=at or target.account.now(), as_json=as_json)
 
 
 @cli.command(short_help="Check the backups and who can destroy them; changes nothing.")
@@ -224,7 +224,7 @@ def check(*, all_backups: bool, as_json: bool, **where: Any) -> None:
     to fix it. Changes nothing.
     """
     with _opened(**where) as target:
-        show_check(target, now=datetime.now(UTC), all_backups=all_backups, as_json=as_json)
+        show_check(target, now=target.account.now(), all_backups=all_backups, as_json=as_json)
 
 
 @cli.command(short_help="Create, rotate or revoke a server's access key.")
@@ -306,7 +306,7 @@ def status(*, rule: str | None, server: str | None, as_json: bool, **where: Any)
     were uploaded from now on. Changes nothing.
     """
     with _opened(**where) as target:
-        show_status(target, rule=rule, server=server, now=datetime.now(UTC), as_json=as_json)
+        show_status(target, rule=rule, server=server, now=target.account.now(), as_json=as_json)
 
 
 @cli.command("list", short_help="List the stored backups and the gaps between them.")
@@ -333,7 +333,7 @@ def list_(**options: Any) -> None:
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
-        list_backups(target, ListOptions(**options), now=datetime.now(UTC))
+        list_backups(target, ListOptions(**options), now=target.account.now())
 
 
 @cli.command(short_help="Download a stored backup, and verify it.")
@@ -370,7 +370,7 @@ def restore(*, when: When, **options: Any) -> None:
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
-        restore_backup(target, when, RestoreOptions(**options), now=datetime.now(UTC))
+        restore_backup(target, when, RestoreOptions(**options), now=target.account.now())
 
 
 @cli.command(short_help="Verify the stored backups; with --deep, unpack one.")
@@ -400,4 +400,4 @@ def verify(**options: Any) -> None:
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
-        verify_backups(target, VerifyOptions(**options), now=datetime.now(UTC))
+        verify_backups(target, VerifyOptions(**options), now=target.account.now())

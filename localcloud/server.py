@@ -10,6 +10,8 @@ from wsgiref.types import WSGIApplication
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from localcloud.clock import clock
+
 HOST = "127.0.0.1"
 
 
@@ -56,6 +58,10 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
 class _RequestHandler(MotoRequestHandler):
     # Answers are written in two pieces: Nagle's algorithm would hold the second back for 40 ms.
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header Date, by the cloud's clock."""
+        return super().date_time_string(timestamp or clock.now().timestamp())
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Print nothing: clients see the responses to their requests."""

@@ -82,7 +82,8 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
 
 def finding_as_data(target: Target, finding: Finding) -> dict[str, object]:
     """The finding as JSON can hold it, with what to do about it in this stage."""
-    return {**finding.data, "remedy": remedy_of(target, finding)}
+    since, remedy = finding.since.isoformat(), remedy_of(target, finding)
+    return {**vars(finding), "since": since, "remedy": remedy}
 
 
 def remedy_of(target: Target, finding: Finding) -> str:

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 from chalicelib.ages import age_in_words
 from chalicelib.policy.decision import DeleteMarker, Outcome, Stored, Upload, decide
@@ -93,11 +92,6 @@ class Finding:
     what: str
     remedy: str
     download: Mapping[str, str] | None = None
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The finding as JSON can hold it."""
-        return {**vars(self), "since": self.since.isoformat()}
 
 
 def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Finding]:

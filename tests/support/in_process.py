@@ -24,6 +24,7 @@ from werkzeug.http import http_date
 from werkzeug.test import run_wsgi_app
 
 import localcloud.cloud
+from localcloud.clock import clock
 from localcloud.server import HOST
 from tests.support.faults import respond
 
@@ -65,7 +66,7 @@ def answer(app: WSGIApplication, request: Any) -> AWSResponse:
         run_wsgi_app, app, environment_of(request), buffered=True
     )
     # The server dates the answers that have no date yet.
-    dated = {"date": http_date(), **{name.lower(): value for name, value in headers}}
+    dated = {"date": http_date(clock.now()), **{name.lower(): value for name, value in headers}}
     return respond(request, int(status.split()[0]), b"".join(body), headers=dated)
 
 
