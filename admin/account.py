@@ -86,7 +86,7 @@ class Account:
         if self.endpoint is None:
             return datetime.now(UTC)
         answer = self.client("sts").get_caller_identity()["ResponseMetadata"]
-        # A header of HTTP has whole seconds: what was stored in this one is not in the future.
+        # HTTP's Date has whole seconds: round up, so that nothing stored seems to be in the future.
         return parse_timestamp(answer["HTTPHeaders"]["date"]) + timedelta(seconds=1)
 
     def account_of(self, bucket: str) -> "Account":
@@ -138,7 +138,7 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     profile or region.
     """
     if stage.name == "dev":
-        # The local cloud's good answers would be taken for those of the account that was named.
+        # Otherwise the local cloud's good results would be taken for those of the named account.
         for option, value in (("--profile", profile), ("--region", region)):
             if value is not None:
                 raise StageError(
@@ -224,7 +224,7 @@ def isolated_session() -> botocore.session.Session:
 
 
 def with_fast_times(session: botocore.session.Session) -> botocore.session.Session:
-    """The session, whose clients need a fifth of the time for the times in a list of S3."""
+    """The session, whose clients parse the times in S3's lists five times as fast."""
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_parse_time)
     return session

@@ -19,7 +19,7 @@ DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 class IncomingAlarm:
     """The alarms on incoming go off at this many bytes, or this many versions of uploads.
 
-    Incoming is emptied as it fills. An outage of a week leaves about a thousand uploads of five
+    Incoming is emptied as it fills. A week-long outage leaves about a thousand uploads of five
     servers there, which is not a flood.
     """
 

@@ -188,7 +188,7 @@ def policies(*, stage: str) -> None:
         write_policies(read_stage(stage), read_policy())
 
 
-@cli.command(short_help="Say which backups are missing or wrong; changes nothing.")
+@cli.command(short_help="Report which backups are missing or wrong; changes nothing.")
 @account_options
 @vault_option
 @click.option(
@@ -198,7 +198,7 @@ def policies(*, stage: str) -> None:
 def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
     """Example: backups audit --stage prod
 
-    Say which backups are missing, late or small, which uploads were not stored, and whether
+    Report which backups are missing, late or small, which uploads were not stored, and whether
     somebody has overwritten or deleted a stored backup. Takes seconds, and changes nothing.
     """
     with _opened(**where) as target:
@@ -273,7 +273,7 @@ def credentials(
 @click.option(
     "--quick",
     is_flag=True,
-    help="Skip the multipart upload of 35 MiB.",
+    help="Skip the 35 MiB multipart upload.",
 )
 def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     """Example: backups drill --stage prod
@@ -291,7 +291,7 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
         run_drill(target, assume=assume, quick=quick)
 
 
-@cli.command(short_help="Show how the backups are, on one screen; changes nothing.")
+@cli.command(short_help="Show the state of the backups on one screen; changes nothing.")
 @account_options
 @vault_option
 @click.option("--rule", metavar="UPLOAD", help="Only this kind of backup, for example sql.gz.gpg.")
@@ -300,9 +300,9 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
 def status(*, rule: str | None, server: str | None, as_json: bool, **where: Any) -> None:
     """Example: backups status --stage prod
 
-    Show the newest backup of each rule and server with its age, size and lock, what became of the
-    last 14 days, and when the next one is due; then what waits, what `backups audit` finds, how
-    much the vault holds and will hold, and how long a good backup would remain if only rubbish
+    Show the newest backup of each rule and server with its age, size and lock, how each of the last
+    14 days went, and when the next one is due; then what is waiting, what `backups audit` finds,
+    how much the vault holds and will hold, and how long a good backup would remain if only rubbish
     were uploaded from now on. Changes nothing.
     """
     with _opened(**where) as target:
@@ -341,8 +341,8 @@ def list_(**options: Any) -> None:
 @vault_option
 @click.argument("when", type=WhenType())
 @click.option("--rule", metavar="UPLOAD", help="Which kind of backup, for example sql.gz.gpg.")
-@click.option("--server", help="Which server's, for example web1.")
-@click.option("--version-id", help="Another version than the oldest, which is the backup.")
+@click.option("--server", help="Which server, for example web1.")
+@click.option("--version-id", help="A version other than the oldest (the oldest is the backup).")
 @click.option(
     "-o",
     "--output",
@@ -354,7 +354,7 @@ def list_(**options: Any) -> None:
     "--unverified", is_flag=True, help="Keep the file even if S3 has no checksum to verify it with."
 )
 @click.option(
-    "--verify-first", is_flag=True, help="With -o -: read it all before the first byte is printed."
+    "--verify-first", is_flag=True, help="With -o -: print nothing until all of it is verified."
 )
 @click.option("--wait", is_flag=True, help="Wait until S3 has retrieved an archived backup.")
 @click.option("--yes", is_flag=True, help="Do not ask before a retrieval, which S3 bills.")
@@ -364,9 +364,9 @@ def restore(*, when: When, **options: Any) -> None:
     Download one backup to a file and verify its checksum. WHEN is a day (2026-11-20), an hour on
     the server's clocks (2026-11-20T14), latest, or an age such as "3 days ago".
 
-    A restore that was interrupted is continued by the same command. With -o - the backup goes to
-    stdout, for example into gpg --decrypt. Reads the vault and changes nothing in it, except that
-    an archived backup is retrieved first, after a question.
+    The same command continues an interrupted restore. With -o - the backup goes to stdout, for
+    example into gpg --decrypt. Reads the vault and changes nothing in it, except that an archived
+    backup is retrieved first, after a question.
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:
@@ -393,10 +393,11 @@ def verify(**options: Any) -> None:
     """Example: backups verify --stage prod --deep latest --each
 
     Verify that every stored backup is there, in one version, locked as promised, under S3's own
-    key, and from an upload that its name fits. This is a request for each, and reads no bytes.
+    key, and copied from an upload that matches its name. This takes one request per backup, and
+    downloads nothing.
 
-    --deep instead reads one backup as a whole: it compares its checksum, and decrypts and unpacks
-    it with gpg (and your keyring), gunzip and tar. The last line is the result.
+    --deep instead reads one whole backup: it verifies its checksum, and decrypts and unpacks it
+    with gpg (and your keyring), gunzip and tar. The last line is the result.
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:

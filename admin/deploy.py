@@ -62,7 +62,7 @@ def _run_chalice(stage: str, environment: dict[str, str], project: Path) -> None
     for compiled in (project / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
     # An interruption leaves a package without a part of the app, and Chalice would reuse it for as
-    # long as the sources stay the same. No content tells such a package from a whole one.
+    # long as the sources stay the same. Nothing in such a package shows that it is incomplete.
     packages = project / ".chalice" / "deployments"
     if packages.exists():
         shutil.rmtree(packages)
@@ -103,7 +103,7 @@ def without_routes(shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_aws(shell: Mapping[str, str]) -> dict[str, str]:
-    """A shell's variables, which pip needs, without any that lead to AWS or keep off 127.0.0.1."""
+    """A shell's variables, which pip needs, without AWS's, and with no proxy for 127.0.0.1."""
     direct = ",".join(filter(None, (shell.get("no_proxy") or shell.get("NO_PROXY"), "127.0.0.1")))
     return {
         **{name: value for name, value in shell.items() if not name.startswith("AWS_")},

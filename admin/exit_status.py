@@ -32,7 +32,7 @@ _INTERRUPTED = {
     "restore": "run the same command again; a restore to a file continues where it stopped.",
     "list": "not everything was listed; run it again.",
     "verify": "not everything was verified, and nothing was changed; run it again for a result.",
-    "drill": "not every promise was tried; the drill removed what it had made, and the next one "
+    "drill": "not every promise was tested; the drill removed what it had made, and the next one "
     "removes anything that is left.",
 }
 
@@ -66,10 +66,10 @@ def exit_statuses() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """The commands; however one of them ends, with the exit status that belongs to it."""
+    """The commands; each ends with the exit status that belongs to how it ended."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Give interruptions and crashes a status: click's and Python's is that of a finding, 1."""
+        """Give interruptions and crashes a status: click and Python use that of a finding, 1."""
         for stream in (sys.stdout, sys.stderr):
             # A terminal without UTF-8 shows a question mark for a character that it does not have.
             if isinstance(stream, TextIOWrapper):

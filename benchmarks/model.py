@@ -34,7 +34,7 @@ SMALLEST_PART = 5 * 1024**2
 MAX_PARTS = 10_000
 PAGE = 1000
 
-# Any value will do, as no client can compute one without bytes. It must only be passed on.
+# Any value will do, as no client can compute one without bytes. It only has to be passed on.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (

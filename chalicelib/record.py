@@ -156,9 +156,9 @@ def write_sweep(swept: Swept) -> None:
 
 
 def write_audit(counts: Mapping[str, int], *, seconds: float | None, mail: str | None) -> None:
-    """Write one line about an audit, and its metrics: `counts`, and `seconds` if it ended well.
+    """Write one line about an audit, and its metrics: `counts`, and `seconds` if it succeeded.
 
-    `mail` is the subject of its mail. An alarm goes off when no audit ends well for hours.
+    `mail` is the subject of its mail. An alarm goes off when no audit succeeds for hours.
     """
     logger.info("audited: %s", mail or "no mail", **dict[str, Any](counts))
     for name, value in counts.items():

@@ -85,7 +85,7 @@ def _topic(environment: Mapping[str, Any], name: str) -> str | None:
 
 def _heartbeat(environment: Mapping[str, Any], name: str) -> str | None:
     value = environment.get(name)
-    # Without TLS, anyone on the way can answer, and learn the URL.
+    # Without TLS, anyone on the network path can answer, and learn the URL.
     url = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?([/?][!-~]*)?"
     if value and not re.fullmatch(url, str(value)):
         raise SettingsError(f"{name} must start with https:// and a host, and have no spaces")

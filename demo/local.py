@@ -30,8 +30,8 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# An hour, after which a function's credentials expire, takes six seconds. In two, a cold start ends
-# with credentials that have expired.
+# At this speed an hour, after which a function's credentials expire, takes six seconds. If it took
+# two, they would expire during a cold start.
 FASTEST = 600
 
 
@@ -184,7 +184,7 @@ def show_seeded(cloud: StageCloud, keyring: Keyring) -> None:
 
 
 def show_port(cloud: StageCloud) -> None:
-    """Print the line that leads commands with the stage dev to another port than theirs."""
+    """Print the line that commands with the stage dev need if this is not their usual port."""
     if cloud.endpoint != read_stage("dev").environment[ENDPOINT]:
         click.echo("In each terminal, for commands with the stage dev:\n")
         click.echo(f"export {LOCAL_PORT}={urlsplit(cloud.endpoint).port}\n")

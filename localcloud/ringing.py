@@ -1,4 +1,4 @@
-"""CloudWatch's alarms: evaluated each minute of the cloud's clock, and told to topics."""
+"""CloudWatch's alarms: evaluated each minute of the cloud's clock, and reported to topics."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +99,8 @@ class Alarms:
                 self._changed.notify_all()
             return answer
 
-        # moto makes its backend on first use and reads AWS_PROFILE: here, not later in the thread.
+        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
+        # thread.
         _alarms()
         thread = threading.Thread(target=self._run_until_closing, name="alarms")
         with (
@@ -141,7 +142,7 @@ class Alarms:
                 self._changed.wait(_seconds_until_next_minute() if _alarms() else None)
 
     def _count_throttles(self, now: datetime) -> None:
-        """Lambda tries an event that finds no concurrency again, in the end every five minutes."""
+        """Lambda retries an event that finds no concurrency, in the end every five minutes."""
         minute, self._counted = max(self._counted, now - LONGEST_WAIT), now
         throttled = self._throttled()
         while throttled and (minute := minute + MINUTE) <= now:
@@ -218,7 +219,7 @@ def _spans(
 ) -> list[tuple[datetime, datetime]]:
     """The first and last minutes of the times after `last` in which the state can change.
 
-    It cannot once all data are out of the alarm's sight; the clock may have been moved by months.
+    It cannot once all data are older than the alarm looks; the clock may have been moved by months.
     """
     queries = definition.get("Metrics", ())
     stats = [query["MetricStat"] for query in queries if "MetricStat" in query]

@@ -47,8 +47,8 @@ OUR_VARIABLES = frozenset(
 OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT", "HEARTBEAT"})
 # It would make the function import a module that does not ship.
 DEV_ROUTES = "BACKUPS_DEV_ROUTES"
-# Names that are at least so much alike are taken for the same name: VAULT_ONWER is 0.91 like
-# VAULT_OWNER, and no two of our own names are.
+# Names at least this similar are taken for the same name: VAULT_ONWER is 0.91 like VAULT_OWNER, and
+# no two of our own names are.
 ALIKE = 0.8
 # Lambda developer guide, "Reserved environment variables".
 RESERVED_BY_LAMBDA = frozenset(

@@ -11,7 +11,7 @@ from chalice.config import Config
 CONFIG = Path(".chalice") / "config.json"
 APP_NAME = "immutable-backups"
 FUNCTIONS = ("promote", "sweep", "audit")
-# When EventBridge invokes those that it invokes, as it returns what app.py says.
+# The schedules in app.py, as EventBridge returns them.
 SCHEDULES = {"sweep": "rate(15 minutes)", "audit": "cron(0 * * * ? *)"}
 # What Chalice's commands assume if config.json does not say otherwise (`chalice.cli.factory`).
 CHALICE_DEFAULTS = {"autogen_policy": True}

@@ -14,7 +14,7 @@ LONGEST_TIMEOUT = 900
 LEAST_MEMORY, MOST_MEMORY = 128, 10_240
 ARCHITECTURES = ("arm64", "x86_64")
 BUCKETS = ("INCOMING_BUCKET", "VAULT_BUCKET")
-# How the names of the buckets begin that ship as examples.
+# The prefix of the example buckets' names.
 EXAMPLE = "change-me"
 
 
@@ -44,7 +44,7 @@ def refuse_shared_buckets(stage: StageConfig) -> None:
 
 def _buckets(stage: StageConfig) -> dict[str, str]:
     """Each bucket, with the variable that names it."""
-    # Another stage can be wrong: it is refused when it is used itself.
+    # Mistakes in another stage do not matter here: it is refused when it is used.
     with suppress(AttributeError, TypeError):
         environment = stage.of(FUNCTIONS[0]).environment_variables
         return {environment[name]: name for name in BUCKETS if environment.get(name)}

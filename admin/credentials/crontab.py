@@ -26,8 +26,8 @@ SMALLEST_PART_MIB = 8
 # the smallest parts are enough, so that the tools need little memory.
 LARGE_BYTES = SMALLEST_PART_MIB * 1024**2 * MOST_PARTS
 
-# rclone always reads back a stream that does not fit into this much memory, but a server cannot
-# read.
+# rclone reads back any stream that does not fit into this much memory, which no server is allowed
+# to do.
 RCLONE_MEMORY = "1G"
 
 # The profile in ~/.aws/credentials that has the server's key.

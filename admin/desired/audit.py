@@ -1,4 +1,4 @@
-"""The alarms on audits: that they run, and on the findings that no mail of theirs tells at once."""
+"""The alarms on audits: that none runs, and findings that they do not mail at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,9 +19,9 @@ WITHOUT_HEARTBEAT = 3
 def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     """The alarms on audits. Hours without an audit change nothing, except for the first alarm."""
     yield _no_audit(stage, topic)
-    # Apart: one that rings already would hide what the others could tell. Of an overwritten backup
-    # a mail tells too, but not at once if it was written in parts (S3 dates it from its start), or
-    # if the audit of its hour is lost.
+    # Separate alarms: one that has already gone off would hide the others. The audit mails an
+    # overwritten backup too, but not at once if it was written in parts (S3 dates it from its
+    # start), or if the audit of that hour is lost.
     yield _finding(
         stage,
         topic,
@@ -39,7 +39,7 @@ def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         name="settings",
         summary="alarm on changed settings of the vault",
         why="The vault's settings are not those that backups setup left. Run backups check: it "
-        "says which. If nobody of you changed them, read docs/break-in.md.",
+        "says which ones changed. If none of you changed them, read docs/break-in.md.",
     )
     yield _finding(
         stage,
@@ -48,7 +48,7 @@ def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         name="unlocked",
         summary="alarm on backups that are not locked as promised",
         why="A new backup is not locked for as long as promised. Run backups audit: it says which, "
-        "and which command locks it. If nobody of you changed the lock, read docs/break-in.md.",
+        "and which command locks it. If none of you changed the lock, read docs/break-in.md.",
     )
     yield alarm(
         stage,
@@ -79,7 +79,7 @@ def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
 def _finding(
     stage: Stage, topic: str, *, metric: str, name: str, summary: str, why: str
 ) -> Requirement:
-    """The alarm on a kind of finding that has no moment at which an audit could mail it."""
+    """The alarm on a kind of finding whose beginning an audit cannot see, and so cannot mail."""
     return alarm(
         stage,
         topic,
@@ -99,7 +99,7 @@ def _finding(
 def _no_audit(stage: Stage, topic: str) -> Requirement:
     """The alarm that needs no audit to go off.
 
-    With FILL it goes off after three hours, a plain one hours later (see the alarm `waiting`).
+    With FILL it goes off after three hours, without it hours later (see the alarm `waiting`).
     """
     audits = {
         "Metric": own_metric(stage, "AuditSeconds"),
@@ -111,7 +111,7 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
         topic,
         name="no-audit",
         summary=f"alarm on no audit for {WITHOUT_AUDIT} hours",
-        why=f"For {WITHOUT_AUDIT} hours, no audit has ended well, so nobody would hear of a "
+        why=f"For {WITHOUT_AUDIT} hours, no audit has succeeded, so nobody would hear of a "
         "missing backup. The log of the function audit says why; without a log, it does not run. "
         "After the first deployment, the first audit at the next full hour ends this alarm.",
         needs_deployment=stage.function_name("audit"),
@@ -133,7 +133,7 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
 
 
 def _in_a_row(hours: int) -> dict[str, Any]:
-    """At least 1 in each of so many audits in a row; of two in one hour, the better counts."""
+    """At least 1 in each of this many audits in a row; of two in one hour, the better counts."""
     return {
         "Statistic": "Minimum",
         "Period": AN_HOUR,

@@ -64,8 +64,8 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         name="errors",
         summary=f"alarm on failures of {' and '.join(FUNCTIONS)}",
         why=f"A run of {', '.join(FUNCTIONS[:-1])} or {FUNCTIONS[-1]} failed; the log of the "
-        "function says why. Lambda retries it twice, and the sweep repeats what is left of the "
-        "uploads. If this mail is the only one, nothing is lost.",
+        "function says why. Lambda retries it twice, and the sweep takes care of the uploads "
+        "that are left. If this mail is the only one, nothing is lost.",
         Metrics=_all_failures(stage),
         # A higher count could be split between two hours, whose border moves every minute: the
         # alarm would end and go off again although nothing happened.
@@ -82,12 +82,12 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         to_alarm=1,
         within=HOURS_OF_A_DAY,
         summary="alarm on events of promote that Lambda drops",
-        why="Lambda gave up an upload's event: it failed three times or waited for six hours, or "
-        "the concurrency of promote is 0. The next sweep has to promote the upload.",
+        why="Lambda gave up on an upload's event: it failed three times or waited for six hours, "
+        "or the concurrency of promote is 0. The next sweep has to promote the upload.",
         **_of_lambda(stage, "promote", "AsyncEventsDropped"),
     )
     for name in FORMER_ALARMS:
-        why = "Other alarms replace it, so that an outage sends a few mails only."
+        why = "Other alarms replace it, so that an outage sends only a few mails."
         yield removed_alarm(stage, name, why=why)
 
 

@@ -20,8 +20,8 @@ LARGEST_MANAGED_POLICY = 6_144
 def reader_policies(stage: Stage, *, account: str) -> Iterator[Requirement]:
     """The policies; `account` is where the functions and incoming are.
 
-    If the vault has its own account, each of the two has a policy for what is in it: its readers
-    have credentials for both.
+    If the vault has its own account, each of the two has a policy for what it holds, and readers
+    need credentials for both.
     """
     holder = stage.settings.vault_owner or account
     uploads, backups = list_uploads(stage), read_backups(stage)

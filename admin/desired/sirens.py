@@ -1,4 +1,4 @@
-"""The sirens: who changes the vault, or what watches it, sets off an alarm at once.
+"""The sirens: any change to the vault, or to what watches it, sets off an alarm at once.
 
 S3 and EventBridge publish to a topic that nobody is subscribed to, and one alarm counts what it
 gets: ten thousand deletions are one mail.
@@ -40,9 +40,9 @@ def _publishers(stage: Stage, topic: str, *, account: str) -> list[Document]:
 
     EventBridge's has no condition: "You can't use Condition blocks in Amazon SNS topic policies for
     EventBridge" (AWS re:Post, "Why isn't my Amazon SNS topic receiving EventBridge
-    notifications?"). The rule of a stranger could set off the alarm, but with a condition nobody's
-    might. A vault in another account can use the topic: S3 names the bucket's owner (SNS developer
-    guide, "Allow Amazon S3 event notifications to publish to a topic").
+    notifications?"). Somebody else's rule could set off the alarm, but with a condition perhaps no
+    rule could. A vault in another account can use the topic: S3 names the bucket's owner (SNS
+    developer guide, "Allow Amazon S3 event notifications to publish to a topic").
     """
     allowed = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}
     return [
@@ -81,7 +81,7 @@ def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
         desired={
             "EventPattern": api_calls(stage, account=account, region=region),
             "State": "ENABLED",
-            # No role: SNS knows EventBridge by the topic's policy (EventBridge user guide, "Using
+            # No role: The topic's policy lets EventBridge publish (EventBridge user guide, "Using
             # resource-based policies").
             "Targets": [{"Id": TARGET, "Arn": topic}],
         },
@@ -115,9 +115,9 @@ def siren_alarm(stage: Stage, topic: str) -> Requirement:
 def api_calls(stage: Stage, *, account: str, region: str) -> dict[str, Any]:
     """The event pattern. Names and parameters are those of CloudTrail's records.
 
-    CloudTrail writes parameters with a small first letter (user guide, "CloudTrail record
-    contents"); a denied or failed call has an errorCode, a successful one has none (same page).
-    What each call is restricted by is named in its own comment, with the source of the name.
+    CloudTrail writes parameters with a lowercase first letter (user guide, "CloudTrail record
+    contents"); a denied or failed call has an errorCode, a successful one has none (same page). A
+    comment at each call names the parameter that restricts it, with the source of the name.
     """
     return {
         "detail-type": ["AWS API Call via CloudTrail"],
@@ -133,8 +133,8 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     named_ours = [{"prefix": ours}]
     topics = [{"prefix": f"arn:aws:sns:{region}:{account}:{ours}"}]
 
-    # Names and parameters tell enough: with the services too, the longest names would not fit into
-    # a pattern.
+    # Names and parameters are enough: with the services as well, the longest names would not fit
+    # into a pattern.
     def calls(*names: Any, **parameters: Any) -> dict[str, Any]:
         restricted = {"requestParameters": parameters} if parameters else {}
         return {"eventName": [*names], **restricted}
@@ -144,7 +144,8 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     yield calls("PutBucketPolicy", "DeleteBucketPolicy", bucketName=vault)
     # Lambda developer guide, "Logging AWS Lambda API calls using AWS CloudTrail": names end with a
     # version (UpdateFunctionCode20150331v2), and functionName is what the caller wrote: the name,
-    # or an ARN, whole or in part (API reference, FunctionName). So the name can be in its middle.
+    # or an ARN, whole or in part (API reference, FunctionName). So the name can be in the middle of
+    # it.
     changes = (
         "UpdateFunctionCode",
         "UpdateFunctionConfiguration",
@@ -154,10 +155,10 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     )
     named = ({"prefix": name} for name in changes)
     yield calls(*named, functionName=[{"wildcard": f"*{ours}*"}])
-    # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. The requests of
-    # the others call it so too, except that targets are of a rule (API reference).
+    # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. So have the
+    # other requests, except that those on targets have rule (API reference).
     yield calls("PutRule", "DisableRule", "DeleteRule", name=named_ours)
-    # Not only removed targets: one that is put under the same Id replaces ours.
+    # PutTargets, too: a target that is put under the same Id replaces ours.
     yield calls("PutTargets", "RemoveTargets", rule=named_ours)
     # CloudWatch user guide, "Logging Amazon CloudWatch API calls": alarmNames, and alarmName in
     # PutMetricAlarm, which can also take the actions away.
@@ -172,5 +173,5 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     yield calls("SetTopicAttributes", "RemovePermission", "DeleteTopic", topicArn=topics)
     yield calls("PutDataProtectionPolicy", resourceArn=topics)
     yield calls("Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)
-    # Of any trail: one by another name, or its ARN, can be the one that EventBridge depends on.
+    # Any trail: EventBridge can depend on one with any name, and a call can also give its ARN.
     yield calls("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")

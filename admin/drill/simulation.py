@@ -1,4 +1,4 @@
-"""Promises that IAM's simulator tests: trying them could do harm, or needs other credentials."""
+"""Promises that IAM's simulator tests: real attempts could do harm, or need other credentials."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

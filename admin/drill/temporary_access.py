@@ -168,7 +168,7 @@ class TemporaryAccess:
             region_name=self.target.account.region,
             botocore_session=isolated_session() if self.target.account.endpoint else None,
         )
-        # By its type a hook returns nothing; this one returns a pause.
+        # Hooks are typed to return nothing; this one returns a pause.
         hook: Any = self._retry_while_unknown
         session.events.register("needs-retry", hook)
         return Account(session=session, endpoint=self.target.account.endpoint)

@@ -15,14 +15,14 @@ from chalicelib.s3_errors import error_code, is_transient
 _TAKES = {"GLACIER": "3 to 5 hours", "DEEP_ARCHIVE": "up to 12 hours"}
 # Days that S3 keeps the retrieved copy, which is billed as well.
 KEPT_DAYS = 7
-# Seconds between two looks at a retrieval.
+# Seconds between two checks whether a retrieval is complete.
 LOOK_EVERY = 300.0
 
 
 def make_readable(
     version: StoredVersion, *, yes: bool, wait: bool, sleep: Callable[[float], None]
 ) -> None:
-    """Have S3 retrieve an archived version, after a question unless `yes`.
+    """Have S3 retrieve an archived version; asks first unless `yes`.
 
     Raises NotFoundOutError if it cannot be read yet and nobody waits for it.
     """

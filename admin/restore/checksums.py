@@ -16,7 +16,7 @@ class _Hash(Protocol):
 
 
 class RunningChecksum:
-    """Adds up bytes, and compares them with the checksum that S3 has of the whole object."""
+    """Computes the checksum of an object's bytes, and compares it with the one that S3 has."""
 
     def __init__(self, expected: Checksum) -> None:
         """Raises KeyError for an algorithm that is not in ALGORITHMS."""
@@ -56,7 +56,7 @@ def _hash(name: str) -> Callable[[], _Hash]:
     return lambda: hashlib.new(name, usedforsecurity=False)
 
 
-# All that S3 has (API reference, "Checksum"): the uploader chooses.
+# All that S3 supports (API reference, "Checksum"): the uploader chooses.
 ALGORITHMS: dict[str, Callable[[], _Hash]] = {
     "CRC32": lambda: _Crc(checksums.crc32, 4),
     "CRC32C": lambda: _Crc(checksums.crc32c, 4),

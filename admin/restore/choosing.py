@@ -20,7 +20,7 @@ _BEFORE = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A backup, and sentences that have to be said about it."""
+    """A backup, and the sentences to print about it."""
 
     backup: Backup
     remarks: tuple[str, ...] = ()

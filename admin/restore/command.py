@@ -1,4 +1,4 @@
-"""The command `backups restore`: brings one stored backup back, verified."""
+"""The command `backups restore`: downloads one stored backup and verifies it."""
 
 import sys
 import time
@@ -47,7 +47,7 @@ class RestoreOptions:
 
     @property
     def file(self) -> Path | None:
-        """The file that the output was named by; None: named like the stored backup, or stdout."""
+        """The file chosen with -o; None: stdout, or a file named like the stored backup."""
         return None if self.output in {None, STDOUT} else Path(str(self.output))
 
 
@@ -94,7 +94,7 @@ def open_vault(target: Target, tuning: Tuning) -> Vault:
 def _continued(
     vault: Vault, policy: Policy, key: str, when: When, options: RestoreOptions
 ) -> StoredVersion | None:
-    """The version that an earlier restore of the latest backup has not completed."""
+    """The version that an earlier, incomplete restore of the latest backup was reading."""
     if not when.is_latest or options.output == STDOUT or options.version_id:
         return None
     names = names_of(*policy.server_keys[key])
@@ -137,7 +137,7 @@ def _restore(
         to_stdout(version, tuning, verify_first=options.verify_first, unverified=options.unverified)
         return
     partial = partial_of(version, options.file)
-    # A retrieval is billed: not for a file that cannot be written.
+    # A retrieval is billed, so first make sure that the file can be written.
     refuse_file(partial.final, force=options.force)
     refuse_full_disk(partial, version.size)
     make_readable(version, yes=options.yes, wait=options.wait, sleep=sleep)

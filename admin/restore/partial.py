@@ -2,8 +2,8 @@
 
     2026-11-20.tar.gz.gpg.3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY-MTRCxf3vjVBH40.partial
 
-Until then its name has the name and the version of the stored backup, so that the same command can
-continue it, and never with the bytes of another version.
+Until then its name contains the name and the version of the stored backup, so that the same command
+can continue it, and never with the bytes of another version.
 """
 
 import errno
@@ -22,7 +22,7 @@ from admin.exit_status import Refused
 from admin.restore.stored import NULL, StoredVersion
 
 _ENDING = ".partial"
-# What file systems take, in bytes.
+# The longest name that file systems accept, in bytes.
 _LONGEST_NAME = 255
 
 
@@ -63,7 +63,7 @@ class Partial:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """Open it to append. Raises Refused while another restore writes it."""
+        """Open it to append. Raises Refused while another restore is writing it."""
         with self.path.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,7 +123,7 @@ def begun(output: Path | None) -> Iterator[Begun]:
 
 
 def _prefix(output: Path | None) -> str:
-    """A file that is named by -o has its name in that of its partial file, too."""
+    """With -o, the name of the partial file also contains the name of the file."""
     return f"{output.name}." if output else ""
 
 
@@ -143,7 +143,7 @@ def refuse_file(final: Path, *, force: bool) -> None:
 
 
 def refuse_full_disk(partial: Partial, size: int) -> None:
-    """Raise Refused if what the file of `size` bytes lacks does not fit on its disk."""
+    """Raise Refused if the rest of the file, of `size` bytes in all, does not fit on its disk."""
     folder = partial.final.parent
     free = shutil.disk_usage(folder).free
     needed = size - partial.size

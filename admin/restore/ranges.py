@@ -16,18 +16,18 @@ from admin.restore.stored import StoredVersion
 from chalicelib.s3_errors import error_code, is_transient
 
 MIB = 1024**2
-# Bytes that are read at a time. What a broken connection has brought of them is read again.
+# Bytes that are read at a time. If the connection breaks, they are read again.
 PIECE = MIB // 4
 LONGEST_PAUSE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """How an object is read: bytes of a range, and how many ranges are requested or wait.
+    """How an object is read: the bytes of a range, and how many ranges are in flight or waiting.
 
     S3's performance guidelines suggest 8 to 16 MiB and concurrent connections; each of them moves
     some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). A range is given up
-    after so many attempts in a row that brought nothing, with growing pauses of seconds between.
+    after this many attempts in a row without a byte, with growing pauses (seconds) between them.
     """
 
     range: int = 8 * MIB
@@ -42,7 +42,7 @@ FULL_SPEED = Tuning()
 def chunks(
     version: StoredVersion, tuning: Tuning, *, first: int = 0
 ) -> Generator[bytearray, None, None]:
-    """The bytes from `first` on, in order. To be closed if it is left before its end.
+    """The bytes from `first` on, in order. Close it if you stop before its end.
 
     Raises NotRestoredError if the object was replaced, NotFoundOutError if S3 cannot be reached,
     ClientError for what S3 denies.
@@ -83,7 +83,7 @@ class _Reading:
     stop: threading.Event
 
     def read(self, first: int, end: int) -> bytearray:
-        """The bytes from `first` to `end` (excluded). A lost connection goes on where it was."""
+        """The bytes from `first` to `end` (excluded); a lost connection continues where it was."""
         data = bytearray()
         failures = 0
         while (length := len(data)) < end - first and not self.stop.is_set():
@@ -95,8 +95,8 @@ class _Reading:
             except (BotoCoreError, ClientError) as error:
                 if error_code(error) == "PreconditionFailed":
                     raise NotRestoredError(
-                        f"{self.version.name} has other bytes than a moment ago: somebody has "
-                        "replaced it. Run the same command again."
+                        f"{self.version.name} is not the same object as a moment ago: "
+                        "somebody has replaced it. Run the same command again."
                     ) from None
                 if not is_transient(error) and not isinstance(error, IncompleteReadError):
                     raise

@@ -34,7 +34,7 @@ def to_stdout(
         is_right = _pass(version, tuning, is_printed=True)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Or Python would try to print the rest when it ends.
+        # Otherwise Python would try to print the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise NotFoundOutError(
             "The program that reads the backup ended before it had read all of it"
@@ -50,7 +50,7 @@ def to_stdout(
 def _pass(version: StoredVersion, tuning: Tuning, *, is_printed: bool) -> bool:
     """Read all bytes; False if their checksum is wrong."""
     checksum = RunningChecksum(version.checksum) if version.checksum else None
-    # A bar would be drawn over the question for a passphrase, which the next program asks.
+    # A progress bar would overwrite the next program's prompt for a passphrase.
     bar = nullcontext(lambda _: None) if is_printed else progress(version.size)
     with closing(chunks(version, tuning)) as rest, bar as advance:
         for chunk in rest:

@@ -8,7 +8,7 @@ from admin.desired.bucket_policies import canonical
 from admin.desired.permissions import statements
 from admin.desired.requirement import Requirement
 
-# What DescribeAlarms returns and is not compared, each with the reason.
+# What DescribeAlarms returns but is not compared, each with the reason.
 ALARM_MAY_DIFFER = {
     "AlarmName": "it is the name in the request",
     "AlarmArn": "it follows from the name",

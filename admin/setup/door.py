@@ -27,9 +27,9 @@ def is_behind(door: Requirement, requirement: Requirement) -> bool:
 
 @contextmanager
 def open_door(account: Account, door: Requirement, waiter: Waiter) -> Iterator[Attempt]:
-    """Open the door, the vault's bucket policy, to the caller until the block ends, in any way.
+    """Open the door, the vault's bucket policy, to the caller until the block ends or fails.
 
-    Yields a function that makes a change, and retries it while the open policy has no effect yet.
+    Yields a function that makes a change, and retries it until the open policy has taken effect.
     Raises AccountError if the door could not be closed.
     """
     sts = account.account_of(door.resource).client("sts")

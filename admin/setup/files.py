@@ -83,7 +83,7 @@ def write_files(files: dict[Path, str]) -> None:
 
 
 def _read(path: Path) -> str:
-    """The text with its own line ends, which read_text would make all the same."""
+    """The text with its own line endings, which read_text would normalize."""
     return path.read_bytes().decode()
 
 

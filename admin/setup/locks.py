@@ -84,7 +84,7 @@ def lock_stored(
 
 
 def lock_of_new_backups(target: Target, lock: Lock) -> Lock:
-    """The lock that new backups get if the vault keeps a default lock that is stricter."""
+    """The lock that new backups get if the vault keeps a stricter default lock."""
     requirement = lock_requirement(target.vault, lock)
     actual = none_if("NoSuchBucket", lambda: resources.read(target.account, requirement).value)
     return stricter(actual, lock) if actual else lock

@@ -85,8 +85,8 @@ def door_of(target: Target) -> Requirement:
 def through_the_door(target: Target, bucket: str, command: str) -> str:
     """The command; in the vault, with one before it that opens the door and one that closes it.
 
-    Not only whoever runs the check can run them, so they open the door to every administrator. The
-    last one closes it even if the command fails, and before it asks anything.
+    Any administrator can run them, not only whoever ran the check, so they open the door to all of
+    them. The last one closes it even if the command fails, and before it asks any question.
     """
     if bucket != target.vault:
         return command

@@ -11,7 +11,7 @@ MOST_VERSIONS = 5
 
 
 def read_managed_policy(account: Account, requirement: Requirement) -> Any:
-    """The version in force; None if the policy does not exist. Who has it, is not compared."""
+    """The version in force; None if the policy does not exist. Who has it is not compared."""
     arn, iam = requirement.resource, _iam(account, requirement)
     policy = none_if("NoSuchEntity", lambda: iam.get_policy(PolicyArn=arn))
     if policy is None:

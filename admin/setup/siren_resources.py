@@ -12,12 +12,12 @@ from admin.waiting import Waiter
 
 # Seconds. S3 asks the topic whether it may publish, and a topic's new policy can take a moment.
 WAIT_FOR_TOPIC = 60.0
-# What DescribeRule returns and is not compared, each with the reason.
+# What DescribeRule returns but is not compared, each with the reason.
 RULE_MAY_DIFFER = {
-    "ResponseMetadata": "it belongs to the answer",
+    "ResponseMetadata": "it is part of every response",
     "Name": "it is the name in the request",
     "Arn": "it follows from the name",
-    "EventBusName": "it is the default, which the request means",
+    "EventBusName": "it is the default, which the request does not name",
     "CreatedBy": "it is the account",
     "Description": "nothing reads it",
 }
@@ -93,7 +93,7 @@ def read_rule(account: Account, requirement: Requirement) -> Any:
 
 
 def write_rule(account: Account, requirement: Requirement) -> None:
-    """Write the rule and its targets, and remove others. What is not named here, is unset."""
+    """Write the rule and its targets, and remove others. Whatever is not named here is unset."""
     events, name = account.client("events"), requirement.resource
     targets = requirement.desired["Targets"]
     events.put_rule(

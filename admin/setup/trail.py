@@ -8,18 +8,18 @@ from admin.exit_status import Refused
 from admin.setup.trail_resources import logging_trail
 from admin.target import Target
 
-# Accepts that there is no trail, with `setup --accept` and for `check`.
+# The name that accepts an account without a trail, in `setup --accept` and for `check`.
 NO_TRAIL = "no-trail"
 WITHOUT_A_TRAIL = (
-    "EventBridge hears nothing of who changes the vault's policy, the functions or the alarms. "
-    "Only the hourly audit tells, and misses a change that is undone within the hour"
+    "EventBridge does not hear of changes to the vault's policy, the functions or the alarms. "
+    "Only the hourly audit finds them, and misses a change that is undone within the hour"
 )
 
 
 def examine_trails(target: Target, options: SetupOptions) -> bool:
     """Whether there is no trail, and these options make none.
 
-    Raises Refused if they make one although another already does its work: it would cost money.
+    Raises Refused if they make one although another already does its job: it would cost money.
     """
     if not options.trail:
         return lacks_trail(target)

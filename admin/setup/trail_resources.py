@@ -1,4 +1,4 @@
-"""Reads and writes our trail, and looks whether any trail logs management events here."""
+"""Reads and writes our trail, and checks whether any trail logs management events here."""
 
 from typing import Any
 

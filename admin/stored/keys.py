@@ -18,7 +18,7 @@ def with_server(policy: Policy, server: str | None) -> Policy:
 
 
 def server_remark(policy: Policy, server: str | None) -> str | None:
-    """A sentence that has to be said about a server that the policy does not name."""
+    """The sentence to print about a server that the policy does not name."""
     if server is None or server in policy.servers:
         return None
     names = ", ".join(policy.servers) or "none"

@@ -65,7 +65,7 @@ class When:
         if shown.replace(tzinfo=None) != self.local:
             raise ValueError(f"Clocks in {zone.key} skip {self.text}")
         if shown.fold != self.is_second:
-            raise ValueError(f"Clocks in {zone.key} show this hour once; leave out the b")
+            raise ValueError(f"Clocks in {zone.key} show this hour only once; leave out the b")
         return begin, begin + self.length
 
 

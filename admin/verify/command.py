@@ -65,7 +65,7 @@ class VerifyOptions:
 
 @dataclass
 class Verified:
-    """What was found out about so many backups."""
+    """What was found out about a number of backups."""
 
     number: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -129,7 +129,7 @@ class _Run:
     verified: Verified
 
     def within(self, key: str, chosen: Range) -> Iterator[Backup]:
-        """The backups in the slots of a range; without its end, also those of slots to come."""
+        """The backups in the slots of a range; if it has no end, also those of future slots."""
         since, until = chosen.of(self.policy.server_keys[key][0].timezone, self.now)
         start = self.policy.slot_of(key, since).name
         last = self.policy.slot_of(key, until - timedelta(microseconds=1)).name
@@ -172,7 +172,7 @@ class _Run:
                 Finding(
                     what=str(error),
                     why="Only a backup that can be unpacked can be restored.",
-                    remedy="verify the backups before it with --deep, and repair what makes them",
+                    remedy="verify earlier backups with --deep, and repair the job that makes them",
                 )
             )
         except ClientError as error:

@@ -34,7 +34,9 @@ class Contents:
     def __str__(self) -> str:
         """A sentence for people."""
         files = f"{self.files:,} file" + "s" * (self.files != 1)
-        newest = f"; the newest file is of {self.newest:%Y-%m-%d %H:%M} UTC" if self.newest else ""
+        newest = ""
+        if self.newest:
+            newest = f"; the newest file is from {self.newest:%Y-%m-%d %H:%M} UTC"
         return f"{self.name} can be unpacked: {files}, {self.bytes:,} bytes{newest}"
 
 
@@ -52,7 +54,10 @@ def unpack(version: StoredVersion, tuning: Tuning) -> Contents:
     if endings.reader:
         commands.append((endings.reader,))
     if not version.checksum and not commands:
-        raise NotFoundOutError(f"S3 has no checksum over all of {version.name}, and it has none")
+        raise NotFoundOutError(
+            f"{version.name} has no checksum to verify: neither from S3, nor as an encrypted or "
+            "compressed file"
+        )
     with piped(version, tuning, commands or [("cat",)]) as pipeline:
         if endings.is_archive:
             return _archive(pipeline)
@@ -105,7 +110,7 @@ class _Tee:
             if self._sink:
                 self._sink.write(data)
         except BrokenPipeError:
-            # Behind the archive's end, tar needs not read on; otherwise its status says why.
+            # After the archive's end, tar need not read on; otherwise its status says why.
             self._sink = None
         return data
 

@@ -94,11 +94,11 @@ class Pipeline:
             raise self.feeder.error
         if self.feeder.is_wrong:
             raise NotRestoredError(
-                f"{self.version.name} is damaged: its bytes have another checksum than S3 has of it"
+                f"{self.version.name} is damaged: its bytes do not match the checksum that S3 has"
             )
         if not failures:
             return
-        # What fails behind it only lacks the rest.
+        # The programs after it fail only because their input ends.
         words = failures[0]
         if self.programs[0].lacks_key:
             raise NotFoundOutError(f"{self.version.name} cannot be decrypted here: {words}")
@@ -129,7 +129,7 @@ class Feeder(Thread):
                         return
             self._close()
             self.is_wrong = checksum is not None and not checksum.matches()
-        # It is raised again by the pipeline's end.
+        # It is raised again when the pipeline ends.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._close()
@@ -156,7 +156,7 @@ class Feeder(Thread):
 def piped(
     version: StoredVersion, tuning: Tuning, commands: Sequence[Sequence[str]]
 ) -> Iterator[Pipeline]:
-    """Run the programs, one behind the other. Whatever happens, they end with the block."""
+    """Run the programs as one pipe. Whatever happens, they end with the block."""
     programs: list[Program] = []
     try:
         source: IO[bytes] | int = subprocess.PIPE

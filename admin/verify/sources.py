@@ -20,7 +20,7 @@ def judge_source(policy: Policy, key: str, name: str, head: Any) -> Iterator[Fin
     if source is None or moment is None:
         yield Finding(
             what=f"{name} does not say which upload it was copied from",
-            why="The promoter records that of each backup, so something else stored this one.",
+            why="The promoter records this for each backup, so something else stored this one.",
             remedy="find out who stored it; restore it and look into it before you rely on it",
         )
         return
@@ -28,8 +28,8 @@ def judge_source(policy: Policy, key: str, name: str, head: Any) -> Iterator[Fin
         yield Finding(
             what=f"{name} was copied from the upload {source}, but should be from {key}",
             why="Under a wrong name, a backup is not the one that a restore expects.",
-            remedy="if the rule has had another upload, this is no harm; otherwise find out who "
-            "stored it",
+            remedy="if the rule's upload had another key before, this is harmless; otherwise "
+            "find out who stored it",
         )
     if moment > head["LastModified"] + TOLERANCE:
         yield Finding(
@@ -37,14 +37,14 @@ def judge_source(policy: Policy, key: str, name: str, head: Any) -> Iterator[Fin
             f"{_at(moment)} as its source",
             why="No backup is stored before it is uploaded: somebody had the rights of the "
             "promoter.",
-            remedy="find out who stored it, and keep the real backup of this slot in another place",
+            remedy="find out who stored it, and keep the real backup of this slot somewhere else",
         )
     if not _could_have(policy, key, name, moment):
         yield Finding(
             what=f"{name} was copied from an upload of {_at(moment)}, which belongs in "
             f"{policy.slot_of(key, moment).name}",
             why="Under a wrong name, a backup is not the one that a restore expects.",
-            remedy="restore it and look how old its files are; find out who stored it",
+            remedy="restore it and check how old its files are; find out who stored it",
         )
 
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 Unit = Literal["year", "month", "week", "day", "hour", "minute"]
 
-# By the clock. Where clocks go back, a period lasts an hour or two longer.
+# By the clock. When clocks go back, a period lasts an hour or two longer.
 LONGEST: dict[Unit, timedelta] = {
     "year": timedelta(days=366),
     "month": timedelta(days=31),
@@ -46,7 +46,7 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
 _COARSER = {"Y": "", "G": "", "m": "Y", "j": "Y", "V": "G", "d": "Ym", "H": "", "M": "H"}
 
 # Python knows the years 1 to 9999, so what lies at their ends has no start or no end to name.
-# No clock of S3's is there: moments beyond these count as these.
+# S3's clock never shows such times: moments beyond these count as these.
 _EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9998, 12, 30, tzinfo=UTC)
 

@@ -95,7 +95,7 @@ class Policy:
             if longest_prefix + max(len(rule.upload), rule.store_as.longest) > LONGEST_KEY:
                 raise PolicyError(
                     f'the rule for "{rule.upload[:40]}" can make names longer than '
-                    f"{LONGEST_KEY:,} bytes, which S3 does not take; shorten them"
+                    f"{LONGEST_KEY:,} bytes, which S3 does not accept; shorten them"
                 )
 
     def _check_keeping(self) -> None:
@@ -130,7 +130,7 @@ class Policy:
     def upload_days(self) -> int:
         """How many days an upload that is not promoted is kept.
 
-        A superseded upload is kept longer: as many days again from the next upload of its key on.
+        A superseded upload is kept longer: for this many days after the next upload of its key.
         """
         return math.ceil(self.accept_within / timedelta(days=1)) + DAYS_TO_LOOK
 

@@ -27,8 +27,8 @@ _GRACE: dict[Unit, timedelta] = {
     "hour": timedelta(minutes=15),
     "minute": timedelta(minutes=15),
 }
-# How far an audit looks back: so many days, or so many periods if that is longer. Three of them end
-# a gap: the missing one, and two later ones that are filled.
+# How far an audit looks back: this many days, or this many periods if that is longer. Three of them
+# end a gap: the missing one, and two later ones that are filled.
 LOOKBACK_DAYS = 35
 LOOKBACK_PERIODS = 3
 

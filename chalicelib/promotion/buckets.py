@@ -209,7 +209,7 @@ def look_up(
     stored = vault.head(slot.name)
     if stored is not None or refusal(upload):
         return Situation(upload=upload, stored=stored)
-    # Uploads that were started earlier are complete by now, or incoming has aborted them.
+    # Uploads that were started earlier are complete by now, or S3 has aborted them.
     horizon = slot.start - policy.accept_within - ABORTED_AFTER
     return Situation(upload=upload, older=_older(incoming, slot, upload, refusal, horizon))
 
@@ -254,7 +254,7 @@ def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
     """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
-    # The sender chooses the algorithm: each that S3 knows counts.
+    # The sender chooses the algorithm, so every one that S3 knows counts.
     for name, value in head.items():
         if name.startswith("Checksum") and name != "ChecksumType" and value:
             return Checksum(algorithm=name.removeprefix("Checksum"), value=value)

@@ -166,7 +166,7 @@ def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> 
 def is_worth_another_look(
     before: Situation, after: Situation, error: ClientError | BotoCoreError, *, attempt: int
 ) -> bool:
-    """True if a copy failed and its situation has changed, so that it has to be decided again.
+    """True if a copy failed and the situation has changed, so that a new decision is needed.
 
     A filled slot always ends the promotion, so it counts after any number of attempts.
     """

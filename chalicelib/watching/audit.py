@@ -30,7 +30,7 @@ MOST_PAGES = 10
 class OutOfTime(BotoCoreError):
     """What a run that took too long did not check."""
 
-    fmt = "The time of this run is over."
+    fmt = "This run is out of time."
 
 
 @dataclass(kw_only=True)
@@ -64,7 +64,7 @@ class Audited:
 class Auditor:
     """Compares both buckets with what the policy expects.
 
-    And the vault's settings and new locks with its `protection`; None: somebody else does that.
+    With `protection` it also checks the vault's settings and new locks; None: it does not.
     """
 
     incoming: Incoming
@@ -75,7 +75,7 @@ class Auditor:
     def audit(self, now: datetime, *, seconds_left: Callable[[], float] = unlimited) -> Audited:
         """Find out what is wrong at `now`; anything later does not count.
 
-        With the time that is left in the end, the owner can still be told what was found.
+        It stops early enough for the owner to be told what was found.
         """
         reserve = min(RESERVE, seconds_left() / 10)
         audited = Audited()
@@ -149,7 +149,7 @@ class Auditor:
         return [self._together(each, key) for each in findings.values()]
 
     def _together(self, findings: list[Finding], key: str) -> Finding:
-        """The newest, since the first: who sends one every hour causes one mail, not 24."""
+        """The newest, dated by the first: an upload every hour causes one mail, not 24."""
         newest, first = findings[0], min(findings, key=lambda finding: finding.since)
         if len(findings) == 1:
             return newest

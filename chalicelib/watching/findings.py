@@ -21,7 +21,7 @@ from chalicelib.watching.sweep import completion
 INTERVAL = timedelta(hours=1)
 # How long audits report that a backup was late or is small.
 REPEATED = timedelta(days=1)
-# A backup is small below half of the median of so many before it, if there are at least a few.
+# A backup is small below half of the median of this many before it, if there are a few.
 COMPARED, LEAST_COMPARED = 7, 3
 # Any run of promote has ended long before.
 LEFT_UNFINISHED = timedelta(days=1)
@@ -51,26 +51,26 @@ class Phase(StrEnum):
     OVER = "over"
 
 
-_BREAK_IN = "Find out who did this: nobody should have the rights to (see docs/break-in.md)."
+_BREAK_IN = "Find out who did this: nobody should have the right to (see docs/break-in.md)."
 REMEDIES = {
     Kind.OVERWRITTEN: f"Download the first version: it is the backup. {_BREAK_IN}",
-    Kind.DELETED: _BREAK_IN,
+    Kind.DELETED: f"Download the backup, if it is still there. {_BREAK_IN}",
     Kind.SETTINGS: "`backups check` says what has changed. If you changed it, `backups deploy` "
     "records it. Otherwise find out who did it (see docs/break-in.md).",
     Kind.UNLOCKED: "`backups setup --lock-existing --apply` locks it. Find out why it was not "
     "locked: only the vault's default lock sets locks.",
     Kind.MISSING: "Check whether the server is running, and what its backup job prints. If uploads "
     "arrive but are not stored, `backups check` says why.",
-    Kind.CONTESTED: "Find out who sent it. If it is the real backup, download it before it "
-    "expires: a slot is filled only once.",
-    Kind.REJECTED: "Correct what the reason says. To keep this upload, download it before it "
-    "expires.",
+    Kind.CONTESTED: "Find out which upload of the slot is the real backup, and who sent the "
+    "other. A slot is filled only once: to keep this upload, download it before it expires.",
+    Kind.REJECTED: "Fix the cause that is named above. This upload will never be stored: to keep "
+    "it, download it before it expires.",
     Kind.SMALL: "Check whether the job still backs up everything, and try to restore this backup. "
     "If sizes vary by design, set small = false in the policy.",
     Kind.LATE: "Find out why the job or its upload took so long. If it always does, set "
     "due_minutes in the policy.",
-    Kind.UNFINISHED: "Find out in the log of promote why the copy ended. You pay for its parts "
-    "until it is aborted.",
+    Kind.UNFINISHED: "Find out from the log of the function promote why the copy ended. It stops "
+    "no other upload, but its parts are billed until it is aborted.",
 }
 
 
@@ -137,7 +137,7 @@ def judge_tampering(
         yield finding(Kind.OVERWRITTEN, what=f"{what}{_at(since, zone)}.", since=since)
     if since := backup.hidden:
         what = f"{name} was deleted; a delete marker was added {_at(since, zone)}."
-        what += "" if version_id else " Nothing else is left of it."
+        what += f" {'The backup is still there' if version_id else 'Nothing else is left of it'}."
         yield finding(Kind.DELETED, what=what, since=since)
 
 

@@ -1,4 +1,4 @@
-"""Writes the mail of an audit: what is new or over, and once a day all that lasts. Pure.
+"""Writes the mail of an audit: what is new or resolved, and once a day all that lasts. Pure.
 
     Subject: backups prod: web1/2026-11-24.files.gpg is missing, and 2 more
 
@@ -66,7 +66,7 @@ def is_digest(policy: Policy, now: datetime) -> bool:
 
 
 def _news(found: Sequence[Finding], now: datetime) -> list[Finding]:
-    """What is new or over; if anything is, broken promises come first, in every mail."""
+    """What is new or resolved; if anything is, broken promises come first, in every mail."""
     repeats = attrgetter("kind", "rule", "server")
     lasting = (each for each in found if each.phase is Phase.LASTING)
     lately = {repeats(each) for each in lasting if now - each.since < REPEATED}
@@ -101,8 +101,8 @@ def _write(
     for heading, findings in (
         ("SOMEBODY GOT AROUND THE PROTECTION OF THE VAULT", filter(_is_broken, shown)),
         ("NEW", of(Phase.NEW)),
-        ("OVER", of(Phase.OVER)),
-        ("EARLIER", of(Phase.LASTING)),
+        ("RESOLVED", of(Phase.OVER)),
+        ("FOUND EARLIER", of(Phase.LASTING)),
     ):
         lines += _section(heading, list(findings))
     if audited.failures:
@@ -110,7 +110,7 @@ def _write(
         lines += [f"- {_line(f'{what}: {error}')}" for what, error in audited.failures.items()]
     if more:
         lines += ["", f"Other findings, which the next daily mail shows: {more}"]
-    lines += ["", f"This command shows the present state: backups check --stage {stage}"]
+    lines += ["", f"This command shows the current state: backups check --stage {stage}"]
     body = "\n".join(lines)[:LONGEST_BODY]
     return Mail(subject=_subject(shown, stage), body=body)
 
@@ -128,7 +128,7 @@ def _section(heading: str, findings: Sequence[Finding]) -> Iterator[str]:
         if finding.phase is not Phase.OVER:
             yield from ("", f"What to do: {finding.remedy}", f"More: {DOCUMENT}#{kind}")
     if more := len(findings[MOST_SHOWN:]):
-        yield from ("", f"... and {more} more")
+        yield from ("", f"... and {more} more findings")
 
 
 def _download(arguments: Mapping[str, str]) -> str:
@@ -137,7 +137,7 @@ def _download(arguments: Mapping[str, str]) -> str:
 
 
 def _subject(shown: Sequence[Finding], stage: str) -> str:
-    """The worst of what is new, or else of what is over, or else of what is earlier."""
+    """The worst of what is new, or else of what is resolved, or else of what was found earlier."""
     start, more, sentence = f"backups {stage}", "", "the audit could not check everything"
     if shown:
         worst = min(shown, key=lambda finding: _NEWS_FIRST.index(finding.phase))

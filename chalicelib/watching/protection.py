@@ -43,7 +43,8 @@ class Protection:
     ) -> Iterator[Finding]:
         """Findings about settings of the vault that are not as they were recorded."""
         if self.recorded is None:
-            what = f"VAULT_SETTINGS is not set, so no audit would notice a change to {vault}."
+            what = f"VAULT_SETTINGS is not set, so no audit would notice a change to {vault}; "
+            what += "`backups deploy` sets it."
             yield _finding(Kind.SETTINGS, what, since=now)
             return
         for name, fields in actual.items():
@@ -70,5 +71,5 @@ def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> It
 
 
 def _finding(kind: Kind, what: str, *, since: datetime) -> Finding:
-    """S3 shows neither when it began nor when it ended: it lasts, and an alarm tells of both."""
+    """S3 shows neither when it began nor when it ended: it lasts, and an alarm reports both."""
     return Finding(kind=kind, phase=Phase.LASTING, since=since, what=what, remedy=REMEDIES[kind])

@@ -75,7 +75,7 @@ class History:
         return backup if backup and backup.begun <= now else None
 
     def newest(self, now: datetime) -> Backup | None:
-        """The newest backup that is stored, and is not hidden by a delete marker."""
+        """The newest stored backup that no delete marker hides."""
         for slot in self.slots:
             backup = self.backup(slot, now)
             if backup and backup.size is not None and not backup.hidden:

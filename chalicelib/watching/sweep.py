@@ -36,7 +36,7 @@ from chalicelib.record import Swept
 INTERVAL = timedelta(minutes=15)
 # A younger upload is left to its event, which usually takes seconds.
 LEFT_TO_EVENTS = timedelta(minutes=5)
-# No run lives longer: a copy that was begun earlier has ended or was killed.
+# No run lasts longer: a copy that was begun earlier has ended or was killed.
 LONGEST_RUN = timedelta(minutes=30)
 # How many uploads of one key a pass hands over, for each of three reasons: their slot is free, they
 # only need to be removed, somebody should hear of them.

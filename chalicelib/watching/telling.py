@@ -34,7 +34,7 @@ class Teller:
     published: Mail | None = None
 
     def tell(self, audited: Audited, *, now: datetime, seconds: float) -> None:
-        """Tell what the audit at `now` found, which took `seconds`.
+        """Tell the owner what the audit at `now` found; it took `seconds`.
 
         Raises an ExceptionGroup in the end if something could not be checked or mailed. If S3 could
         not be read completely, no zeros are written: what is unknown could be more.
@@ -82,7 +82,7 @@ class Teller:
         return []
 
     def _beat(self, troubles: list[str]) -> dict[str, int]:
-        """Send the heartbeat; returns its metric. A failure is no error, only counted."""
+        """Send the heartbeat; returns its metric. A failure is only counted, and raises nothing."""
         if self.heartbeat_url is None:
             return {}
         failure = send_heartbeat(self.heartbeat_url, trouble="\n\n".join(troubles))

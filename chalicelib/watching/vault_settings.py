@@ -30,7 +30,7 @@ class Setting:
     """How to read a setting: the client's method, which fields of its answer count, and the code
     of the error that says that it is not set (None: S3 always answers).
 
-    A field counts with all that is in it, or has fields of its own, as have the items of a list.
+    A field counts with all that is in it, or has fields of its own, as do the items of a list.
     """
 
     method: str

@@ -77,7 +77,7 @@ class CloudTrail:
 
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
-        # moto makes its backend on first use and reads AWS_PROFILE: here, not in a request.
+        # moto's backend reads AWS_PROFILE when it is first used: use it here, not in a request.
         _a_trail_logs()
 
     def observe(self, request: HttpRequest, caller: Caller) -> Callable[[int], None]:

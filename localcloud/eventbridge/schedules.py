@@ -60,7 +60,8 @@ class Schedules:
                 self._changed.notify_all()
             return rule
 
-        # moto makes its backend on first use and reads AWS_PROFILE: here, not later in the thread.
+        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
+        # thread.
         _scheduled_rules()
         thread = threading.Thread(target=self._run_until_closing)
         with (

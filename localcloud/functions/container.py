@@ -43,8 +43,8 @@ class Configuration:
 class Container:
     """Starts the process at once; `on_line` gets each line that the function prints.
 
-    Modules are imported from `bundle`, the function's code, and from `layers`: what Lambda has in
-    /opt, where it is not here.
+    Modules are imported from `bundle`, the function's code, and from `layers`, which Lambda unpacks
+    in /opt, but not this cloud.
     """
 
     def __init__(

@@ -117,7 +117,7 @@ class CloudClock:
     speed: float = 1.0
     """Seconds that pass in a second of this machine's clock."""
     since: float = 0.0
-    """Seconds since 1970, by this machine's clock, at which it began to run at this speed."""
+    """When it began to run at this speed: seconds since 1970, by this machine's clock."""
     standing: float | None = None
     """Seconds since 1970 at which the clock stands still; None while it runs."""
 

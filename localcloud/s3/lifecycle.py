@@ -93,7 +93,7 @@ def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_nam
     """Expire noncurrent versions first: without them, a delete marker covers nothing."""
     versions = bucket.keys.getlist(key_name, [])
     for version, successor in pairwise(versions):
-        # In the order of emulators, a successor in the list can have been initiated earlier.
+        # In the order of emulators, the next version in the list can have been initiated earlier.
         superseded = max(version.last_modified, successor.last_modified)
         if _is_for(backend, rule, version) and _is_due(superseded, rule.nve_noncurrent_days):
             _remove(backend, bucket, version)

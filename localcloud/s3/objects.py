@@ -152,7 +152,7 @@ class ObjectRequests(S3Response):
         bucket_name: str,
         authenticated: bool = True,  # noqa: FBT001, FBT002, ARG002 - moto's signature
     ) -> TYPE_RESPONSE:
-        """Delete each key by itself: what refuses one of them does not refuse the others."""
+        """Delete each key on its own: an error for one of them does not stop the others."""
         try:
             items = ET.fromstring(self.body).findall("{*}Object")
         except ET.ParseError:
@@ -199,7 +199,7 @@ class ObjectRequests(S3Response):
         return key, not_modified
 
     def _handle_range_header(self, request: Any, headers: Any, body: Any) -> TYPE_RESPONSE:
-        """Read only the range, or all if the header is not one."""
+        """Read only the range, or everything if the header is not a range."""
         status, headers, body = super()._handle_range_header(request, headers, body)
         return status, headers, body.read() if isinstance(body, Content) else body
 

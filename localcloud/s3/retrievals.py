@@ -27,7 +27,7 @@ TAKES = {"GLACIER": timedelta(hours=5), "DEEP_ARCHIVE": timedelta(hours=12)}
 
 @dataclass(frozen=True)
 class Retrieval:
-    """A temporary copy, from when it can be read until it expires."""
+    """A temporary copy: when it becomes readable, and when it expires."""
 
     ready: datetime
     expires: datetime

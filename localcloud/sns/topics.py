@@ -66,10 +66,11 @@ class Topics:
     def running(self) -> Iterator[None]:
         """Tell and count messages, and post them to subscribers, until the block ends.
 
-        moto posts while the publisher waits, who fails if a subscriber does. It posts no subject to
+        moto posts while the publisher waits, and fails if a subscriber does. It posts no subject to
         subscribers by HTTP, and no header of SNS.
         """
-        # moto makes its backend on first use and reads AWS_PROFILE: here, not later in a thread.
+        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in a
+        # thread.
         sns_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
         publish, deliver = Topic.publish, Subscription.publish
 

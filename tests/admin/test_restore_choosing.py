@@ -319,7 +319,7 @@ def test_the_second_hour_of_autumn(
     [
         ("2026-03-29T01", "Clocks in Europe/London skip 2026-03-29T01"),
         ("2026-03-29T01b", "Clocks in Europe/London skip 2026-03-29T01b"),
-        ("2026-10-25T02b", "Clocks in Europe/London show this hour once; leave out the b"),
+        ("2026-10-25T02b", "Clocks in Europe/London show this hour only once; leave out the b"),
     ],
 )
 def test_an_hour_that_does_not_exist(

@@ -175,7 +175,7 @@ def test_a_byte_flipped_in_the_store(vault: Restorer, deep: Verifier, own: Path)
     store(vault, body=body)
     damage(TODAY, flip(body, len(body) // 2))
     [what] = whats(deep(*LATEST))
-    assert what == f"{TODAY} is damaged: its bytes have another checksum than S3 has of it"
+    assert what == f"{TODAY} is damaged: its bytes do not match the checksum that S3 has"
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])

@@ -339,7 +339,7 @@ def test_a_run_without_time_tells_what_it_found_and_names_the_rest(buckets: Buck
     assert [found.kind for found in audited.findings] == [Kind.MISSING]
     [(what, error)] = audited.failures.items()
     assert what == "sql.gpg"
-    assert str(error) == "The time of this run is over."
+    assert str(error) == "This run is out of time."
 
 
 def test_a_denied_list_hides_no_other_finding(buckets: Buckets) -> None:

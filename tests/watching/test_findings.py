@@ -77,7 +77,7 @@ def test_backups_in_order_have_no_findings() -> None:
         pytest.param(
             history(hidden=NOW - 9 * HOUR, version_id="v"), Kind.DELETED,
             "web1/2026-07-23.files.gpg was deleted; a delete marker was added Thu 23 Jul 2026 "
-            "04:00 BST.",
+            "04:00 BST. The backup is still there.",
             id="deleted",
         ),
         pytest.param(

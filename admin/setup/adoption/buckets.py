@@ -165,7 +165,7 @@ def _notifications(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
 
 
 def _exists(account: Account, arn: str) -> bool:
-    """Whether the target of a notification exists; nobody can tell of another account's."""
+    """Whether the target of a notification exists; True if it is in another account."""
     service, owner, name = (arn.split(":")[index] for index in (2, 4, -1))
     if owner != account.id:
         return True

@@ -156,7 +156,7 @@ def applies(rule: LifecycleRule, version: StoredVersion) -> bool:
 
 
 def prefix_of(rule: LifecycleRule) -> str:
-    """How the names of the rule's objects begin; empty: it applies to all names."""
+    """The prefix of the rule's objects; empty: it applies to all names."""
     return str(_criteria(rule).get("Prefix", ""))
 
 

@@ -48,7 +48,7 @@ def _function_named(target: Target, name: str) -> dict[str, Any] | None:
 
 def _another_program(name: str, function: dict[str, Any]) -> Obstacle:
     return Obstacle(
-        what=f"The function {name} exists and is another program: {function.get('Handler')} in "
+        what=f"The function {name} exists and is a different program: {function.get('Handler')} in "
         f"{function.get('Runtime') or 'an image'}, with the role {function['Role']}. chalice "
         "deploy would replace it",
         fix=_DELETE,

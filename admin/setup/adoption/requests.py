@@ -20,7 +20,7 @@ _WRITTEN_WITH = {
     Kind.BUCKET_POLICY: "PutBucketPolicy",
 }
 _DAY = timedelta(days=1)
-# From the slot of now to that of a year later, so that names of every period occur.
+# From the current slot to that of a year later, so that names of every period occur.
 _LATER = (timedelta(0), _DAY, 31 * _DAY, 366 * _DAY)
 
 
