@@ -39,7 +39,7 @@ QUOTA_CODES = frozenset(
     {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets"}
 )
 BUSY_CODE = "OperationAborted"
-# About a minute together.
+# About a minute in total.
 MOST_RETRIES, LONGEST_PAUSE = 15, 5.0
 DENIAL_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
@@ -122,7 +122,7 @@ class Account:
 def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:
     """botocore's hook after each attempt of a request: None, or the seconds until a retry.
 
-    S3 refuses to change a bucket while another change, perhaps the one before, is in progress.
+    S3 refuses to change a bucket while another change, perhaps our previous one, is in progress.
     botocore does not retry that.
     """
     code = response and response[1].get("Error", {}).get("Code")

@@ -249,7 +249,8 @@ def credentials(
     crontab that makes its backups. Leave out SERVER if the policy lists no servers.
 
     To replace a key without a gap: --rotate, install the new key on the server, wait for a backup
-    to arrive, and --remove the old key. After a break-in: --revoke; a new key lifts that later.
+    to arrive, and --remove the old key. After a break-in: --revoke; creating a new key later lifts
+    that.
     """
     if rotate + revoke + (remove is not None) > 1:
         raise click.UsageError("use only one of --rotate, --remove and --revoke")
@@ -366,7 +367,7 @@ def restore(*, when: When, **options: Any) -> None:
 
     The same command continues an interrupted restore. With -o - the backup goes to stdout, for
     example into gpg --decrypt. Reads the vault and changes nothing in it, except that an archived
-    backup is retrieved first, after a question.
+    backup is retrieved first, after asking you.
     """
     where = {name: options.pop(name) for name in ("stage", "region", "profile", "vault_profile")}
     with _opened(**where) as target:

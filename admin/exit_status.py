@@ -27,7 +27,7 @@ _INTERRUPTED = {
     "audit": "not everything was audited, and nothing was changed; run it again for a result.",
     "status": "not everything was checked, and nothing was changed; run it again for a result.",
     "check": "not everything was checked, and nothing was changed; run it again for a result.",
-    "credentials": "the keys are perhaps changed only in part; run the same command again to "
+    "credentials": "the keys are perhaps only partly changed; run the same command again to "
     "complete it or to learn how.",
     "restore": "run the same command again; a restore to a file continues where it stopped.",
     "list": "not everything was listed; run it again.",
@@ -43,7 +43,7 @@ class ExitStatus(IntEnum):
     SOMETHING_IS_WRONG = 1
     USED_WRONGLY = 2
     COULD_NOT_FIND_OUT = 3
-    # The shells' status of a program that Ctrl-C ended.
+    # The status that shells give to a program that Ctrl-C ended.
     INTERRUPTED = 130
 
 

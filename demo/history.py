@@ -1,4 +1,4 @@
-"""A quarter of a year of backups, as a plan: the same for the same policy and time. Pure.
+"""Three months of backups, as a plan: the same for the same policy and time. Pure.
 
 A server has been down three times. Within the last day, one of its backups was late and one is
 small.
@@ -17,7 +17,7 @@ DAYS = 90
 # For each server and rule: a rule with a slot a minute would take minutes to store.
 MOST = DAYS * 24
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
-# How long ago each outage ended, and how long it took.
+# How long ago each outage ended, and how long it lasted.
 OUTAGES = ((50 * HOUR, 3 * HOUR), (11 * DAY, 2 * DAY), (47 * DAY, 26 * HOUR))
 # Counted in backups from the newest.
 LATE, SMALL = 3, 6

@@ -64,7 +64,7 @@ class Port(click.ParamType[int]):
     "--empty", is_flag=True, help="Start with an empty account; `make deploy STAGE=dev` sets it up."
 )
 @click.option(
-    "--seeded", is_flag=True, help="Store a quarter of a year of backups, to list and to restore."
+    "--seeded", is_flag=True, help="Store three months of backups, to list and to restore."
 )
 @click.option(
     "--speed",
@@ -230,7 +230,7 @@ def show_log_line(line: str) -> None:
 
 
 def show_mail(message: Message) -> None:
-    """Print a message to the topic for alerts as a mail: subject, and indented the text."""
+    """Print a message to the topic for alerts as a mail: its subject, and the text indented."""
     text = message.body
     try:
         document = json.loads(text)

@@ -1,4 +1,4 @@
-"""Stores a quarter of a year of backups in the local cloud, for `make local ARGS=--seeded`."""
+"""Stores three months of backups in the local cloud, for `make local ARGS=--seeded`."""
 
 import bz2
 import gzip

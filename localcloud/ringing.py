@@ -68,7 +68,7 @@ class Alarms:
         """The last minute for which throttles were counted."""
 
     def run_due(self) -> None:
-        """Evaluate all minutes that have passed, and publish all changes in their order."""
+        """Evaluate all minutes that have passed, and publish all changes in order."""
         with self._changed:
             alarms = _alarms()
             if not alarms:

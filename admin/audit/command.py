@@ -81,13 +81,13 @@ def _as_text(target: Target, audited: Audited, now: datetime) -> str:
 
 
 def finding_as_data(target: Target, finding: Finding) -> dict[str, object]:
-    """The finding as JSON can hold it, with what to do about it in this stage."""
+    """The finding as JSON, with what to do about it in this stage."""
     since, remedy = finding.since.isoformat(), remedy_of(target, finding)
     return {**vars(finding), "since": since, "remedy": remedy}
 
 
 def remedy_of(target: Target, finding: Finding) -> str:
-    """What to do about a finding, with the command that downloads what it is about."""
+    """What to do about a finding, with the command that downloads its object."""
     if finding.download is None:
         return finding.remedy
     command = target.fix_aws("s3api", "get-object", **finding.download)

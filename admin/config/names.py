@@ -132,7 +132,7 @@ class _Part:
 
 
 def _parts(config: dict[str, Any], stage: str) -> Iterator[_Part]:
-    """Everything that Chalice reads for the stage; each object after the one that it is in."""
+    """Everything that Chalice reads for the stage; objects come after those that contain them."""
     known = chalice_keys()
     yield _Part("config.json", config, known.top)
     yield from _inside(config, "all stages", known.function_of_all_stages)

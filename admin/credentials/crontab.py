@@ -75,7 +75,7 @@ def instructions(
 ) -> str:
     """The key files and the crontab of a server (None: the only server), and what to do with them.
 
-    A line CRONTAB_BEGINS is between them.
+    The line CRONTAB_BEGINS separates them.
     """
     template = _TEMPLATES.get_template("crontab.jinja")
     return template.render(
@@ -127,7 +127,7 @@ def _job(key: str, rule: Rule, target: UploadTarget) -> Job:
 
 
 def _backup(key: str) -> str:
-    """A command that writes such a file to stdout: an example, with filters for its extensions."""
+    """An example command that writes such a file to stdout, with filters for its extensions."""
     endings = key.rpartition("/")[2].split(".")
     is_dump = any(part in ending for ending in endings for part in ("sql", "dump"))
     example = "pg_dumpall" if is_dump else "{ tar c -C / etc home || [ $? = 1 ]; }"

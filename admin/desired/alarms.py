@@ -49,7 +49,7 @@ def sum_alarm(
     period: int = AN_HOUR,
     **metric: Any,
 ) -> Requirement:
-    """An alarm on a sum per hour, or per `period` in seconds; `within` counts these.
+    """An alarm on a sum per hour, or per `period` in seconds; `within` is a number of these.
 
     No data means that nothing was counted: no alarm.
     """
@@ -70,7 +70,7 @@ def sum_alarm(
 
 
 def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
-    """An alarm that an earlier version or other settings made, and that should not be there."""
+    """An alarm that an earlier version or other settings made, and that should no longer exist."""
     return Requirement(
         kind=Kind.ALARM,
         resource=f"{stage.topic}-{name}",

@@ -52,7 +52,7 @@ def with_subscriber(stage: Stage, email: str | None) -> tuple[str, ...]:
 
 
 def _alarms_can_publish(topic: str) -> Document:
-    """The only statement of the topic's policy; the function audit publishes by its own rights.
+    """The only statement of the topic's policy; the function audit publishes with its own rights.
 
     The default policy of SNS lets everyone in the account do anything with the topic. Source: SNS
     developer guide, "Allow CloudWatch alarms to publish to a topic in a different account".

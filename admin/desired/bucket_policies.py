@@ -90,8 +90,9 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         _deny("NothingStoredIsChanged", list(CHANGES_TO_STORED_OBJECTS), objects),
         _deny("OnlyThePromoterAdds", ["s3:PutObject"], objects, {"ArnNotEquals": roles("promote")}),
         # A negated operator also matches a missing key, so this denies requests with no header or
-        # an empty one. Creating a multipart upload and its parts cannot have a condition, and
-        # creates no object; if S3 does not tell which it is (IfExists), this denies.
+        # an empty one. Requests for a multipart upload and its parts cannot have a condition, and
+        # create no object. If S3 does not say whether a request creates one (IfExists), this denies
+        # it.
         _deny(
             "OnlyWhatIsNew",
             ["s3:PutObject"],

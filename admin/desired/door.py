@@ -7,9 +7,9 @@ from admin.desired.permissions import Document, as_list
 
 # The Sid of the statement that closes the door.
 DOOR = "OneDoor"
-# Every way to change a bucket, by IAM's names. Left out are creating a bucket, its tags and its
-# metrics, which weaken nothing, and changing the bucket policy: if that were denied, nobody could
-# ever open the door again.
+# Every way to change a bucket, by IAM's names. Creating a bucket, its tags and its metrics are left
+# out, because they weaken nothing, and so is the bucket policy: if changing that were denied,
+# nobody could ever open the door again.
 VAULT_CONFIGURATION = (
     "s3:CreateBucketMetadataTableConfiguration",
     "s3:DeleteBucket",

@@ -67,7 +67,7 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         "function says why. Lambda retries it twice, and the sweep takes care of the uploads "
         "that are left. If this mail is the only one, nothing is lost.",
         Metrics=_all_failures(stage),
-        # A higher count could be split between two hours, whose border moves every minute: the
+        # A higher count could be split between two hours, whose boundary moves every minute: the
         # alarm would end and go off again although nothing happened.
         Threshold=1.0,
         EvaluationPeriods=HOURS_OF_A_DAY,
@@ -92,7 +92,7 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
 
 
 def _all_failures(stage: Stage) -> list[dict[str, Any]]:
-    """The `Metrics` of an alarm: the functions' errors in an hour, together."""
+    """The `Metrics` of an alarm: the functions' errors in an hour, added up."""
     queries = [
         {
             "Id": function,

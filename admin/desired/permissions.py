@@ -83,7 +83,7 @@ def auditor_policy(stage: Stage) -> Document:
         find_uploads(stage),
         *look_into_vault(stage),
         *watch_vault(stage),
-        # S3 refuses this to other accounts, so only here and not in the vault's bucket policy.
+        # S3 refuses this to other accounts, so it is only here, not in the vault's bucket policy.
         allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [_vault(stage)]),
         allow("SendAlerts", ["sns:Publish"], [f"arn:aws:sns:*:*:{stage.topic}"]),
         _logs(stage, "audit"),
@@ -145,7 +145,8 @@ def add_to_vault(stage: Stage) -> list[Document]:
             objects,
             condition={"StringLike": {"s3:if-none-match": "?*"}},
         ),
-        # Creating a multipart upload and its parts cannot have a condition; completing it does.
+        # Requests for a multipart upload and its parts cannot have a condition; its completion has
+        # one.
         allow(
             "CopyInParts",
             ["s3:PutObject"],

@@ -31,7 +31,7 @@ def sirens_topic(stage: Stage, *, account: str, region: str) -> Requirement:
         resource=topic,
         desired={"policy": _publishers(stage, topic, account=account), "key": None},
         summary=f"topic {stage.sirens}, which nobody subscribes to",
-        why="S3 and EventBridge publish to it what is done to the vault and to what watches it.",
+        why="S3 and EventBridge publish to it what happens to the vault and to what watches it.",
     )
 
 

@@ -14,7 +14,7 @@ from admin.exit_status import ExitStatus
 from admin.target import Target
 from admin.waiting import Waiter
 
-# Seconds. A promotion takes a few, including a cold start; a change in IAM takes about ten.
+# Seconds. A promotion takes a few seconds, including a cold start; a change in IAM about ten.
 MAX_WAIT = 120.0
 
 

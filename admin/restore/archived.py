@@ -52,7 +52,7 @@ def make_readable(
 
 
 def _retrieve(version: StoredVersion) -> None:
-    # Intelligent-Tiering moves the object itself, and takes no days.
+    # Intelligent-Tiering moves the object itself, and accepts no number of days.
     days = {"Days": KEPT_DAYS} if version.storage_class in _TAKES else {}
     request: Any = {**days, "GlacierJobParameters": {"Tier": "Standard"}}
     try:
@@ -67,7 +67,7 @@ def _is_readable(version: StoredVersion) -> bool:
     try:
         seen = look_up(version.vault, version.name, version.version_id)
     except (BotoCoreError, ClientError) as error:
-        # Half a day is long enough for a network to be away for a while.
+        # In half a day, the network can be down for a while.
         if not is_transient(error):
             raise
         return False

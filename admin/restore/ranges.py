@@ -16,7 +16,7 @@ from admin.restore.stored import StoredVersion
 from chalicelib.s3_errors import error_code, is_transient
 
 MIB = 1024**2
-# Bytes that are read at a time. If the connection breaks, they are read again.
+# Bytes to read at a time. If the connection breaks, they are read again.
 PIECE = MIB // 4
 LONGEST_PAUSE = 10.0
 

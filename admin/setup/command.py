@@ -193,7 +193,7 @@ def _show_record(target: Target, unrecorded: list[str] | None) -> None:
     )
     recorded = target.stage.settings.vault_settings
     if recorded:
-        click.echo("    Until then, the alarm settings goes off: run make deploy soon.")
+        click.echo("    Until then, the alarm settings can go off: run make deploy soon.")
     if unrecorded and recorded:
         click.echo("    They have changed since they were recorded. Find out why, unless you know.")
 

@@ -24,7 +24,7 @@ def logging_trail(account: Account) -> str | None:
 
 
 def read_trail(account: Account, requirement: Requirement) -> Any:
-    """Where our trail logs to, whether it does, and what; None if it does not exist.
+    """Where our trail logs to, whether it is logging, and what; None if it does not exist.
 
     Whatever else it does makes no difference.
     """

@@ -76,7 +76,7 @@ class Program:
 
 @dataclass
 class Pipeline:
-    """Programs in a row; `output` has what the last one prints."""
+    """Programs in a pipe; `output` has what the last one prints."""
 
     version: StoredVersion
     programs: list[Program]

@@ -268,7 +268,7 @@ def _first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
     shown = wall.replace(tzinfo=zone).astimezone(UTC)
     if _wall_time(shown, zone) == wall:
         return shown
-    # Of a wall time that is skipped, fold=1 gives a moment before the change (PEP 495).
+    # For a wall time that is skipped, fold=1 gives a moment before the change (PEP 495).
     return _change(zone, before=wall.replace(tzinfo=zone, fold=1).astimezone(UTC), after=shown)
 
 

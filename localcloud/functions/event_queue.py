@@ -73,7 +73,7 @@ class EventQueue:
         self._dispatcher = threading.Thread(target=self._dispatch)
 
     def start(self) -> None:
-        """Start to run events."""
+        """Start running events."""
         self._dispatcher.start()
 
     def put(self, function_arn: str, payload: Any) -> None:

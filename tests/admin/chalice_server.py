@@ -1,6 +1,6 @@
 """Runs `chalice` repeatedly, each time in a forked process that has already imported it.
 
-Its imports, the app's, and AWS's descriptions of services are the most of what a deployment takes.
+Its imports, the app's, and AWS's descriptions of services take most of the time of a deployment.
 """
 
 import json

@@ -107,7 +107,8 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[DeployedStage]:
         cloud.deploy(project_dir=project, packages=packages)
         live = DeployedStage(cloud, project, packages)
         yield live
-        # Each check of a test finds what the test before has not mended, and this one the last.
+        # Each test's check finds what the previous test has not repaired; this one checks the last
+        # test.
         target = Target(account=live.account, stage=live.stage, policy=POLICY)
         report = check(target, now=clock.now(), tell=lambda _: None)
         assert report == Report(backups=report.backups)

@@ -22,7 +22,7 @@ EVERYTHING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is in the account, what `setup` says about it, and what helps then: a fix, or options.
+    """What is in the account, what `setup` says about it, and what resolves it: a fix, or options.
 
     `status` is the exit status of the first run: 0 if the account is adopted as it is.
     """

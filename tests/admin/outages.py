@@ -1,7 +1,8 @@
 """Simulates the metrics of five servers, promoter, sweep and audit for weeks, in minutes.
 
-Modelled is what alarms can see: uploads that come and wait, runs of the functions as Lambda queues
-and retries them, and the metrics of both; and what the audits see. Nothing of this is S3 or Lambda.
+The model covers what alarms can see: uploads that come and wait, runs of the functions as Lambda
+queues and retries them, and the metrics of both; and what the audits see. It uses neither S3 nor
+Lambda.
 """
 
 import heapq
@@ -23,7 +24,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SWEPT_FROM, SLOTS_A_PASS = 5 * MINUTE, 10
 RETRIES_AFTER = (MINUTE, 2 * MINUTE)
 LAMBDA_KEEPS = 6 * HOUR
-# Runs at a time, of a new account.
+# Concurrent runs in a new account.
 CONCURRENCY = 10
 MB, GB = 1024**2, 1024**3
 
@@ -68,8 +69,8 @@ class Waiting(NamedTuple):
 class Weeks:
     """What happens from `begin` until `end`: `metrics` has what CloudWatch gets to see of it,
     `waiting` what is left in incoming, `settled` when each upload was promoted, and `audits` the
-    hours whose audits ended well. An audit is late or comes twice as `audited` says of its hour:
-    it returns when each of them begins.
+    hours whose audits succeeded. An audit is late or comes twice as `audited` says of its hour: it
+    returns when each of them begins.
     """
 
     begin: datetime
@@ -165,7 +166,7 @@ class Weeks:
         tried: int = 0,
         throttled: int = 0,
     ) -> None:
-        """Run an asynchronous event like Lambda: retry, throttle, and drop it in the end."""
+        """Run an asynchronous event as Lambda does: retry, throttle, and finally drop it."""
         since, trouble = since or now, self._trouble(now)
         while self._running and self._running[0] <= now:
             heapq.heappop(self._running)

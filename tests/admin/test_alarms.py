@@ -319,7 +319,7 @@ def test_an_error_sends_one_mail_wherever_the_hours_begin() -> None:
     end = BEGIN + 3 * DAY
     failed = Metric("AWS/Lambda", "Errors", (("FunctionName", STAGE.function_name("promote")),))
     metrics = of_sweeps("IncomingBytes", 0, end=end) | {
-        # Three tries of a quarter of an hour each.
+        # Three attempts of a quarter of an hour each.
         failed: [(BEGIN + 2 * HOUR + 16 * MINUTE * number, 1.0) for number in range(3)]
     }
     assert [mail.state for mail in mails(metrics, end=end)] == [ALARM, OK]

@@ -32,7 +32,7 @@ def document_of(allowed: dict[str, Any]) -> str:
 
 
 def store(account: Account, cloud: Cloud) -> None:
-    """Put a backup into the vault, as only the promoter can."""
+    """Put a backup into the vault, which only the promoter can do."""
     iam = account.client("iam")
     role = iam.create_role(
         RoleName=STAGE.function_name("promote"),

@@ -77,7 +77,7 @@ class Buckets:
         encryption: dict[str, str] | None = None,
         body: bytes = b"a backup",
     ) -> None:
-        """Store a backup as the promoter does, with a lock of so many days (None: no lock)."""
+        """Store a backup as the promoter does, with a lock of this many days (None: no lock)."""
         clock.stand_at(NOW - ago)
         until = NOW - ago + timedelta(days=days or 0)
         lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until} if days else {}

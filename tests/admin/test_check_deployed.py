@@ -443,7 +443,7 @@ def test_what_a_deployment_fixes_is_found(living: DeployedStage, name: str) -> N
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
 def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: int) -> None:
-    """Of two weakenings of the same thing only the last one counts: hence both orders."""
+    """Only the last of two weakenings of the same thing counts, so both orders are tried."""
     weakenings = [weaken for weaken, _ in [*DEPLOYED_OVER.values()][::order]]
     # S3 accepts no notification of a function that it cannot invoke: this is always the last.
     for weaken in sorted(weakenings, key=lambda weaken: weaken is _s3_cannot_invoke):

@@ -232,7 +232,7 @@ def test_a_region_of_another_partition_is_refused(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("command", ["setup", "check", "drill", "credentials"])
 @pytest.mark.parametrize("option", ["profile", "region"])
 def test_a_profile_or_region_selects_no_local_cloud(command: str, option: str) -> None:
-    """Otherwise the local cloud's good answers would be taken for those of that account."""
+    """Otherwise the local cloud's good results would be taken for those of that account."""
     result = run(command, f"--{option}", "work")
     assert result.exit_code == 2
     assert result.stderr == (

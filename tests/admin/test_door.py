@@ -72,7 +72,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """The account without a vault; `setup` then creates only the vault, which is faster."""
+    """The account with everything but a vault; `setup` then creates only that, which is faster."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(

@@ -574,7 +574,7 @@ BROKEN = {
 }
 
 
-# How many seconds these wait in vain; a promotion takes a tenth of that here.
+# How many seconds these tests wait in vain; a promotion takes a tenth of that here.
 SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,

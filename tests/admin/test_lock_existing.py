@@ -43,7 +43,7 @@ class Vault:
     def store(
         self, key: str, *, days_ago: int = 1, days: int | None = None, mode: str = "GOVERNANCE"
     ) -> str:
-        """Store a version that is locked for so many days (None: not at all)."""
+        """Store a version that is locked for this many days (None: not at all)."""
         stored = self.now - timedelta(days=days_ago)
         until = stored + timedelta(days=days or 0)
         lock = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until} if days else {}

@@ -139,7 +139,7 @@ def test_it_is_recorded_after_the_changes(
     monkeypatch.setattr(admin.cli, "read_policy", lambda: keeping)
     shown = run()
     assert f"~ {VARIABLE}: record the settings of {VAULT} (after these changes)" in shown.stdout
-    assert "Until then, the alarm settings goes off: run make deploy soon." in shown.stdout
+    assert "Until then, the alarm settings can go off: run make deploy soon." in shown.stdout
     assert in_config(own_project) == VAULT_SETTINGS
     assert run("--apply", "--yes").exit_code == 0
     before, after = (

@@ -1,4 +1,4 @@
-"""Whole ways back: gpg, tar and gzip, the vault behind its door, and a reader with few rights."""
+"""Restores from end to end: gpg, tar and gzip, the vault's open door, a reader with few rights."""
 
 import json
 from collections.abc import Iterator

@@ -152,7 +152,7 @@ def test_it_is_not_printed_to_a_terminal(
 
 
 def test_no_range_is_requested_before_there_is_room_for_it() -> None:
-    """However slow the reader is: all but the used ranges are never more than a window."""
+    """However slow the reader is, the ranges that are not used yet never exceed a window."""
     simulated = SimulatedObject(size=100 * RANGE)
     for used, chunk in enumerate(chunks(simulated.version(), SMALL)):
         assert bytes(chunk) == simulated.bytes(used * RANGE, (used + 1) * RANGE)
@@ -185,7 +185,7 @@ def test_what_nobody_waits_for_is_not_repeated() -> None:
 
 
 class Reader:
-    """A reader behind stdout, which has never to hold more than a window of ranges."""
+    """A reader of stdout, during which no more than a window of ranges is ever held."""
 
     def __init__(self, simulated: SimulatedObject) -> None:
         self.buffer = self
@@ -246,7 +246,7 @@ def test_a_window_of_one_range_is_enough() -> None:
 
 
 def test_a_file_goes_on_behind_gibibytes(tmp_path: Path, large: int) -> None:
-    """What an earlier try wrote is a sparse file here."""
+    """What an earlier attempt wrote is a sparse file here."""
     simulated = SimulatedObject(size=large + 100, zeros=large)
     partial = Partial(path=tmp_path / "partial", final=tmp_path / "final")
     partial.path.touch()

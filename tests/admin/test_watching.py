@@ -143,6 +143,6 @@ def test_an_audit_needs_each_of_its_rights_and_no_more(
                 others.append({**statement, "Action": fewer})
             watcher(json.dumps({"Version": "2012-10-17", "Statement": others}))
             assert json.loads(with_backup.audit("--json").stdout)["not_checked"], action
-            # Whoever can run a check can run an audit.
+            # Anyone who can run a check can run an audit.
             assert action in ALLOWED
     s3.delete_object(Bucket="backups1", Key="backup.tar.gz.gpg", VersionId=empty["VersionId"])

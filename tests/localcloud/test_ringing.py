@@ -1,4 +1,4 @@
-"""Alarms are evaluated by the cloud's clock and told to their topics."""
+"""Alarms are evaluated by the cloud's clock and reported to their topics."""
 
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue

@@ -109,7 +109,7 @@ def test_alarms_follow_a_fast_clock():
         put_alarm(cloud, alerts, Period=3600, TreatMissingData="breaching")
         first, second = messages.get(timeout=60), messages.get(timeout=60)
     assert first.subject.startswith("OK: ")
-    # The last data are out of sight of an alarm that looks back over three hours.
+    # The last data are too old for an alarm that looks back over three hours.
     assert second.subject.startswith("ALARM: ")
     assert second.at > first.at + HOUR
 

@@ -1,6 +1,6 @@
 """The deployed app and its alarms tell the owner, by mail and heartbeat, on a clock that is moved.
 
-One stage for all tests: each goes on from the time at which the one before has ended.
+One stage for all tests: each continues at the time at which the previous one ended.
 """
 
 import json

@@ -48,7 +48,7 @@ JOBS = {
     "web2": (7, (4, 7)),
     "db2": (12, (1, 0)),
 }
-# What goes wrong, goes wrong with these.
+# Everything that goes wrong concerns these.
 SERVERS = ("web1", "db1", "mail1")
 
 
@@ -96,7 +96,7 @@ class Year:
         return run if run < slot.end else None
 
     def _break(self) -> None:
-        """Let everything go wrong that can, more often if there are more slots."""
+        """Let everything that can go wrong do so, more often if there are more slots."""
         times = 12 if self.is_hourly else 3
         for _ in range(times):
             self._lose(self.random.choice([1, 1, 1, 2, 3, 7, 44]))
@@ -220,7 +220,7 @@ class Year:
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
 ) -> Iterator[Year]:
-    """A year of each server and rule in this zone; hours of one server only: they take long."""
+    """A year of each server and rule in this zone; hours of one server only, as they take long."""
     for upload in (NIGHTLY, HOURLY):
         servers = SERVERS
         if upload == HOURLY and not all_hours:

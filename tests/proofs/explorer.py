@@ -5,8 +5,8 @@ run that has not ended can take a step (its next request, atomically), a server 
 step, and one run in all can die.
 
 Two schedules that lead to the same state have the same future (`stepping.py` and
-`remembered_s3.py` say why), so each state is explored once, and schedules are counted by adding up.
-The answers to a run that has ended or died do not matter any more.
+`remembered_s3.py` say why), so each state is explored once, and the counts of schedules are added
+up. The answers to a run that has ended or died no longer matter.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
 from tests.support.world import DAILY, World, with_buckets
 
-# The servers' first step is this long ago, and there is so much time between two steps.
+# The servers' first step is this long ago, and this much time passes between two steps.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
-# A pass of the sweep is this much later than all copies. What was settled before is news to it.
+# A pass of the sweep is this much later than all copies. To it, what was settled before is new.
 PASS = timedelta(minutes=15)
-# Until then no run that copied is alive any more.
+# By then every run that copied has ended.
 SETTLING = timedelta(hours=1)
 # One pass fills the slot, the next ones settle what waited for it.
 MOST_PASSES = 4
 SWEEP = "sweep"
-# Behind all that runs copied before.
+# After everything that runs copied before.
 SETTLING_ORDER = 1000
 
 
@@ -57,8 +57,8 @@ class Scene:
 
     `arrived` steps precede the start. `events` are the steps of which `promote` is notified, once
     for each time that they are listed. In all, the passes of the sweep start as many runs as
-    are `handed_over`: Lambda drops what goes beyond. An `adopted` bucket keeps versions only since
-    the first step. With `mind_the_gap` no server takes a step right before an upload is removed.
+    are `handed_over`: Lambda drops the others. An `adopted` bucket keeps versions only since the
+    first step. With `mind_the_gap` no server takes a step right before an upload is removed.
     """
 
     arrivals: tuple[Arrival, ...]
@@ -313,7 +313,7 @@ class Explorer:
         assert self._begins(taken_by) <= min(eligible), "an upload that came too late has the slot"
 
     def _settle(self, state: State) -> None:
-        """Nobody is at work any more. Events and the sweep, or the sweep alone, settle the rest."""
+        """No run is left. Events and the sweep, or the sweep alone, settle the rest."""
         if not state.died:
             assert state.store.holdings.unfinished == ()
         if (state.store.numbers, state.arrived) in self._settled:

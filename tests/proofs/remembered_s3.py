@@ -100,7 +100,7 @@ class Ids:
         self.order = self.label = 0
 
     def __next__(self) -> int:
-        """The place of a new version or multipart upload: behind all others."""
+        """The place of a new version or multipart upload: after all others."""
         return self.order << 32 | self.label
 
     def uuid4(self) -> str:
@@ -185,7 +185,7 @@ class S3:
 
 
 def _next_order() -> int:
-    """Behind every copy of the vault, finished or not."""
+    """After every copy in the vault, finished or not."""
     of = bucket(VAULT)
     versions = [version for held in dict.values(of.keys) for version in held]
     places = [entry.place for entry in (*versions, *of.multiparts.values())]

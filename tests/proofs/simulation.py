@@ -67,11 +67,11 @@ upload = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 min_bytes = 4
 """
-# Up to here a copy is made at once, above in parts.
+# Up to this size a copy is made at once, above it in parts.
 SMALL = 8
 # After a month nothing goes wrong for as long as events are kept, and then nothing waits.
 SETTLING = 7 * HOUR
-# So many of the passes are run that can only count, or only fail: the others take time, no more.
+# The share of passes that is run of those that can only count or fail: the others only take time.
 IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
@@ -85,7 +85,7 @@ ONE_FUNCTION = {
 
 @dataclass(frozen=True, kw_only=True)
 class Chances:
-    """How probable it is: of each upload, each event, each run, each request."""
+    """The probability of each fault: per upload, event, run or request."""
 
     second: float = 0.025
     """A second upload follows, mostly in the same slot."""
@@ -110,7 +110,7 @@ class Chances:
     """How late a pass of the sweep is, at most."""
 
 
-# Servers and intruders are as ever, and all that AWS does is punctual.
+# Servers and intruders act as always, and AWS does everything on time.
 FAIR = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0, schedule_late=timedelta())
 
 
@@ -129,7 +129,7 @@ class Outage:
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """One upload that S3 has accepted. The steps are those of the whole story."""
+    """One upload that S3 has accepted. Steps are counted over the whole simulation."""
 
     key: str
     version_id: str
@@ -152,7 +152,7 @@ class Accepted:
 
 @dataclass(kw_only=True)
 class Run:
-    """One invocation: when it began (as a step), and at which request what will happen to it."""
+    """One invocation: the step at which it began, and what will happen to it at which request."""
 
     step: int
     killed_at: int | None = None
@@ -172,7 +172,7 @@ class Stored:
 
 @dataclass
 class Tally:
-    """What has happened, for people."""
+    """A log of what has happened, for people to read."""
 
     runs: int = 0
     passes: int = 0
@@ -240,7 +240,7 @@ class Month:
         self._make_buckets()
 
     def live(self, *, servers: bool = True) -> None:
-        """All of it, until nothing can wait any more; then every promise is looked at."""
+        """Run everything until nothing can be waiting; then check every promise."""
         if servers:
             self._plan_servers()
         self.timeline.at(self.begin, self._each_quarter)
@@ -255,7 +255,7 @@ class Month:
         self.check_that_nothing_waits()
 
     def let_all_expire(self) -> None:
-        """The nights until the lifecycle has removed what nobody could promote."""
+        """Run the nights until the lifecycle has removed what could not be promoted."""
         for _ in range(2 * (self.policy.accept_within // DAY + 2) + 2):
             self.timeline.run_until(self.timeline.now + DAY)
         assert not bucket(INCOMING).keys
@@ -424,7 +424,7 @@ class Month:
         run = Run(step=next(self._steps))
         if self._by_chance(self.chances.killed):
             run.killed_at = self.random.randint(1, requests)
-        # Runs that wait for each other are a stack here: some levels of it are enough.
+        # Runs that wait for each other form a stack here; a few levels are enough.
         if len(self.running) < 3 and self._by_chance(self.chances.slow):
             run.slow_at = self.random.randint(1, requests)
         self.running.append(run)
@@ -465,7 +465,7 @@ class Month:
         return outage.end if outage and outage.kind == "lambda" else None
 
     def _is_idle(self) -> bool:
-        """Whether a pass can only count, as promote has recorded all that lies there; or fail."""
+        """Whether a pass can only count, as promote has recorded all that is there, or fail."""
         outage = self._outage()
         return (outage is not None and outage.kind in {"s3", "invoke"}) or all(
             address in self.recorded and not self._is_in_its_slot(self.uploads[address])
@@ -507,7 +507,7 @@ class Month:
                 self._check_first(upload, stored)
 
     def _check_first(self, other: Accepted, stored: Stored) -> None:
-        """Nothing may have overtaken `other`, which could have had the slot."""
+        """Nothing must have overtaken `other`, which could have had the slot."""
         winner = self.winner(stored)
         assert winner.slot.name == other.slot.name
         assert winner.body == stored.version.value
@@ -554,7 +554,7 @@ class Month:
         """Whether promote has no record of it yet, though nothing is wrong: the metrics count it.
 
         The pass that would record it failed for as long as Lambda tries, or was long ago by the
-        time that S3 gives to an upload in parts. When it is too late for it, that is recorded.
+        time that S3 gives to an upload in parts. Once it is too late, that is recorded.
         """
         # An upload that can never be promoted is rejected from the start; any other is contested
         # once its slot is filled.
@@ -603,7 +603,7 @@ class Month:
 def random_outages(
     seed: int, *, begin: datetime, days: int, longest: timedelta
 ) -> tuple[Outage, ...]:
-    """One of the longest, others from minutes to 12 hours, and time to recover after each."""
+    """One long outage, others from minutes to 12 hours, and time to recover after each."""
     random = Random(seed)
     end = begin + days * DAY
     spans = [longest]

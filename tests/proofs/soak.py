@@ -25,7 +25,7 @@ LONGEST_OUTAGE = 160 * HOUR
 
 
 def main() -> int:
-    """Take both in turn; 1 at the first that breaks a promise, with the way to repeat it."""
+    """Run both in turn; 1 at the first that breaks a promise, after printing how to repeat it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long, for histories (10)")
     parser.add_argument("--uploads", type=int, default=100_000, help="of months (100,000)")
@@ -68,7 +68,7 @@ class Lived:
 
 
 def soak_months(uploads: int) -> None:
-    """As many months as have so many uploads together, on all cores."""
+    """Enough months to have this many uploads in total, on all cores."""
     lived: list[Lived] = []
     with ProcessPoolExecutor() as pool:
         seeds = count(1)

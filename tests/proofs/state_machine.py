@@ -54,16 +54,16 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 upload = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 """
-# Up to here a copy is made at once, above in parts: one history takes both ways.
+# Up to this size a copy is made at once, above it in parts: one history has both.
 SMALL = 8
 BODIES = (b"small", b"smaller", b"large: two parts", b"larger: three parts, no more")
-# Nothing of this must reach the vault.
+# None of this must reach the vault.
 THE_SENDERS_OWN = {"Metadata": {"source-key": "mine"}, "Tagging": "tier=hourly"}
 LAMBDA_ATTEMPTS = 3
 # What a run that is not hurried has: 15 minutes.
 SECONDS = 900.0
-# After so many passes of the sweep all that was left behind is settled: ten slots of a key in each,
-# and what a killed run has begun looks for half an hour like a copy.
+# After this many passes of the sweep everything left behind is settled: ten slots of a key per
+# pass, and what a killed run began looks like a running copy for half an hour.
 PASSES = 6
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
@@ -77,7 +77,7 @@ ONE_FUNCTION = {
 
 @dataclass
 class Stage:
-    """What all histories of a process share: making it anew for each would take most of the time.
+    """What all histories of a process share: creating it for each would take most of the time.
 
     The promoter's requests go over `wire`; servers have a client of their own.
     """
@@ -248,7 +248,7 @@ class History(RuleBasedStateMachine):
     def a_run_s_time_is_up(
         self, data: st.DataObject, looks: int, faults: list[tuple[int, str, int]]
     ) -> None:
-        """After so many looks at the clock."""
+        """After this many looks at the clock."""
         self.stage.steps += 1
         self._deliver(self._take(data), faults=faults, looks=looks)
 
@@ -344,7 +344,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.held.vault)
     @rule(data=st.data())
     def somebody_deletes_a_backup(self, data: st.DataObject) -> None:
-        """All that S3 lets anybody do to a locked version: a delete marker comes to lie on it."""
+        """All that S3 lets anybody do to a locked version: put a delete marker on top of it."""
         self.stage.steps += 1
         name = data.draw(st.sampled_from(sorted(self.held.vault)))
         self.world.s3.delete_object(Bucket=VAULT, Key=name)
@@ -381,7 +381,7 @@ class History(RuleBasedStateMachine):
     # How
 
     def _one_more_night(self) -> None:
-        """A small upload is not worth a look at what others have left; a large one is."""
+        """A small upload does not look for what others have left; a large one does."""
         self._pass(timedelta(days=9))
         self._upload(DAILY, BODIES[-1])
         self._run(self.queue.pop().event, self.world.s3, model=True)
@@ -430,7 +430,7 @@ class History(RuleBasedStateMachine):
         return self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
 
     def _run_all(self) -> None:
-        """What waits in Lambda's queue, and what that puts there."""
+        """Run what waits in Lambda's queue, and what these runs add to it."""
         while self.queue:
             self._run(self.queue.pop(0).event, self.world.s3, model=True)
 
@@ -518,7 +518,7 @@ class History(RuleBasedStateMachine):
             assert stored.says("source-etag") == entry.etag
         if entry.outcome == "contested":
             assert self.held.vault[entry.slot][-1].says("source-etag") != entry.etag
-        # What arrived when the run had looked has an event of its own.
+        # What arrived after the run had looked has an event of its own.
         if entry.outcome == "gone" and len(self.uploads) == before:
             assert self._expected_of(event) == "gone"
 
@@ -625,7 +625,7 @@ class UnversionedHistory(History):
 
 
 class SuspendedHistory(History):
-    """Incoming has kept versions at times: `null` is among them, and replaced by the next one."""
+    """Incoming has sometimes kept versions: `null` is among them, and replaced by the next one."""
 
     versioning = "Suspended"
 
@@ -648,7 +648,7 @@ def _has_the_bytes_of(stored: Held, upload: Held) -> bool:
 
 
 def _seconds(looks: int | None) -> Callable[[], float]:
-    """The seconds that are left at each look; after so many (None: ever) the time is up."""
+    """The seconds that are left at each look; the time is up after so many (None: never)."""
     left = repeat(SECONDS) if looks is None else repeat(SECONDS, looks)
     return lambda: next(left, 0.0)
 
@@ -669,7 +669,7 @@ def run_histories(
 ) -> None:
     """Run the histories of one seed, each of `steps` steps at most.
 
-    To shorten a history that fails takes minutes.
+    Shrinking a failing history takes minutes.
     """
     run_state_machine_as_test(
         seed(number)(type(f"{layout.__name__}{number}", (layout,), {})),

@@ -16,7 +16,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
 
 
 def orders(number: int) -> list[tuple[int, ...]]:
-    """Every order in which the events of so many uploads can arrive, or not arrive."""
+    """Every order in which the events of this many uploads can arrive, or not arrive."""
     return [
         order
         for arriving in range(number + 1)

@@ -37,7 +37,7 @@ FLOOD, PAGE = 10_000, 1000
 
 
 def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLOOD) -> None:
-    """Upload so many times: the first by a request, the others by copies of it in the store."""
+    """Upload this many times: the first by a request, the others by copies of it in the store."""
     world.upload(body, key=key, at=at)
     [*_, made] = bucket("backups1").keys.getlist(key)
     for number in range(1, times):
@@ -75,14 +75,14 @@ def test_ten_thousand_uploads_during_a_copy_change_nothing_and_cost_some_request
     assert world.promote(first, now=MORNING + MINUTE).outcome is Outcome.PROMOTED
     assert looks(cost) == ["HeadObject"] * 2 + ["ListObjectVersions"] * lists + ["HeadObject"]
     assert world.bodies() == {f"web1/{SLOT}": b"first"}
-    # From now on an upload of the flood costs a look at each side.
+    # From now on an upload of the flood costs one lookup in each bucket.
     wire.sent.clear()
     world.promote(Notification(key=FLOODED, version_id="flood-1"), now=MORNING + MINUTE)
     assert looks(wire.sent) == ["HeadObject"] * 2
 
 
 def looks(sent: list[str]) -> list[str]:
-    """Without the parts of a copy, and the look for parts that others have left."""
+    """Without the parts of a copy, and the search for parts that others have left."""
     return [name for name in sent if name in {"HeadObject", "ListObjectVersions"}]
 
 
@@ -121,7 +121,7 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
 
 @dataclass
 class ManyVersions:
-    """In the client's place: before all that S3 has of `key`, its list has so many pages more."""
+    """Replaces the client: this many pages come before everything that S3 has of `key`."""
 
     s3: Any
     key: str

@@ -20,7 +20,7 @@ from localcloud.s3.versions import Order
 from tests.proofs.explorer import Arrival, Explorer, Scene
 from tests.support.world import PARTS, SINGLE, World
 
-# Nothing runs here alone, and being watched would take a third of the time.
+# Other tests cover everything that runs here, and measuring it would take a third of the time.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 # The sweep asks about every rule. One is enough.
 POLICY = """

@@ -34,21 +34,21 @@ class Timeline:
         return clock.now()
 
     def at(self, moment: datetime, happens: Callable[[], object]) -> None:
-        """Let this happen then; at once, if that is past."""
+        """Let this happen at that time; at once, if that is past."""
         heapq.heappush(self._plans, (moment, next(self._numbers), happens))
 
     def after(self, delay: timedelta, happens: Callable[[], object]) -> None:
         self.at(self.now + delay, happens)
 
     def run_until(self, end: datetime) -> None:
-        """Let happen what is due until `end`. A thing that happens can call this, too."""
+        """Run everything that is due until `end`. A thing that happens can call this, too."""
         while self._plans and self._plans[0][0] <= end:
             moment, _, happens = heapq.heappop(self._plans)
             clock.stand_at(max(moment, self.now))
             try:
                 happens()
             except BaseException as error:
-                # If a run waits for this, it takes it for a failure of S3's, and hides it.
+                # A run that waits for this would take an error for a failure of S3, and hide it.
                 self._broken.append(error)
                 raise
             if self._broken:

@@ -83,7 +83,7 @@ class ExistingAccount:
         self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     def upload_nightly(self, bucket: str, *, versions: int, key: str = DAILY) -> None:
-        """One key, overwritten on so many nights: S3's versions are the history."""
+        """One key, overwritten on this many nights: S3's versions are the history."""
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for _ in range(versions):
             self.s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 1024)

@@ -58,7 +58,7 @@ class Faults:
         self._plans.append(plan)
 
     def kill_after(self, requests: int) -> None:
-        """Let so many more requests pass; then the process dies, and sends none, not to tidy up."""
+        """Let this many more requests pass; then the process dies, and sends nothing more."""
         self.killed_at = len(self.sent) + requests
 
     def mend(self) -> None:
@@ -100,7 +100,7 @@ def at(number: int, *faults: F) -> Plan[F]:
 
 
 def for_a_while(requests: int, fault: F) -> Plan[F]:
-    """The same fault for so many requests in a row."""
+    """The same fault for this many requests in a row."""
     return at(1, *[fault] * requests)
 
 
@@ -115,7 +115,7 @@ def by_chance(random: Random, probability: float, faults: Sequence[F]) -> Plan[F
 
 
 def time_for(parts: int) -> Callable[[], float]:
-    """The seconds left of an invocation whose time is up when so many parts have been begun."""
+    """The seconds left of an invocation whose time is up when this many parts have been started."""
     left = iter([math.inf] * parts)
     return lambda: next(left, 0.0)
 

@@ -1,7 +1,7 @@
 """Answers requests to a local cloud in this process, without its port.
 
-What answers them is the same application: signatures and permissions are verified. Only the
-connection and the server's thread are spared, which take half of the time of a request.
+What answers them is the same application: signatures and permissions are verified. This saves only
+the connection and the server's thread, which take half of the time of a request.
 """
 
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ from tests.support.wire import Wire, retries_at_once
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
 TODAY = "2026-11-23.tar.gz.gpg"
-# Ranges of so few bytes make an object of a few hundred bytes a large one.
+# With ranges of this few bytes, an object of a few hundred bytes is a large one.
 RANGE = 16
 SMALL = Tuning(range=RANGE, window=4, attempts=3, pause=0.001)
 

@@ -12,7 +12,7 @@ from admin.restore.stored import StoredVersion
 from chalicelib.policy.decision import Checksum
 from chalicelib.promotion.buckets import Vault
 
-# They repeat after so many bytes, of which no range is a multiple.
+# They repeat after this many bytes, and no range is a multiple of that.
 _BLOCK = bytes(range(251)) * 50_000
 
 

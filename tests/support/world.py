@@ -33,7 +33,7 @@ def with_buckets(worker: Worker, **changes: Any) -> Worker:
 
 @dataclass
 class World:
-    """Two buckets and a promoter. What it tells is what S3 says, never what we believe."""
+    """Two buckets and a promoter. It reports what S3 says, never what we believe."""
 
     s3: Any
     promoter: Promoter

@@ -241,7 +241,7 @@ def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> 
 def test_an_overwrite_in_parts_that_took_hours_is_no_news_at_its_first_audit(
     buckets: Buckets,
 ) -> None:
-    """S3 dates it from its start, so no mail tells of it at once: the alarm `overwritten` does."""
+    """S3 dates it from its start, so no mail reports it at once: the alarm `overwritten` does."""
     name = buckets.store(NIGHTLY, since=NOW - 36 * DAY)[-1]
     buckets.put("backups2", name, at=NOW - 5 * MINUTE, body=b"rubbish")
     keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
@@ -328,7 +328,7 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     clock.stand_at(NOW - 29 * MINUTE)
     buckets.s3.create_multipart_upload(Bucket="backups2", Key=missing)
     assert buckets.found() == [(Kind.MISSING, Phase.OVER, missing)]
-    # No run lives longer: this copy was killed.
+    # No run lasts longer: this copy was killed.
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
 
 

@@ -1,4 +1,4 @@
-"""Every mail of an audit, word for word: read tests/watching/golden as somebody who is woken up.
+"""Every mail of an audit, word for word: read tests/watching/golden as if woken up by them.
 
 After a change, `pytest tests/watching/test_mails.py --write-mails` writes them anew.
 """
@@ -224,7 +224,7 @@ def test_a_mail_is_as_it_was_read(name: str, request: pytest.FixtureRequest) -> 
 
 def test_there_are_no_other_mails_and_each_kind_has_two() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(SCENES)
-    # An alarm tells when these begin and end.
+    # An alarm reports when these begin and end.
     in_digests_only = {Kind.SETTINGS, Kind.UNLOCKED}
     for kind in Kind:
         names = {f"{kind}-digest": Phase.LASTING}
@@ -269,7 +269,7 @@ def test_there_are_no_other_mails_and_each_kind_has_two() -> None:
             True,
             id="the same was new today, but is a broken promise",
         ),
-        # The alarm on the function's errors tells this.
+        # The alarm on the function's errors reports this.
         pytest.param(Scene(MORNING, failures=["all"]), False, id="nothing could be checked"),
     ],
 )

@@ -165,7 +165,7 @@ def test_what_could_not_be_checked_is_told_counts_no_zero_and_raises(
     assert "is missing" in subject
     assert "- the uploads of web1/sql.gpg: An error" in body
     assert "NOT CHECKED" in owner.heartbeats[-1]
-    # The alarms on these ring, although something else could not be read.
+    # The alarms on these go off, although something else could not be read.
     assert metrics(capsys.readouterr().out) == {"MissingFindings": 1, "FailedHeartbeats": 0}
     assert "could not check the uploads of web1/sql.gpg: ClientError" in log.getvalue()
 
@@ -183,7 +183,7 @@ def test_a_mail_that_cannot_be_sent_is_an_error_but_stops_nothing_else(
     assert "NotFound" in owner.heartbeats[-1]
     written = metrics(capsys.readouterr().out)
     assert written["MissingFindings"] == 1
-    # The alarm on no audit that ended well counts these.
+    # The alarm `no-audit` counts these.
     assert "AuditSeconds" not in written
     # It was not sent, so the next attempt sends it.
     owner.teller.alert_topic = topic

@@ -1,7 +1,7 @@
 """Whether a statement of a bucket policy denies a request, judged by what is known of it.
 
-What is not known, such as the network that a request comes from, counts as met: a statement that
-could deny the request is found as well.
+A condition on what is not known, such as the network that a request comes from, counts as met, so
+that a statement that could deny the request is found, too.
 """
 
 import re
@@ -92,7 +92,7 @@ def _names(statement: Document, principal: str) -> bool:
         # user guide, "NotPrincipal").
         named = _principals(statement["NotPrincipal"])
         return "*" not in named and (principal not in named or named.isdisjoint(whole_account))
-    # A canonical user is an account, and does not show which.
+    # A canonical user is an account, and does not show which one.
     could_be_ours = "CanonicalUser" in statement["Principal"]
     return could_be_ours or bool({principal, *whole_account} & _principals(statement["Principal"]))
 

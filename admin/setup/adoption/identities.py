@@ -21,7 +21,7 @@ from admin.setup.plan import Change, Plan
 from admin.target import Target
 
 _LAMBDA = "lambda.amazonaws.com"
-# Neither a role nor a function can get another name.
+# Neither a role nor a function can be renamed.
 _DELETE = "delete it, or give the stage another name"
 
 
