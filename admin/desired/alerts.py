@@ -11,8 +11,8 @@ from admin.desired.requirement import Kind, Requirement
 from admin.desired.sirens import siren_alarm
 from admin.stage import Stage
 
-# Seconds. The sweep runs every 15 minutes: a single run that is lost or minutes late leaves no such
-# period empty; two lost in a row do.
+# Seconds. The sweep runs every 15 minutes: no such period stays empty if one run is lost or minutes
+# late, but it does if two in a row are lost.
 SWEPT_WITHIN = 1_200
 # Repeated refusals send one mail; those of the next night send another.
 QUIET_HOURS = 6

@@ -65,7 +65,7 @@ def read_bucket(target: Target, name: str) -> SimulatedBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What IAM must decide on each part of a request; the remark tells two requests apart."""
+    """What IAM must decide on each part of a request; the remark tells similar requests apart."""
 
     bucket: SimulatedBucket
     principal: SimulatedPrincipal

@@ -381,7 +381,9 @@ CASES = {
     ),
     "a function of that name belongs to others": Case(
         prepare=lambda place: place.make_function(),
-        says=(f"The function {PROMOTE} exists and is another program: index.handler in python3",),
+        says=(
+            f"The function {PROMOTE} exists and is a different program: index.handler in python3",
+        ),
         mend=lambda place: place.account.client("lambda").delete_function(FunctionName=PROMOTE),
     ),
     "incoming locks uploads": Case(

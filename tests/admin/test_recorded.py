@@ -120,12 +120,13 @@ def test_setup_records_what_s3_shows(account: Account, own_project: Path) -> Non
     """
     write_variables(own_project, {VARIABLE: ""})
     assert audited() == [
-        "VAULT_SETTINGS is not set, so no audit would notice a change to backups2."
+        "VAULT_SETTINGS is not set, so no audit would notice a change to backups2; "
+        "`backups deploy` sets it."
     ]
     result = run("--apply", "--yes")
     assert f"~ {VARIABLE}: record the settings of {VAULT} (policy, versioning" in result.stdout
     assert "They have changed since" not in result.stdout
-    assert "the alarm settings goes off" not in result.stdout
+    assert "the alarm settings can go off" not in result.stdout
     assert result.stdout.endswith("Done. Settings changed: 0, files written: 1.\n")
     assert in_config(own_project) == VAULT_SETTINGS
     assert audited() == []

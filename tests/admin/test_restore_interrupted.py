@@ -148,7 +148,7 @@ def test_an_object_that_is_replaced_meanwhile_is_noticed(restore: Restorer) -> N
     with reading(restore, change):
         result = restore(*FULL)
     assert result.exit_code == 1
-    assert "has other bytes than a moment ago: somebody has replaced it" in result.stderr
+    assert "is not the same object as a moment ago: somebody has replaced it" in result.stderr
     assert TODAY not in restore.files()
 
 

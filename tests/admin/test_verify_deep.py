@@ -90,8 +90,8 @@ def test_an_archive_is_unpacked_and_nothing_touches_the_disk(
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
         (
-            f"{TODAY} can be unpacked: 3 files, 3,145,733 bytes; the newest file is from 2026-11-23 "
-            "02:15 UTC"
+            f"{TODAY} can be unpacked: 3 files, 3,145,733 bytes; the newest file is from "
+            "2026-11-23 02:15 UTC"
         ),
         "Verified 1 backup: no findings",
     ]
