@@ -284,8 +284,8 @@ def drill(*, assume: bool, quick: bool, **where: Any) -> None:
     upload is contested. As the server and as you, it tries to read, overwrite, encrypt and delete
     the stored object and to change the vault. Then it restores the backup.
 
-    No attack does harm if it succeeds. The drill cleans up after itself, including after an
-    interrupted drill; its two objects stay in the vault until their lock ends. It never touches
+    No attack does any harm, even if it succeeds. The drill cleans up after itself, including after
+    an interrupted drill; its two objects stay in the vault until their lock ends. It never touches
     backups, and sets off no alarm.
     """
     with _opened(**where) as target:

@@ -119,10 +119,11 @@ def test_setup_records_what_s3_shows(account: Account, own_project: Path) -> Non
     and, in another terminal, `.venv/bin/backups setup --apply` for .chalice/config.json.
     """
     write_variables(own_project, {VARIABLE: ""})
-    assert audited() == [
+    [sentence] = audited()
+    assert sentence == (
         "VAULT_SETTINGS is not set, so no audit would notice a change to backups2; "
         "`backups deploy` sets it."
-    ]
+    )
     result = run("--apply", "--yes")
     assert f"~ {VARIABLE}: record the settings of {VAULT} (policy, versioning" in result.stdout
     assert "They have changed since" not in result.stdout
