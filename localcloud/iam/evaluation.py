@@ -15,8 +15,8 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 Policy = Mapping[str, Any]
 
 # The keys that `authorization` and `s3_actions` fill in, in lowercase: any other key would read as
-# "not in the request". Only requests from AWS's services have an account, ARN and owner of a
-# source: none come here.
+# "not in the request". The account, ARN and owner of a source are in requests of services only,
+# which do not come here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
