@@ -21,7 +21,7 @@ _EXPIRY_DELAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """A filled slot as S3 lists it: its first version, and since when a marker or others hide it.
+    """A filled slot as S3 lists it: its first version, and when a marker or other versions hid it.
 
     S3 dates a multipart copy from its start; by `complete` it is certainly complete. While it is
     being copied, or if only a delete marker is left, `size` is None.
