@@ -1,21 +1,14 @@
 """Runs `backups list` of the whole vault for many servers, and prints how many rows it has."""
 
 import argparse
-import os
 import sys
 from datetime import UTC, datetime
 from io import TextIOBase
 
-import boto3
-import botocore.session
-
-from admin.account import Account, with_fast_times
 from admin.listing.command import ListOptions, list_backups
-from admin.stage import Stage
 from admin.stored.when import When
-from admin.target import Target
+from benchmarks.target import model_target
 from chalicelib.policy.file import parse_policy
-from chalicelib.settings import Settings
 
 
 class Lines(TextIOBase):
@@ -30,14 +23,6 @@ class Lines(TextIOBase):
         return len(text)
 
 
-class ModelTarget(Target):
-    """The model's account has no id."""
-
-    def __str__(self) -> str:
-        """Say what the tables are made with."""
-        return "The model of S3"
-
-
 def main() -> None:
     """List everything since a time."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -50,17 +35,10 @@ def main() -> None:
         f'timezone = "Etc/UTC"\nservers = {servers}\n[[rule]]\nupload = "backup"\n'
         f'store_as = "{arguments.store_as}"\n'
     )
-    settings = Settings.from_environment(os.environ)
-    session = boto3.Session(botocore_session=with_fast_times(botocore.session.Session()))
-    account = Account(session=session, endpoint=os.environ["AWS_ENDPOINT_URL"])
     lines, stdout = Lines(), sys.stdout
     sys.stdout = lines
     list_backups(
-        ModelTarget(
-            account=account,
-            stage=Stage(name="bench", settings=settings, environment=os.environ),
-            policy=policy,
-        ),
+        model_target(policy),
         ListOptions(since=When(moment=arguments.since)),
         now=datetime.now(UTC),
     )
