@@ -74,7 +74,7 @@ def measure(
                 *command,
             ],
             cwd=REPOSITORY,
-            env=_environment(home, tls),
+            env=environment(home, tls),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -103,7 +103,8 @@ def fixed_seconds(measurement: Measurement) -> float:
     return LATENCY * (sum(measurement.requests.values()) - copies)
 
 
-def _environment(home: str, tls: Tls | None) -> dict[str, str]:
+def environment(home: str, tls: Tls | None) -> dict[str, str]:
+    """Return what a program sees instead of this user's environment."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": home,

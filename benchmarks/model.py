@@ -508,33 +508,32 @@ def _operation(request: Request) -> str:
     """Return boto3's name of the request."""
     query = request.query.keys()
     is_copy = "x-amz-copy-source" in request.headers
+    by_query: dict[str, str] = {}
+    otherwise = "unknown"
     match request.method:
         case "HEAD":
             return "head_object" if request.key else "head_bucket"
         case "GET" if request.key:
+            otherwise = "get_object"
             by_query = {
                 "retention": "get_object_retention",
                 "tagging": "get_object_tagging",
                 "acl": "get_object_acl",
             }
-            if not query & by_query.keys():
-                return "get_object"
         case "GET":
+            otherwise = "list_objects"
             by_query = dict.fromkeys(ABSENT, "get_bucket_setting") | {
                 "uploads": "list_multipart_uploads",
                 "versions": "list_object_versions",
                 "location": "get_bucket_location",
             }
-            if not query & by_query.keys():
-                return "list_objects"
         case "PUT" if not request.key:
             return "create_bucket"
+        case "PUT" if is_copy:
+            otherwise = "copy_object"
+            by_query = {"uploadId": "upload_part_copy"}
         case "PUT":
-            by_query = {"acl": "put_object_acl"} | (
-                {"uploadId": "upload_part_copy"} if is_copy else {}
-            )
-            if is_copy and not query & by_query.keys():
-                return "copy_object"
+            by_query = {"acl": "put_object_acl"}
         case "POST":
             by_query = {
                 "uploads": "create_multipart_upload",
@@ -542,9 +541,7 @@ def _operation(request: Request) -> str:
             }
         case "DELETE" if request.key:
             return "abort_multipart_upload" if "uploadId" in query else "delete_object"
-        case _:
-            by_query = {}
-    return next((name for parameter, name in by_query.items() if parameter in query), "unknown")
+    return next((name for parameter, name in by_query.items() if parameter in query), otherwise)
 
 
 def _after(dated: Dated, request: Request) -> Iterator[tuple[str, ObjectVersion]]:
