@@ -1,4 +1,4 @@
-"""The programs that move an object within S3, or download it: the command of each, and what it lacks."""
+"""The programs that move or download objects, and the guarantees that they lack."""
 
 import shutil
 import subprocess

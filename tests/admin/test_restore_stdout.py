@@ -160,6 +160,17 @@ def test_no_range_is_requested_before_there_is_room_for_it() -> None:
         assert simulated.requests == min(used + SMALL.window, 100)
 
 
+def test_a_chunk_cannot_be_used_when_its_memory_is_used_again() -> None:
+    """A list of them would have the bytes of other ranges."""
+    simulated = SimulatedObject(size=100 * RANGE)
+    some = chunks(simulated.version(), SMALL)
+    first = next(some)
+    next(some)
+    with pytest.raises(ValueError, match="released memoryview"):
+        bytes(first)
+    some.close()
+
+
 def test_what_nobody_waits_for_is_not_requested() -> None:
     simulated = SimulatedObject(size=100 * RANGE)
     some = chunks(simulated.version(), SMALL)
@@ -192,7 +203,10 @@ class Reader:
         self.ranges = self.bytes = 0
         self._simulated = simulated
 
-    def write(self, chunk: bytearray) -> None:
+    def fileno(self) -> int:
+        raise OSError
+
+    def write(self, chunk: memoryview) -> None:
         assert self._simulated.requests <= self.ranges + FULL_SPEED.window
         self.ranges += 1
         self.bytes += len(chunk)
@@ -242,7 +256,8 @@ def test_ctrl_c_ends_a_process_whose_connections_are_stalled() -> None:
 def test_a_window_of_one_range_is_enough() -> None:
     simulated = SimulatedObject(size=10 * RANGE + 1)
     tuning = Tuning(range=RANGE, window=1)
-    assert b"".join(chunks(simulated.version(), tuning)) == simulated.bytes(0, 10 * RANGE + 1)
+    together = b"".join(map(bytes, chunks(simulated.version(), tuning)))
+    assert together == simulated.bytes(0, 10 * RANGE + 1)
 
 
 def test_a_file_goes_on_behind_gibibytes(tmp_path: Path, large: int) -> None:
