@@ -1,7 +1,6 @@
 """Runs `backups status` for many servers."""
 
 import argparse
-import os
 from datetime import UTC, datetime
 
 from admin.status.command import show_status
@@ -27,9 +26,7 @@ def main() -> None:
             ]
         )
     )
-    show_status(
-        model_target(policy), rule=None, server=None, now=datetime.now(UTC), as_json=False
-    )
+    show_status(model_target(policy), rule=None, server=None, now=datetime.now(UTC), as_json=False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import os
 import boto3
 import botocore.session
 
-from admin.account import Account, with_fast_times
+from admin.account import Account
+from admin.fast_lists import with_fast_lists
 from admin.stage import Stage
 from admin.target import Target
 from chalicelib.policy.policy import Policy
@@ -22,7 +23,7 @@ class ModelTarget(Target):
 
 def model_target(policy: Policy) -> ModelTarget:
     """The target of the environment that `measure` gives a program."""
-    session = boto3.Session(botocore_session=with_fast_times(botocore.session.Session()))
+    session = boto3.Session(botocore_session=with_fast_lists(botocore.session.Session()))
     settings = Settings.from_environment(os.environ)
     return ModelTarget(
         account=Account(session=session, endpoint=os.environ["AWS_ENDPOINT_URL"]),
