@@ -26,7 +26,7 @@ def with_fast_lists(session: botocore.session.Session) -> botocore.session.Sessi
 def _read_versions(**answer: Any) -> None:
     """botocore's hook on an answer: take the versions out of it, and leave the rest to botocore."""
     response, read = answer["response_dict"], answer["customized_response_dict"]
-    # botocore has tried to parse it: what is no list, or only a part of one, has another status here.
+    # botocore has looked at it before: what is no list, or a part of one, has another status here.
     if response["status_code"] != HTTPStatus.OK or not response["body"]:
         return
     root = ET.fromstring(response["body"])  # noqa: S314 - as botocore does

@@ -16,6 +16,7 @@ from benchmarks import (
     moving,
     restoring,
     settings,
+    showing,
     starting,
     sweeping,
     tables,
@@ -29,6 +30,7 @@ SECTIONS = (
     "sweeping",
     "auditing",
     "listing",
+    "showing",
     "restoring",
     "settings",
     "starting",
@@ -66,7 +68,7 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += moving_targets
         if picture:
             picture.write_text(chart.draw(results), encoding="utf-8")
-    for section in (many, sweeping, auditing, listing, restoring):
+    for section in (many, sweeping, auditing, listing, showing, restoring):
         if section.__name__.rpartition(".")[2] in sections:
             targets += section.report(console)
     if {"settings", "starting", "delivery"} & set(sections):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from admin.restore.command import RestoreOptions, restore
 from admin.stored.when import When
-from benchmarks.target import model_target
+from benchmarks.commands import model_target
 from chalicelib.policy.file import parse_policy
 
 

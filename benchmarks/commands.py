@@ -1,6 +1,10 @@
-"""What the commands of `backups` work on in the benchmarks: the model's account."""
+"""What the commands of `backups` need to run against the model of S3."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOBase
 
 import boto3
 import botocore.session
@@ -30,3 +34,24 @@ def model_target(policy: Policy) -> ModelTarget:
         stage=Stage(name="bench", settings=settings, environment=os.environ),
         policy=policy,
     )
+
+
+class _Lines(TextIOBase):
+    def __init__(self) -> None:
+        self.number = 0
+
+    def write(self, text: str) -> int:
+        self.number += text.count("\n")
+        return len(text)
+
+
+@contextmanager
+def counted_output() -> Iterator[None]:
+    """Print how many lines are printed within the block, instead of them."""
+    lines, stdout = _Lines(), sys.stdout
+    sys.stdout = lines
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+    print(lines.number)
