@@ -30,27 +30,23 @@ def _read_versions(**answer: Any) -> None:
     if response["status_code"] != HTTPStatus.OK or not response["body"]:
         return
     root = ET.fromstring(response["body"])  # noqa: S314 - as botocore does
-    rest = []
+    rest, namespace = [], root.tag.find("}") + 1
     for node in root:
-        if name := _LISTS.get(_name(node)):
-            read.setdefault(name, []).append(_entry(node))
+        if name := _LISTS.get(node.tag[namespace:]):
+            read.setdefault(name, []).append(_entry(node, namespace))
         else:
             rest.append(node)
     root[:] = rest
     response["body"] = ET.tostring(root)
 
 
-def _entry(node: ET.Element) -> dict[str, Any]:
+def _entry(node: ET.Element, namespace: int) -> dict[str, Any]:
+    """A version or a delete marker. All names begin with a namespace of this length."""
     return {
         name: read(child.text or "")
         for child in node
-        if (read := _FIELDS.get(name := _name(child)))
+        if (read := _FIELDS.get(name := child.tag[namespace:]))
     }
-
-
-def _name(node: ET.Element) -> str:
-    """The name without its namespace."""
-    return node.tag.rpartition("}")[2]
 
 
 def _parse_time(value: Any) -> datetime:
