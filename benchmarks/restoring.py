@@ -160,7 +160,7 @@ def _against(cloud: Cloud, result: Result) -> float:
         result.command,
         cwd=REPOSITORY,
         env={
-            **environment(str(Path(result.output).parent), None),
+            **environment(tempfile.gettempdir(), None),
             "AWS_ACCESS_KEY_ID": cloud.administrator.access_key_id,
             "AWS_SECRET_ACCESS_KEY": cloud.administrator.secret_access_key,
             "AWS_ENDPOINT_URL": cloud.endpoint,

@@ -110,7 +110,7 @@ class Pattern:
             start, end = _calendar_period(moment, self.unit, zone)
             return Period(self._name(start, zone), start, end, is_regular=True)
         start, end = _clock_period(moment, self.unit, zone)
-        # A minute after the change can be shown once, and still belongs to an hour that is second.
+        # A minute after the change can be shown once, and still belongs to the second hour.
         hour = start if self.unit == "hour" else _clock_period(start, "hour", zone)[0]
         is_second = bool(hour.astimezone(zone).fold)
         is_whole = end - start == LONGEST[self.unit]
