@@ -23,6 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.utils import parse_timestamp
 
+from admin.fast_lists import with_fast_lists
 from admin.stage import Stage, StageError, is_local, refuse_unfinished
 from chalicelib.s3_errors import error_code
 
@@ -207,7 +208,7 @@ def local_account(endpoint: str) -> Account:
         aws_access_key_id=LOCAL_ACCESS_KEY_ID,
         aws_secret_access_key=LOCAL_SECRET_ACCESS_KEY,
         region_name=LOCAL_REGION,
-        botocore_session=with_fast_times(isolated_session()),
+        botocore_session=with_fast_lists(isolated_session()),
     )
     return Account(session=session, endpoint=endpoint)
 
@@ -223,23 +224,9 @@ def isolated_session() -> botocore.session.Session:
     )
 
 
-def with_fast_times(session: botocore.session.Session) -> botocore.session.Session:
-    """The session, whose clients parse the times in S3's lists five times as fast."""
-    factory = session.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_parse_time)
-    return session
-
-
-def _parse_time(value: Any) -> datetime:
-    """Parse a time, which S3's lists write like 2026-11-23T12:30:00.000Z."""
-    if isinstance(value, str) and value.endswith("Z"):
-        return datetime.fromisoformat(value)
-    return parse_timestamp(value)
-
-
 def _signed_in(profile: str | None, *, region: str | None) -> Account:
     try:
-        core = with_fast_times(botocore.session.Session(profile=profile))
+        core = with_fast_lists(botocore.session.Session(profile=profile))
         session = boto3.Session(botocore_session=core, region_name=region)
     except ProfileNotFound as error:
         raise AccountError(f"{error}; `aws configure list-profiles` lists the profiles") from None

@@ -14,7 +14,9 @@ from benchmarks import (
     listing,
     many,
     moving,
+    restoring,
     settings,
+    showing,
     starting,
     sweeping,
     tables,
@@ -22,7 +24,18 @@ from benchmarks import (
 from benchmarks.bundle import unpack_bundle
 from demo.stage import running
 
-SECTIONS = ("moving", "many", "sweeping", "auditing", "listing", "settings", "starting", "delivery")
+SECTIONS = (
+    "moving",
+    "many",
+    "sweeping",
+    "auditing",
+    "listing",
+    "showing",
+    "restoring",
+    "settings",
+    "starting",
+    "delivery",
+)
 # Without a space, so that a size is one word of the command line, such as 5GiB.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
 # Wide enough for every table: a wrapped table can be neither read nor pasted.
@@ -55,7 +68,7 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += moving_targets
         if picture:
             picture.write_text(chart.draw(results), encoding="utf-8")
-    for section in (many, sweeping, auditing, listing):
+    for section in (many, sweeping, auditing, listing, showing, restoring):
         if section.__name__.rpartition(".")[2] in sections:
             targets += section.report(console)
     if {"settings", "starting", "delivery"} & set(sections):

@@ -1,41 +1,12 @@
 """Runs `backups list` of the whole vault for many servers, and prints how many rows it has."""
 
 import argparse
-import os
-import sys
 from datetime import UTC, datetime
-from io import TextIOBase
 
-import boto3
-import botocore.session
-
-from admin.account import Account, with_fast_times
 from admin.listing.command import ListOptions, list_backups
-from admin.stage import Stage
 from admin.stored.when import When
-from admin.target import Target
+from benchmarks.commands import counted_output, model_target
 from chalicelib.policy.file import parse_policy
-from chalicelib.settings import Settings
-
-
-class Lines(TextIOBase):
-    """Takes the place of stdout, and counts its lines."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def write(self, text: str) -> int:
-        """Count the lines."""
-        self.number += text.count("\n")
-        return len(text)
-
-
-class ModelTarget(Target):
-    """The model's account has no id."""
-
-    def __str__(self) -> str:
-        """Say what the tables are made with."""
-        return "The model of S3"
 
 
 def main() -> None:
@@ -50,22 +21,9 @@ def main() -> None:
         f'timezone = "Etc/UTC"\nservers = {servers}\n[[rule]]\nupload = "backup"\n'
         f'store_as = "{arguments.store_as}"\n'
     )
-    settings = Settings.from_environment(os.environ)
-    session = boto3.Session(botocore_session=with_fast_times(botocore.session.Session()))
-    account = Account(session=session, endpoint=os.environ["AWS_ENDPOINT_URL"])
-    lines, stdout = Lines(), sys.stdout
-    sys.stdout = lines
-    list_backups(
-        ModelTarget(
-            account=account,
-            stage=Stage(name="bench", settings=settings, environment=os.environ),
-            policy=policy,
-        ),
-        ListOptions(since=When(moment=arguments.since)),
-        now=datetime.now(UTC),
-    )
-    sys.stdout = stdout
-    print(lines.number)
+    options = ListOptions(since=When(moment=arguments.since))
+    with counted_output():
+        list_backups(model_target(policy), options, now=datetime.now(UTC))
 
 
 if __name__ == "__main__":

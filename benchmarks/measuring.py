@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.certificates import Tls
-from benchmarks.model import LATENCY
+from benchmarks.model import CHECKSUM, LATENCY
 from benchmarks.serving import Measurement
 
 REPOSITORY = Path(__file__).parent.parent
@@ -36,6 +36,7 @@ def measure(
     command: Sequence[str],
     *,
     uploads: Mapping[str, int],
+    checksum: str = CHECKSUM,
     clock: Literal["wall", "jumping", "summing"] = "jumping",
     series: Mapping[str, tuple[int, float]] | None = None,
     dated: Mapping[str, tuple[int, float]] | None = None,
@@ -44,12 +45,14 @@ def measure(
 ) -> Measurement:
     """Run the command against a new model that holds these uploads (bucket/key: bytes).
 
-    `{address}` in the command is replaced with the model's address. `series` are keys with many
+    `{address}` in the command is replaced with the model's address. `checksum` is the CRC64NVME of
+    the uploads, which matters to a program that reads their bytes. `series` are keys with many
     versions (bucket/key: number, seconds between two of them), `dated` are names that follow a
     pattern (bucket/pattern: number, seconds). With `memory` (MB, Linux only) the command gets the
     share of a CPU that Lambda would give it; with `tls` the model speaks TLS.
     """
     options = [f"--upload={path}={size}" for path, size in uploads.items()]
+    options.append(f"--checksum={checksum}")
     for path, (number, seconds) in (series or {}).items():
         options.append(f"--series={path}={number}x{seconds}")
     for path, (number, seconds) in (dated or {}).items():
@@ -71,7 +74,7 @@ def measure(
                 *command,
             ],
             cwd=REPOSITORY,
-            env=_environment(home, tls),
+            env=environment(home, tls),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -100,7 +103,8 @@ def fixed_seconds(measurement: Measurement) -> float:
     return LATENCY * (sum(measurement.requests.values()) - copies)
 
 
-def _environment(home: str, tls: Tls | None) -> dict[str, str]:
+def environment(home: str, tls: Tls | None) -> dict[str, str]:
+    """Return what a program sees instead of this user's environment."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": home,

@@ -1,6 +1,7 @@
-"""A model of S3 that moves no bytes: an object only has a size, and every request takes time.
+"""A model of S3: an object only has a size, its bytes are zeros, and every request takes time.
 
     CopyObject of 5 GiB  ->  LATENCY + 5 GiB / BANDWIDTH = 94.2 s
+    GetObject of 8 MiB   ->  LATENCY + 8 MiB / READ_BANDWIDTH = 0.13 s
 
 Only time and requests are modelled. The numbers are approximate: S3 promises none of them.
 """
@@ -28,13 +29,16 @@ LATENCY = 0.030
 # (github.com/s3fs-fuse/s3fs-fuse/pull/940); 250 MB in about 3 s, 83 MB/s
 # (github.com/aws/aws-sdk-js-v3/issues/2917).
 BANDWIDTH = 57_000_000
+# Bytes per second of one GetObject: "each concurrent request" brings "85-90 MB/s" (S3 user guide,
+# "Performance guidelines for Amazon S3").
+READ_BANDWIDTH = 85_000_000
 # S3's limits (S3 user guide, "Amazon S3 multipart upload limits").
 LARGEST_COPY = 5 * 1024**3
 SMALLEST_PART = 5 * 1024**2
 MAX_PARTS = 10_000
 PAGE = 1000
 
-# Any value will do, as no client can compute one without bytes. It only has to be passed on.
+# For a client that reads no bytes any value will do. It only has to be passed on.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (
@@ -78,17 +82,21 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """S3's response, after `copied` bytes have been copied (None: the request is not a copy)."""
+    """S3's response, after `copied` bytes have been copied (None: the request is not a copy).
+
+    `zeros` is how many bytes of an object follow the headers in place of a `body`.
+    """
 
     operation: str
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     copied: int | None = None
+    zeros: int = 0
 
     @property
     def seconds(self) -> float:
-        """The time that S3 takes to respond."""
+        """The time that S3 takes until it sends the headers."""
         return LATENCY + (self.copied or 0) / BANDWIDTH
 
 
@@ -99,6 +107,7 @@ class ObjectVersion:
     size: int
     etag: str
     version_id: str = "null"
+    checksum: str = CHECKSUM
     metadata: Mapping[str, str] = field(default_factory=dict)
     modified: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
@@ -193,10 +202,13 @@ class Model:
         """How often each range of bytes was copied as a part."""
         self._multiparts_created = 0
 
-    def add(self, bucket: str, key: str, size: int) -> None:
-        """Store an object of this size."""
+    def add(self, bucket: str, key: str, size: int, *, checksum: str = CHECKSUM) -> None:
+        """Store an object of this size, and with this checksum."""
         self.objects[bucket, key] = ObjectVersion(
-            size=size, etag=_etag(f"{bucket}/{key}/{size}"), version_id=_version_id(bucket, key)
+            size=size,
+            etag=_etag(f"{bucket}/{key}/{size}"),
+            version_id=_version_id(bucket, key),
+            checksum=checksum,
         )
 
     def respond(self, request: Request) -> Response:
@@ -224,8 +236,25 @@ class Model:
             **{f"x-amz-meta-{name}": value for name, value in version.metadata.items()},
         }
         if request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-            headers |= {CHECKSUM_HEADER: CHECKSUM, "x-amz-checksum-type": "FULL_OBJECT"}
+            headers |= {CHECKSUM_HEADER: version.checksum, "x-amz-checksum-type": "FULL_OBJECT"}
         return {"headers": headers}
+
+    def _get_object(self, request: Request) -> dict[str, Any]:
+        headers, size = self._head_object(request)["headers"], self._version(request).size
+        expected = request.headers.get("if-match", headers["ETag"])
+        if expected.strip('"') != headers["ETag"].strip('"'):
+            raise S3Error(412, "PreconditionFailed")
+        byte_range = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        if not byte_range:
+            return {"headers": headers, "zeros": size}
+        first, last = int(byte_range[1]), min(int(byte_range[2] or size), size - 1)
+        if first > last:
+            raise S3Error(416, "InvalidRange")
+        # S3 has no checksum of a range.
+        headers = {name: headers[name] for name in headers if "checksum" not in name}
+        headers["Content-Length"] = str(last + 1 - first)
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        return {"status": 206, "headers": headers, "zeros": last + 1 - first}
 
     def _copy_object(self, request: Request) -> dict[str, Any]:
         source = self._source(request)
@@ -479,31 +508,32 @@ def _operation(request: Request) -> str:
     """Return boto3's name of the request."""
     query = request.query.keys()
     is_copy = "x-amz-copy-source" in request.headers
+    by_query: dict[str, str] = {}
+    otherwise = "unknown"
     match request.method:
         case "HEAD":
             return "head_object" if request.key else "head_bucket"
         case "GET" if request.key:
+            otherwise = "get_object"
             by_query = {
                 "retention": "get_object_retention",
                 "tagging": "get_object_tagging",
                 "acl": "get_object_acl",
             }
         case "GET":
+            otherwise = "list_objects"
             by_query = dict.fromkeys(ABSENT, "get_bucket_setting") | {
                 "uploads": "list_multipart_uploads",
                 "versions": "list_object_versions",
                 "location": "get_bucket_location",
             }
-            if not query & by_query.keys():
-                return "list_objects"
         case "PUT" if not request.key:
             return "create_bucket"
+        case "PUT" if is_copy:
+            otherwise = "copy_object"
+            by_query = {"uploadId": "upload_part_copy"}
         case "PUT":
-            by_query = {"acl": "put_object_acl"} | (
-                {"uploadId": "upload_part_copy"} if is_copy else {}
-            )
-            if is_copy and not query & by_query.keys():
-                return "copy_object"
+            by_query = {"acl": "put_object_acl"}
         case "POST":
             by_query = {
                 "uploads": "create_multipart_upload",
@@ -511,9 +541,7 @@ def _operation(request: Request) -> str:
             }
         case "DELETE" if request.key:
             return "abort_multipart_upload" if "uploadId" in query else "delete_object"
-        case _:
-            by_query = {}
-    return next((name for parameter, name in by_query.items() if parameter in query), "unknown")
+    return next((name for parameter, name in by_query.items() if parameter in query), otherwise)
 
 
 def _after(dated: Dated, request: Request) -> Iterator[tuple[str, ObjectVersion]]:

@@ -13,7 +13,8 @@ import signal
 import ssl
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -21,13 +22,15 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from benchmarks.clock import JumpingClock, SummingClock, WallClock, can_see_threads, is_busy
-from benchmarks.model import Dated, Model, Request, Response, Series
+from benchmarks.model import CHECKSUM, READ_BANDWIDTH, Dated, Model, Request, Response, Series
 
 HOST = "127.0.0.1"
 LINE_LIMIT = 2**20
 # The start of the path of a Lambda invocation, and Lambda's response.
 INVOKE_PATH = "2015-03-31"
 INVOKE_RESPONSE = Response(operation="invoke", status=HTTPStatus.ACCEPTED)
+# Bytes of an object that are sent at a time.
+PIECE = bytes(2**20)
 # Lambda gives a function its share of a CPU in periods of this many seconds.
 PERIOD = 0.02
 # Wall-clock seconds after which a program counts as stuck. The slowest needs two minutes, and
@@ -45,7 +48,7 @@ class Measurement:
     megabytes: float = 0.0
     requests: dict[str, int] = field(default_factory=dict)
     streams: int = 0
-    """The largest number of copies at a time."""
+    """The largest number of copies, or of objects and ranges that were read, at a time."""
     copied: int = 0
     copied_twice: int = 0
     """The number of parts that were copied more than once."""
@@ -64,7 +67,7 @@ class Server:
         self.model = model
         self.clock = clock
         self.measurement = Measurement()
-        self._copying = 0
+        self._streams = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Respond to one request at a time until the client closes the connection."""
@@ -97,10 +100,8 @@ class Server:
             await self.clock.wait(response.seconds)
         else:
             self.measurement.copied += response.copied
-            self._copying += 1
-            self.measurement.streams = max(self.measurement.streams, self._copying)
-            await self.clock.wait(response.seconds)
-            self._copying -= 1
+            with self._stream():
+                await self.clock.wait(response.seconds)
         self.measurement.seconds = self.clock.now
 
     async def _write(self, writer: asyncio.StreamWriter, method: str, response: Response) -> None:
@@ -116,6 +117,30 @@ class Server:
         text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"HTTP/1.1 {response.status} Model\r\n{text}\r\n{body}".encode())
         await writer.drain()
+        if method == "GET" and response.zeros:
+            with self._stream():
+                await self._send_zeros(writer, response.zeros)
+
+    async def _send_zeros(self, writer: asyncio.StreamWriter, number: int) -> None:
+        """Send an object's bytes, no faster than one connection brings them."""
+        began = self.clock.now
+        for sent in range(0, number, len(PIECE)):
+            piece = memoryview(PIECE)[: number - sent]
+            due = began + (sent + len(piece)) / READ_BANDWIDTH
+            if due > self.clock.now:
+                await self.clock.wait(due - self.clock.now)
+            writer.write(piece)
+            await writer.drain()
+        self.measurement.seconds = self.clock.now
+
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
+        self._streams += 1
+        self.measurement.streams = max(self.measurement.streams, self._streams)
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
 
 def stocked_model(arguments: argparse.Namespace) -> Model:
@@ -124,7 +149,7 @@ def stocked_model(arguments: argparse.Namespace) -> Model:
     for upload in arguments.upload:
         path, _, size = upload.partition("=")
         bucket, _, key = path.partition("/")
-        model.add(bucket, key, int(size))
+        model.add(bucket, key, int(size), checksum=arguments.checksum)
     for series in arguments.series:
         path, _, size = series.partition("=")
         bucket, _, key = path.partition("/")
@@ -217,6 +242,7 @@ def main() -> None:
     """Serve as the command line says, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upload", action="append", default=[], metavar="BUCKET/KEY=BYTES")
+    parser.add_argument("--checksum", default=CHECKSUM, help="of the uploads")
     parser.add_argument(
         "--series", action="append", default=[], metavar="BUCKET/KEY=NUMBERxSECONDS"
     )

@@ -11,7 +11,7 @@ from chalicelib.policy.decision import Checksum
 
 
 class _Hash(Protocol):
-    def update(self, data: bytearray, /) -> object: ...
+    def update(self, data: memoryview, /) -> object: ...
     def digest(self) -> bytes: ...
 
 
@@ -23,7 +23,7 @@ class RunningChecksum:
         self._expected = expected.value
         self._hash = ALGORITHMS[expected.algorithm]()
 
-    def update(self, data: bytearray) -> None:
+    def update(self, data: memoryview) -> None:
         """Add the next bytes."""
         self._hash.update(data)
 
@@ -33,10 +33,10 @@ class RunningChecksum:
 
 
 class _Crc:
-    def __init__(self, update: Callable[[bytearray, int], int], size: int) -> None:
+    def __init__(self, update: Callable[[memoryview, int], int], size: int) -> None:
         self._update, self._size, self._crc = update, size, 0
 
-    def update(self, data: bytearray) -> None:
+    def update(self, data: memoryview) -> None:
         self._crc = self._update(data, self._crc)
 
     def digest(self) -> bytes:
@@ -47,7 +47,7 @@ class _XxHash:
     def __init__(self, xxhash: checksums.XXHash) -> None:
         self._xxhash, self.digest = xxhash, xxhash.finalize
 
-    def update(self, data: bytearray) -> None:
+    def update(self, data: memoryview) -> None:
         # Unlike its other functions, awscrt's XXHash takes only read-only bytes.
         self._xxhash.update(bytes(data))
 

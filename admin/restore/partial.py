@@ -55,11 +55,11 @@ class Partial:
         """How many bytes an earlier restore has written."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def read(self, piece: int) -> Iterator[bytearray]:
+    def read(self, piece: int) -> Iterator[memoryview]:
         """What an earlier restore has written."""
         with self.path.open("rb") as file:
             while chunk := file.read(piece):
-                yield bytearray(chunk)
+                yield memoryview(chunk)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:

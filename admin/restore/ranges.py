@@ -1,6 +1,7 @@
 """Reads one version of an object in parallel ranges, and yields its bytes in order.
 
-Memory is bounded: no range is requested while a window of ranges is waiting to be used.
+Memory is bounded: no range is requested while a window of ranges is waiting to be used. And it is
+used again: the system would need longer for new memory than for reading into it.
 """
 
 import threading
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
@@ -26,12 +28,13 @@ class Tuning:
     """How an object is read: the bytes of a range, and how many ranges are in flight or waiting.
 
     S3's performance guidelines suggest 8 to 16 MiB and concurrent connections; each of them moves
-    some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). A range is given up
-    after this many attempts in a row without a byte, with growing pauses (seconds) between them.
+    some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). AWS's own client has
+    25 connections if it cannot tell how fast the network is. A range is given up after this many
+    attempts in a row without a byte, with growing pauses (seconds) between them.
     """
 
     range: int = 8 * MIB
-    window: int = 24
+    window: int = 32
     attempts: int = 8
     pause: float = 0.1
 
@@ -41,38 +44,50 @@ FULL_SPEED = Tuning()
 
 def chunks(
     version: StoredVersion, tuning: Tuning, *, first: int = 0
-) -> Generator[bytearray, None, None]:
+) -> Generator[memoryview, None, None]:
     """The bytes from `first` on, in order. Close it if you stop before its end.
+
+    A chunk can be used until the next one is asked for; later, its use is a ValueError.
 
     Raises NotRestoredError if the object was replaced, NotFoundOutError if S3 cannot be reached,
     ClientError for what S3 denies.
     """
     stop = threading.Event()
-    window: deque[Future[bytearray]] = deque()
+    reading = _Reading(version, tuning, stop)
+    window: deque[Future[memoryview]] = deque()
+    free: list[Any] = []
+
+    def oldest() -> Iterator[memoryview]:
+        chunk = window.popleft().result()
+        yield chunk
+        free.append(chunk.obj)
+        chunk.release()
+
     try:
         for start in range(first, version.size, tuning.range):
             if len(window) == tuning.window:
-                yield window.popleft().result()
-            end = min(start + tuning.range, version.size)
-            window.append(_begin(_Reading(version, tuning, stop), start, end))
+                yield from oldest()
+            buffer = free.pop() if free else bytearray(min(tuning.range, version.size - first))
+            window.append(_begin(reading, start, memoryview(buffer)[: version.size - start]))
         while window:
-            yield window.popleft().result()
+            yield from oldest()
     finally:
         stop.set()
 
 
-def _begin(reading: "_Reading", first: int, end: int) -> Future[bytearray]:
-    """Read a range in a thread that nobody has to wait for, even if its connection is stalled."""
-    future: Future[bytearray] = Future()
+def _begin(reading: "_Reading", first: int, chunk: memoryview) -> Future[memoryview]:
+    """Fill it in a thread that nobody has to wait for, even if its connection is stalled."""
+    future: Future[memoryview] = Future()
 
-    def read() -> None:
+    def fill() -> None:
         try:
-            future.set_result(reading.read(first, end))
+            reading.fill(chunk, first)
+            future.set_result(chunk)
         # It is raised again where the bytes are needed.
         except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 
-    threading.Thread(target=read, name="range", daemon=True).start()
+    threading.Thread(target=fill, name="range", daemon=True).start()
     return future
 
 
@@ -82,16 +97,15 @@ class _Reading:
     tuning: Tuning
     stop: threading.Event
 
-    def read(self, first: int, end: int) -> bytearray:
-        """The bytes from `first` to `end` (excluded); a lost connection continues where it was."""
-        data = bytearray()
-        failures = 0
-        while (length := len(data)) < end - first and not self.stop.is_set():
+    def fill(self, chunk: memoryview, first: int) -> None:
+        """Read the bytes from `first` on; a lost connection continues where it was."""
+        filled = failures = 0
+        while filled < len(chunk) and not self.stop.is_set():
+            before = filled
             try:
-                for piece in self._pieces(first + length, end):
-                    data += piece
-                    if self.stop.is_set():
-                        break
+                body = self._request(first + filled, first + len(chunk))
+                while filled < len(chunk) and not self.stop.is_set():
+                    filled += body.readinto(chunk[filled : filled + PIECE])
             except (BotoCoreError, ClientError) as error:
                 if error_code(error) == "PreconditionFailed":
                     raise NotRestoredError(
@@ -100,16 +114,16 @@ class _Reading:
                     ) from None
                 if not is_transient(error) and not isinstance(error, IncompleteReadError):
                     raise
-                failures = 1 if len(data) > length else failures + 1
+                failures = 1 if filled > before else failures + 1
                 if failures == self.tuning.attempts:
                     raise NotFoundOutError(
                         f"S3 cannot be read ({error}). Run the same command again later; a restore "
                         "to a file continues where it stopped."
                     ) from None
                 self.stop.wait(min(self.tuning.pause * (1 << failures), LONGEST_PAUSE))
-        return data
 
-    def _pieces(self, first: int, end: int) -> Iterator[bytes]:
+    def _request(self, first: int, end: int) -> Any:
+        """A stream of the bytes from `first` to `end` (excluded)."""
         version = self.version
         answer = version.vault.s3.get_object(
             **version.address, IfMatch=f'"{version.etag}"', Range=f"bytes={first}-{end - 1}"
@@ -119,4 +133,4 @@ class _Reading:
                 f"S3 returned {answer['ContentLength']:,} bytes of {version.name}, but was asked "
                 f"for {end - first:,}; a proxy or a store other than S3 can do that"
             )
-        yield from answer["Body"].iter_chunks(PIECE)
+        return answer["Body"]

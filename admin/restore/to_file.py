@@ -77,7 +77,7 @@ def _complete(
 
 def _bytes(
     version: StoredVersion, partial: Partial, there: int, tuning: Tuning
-) -> Iterator[tuple[bool, bytearray]]:
+) -> Iterator[tuple[bool, memoryview]]:
     """All bytes of the version, and whether they have to be written."""
     for chunk in partial.read(tuning.range):
         yield False, chunk

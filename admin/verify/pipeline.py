@@ -134,7 +134,7 @@ class Feeder(Thread):
             self.error = error
             self._close()
 
-    def _write(self, part: bytearray) -> bool:
+    def _write(self, part: memoryview) -> bool:
         """Whether to go on."""
         sink = self._program.input
         if sink and not sink.closed:

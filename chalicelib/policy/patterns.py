@@ -9,7 +9,7 @@ after the hour (`2026-10-25.01b.sql.gz.gpg`).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -110,9 +110,12 @@ class Pattern:
             start, end = _calendar_period(moment, self.unit, zone)
             return Period(self._name(start, zone), start, end, is_regular=True)
         start, end = _clock_period(moment, self.unit, zone)
+        # A minute after the change can be shown once, and still belongs to the second hour.
+        hour = start if self.unit == "hour" else _clock_period(start, "hour", zone)[0]
+        is_second = bool(hour.astimezone(zone).fold)
         is_whole = end - start == LONGEST[self.unit]
-        is_regular = is_whole and not _is_second(start, zone)
-        return Period(self._name(start, zone), start, end, is_regular)
+        name = self._name(start, zone, is_second=is_second)
+        return Period(name, start, end, is_regular=is_whole and not is_second)
 
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
@@ -176,29 +179,23 @@ class Pattern:
                 )
             named.add(directive)
 
-    def _name(self, start: datetime, zone: ZoneInfo) -> str:
+    def _name(self, start: datetime, zone: ZoneInfo, *, is_second: bool = False) -> str:
+        text = self.text.replace("%H", "%Hb") if is_second else self.text
         local = start.astimezone(zone)
-        # Only what the pattern names is computed: a list of ten years has many names.
-        fields: dict[str, Callable[[], str]] = {
-            "Y": lambda: f"{local.year:04}",
-            "m": lambda: f"{local.month:02}",
-            "d": lambda: f"{local.day:02}",
-            "H": lambda: f"{local.hour:02}" + "b" * _is_second(start, zone),
-            "M": lambda: f"{local.minute:02}",
-            "j": lambda: f"{local.timetuple().tm_yday:03}",
-            "G": lambda: f"{local.isocalendar().year:04}",
-            "V": lambda: f"{local.isocalendar().week:02}",
-        }
-        return re.sub("%(.)", lambda directive: fields[directive[1]](), self.text)
+        return re.sub("%(.)", lambda directive: _FIELDS[directive[1]](local), text)
 
 
-def _is_second(start: datetime, zone: ZoneInfo) -> bool:
-    """Whether `start` lies in an hour that clocks show for the second time.
-
-    A minute after the change can be shown once, and still belongs to that hour.
-    """
-    hour, _ = _clock_period(start, "hour", zone)
-    return bool(hour.astimezone(zone).fold)
+# Only what the pattern names is computed: a list of ten years has many names.
+_FIELDS: Mapping[str, Callable[[datetime], str]] = {
+    "Y": lambda local: f"{local.year:04}",
+    "m": lambda local: f"{local.month:02}",
+    "d": lambda local: f"{local.day:02}",
+    "H": lambda local: f"{local.hour:02}",
+    "M": lambda local: f"{local.minute:02}",
+    "j": lambda local: f"{local.timetuple().tm_yday:03}",
+    "G": lambda local: f"{local.isocalendar().year:04}",
+    "V": lambda local: f"{local.isocalendar().week:02}",
+}
 
 
 def _can_be_equal(one: str, other: str) -> bool:

@@ -1,5 +1,6 @@
 """`backups restore -o -`: in order, with bounded memory, and never wrong without saying so."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -124,6 +125,19 @@ def test_a_reader_that_ends_early_is_one_sentence(
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can change the size of a pipe")
+def test_a_pipe_holds_more_than_usual(restore: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore.store(BODY)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as piped, TextIOWrapper(os.fdopen(writer, "wb")) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as ended:
+            admin.cli.cli(["restore", *FULL])
+        assert ended.value.code == 0
+        assert fcntl.fcntl(piped, fcntl.F_GETPIPE_SZ) == MIB
+        assert piped.read(len(BODY)) == BODY
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
 def test_a_full_disk_behind_stdout_is_one_sentence(
     restore: Restorer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -160,6 +174,23 @@ def test_no_range_is_requested_before_there_is_room_for_it() -> None:
         assert simulated.requests == min(used + SMALL.window, 100)
 
 
+def test_a_chunk_cannot_be_used_when_its_memory_is_used_again() -> None:
+    """A list of them would have the bytes of other ranges."""
+    simulated = SimulatedObject(size=100 * RANGE)
+    some = chunks(simulated.version(), SMALL)
+    first = next(some)
+    next(some)
+    with pytest.raises(ValueError, match="released memoryview"):
+        bytes(first)
+    some.close()
+
+
+def test_no_more_memory_is_used_than_for_a_window() -> None:
+    simulated = SimulatedObject(size=100 * RANGE + 1)
+    buffers = [chunk.obj for chunk in chunks(simulated.version(), SMALL)]
+    assert len({id(buffer) for buffer in buffers}) == SMALL.window
+
+
 def test_what_nobody_waits_for_is_not_requested() -> None:
     simulated = SimulatedObject(size=100 * RANGE)
     some = chunks(simulated.version(), SMALL)
@@ -192,7 +223,10 @@ class Reader:
         self.ranges = self.bytes = 0
         self._simulated = simulated
 
-    def write(self, chunk: bytearray) -> None:
+    def fileno(self) -> int:
+        raise OSError
+
+    def write(self, chunk: memoryview) -> None:
         assert self._simulated.requests <= self.ranges + FULL_SPEED.window
         self.ranges += 1
         self.bytes += len(chunk)
@@ -242,7 +276,8 @@ def test_ctrl_c_ends_a_process_whose_connections_are_stalled() -> None:
 def test_a_window_of_one_range_is_enough() -> None:
     simulated = SimulatedObject(size=10 * RANGE + 1)
     tuning = Tuning(range=RANGE, window=1)
-    assert b"".join(chunks(simulated.version(), tuning)) == simulated.bytes(0, 10 * RANGE + 1)
+    together = b"".join(map(bytes, chunks(simulated.version(), tuning)))
+    assert together == simulated.bytes(0, 10 * RANGE + 1)
 
 
 def test_a_file_goes_on_behind_gibibytes(tmp_path: Path, large: int) -> None:

@@ -59,7 +59,7 @@ class SimulatedObject:
             print("stalled", flush=True)  # noqa: T201
             threading.Event().wait()
         first, last = map(int, Range.removeprefix("bytes=").split("-"))
-        return {"Body": _Body(self.bytes(first, last + 1)), "ContentLength": last + 1 - first}
+        return {"Body": io.BytesIO(self.bytes(first, last + 1)), "ContentLength": last + 1 - first}
 
     @staticmethod
     def wait_for_ranges() -> None:
@@ -74,9 +74,3 @@ class SimulatedObject:
             crc = checksums.crc64nvme(self.bytes(first, min(first + len(_BLOCK), self.size)), crc)
         value = base64.b64encode(crc.to_bytes(8, "big")).decode()
         return Checksum(algorithm="CRC64NVME", value=value)
-
-
-class _Body(io.BytesIO):
-    def iter_chunks(self, size: int) -> Any:
-        while piece := self.read(size):
-            yield piece
