@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from localcloud.iam.service_checks import ServiceCheck
-
-LAMBDA = "lambda.amazonaws.com"
+from localcloud.iam.trust import LAMBDA
 
 # Operations whose action has another name (service authorization reference).
 _ACTIONS = {

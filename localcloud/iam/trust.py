@@ -1,7 +1,10 @@
-"""Whether a role lets a user, or another role, assume it."""
+"""Whether a role lets a user, another role or a service assume it."""
 
 from localcloud.iam import evaluation
-from localcloud.iam.callers import Caller, Role
+from localcloud.iam.callers import Caller, Role, find_role
+from localcloud.iam.service_principals import ServiceCall, allows
+
+LAMBDA = "lambda.amazonaws.com"
 
 
 def can_assume(role: Role, assumption: evaluation.Request, caller: Caller) -> bool:
@@ -37,3 +40,16 @@ def can_assume(role: Role, assumption: evaluation.Request, caller: Caller) -> bo
     return both is evaluation.Effect.ALLOW or (
         both is evaluation.Effect.IMPLICIT_DENY and by_name is evaluation.Effect.ALLOW
     )
+
+
+def trusts_lambda(role_arn: str) -> bool:
+    """Whether there is such a role, and Lambda can assume it for a function."""
+    role = find_role(role_arn)
+    if role is None:
+        return False
+    by_lambda = ServiceCall(
+        service=LAMBDA,
+        action="sts:AssumeRole",
+        context={"aws:SourceAccount": role_arn.split(":")[4]},
+    )
+    return allows(role.trust["Statement"], by_lambda)
