@@ -87,7 +87,6 @@ def give(administrator: Any, *rights: tuple[str, str], **more: Any) -> None:
     [
         ("GetFunctionConfiguration", NAME, FUNCTION),
         ("GetFunctionConfiguration", {"FunctionName": FUNCTION}, FUNCTION),
-        ("GetFunctionConfiguration", {"FunctionName": "promote:$LATEST"}, f"{FUNCTION}:$LATEST"),
         ("GetFunctionConfiguration", {**NAME, "Qualifier": "$LATEST"}, f"{FUNCTION}:$LATEST"),
         ("ListTags", {"Resource": FUNCTION}, FUNCTION),
         ("PutFunctionConcurrency", {**NAME, "ReservedConcurrentExecutions": 1}, FUNCTION),
