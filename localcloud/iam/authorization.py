@@ -22,7 +22,7 @@ from localcloud.iam.trust import can_assume
 from localcloud.s3.bucket_policies import current_policy, read_policy
 from localcloud.s3.events import Requester, requester
 
-__all__ = ["Authorization", "Credentials"]
+__all__ = ["Authorization", "Credentials", "authorize"]
 
 # Paths that moto answers without a service: its own controls, and the metadata of instances.
 _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/v20180820/")
@@ -69,10 +69,7 @@ class Authorization:
             return start_response(status, headers, *error)
 
         try:
-            if request.service == "s3":
-                _authorize_s3(request, caller)
-            elif request.service == "sts" or not caller.is_administrator:
-                _authorize_other(request, caller)
+            authorize(request, caller)
         except (Refused, UnsupportedPolicy) as error:
             return refuse(request, _refusal(error), start_and_end)
         sender = Requester(principal_id=caller.principal_id, source_ip=request.source_ip)
@@ -96,6 +93,17 @@ class Authorization:
             raise Refused(HTTPStatus.BAD_REQUEST, "InvalidToken", "The provided token is invalid")
         verify(request, signed, secret=caller.credentials.secret_access_key)
         return caller
+
+
+def authorize(request: HttpRequest, caller: Caller) -> None:
+    """Return if IAM allows the request to the caller, whose signature is not verified here.
+
+    Raises Refused, and UnsupportedPolicy if a policy that must be evaluated is not supported.
+    """
+    if request.service == "s3":
+        _authorize_s3(request, caller)
+    elif request.service == "sts" or not caller.is_administrator:
+        _authorize_other(request, caller)
 
 
 def _refusal(error: Refused | UnsupportedPolicy) -> Refused:

@@ -1,0 +1,309 @@
+"""Accounts at random: users, roles, groups, managed policies and functions, and who may do what."""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+ACCOUNT = "123456789012"
+IAM = f"arn:aws:iam::{ACCOUNT}"
+FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:"
+VAULT, INCOMING = "backups2", "backups1"
+ROOT = f"{IAM}:root"
+
+Statement = dict[str, Any]
+
+
+@dataclass
+class Holder:
+    """A user, role or group: `inline` are its policies, `attached` the names of managed ones."""
+
+    path: str = "/"
+    inline: list[list[Statement]] = field(default_factory=list)
+    attached: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    boundary: str | None = None
+    trust: list[Statement] = field(default_factory=list)
+
+
+@dataclass
+class Managed:
+    """A managed policy: its versions, and which of them is the default."""
+
+    versions: list[list[Statement]]
+    default: int = 0
+
+
+@dataclass
+class RandomAccount:
+    """What is in an account besides the buckets. Functions have the names of their roles."""
+
+    users: dict[str, Holder] = field(default_factory=dict)
+    roles: dict[str, Holder] = field(default_factory=dict)
+    groups: dict[str, Holder] = field(default_factory=dict)
+    policies: dict[str, Managed] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Its parts that say something, as JSON."""
+
+        def plain(value: Any) -> Any:
+            return {name: part for name, part in vars(value).items() if part not in ([], None, "/")}
+
+        return json.dumps(vars(self), default=plain, indent=1)
+
+    def arn(self, kind: str, name: str) -> str:
+        """The ARN of what is there, or of what has no path."""
+        there: dict[str, Any] = {"user": self.users, "role": self.roles, "group": self.groups}
+        path = there.get(kind, {}).get(name, Holder()).path
+        return FUNCTION + name if kind == "function" else f"{IAM}:{kind}{path}{name}"
+
+    def smaller(self) -> Iterator["RandomAccount"]:
+        """The account without one thing, for each that can be left out."""
+        for collection in ("users", "roles", "groups", "policies", "functions"):
+            for name in getattr(self, collection):
+                yield self._without(collection, name)
+        for collection in ("users", "roles", "groups"):
+            for name, holder in getattr(self, collection).items():
+                for part in ("inline", "attached", "groups", "trust"):
+                    for number in range(len(getattr(holder, part))):
+                        one = copy.deepcopy(self)
+                        del getattr(getattr(one, collection)[name], part)[number]
+                        yield one
+                if holder.boundary:
+                    one = copy.deepcopy(self)
+                    getattr(one, collection)[name].boundary = None
+                    yield one
+                for number, statements in enumerate(holder.inline):
+                    for inner in range(len(statements) if len(statements) > 1 else 0):
+                        one = copy.deepcopy(self)
+                        del getattr(one, collection)[name].inline[number][inner]
+                        yield one
+        for name, managed in self.policies.items():
+            for number in range(len(managed.versions) if len(managed.versions) > 1 else 0):
+                if number != managed.default:
+                    one = copy.deepcopy(self)
+                    del one.policies[name].versions[number]
+                    one.policies[name].default -= number < managed.default
+                    yield one
+
+    def _without(self, collection: str, name: str) -> "RandomAccount":
+        one = copy.deepcopy(self)
+        del getattr(one, collection)[name]
+        for holder in (*one.users.values(), *one.roles.values(), *one.groups.values()):
+            holder.groups = [each for each in holder.groups if each in one.groups]
+            holder.attached = [each for each in holder.attached if each in one.policies]
+            if holder.boundary not in one.policies:
+                holder.boundary = None
+        one.functions = {f: role for f, role in one.functions.items() if role in one.roles}
+        return one
+
+
+# What can be done to each kind of thing.
+ACTIONS = {
+    "user": [
+        "iam:CreateAccessKey",
+        "iam:CreateLoginProfile",
+        "iam:UpdateLoginProfile",
+        "iam:UpdateAccessKey",
+        "iam:CreateUser",
+        "iam:PutUserPolicy",
+        "iam:AttachUserPolicy",
+        "iam:DeleteUserPolicy",
+        "iam:DetachUserPolicy",
+        "iam:PutUserPermissionsBoundary",
+        "iam:DeleteUserPermissionsBoundary",
+    ],
+    "group": [
+        "iam:AddUserToGroup",
+        "iam:AddUserToGroup",
+        "iam:RemoveUserFromGroup",
+        "iam:PutGroupPolicy",
+        "iam:AttachGroupPolicy",
+        "iam:DetachGroupPolicy",
+        "iam:DeleteGroupPolicy",
+    ],
+    "role": [
+        "sts:AssumeRole",
+        "sts:AssumeRole",
+        "iam:PassRole",
+        "iam:PassRole",
+        "iam:CreateRole",
+        "iam:PutRolePolicy",
+        "iam:AttachRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:DeleteRolePermissionsBoundary",
+    ],
+    "policy": ["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:CreatePolicy"],
+    "function": [
+        "lambda:CreateFunction",
+        "lambda:CreateFunction",
+        "lambda:UpdateFunctionCode",
+        "lambda:UpdateFunctionConfiguration",
+    ],
+}
+WILD = ["iam:*", "sts:*", "iam:Create*", "iam:Put*", "iam:Attach*", "iam:*Policy", "lambda:*"]
+HARMLESS = ["iam:List*", "iam:Get*", "s3:ListAllMyBuckets", "lambda:List*", "ec2:Describe*"]
+PATHS = ["/", "/", "/", "/ci/", "/people/"]
+
+
+class Generator:
+    """Makes one account; the same one for the same seed.
+
+    `targets` are in each: the role and function of the app, a server's user and an administrator.
+    """
+
+    def __init__(self, seed: int, *, size: int, function: str, server: str) -> None:
+        self._random = Random(seed)
+        self._size = size
+        self._function, self._server = function, server
+        self.account = RandomAccount()
+
+    def make(self) -> RandomAccount:
+        """An account with about `size` users, roles, groups and policies."""
+        pick, account = self._random, self.account
+        rest = self._size - 3
+        for number in range(rest):
+            collection = pick.choices(["users", "roles", "groups", "policies"], [8, 6, 2, 3])[0]
+            name = pick.choice(["ci-", "dev-", "ops-"]) + f"{collection[0]}{number}"
+            thing: Any = Managed([[]]) if collection == "policies" else Holder(pick.choice(PATHS))
+            getattr(account, collection)[name] = thing
+        account.users["admin"] = Holder("/people/")
+        account.users[self._server] = Holder()
+        account.roles[self._function] = Holder()
+        for name in [*account.roles][: 1 + pick.randrange(3)]:
+            account.functions[name] = name
+        account.functions[self._function] = self._function
+        self._fill()
+        return account
+
+    def _fill(self) -> None:
+        pick, account = self._random, self.account
+        for managed in account.policies.values():
+            count = pick.choices([1, 2, 3], [5, 3, 1])[0]
+            managed.versions = [self._document() for _ in range(count)]
+            managed.default = pick.randrange(count)
+        for holder in (*account.users.values(), *account.roles.values(), *account.groups.values()):
+            holder.inline = [self._document() for _ in range(pick.choices([0, 1, 2], [4, 5, 1])[0])]
+            if account.policies and pick.random() < 0.3:
+                holder.attached = [pick.choice([*account.policies])]
+        for user in account.users.values():
+            if account.groups and pick.random() < 0.35:
+                user.groups = [pick.choice([*account.groups])]
+        for holder in (*account.users.values(), *account.roles.values()):
+            if account.policies and pick.random() < 0.15:
+                holder.boundary = pick.choice([*account.policies])
+        for role in account.roles.values():
+            role.trust = [self._trust() for _ in range(pick.choices([1, 2], [4, 1])[0])]
+        account.users["admin"] = Holder("/people/", inline=[[allow("*", "*")]])
+        upload = allow("s3:PutObject", f"arn:aws:s3:::{INCOMING}/*")
+        account.users[self._server].inline.append([upload])
+        account.roles[self._function].trust.append(
+            {"Effect": "Allow", "Principal": LAMBDA, "Action": "sts:AssumeRole"}
+        )
+
+    def _document(self) -> list[Statement]:
+        return [self._statement() for _ in range(self._random.choices([1, 2, 3], [4, 3, 1])[0])]
+
+    def _statement(self) -> Statement:
+        pick = self._random
+        kind = pick.choices([*ACTIONS, "vault", "harmless"], [7, 3, 8, 2, 3, 0.6, 3])[0]
+        if kind == "harmless":
+            return allow(pick.choice(HARMLESS), "*")
+        denies = pick.random() < 0.15
+        if kind == "vault":
+            action = pick.choice(["s3:PutBucketPolicy", "s3:*", "s3:Put*"])
+            statement = allow(action, f"arn:aws:s3:::{VAULT}")
+        elif denies and pick.random() < 0.2:
+            statement = allow("*", "*")
+            del statement["Action"]
+            statement["NotAction"] = pick.sample(ACTIONS["role"] + ACTIONS["user"], 4)
+        else:
+            actions = pick.sample(ACTIONS[kind], pick.choice([1, 1, 2]))
+            if pick.random() < 0.06:
+                actions = [pick.choice(WILD)]
+            statement = allow(actions, [self._resource(kind)])
+            if kind == "function" and pick.random() < 0.6:  # they are of use together only
+                statement["Action"] = [*actions, "iam:PassRole"]
+                statement["Resource"].append(self._resource("role"))
+            if pick.random() < 0.04:
+                statement["NotResource"] = statement.pop("Resource") + [
+                    self._resource(pick.choice(["user", "role"])) for _ in range(3)
+                ]
+        if pick.random() < 0.12:
+            statement["Condition"] = self._condition(statement)
+        return {**statement, "Effect": "Deny" if denies else "Allow"}
+
+    def _resource(self, kind: str) -> str:
+        pick, account = self._random, self.account
+        chance = pick.random()
+        if chance < 0.02:
+            return "*"
+        prefix = FUNCTION if kind == "function" else f"{IAM}:{kind}/"
+        if chance < 0.15:
+            return prefix + pick.choice(["ci-*", "dev-*", "ci/*", "new-*", "ops-?1", "ci/new"])
+        there: dict[str, Any] = {
+            "user": account.users,
+            "role": account.roles,
+            "group": account.groups,
+            "policy": account.policies,
+            "function": account.functions,
+        }
+        names = [name for name in there[kind] if name != "admin" or chance > 0.9] or ["new"]
+        return account.arn(kind, pick.choice(names))
+
+    def _condition(self, statement: Statement) -> Statement:
+        pick = self._random
+        policy = f"{IAM}:policy/{pick.choice([*self.account.policies] or ['none'])}"
+        negation = pick.choice(["", "", "Not"])
+        return pick.choice(
+            [
+                {f"Arn{negation}Equals": {"iam:PolicyARN": policy}},
+                {f"String{negation}Equals": {"iam:PermissionsBoundary": policy}},
+                {f"Arn{negation}Like": {"aws:PrincipalArn": self._resource("user")}}
+                if "*" not in statement.get("Resource", [])
+                else {"StringEquals": {"aws:SourceIp": "203.0.113.7"}},
+                {f"String{negation}Equals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+                {"StringEquals": {"aws:SourceIp": "203.0.113.7"}},
+            ]
+        )
+
+    def _trust(self) -> Statement:
+        pick = self._random
+        user = self.account.arn("user", pick.choice([*self.account.users]))
+        role = self.account.arn("role", pick.choice([*self.account.roles]))
+        kind = pick.choices(range(9), [5, 4, 5, 4, 1, 1, 1, 1, 0.5])[0]
+        trust: Statement = {"Effect": "Allow", "Action": "sts:AssumeRole"}
+        match kind:
+            case 0:
+                return {**trust, "Principal": {"AWS": user}}
+            case 1:
+                return {**trust, "Principal": {"AWS": [role, user]}}
+            case 2:
+                return {**trust, "Principal": {"AWS": ROOT}}
+            case 3:
+                return {**trust, "Principal": LAMBDA}
+            case 4:
+                return {**trust, "Principal": {"Service": "ec2.amazonaws.com"}}
+            case 5:
+                only = {"ArnLike": {"aws:PrincipalArn": f"{IAM}:user/{pick.choice(['ci-*', 'x'])}"}}
+                return {**trust, "Principal": pick.choice(["*", {"AWS": ROOT}]), "Condition": only}
+            case 6:
+                secret = {"StringEquals": {"sts:ExternalId": "acme"}}
+                return {**trust, "Principal": {"AWS": user}, "Condition": secret}
+            case 7:
+                return {**trust, "Effect": "Deny", "Principal": {"AWS": user}}
+            case _:
+                return {**trust, "NotPrincipal": {"AWS": [user, role]}}
+
+
+LAMBDA = {"Service": "lambda.amazonaws.com"}
+
+
+def allow(action: Any, resource: Any) -> Statement:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
