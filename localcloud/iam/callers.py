@@ -167,9 +167,7 @@ def _boundary(holder: Any) -> evaluation.Policy | None:
 
 
 def _document(managed: Any) -> evaluation.Policy:
-    # moto forgets that a version is the default if it is made the default once more.
-    default = managed.default_version_id
-    text = next(version.document for version in managed.versions if version.version_id == default)
+    text = next(version.document for version in managed.versions if version.is_default)
     return dict(json.loads(text))
 
 

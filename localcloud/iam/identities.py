@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.exceptions import LimitExceededException, ValidationError
-from moto.iam.models import IAMBackend, User
+from moto.iam.models import IAMBackend, ManagedPolicy, User
 from moto.iam.models import Role as MotoRole
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
@@ -60,6 +60,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
         patch.object(IAMBackend, "put_user_policy", put_user_policy),
+        patch.object(ManagedPolicy, "update_default_version", _update_default_version),
         patch.object(
             IamResponse, "simulate_principal_policy", simulate_principal_policy, create=True
         ),
@@ -79,6 +80,13 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
         ),
     ):
         yield
+
+
+def _update_default_version(policy: Any, version_id: str) -> None:
+    """moto leaves a policy without a default version if the default is made the default again."""
+    for version in policy.versions:
+        version.is_default = version.version_id == version_id
+    policy.default_version_id = version_id
 
 
 def _with_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[..., Any]:

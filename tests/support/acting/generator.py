@@ -1,105 +1,20 @@
-"""Accounts at random: users, roles, groups, managed policies and functions, and who may do what."""
+"""Accounts at random."""
 
-import copy
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-ACCOUNT = "123456789012"
-IAM = f"arn:aws:iam::{ACCOUNT}"
-FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:"
-VAULT, INCOMING = "backups2", "backups1"
-ROOT = f"{IAM}:root"
-
-Statement = dict[str, Any]
-
-
-@dataclass
-class Holder:
-    """A user, role or group: `inline` are its policies, `attached` the names of managed ones."""
-
-    path: str = "/"
-    inline: list[list[Statement]] = field(default_factory=list)
-    attached: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-    boundary: str | None = None
-    trust: list[Statement] = field(default_factory=list)
-
-
-@dataclass
-class Managed:
-    """A managed policy: its versions, and which of them is the default."""
-
-    versions: list[list[Statement]]
-    default: int = 0
-
-
-@dataclass
-class RandomAccount:
-    """What is in an account besides the buckets. Functions have the names of their roles."""
-
-    users: dict[str, Holder] = field(default_factory=dict)
-    roles: dict[str, Holder] = field(default_factory=dict)
-    groups: dict[str, Holder] = field(default_factory=dict)
-    policies: dict[str, Managed] = field(default_factory=dict)
-    functions: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Its parts that say something, as JSON."""
-
-        def plain(value: Any) -> Any:
-            return {name: part for name, part in vars(value).items() if part not in ([], None, "/")}
-
-        return json.dumps(vars(self), default=plain, indent=1)
-
-    def arn(self, kind: str, name: str) -> str:
-        """The ARN of what is there, or of what has no path."""
-        there: dict[str, Any] = {"user": self.users, "role": self.roles, "group": self.groups}
-        path = there.get(kind, {}).get(name, Holder()).path
-        return FUNCTION + name if kind == "function" else f"{IAM}:{kind}{path}{name}"
-
-    def smaller(self) -> Iterator["RandomAccount"]:
-        """The account without one thing, for each that can be left out."""
-        for collection in ("users", "roles", "groups", "policies", "functions"):
-            for name in getattr(self, collection):
-                yield self._without(collection, name)
-        for collection in ("users", "roles", "groups"):
-            for name, holder in getattr(self, collection).items():
-                for part in ("inline", "attached", "groups", "trust"):
-                    for number in range(len(getattr(holder, part))):
-                        one = copy.deepcopy(self)
-                        del getattr(getattr(one, collection)[name], part)[number]
-                        yield one
-                if holder.boundary:
-                    one = copy.deepcopy(self)
-                    getattr(one, collection)[name].boundary = None
-                    yield one
-                for number, statements in enumerate(holder.inline):
-                    for inner in range(len(statements) if len(statements) > 1 else 0):
-                        one = copy.deepcopy(self)
-                        del getattr(one, collection)[name].inline[number][inner]
-                        yield one
-        for name, managed in self.policies.items():
-            for number in range(len(managed.versions) if len(managed.versions) > 1 else 0):
-                if number != managed.default:
-                    one = copy.deepcopy(self)
-                    del one.policies[name].versions[number]
-                    one.policies[name].default -= number < managed.default
-                    yield one
-
-    def _without(self, collection: str, name: str) -> "RandomAccount":
-        one = copy.deepcopy(self)
-        del getattr(one, collection)[name]
-        for holder in (*one.users.values(), *one.roles.values(), *one.groups.values()):
-            holder.groups = [each for each in holder.groups if each in one.groups]
-            holder.attached = [each for each in holder.attached if each in one.policies]
-            if holder.boundary not in one.policies:
-                holder.boundary = None
-        one.functions = {f: role for f, role in one.functions.items() if role in one.roles}
-        return one
-
+from tests.support.acting.model import (
+    FUNCTION,
+    IAM,
+    INCOMING,
+    ROOT,
+    VAULT,
+    AccountModel,
+    Holder,
+    Managed,
+    Statement,
+    allow,
+)
 
 # What can be done to each kind of thing.
 ACTIONS = {
@@ -149,6 +64,8 @@ ACTIONS = {
 }
 WILD = ["iam:*", "sts:*", "iam:Create*", "iam:Put*", "iam:Attach*", "iam:*Policy", "lambda:*"]
 HARMLESS = ["iam:List*", "iam:Get*", "s3:ListAllMyBuckets", "lambda:List*", "ec2:Describe*"]
+NAMES = ["user/ci-*", "user/*", "role/ci/*", "role/dev-*"]
+HOSTS = ["127.0.0.1", "127.0.0.1", "127.0.0.1", "203.0.113.7"]
 PATHS = ["/", "/", "/", "/ci/", "/people/"]
 
 
@@ -162,9 +79,9 @@ class Generator:
         self._random = Random(seed)
         self._size = size
         self._function, self._server = function, server
-        self.account = RandomAccount()
+        self.account = AccountModel()
 
-    def make(self) -> RandomAccount:
+    def make(self) -> AccountModel:
         """An account with about `size` users, roles, groups and policies."""
         pick, account = self._random, self.account
         rest = self._size - 3
@@ -193,6 +110,7 @@ class Generator:
             if account.policies and pick.random() < 0.3:
                 holder.attached = [pick.choice([*account.policies])]
         for user in account.users.values():
+            user.inactive_key, user.password = pick.random() < 0.3, pick.random() < 0.4
             if account.groups and pick.random() < 0.35:
                 user.groups = [pick.choice([*account.groups])]
         for holder in (*account.users.values(), *account.roles.values()):
@@ -236,7 +154,7 @@ class Generator:
                     self._resource(pick.choice(["user", "role"])) for _ in range(3)
                 ]
         if pick.random() < 0.12:
-            statement["Condition"] = self._condition(statement)
+            statement["Condition"] = self._condition()
         return {**statement, "Effect": "Deny" if denies else "Allow"}
 
     def _resource(self, kind: str) -> str:
@@ -257,7 +175,7 @@ class Generator:
         names = [name for name in there[kind] if name != "admin" or chance > 0.9] or ["new"]
         return account.arn(kind, pick.choice(names))
 
-    def _condition(self, statement: Statement) -> Statement:
+    def _condition(self) -> Statement:
         pick = self._random
         policy = f"{IAM}:policy/{pick.choice([*self.account.policies] or ['none'])}"
         negation = pick.choice(["", "", "Not"])
@@ -265,11 +183,9 @@ class Generator:
             [
                 {f"Arn{negation}Equals": {"iam:PolicyARN": policy}},
                 {f"String{negation}Equals": {"iam:PermissionsBoundary": policy}},
-                {f"Arn{negation}Like": {"aws:PrincipalArn": self._resource("user")}}
-                if "*" not in statement.get("Resource", [])
-                else {"StringEquals": {"aws:SourceIp": "203.0.113.7"}},
+                {f"Arn{negation}Like": {"aws:PrincipalArn": f"{IAM}:{pick.choice(NAMES)}"}},
                 {f"String{negation}Equals": {"iam:PassedToService": "lambda.amazonaws.com"}},
-                {"StringEquals": {"aws:SourceIp": "203.0.113.7"}},
+                {"StringEquals": {"aws:SourceIp": pick.choice(HOSTS)}},
             ]
         )
 
@@ -303,7 +219,3 @@ class Generator:
 
 
 LAMBDA = {"Service": "lambda.amazonaws.com"}
-
-
-def allow(action: Any, resource: Any) -> Statement:
-    return {"Effect": "Allow", "Action": action, "Resource": resource}
