@@ -10,7 +10,13 @@ from admin.check.reach.graph import Graph, Source
 from admin.check.reach.search import MOST_WAYS, WAY_DENIAL, Found, cut, denial_of, search
 from admin.check.reach.sentences import sentence_of
 from admin.check.reach.targets import Rank
-from admin.check.reach.trust import ASSUME, is_of_identity_center, trusting
+from admin.check.reach.trust import (
+    ANYONE,
+    ASSUME,
+    is_of_identity_center,
+    is_public,
+    trusting,
+)
 from admin.check.report import Administrator, Finding, Worst
 from admin.desired.permissions import (
     LARGEST_OF_A_ROLE,
@@ -49,7 +55,7 @@ def check_ways(
             goals = [goal for goal in (own, found and found.goal) if goal]
             if any(goal.rank is Rank.ADMINISTRATOR for goal in goals):
                 yield Administrator(str(source.principal or source.label))
-        elif found and not _is_trust_of_a_function(found, graph):
+        elif found and not _is_reported_elsewhere(found, graph):
             yield _finding(found, graph, target)
 
 
@@ -59,18 +65,26 @@ def is_known(target: Target, source: Source) -> bool:
     return can_be_known and is_listed(target, source.arn)
 
 
-def _is_trust_of_a_function(found: Found, graph: Graph) -> bool:
-    """Whether the way is a single trust of a function's role, which is compared elsewhere."""
-    return [right for gain in found.gains for right in gain.rights] == [
-        (ASSUME, found.goal.holder.arn)
-    ] and found.goal.holder.arn in graph.targets.functions
+def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
+    """Whether the way is a single trust of a function's role, which is compared elsewhere.
+
+    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many.
+    """
+    first, *others = found.gains
+    role = graph.world.principals.get(first.fact.arn)
+    if role is None or first.rights != ((ASSUME, role.arn),):
+        return False
+    if graph.targets.is_role(role) and not others:
+        return True
+    return found.source.outsider is None and is_public(role)
 
 
 def _finding(found: Found, graph: Graph, target: Target) -> Finding:
     source, cuts = found.source, cut(graph, found.source)
     rights = [right for cut_rights in cuts for right in cut_rights]
     is_server = source.principal is not None and graph.targets.is_server(source.principal)
-    return (Worst if is_server else Finding)(
+    is_anyone = source.outsider is not None and source.outsider.arn == ANYONE
+    return (Worst if is_server or is_anyone else Finding)(
         what=sentence_of(found) + _others(len(cuts)),
         why=_why(found, target, is_server=is_server),
         remedy=_remedy(source, rights, graph, target),

@@ -176,7 +176,8 @@ class _Search:
             for fact in created:
                 principal = made(fact)
                 if principal.kind != "policy" and self._is_new(*facts, fact):
-                    yield from gains_over(form, principal, self.world)
+                    for gain in gains_over(form, principal, self.world):
+                        yield replace(gain, needs=(*gain.needs, fact))
         for fact in created:
             yield from self._use_new_role(fact)
 

@@ -6,11 +6,15 @@ from admin.check.reach.search import Found
 
 def sentence_of(found: Found) -> str:
     """Who can do what, step by step: "ci (user) can assume ops (role), which can ..."."""
-    words, before = found.source.label, None
+    words = found.source.label
+    if words.startswith("anyone"):  # a name stays as it is
+        words = f"A{words[1:]}"
+    before: Gain | None = None
     for gain in found.gains:
-        if gain.sentence:
-            words += _link(gain.who, before, found) + gain.sentence + _conditions(gain.conditions)
-            before = gain
+        if not gain.sentence or (before and _same(gain, before)):
+            continue
+        words += _link(gain.who, before, found) + gain.sentence + _conditions(gain.conditions)
+        before = gain
     holder = found.goal.holder
     words += _so(holder, before, found) + found.goal.sentence
     return words + _conditions(found.goal.proof.conditions)
@@ -20,6 +24,10 @@ def steps_of(found: Found) -> list[str]:
     """The steps of a way, each as a sentence of its own."""
     steps = [f"{_label(gain.who, found)} {gain.sentence}" for gain in found.gains if gain.sentence]
     return [*steps, f"{_label(found.goal.holder, found)} {found.goal.sentence}"]
+
+
+def _same(gain: Gain, before: Gain) -> bool:
+    return (gain.who, gain.sentence) == (before.who, before.sentence)
 
 
 def _link(who: Fact, before: Gain | None, found: Found) -> str:

@@ -111,6 +111,11 @@ def trusting(role: Principal, principal: Principal) -> list[Document]:
     ]
 
 
+def is_public(role: Principal) -> bool:
+    """Whether anyone with an AWS account can assume the role."""
+    return any(outsider.arn == ANYONE for outsider, _ in outsiders(role, ()))
+
+
 def outside_conditions(statement: Document) -> tuple[str, ...]:
     """The conditions on which it depends whether somebody outside can assume a role.
 
