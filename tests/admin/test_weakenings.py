@@ -18,9 +18,10 @@ from moto.iam.models import iam_backends
 
 from admin.check.alerts import readers
 from admin.check.people.powers import POWERS, READING
+from admin.check.reach.findings import check_ways
 from admin.check.report import Finding, Report
-from admin.check.settings import check
-from admin.config.names import ALERT_SUBSCRIBERS, TRAIL
+from admin.check.settings import check, downloads_of
+from admin.config.names import ADMINISTRATORS, ALERT_SUBSCRIBERS, TRAIL
 from admin.config.reading import CONFIG
 from admin.drill.attacks import NotAsPromisedError
 from admin.drill.conditional_writes import conditions_hold
@@ -28,6 +29,16 @@ from admin.setup.alert_resources import subscriptions
 from admin.setup.recorded import differences
 from admin.target import Target
 from demo.stage import running
+from tests.admin.takeovers import (
+    KNOWN,
+    LOOK_ALIKES,
+    OPEN,
+    TAKEOVERS,
+    Takeover,
+    add_role,
+    removing_what_is_new,
+    service,
+)
 from tests.admin.weakenings import (
     ACCOUNT,
     ALARM,
@@ -45,6 +56,14 @@ from tests.admin.weakenings import (
 from tests.support.deployed_stage import NO_BACKUPS, DeployedStage
 from tests.support.project import POLICY, copy_project
 
+LISTED = (
+    f"arn:aws:iam::{ACCOUNT}:user/{KNOWN}*",
+    f"arn:aws:iam::{ACCOUNT}:role/{KNOWN}*",
+    f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/*",
+    f"arn:aws:iam::{ACCOUNT}:saml-provider/known",
+    "arn:aws:iam::555555555555:root",
+)
+
 
 @pytest.fixture(scope="module")
 def deployed_stage(
@@ -53,13 +72,19 @@ def deployed_stage(
     """A stage with a trail, whose alerts somebody receives."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = json.loads((project / CONFIG).read_text())
-    config["stages"]["dev"] |= {ALERT_SUBSCRIBERS: [SUBSCRIBER], TRAIL: True}
+    config["stages"]["dev"] |= {
+        ALERT_SUBSCRIBERS: [SUBSCRIBER],
+        TRAIL: True,
+        ADMINISTRATORS: [*LISTED],
+    }
     (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
         stage = DeployedStage(cloud, project, packages)
-        stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True)
+        stage.stage = replace(
+            stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True, administrators=LISTED
+        )
         yield stage
         # Each check finds what the previous test did not fix; this one does so for the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)
@@ -94,6 +119,46 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
     named = OF_THE_VAULT.get(weakening.name, [])
     assert (differences(target_of(living)) if weakening.kind is Kind.DELETION else []) == named
     living.mend(remedy)
+
+
+@pytest.fixture
+def known(living: DeployedStage) -> Iterator[None]:
+    """Known administrators: a user, and a role that nobody can assume."""
+    with removing_what_is_new():
+        give(living, f"{KNOWN}ops", OPEN)
+        add_role(living, f"{KNOWN}admin", service("ec2"), OPEN)
+        yield
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("takeover", TAKEOVERS, ids=lambda one: one.name)
+def test_a_way_is_told_step_by_step_and_cut_by_its_own_command(
+    living: DeployedStage, takeover: Takeover
+) -> None:
+    takeover.change(living)
+    living.mend(living.remedy_of(takeover.sentence))
+    assert ways_in(living) == []
+
+
+@pytest.mark.usefixtures("known")
+def test_what_only_looks_like_a_way_is_no_finding(living: DeployedStage) -> None:
+    for change in LOOK_ALIKES.values():
+        change(living)
+    report = look(living)
+    assert report.findings == []
+    assert f"user {KNOWN}ops" in report.administrators
+
+
+def test_the_table_has_ways_and_what_only_looks_like_one() -> None:
+    assert len(TAKEOVERS) >= 20
+    assert len(LOOK_ALIKES) >= 10
+
+
+def ways_in(living: DeployedStage) -> list[str]:
+    """The ways that a check finds."""
+    target = target_of(living)
+    found = check_ways(target, downloads_of(target))
+    return [result.what for result in found if isinstance(result, Finding)]
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])

@@ -65,7 +65,7 @@ class Principal(Holder):
     @property
     def label(self) -> str:
         """What a sentence calls it: "ci (user)"."""
-        return f"a new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
+        return f"the new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
 
     @property
     def account(self) -> str:

@@ -131,7 +131,7 @@ def _as_known(policy: str) -> str:
 def _title(policy: str) -> str:
     if policy in {_ANY_OF_AWS, _EVERY_RIGHT}:
         return "any IAM policy"
-    return f"the IAM policy {policy.partition(':policy/')[2]}"
+    return f"the IAM policy {policy.partition(':policy/')[2].replace(ANY_NAME, '*')}"
 
 
 def _named(form: Form, principal: Principal) -> str:

@@ -311,4 +311,4 @@ def _attachable(
         yield Package((EVERYTHING,), before)
     for fact in known.of_kind(Kind.CREATE):
         if ":policy/" in fact.arn and overlaps(fact.arn, policy):
-            yield Package((EVERYTHING,), (*before, fact))
+            yield Package((EVERYTHING,), (fact, *before))

@@ -20,7 +20,7 @@ from admin.target import Target
 class Source:
     """Where a search begins: a user or role, or somebody outside with the roles that trust them.
 
-    A role is there with the statement of its trust policy that lets them in.
+    A role is there with each statement of its trust policy that lets them in.
     """
 
     arn: str
@@ -62,17 +62,17 @@ class Graph:
     @cached_property
     def sources(self) -> list[Source]:
         """Everybody: users, roles, and the strangers whom roles trust."""
-        trusted: dict[Outsider, dict[str, tuple[Principal, Document]]] = {}
+        trusted: dict[Outsider, list[tuple[Principal, Document]]] = {}
         for role in self.world.roles:
             for outsider, statement in outsiders(role, self.world.accounts):
-                trusted.setdefault(outsider, {})[role.arn] = (role, statement)
+                trusted.setdefault(outsider, []).append((role, statement))
         return [
             *(
                 Source(principal.arn, principal.label, principal=principal)
                 for principal in self.world.principals.values()
             ),
             *(
-                Source(outsider.arn, outsider.label, outsider=outsider, roles=tuple(roles.values()))
+                Source(outsider.arn, outsider.label, outsider=outsider, roles=tuple(roles))
                 for outsider, roles in trusted.items()
             ),
         ]

@@ -4,7 +4,7 @@ The search notes, round by round, whom the source can act as, and what it can th
 users, roles, groups and policies, until it has found the worst or knows everything.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from admin.check.people.identities import Principal
@@ -25,6 +25,8 @@ WAY_DENIAL = "no-way-to-the-backups"
 
 # An action and its resource.
 Right = tuple[str, str]
+# The power that somebody in a form has, if any.
+Judge = Callable[[Form], Goal | None]
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,40 @@ def search(graph: Graph, source: Source, denied: Collection[Right] = ()) -> Foun
     `denied` are rights that a further inline policy of the source denies it; for somebody from
     outside, the roles that no longer trust them.
     """
+    own = graph.goals.get(source.arn) if source.principal else None
+    if own and own.rank is Rank.ADMINISTRATOR:
+        return None
+
+    def judge(form: Form) -> Goal | None:
+        goal = graph.targets.goal_of(form)
+        return goal if goal and _counts(goal, own, source, graph) else None
+
+    return _search(graph, source, judge, denied)
+
+
+def search_power(graph: Graph, source: Source, judge: Judge) -> Found | None:
+    """The shortest way to a power; there are no steps if the source has it itself."""
+    return _search(graph, source, judge, ())
+
+
+def _search(graph: Graph, source: Source, judge: Judge, denied: Collection[Right]) -> Found | None:
     if source.principal is None:
-        begun = _Search(graph, source, graph.world)
+        begun = _Search(graph, source, graph.world, judge)
         begun.enter({resource for _, resource in denied})
         return begun.run()
     principal = _with_denial(source.principal, denied)
     world = graph.world if principal is source.principal else graph.world.with_changed(principal)
-    return _Search(graph, source, world).run()
+    return _Search(graph, source, world, judge).run()
+
+
+def _counts(goal: Goal, own: Goal | None, source: Source, graph: Graph) -> bool:
+    """Whether a goal is more than the source has anyway, which is its `own`."""
+    principal, targets = source.principal, graph.targets
+    if principal is None or own is None or goal.rank < own.rank:
+        return True
+    # Each of ours must only ever be itself.
+    is_ours = targets.is_server(principal) or targets.is_role(principal)
+    return is_ours and goal.holder != source.fact
 
 
 def cut(graph: Graph, source: Source) -> list[list[Right]]:
@@ -91,6 +120,7 @@ class _Search:
     graph: Graph
     source: Source
     world: World
+    judge: Judge
     known: Known = field(default_factory=Known)
     # The forms whose next steps are known already.
     expanded: set[tuple[Fact, ...]] = field(default_factory=set)
@@ -132,20 +162,9 @@ class _Search:
 
     def _found(self, forms: Iterable[Form]) -> Iterator[Found]:
         for form in forms:
-            goal = self.graph.targets.goal_of(form)
-            if goal and self._counts(goal):
+            if goal := self.judge(form):
                 steps = self.known.steps_to([goal.holder, *goal.proof.facts])
                 yield Found(self.source, goal, tuple(steps))
-
-    def _counts(self, goal: Goal) -> bool:
-        """Whether a goal is more than the source has anyway."""
-        principal, targets = self.source.principal, self.graph.targets
-        own = self.graph.goals.get(principal.arn) if principal else None
-        if principal is None or own is None or goal.rank < own.rank:
-            return True
-        # Each of ours must only ever be itself.
-        is_ours = targets.is_server(principal) or targets.is_role(principal)
-        return is_ours and own.rank > Rank.ADMINISTRATOR and goal.holder != self.source.fact
 
     def _next(self, forms: Iterable[Form]) -> Iterator[Gain]:
         """The next steps of everybody whose next steps are not known already."""
@@ -157,7 +176,8 @@ class _Search:
             for fact in created:
                 principal = made(fact)
                 if principal.kind != "policy" and self._is_new(*facts, fact):
-                    yield from gains_over(form, principal, self.world)
+                    for gain in gains_over(form, principal, self.world):
+                        yield replace(gain, needs=(*gain.needs, fact))
         for fact in created:
             yield from self._use_new_role(fact)
 

@@ -102,6 +102,20 @@ def _federated_in(role: Principal) -> Iterator[tuple[Outsider, Document]]:
                         yield _federated(provider, statement), statement
 
 
+def trusting(role: Principal, principal: Principal) -> list[Document]:
+    """The statements of the role's trust policy that let a user or role in."""
+    return [
+        statement
+        for statement in _about(role, ASSUME)
+        if statement["Effect"] == "Allow" and _names(statement, principal) is not None
+    ]
+
+
+def is_public(role: Principal) -> bool:
+    """Whether anyone with an AWS account can assume the role."""
+    return any(outsider.arn == ANYONE for outsider, _ in outsiders(role, ()))
+
+
 def outside_conditions(statement: Document) -> tuple[str, ...]:
     """The conditions on which it depends whether somebody outside can assume a role.
 

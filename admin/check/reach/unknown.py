@@ -80,7 +80,7 @@ KNOWN = (
     "sts:DecodeAuthorizationMessage",
     "sts:Get*",
     "sts:Set*",
-    "sts:TagSession",
+    "sts:Tag*",
 )
 
 
