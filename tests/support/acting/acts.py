@@ -12,8 +12,10 @@ import botocore.session
 from botocore.serialize import create_serializer
 
 from localcloud.iam.http_requests import HttpRequest
+from localcloud.iam.trust import trusts_lambda
 from tests.support.acting.built import ADMINISTRATOR_ACCESS, CODE, EVERYTHING, OPEN
 from tests.support.acting.model import IAM, AccountModel
+
 
 @dataclass(frozen=True, eq=False)
 class Act:
@@ -92,8 +94,9 @@ class Acts:
                 yield Act("lambda", "UpdateFunctionConfiguration", function, role.arn)
         for name, role_name in self.model.functions.items():
             arn, function = self.model.arn("role", role_name), {"FunctionName": name}
-            yield Act("lambda", "UpdateFunctionCode", {**function, "ZipFile": CODE}, arn)
-            yield Act("lambda", "UpdateFunctionConfiguration", {**function, "Timeout": 9}, arn)
+            if trusts_lambda(arn):
+                yield Act("lambda", "UpdateFunctionCode", {**function, "ZipFile": CODE}, arn)
+                yield Act("lambda", "UpdateFunctionConfiguration", {**function, "Timeout": 9}, arn)
 
     def _on_groups(self) -> Iterator[Act]:
         for name, group in list(self.iam.groups.items()):
@@ -205,7 +208,9 @@ def request_of(act: Act) -> HttpRequest:
     scope = f"AKIAACTING/20261123/us-east-1/{act.service}/aws4_request"
     headers = {
         **{name.lower(): value for name, value in sent["headers"].items()},
-        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=" + "0" * 64,
+        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature="
+        + "0" * 64,
+        "host": "127.0.0.1",
         "x-amz-date": "20261123T120000Z",
     }
     return HttpRequest(

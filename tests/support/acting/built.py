@@ -60,7 +60,9 @@ def build(cloud: Cloud, account: AccountModel) -> None:
     for kind, holders in (("user", account.users), ("role", account.roles)):
         for name, holder in holders.items():
             boundary = (
-                {"PermissionsBoundary": f"{IAM}:policy/{holder.boundary}"} if holder.boundary else {}
+                {"PermissionsBoundary": f"{IAM}:policy/{holder.boundary}"}
+                if holder.boundary
+                else {}
             )
             if kind == "user":
                 iam.create_user(UserName=name, Path=holder.path, **boundary)

@@ -51,9 +51,18 @@ class AccountModel:
         """Its parts that say something, as JSON."""
 
         def plain(value: Any) -> Any:
-            return {name: part for name, part in vars(value).items() if part not in ([], None, "/", False)}
+            says_nothing: tuple[Any, ...] = ([], None, "/", False)
+            return {name: part for name, part in vars(value).items() if part not in says_nothing}
 
         return json.dumps(vars(self), default=plain, indent=1)
+
+    @property
+    def principals(self) -> list[str]:
+        """The ARNs of its users and roles."""
+        return [
+            *(self.arn("user", name) for name in self.users),
+            *(self.arn("role", name) for name in self.roles),
+        ]
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of what is there, or of what has no path."""

@@ -20,9 +20,18 @@ from localcloud.iam.authorization import authorize
 from localcloud.iam.callers import Caller, Credentials, find_caller
 from localcloud.iam.http_requests import HttpRequest, Refused
 from tests.support.acting.acts import Act, Acts, request_of
-from tests.support.acting.model import ACCOUNT, VAULT, AccountModel
+from tests.support.acting.built import document
+from tests.support.acting.model import ACCOUNT, VAULT, AccountModel, allow
 
+# A bucket policy that allows everybody everything.
+ANYTHING = document([{**allow("s3:*", f"arn:aws:s3:::{VAULT}"), "Principal": "*"}])
 _STATE = ("users", "groups", "roles", "managed_policies", "access_keys")
+
+
+OPENING = (
+    Act("s3", "PutBucketPolicy", {"Bucket": VAULT, "Policy": ANYTHING}),
+    Act("s3", "DeleteBucketPolicy", {"Bucket": VAULT}),
+)
 
 
 @dataclass
@@ -95,7 +104,9 @@ class TakenOver:
         here = self._state()
         names = {arn.rpartition("/")[2] for arn in self._held}
         acts = self._allowed(lambda act: act.loses)
-        for act in sorted(acts, key=lambda act: names.isdisjoint(map(str, act.parameters.values()))):
+        for act in sorted(
+            acts, key=lambda act: names.isdisjoint(map(str, act.parameters.values()))
+        ):
             yield here, act
 
     # The state of the account and of the search
@@ -149,8 +160,7 @@ class TakenOver:
         return True
 
     def _allowed(self, of_kind: Callable[[Act], bool]) -> list[Act]:
-        possible = Acts(self._iam, self.account, self._held.keys())
-        acts = {act.key: act for act in possible if of_kind(act)}
+        acts = {act.key: act for act in self._possible() if of_kind(act)}
         return [
             act
             for key, act in acts.items()
@@ -158,6 +168,14 @@ class TakenOver:
             and act.holds not in self._held
             and any(self.is_allowed(arn, act) for arn in self._held)
         ]
+
+    def _possible(self) -> Iterator[Act]:
+        return iter(Acts(self._iam, self.account, self._held.keys()))
+
+    def possible_to(self, source: str) -> list[Act]:
+        """Everything that this user or role could try."""
+        self._hold(source)
+        return list(self._possible())
 
     def is_allowed(self, arn: str, act: Act) -> bool:
         """Whether IAM allows it to somebody whose credentials are held."""
@@ -252,14 +270,15 @@ class TakenOver:
         )
 
     def _reaches(self) -> bool:
-        policy = {"Bucket": VAULT, "Policy": "{}"}
-        acts = [
-            Act("s3", "PutBucketPolicy", policy),
-            Act("s3", "DeleteBucketPolicy", {"Bucket": VAULT}),
-        ]
-        for arn in self._held:
-            for act in acts:
-                if self.is_allowed(arn, act):
-                    self._path.append(f"{arn}: {act.operation}")
-                    return True
-        return bool(self.targets & self._held.keys())
+        if self.targets & self._held.keys():
+            return True
+        for act in OPENING:
+            arn = next((arn for arn in self._held if self.is_allowed(arn, act)), None)
+            if arn:
+                self.send(arn, act)
+                self.cloud.session(self.cloud.administrator).client("s3").delete_bucket_policy(
+                    Bucket=VAULT
+                )
+                self._path.append(f"{arn}: {act.operation}")
+                return True
+        return False
