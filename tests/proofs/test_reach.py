@@ -113,10 +113,9 @@ def test_who_has_no_way_gets_nowhere(cloud: Cloud, request: pytest.FixtureReques
     ]
     claimed = [each for each in everybody if each.has_a_way]
     confirmed = [each for each in claimed if each.acts is not None]
-    print(
-        f"{len(everybody)} users and roles: {len(everybody) - len(claimed)} have no way, "
-        f"{len(claimed)} have one, and {len(confirmed)} of these went it"
-    )
+    if request.config.getoption("--soak"):
+        ways = f"{len(claimed)} have a way, and {len(confirmed)} of these went it"
+        print(f"{len(everybody)} users and roles: {ways}")  # noqa: T201
     assert len(everybody) - len(claimed) > len(everybody) / 4
     assert len(claimed) > len(everybody) / 10
     assert len(confirmed) > len(claimed) / 2

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,28 +76,32 @@ class AccountModel:
             for name in getattr(self, collection):
                 yield self._without(collection, name)
         for collection in ("users", "roles", "groups"):
-            for name, holder in getattr(self, collection).items():
-                for part in ("inline", "attached", "groups", "trust"):
-                    for number in range(len(getattr(holder, part))):
-                        one = copy.deepcopy(self)
-                        del getattr(getattr(one, collection)[name], part)[number]
-                        yield one
-                if holder.boundary:
-                    one = copy.deepcopy(self)
-                    getattr(one, collection)[name].boundary = None
-                    yield one
-                for number, statements in enumerate(holder.inline):
-                    for inner in range(len(statements) if len(statements) > 1 else 0):
-                        one = copy.deepcopy(self)
-                        del getattr(one, collection)[name].inline[number][inner]
-                        yield one
+            for name in getattr(self, collection):
+                yield from self._with_less(collection, name)
         for name, managed in self.policies.items():
-            for number in range(len(managed.versions) if len(managed.versions) > 1 else 0):
+            for number in range(len(managed.versions)):
                 if number != managed.default:
                     one = copy.deepcopy(self)
                     del one.policies[name].versions[number]
                     one.policies[name].default -= number < managed.default
                     yield one
+
+    def _with_less(self, collection: str, name: str) -> Iterator["AccountModel"]:
+        holder = getattr(self, collection)[name]
+
+        def changed(change: Callable[[Holder], object]) -> AccountModel:
+            one = copy.deepcopy(self)
+            change(getattr(one, collection)[name])
+            return one
+
+        for part in ("inline", "attached", "groups", "trust"):
+            for number in range(len(getattr(holder, part))):
+                yield changed(lambda it, part=part, number=number: getattr(it, part).pop(number))
+        for number, statements in enumerate(holder.inline):
+            for inner in range(len(statements) if len(statements) > 1 else 0):
+                yield changed(lambda it, number=number, inner=inner: it.inline[number].pop(inner))
+        if holder.boundary:
+            yield changed(lambda it: setattr(it, "boundary", None))
 
     def _without(self, collection: str, name: str) -> "AccountModel":
         one = copy.deepcopy(self)

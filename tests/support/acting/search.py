@@ -201,9 +201,9 @@ class TakenOver:
         try:
             answer = self.send(arn, act)
         except ClientError as error:
-            # There is something in the way, such as a role that does not trust Lambda.
-            assert "AccessDenied" not in error.response["Error"]["Code"], act
-            return False
+            if "AccessDenied" in error.response["Error"]["Code"]:
+                raise
+            return False  # something else is in the way, such as a role that distrusts Lambda
         finally:
             self._callers = {}
         self._path.append(f"{arn}: {act.key[:160]}")
