@@ -63,6 +63,7 @@ class Acts:
                 if key.status == "Inactive":
                     active = {**this, "AccessKeyId": key.access_key_id, "Status": "Active"}
                     yield Act("iam", "UpdateAccessKey", active, user.arn)
+            yield from self._on_name("User", this)
             yield from self._on_holder("User", this, user)
             yield from self._on_boundary("User", this, user)
             for group in list(self.iam.groups.values()):
@@ -86,7 +87,7 @@ class Acts:
             yield Act("iam", "UpdateAssumeRolePolicy", {**this, "PolicyDocument": OPEN})
             code = {"Runtime": "python3.13", "Handler": "a.b", "Code": {"ZipFile": CODE}}
             for _, name in self._patterns["function"]:
-                called = name.replace("*", "new").replace("?", "1")
+                called = _filled(name, "new")
                 new = {"FunctionName": called, "Role": role.arn, **code}
                 yield Act("lambda", "CreateFunction", new, role.arn)
             for name in self.model.functions:
@@ -100,7 +101,14 @@ class Acts:
 
     def _on_groups(self) -> Iterator[Act]:
         for name, group in list(self.iam.groups.items()):
+            yield from self._on_name("Group", {"GroupName": name})
             yield from self._on_holder("Group", {"GroupName": name}, group)
+
+    def _on_name(self, kind: str, this: dict[str, str]) -> Iterator[Act]:
+        """Give a user or group another name and path."""
+        for path, name in self._patterns[kind.lower()]:
+            new = {f"New{kind}Name": _filled(name, "renamed"), "NewPath": path}
+            yield Act("iam", f"Update{kind}", {**this, **new}, loses=True)
 
     def _on_holder(self, kind: str, this: dict[str, str], holder: Any) -> Iterator[Act]:
         """Put, delete, attach and detach policies."""
@@ -151,12 +159,12 @@ class Acts:
             )
             for path, name in self._patterns[kind.lower()]:
                 for number, boundary in enumerate(boundaries):
-                    called = name.replace("*", str(number)).replace("?", str(number)[0])
+                    called = _filled(name, str(number))
                     if called not in there:
                         new = {f"{kind}Name": called, "Path": path, **trust, **boundary}
                         yield Act("iam", f"Create{kind}", new)
         for path, name in self._patterns["policy"]:
-            called = name.replace("*", "acting").replace("?", "1")
+            called = _filled(name, "acting")
             if f"{IAM}:policy{path}{called}" not in self.iam.managed_policies:
                 new = {"PolicyName": called, "Path": path, "PolicyDocument": EVERYTHING}
                 yield Act("iam", "CreatePolicy", new)
@@ -165,10 +173,10 @@ class Acts:
     def _patterns(self) -> dict[str, list[tuple[str, str]]]:
         """Paths and names, with wildcards, that something new of each kind could have."""
         found = {}
-        for kind in ("user", "role", "policy", "function"):
+        for kind in ("user", "group", "role", "policy", "function"):
             parts = {*re.findall(rf":{kind}[:/]([\w/*?-]+)", str(self.model)), "acting-*"}
             found[kind] = [
-                (f"/{path}{slash}".replace("*", "x").replace("?", "x"), name)
+                (_filled(f"/{path}{slash}", "x"), name)
                 for path, slash, name in (part.rpartition("/") for part in sorted(parts))
             ]
         return found
@@ -179,6 +187,10 @@ class Acts:
     def _has(self, group: Any, effect: str) -> bool:
         documents = [*group.policies.values(), *map(_default, group.managed_policies.values())]
         return any(_says(document, effect) for document in documents)
+
+
+def _filled(pattern: str, text: str) -> str:
+    return pattern.replace("*", text).replace("?", text[0])
 
 
 def _says(document: str, effect: str) -> bool:

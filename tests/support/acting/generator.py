@@ -4,6 +4,7 @@ from random import Random
 from typing import Any
 
 from tests.support.acting.model import (
+    ACCOUNT,
     FUNCTION,
     IAM,
     INCOMING,
@@ -30,6 +31,7 @@ ACTIONS = {
         "iam:DetachUserPolicy",
         "iam:PutUserPermissionsBoundary",
         "iam:DeleteUserPermissionsBoundary",
+        "iam:UpdateUser",
     ],
     "group": [
         "iam:AddUserToGroup",
@@ -39,6 +41,7 @@ ACTIONS = {
         "iam:AttachGroupPolicy",
         "iam:DetachGroupPolicy",
         "iam:DeleteGroupPolicy",
+        "iam:UpdateGroup",
     ],
     "role": [
         "sts:AssumeRole",
@@ -96,6 +99,8 @@ class Generator:
         for name in [*account.roles][: 1 + pick.randrange(3)]:
             account.functions[name] = name
         account.functions[self._function] = self._function
+        if pick.random() < 0.3:  # a function of somebody else, with the app's role
+            account.functions["dev-f"] = self._function
         self._fill()
         return account
 
@@ -193,29 +198,27 @@ class Generator:
         pick = self._random
         user = self.account.arn("user", pick.choice([*self.account.users]))
         role = self.account.arn("role", pick.choice([*self.account.roles]))
-        kind = pick.choices(range(9), [5, 4, 5, 4, 1, 1, 1, 1, 0.5])[0]
-        trust: Statement = {"Effect": "Allow", "Action": "sts:AssumeRole"}
-        match kind:
-            case 0:
-                return {**trust, "Principal": {"AWS": user}}
-            case 1:
-                return {**trust, "Principal": {"AWS": [role, user]}}
-            case 2:
-                return {**trust, "Principal": {"AWS": ROOT}}
-            case 3:
-                return {**trust, "Principal": LAMBDA}
-            case 4:
-                return {**trust, "Principal": {"Service": "ec2.amazonaws.com"}}
-            case 5:
-                only = {"ArnLike": {"aws:PrincipalArn": f"{IAM}:user/{pick.choice(['ci-*', 'x'])}"}}
-                return {**trust, "Principal": pick.choice(["*", {"AWS": ROOT}]), "Condition": only}
-            case 6:
-                secret = {"StringEquals": {"sts:ExternalId": "acme"}}
-                return {**trust, "Principal": {"AWS": user}, "Condition": secret}
-            case 7:
-                return {**trust, "Effect": "Deny", "Principal": {"AWS": user}}
-            case _:
-                return {**trust, "NotPrincipal": {"AWS": [user, role]}}
+        everybody = {"AWS": pick.choice([ROOT, ACCOUNT])}
+        only = {"ArnLike": {"aws:PrincipalArn": f"{IAM}:{pick.choice(NAMES)}"}}
+        secret = {"StringEquals": {"sts:ExternalId": "acme"}}
+        provider = {"Federated": f"{IAM}:oidc-provider/token.actions.githubusercontent.com"}
+        subject = {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/*"}}
+        chances: list[tuple[float, Statement]] = [
+            (5, {"Principal": {"AWS": user}}),
+            (4, {"Principal": {"AWS": [role, user]}}),
+            (5, {"Principal": everybody}),
+            (4, {"Principal": LAMBDA}),
+            (1, {"Principal": {"Service": "ec2.amazonaws.com"}}),
+            (1, {"Principal": pick.choice(["*", everybody]), "Condition": only}),
+            (1, {"Principal": {"AWS": user}, "Condition": secret}),
+            (1, {"Principal": {"AWS": user}, "Effect": "Deny"}),
+            (0.5, {"NotPrincipal": {"AWS": [user, role]}}),
+            (0.5, {"NotPrincipal": {"AWS": [user, ROOT]}, "Effect": "Deny"}),
+            (1, {"Principal": provider, "Action": FEDERATED, "Condition": subject}),
+        ]
+        trust = pick.choices([each for _, each in chances], [chance for chance, _ in chances])[0]
+        return {"Effect": "Allow", "Action": "sts:AssumeRole", **trust}
 
 
+FEDERATED = "sts:AssumeRoleWithWebIdentity"
 LAMBDA = {"Service": "lambda.amazonaws.com"}

@@ -65,6 +65,7 @@ class TakenOver:
 
     def __post_init__(self) -> None:
         self._iam = iam_backends[ACCOUNT]["aws"]
+        self._names = {user.id: user.arn for user in self._iam.users.values()}
 
     def search(self, source: str) -> list[str] | None:
         """The acts by which the user or role with this ARN reaches a target; None if it cannot.
@@ -235,33 +236,26 @@ class TakenOver:
 
     def _hold(self, arn: str, answer: Any = None) -> None:
         """Keep the credentials that a request returned, or get some for a user or role."""
-        kind, _, name = arn.rpartition(":")[2].partition("/")
+        name = arn.rpartition("/")[2]
+        if ":user/" in arn:
+            user = self._iam.users[name]
+            arn = self._names.get(user.id, arn)  # as it was called at first
         if answer and "Credentials" in answer:
             keys = answer["Credentials"]
         elif answer and "SecretAccessKey" in answer.get("AccessKey", {}):
             keys = answer["AccessKey"]
-        elif kind == "role":
-            session = sts_backends[ACCOUNT]["aws"].assume_role(
-                region_name="us-east-1",
-                role_session_name="acting",
-                role_arn=arn,
-                policy="",
-                duration=3600,
-                external_id="",
+        elif ":user/" in arn:
+            key = (user.access_keys or [self._iam.create_access_key(name)])[0]
+            key.status = "Active"
+            keys = {"AccessKeyId": key.access_key_id, "SecretAccessKey": key.secret_access_key}
+        else:
+            keys = sts_backends[ACCOUNT]["aws"].assume_role(
+                "us-east-1", "acting", arn, "", 3600, ""
             )
             keys = {
-                "AccessKeyId": session.access_key_id,
-                "SecretAccessKey": session.secret_access_key,
-                "SessionToken": session.session_token,
-            }
-        else:
-            user_name = name.rpartition("/")[2]
-            used = self._iam.users[user_name].access_keys
-            key = used[0] if used else self._iam.create_access_key(user_name)
-            key.status = "Active"
-            keys = {
-                "AccessKeyId": key.access_key_id,
-                "SecretAccessKey": key.secret_access_key,
+                "AccessKeyId": keys.access_key_id,
+                "SecretAccessKey": keys.secret_access_key,
+                "SessionToken": keys.session_token,
             }
         self._held[arn] = Credentials(
             access_key_id=keys["AccessKeyId"],
