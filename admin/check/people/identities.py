@@ -18,7 +18,7 @@ SERVICE_ROLES_NAME = "AWSServiceRoleFor"
 PAGE = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Holder:
     """What has policies: inline ones by their names, and managed ones by their ARNs."""
 
@@ -37,7 +37,7 @@ class Managed:
     others: tuple[Policy, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Principal(Holder):
     """A user or role. `policies` are its own and those of its groups.
 

@@ -4,7 +4,7 @@ Unlike IAM, this judges a risk, not a request: a condition on a second factor, a
 of day does not stop an intruder who meets it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -30,17 +30,30 @@ class Policy:
     """An IAM policy that finds its statements about an action quickly: many principals share it."""
 
     document: Document
-    _by_action: dict[str, tuple[Document, ...]] = field(default_factory=dict, repr=False)
+    _by_action: dict[str, "_About"] = field(default_factory=dict, repr=False)
 
-    def about(self, action: str) -> tuple[Document, ...]:
-        """Its statements about an action, on whatever resource."""
+    def allowing(self, action: str) -> tuple[Document, ...]:
+        """Its statements that allow an action, on whatever resource."""
+        return self._about(action).allowing
+
+    def denying(self, action: str) -> tuple[Document, ...]:
+        """Its statements that deny an action, on whatever resource."""
+        return self._about(action).denying
+
+    def _about(self, action: str) -> "_About":
         if action not in self._by_action:
-            self._by_action[action] = tuple(
-                statement
-                for statement in statements(self.document)
-                if _selects_action(statement, action)
+            about = [each for each in statements(self.document) if _selects_action(each, action)]
+            self._by_action[action] = _About(
+                allowing=tuple(each for each in about if each["Effect"] == "Allow"),
+                denying=tuple(each for each in about if each["Effect"] == "Deny"),
             )
         return self._by_action[action]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    allowing: tuple[Document, ...]
+    denying: tuple[Document, ...]
 
 
 @dataclass(frozen=True)
@@ -83,13 +96,9 @@ def allowed(
     """How some statement allows `action` on `resource`, whatever is denied."""
     found = None
     for policy in policies:
-        for statement in policy.about(action):
+        for statement in policy.allowing(action):
             condition = statement.get("Condition", {})
-            if (
-                statement["Effect"] == "Allow"
-                and _allows(statement, resource, user)
-                and can_hold(condition, context)
-            ):
+            if _allows(statement, resource, user) and can_hold(condition, context):
                 found = Grant(unknown_keys(condition, context))
                 if not found.conditions:
                     return found
@@ -106,10 +115,8 @@ def denies(
 ) -> bool:
     """Whether the policy certainly denies `action` on `resource`."""
     return any(
-        statement["Effect"] == "Deny"
-        and _denies(statement, resource, user)
-        and must_hold(statement.get("Condition", {}), context)
-        for statement in policy.about(action)
+        _denies(statement, resource, user) and must_hold(statement.get("Condition", {}), context)
+        for statement in policy.denying(action)
     )
 
 
@@ -118,15 +125,9 @@ def grants(policies: Iterable[Policy], action: str, resource: str) -> bool:
     return granted(policies, action, resource) is not None
 
 
-def statements_about(policies: Iterable[Policy], action: str) -> Iterator[Document]:
-    """The statements that allow the action on some resource."""
-    for policy in policies:
-        yield from (each for each in policy.about(action) if each["Effect"] == "Allow")
-
-
 def may_be_granted(policies: Iterable[Policy], action: str) -> bool:
     """Whether some statement allows the action on some resource."""
-    return any(True for _ in statements_about(policies, action))
+    return any(policy.allowing(action) for policy in policies)
 
 
 def in_account(account: str, policy: Document) -> Document:

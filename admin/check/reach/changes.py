@@ -14,9 +14,26 @@ from admin.check.reach.world import World
 from admin.desired.permissions import statements
 
 _BOUNDARY, _POLICY = "iam:permissionsboundary", "iam:policyarn"
+_OF_POLICIES = ("Put", "Delete", "Attach", "Detach")
 # Managed policies that IAM lists only if somebody has them.
 _ANY_OF_AWS = f"arn:aws:iam::aws:policy/{ANY_NAME}"
 _EVERY_RIGHT = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+_HOLDERS = ("User", "Role", "Group")
+# Every action with which rights are changed.
+CHANGING = (
+    *(f"iam:{verb}{kind}Policy" for verb in _OF_POLICIES for kind in _HOLDERS),
+    *(
+        f"iam:{verb}{kind}PermissionsBoundary"
+        for verb in ("Put", "Delete")
+        for kind in _HOLDERS[:2]
+    ),
+    "iam:AddUserToGroup",
+    "iam:RemoveUserFromGroup",
+    "iam:UpdateGroup",
+    "iam:CreatePolicyVersion",
+    "iam:SetDefaultPolicyVersion",
+)
 
 
 def changes_of_principal(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
@@ -83,7 +100,7 @@ def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -
         delete = f"can delete the inline IAM policies of {name}"
         yield from _simple(form, holder, f"iam:Delete{kind}Policy", Kind.NO_INLINE, delete)
     attach, detach = f"iam:Attach{kind}Policy", f"iam:Detach{kind}Policy"
-    for boundary in _unders(form, holder):
+    for boundary in _unders(form, holder) if form.could_any((attach, detach)) else ():
         more = under_boundary(boundary) if isinstance(holder, Principal) else {}
         for policy in _policies_to_try(form, attach, holder, _POLICY, world=world, more=more):
             fact = Fact(Kind.ATTACH, holder.arn, _as_known(policy), boundary)
@@ -98,7 +115,7 @@ def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -
 
 
 def _simple(form: Form, holder: Holder, action: str, kind: Kind, sentence: str) -> Iterator[Gain]:
-    for boundary in _unders(form, holder):
+    for boundary in _unders(form, holder) if form.could(action) else ():
         context = under_boundary(boundary) if isinstance(holder, Principal) else {}
         if proof := form.may(action, holder.arn, context=context):
             fact = Fact(kind, holder.arn, under=boundary)
@@ -116,11 +133,11 @@ def _policies_to_try(
     form: Form, action: str, holder: Holder, key: str, *, world: World, more: Context | None = None
 ) -> list[str]:
     """The managed policies that are worth trying: if any will do, only that one."""
+    if not form.could(action):
+        return []
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
         if form.may(action, holder.arn, context={**(more or {}), key: widest_policy}):
             return [widest_policy]
-    if not any(policy.about(action) for policy in form.policies):
-        return []
     return [*dict.fromkeys([*_mentioned(form, key), *world.managed(form.principal)])]
 
 
@@ -139,8 +156,7 @@ def _named(form: Form, principal: Principal) -> str:
 
 
 def _mentioned(form: Form, key: str) -> list[str]:
-    found = (value for policy in form.policies for value in _values(policy, key))
-    return [*dict.fromkeys(found)]
+    return [*dict.fromkeys(value for policy in form.policies for value in _values(policy, key))]
 
 
 @cache

@@ -62,6 +62,7 @@ class Known:
 
     gains: dict[Fact, Gain | None] = field(default_factory=dict)
     _by_arn: dict[str, list[Fact]] = field(default_factory=dict)
+    _by_kind: dict[Kind, list[Fact]] = field(default_factory=dict)
 
     def __contains__(self, fact: Fact) -> bool:
         return fact in self.gains
@@ -70,11 +71,12 @@ class Known:
         """Note a fact; without a gain it is where the search begins."""
         self.gains[fact] = gain
         self._by_arn.setdefault(fact.arn, []).append(fact)
+        self._by_kind.setdefault(fact.kind, []).append(fact)
 
     @property
     def changes_nothing(self) -> bool:
         """Whether no user, role, group or policy can be changed."""
-        return all(fact.kind in {Kind.ACT, Kind.OUTSIDE} for fact in self.gains)
+        return self._by_kind.keys() <= {Kind.ACT, Kind.OUTSIDE}
 
     def about(self, arn: str, kind: Kind) -> list[Fact]:
         """The facts of a kind about a user, role, group or policy."""
@@ -82,7 +84,7 @@ class Known:
 
     def of_kind(self, kind: Kind) -> list[Fact]:
         """All facts of a kind."""
-        return [fact for fact in self.gains if fact.kind is kind]
+        return self._by_kind.get(kind, [])
 
     def steps_to(self, facts: Iterable[Fact]) -> list[Gain]:
         """The gains that lead to these facts, each after those that it needs."""

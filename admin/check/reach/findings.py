@@ -6,8 +6,9 @@ from admin.account import Account
 from admin.check.people.identities import Identities, Principal
 from admin.check.people.principals import is_listed
 from admin.check.people.server_users import additions_to
+from admin.check.reach.denials import WAY_DENIAL, Right, denial_of
 from admin.check.reach.graph import Graph, Source
-from admin.check.reach.search import MOST_WAYS, WAY_DENIAL, Found, cut, denial_of, search
+from admin.check.reach.search import Found, cut, search
 from admin.check.reach.sentences import sentence_of
 from admin.check.reach.targets import Rank
 from admin.check.reach.trust import (
@@ -35,8 +36,7 @@ COULD = {
 }
 # A trust policy must have a statement.
 NOBODY = document({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": ASSUME})
-
-Right = tuple[str, str]
+ONE_OTHER = 2
 
 
 def check_ways(
@@ -92,9 +92,7 @@ def _finding(found: Found, graph: Graph, target: Target) -> Finding:
 
 
 def _others(ways: int) -> str:
-    if ways >= MOST_WAYS:
-        return f" (and at least {ways - 1} other ways)"
-    return f" (and {ways - 1} other way{'s' * (ways > 2)})" if ways > 1 else ""  # noqa: PLR2004
+    return f" (and {ways - 1} other way{'s' * (ways != ONE_OTHER)})" if ways > 1 else ""
 
 
 def _why(found: Found, target: Target, *, is_server: bool) -> str:

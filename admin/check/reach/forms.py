@@ -9,6 +9,7 @@ from admin.check.people.identities import Holder, Managed, Principal
 from admin.check.people.patterns import overlaps
 from admin.check.people.rights import Policy, allowed, denies, granted, may_be_granted
 from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
+from admin.check.reach.unknown import unknown_actions
 from admin.check.reach.world import World
 
 EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
@@ -55,7 +56,7 @@ class Form:
     principal: Principal
     parts: tuple[Part, ...]
     limits: tuple[Limit, ...]
-    _possible: dict[str, bool] = field(default_factory=dict, repr=False)
+    _possible: dict[str | tuple[str, ...], bool] = field(default_factory=dict, repr=False)
 
     @cached_property
     def policies(self) -> tuple[Policy, ...]:
@@ -110,6 +111,18 @@ class Form:
                 best = min(best or proof, proof, key=_weight)
         return best
 
+    def could_any(self, actions: tuple[str, ...]) -> bool:
+        """Whether any of its policies allows one of the actions on some resource."""
+        if actions not in self._possible:
+            self._possible[actions] = any(map(self.could, actions))
+        return self._possible[actions]
+
+    @cached_property
+    def unknown_actions(self) -> tuple[str, ...]:
+        """The actions of IAM and STS that it is allowed, and that no table knows."""
+        found = (action for policy in self.policies for action in unknown_actions(policy))
+        return tuple(dict.fromkeys(found))
+
     def is_not_denied(self, action: str, resource: str) -> Proof | None:
         """Why nothing denies it an action that nobody needs to allow, if nothing does."""
         asked = _Asked(self.principal, action, resource, {})
@@ -125,7 +138,7 @@ class Form:
         if any(map(asked.is_denied_by, denied_by)):
             return None
         for part in self.parts:
-            if asked.is_denied_by(part.policy):
+            if part.policy.denying(asked.action) and asked.is_denied_by(part.policy):
                 if part.without is None:
                     return None
                 undone += part.without

@@ -6,9 +6,10 @@ from functools import cached_property
 
 from admin.check.people.bucket_denials import read_bucket_policy
 from admin.check.people.identities import Identities, Principal
+from admin.check.reach.denials import WAY_DENIAL, denied_actions
 from admin.check.reach.facts import Fact, Gain, Kind, Known
 from admin.check.reach.forms import Form, form_of
-from admin.check.reach.steps import act_as, gains_of, gains_over
+from admin.check.reach.steps import act_as, gains_beside, gains_of, gains_over
 from admin.check.reach.targets import Goal, Targets
 from admin.check.reach.trust import Outsider, outsiders
 from admin.check.reach.world import World
@@ -43,6 +44,7 @@ class Graph:
     world: World
     _gains: dict[str, list[Gain]] = field(default_factory=dict)
     _forms: dict[str, Form] = field(default_factory=dict)
+    _goals: dict[str, Goal | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Target, downloads: Sequence[Identities]) -> "Graph":
@@ -54,7 +56,7 @@ class Graph:
     def goals(self) -> dict[str, Goal]:
         """Those who are targets without a single step, by their ARNs."""
         found = {
-            arn: self.targets.goal_of(self.form(principal, Known(), self.world))
+            arn: self.goal(self.form(principal, Known(), self.world))
             for arn, principal in self.world.principals.items()
         }
         return {arn: goal for arn, goal in found.items() if goal}
@@ -85,13 +87,49 @@ class Graph:
             self._forms[principal.arn] = form_of(principal, act_as(principal), known, world)
         return self._forms[principal.arn]
 
+    def goal(self, form: Form) -> Goal | None:
+        """The worst power that somebody has."""
+        if form.principal.arn not in self._forms or form is not self._forms[form.principal.arn]:
+            return self.targets.goal_of(form)
+        if form.principal.arn not in self._goals:
+            self._goals[form.principal.arn] = self.targets.goal_of(form)
+        return self._goals[form.principal.arn]
+
     def gains(self, form: Form, world: World) -> Iterable[Gain]:
         """Everything that somebody can do next."""
-        if form.facts or form.principal.is_new or form.principal is world.changed:
+        changed, principal = world.changed, form.principal
+        if form.facts or principal.is_new:
             return gains_of(form, world)
-        arn = form.principal.arn
-        if arn not in self._gains:
-            self._gains[arn] = [*gains_of(form, self.world)]
-        if world.changed and world.changed.account == form.principal.account:
-            return [*self._gains[arn], *gains_over(form, world.changed, world)]
-        return self._gains[arn]
+        if principal is changed:
+            return self._gains_without(form, world)
+        own = self._own_gains(principal)
+        return [*own, *gains_over(form, changed, world)] if changed else own
+
+    def _own_gains(self, principal: Principal) -> list[Gain]:
+        if principal.arn not in self._gains:
+            form = self.form(principal, Known(), self.world)
+            self._gains[principal.arn] = [*gains_of(form, self.world)]
+        return self._gains[principal.arn]
+
+    def _gains_without(self, form: Form, world: World) -> Iterable[Gain]:
+        """The next steps of somebody to whom something is denied: only those over others that use
+        a denied action need another look.
+        """
+        before = self.world.principals[form.principal.arn]
+        if WAY_DENIAL in before.inline:  # which is replaced, so that more is allowed
+            return gains_of(form, world)
+        own, denied = self._own_gains(before), denied_actions(form.principal)
+        looked_at = {form.principal.arn} | {
+            gain.fact.arn for gain in own if any(action in denied for action, _ in gain.rights)
+        }
+        principals = world.principals
+        others = principals.keys() - looked_at
+        return [
+            *(gain for gain in own if gain.fact.arn in others),
+            *(
+                gain
+                for arn in sorted(looked_at & principals.keys())
+                for gain in gains_over(form, principals[arn], world)
+            ),
+            *gains_beside(form, world),
+        ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from admin.check.people.identities import Principal
-from admin.check.people.rights import Policy
+from admin.check.reach.denials import Right, with_denial
 from admin.check.reach.facts import Fact, Gain, Kind, Known
 from admin.check.reach.forms import Form
 from admin.check.reach.graph import Graph, Source
@@ -16,15 +16,7 @@ from admin.check.reach.steps import act_as, gains_over, made
 from admin.check.reach.targets import Goal, Rank
 from admin.check.reach.trust import ASSUME, outside_conditions
 from admin.check.reach.world import World
-from admin.desired.permissions import Document, document
 
-# How many ways of one principal are counted, and denied one by one.
-MOST_WAYS = 20
-# The inline policy that cuts all of them.
-WAY_DENIAL = "no-way-to-the-backups"
-
-# An action and its resource.
-Right = tuple[str, str]
 # The power that somebody in a form has, if any.
 Judge = Callable[[Form], Goal | None]
 
@@ -50,12 +42,37 @@ def search(graph: Graph, source: Source, denied: Collection[Right] = ()) -> Foun
     `denied` are rights that a further inline policy of the source denies it; for somebody from
     outside, the roles that no longer trust them.
     """
+    return min(_ways(graph, source, denied), key=_weight, default=None)
+
+
+def cut(graph: Graph, source: Source) -> list[list[Right]]:
+    """The first rights of each way: if all of them are denied, no way is left."""
+    cuts: list[list[Right]] = []
+    denied: set[Right] = set()
+    while ways := _ways(graph, source, denied):
+        before = len(cuts)
+        for found in sorted(ways, key=_weight):
+            if new := [right for right in found.first_rights if right not in denied]:
+                cuts.append(new)
+                denied.update(new)
+        if len(cuts) == before:
+            # What no denial of single names cuts is denied on everything.
+            widest = {(action, "*") for found in ways for action, _ in found.first_rights}
+            if widest <= denied:
+                break
+            cuts[-1] += widest
+            denied |= widest
+    return cuts
+
+
+def _ways(graph: Graph, source: Source, denied: Collection[Right]) -> list[Found]:
+    """The ways to the worst targets that are found in the same round of a search."""
     own = graph.goals.get(source.arn) if source.principal else None
     if own and own.rank is Rank.ADMINISTRATOR:
-        return None
+        return []
 
     def judge(form: Form) -> Goal | None:
-        goal = graph.targets.goal_of(form)
+        goal = graph.goal(form)
         return goal if goal and _counts(goal, own, source, graph) else None
 
     return _search(graph, source, judge, denied)
@@ -63,16 +80,17 @@ def search(graph: Graph, source: Source, denied: Collection[Right] = ()) -> Foun
 
 def search_power(graph: Graph, source: Source, judge: Judge) -> Found | None:
     """The shortest way to a power; there are no steps if the source has it itself."""
-    return _search(graph, source, judge, ())
+    return min(_search(graph, source, judge, ()), key=_weight, default=None)
 
 
-def _search(graph: Graph, source: Source, judge: Judge, denied: Collection[Right]) -> Found | None:
+def _search(graph: Graph, source: Source, judge: Judge, denied: Collection[Right]) -> list[Found]:
     if source.principal is None:
         begun = _Search(graph, source, graph.world, judge)
         begun.enter({resource for _, resource in denied})
         return begun.run()
-    principal = _with_denial(source.principal, denied)
-    world = graph.world if principal is source.principal else graph.world.with_changed(principal)
+    world = graph.world
+    if denied:
+        world = world.with_changed(with_denial(source.principal, denied))
     return _Search(graph, source, world, judge).run()
 
 
@@ -84,35 +102,6 @@ def _counts(goal: Goal, own: Goal | None, source: Source, graph: Graph) -> bool:
     # Each of ours must only ever be itself.
     is_ours = targets.is_server(principal) or targets.is_role(principal)
     return is_ours and goal.holder != source.fact
-
-
-def cut(graph: Graph, source: Source) -> list[list[Right]]:
-    """The first rights of each way in turn, while those of all before are denied.
-
-    After `MOST_WAYS` the list ends.
-    """
-    cuts: list[list[Right]] = []
-    for _ in range(MOST_WAYS):
-        denied = {right for rights in cuts for right in rights}
-        if (found := search(graph, source, denied)) is None:
-            break
-        rights = [right for right in found.first_rights if right not in denied]
-        # What the denial of one name does not cut is denied on everything.
-        cuts.append(rights or [(action, "*") for action, _ in found.first_rights])
-    return cuts
-
-
-def denial_of(rights: Iterable[Right]) -> Document:
-    """An IAM policy that denies exactly these actions, each on its resources."""
-    resources: dict[str, list[str]] = {}
-    for action, resource in dict.fromkeys(rights):
-        resources.setdefault(action, []).append(resource)
-    actions: dict[tuple[str, ...], list[str]] = {}
-    for action, names in resources.items():
-        actions.setdefault(("*",) if "*" in names else tuple(names), []).append(action)
-    return document(
-        *({"Effect": "Deny", "Action": names, "Resource": [*on]} for on, names in actions.items())
-    )
 
 
 @dataclass(eq=False)
@@ -141,22 +130,21 @@ class _Search:
                 )
                 self.known.add(gain.fact, gain)
 
-    def run(self) -> Found | None:
+    def run(self) -> list[Found]:
         """Go on until the worst is found, or nothing new."""
         while True:
             forms = [
                 self.graph.form(self._principal(fact), self.known, self.world)
                 for fact in self.known.of_kind(Kind.ACT)
             ]
-            best = min(self._found(forms), key=_weight, default=None)
-            if best and best.goal.rank is Rank.ADMINISTRATOR:
-                return best
+            found = [*self._found(forms)]
+            worst = min((each.goal.rank for each in found), default=Rank.NOBODY)
             new: dict[Fact, Gain] = {}
-            for gain in self._next(forms):
+            for gain in self._next(forms) if worst > Rank.ADMINISTRATOR else ():
                 if gain.fact not in self.known:
                     new.setdefault(gain.fact, gain)
             if not new:
-                return best
+                return [each for each in found if each.goal.rank == worst]
             for fact, gain in new.items():
                 self.known.add(fact, gain)
 
@@ -195,15 +183,6 @@ class _Search:
 
     def _principal(self, fact: Fact) -> Principal:
         return self.world.principals.get(fact.arn) or made(fact)
-
-
-def _with_denial(principal: Principal, denied: Collection[Right]) -> Principal:
-    """The principal with an inline policy that denies it these rights."""
-    if not denied:
-        return principal
-    inline = {name: policy for name, policy in principal.inline.items() if name != WAY_DENIAL}
-    inline[WAY_DENIAL] = denial_of(denied)
-    return replace(principal, inline=inline, inline_policies=tuple(map(Policy, inline.values())))
 
 
 def _weight(found: Found) -> tuple[int, int, int]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from admin.check.people.identities import Principal
-from admin.check.people.rights import statements_about
 from admin.check.reach.changes import (
+    CHANGING,
     boundaries_to_try,
     changes_of_groups,
     changes_of_policies,
@@ -19,7 +19,6 @@ from admin.check.reach.facts import Fact, Gain, Kind
 from admin.check.reach.forms import Form, Proof
 from admin.check.reach.services import SERVICES
 from admin.check.reach.trust import ASSUME, providers_of, services_of, trusted
-from admin.check.reach.unknown import unknown_actions
 from admin.check.reach.world import World
 from admin.desired.permissions import as_list
 
@@ -33,6 +32,7 @@ CREDENTIALS = {
     "iam:UpdateLoginProfile": "can change the password of {}",
     "iam:UpdateAccessKey": "can switch on an old access key of {}",
 }
+TAKING = (*CREDENTIALS, "iam:UpdateUser")
 # The ways to let strangers in through an identity provider that a role trusts.
 PROVIDER_CHANGES = (
     "iam:UpdateSAMLProvider",
@@ -52,30 +52,38 @@ _MAKES = {
 
 def gains_of(form: Form, world: World) -> Iterator[Gain]:
     """Everything that somebody can do next to the principals that exist."""
-    account = form.principal.account
     for principal in world.principals.values():
-        if principal.account == account:
-            yield from gains_over(form, principal, world)
-        elif principal.kind == "role":
-            yield from _assume(form, principal)
-    yield from changes_of_groups(form, world)
-    yield from changes_of_policies(form, world)
-    yield from _make(form)
+        yield from gains_over(form, principal, world)
+    yield from gains_beside(form, world)
+
+
+def gains_beside(form: Form, world: World) -> Iterator[Gain]:
+    """Everything that somebody can do next to groups and policies, and what it can make."""
+    if form.could_any(CHANGING):
+        yield from changes_of_groups(form, world)
+        yield from changes_of_policies(form, world)
+    if form.could_any(tuple(MAKING.values())):
+        yield from _make(form)
 
 
 def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
-    """Everything that somebody can do next to one user or role of the account."""
-    yield from changes_of_principal(form, principal, world)
+    """Everything that somebody can do next to one user or role."""
+    if principal.account != form.principal.account:
+        if principal.kind == "role":
+            yield from _assume(form, principal)
+        return
+    if form.could_any(CHANGING):
+        yield from changes_of_principal(form, principal, world)
     if principal.arn == form.principal.arn:
         return
-    if principal.kind == "user":
-        yield from _take_credentials(form, principal)
-    else:
+    if principal.kind == "role":
         yield from _assume(form, principal)
         yield from _change_trust(form, principal)
         yield from _pass(form, principal)
         yield from _change_what_runs(form, principal, world)
         yield from _change_provider(form, principal)
+    elif form.could_any(TAKING):
+        yield from _take_credentials(form, principal)
     yield from _use_unknown_actions(form, principal)
 
 
@@ -101,7 +109,7 @@ def _take_credentials(form: Form, user: Principal) -> Iterator[Gain]:
 
 
 def _assume(form: Form, role: Principal) -> Iterator[Gain]:
-    trust = trusted(role, form.principal)
+    trust = trusted(role, form.principal) if role.trust else None
     if trust is None:
         return
     # Whoever is named in the same account needs no right of its own.
@@ -120,7 +128,7 @@ def _change_trust(form: Form, role: Principal) -> Iterator[Gain]:
 def _pass(form: Form, role: Principal) -> Iterator[Gain]:
     """Pass the role to a service that runs code under it."""
     action = "iam:PassRole"
-    for principal in services_of(role):
+    for principal in services_of(role) if form.could(action) else ():
         passing = form.may(action, role.arn, context={"iam:passedtoservice": principal})
         if passing is None:
             continue
@@ -155,7 +163,7 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
 
 
 def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
-    for provider in providers_of(role):
+    for provider in providers_of(role) if form.could_any(PROVIDER_CHANGES) else ():
         for action in PROVIDER_CHANGES:
             if f"::{role.account}:" in provider and (proof := form.may(action, provider)):
                 name = provider.partition("/")[2]
@@ -165,11 +173,10 @@ def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
 
 def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
     """An action that this table does not know, on somebody's name, could be a new way."""
-    for policy in form.policies:
-        for action in unknown_actions(policy):
-            if proof := form.may(action, principal.arn):
-                sentence = f"is allowed {action}, which this check does not know, on {{}}"
-                yield _gain(form, principal, sentence, proof, (action, principal.arn))
+    for action in form.unknown_actions:
+        if proof := form.may(action, principal.arn):
+            sentence = f"is allowed {action}, which this check does not know, on {{}}"
+            yield _gain(form, principal, sentence, proof, (action, principal.arn))
 
 
 def _make(form: Form) -> Iterator[Gain]:
@@ -205,7 +212,8 @@ def _names_of(form: Form, kind: str, action: str) -> Sequence[str]:
     prefix = f"arn:aws:iam::{form.principal.account}:{kind}/"
     patterns = {
         prefix + (pattern.partition(f":{kind}/")[2] or "*").replace("${aws:username}", "*")
-        for statement in statements_about(form.policies, action)
+        for policy in form.policies
+        for statement in policy.allowing(action)
         for pattern in as_list(statement.get("Resource", "*"))
     }
     return sorted(patterns)

@@ -64,12 +64,15 @@ def trusted(role: Principal, principal: Principal) -> Trusted | None:
     return found
 
 
-def services_of(role: Principal) -> Iterator[str]:
+@cache
+def services_of(role: Principal) -> tuple[str, ...]:
     """The services that can assume the role: Lambda, or whatever runs on an EC2 instance."""
+    found: list[str] = []
     for statement in _about(role, ASSUME):
         principal = statement.get("Principal", {})
         if statement["Effect"] == "Allow" and isinstance(principal, dict):
-            yield from map(str, as_list(principal.get("Service", [])))
+            found += map(str, as_list(principal.get("Service", [])))
+    return tuple(found)
 
 
 def providers_of(role: Principal) -> Iterator[str]:
@@ -135,12 +138,11 @@ def _federated_names(statement: Document) -> list[str]:
     return [str(name) for name in names]
 
 
-def _about(role: Principal, action: str) -> list[Document]:
-    return [
-        statement
-        for statement in (statements(role.trust) if role.trust else [])
-        if _selects(statement, action)
-    ]
+@cache
+def _about(role: Principal, action: str) -> tuple[Document, ...]:
+    """The statements of a role's trust policy about an action."""
+    every = statements(role.trust) if role.trust else []
+    return tuple(statement for statement in every if _selects(statement, action))
 
 
 def _selects(statement: Document, action: str) -> bool:
