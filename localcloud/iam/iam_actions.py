@@ -24,7 +24,7 @@ _NAMES = {
     "user": "UserName",
 }
 _ARNS = ("PolicyArn", "PolicySourceArn", "OpenIDConnectProviderArn", "SAMLProviderArn")
-_OF_A_SERVICE = "ec2.amazonaws.com"
+_EC2 = "ec2.amazonaws.com"
 
 
 def iam_checks(
@@ -45,14 +45,14 @@ def iam_checks(
     resource = _resource(types, parameters, caller, backend)
     yield ServiceCheck(action=f"iam:{operation}", resource=resource, context=context)
     if operation in ("UpdateGroup", "UpdateUser"):
-        # "You must have appropriate permissions on both the source object and the target object"
-        # (IAM API reference, UpdateUser).
+        # "The requester must have appropriate permissions on both the source object and the target
+        # object" (IAM API reference, UpdateUser).
         yield ServiceCheck(action=f"iam:{operation}", resource=_renamed(resource, parameters))
     if operation == "AddRoleToInstanceProfile":
         yield ServiceCheck(
             action="iam:PassRole",
             resource=_resource(["role"], parameters, caller, backend),
-            context={"iam:PassedToService": _OF_A_SERVICE},
+            context={"iam:PassedToService": _EC2},
         )
 
 
@@ -95,7 +95,7 @@ def _boundary(operation: str, parameters: Mapping[str, str], backend: IAMBackend
     if "PermissionsBoundary" in parameters:
         return parameters["PermissionsBoundary"]
     if operation in ("CreateRole", "CreateUser"):
-        return None
+        return None  # there can be one of this name, which IAM refuses later
     kind = "role" if "RoleName" in parameters else "user"
     holder = _find(kind, parameters.get(_NAMES[kind], ""), backend)
     return vars(holder).get("permissions_boundary_arn") if holder else None

@@ -114,6 +114,7 @@ class Generator:
             holder.inline = [self._document() for _ in range(pick.choices([0, 1, 2], [4, 5, 1])[0])]
             if account.policies and pick.random() < 0.3:
                 holder.attached = [pick.choice([*account.policies])]
+        self._give_power()
         for user in account.users.values():
             user.inactive_key, user.password = pick.random() < 0.3, pick.random() < 0.4
             if account.groups and pick.random() < 0.35:
@@ -129,6 +130,26 @@ class Generator:
         account.roles[self._function].trust.append(
             {"Effect": "Allow", "Principal": LAMBDA, "Action": "sts:AssumeRole"}
         )
+
+    def _give_power(self) -> None:
+        """Let some be allowed everything: themselves, by a group, by a version that was used once.
+
+        Of some, a Deny takes it away, which somebody could take away in turn.
+        """
+        pick, account = self._random, self.account
+        for managed in account.policies.values():
+            if pick.random() < 0.3:
+                managed.versions.append([ALL])
+            elif pick.random() < 0.2:
+                managed.versions[managed.default] = [NOTHING]
+        for group in account.groups.values():
+            group.inline.append([pick.choices([ALL, NOTHING], [3, 1])[0]])
+        for holder in (*account.users.values(), *account.roles.values()):
+            if pick.random() < 0.06:
+                holder.inline = [[ALL]]
+            elif pick.random() < 0.1:
+                holder.inline.append([OVER_THE_VAULT])
+                holder.inline += [[NOTHING]] * (pick.random() < 0.5)
 
     def _document(self) -> list[Statement]:
         return [self._statement() for _ in range(self._random.choices([1, 2, 3], [4, 3, 1])[0])]
@@ -220,5 +241,9 @@ class Generator:
         return {"Effect": "Allow", "Action": "sts:AssumeRole", **trust}
 
 
+ALL = allow("*", "*")
+NOTHING = {**allow(["s3:Put*", "s3:Delete*", "sts:*"], "*"), "Effect": "Deny"}
+# Whoever has it must still be rid of a Deny, or of a boundary.
+OVER_THE_VAULT = allow("s3:*", f"arn:aws:s3:::{VAULT}")
 FEDERATED = "sts:AssumeRoleWithWebIdentity"
 LAMBDA = {"Service": "lambda.amazonaws.com"}
