@@ -202,6 +202,12 @@ def test_a_new_name_needs_a_right_on_both_names(
     assert is_allowed(call, **parameters)
 
 
+def test_a_name_that_is_taken_is_refused(account: Any) -> None:
+    with pytest.raises(ClientError, match="EntityAlreadyExists"):
+        account.update_user(**USER, NewUserName="someone")
+    assert {user["UserName"] for user in account.list_users()["Users"]} == {"ops", "someone"}
+
+
 def test_a_role_in_an_instance_profile_must_be_passed(account: Any, someone: Any) -> None:
     add = ("iam:AddRoleToInstanceProfile", OF_PROFILE)
     for passing in ([], [("iam:PassRole", f"{OF_ROLE}2")]):
