@@ -532,6 +532,20 @@ NO_WAYS: dict[str, Write] = {
     "code of other functions": ci(
         allow("lambda:*", on=f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:shop-*")
     ),
+    "a deny of all that is allowed, by name": together(
+        ci(
+            allow("lambda:UpdateFunctionCode", on=f"arn:aws:lambda:*:{ACCOUNT}:function:shop-*"),
+            deny("lambda:*", on=f"arn:aws:lambda:*:{ACCOUNT}:function:sh*"),
+        ),
+        admin_role(service("lambda")),
+    ),
+    "the code of our function, which has its own role": together(
+        lambda account: account.user(
+            "deployer",
+            allow("lambda:Update*", on=f"arn:aws:lambda:*:{ACCOUNT}:function:{PROMOTE}"),
+        ),
+        admin_role(service("lambda")),
+    ),
     "one managed policy that allows little": together(
         lambda account: account.managed("reading", allow("s3:Get*")),
         ci(
