@@ -14,6 +14,7 @@ from benchmarks import (
     listing,
     many,
     moving,
+    people,
     settings,
     starting,
     sweeping,
@@ -22,7 +23,17 @@ from benchmarks import (
 from benchmarks.bundle import unpack_bundle
 from demo.stage import running
 
-SECTIONS = ("moving", "many", "sweeping", "auditing", "listing", "settings", "starting", "delivery")
+SECTIONS = (
+    "moving",
+    "many",
+    "sweeping",
+    "auditing",
+    "listing",
+    "people",
+    "settings",
+    "starting",
+    "delivery",
+)
 # Without a space, so that a size is one word of the command line, such as 5GiB.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
 # Wide enough for every table: a wrapped table can be neither read nor pasted.
@@ -55,7 +66,7 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += moving_targets
         if picture:
             picture.write_text(chart.draw(results), encoding="utf-8")
-    for section in (many, sweeping, auditing, listing):
+    for section in (many, sweeping, auditing, listing, people):
         if section.__name__.rpartition(".")[2] in sections:
             targets += section.report(console)
     if {"settings", "starting", "delivery"} & set(sections):

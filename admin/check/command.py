@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from admin.account import none_if
+from admin.check.reach.graph import Graph
 from admin.check.reach.table import table
 from admin.check.reach.who import Power, answers
 from admin.check.report import Report
@@ -43,9 +44,9 @@ def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: boo
 
 
 def show_who(target: Target, *, as_json: bool) -> None:
-    """Print who can destroy, write or read backups; exits with 1 if the stage does not know one."""
+    """Print who can destroy, write or read backups; exits with 1 if one is on no list."""
     click.echo(target, err=True)
-    found = answers(target, downloads_of(target))
+    found = answers(Graph.of(target, downloads_of(target)))
     if as_json:
         click.echo(json.dumps([asdict(answer) for answer in found], indent=2))
     else:

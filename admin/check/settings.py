@@ -74,6 +74,11 @@ def parts_of(
         tell(f"Comparing the function {function.name} ...")
         yield Part(f"the function {function.name}", check_function(function))
     tell("Reading the rights of all users and roles ...")
+    yield from people_of(target)
+
+
+def people_of(target: Target) -> Iterator[Part]:
+    """The parts of the check that judge users and roles."""
     downloads = downloads_of(target)
     yield Part("the server users", check_server_users(target, downloads[0]))
     for account, places in places_by_account(target):

@@ -1,6 +1,7 @@
 """Who can become whom, in accounts that are written down: each edge, what cuts it, and chains."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from admin.check.reach.graph import Graph
 from admin.check.reach.search import cut, search
 from admin.check.reach.sentences import sentence_of
 from admin.check.reach.services import SERVICES
+from admin.check.reach.table import WIDTH, table
 from admin.check.reach.targets import DEPLOYING, OPENING, Targets
 from admin.check.reach.unknown import unknown_actions
+from admin.check.reach.who import answers
 from admin.check.reach.world import World
 from admin.desired.bucket_policies import vault_policy
 from admin.target import Target
@@ -532,6 +535,20 @@ NO_WAYS: dict[str, Write] = {
     "code of other functions": ci(
         allow("lambda:*", on=f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:shop-*")
     ),
+    "a deny of all that is allowed, by name": together(
+        ci(
+            allow("lambda:UpdateFunctionCode", on=f"arn:aws:lambda:*:{ACCOUNT}:function:shop-*"),
+            deny("lambda:*", on=f"arn:aws:lambda:*:{ACCOUNT}:function:sh*"),
+        ),
+        admin_role(service("lambda")),
+    ),
+    "the code of our function, which has its own role": together(
+        lambda account: account.user(
+            "deployer",
+            allow("lambda:Update*", on=f"arn:aws:lambda:*:{ACCOUNT}:function:{PROMOTE}"),
+        ),
+        admin_role(service("lambda")),
+    ),
     "one managed policy that allows little": together(
         lambda account: account.managed("reading", allow("s3:Get*")),
         ci(
@@ -690,3 +707,65 @@ def test_every_action_of_iam_and_sts_is_known() -> None:
     assert unknown_actions(Policy(policy(allow("iam:Become*", "IAM:putuserpolicy")))) == (
         "iam:Become*",
     )
+
+
+# Who can destroy, write and read
+
+READER = allow("s3:GetObject", on=f"{VAULT}/*")
+
+
+def rows_of(graph: Graph) -> list[tuple[str, str, bool, tuple[str, ...]]]:
+    return [(each.power, each.name, each.is_known, each.way) for each in answers(graph)]
+
+
+def test_everybody_is_told_once_by_the_worst_that_they_can_do() -> None:
+    graph = written(
+        together(
+            ci(allow("iam:CreateAccessKey", on=OPS)),
+            lambda account: account.user("reader", READER),
+            lambda account: account.user("helper", allow("iam:CreateLogin*", on="*user/reader")),
+            lambda account: account.user("nobody", allow("s3:Get*", on="arn:aws:s3:::website/*")),
+        )
+    )
+    vars(graph.targets.target)["stage"] = replace(STAGE, administrators=(f"{OPS[:-2]}*",))
+    root = f"root user of account {ACCOUNT}"
+    assert rows_of(graph) == [
+        ("destroy", root, True, (f"{root} {OPENS}",)),
+        (
+            "destroy",
+            "ci (user)",
+            False,
+            ("ci (user) can create an access key for ops (user)", f"ops (user) {OPENS}"),
+        ),
+        ("destroy", "ops (user)", True, (f"ops (user) {OPENS}",)),
+        ("write", f"{SERVER} (user)", True, (f"{SERVER} (user) can upload as a server",)),
+        ("read", "reader (user)", False, ("reader (user) can read stored backups",)),
+        (
+            "read",
+            "helper (user)",
+            False,
+            (
+                "helper (user) can create a password for reader (user)",
+                "reader (user) can read stored backups",
+            ),
+        ),
+    ]
+
+
+def test_the_table_has_80_columns() -> None:
+    long = "a-user-with-quite-a-long-name-of-some-team"
+    graph = written(
+        together(
+            lambda account: account.user(long, allow("iam:CreateAccessKey", on=OPS)),
+            lambda account: account.role("x" * 64, OPEN, trust=[trusting({"AWS": STRANGER})]),
+        )
+    )
+    lines = [*table(answers(graph))]
+    assert max(map(len, lines)) <= WIDTH
+    who = lines.index("! a-user-with-quite-a-long-name- can create an access key for ops (user)")
+    assert lines[who : who + 3] == [
+        "! a-user-with-quite-a-long-name- can create an access key for ops (user)",
+        "    of-some-team (user)          ops (user) can change the bucket policy of",
+        "                                   backups2",
+    ]
+    assert lines[-2:] == ["! is not on the stage's list of administrators", ""]

@@ -18,9 +18,8 @@ from moto.iam.models import iam_backends
 
 from admin.check.alerts import readers
 from admin.check.people.powers import POWERS, READING
-from admin.check.reach.findings import check_ways
 from admin.check.report import Finding, Report
-from admin.check.settings import check, downloads_of
+from admin.check.settings import check, people_of
 from admin.config.names import ADMINISTRATORS, ALERT_SUBSCRIBERS, TRAIL
 from admin.config.reading import CONFIG
 from admin.drill.attacks import NotAsPromisedError
@@ -44,6 +43,7 @@ from tests.admin.weakenings import (
     ALARM,
     HARMLESS_CHANGES,
     INCOMING,
+    SERVER,
     SUBSCRIBER,
     WEAKENINGS,
     Kind,
@@ -136,15 +136,31 @@ def test_a_way_is_told_step_by_step_and_cut_by_its_own_command(
     living: DeployedStage, takeover: Takeover
 ) -> None:
     takeover.change(living)
-    living.mend(living.remedy_of(takeover.sentence))
-    assert ways_in(living) == []
+    [finding] = people_in(living).findings
+    assert finding.what.startswith(takeover.sentence)
+    living.mend(finding.remedy)
+    assert people_in(living).findings == []
+
+
+@pytest.mark.usefixtures("known")
+def test_a_server_that_becomes_an_administrator_is_the_first_finding(
+    living: DeployedStage,
+) -> None:
+    iam = living.client("iam")
+    give(living, "intruder", allow("s3:DeleteBucketPolicy"))
+    add_role(living, f"{KNOWN}named", trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/{SERVER}"}))
+    iam.put_role_policy(RoleName=f"{KNOWN}named", PolicyName="x", PolicyDocument=json.dumps(OPEN))
+    first, second = json.loads(living.check("--json").stdout)["findings"]
+    assert first["what"].startswith(f"{SERVER} (user) can assume {KNOWN}named (role), which ")
+    assert first["why"].startswith("This is the user of a server: an intruder there could remove ")
+    assert second["what"].startswith("User intruder is allowed s3:DeleteBucketPolicy on backups2")
 
 
 @pytest.mark.usefixtures("known")
 def test_what_only_looks_like_a_way_is_no_finding(living: DeployedStage) -> None:
     for change in LOOK_ALIKES.values():
         change(living)
-    report = look(living)
+    report = people_in(living)
     assert report.findings == []
     assert f"user {KNOWN}ops" in report.administrators
 
@@ -154,11 +170,12 @@ def test_the_table_has_ways_and_what_only_looks_like_one() -> None:
     assert len(LOOK_ALIKES) >= 10
 
 
-def ways_in(living: DeployedStage) -> list[str]:
-    """The ways that a check finds."""
-    target = target_of(living)
-    found = check_ways(target, downloads_of(target))
-    return [result.what for result in found if isinstance(result, Finding)]
+def people_in(living: DeployedStage) -> Report:
+    """What a check finds about users and roles."""
+    report = Report()
+    for part in people_of(target_of(living)):
+        report.collect(part)
+    return report
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
@@ -340,13 +357,16 @@ def requests_of_a_check(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) 
     return requests
 
 
-def test_300_users_and_200_roles_cost_no_extra_request(
+def test_300_users_200_roles_and_100_policies_cost_no_extra_request(
     living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert living.account.id == ACCOUNT  # asked once
     before = requests_of_a_check(living, monkeypatch)
     backend = iam_backends[ACCOUNT]["aws"]
+    assert before["GetAccountAuthorizationDetails"] == 1
     policy = json.dumps(allow(["s3:*", "lambda:*"], "arn:aws:s3:::shop*"))
+    for number in range(100):
+        living.client("iam").create_policy(PolicyName=f"team-{number}", PolicyDocument=policy)
     for number in range(300):
         backend.create_user("us-east-1", f"person-{number}").put_policy("x", policy)
     for number in range(200):

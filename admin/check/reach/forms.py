@@ -6,11 +6,12 @@ from functools import cached_property
 
 from admin.check.people.conditions import Context
 from admin.check.people.identities import Holder, Managed, Principal
-from admin.check.people.patterns import overlaps
+from admin.check.people.patterns import overlaps, widest
 from admin.check.people.rights import Policy, allowed, denies, granted, may_be_granted
 from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
 from admin.check.reach.unknown import unknown_actions
 from admin.check.reach.world import World
+from admin.desired.permissions import as_list
 
 EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
@@ -57,6 +58,7 @@ class Form:
     parts: tuple[Part, ...]
     limits: tuple[Limit, ...]
     _possible: dict[str | tuple[str, ...], bool] = field(default_factory=dict, repr=False)
+    _anywhere: dict[str, tuple[tuple[str, Proof], ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def policies(self) -> tuple[Policy, ...]:
@@ -122,6 +124,23 @@ class Form:
         """The actions of IAM and STS that it is allowed, and that no table knows."""
         found = (action for policy in self.policies for action in unknown_actions(policy))
         return tuple(dict.fromkeys(found))
+
+    def resources_of(self, action: str) -> list[str]:
+        """The patterns of the resources on which any of its policies allows an action."""
+        found = {
+            widest(str(pattern))
+            for policy in self.policies
+            for statement in policy.allowing(action)
+            for pattern in as_list(statement.get("Resource", "*"))
+        }
+        return sorted(found)
+
+    def anywhere(self, action: str) -> tuple[tuple[str, Proof], ...]:
+        """Each pattern of resources on which it is allowed an action, and why."""
+        if action not in self._anywhere:
+            proofs = ((each, self.may(action, each)) for each in self.resources_of(action))
+            self._anywhere[action] = tuple((each, proof) for each, proof in proofs if proof)
+        return self._anywhere[action]
 
     def is_not_denied(self, action: str, resource: str) -> Proof | None:
         """Why nothing denies it an action that nobody needs to allow, if nothing does."""

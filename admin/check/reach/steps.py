@@ -20,7 +20,6 @@ from admin.check.reach.forms import Form, Proof
 from admin.check.reach.services import SERVICES
 from admin.check.reach.trust import ASSUME, providers_of, services_of, trusted
 from admin.check.reach.world import World
-from admin.desired.permissions import as_list
 
 _NEW_KEY, _NEW_PASSWORD = "iam:CreateAccessKey", "iam:CreateLoginProfile"
 # Second factors are not among them: conditions on one count as met, so a device cuts no way. Nor
@@ -137,10 +136,9 @@ def _pass(form: Form, role: Principal) -> Iterator[Gain]:
             yield _gain(form, role, f"can pass {{}} to {principal}", passing, (action, role.arn))
             continue
         for run in service.running:
-            if running := form.may(run, "*"):
+            for _, running in form.anywhere(run)[:1]:
                 sentence = f"can pass {{}} to {service.name} ({run})"
                 yield _gain(form, role, sentence, _both(passing, running), (action, role.arn))
-                break
 
 
 def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gain]:
@@ -153,13 +151,17 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
         service = SERVICES.get(principal)
         if service is None or (principal == "ec2.amazonaws.com" and not role.has_profile):
             continue
-        where = world.functions.get(role.arn, ("*",)) if service.name == "Lambda" else ("*",)
-        for action in service.changing:
-            for resource in where:
-                if proof := form.may(action, resource):
-                    sentence = f"can change what runs as {{}} in {service.name} ({action})"
-                    yield _gain(form, role, sentence, proof, (action, resource))
-                    break
+        rights = [
+            (action, resource, proof)
+            for action in (service.changing if form.could_any(service.changing) else ())
+            for resource, proof in form.anywhere(action)
+            if world.is_of_function(resource, role.arn)
+        ]
+        # All are the same step: whoever loses one right goes on with the next.
+        for action, _, proof in rights[:1]:
+            sentence = f"can change what runs as {{}} in {service.name} ({action})"
+            every = [(each, resource) for each, resource, _ in rights]
+            yield _gain(form, role, sentence, proof, *every)
 
 
 def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
@@ -210,23 +212,18 @@ def made(fact: Fact) -> Principal:
 def _names_of(form: Form, kind: str, action: str) -> Sequence[str]:
     """The patterns of the names that somebody can give to what they make."""
     prefix = f"arn:aws:iam::{form.principal.account}:{kind}/"
-    patterns = {
-        prefix + (pattern.partition(f":{kind}/")[2] or "*").replace("${aws:username}", "*")
-        for policy in form.policies
-        for statement in policy.allowing(action)
-        for pattern in as_list(statement.get("Resource", "*"))
-    }
-    return sorted(patterns)
+    patterns = form.resources_of(action)
+    return sorted({prefix + (each.partition(f":{kind}/")[2] or "*") for each in patterns})
 
 
 def _gain(
-    form: Form, principal: Principal, sentence: str, proof: Proof, right: tuple[str, str]
+    form: Form, principal: Principal, sentence: str, proof: Proof, *rights: tuple[str, str]
 ) -> Gain:
     return Gain(
         fact=act_as(principal),
         who=form.fact,
         sentence=sentence.format(principal.label),
-        rights=(right,),
+        rights=rights,
         needs=proof.facts,
         conditions=proof.conditions,
     )

@@ -1,12 +1,11 @@
 """Answers who can destroy, write or read backups, and by which way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from admin.check.people.bucket_denials import bucket_denials
-from admin.check.people.identities import Identities
 from admin.check.reach.findings import is_known
 from admin.check.reach.forms import Form, Proof
 from admin.check.reach.graph import Graph
@@ -42,9 +41,9 @@ class Answer:
     way: tuple[str, ...]
 
 
-def answers(target: Target, downloads: Sequence[Identities]) -> list[Answer]:
+def answers(graph: Graph) -> list[Answer]:
     """Everybody with a power over backups, from the worst to the least, each once."""
-    graph = Graph.of(target, downloads)
+    target = graph.targets.target
     judges = {Power.DESTROY: _can_destroy, Power.WRITE: _can_write, Power.READ: _can_read}
     found = [*_roots(target)]
     left = graph.sources
