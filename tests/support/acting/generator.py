@@ -75,7 +75,8 @@ PATHS = ["/", "/", "/", "/ci/", "/people/"]
 class Generator:
     """Makes one account; the same one for the same seed.
 
-    `targets` are in each: the role and function of the app, a server's user and an administrator.
+    In each are the app's `function`, with a role of this name, the user of a `server`, and an
+    administrator.
     """
 
     def __init__(self, seed: int, *, size: int, function: str, server: str) -> None:
