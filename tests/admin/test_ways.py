@@ -549,6 +549,10 @@ NO_WAYS: dict[str, Write] = {
         ),
         admin_role(service("lambda")),
     ),
+    "everything, with a deny of our functions": ci(
+        {"Effect": "Allow", "NotAction": ["iam:*", "s3:*"], "Resource": "*"},
+        deny("lambda:*", on=f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{STAGE.service}-*"),
+    ),
     "one managed policy that allows little": together(
         lambda account: account.managed("reading", allow("s3:Get*")),
         ci(

@@ -17,7 +17,7 @@ from admin.check.reach.changes import (
 )
 from admin.check.reach.facts import Fact, Gain, Kind
 from admin.check.reach.forms import Form, Proof
-from admin.check.reach.services import SERVICES
+from admin.check.reach.services import SERVICES, Service
 from admin.check.reach.trust import ASSUME, providers_of, services_of, trusted
 from admin.check.reach.world import World
 
@@ -154,14 +154,29 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
         rights = [
             (action, resource, proof)
             for action in (service.changing if form.could_any(service.changing) else ())
-            for resource, proof in form.anywhere(action)
-            if world.is_of_function(resource, role.arn)
+            for resource, proof in _of_functions(form, action, role, service, world)
         ]
         # All are the same step: whoever loses one right goes on with the next.
         for action, _, proof in rights[:1]:
             sentence = f"can change what runs as {{}} in {service.name} ({action})"
             every = [(each, resource) for each, resource, _ in rights]
             yield _gain(form, role, sentence, proof, *every)
+
+
+def _of_functions(
+    form: Form, action: str, role: Principal, service: Service, world: World
+) -> Iterator[tuple[str, Proof]]:
+    """The resources on which somebody is allowed an action that changes what runs under a role."""
+    if service.name != "Lambda":
+        yield from form.anywhere(action)
+    elif role.arn in world.functions:
+        for function in world.functions[role.arn]:
+            if proof := form.may(action, function):
+                yield function, proof
+    else:
+        for resource, proof in form.anywhere(action):
+            if not world.is_our_function(resource):
+                yield resource, proof
 
 
 def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:

@@ -23,13 +23,13 @@ def table(answers: Sequence[Answer]) -> Iterator[str]:
             yield from _row(answer)
         yield from () if having else ("  nobody",)
         yield ""
-    if not all(answer.is_known for answer in answers):
+    if any(_is_marked(answer) for answer in answers):
         yield UNKNOWN
         yield ""
 
 
 def _row(answer: Answer) -> Iterator[str]:
-    mark = " " if answer.is_known else "!"
+    mark = "!" if _is_marked(answer) else " "
     names = textwrap.wrap(answer.name, NAME, subsequent_indent="  ")
     steps = [*_steps(answer)]
     for number in range(max(len(names), len(steps))):
@@ -43,3 +43,8 @@ def _steps(answer: Answer) -> Iterable[str]:
         # Who acts is in the first column as long as it is the same.
         words = step.removeprefix(f"{answer.name} ")
         yield from textwrap.wrap(words, WIDTH - NAME - 3, subsequent_indent="  ")
+
+
+def _is_marked(answer: Answer) -> bool:
+    """Whether somebody should be on the list: reading alone is no power."""
+    return not answer.is_known and answer.power is not Power.READ

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from admin.check.people.identities import Holder, Identities, Managed, Principal
-from admin.check.people.patterns import overlaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +61,10 @@ class World:
         yield from self.accounts[account].principals
         yield from self.accounts[account].groups.values()
 
-    def is_of_function(self, resource: str, role: str) -> bool:
-        """Whether some function with this role can be among the resources of a pattern.
-
-        Of a role that is not ours, it can be any function but ours.
-        """
-        if role in self.functions:
-            return any(overlaps(resource, function) for function in self.functions[role])
+    def is_our_function(self, resource: str) -> bool:
+        """Whether a pattern names exactly one of our functions, in whatever Region."""
         name = resource.partition(":function:")[2].partition(":")[0]
-        return not any(role.endswith(f"/{name}") for role in self.functions if name)
+        return any(role.endswith(f"/{name}") for role in self.functions if name)
 
     @staticmethod
     def is_of_aws(policy: str) -> bool:
