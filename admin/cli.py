@@ -16,7 +16,7 @@ from admin.account import (
     with_vault,
 )
 from admin.audit.command import show_audit
-from admin.check.command import show_check
+from admin.check.command import show_check, show_who
 from admin.choices import SetupOptions
 from admin.credentials.command import end_access, remove_old_key, show_new_key
 from admin.deploy import deploy_app
@@ -214,8 +214,13 @@ def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
     is_flag=True,
     help="Check lock and encryption of every stored backup, not only of the newest.",
 )
+@click.option(
+    "--who",
+    is_flag=True,
+    help="Only show who can destroy, write or read backups, and by which way.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(*, all_backups: bool, as_json: bool, **where: Any) -> None:
+def check(*, all_backups: bool, who: bool, as_json: bool, **where: Any) -> None:
     """Example: backups check --stage prod
 
     Check the backups: what `backups audit` finds, which uploads wait, and whether a stored backup
@@ -223,7 +228,12 @@ def check(*, all_backups: bool, as_json: bool, **where: Any) -> None:
     deployed functions and all rights on the vault with what they should be. Each finding says how
     to fix it. Changes nothing.
     """
+    if who and all_backups:
+        raise click.UsageError("use only one of --who and --all")
     with _opened(**where) as target:
+        if who:
+            show_who(target, as_json=as_json)
+            return
         show_check(target, now=target.account.now(), all_backups=all_backups, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from benchmarks import (
     listing,
     many,
     moving,
+    people,
     restoring,
     settings,
     showing,
@@ -32,6 +33,7 @@ SECTIONS = (
     "listing",
     "showing",
     "restoring",
+    "people",
     "settings",
     "starting",
     "delivery",
@@ -68,7 +70,7 @@ def main(*, parts: tuple[str, ...], picture: Path | None) -> None:
         targets += moving_targets
         if picture:
             picture.write_text(chart.draw(results), encoding="utf-8")
-    for section in (many, sweeping, auditing, listing, showing, restoring):
+    for section in (many, sweeping, auditing, listing, showing, restoring, people):
         if section.__name__.rpartition(".")[2] in sections:
             targets += section.report(console)
     if {"settings", "starting", "delivery"} & set(sections):

@@ -33,9 +33,8 @@ from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.resource_policies import S3, delivering_if_allowed, denial_to_s3
 from localcloud.functions.runner import Functions, Result, RoleRefused
 from localcloud.iam.authorization import Authorization, Credentials
-from localcloud.iam.callers import find_role
 from localcloud.iam.identities import corrected_identities
-from localcloud.iam.service_principals import ServiceCall, allows
+from localcloud.iam.trust import trusts_lambda
 from localcloud.metrics import Metrics
 from localcloud.ringing import Alarms
 from localcloud.s3.backend import corrected
@@ -211,13 +210,7 @@ def _drop(_function_arn: str, _event: Any) -> None:
 
 def _assume(role: str) -> Credentials:
     """Assume the role as Lambda itself. Raises RoleRefused unless the role trusts Lambda."""
-    assumed = find_role(role)
-    lambda_itself = ServiceCall(
-        service="lambda.amazonaws.com",
-        action="sts:AssumeRole",
-        context={"aws:SourceAccount": role.split(":")[4]},
-    )
-    if assumed is None or not allows(assumed.trust["Statement"], lambda_itself):
+    if not trusts_lambda(role):
         raise RoleRefused("The role defined for the function cannot be assumed by Lambda.")
     session = sts_backends[DEFAULT_ACCOUNT_ID]["aws"].assume_role(
         region_name=REGION,

@@ -2,16 +2,25 @@
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime
 
 import click
 
 from admin.account import none_if
+from admin.check.reach.graph import Graph
+from admin.check.reach.table import table
+from admin.check.reach.who import Power, answers
 from admin.check.report import Report
-from admin.check.settings import check
+from admin.check.settings import check, downloads_of
 from admin.exit_status import ExitStatus
 from admin.setup.exposure import largest_stored, worst_case
 from admin.target import Target
+
+NOT_READ = (
+    "Not read: service control policies, session policies, and who can sign in through Identity "
+    "Center or another identity provider."
+)
 
 
 def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: bool) -> None:
@@ -32,6 +41,19 @@ def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: boo
         sys.exit(ExitStatus.SOMETHING_IS_WRONG)
     if report.not_checked:
         sys.exit(ExitStatus.COULD_NOT_FIND_OUT)
+
+
+def show_who(target: Target, *, as_json: bool) -> None:
+    """Print who can destroy, write or read backups; exits with 1 if one is on no list."""
+    click.echo(target, err=True)
+    found = answers(Graph.of(target, downloads_of(target)))
+    if as_json:
+        click.echo(json.dumps([asdict(answer) for answer in found], indent=2))
+    else:
+        click.echo("\n".join(table(found)))
+        click.echo(NOT_READ)
+    if not all(answer.is_known for answer in found if answer.power is not Power.READ):
+        sys.exit(ExitStatus.SOMETHING_IS_WRONG)
 
 
 def _as_data(report: Report, worst: list[str]) -> dict[str, object]:
@@ -60,5 +82,6 @@ def _as_text(report: Report, worst: list[str], *, vault: str) -> str:
         + "".join(f", {name}" for name in report.administrators)
         + ". To protect against them too, use --lock compliance or a vault in a separate account.",
         *worst,
+        NOT_READ,
     ]
     return "\n".join(lines)

@@ -19,6 +19,10 @@ class Finding:
     remedy: str
 
 
+class Worst(Finding):
+    """A finding that belongs before all others."""
+
+
 @dataclass(frozen=True)
 class Administrator:
     """A known administrator, who could remove the vault's protection; not a finding."""
@@ -66,6 +70,8 @@ class Report:
         with self.checking(part.what):
             for result in part.results:
                 match result:
+                    case Worst():
+                        self.findings.insert(0, result)
                     case Finding():
                         self.findings.append(result)
                     case Administrator(name=name):

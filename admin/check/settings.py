@@ -19,7 +19,9 @@ from admin.check.function import check_function
 from admin.check.people.identities import Identities
 from admin.check.people.places import places_by_account
 from admin.check.people.principals import check_principals
+from admin.check.people.root import check_root
 from admin.check.people.server_users import check_server_users
+from admin.check.reach.findings import check_ways
 from admin.check.recorded import check_recorded
 from admin.check.report import Finding, Part, Report
 from admin.config.reading import FUNCTIONS
@@ -72,11 +74,25 @@ def parts_of(
         tell(f"Comparing the function {function.name} ...")
         yield Part(f"the function {function.name}", check_function(function))
     tell("Reading the rights of all users and roles ...")
-    identities = Identities(target.account)
-    yield Part("the server users", check_server_users(target, identities))
+    yield from people_of(target)
+
+
+def people_of(target: Target) -> Iterator[Part]:
+    """The parts of the check that judge users and roles."""
+    downloads = downloads_of(target)
+    yield Part("the server users", check_server_users(target, downloads[0]))
     for account, places in places_by_account(target):
-        where = identities if account is target.account else Identities(account)
+        [where] = (download for download in downloads if download.account is account)
         yield Part(f"who has rights on {places[0].name}", check_principals(target, where, places))
+    yield Part("who can become whom", check_ways(target, downloads))
+    for download in downloads:
+        yield Part("whether the root user has an access key", check_root(download.account))
+
+
+def downloads_of(target: Target) -> list[Identities]:
+    """The principals of the functions' account, and of the vault's if that is another."""
+    accounts = [target.account, target.vault_account]
+    return [Identities(account) for account in accounts[: 1 + target.vault_has_own_account]]
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:

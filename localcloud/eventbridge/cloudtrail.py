@@ -9,15 +9,11 @@ from typing import Any
 
 from moto.cloudtrail.models import Trail, cloudtrail_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request, determine_request_protocol
-from moto.core.routing import get_service_router
-from moto.core.utils import get_service_model
-from werkzeug.exceptions import NotFound
 
 from localcloud.clock import clock
 from localcloud.eventbridge.bus import EventBus
 from localcloud.functions.lambda_functions import REGION
+from localcloud.iam.api_calls import read_api_call
 from localcloud.iam.callers import Caller
 from localcloud.iam.http_requests import HttpRequest
 
@@ -187,32 +183,12 @@ def _policy(body: bytes) -> Any:
 def _api_call(request: HttpRequest) -> tuple[str, dict[str, Any]] | None:
     """The name and the parameters of a request that changes something in another service."""
     service = _SERVICES.get(request.service)
-    if service is None:
+    call = read_api_call(request, service=service) if service else None
+    if call is None:
         return None
-    target = f"{request.raw_path}?{request.raw_query}" if request.raw_query else request.raw_path
-    sent = Request.from_primitives(
-        request.method, f"http://host{target}", request.headers, request.body
-    )
-    try:
-        operation, in_path = get_service_router(service).match(sent)
-    except (NotFound, NotImplementedError):
-        return None
-    name = str(operation.name)
+    name, parameters = call
     if _READS.fullmatch(name) or name in _DATA_EVENTS:
         return None
-    parser = PROTOCOL_PARSERS[
-        determine_request_protocol(get_service_model(service), sent.content_type)
-    ]
-    parameters = parser(operation).parse(
-        {
-            "method": sent.method,
-            "values": sent.values,
-            "headers": sent.headers,
-            "body": sent.data,
-            "url_path": sent.path,
-            "url_params": in_path,
-        }
-    )
     version = _VERSIONS.get(name, "") if service == "lambda" else ""
     return name + version, _in_camel_case(parameters)
 

@@ -8,9 +8,11 @@ from unittest import mock
 from urllib.parse import unquote
 
 from moto.awslambda import urls
-from moto.awslambda.exceptions import GenericResourcNotFound
+from moto.awslambda.exceptions import GenericResourcNotFound, InvalidParameterValueException
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+
+from localcloud.iam.trust import trusts_lambda
 
 _PATHS = (
     r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/recursion-config/?$",
@@ -32,7 +34,8 @@ def serving_settings(*, concurrency: int) -> Iterator[None]:
 
     GetAccountSettings, GetFunctionRecursionConfig and PutFunctionRecursionConfig,
     ListFunctionUrlConfigs, and GetPolicy of versions and aliases. UpdateFunctionConfiguration keeps
-    the settings that moto drops, and PutFunctionEventInvokeConfig replaces the configuration.
+    the settings that moto drops, and PutFunctionEventInvokeConfig replaces the configuration. A
+    function cannot get a role that does not trust Lambda.
     `concurrency` is how many functions of the account run at a time.
     """
     original_put = LambdaBackend.put_function_event_invoke_config
@@ -42,6 +45,20 @@ def serving_settings(*, concurrency: int) -> Iterator[None]:
     ) -> dict[str, Any]:
         backend.get_function(function_name).event_invoke_config.clear()
         return original_put(backend, function_name, config)
+
+    original_create = LambdaBackend.create_function
+    original_update = LambdaBackend.update_function_configuration
+
+    def create_function(backend: LambdaBackend, spec: dict[str, Any]) -> LambdaFunction:
+        _refuse_distrusting(spec["Role"])
+        return original_create(backend, spec)
+
+    def update_function_configuration(
+        backend: LambdaBackend, function_name: str, qualifier: str, body: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        if "Role" in body:
+            _refuse_distrusting(body["Role"])
+        return original_update(backend, function_name, qualifier, body)
 
     def get_account_settings(request: LambdaResponse) -> str:
         reserved = sum(
@@ -69,9 +86,21 @@ def serving_settings(*, concurrency: int) -> Iterator[None]:
             get_configuration=_with_dropped(LambdaFunction.get_configuration),
             update_configuration=_keeping_dropped(LambdaFunction.update_configuration),
         ),
-        mock.patch.object(LambdaBackend, "put_function_event_invoke_config", replace_invoke_config),
+        mock.patch.multiple(
+            LambdaBackend,
+            create_function=create_function,
+            update_function_configuration=update_function_configuration,
+            put_function_event_invoke_config=replace_invoke_config,
+        ),
     ):
         yield
+
+
+def _refuse_distrusting(role: str) -> None:
+    if not trusts_lambda(role):
+        raise InvalidParameterValueException(
+            "The role defined for the function cannot be assumed by Lambda."
+        )
 
 
 def _keeping_dropped(original: Callable[..., Any]) -> Callable[..., dict[str, Any]]:

@@ -14,14 +14,15 @@ from localcloud.iam.http_requests import HttpRequest, Refused, denied, read_requ
 from localcloud.iam.operators import UnsupportedPolicy
 from localcloud.iam.s3_actions import S3Check, is_served, s3_checks
 from localcloud.iam.s3_calls import S3Call, copy_source, read_s3_call, unserved_call
-from localcloud.iam.service_actions import service_action
+from localcloud.iam.service_actions import service_checks
 from localcloud.iam.signatures import verify
 from localcloud.iam.stored import find_bucket, is_missing, is_tagged
 from localcloud.iam.topic_policies import topic_policy
+from localcloud.iam.trust import can_assume
 from localcloud.s3.bucket_policies import current_policy, read_policy
 from localcloud.s3.events import Requester, requester
 
-__all__ = ["Authorization", "Credentials"]
+__all__ = ["Authorization", "Credentials", "authorize"]
 
 # Paths that moto answers without a service: its own controls, and the metadata of instances.
 _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/v20180820/")
@@ -68,10 +69,7 @@ class Authorization:
             return start_response(status, headers, *error)
 
         try:
-            if request.service == "s3":
-                _authorize_s3(request, caller)
-            elif request.service == "sts" or not caller.is_administrator:
-                _authorize_other(request, caller)
+            authorize(request, caller)
         except (Refused, UnsupportedPolicy) as error:
             return refuse(request, _refusal(error), start_and_end)
         sender = Requester(principal_id=caller.principal_id, source_ip=request.source_ip)
@@ -95,6 +93,17 @@ class Authorization:
             raise Refused(HTTPStatus.BAD_REQUEST, "InvalidToken", "The provided token is invalid")
         verify(request, signed, secret=caller.credentials.secret_access_key)
         return caller
+
+
+def authorize(request: HttpRequest, caller: Caller) -> None:
+    """Return if IAM allows the request to the caller, whose signature is not verified here.
+
+    Raises Refused, and UnsupportedPolicy if a policy that must be evaluated is not supported.
+    """
+    if request.service == "s3":
+        _authorize_s3(request, caller)
+    elif request.service == "sts" or not caller.is_administrator:
+        _authorize_other(request, caller)
 
 
 def _refusal(error: Refused | UnsupportedPolicy) -> Refused:
@@ -158,53 +167,43 @@ def _require(check: S3Check, caller: Caller, *, source_ip: str) -> None:
 
 
 def _authorize_other(request: HttpRequest, caller: Caller) -> None:
-    action, resource = service_action(request, account=caller.principal.split(":")[4])
-    if action == "sts:GetCallerIdentity":
-        return
     context = _context(caller, source_ip=request.source_ip)
-    if action.startswith("sts:AssumeRole"):
-        _require_trust(request.parameters.get("RoleArn", ""), action, caller, context)
-        return
-    _require_allowed(
-        evaluation.Request(
-            principal=caller.principal, action=action, resource=resource, context=context
-        ),
-        caller,
-        policy=topic_policy(resource) if request.service == "sns" else None,
-        owner=resource.split(":")[4] if request.service == "sns" and resource != "*" else None,
-    )
+    for check in service_checks(request, caller):
+        if check.action == "sts:GetCallerIdentity":
+            continue
+        if check.action.startswith("sts:AssumeRole"):
+            _require_trust(request, check.action, caller, context)
+            continue
+        of_topic = check.action.startswith("sns:")
+        _require_allowed(
+            evaluation.Request(
+                principal=caller.principal,
+                action=check.action,
+                resource=check.resource,
+                context={**context, **check.context},
+            ),
+            caller,
+            policy=topic_policy(check.resource) if of_topic else None,
+            owner=check.resource.split(":")[4] if of_topic and check.resource != "*" else None,
+        )
 
 
-def _require_trust(role_arn: str, action: str, caller: Caller, context: dict[str, str]) -> None:
-    """A role must trust the user by name, or the account, whose policies must then allow it."""
+def _require_trust(
+    request: HttpRequest, action: str, caller: Caller, context: dict[str, str]
+) -> None:
+    role_arn = request.parameters.get("RoleArn", "")
+    external_id = request.parameters.get("ExternalId")
     assumption = evaluation.Request(
-        principal=caller.principal, action=action, resource=role_arn, context=context
+        principal=caller.principal,
+        action=action,
+        resource=role_arn,
+        context={**context, **({"sts:ExternalId": external_id} if external_id else {})},
     )
     role = find_role(role_arn)
-    if role is not None:
-        # A trust policy names no resource: it belongs to its role.
-        statements = [
-            {**statement, "Resource": "*"}
-            for statement in evaluation.listed(role.trust["Statement"])
-        ]
-        trust = {**role.trust, "Statement": statements}
-        both = evaluation.evaluate(
-            assumption,
-            identity=caller.policies,
-            boundary=caller.boundary,
-            resource=trust,
-            owner="the role's",
+    if role is None or not can_assume(role, assumption, caller):
+        raise denied(
+            f"User: {caller.arn} is not authorized to perform: {action} on resource: {role_arn}"
         )
-        by_name = evaluation.evaluate(
-            assumption, identity=[], boundary=caller.boundary, resource=trust
-        )
-        if both is evaluation.Effect.ALLOW or (
-            both is evaluation.Effect.IMPLICIT_DENY and by_name is evaluation.Effect.ALLOW
-        ):
-            return
-    raise denied(
-        f"User: {caller.arn} is not authorized to perform: {action} on resource: {role_arn}"
-    )
 
 
 def _context(caller: Caller, *, source_ip: str) -> dict[str, str]:

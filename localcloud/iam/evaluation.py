@@ -14,9 +14,9 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 
 Policy = Mapping[str, Any]
 
-# The keys that `authorization` and `s3_actions` fill in, in lowercase: any other key would read as
-# "not in the request". The account, ARN and owner of a source are in requests of services only,
-# which do not come here.
+# The keys that `authorization`, `s3_actions`, `iam_actions` and `lambda_actions` fill in, in
+# lowercase: any other key would read as "not in the request". The account, ARN and owner of a
+# source are in requests of services only, which do not come here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
@@ -27,6 +27,9 @@ CONDITION_KEYS = frozenset(
         "aws:sourceip",
         "aws:sourceowner",
         "aws:userid",
+        "iam:passedtoservice",
+        "iam:permissionsboundary",
+        "iam:policyarn",
         "s3:if-match",
         "s3:if-none-match",
         "s3:object-lock-mode",
@@ -40,6 +43,7 @@ CONDITION_KEYS = frozenset(
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
         "s3:x-amz-server-side-encryption-customer-algorithm",
         "s3:x-amz-storage-class",
+        "sts:externalid",
     }
 )
 
@@ -76,32 +80,32 @@ def evaluate(
 
     Any matching Deny wins. Within one account it is enough that either side allows; if `owner`, the
     resource's account (by default the principal's), is another account, both sides must. A
-    permissions `boundary` must allow what the own policies allow. In IAM it limits what a
-    resource's policy allows to a role, but not to a user: here it belongs to a role.
+    permissions `boundary` must allow what the own policies allow, and what the resource's policy
+    allows to a role by its ARN. It does not limit what that policy allows to a user by its ARN, or
+    to everybody (IAM user guide, "Permissions boundaries for IAM entities").
 
     Raises `UnsupportedPolicy` if any of the policies is not understood.
     """
     account = request.principal.split(":")[4]
-    by_name = {"*", request.principal}
-    by_account = by_name | {f"arn:aws:iam::{account}:root"}
-
     by_identity = [s for policy in identity for s in _statements(policy) if _applies(s, request)]
     by_resource = [
         s
         for s in (_statements(resource, of_resource=True) if resource is not None else [])
-        if _applies(s, request) and not by_account.isdisjoint(_principals(s))
+        if _applies(s, request) and _names(s, request.principal)
     ]
     limits = [] if boundary is None else _statements(boundary)
     by_boundary = [s for s in limits if _applies(s, request)]
     if any(s["Effect"] == "Deny" for s in by_identity + by_resource + by_boundary):
         return Effect.EXPLICIT_DENY
-    if boundary is not None and not by_boundary:
-        return Effect.IMPLICIT_DENY
+    within = boundary is None or bool(by_boundary)
+    allowed = bool(by_identity) and within
     if owner is None or owner == account:
         # A statement that allows an account delegates to that account's own policies.
-        allowed = by_identity or [s for s in by_resource if not by_name.isdisjoint(_principals(s))]
+        unlimited = {"*"} if ":role/" in request.principal else {"*", request.principal}
+        names = {name for s in by_resource for name in _names(s, request.principal)}
+        allowed = allowed or bool(names & unlimited) or (request.principal in names and within)
     else:
-        allowed = by_identity and by_resource
+        allowed = allowed and bool(by_resource)
     return Effect.ALLOW if allowed else Effect.IMPLICIT_DENY
 
 
@@ -187,31 +191,47 @@ def _statements(policy: Policy, *, of_resource: bool = False) -> list[Policy]:
     statements: list[Policy] = listed(policy["Statement"])
     for statement in statements:
         elements = set(statement) - {"Sid", "Condition"}
-        shape = {"Effect", "Principal"} if of_resource else {"Effect"}
-        known = any(elements == shape | {a, r} for a in _ACTIONS for r in _RESOURCES)
+        shapes = [{"Effect", p} for p in _PRINCIPALS] if of_resource else [{"Effect"}]
+        known = any(
+            elements == shape | {a, r} for shape in shapes for a in _ACTIONS for r in _RESOURCES
+        )
         if not known or statement["Effect"] not in ("Allow", "Deny"):
             raise UnsupportedPolicy(f"Unsupported statement: {dict(statement)}")
         for element in elements & {*_ACTIONS, *_RESOURCES}:
             for pattern in listed(statement[element]):
                 tokens(pattern)
-        if of_resource:
-            _principals(statement)
+        for element in elements & {*_PRINCIPALS}:
+            _principals(statement[element])
         for operator, key, values in _conditions(statement):
             _require_support(operator, key, values)
     return statements
 
 
 _ACTIONS, _RESOURCES = ("Action", "NotAction"), ("Resource", "NotResource")
+_PRINCIPALS = ("Principal", "NotPrincipal")
 
 
-def _principals(statement: Policy) -> set[str]:
-    principal = statement["Principal"]
-    if principal == "*":
+def _names(statement: Policy, principal: str) -> set[str]:
+    """The names by which the statement is about the principal: its ARN, its account, everybody.
+
+    A Deny with NotPrincipal must except the account, too: without it, it "might deny access to the
+    entire account containing the principal" (IAM user guide, "NotPrincipal").
+    """
+    names = {"*", principal, f"arn:aws:iam::{principal.split(':')[4]}:root"}
+    if "Principal" in statement:
+        return names & _principals(statement["Principal"])
+    excepted = names & _principals(statement["NotPrincipal"])
+    enough = bool(excepted) if statement["Effect"] == "Allow" else names - excepted <= {"*"}
+    return set() if enough else {"*"}
+
+
+def _principals(element: Any) -> set[str]:
+    if element == "*":
         return {"*"}
     # Requests here never come from a service: what S3 does by itself needs no permission.
-    if not isinstance(principal, Mapping) or not set(principal) <= {"AWS", "Service"}:
-        raise UnsupportedPolicy(f"Unsupported principal: {principal}")
-    names = listed(principal["AWS"]) if "AWS" in principal else []
+    if not isinstance(element, Mapping) or not set(element) <= {"AWS", "Federated", "Service"}:
+        raise UnsupportedPolicy(f"Unsupported principal: {element}")
+    names = listed(element["AWS"]) if "AWS" in element else []
     names = [re.sub(r"^(\d{12})$", r"arn:aws:iam::\1:root", name) for name in names]
     for name in names:
         # S3 writes the unique id of a user or role instead of the ARN once it is deleted.

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from http import HTTPStatus
 from io import BytesIO
 from urllib.parse import parse_qsl
@@ -64,7 +65,7 @@ class HttpRequest:
     body: bytes
     source_ip: str
 
-    @property
+    @cached_property
     def signature(self) -> Signature | None:
         """The signature in the Authorization header or, of a presigned URL, in the query.
 
@@ -101,7 +102,7 @@ class HttpRequest:
         query = without_signature(self.raw_query)
         return dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, str]:
         """The parameters of the query, and of the body if it is a form."""
         content_type = self.headers.get("content-type", "")

@@ -6,8 +6,12 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.iam.exceptions import LimitExceededException, ValidationError
-from moto.iam.models import IAMBackend, User
+from moto.iam.exceptions import (
+    EntityAlreadyExists,
+    LimitExceededException,
+    ValidationError,
+)
+from moto.iam.models import IAMBackend, ManagedPolicy, User
 from moto.iam.models import Role as MotoRole
 from moto.iam.responses import IamResponse
 from moto.sts.models import STSBackend
@@ -47,6 +51,15 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
             )
         original_put(backend, user, name, policy)
 
+    original_update = IAMBackend.update_user
+
+    def update_user(
+        backend: IAMBackend, name: str, path: str | None = None, new_name: str | None = None
+    ) -> None:
+        if new_name in backend.users.keys() - {name}:  # whom moto would lose
+            raise EntityAlreadyExists(f"User with name {new_name} already exists.")
+        original_update(backend, name, path, new_name)
+
     original_get = STSBackend.get_caller_identity
 
     def get_caller_identity(backend: STSBackend, key: str, region: str) -> tuple[str, str, str]:
@@ -59,7 +72,8 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     limited["create_user"] = _with_boundary(limited["create_user"])
     with (
         patch.object(STSBackend, "get_caller_identity", get_caller_identity),
-        patch.object(IAMBackend, "put_user_policy", put_user_policy),
+        patch.multiple(IAMBackend, put_user_policy=put_user_policy, update_user=update_user),
+        patch.object(ManagedPolicy, "update_default_version", _update_default_version),
         patch.object(
             IamResponse, "simulate_principal_policy", simulate_principal_policy, create=True
         ),
@@ -79,6 +93,13 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
         ),
     ):
         yield
+
+
+def _update_default_version(policy: Any, version_id: str) -> None:
+    """moto leaves a policy without a default version if the default is made the default again."""
+    for version in policy.versions:
+        version.is_default = version.version_id == version_id
+    policy.default_version_id = version_id
 
 
 def _with_boundary(original: Callable[[IamResponse], ActionResult]) -> Callable[..., Any]:

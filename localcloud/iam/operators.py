@@ -83,9 +83,10 @@ def _pattern(text: str) -> re.Pattern[str]:
     )
 
 
-def tokens(text: str) -> list[tuple[str, bool]]:
+@cache
+def tokens(text: str) -> tuple[tuple[str, bool], ...]:
     """Each character, and whether it is a wildcard: `${*}`, `${?}` and `${$}` are not."""
     matches = re.findall(r"\$\{[*?$]\}|\$\{|.", text, re.DOTALL)
     if "${" in matches:
         raise UnsupportedPolicy(f"Policy variables are not supported: {text!r}")
-    return [(t[2], False) if len(t) > 1 else (t, t in "*?") for t in matches]
+    return tuple((t[2], False) if len(t) > 1 else (t, t in "*?") for t in matches)

@@ -19,8 +19,8 @@ from moto.iam.models import iam_backends
 from admin.check.alerts import readers
 from admin.check.people.powers import POWERS, READING
 from admin.check.report import Finding, Report
-from admin.check.settings import check
-from admin.config.names import ALERT_SUBSCRIBERS, TRAIL
+from admin.check.settings import check, people_of
+from admin.config.names import ADMINISTRATORS, ALERT_SUBSCRIBERS, TRAIL
 from admin.config.reading import CONFIG
 from admin.drill.attacks import NotAsPromisedError
 from admin.drill.conditional_writes import conditions_hold
@@ -28,11 +28,22 @@ from admin.setup.alert_resources import subscriptions
 from admin.setup.recorded import differences
 from admin.target import Target
 from demo.stage import running
+from tests.admin.takeovers import (
+    KNOWN,
+    LOOK_ALIKES,
+    OPEN,
+    TAKEOVERS,
+    Takeover,
+    add_role,
+    only_the_stage,
+    service,
+)
 from tests.admin.weakenings import (
     ACCOUNT,
     ALARM,
     HARMLESS_CHANGES,
     INCOMING,
+    SERVER,
     SUBSCRIBER,
     WEAKENINGS,
     Kind,
@@ -45,6 +56,14 @@ from tests.admin.weakenings import (
 from tests.support.deployed_stage import NO_BACKUPS, DeployedStage
 from tests.support.project import POLICY, copy_project
 
+LISTED = (
+    f"arn:aws:iam::{ACCOUNT}:user/{KNOWN}*",
+    f"arn:aws:iam::{ACCOUNT}:role/{KNOWN}*",
+    f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/*_Admin_*",
+    f"arn:aws:iam::{ACCOUNT}:saml-provider/known",
+    "arn:aws:iam::555555555555:root",
+)
+
 
 @pytest.fixture(scope="module")
 def deployed_stage(
@@ -53,13 +72,19 @@ def deployed_stage(
     """A stage with a trail, whose alerts somebody receives."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = json.loads((project / CONFIG).read_text())
-    config["stages"]["dev"] |= {ALERT_SUBSCRIBERS: [SUBSCRIBER], TRAIL: True}
+    config["stages"]["dev"] |= {
+        ALERT_SUBSCRIBERS: [SUBSCRIBER],
+        TRAIL: True,
+        ADMINISTRATORS: [*LISTED],
+    }
     (project / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
         stage = DeployedStage(cloud, project, packages)
-        stage.stage = replace(stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True)
+        stage.stage = replace(
+            stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True, administrators=LISTED
+        )
         yield stage
         # Each check finds what the previous test did not fix; this one does so for the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)
@@ -94,6 +119,63 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
     named = OF_THE_VAULT.get(weakening.name, [])
     assert (differences(target_of(living)) if weakening.kind is Kind.DELETION else []) == named
     living.mend(remedy)
+
+
+@pytest.fixture
+def known(living: DeployedStage) -> Iterator[None]:
+    """Known administrators: a user, and a role for instances, of which there are none."""
+    with only_the_stage():
+        give(living, f"{KNOWN}ops", OPEN)
+        add_role(living, f"{KNOWN}admin", service("ec2"), OPEN)
+        yield
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("takeover", TAKEOVERS, ids=lambda one: one.name)
+def test_a_way_is_told_step_by_step_and_cut_by_its_own_command(
+    living: DeployedStage, takeover: Takeover
+) -> None:
+    takeover.change(living)
+    [finding] = people_in(living).findings
+    assert finding.what.startswith(takeover.sentence)
+    living.mend(finding.remedy)
+    assert people_in(living).findings == []
+
+
+@pytest.mark.usefixtures("known")
+def test_a_server_that_becomes_an_administrator_is_the_first_finding(
+    living: DeployedStage,
+) -> None:
+    iam = living.client("iam")
+    give(living, "intruder", allow("s3:DeleteBucketPolicy"))
+    add_role(living, f"{KNOWN}named", trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/{SERVER}"}))
+    iam.put_role_policy(RoleName=f"{KNOWN}named", PolicyName="x", PolicyDocument=json.dumps(OPEN))
+    first, second = json.loads(living.check("--json").stdout)["findings"]
+    assert first["what"].startswith(f"{SERVER} (user) can assume {KNOWN}named (role), which ")
+    assert first["why"].startswith("This is the user of a server: an intruder there could remove ")
+    assert second["what"].startswith("User intruder is allowed s3:DeleteBucketPolicy on backups2")
+
+
+@pytest.mark.usefixtures("known")
+def test_what_only_looks_like_a_way_is_no_finding(living: DeployedStage) -> None:
+    for change in LOOK_ALIKES.values():
+        change(living)
+    report = people_in(living)
+    assert report.findings == []
+    assert f"user {KNOWN}ops" in report.administrators
+
+
+def test_the_table_has_ways_and_what_only_looks_like_one() -> None:
+    assert len(TAKEOVERS) >= 20
+    assert len(LOOK_ALIKES) >= 10
+
+
+def people_in(living: DeployedStage) -> Report:
+    """What a check finds about users and roles."""
+    report = Report()
+    for part in people_of(target_of(living)):
+        report.collect(part)
+    return report
 
 
 @pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
@@ -275,13 +357,16 @@ def requests_of_a_check(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) 
     return requests
 
 
-def test_300_users_and_200_roles_cost_no_extra_request(
+def test_300_users_200_roles_and_100_policies_cost_no_extra_request(
     living: DeployedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert living.account.id == ACCOUNT  # asked once
     before = requests_of_a_check(living, monkeypatch)
     backend = iam_backends[ACCOUNT]["aws"]
+    assert before["GetAccountAuthorizationDetails"] == 1
     policy = json.dumps(allow(["s3:*", "lambda:*"], "arn:aws:s3:::shop*"))
+    for number in range(100):
+        living.client("iam").create_policy(PolicyName=f"team-{number}", PolicyDocument=policy)
     for number in range(300):
         backend.create_user("us-east-1", f"person-{number}").put_policy("x", policy)
     for number in range(200):

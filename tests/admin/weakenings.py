@@ -239,7 +239,7 @@ for _kind, _action, _resource, _on in [
     (Kind.STOPPED, "lambda:RemovePermission", "*", PROMOTE),
     (Kind.STOPPED, "events:DisableRule", "*", RULE),
     (Kind.STOPPED, "iam:PutRolePermissionsBoundary", ROLE, PROMOTE),
-    (Kind.STOPPED, "iam:UpdateAccessKey", "arn:aws:iam::*:user/*", SERVER),
+    (Kind.STOPPED, "iam:DeleteAccessKey", "arn:aws:iam::*:user/*", SERVER),
     (Kind.SILENCE, "events:RemoveTargets", f"arn:aws:events:*:*:rule/{AUDITS}", AUDITS),
     (Kind.SILENCE, "lambda:DeleteFunction", f"arn:aws:lambda:*:*:function:{AUDIT}", AUDIT),
     (Kind.SILENCE, "iam:DeleteRole", f"arn:aws:iam::*:role/{AUDIT}", AUDIT),
@@ -257,7 +257,6 @@ for _kind, _action, _resource, _on in [
     (Kind.MORE_RIGHTS, "lambda:AddPermission", f"{FUNCTION}:*", PROMOTE),
     (Kind.MORE_RIGHTS, "lambda:InvokeFunction", FUNCTION, PROMOTE),
     (Kind.MORE_RIGHTS, "iam:PassRole", ROLE, PROMOTE),
-    (Kind.MORE_RIGHTS, "iam:CreateAccessKey", f"arn:aws:iam::{ACCOUNT}:user/{SERVER}", SERVER),
 ]:
     somebody(_kind, _action, _resource, _on)
 

@@ -115,7 +115,7 @@ def is_allowed(call, **arguments):
     try:
         call(**arguments)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "AccessDenied":
+        if error.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException"):
             raise
         return False
     return True

@@ -354,6 +354,48 @@ def test_a_boundary_limits_what_is_allowed_to_a_role(policies, boundary, effect)
     assert evaluate(request, **policies, boundary=boundary) is effect
 
 
+@pytest.mark.parametrize(
+    ("principal", "named", "effect"),
+    [
+        pytest.param(WEB1, WEB1, ALLOW, id="a user by its ARN"),
+        pytest.param(WEB1, "*", ALLOW, id="everybody: a user"),
+        pytest.param(PROMOTER, "*", ALLOW, id="everybody: a role"),
+        pytest.param(PROMOTER, PROMOTER, NO, id="a role by its ARN"),
+        pytest.param(WEB1, ROOT, NO, id="the account"),
+    ],
+)
+def test_a_boundary_limits_what_a_bucket_policy_allows_to_a_role_by_its_arn(
+    principal, named, effect
+):
+    """And not what it allows to others, unless the boundary denies it."""
+    bucket = policy(statement(Principal={"AWS": named}))
+    reads = statement(action="s3:GetObject")
+    request = request_for(principal=principal)
+    for boundary, expected in (
+        (policy(reads), effect),
+        (policy(reads, statement("Deny")), DENIED),
+    ):
+        actual = evaluate(request, identity=[], boundary=boundary, resource=bucket)
+        assert actual is expected
+
+
+@pytest.mark.parametrize(
+    ("effect", "excepted", "expected"),
+    [
+        pytest.param("Allow", PROMOTER, ALLOW, id="allowed to all but another"),
+        pytest.param("Allow", WEB1, NO, id="allowed to all but this one"),
+        pytest.param("Allow", ROOT, NO, id="allowed to all but its account"),
+        pytest.param("Deny", PROMOTER, DENIED, id="denied to all but another"),
+        pytest.param("Deny", WEB1, DENIED, id="denied to all but this one, its account too"),
+        pytest.param("Deny", [WEB1, ROOT], ALLOW, id="denied to all but this one"),
+    ],
+)
+def test_a_bucket_policy_can_except_principals(effect, excepted, expected):
+    bucket = policy({**statement(effect), "NotPrincipal": {"AWS": excepted}})
+    own = [OWN] if effect == "Deny" else []
+    assert evaluate(request_for(), identity=own, resource=bucket) is expected
+
+
 def test_a_boundary_allows_nothing_itself():
     assert evaluate(request_for(principal=PROMOTER), identity=[], boundary=OWN) is NO
 
@@ -413,7 +455,8 @@ def test_an_unsupported_policy_is_refused(broken: Any):
     "broken",
     [
         policy(statement()),
-        policy({**statement("Deny"), "NotPrincipal": {"AWS": WEB1}}),
+        policy(statement(Principal="*", NotPrincipal={"AWS": WEB1})),
+        policy(statement(NotPrincipal="everybody")),
         policy(statement(Principal="everybody")),
         policy(statement(Principal={"AWS": "arn:aws:iam::123456789012:role/*"})),
         policy(statement(Principal={"AWS": "web1"})),

@@ -1,156 +1,220 @@
-"""Downloads every user and role of an account with its policies, once."""
+"""Downloads every user, role, group and managed policy of an account, once."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from admin.account import Account
-from admin.check.people.rights import grants, grants_below, in_account
-from admin.desired.permissions import Document, as_list, statements
+from admin.check.people.conditions import Context
+from admin.check.people.rights import Policy, granted, in_account
+from admin.desired.permissions import Document, statements
 
+IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
 # AWS services act through these roles; nobody else can create, assume or change them.
 SERVICE_ROLES_PATH = "/aws-service-role/"
-IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
+SERVICE_ROLES_NAME = "AWSServiceRoleFor"
 # The most that IAM returns at once.
 PAGE = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Principal:
-    """A user or role with its IAM policies and those of its groups.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Holder:
+    """What has policies: inline ones by their names, and managed ones by their ARNs."""
 
-    `id` is IAM's own. `inline` has its own policies by name, `attached` the ARNs of managed ones,
-    and `policies` the documents of all, as far as they apply in its account. `boundary` is the ARN
-    of its permissions boundary; without `boundary_policies` IAM did not say what that allows, and
-    it counts for nothing. `trusts` are the principals that its trust policy lets assume it.
+    arn: str
+    inline: Mapping[str, Document] = field(default_factory=dict)
+    inline_policies: tuple[Policy, ...] = ()
+    attached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Managed:
+    """A managed policy: what it allows now, and its other versions."""
+
+    arn: str
+    policy: Policy
+    others: tuple[Policy, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Principal(Holder):
+    """A user or role. `policies` are its own and those of its groups.
+
+    `id` is IAM's own. `boundary` is the ARN of its permissions boundary; without
+    `boundary_policies` IAM did not say what that allows, and it counts for nothing. `trust` is the
+    trust policy of a role. `has_profile`: EC2 instances can have this role. `is_new`: it does not
+    exist, but somebody could make it, with any name that the pattern `name` matches.
     """
 
     kind: str
     name: str
     id: str
-    arn: str
-    path: str
-    inline: Mapping[str, Document]
-    attached: tuple[str, ...]
-    groups: tuple[str, ...]
-    policies: tuple[Document, ...]
-    boundary: str | None
-    boundary_policies: tuple[Document, ...]
-    trusts: tuple[str, ...]
+    path: str = "/"
+    groups: tuple[str, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    boundary: str | None = None
+    boundary_policies: tuple[Policy, ...] = ()
+    trust: Document = field(default_factory=dict)
+    has_profile: bool = False
+    is_new: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
-    def may(self, action: str, resource: str, *, denied_by: tuple[Document, ...] = ()) -> bool:
-        """Whether its policies allow the action on exactly this resource.
+    @property
+    def label(self) -> str:
+        """What a sentence calls it: "ci (user)"."""
+        return f"the new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
+
+    @property
+    def account(self) -> str:
+        """The id of its account."""
+        return self.arn.split(":")[4]
+
+    @property
+    def user(self) -> str | None:
+        """The value of the variable aws:username."""
+        return self.name if self.kind == "user" and not self.is_new else None
+
+    @cached_property
+    def context(self) -> Context:
+        """The condition keys that are in each of its requests."""
+        if self.is_new:
+            return {"aws:principalaccount": self.account}
+        known = {
+            "aws:principalarn": self.arn,
+            "aws:principalaccount": self.account,
+            "aws:username": self.user,
+        }
+        # A role's ends with the name of a session, which anyone chooses who assumes it.
+        return {**known, "aws:userid": self.id} if self.kind == "user" else known
+
+    def may(self, action: str, resource: str, *, denied_by: tuple[Policy, ...] = ()) -> bool:
+        """Whether its policies allow the action on this resource, or on any like this pattern.
 
         `denied_by` are policies of the resource that only deny.
         """
-        return grants((*self.policies, *denied_by), action, resource) and (
-            not self.boundary_policies or grants(self.boundary_policies, action, resource)
-        )
-
-    def may_below(self, action: str, prefix: str, *, denied_by: tuple[Document, ...] = ()) -> bool:
-        """Whether its policies allow the action on any resource with this prefix."""
-        return grants_below((*self.policies, *denied_by), action, prefix) and (
-            not self.boundary_policies or grants_below(self.boundary_policies, action, prefix)
+        limited_by = [self.boundary_policies] if self.boundary_policies else []
+        return all(
+            granted(policies, action, resource, user=self.user, context=self.context)
+            for policies in [(*self.policies, *denied_by), *limited_by]
         )
 
 
 @dataclass(frozen=True)
 class Identities:
-    """The users and roles of an account, downloaded once."""
+    """The users, roles, groups and managed policies of an account, downloaded once."""
 
     account: Account
 
     @cached_property
     def principals(self) -> list[Principal]:
-        """Every user and role, except the roles that only AWS services can assume.
-
-        Source: IAM API reference, GetAccountAuthorizationDetails.
-        """
-        paginator = self.account.client("iam").get_paginator("get_account_authorization_details")
-        pages = list(paginator.paginate(PaginationConfig={"PageSize": PAGE}))
-        managed = {
-            policy["Arn"]: version["Document"]
-            for page in pages
-            for policy in page["Policies"]
-            for version in policy["PolicyVersionList"]
-            if version["IsDefaultVersion"]
-        }
-        groups = {
-            group["GroupName"]: _documents(group, "Group", managed)
-            for page in pages
-            for group in page["GroupDetailList"]
-        }
-        users = (user for page in pages for user in page["UserDetailList"])
-        roles = (role for page in pages for role in page["RoleDetailList"])
+        """Every user and role, except the roles that only AWS services can assume."""
         return [
-            *(_principal("User", user, managed, groups) for user in users),
+            *(self._principal("User", user) for user in self._details("UserDetailList")),
             *(
-                _principal("Role", role, managed, groups)
-                for role in roles
-                if not role["Path"].startswith(SERVICE_ROLES_PATH)
+                self._principal("Role", role)
+                for role in self._details("RoleDetailList")
+                if not _is_of_a_service(role)
             ),
         ]
 
+    @cached_property
+    def groups(self) -> Mapping[str, Holder]:
+        """The groups by their names."""
+        return {
+            group["GroupName"]: self._holder(group, "Group")
+            for group in self._details("GroupDetailList")
+        }
 
-def _principal(
-    kind: str,
-    details: dict[str, Any],
-    managed: Mapping[str, Document],
-    groups: Mapping[str, list[Document]],
-) -> Principal:
-    name, members = details[f"{kind}Name"], tuple(details.get("GroupList", ()))
-    account = details["Arn"].split(":")[4]
-    boundary = details.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    policies = [
-        *_documents(details, kind, managed),
-        *(policy for group in members for policy in groups[group]),
-    ]
-    return Principal(
-        kind=kind.lower(),
-        name=name,
-        id=details[f"{kind}Id"],
-        arn=details["Arn"],
-        path=details["Path"],
-        inline={
+    @cached_property
+    def managed(self) -> Mapping[str, Managed]:
+        """The managed policies by their ARNs: all of the account's own, and AWS's that are used."""
+        return {
+            policy["Arn"]: self._managed(policy["Arn"], policy["PolicyVersionList"])
+            for policy in self._details("Policies")
+        }
+
+    @cached_property
+    def _pages(self) -> list[dict[str, Any]]:
+        """Source: IAM API reference, GetAccountAuthorizationDetails."""
+        paginator = self.account.client("iam").get_paginator("get_account_authorization_details")
+        return list(paginator.paginate(PaginationConfig={"PageSize": PAGE}))
+
+    def _details(self, member: str) -> Iterator[dict[str, Any]]:
+        for page in self._pages:
+            yield from page[member]
+
+    @cached_property
+    def id(self) -> str:
+        """The account's id, as the ARNs of its principals say it; empty if there are none."""
+        lists = ("UserDetailList", "RoleDetailList")
+        return next(
+            (each["Arn"].split(":")[4] for name in lists for each in self._details(name)), ""
+        )
+
+    def _policy(self, document: Document) -> Policy:
+        return Policy(in_account(self.id, document))
+
+    def _managed(self, arn: str, versions: list[dict[str, Any]]) -> Managed:
+        return Managed(
+            arn=arn,
+            policy=next(
+                self._policy(each["Document"]) for each in versions if each["IsDefaultVersion"]
+            ),
+            others=tuple(
+                self._policy(each["Document"]) for each in versions if not each["IsDefaultVersion"]
+            ),
+        )
+
+    def _holder(self, details: dict[str, Any], kind: str) -> Holder:
+        inline = {
             policy["PolicyName"]: policy["PolicyDocument"]
             for policy in details.get(f"{kind}PolicyList", ())
-        },
-        attached=tuple(
-            policy["PolicyArn"] for policy in details.get("AttachedManagedPolicies", ())
-        ),
-        groups=members,
-        policies=tuple(in_account(account, _with_name(name, policy)) for policy in policies),
-        boundary=boundary,
-        boundary_policies=(managed[boundary],) if boundary in managed else (),
-        trusts=tuple(_trusted(details.get("AssumeRolePolicyDocument", {}))),
+        }
+        return Holder(
+            arn=details["Arn"],
+            inline=inline,
+            inline_policies=tuple(map(self._policy, inline.values())),
+            attached=tuple(
+                each["PolicyArn"] for each in details.get("AttachedManagedPolicies", ())
+            ),
+        )
+
+    def _principal(self, kind: str, details: dict[str, Any]) -> Principal:
+        own, groups = self._holder(details, kind), tuple(details.get("GroupList", ()))
+        boundary = details.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        return Principal(
+            **vars(own),
+            kind=kind.lower(),
+            name=details[f"{kind}Name"],
+            id=details[f"{kind}Id"],
+            path=details["Path"],
+            groups=groups,
+            policies=tuple(
+                policy
+                for holder in (own, *(self.groups[group] for group in groups))
+                for policy in (
+                    *holder.inline_policies,
+                    *(self.managed[arn].policy for arn in holder.attached),
+                )
+            ),
+            boundary=boundary,
+            boundary_policies=(self.managed[boundary].policy,) if boundary in self.managed else (),
+            trust=details.get("AssumeRolePolicyDocument", {}),
+            has_profile=bool(details.get("InstanceProfileList")),
+        )
+
+
+def _is_of_a_service(role: dict[str, Any]) -> bool:
+    """Whether it is a service-linked role: by its path, its name and whom it trusts."""
+    service = role["Path"].removeprefix(SERVICE_ROLES_PATH).strip("/")
+    return (
+        role["Path"] == f"{SERVICE_ROLES_PATH}{service}/"
+        and role["RoleName"].startswith(SERVICE_ROLES_NAME)
+        and all(
+            statement.get("Principal") in ({"Service": service}, {"Service": [service]})
+            for statement in statements(role["AssumeRolePolicyDocument"])
+        )
     )
-
-
-def _documents(
-    holder: dict[str, Any], kind: str, managed: Mapping[str, Document]
-) -> list[Document]:
-    return [
-        *(policy["PolicyDocument"] for policy in holder.get(f"{kind}PolicyList", ())),
-        *(managed[policy["PolicyArn"]] for policy in holder.get("AttachedManagedPolicies", ())),
-    ]
-
-
-def _with_name(name: str, policy: Document) -> Document:
-    """The policy with the user's name filled in: managing only your own keys is not a finding."""
-    filled: Document = json.loads(json.dumps(policy).replace("${aws:username}", name))
-    return filled
-
-
-def _trusted(trust: Document) -> Iterator[str]:
-    """The ARNs that a trust policy allows; an account's number stands for its root."""
-    for statement in statements(trust) if trust else []:
-        principal = statement.get("Principal", {})
-        names = principal if isinstance(principal, str) else principal.get("AWS", [])
-        for name in as_list(names):
-            if statement["Effect"] == "Allow":
-                yield name if ":" in name else f"arn:aws:iam::{name}:root"

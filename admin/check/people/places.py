@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from admin.account import Account
-from admin.check.people.rights import ANY_NAME
+from admin.check.people.patterns import ANY_NAME
 from admin.config.reading import FUNCTIONS, SCHEDULES
 from admin.desired.requirement import Kind
 from admin.desired.trail import trail_arn

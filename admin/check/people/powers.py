@@ -3,7 +3,8 @@
 Reading gives no power, because backups are encrypted. Neither does cloudwatch:PutMetricData: anyone
 who can write to any log can write any metric (embedded metric format), so denying it would not
 help. `check` looks at the buckets themselves instead. Nor does sns:Publish, which many programs
-have on every topic: it sends false alerts, as such metrics do, but removes none.
+have on every topic: it sends false alerts, as such metrics do, but removes none. Rights that lead
+to somebody else's credentials are steps of a way, which `admin.check.reach` searches.
 """
 
 from dataclasses import dataclass
@@ -88,15 +89,6 @@ POWERS = (
         ("iam:PassRole",),
     ),
     Power(
-        Resource.USER,
-        "upload as a server",
-        (
-            "iam:CreateAccessKey",
-            "iam:CreateLoginProfile",
-            "iam:UpdateLoginProfile",
-        ),
-    ),
-    Power(
         Resource.UPLOADS,
         "upload as a server, or remove uploads before they are promoted",
         (
@@ -147,7 +139,6 @@ POWERS = (
         "stop the uploads of a server",
         (
             "iam:DeleteAccessKey",
-            "iam:UpdateAccessKey",
             "iam:PutUserPermissionsBoundary",
             "iam:UpdateUser",
             "iam:DeleteUser",

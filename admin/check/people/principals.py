@@ -1,16 +1,17 @@
-"""Finds every user and role with power over the backups."""
+"""Finds every user and role with power over the backups, without anybody's help."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from admin.account import Account, none_if
+from admin.account import Account
+from admin.check.people.bucket_denials import bucket_denials, read_bucket_policy
 from admin.check.people.identities import IDENTITY_CENTER_PATH, Identities, Principal
+from admin.check.people.patterns import matches
 from admin.check.people.places import Place, Resource
 from admin.check.people.powers import POWERS, READING, Power
-from admin.check.people.rights import denials_for, may_be_granted
+from admin.check.people.rights import Policy, may_be_granted
 from admin.check.people.server_users import is_for_servers
-from admin.check.report import Administrator, Finding
+from admin.check.report import Finding
 from admin.config.reading import FUNCTIONS
 from admin.desired.permissions import (
     LARGEST_OF_A_ROLE,
@@ -21,27 +22,6 @@ from admin.desired.permissions import (
 )
 from admin.target import Target
 
-# Each of these, on any resource, lets people grant themselves more rights.
-ESCALATIONS = (
-    "iam:AddUserToGroup",
-    "iam:AttachGroupPolicy",
-    "iam:AttachRolePolicy",
-    "iam:AttachUserPolicy",
-    "iam:CreatePolicyVersion",
-    "iam:DeleteRolePermissionsBoundary",
-    "iam:DeleteRolePolicy",
-    "iam:DeleteUserPermissionsBoundary",
-    "iam:DeleteUserPolicy",
-    "iam:PutGroupPolicy",
-    "iam:PutRolePolicy",
-    "iam:PutUserPolicy",
-    "iam:SetDefaultPolicyVersion",
-    "iam:UpdateAssumeRolePolicy",
-)
-# Each of these lets people act as another user or role if they have it on all users or roles;
-# having it on oneself is common.
-USER_TAKEOVERS = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
-ROLE_TAKEOVERS = ("iam:PassRole", "sts:AssumeRole")
 DENIAL = "no-power-over-the-backups"
 
 
@@ -69,37 +49,32 @@ def denial(resources: Iterable[Place]) -> Document:
 
 def check_principals(
     target: Target, identities: Identities, resources: tuple[Place, ...]
-) -> Iterator[Finding | Administrator]:
+) -> Iterator[Finding]:
     """Find everyone in an account who can harm backups, or keep them from being made.
 
-    `resources` are those of the stage in the account. Administrators could grant themselves every
-    right: those listed in the stage's configuration are reported by name, everyone else is a
-    finding. The rights of the functions' roles and the servers' users are compared in full
-    elsewhere.
+    `resources` are those of the stage in the account. Administrators that the stage's configuration
+    lists are no findings. The rights of the functions' roles and the servers' users are compared in
+    full elsewhere.
     """
     account = identities.account
     bucket_policies = {
-        bucket: _bucket_policy(target, bucket)
+        bucket: read_bucket_policy(target, bucket)
         for bucket in {place.name for place in resources if place.is_in_s3}
     }
     for principal in identities.principals:
         if account is target.account and _is_own(target, principal):
             continue
-        if _is_administrator(principal, account.id):
-            over_vault = account is target.vault_account
-            yield from _administrator(principal, account, target, over_vault=over_vault)
-            continue
         denials = {
-            bucket: (denials_for(policy, arn=principal.arn, user_id=principal.id),)
-            for bucket, policy in bucket_policies.items()
+            bucket: bucket_denials(policy, principal) for bucket, policy in bucket_policies.items()
         }
-        if not (held := list(_powers(principal, resources, denials))):
-            continue
-        if principal.arn in target.stage.administrators:
-            over_vault = held[0].power is POWERS[0]
-            yield from _administrator(principal, account, target, over_vault=over_vault)
-        else:
+        held = [*_powers(principal, resources, denials)]
+        if held and not is_listed(target, principal.arn):
             yield _finding(principal, held, account, target, resources)
+
+
+def is_listed(target: Target, arn: str) -> bool:
+    """Whether the stage's configuration lists this ARN as an administrator's."""
+    return any(matches(pattern, arn) for pattern in target.stage.administrators)
 
 
 def _is_own(target: Target, principal: Principal) -> bool:
@@ -108,27 +83,8 @@ def _is_own(target: Target, principal: Principal) -> bool:
     return principal.name in map(target.stage.function_name, FUNCTIONS)
 
 
-def _is_administrator(principal: Principal, account: str) -> bool:
-    """Whether it can grant itself any right in its account, or act as a principal that can."""
-    iam = f"arn:aws:iam::{account}:"
-    return (
-        any(principal.may_below(action, iam) for action in ESCALATIONS)
-        or any(principal.may(action, f"{iam}user/anybody") for action in USER_TAKEOVERS)
-        or any(principal.may(action, f"{iam}role/anybody") for action in ROLE_TAKEOVERS)
-    )
-
-
-def _bucket_policy(target: Target, bucket: str) -> Document:
-    s3 = target.account.account_of(bucket).client("s3")
-    answer = none_if(
-        "NoSuchBucket",
-        lambda: none_if("NoSuchBucketPolicy", lambda: s3.get_bucket_policy(Bucket=bucket)),
-    )
-    return json.loads(answer["Policy"]) if answer else document()
-
-
 def _powers(
-    principal: Principal, resources: tuple[Place, ...], denials: Mapping[str, tuple[Document, ...]]
+    principal: Principal, resources: tuple[Place, ...], denials: Mapping[str, tuple[Policy, ...]]
 ) -> Iterator[Held]:
     for power in POWERS:
         for action in power.actions:
@@ -140,17 +96,13 @@ def _powers(
                     yield Held(power, action, place)
 
 
-def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Document, ...]) -> bool:
-    if place.resource is Resource.UPLOADS:  # of many servers, so the bucket is judged first
-        bucket = place.pattern.removesuffix("*")
-        if not principal.may_below(action, bucket, denied_by=denied_by):
-            return False
-    return any(
-        principal.may_below(action, arn.removesuffix("*"), denied_by=denied_by)
-        if arn.endswith("*")
-        else principal.may(action, arn, denied_by=denied_by)
-        for arn in place.arns
-    )
+def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Policy, ...]) -> bool:
+    # The uploads of many servers: so the bucket is judged first.
+    if place.resource is Resource.UPLOADS and not principal.may(
+        action, place.pattern, denied_by=denied_by
+    ):
+        return False
+    return any(principal.may(action, arn, denied_by=denied_by) for arn in place.arns)
 
 
 def _finding(
@@ -170,31 +122,6 @@ def _finding(
         f'intended, add {principal.arn} to the list "administrators" of stage '
         f"{target.stage.name} in .chalice/config.json.",
         remedy=_remedy(principal, account, target, resources),
-    )
-
-
-def _administrator(
-    principal: Principal, account: Account, target: Target, *, over_vault: bool
-) -> Iterator[Finding | Administrator]:
-    """A known administrator of the vault, or the finding for one that nobody has listed.
-
-    The same goes for principals of other accounts that can assume it. Those who are listed, but
-    have no power over the vault, are not reported.
-    """
-    own = {account.id, ""}
-    strangers = [arn for arn in principal.trusts if arn.split(":")[4] not in own]
-    unknown = [arn for arn in (principal.arn, *strangers) if arn not in target.stage.administrators]
-    if not unknown:
-        if over_vault:
-            yield Administrator(str(principal))
-        return
-    whom = f" (which {', '.join(strangers)} can assume)" if strangers else ""
-    could = "remove the vault's protection" if over_vault else "silently stop all backups"
-    yield Finding(
-        what=f"{_capitalized(principal)}{whom} is an administrator and could {could}",
-        why="An administrator you do not know may be an intruder.",
-        remedy=f'if this is intended, add {", ".join(unknown)} to the list "administrators" of '
-        f"stage {target.stage.name} in .chalice/config.json; otherwise remove these rights",
     )
 
 

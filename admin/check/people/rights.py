@@ -1,50 +1,133 @@
-"""The most that identity policies could allow: every condition of an Allow counts as met.
+"""The most that identity policies could allow: conditions of an Allow count as met, if they can be.
 
 Unlike IAM, this judges a risk, not a request: a condition on a second factor, a network or a time
 of day does not stop an intruder who meets it.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
 from typing import Any
 
+from admin.check.people.conditions import (
+    NOTHING_KNOWN,
+    Context,
+    can_hold,
+    must_hold,
+    unknown_keys,
+)
+from admin.check.people.patterns import covers, matches, overlaps, widest
 from admin.desired.permissions import Document, as_list, document, statements
 
-# No name in S3 or IAM contains this character: a pattern that matches it, and also the longest name
-# made of it, matches every name.
-ANY_NAME = "\N{WHITE SMILING FACE}"
-LONGEST_NAME = 1024
 # The operators by which a Deny exempts principals.
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 # The condition keys that say whose bucket it is.
 OWNER = frozenset({"aws:resourceaccount", "s3:resourceaccount"})
 
 
-def grants(policies: Iterable[Document], action: str, resource: str) -> bool:
-    """Whether the policies together allow `action` on exactly `resource`, an ARN."""
-    return _grants(
-        policies, action, resource, overlaps=lambda pattern: _matches(_widest(pattern), resource)
-    )
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """An IAM policy that finds its statements about an action quickly: many principals share it."""
+
+    document: Document
+    _by_action: dict[str, "_About"] = field(default_factory=dict, repr=False)
+
+    def allowing(self, action: str) -> tuple[Document, ...]:
+        """Its statements that allow an action, on whatever resource."""
+        return self._about(action).allowing
+
+    def denying(self, action: str) -> tuple[Document, ...]:
+        """Its statements that deny an action, on whatever resource."""
+        return self._about(action).denying
+
+    def _about(self, action: str) -> "_About":
+        if action not in self._by_action:
+            about = [each for each in statements(self.document) if _selects_action(each, action)]
+            self._by_action[action] = _About(
+                allowing=tuple(each for each in about if each["Effect"] == "Allow"),
+                denying=tuple(each for each in about if each["Effect"] == "Deny"),
+            )
+        return self._by_action[action]
 
 
-def grants_below(policies: Iterable[Document], action: str, prefix: str) -> bool:
-    """Whether the policies together allow `action` on any ARN that begins with `prefix`."""
-    return _grants(
-        policies,
-        action,
-        prefix + ANY_NAME,
-        overlaps=lambda pattern: _may_begin(_widest(pattern), prefix),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    allowing: tuple[Document, ...]
+    denying: tuple[Document, ...]
 
 
-def may_be_granted(policies: Iterable[Document], action: str) -> bool:
-    """Whether some statement allows the action on some resource."""
+@dataclass(frozen=True)
+class Grant:
+    """That something is allowed, and the condition keys on which it depends."""
+
+    conditions: tuple[str, ...] = ()
+
+
+def granted(
+    policies: Iterable[Policy],
+    action: str,
+    resource: str,
+    *,
+    user: str | None = None,
+    context: Context = NOTHING_KNOWN,
+) -> Grant | None:
+    """How the policies together allow `action` on `resource`, if they do.
+
+    `resource` is an ARN, or a pattern: then it is enough that they allow it on some ARN that the
+    pattern matches. `user` is the value of the variable aws:username.
+    """
+    policies = tuple(policies)
+    found = allowed(policies, action, resource, user=user, context=context)
+    if found is None or any(
+        denies(policy, action, resource, user=user, context=context) for policy in policies
+    ):
+        return None
+    return found
+
+
+def allowed(
+    policies: Iterable[Policy],
+    action: str,
+    resource: str,
+    *,
+    user: str | None = None,
+    context: Context = NOTHING_KNOWN,
+) -> Grant | None:
+    """How some statement allows `action` on `resource`, whatever is denied."""
+    found = None
+    for policy in policies:
+        for statement in policy.allowing(action):
+            condition = statement.get("Condition", {})
+            if _allows(statement, resource, user) and can_hold(condition, context):
+                found = Grant(unknown_keys(condition, context))
+                if not found.conditions:
+                    return found
+    return found
+
+
+def denies(
+    policy: Policy,
+    action: str,
+    resource: str,
+    *,
+    user: str | None = None,
+    context: Context = NOTHING_KNOWN,
+) -> bool:
+    """Whether the policy certainly denies `action` on `resource`."""
     return any(
-        statement["Effect"] == "Allow" and _selects_action(statement, action)
-        for statement in chain.from_iterable(map(statements, policies))
+        _denies(statement, resource, user) and must_hold(statement.get("Condition", {}), context)
+        for statement in policy.denying(action)
     )
+
+
+def grants(policies: Iterable[Policy], action: str, resource: str) -> bool:
+    """Whether the policies together allow `action` on `resource`, an ARN or a pattern."""
+    return granted(policies, action, resource) is not None
+
+
+def may_be_granted(policies: Iterable[Policy], action: str) -> bool:
+    """Whether some statement allows the action on some resource."""
+    return any(policy.allowing(action) for policy in policies)
 
 
 def in_account(account: str, policy: Document) -> Document:
@@ -91,12 +174,12 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
     """Whether the condition of a Deny is not met by some requests of the principal."""
     for operator, keys in condition.items():
         for key, values in keys.items():
-            patterns = map(_widest, as_list(values))
+            patterns = map(widest, as_list(values))
             match operator in NEGATED, key.lower():
                 case True, "aws:principalarn":
-                    exempts = any(_matches(pattern, arn) for pattern in patterns)
+                    exempts = any(matches(pattern, arn) for pattern in patterns)
                 case True, "aws:userid":  # of a role, with the name of a session after a colon
-                    exempts = any(_matches(each.partition(":")[0], user_id) for each in patterns)
+                    exempts = any(matches(each.partition(":")[0], user_id) for each in patterns)
                 case _:
                     exempts = True
             if exempts:
@@ -104,38 +187,31 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
     return False
 
 
-def _grants(
-    policies: Iterable[Document], action: str, resource: str, *, overlaps: Callable[[str], bool]
-) -> bool:
-    """Whether some Allow includes one of the judged resources, and no Deny includes all of them.
-
-    `resource` stands for all of them, and `overlaps` is whether a pattern includes one.
-    """
-    longer = resource.replace(ANY_NAME, ANY_NAME * LONGEST_NAME)
-
-    def covers(pattern: str) -> bool:
-        return _matches(pattern, resource) and _matches(pattern, longer)
-
-    allowed = False
-    for statement in chain.from_iterable(map(statements, policies)):
-        if not _selects_action(statement, action):
-            continue
-        if statement["Effect"] == "Allow":
-            allowed |= _selects(statement, overlaps, but_not=covers)
-        elif not statement.get("Condition") and _selects(statement, covers, but_not=overlaps):
-            return False
-    return allowed
-
-
-def _selects(
-    statement: dict[str, Any], matches: Callable[[str], bool], *, but_not: Callable[[str], bool]
-) -> bool:
+def _allows(statement: Document, resource: str, user: str | None) -> bool:
     if "Resource" in statement:
-        return any(map(matches, as_list(statement["Resource"])))
-    return not any(map(but_not, as_list(statement["NotResource"])))
+        patterns = as_list(statement["Resource"])
+        return any(overlaps(widest(_with_name(each, user)), resource) for each in patterns)
+    return not any(
+        covers(_with_name(each, user), resource) for each in as_list(statement["NotResource"])
+    )
 
 
-def _selects_action(statement: dict[str, Any], action: str) -> bool:
+def _denies(statement: Document, resource: str, user: str | None) -> bool:
+    if "Resource" in statement:
+        patterns = as_list(statement["Resource"])
+        return any(covers(_with_name(each, user), resource) for each in patterns)
+    return not any(
+        overlaps(widest(_with_name(each, user)), resource)
+        for each in as_list(statement["NotResource"])
+    )
+
+
+def _with_name(pattern: str, user: str | None) -> str:
+    """The pattern with the user's name filled in: managing only your own keys is not a finding."""
+    return pattern.replace("${aws:username}", user) if user and "$" in pattern else pattern
+
+
+def _selects_action(statement: Document, action: str) -> bool:
     if "Action" in statement:
         return _is_one_of(tuple(as_list(statement["Action"])), action)
     return not _is_one_of(tuple(as_list(statement["NotAction"])), action)
@@ -147,29 +223,4 @@ def _is_one_of(patterns: tuple[str, ...], action: str) -> bool:
 
     Some of AWS's own policies have hundreds of patterns, and many principals have them.
     """
-    return any(_matches(pattern.lower(), action.lower()) for pattern in patterns)
-
-
-def _matches(pattern: str, value: str) -> bool:
-    return _expression(pattern).fullmatch(value) is not None
-
-
-def _may_begin(pattern: str, prefix: str) -> bool:
-    """Whether the pattern matches any string that begins with `prefix`."""
-    for index, character in enumerate(pattern):
-        if character == "*" or index == len(prefix):
-            return True
-        if character not in {"?", prefix[index]}:
-            return False
-    return False
-
-
-def _widest(pattern: str) -> str:
-    """The pattern with `*` in place of its variables, such as `${aws:username}`."""
-    return re.sub(r"\$\{[^}]*\}", "*", pattern)
-
-
-@cache
-def _expression(pattern: str) -> re.Pattern[str]:
-    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(text, re.DOTALL)
+    return any(matches(pattern.lower(), action.lower()) for pattern in patterns)

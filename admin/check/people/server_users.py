@@ -30,8 +30,8 @@ def is_for_servers(target: Target, user: str) -> bool:
     return user in {first, target.stage.drill_user} or user.startswith(f"{first}-")
 
 
-def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
-    """Find every right, and every limit, that a server's user has besides its IAM policy."""
+def additions_to(target: Target, user: Principal) -> dict[str, str]:
+    """What a server's user has besides the IAM policy of `setup`, and the command to remove it."""
     name = {"user_name": user.name}
     additions = {
         f"an additional IAM policy, {policy}": target.fix_aws(
@@ -49,13 +49,19 @@ def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
         additions[f"the rights of the group {group}"] = target.fix_aws(
             "iam", "remove-user-from-group", **name, group_name=group
         )
+    return additions
+
+
+def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
+    """Find every right, and every limit, that a server's user has besides its IAM policy."""
+    name = {"user_name": user.name}
     if user.path != "/":
         yield Finding(
             what=f"The user {user.name} has the path {user.path}",
             why="The path is part of its ARN, so this check would overlook who has rights on it.",
             remedy=target.fix_aws("iam", "update-user", **name, new_path="/"),
         )
-    for what, remedy in additions.items():
+    for what, remedy in additions_to(target, user).items():
         yield Finding(what=f"The user {user.name} has {what}", why=WHY, remedy=remedy)
     if user.boundary and f"{user.name}:boundary" not in target.stage.accepted:
         yield Finding(

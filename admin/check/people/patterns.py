@@ -1,0 +1,75 @@
+"""IAM's wildcards: which strings a pattern matches, and whether two patterns match the same one."""
+
+import re
+from functools import cache
+
+VARIABLE = re.compile(r"\$\{[^}]*\}")
+# No name in S3 or IAM contains this character: a pattern that matches it, and also the longest name
+# made of it, matches every name.
+ANY_NAME = "\N{WHITE SMILING FACE}"
+LONGEST_NAME = 1024
+
+
+def widest(pattern: str) -> str:
+    """The pattern with `*` in place of its variables, such as `${aws:username}`."""
+    return VARIABLE.sub("*", pattern) if "${" in pattern else pattern
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Whether the pattern matches exactly this string."""
+    return pattern == value or _expression(pattern).fullmatch(value) is not None
+
+
+@cache
+def overlaps(one: str, other: str) -> bool:
+    """Whether some string matches both patterns."""
+    if not _is_pattern(other):
+        return matches(one, other)
+    if not _is_pattern(one):
+        return matches(other, one)
+    # What of the one can be left, after each beginning of the other.
+    left = _without_stars(one, {0})
+    for character in other:
+        if character == "*":
+            left = {rest for start in left for rest in range(start, len(one) + 1)}
+            continue
+        step: set[int] = set()
+        for index in left:
+            if index < len(one) and (one[index] == "*" or "?" in {one[index], character}):
+                step.add(index if one[index] == "*" else index + 1)
+            elif index < len(one) and one[index] == character:
+                step.add(index + 1)
+        left = _without_stars(one, step)
+    return len(one) in left
+
+
+@cache
+def covers(pattern: str, other: str) -> bool:
+    """Whether the pattern matches all that `other` matches; False is not certain."""
+    if not _is_pattern(other):
+        return matches(pattern, other)
+    some = re.sub(r"[*?]", ANY_NAME, other)
+    return matches(pattern, some) and matches(
+        pattern, some.replace(ANY_NAME, ANY_NAME * LONGEST_NAME)
+    )
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _without_stars(pattern: str, left: set[int]) -> set[int]:
+    """The positions in the pattern, and those behind the stars that match nothing."""
+    reached = set(left)
+    for index in left:
+        position = index
+        while position < len(pattern) and pattern[position] == "*":
+            position += 1
+            reached.add(position)
+    return reached
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.DOTALL)

@@ -1,0 +1,180 @@
+"""What somebody can change about users, roles, groups and managed policies."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from admin.check.people.conditions import Context, values_of
+from admin.check.people.identities import Holder, Principal
+from admin.check.people.patterns import ANY_NAME, widest
+from admin.check.people.rights import Policy
+from admin.check.reach.facts import ANY_POLICY, Fact, Gain, Kind
+from admin.check.reach.forms import Form
+from admin.check.reach.world import World
+from admin.desired.permissions import statements
+
+_BOUNDARY, _POLICY = "iam:permissionsboundary", "iam:policyarn"
+_OF_POLICIES = ("Put", "Delete", "Attach", "Detach")
+# Managed policies that IAM lists only if somebody has them.
+_ANY_OF_AWS = f"arn:aws:iam::aws:policy/{ANY_NAME}"
+_EVERY_RIGHT = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+_HOLDERS = ("User", "Role", "Group")
+# Every action with which rights are changed.
+CHANGING = (
+    *(f"iam:{verb}{kind}Policy" for verb in _OF_POLICIES for kind in _HOLDERS),
+    *(
+        f"iam:{verb}{kind}PermissionsBoundary"
+        for verb in ("Put", "Delete")
+        for kind in _HOLDERS[:2]
+    ),
+    "iam:AddUserToGroup",
+    "iam:RemoveUserFromGroup",
+    "iam:UpdateGroup",
+    "iam:CreatePolicyVersion",
+    "iam:SetDefaultPolicyVersion",
+)
+
+
+def changes_of_principal(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
+    """How somebody can change the policies and the boundary of a user or role."""
+    kind, name = principal.kind.capitalize(), _named(form, principal)
+    yield from _of_holder(form, principal, kind, name, world)
+    put = f"iam:Put{kind}PermissionsBoundary"
+    for policy in _policies_to_try(form, put, principal, _BOUNDARY, world=world):
+        if proof := form.may(put, principal.arn, context=under_boundary(policy)):
+            fact = Fact(Kind.LIMIT, principal.arn, policy=_as_known(policy))
+            sentence = f"can replace the permissions boundary of {name}"
+            yield _gain(form, fact, sentence, (put, principal.arn), proof)
+    if principal.boundary:
+        action = f"iam:Delete{kind}PermissionsBoundary"
+        sentence = f"can remove the permissions boundary of {name}"
+        yield from _simple(form, principal, action, Kind.NO_LIMIT, sentence)
+
+
+def changes_of_groups(form: Form, world: World) -> Iterator[Gain]:
+    """How somebody can change the policies and the users of the account's groups."""
+    everything = f"arn:aws:iam::{form.principal.account}:group/*"
+    for name, group in world.accounts[form.principal.account].groups.items():
+        yield from _of_holder(form, group, "Group", f"the group {name}", world)
+        sentence = f"can add users to the group {name}"
+        add, rename = "iam:AddUserToGroup", "iam:UpdateGroup"
+        yield from _simple(form, group, add, Kind.JOIN, sentence)
+        if (proof := form.may(rename, group.arn)) and form.may(add, everything):
+            fact = Fact(Kind.JOIN, group.arn)
+            yield _gain(form, fact, f"can rename the group {name}", (rename, group.arn), proof)
+        leave = f"can remove users from the group {name}"
+        yield from _simple(form, group, "iam:RemoveUserFromGroup", Kind.LEAVE, leave)
+
+
+def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
+    """How somebody can change the account's own managed policies."""
+    for arn, managed in world.managed(form.principal).items():
+        if world.is_of_aws(arn):
+            continue
+        name = arn.partition(":policy/")[2]
+        action = "iam:CreatePolicyVersion"
+        if proof := form.may(action, arn):
+            sentence = f"can write a new version of the IAM policy {name}"
+            yield _gain(form, Fact(Kind.WRITE, arn), sentence, (action, arn), proof)
+        action = "iam:SetDefaultPolicyVersion"
+        if managed.others and (proof := form.may(action, arn)):
+            sentence = f"can restore another version of the IAM policy {name}"
+            yield _gain(form, Fact(Kind.RESTORE, arn), sentence, (action, arn), proof)
+
+
+def under_boundary(boundary: str | None) -> Context:
+    """What a request says of the boundary that its user or role has, or shall get."""
+    return {_BOUNDARY: boundary or None}
+
+
+def boundaries_to_try(form: Form) -> list[str]:
+    """The permissions boundaries that the conditions of somebody's policies name."""
+    return _mentioned(form, _BOUNDARY)
+
+
+def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -> Iterator[Gain]:
+    put = f"can add any right to {name}"
+    yield from _simple(form, holder, f"iam:Put{kind}Policy", Kind.INLINE, put)
+    if holder.inline:
+        delete = f"can delete the inline IAM policies of {name}"
+        yield from _simple(form, holder, f"iam:Delete{kind}Policy", Kind.NO_INLINE, delete)
+    attach, detach = f"iam:Attach{kind}Policy", f"iam:Detach{kind}Policy"
+    for boundary in _unders(form, holder) if form.could_any((attach, detach)) else ():
+        more = under_boundary(boundary) if isinstance(holder, Principal) else {}
+        for policy in _policies_to_try(form, attach, holder, _POLICY, world=world, more=more):
+            fact = Fact(Kind.ATTACH, holder.arn, _as_known(policy), boundary)
+            if proof := form.may(attach, holder.arn, context={**more, _POLICY: policy}):
+                sentence = f"can attach {_title(policy)} to {name}"
+                yield _gain(form, fact, sentence, (attach, holder.arn), proof)
+        for policy in holder.attached:
+            if proof := form.may(detach, holder.arn, context={**more, _POLICY: policy}):
+                fact = Fact(Kind.DETACH, holder.arn, policy, boundary)
+                sentence = f"can detach {_title(policy)} from {name}"
+                yield _gain(form, fact, sentence, (detach, holder.arn), proof)
+
+
+def _simple(form: Form, holder: Holder, action: str, kind: Kind, sentence: str) -> Iterator[Gain]:
+    for boundary in _unders(form, holder) if form.could(action) else ():
+        context = under_boundary(boundary) if isinstance(holder, Principal) else {}
+        if proof := form.may(action, holder.arn, context=context):
+            fact = Fact(kind, holder.arn, under=boundary)
+            yield _gain(form, fact, sentence, (action, holder.arn), proof)
+
+
+def _unders(form: Form, holder: Holder) -> list[str]:
+    """The boundaries that a user or role could have when somebody changes it; of a group, none."""
+    if not isinstance(holder, Principal):
+        return [""]
+    return [*dict.fromkeys([holder.boundary or "", *boundaries_to_try(form)])]
+
+
+def _policies_to_try(
+    form: Form, action: str, holder: Holder, key: str, *, world: World, more: Context | None = None
+) -> list[str]:
+    """The managed policies that are worth trying: if any will do, only that one."""
+    if not form.could(action):
+        return []
+    for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
+        if form.may(action, holder.arn, context={**(more or {}), key: widest_policy}):
+            return [widest_policy]
+    return [*dict.fromkeys([*_mentioned(form, key), *world.managed(form.principal)])]
+
+
+def _as_known(policy: str) -> str:
+    return ANY_POLICY if policy in {_ANY_OF_AWS, _EVERY_RIGHT} else policy
+
+
+def _title(policy: str) -> str:
+    if policy in {_ANY_OF_AWS, _EVERY_RIGHT}:
+        return "any IAM policy"
+    return f"the IAM policy {policy.partition(':policy/')[2].replace(ANY_NAME, '*')}"
+
+
+def _named(form: Form, principal: Principal) -> str:
+    return "itself" if principal.arn == form.principal.arn else principal.label
+
+
+def _mentioned(form: Form, key: str) -> list[str]:
+    return [*dict.fromkeys(value for policy in form.policies for value in _values(policy, key))]
+
+
+@cache
+def _values(policy: Policy, key: str) -> tuple[str, ...]:
+    """The values of a key in a policy's conditions, with some name in place of the wildcards."""
+    return tuple(
+        widest(value).replace("*", ANY_NAME).replace("?", ANY_NAME)
+        for statement in statements(policy.document)
+        for value in values_of(statement.get("Condition", {}), key)
+    )
+
+
+def _gain(form: Form, fact: Fact, sentence: str, right: tuple[str, str], proof: Any) -> Gain:
+    return Gain(
+        fact=fact,
+        who=form.fact,
+        sentence=sentence,
+        rights=(right,),
+        needs=proof.facts,
+        conditions=proof.conditions,
+    )

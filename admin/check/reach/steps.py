@@ -1,0 +1,248 @@
+"""What somebody can do next: each function is one kind of step.
+
+`pathfinding.cloud`, PMapper and the IAM user guide describe them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from admin.check.people.identities import Principal
+from admin.check.reach.changes import (
+    CHANGING,
+    boundaries_to_try,
+    changes_of_groups,
+    changes_of_policies,
+    changes_of_principal,
+    under_boundary,
+)
+from admin.check.reach.facts import Fact, Gain, Kind
+from admin.check.reach.forms import Form, Proof
+from admin.check.reach.services import SERVICES, Service
+from admin.check.reach.trust import ASSUME, providers_of, services_of, trusted
+from admin.check.reach.world import World
+
+_NEW_KEY, _NEW_PASSWORD = "iam:CreateAccessKey", "iam:CreateLoginProfile"
+# Second factors are not among them: conditions on one count as met, so a device cuts no way. Nor
+# are credentials for single services (CodeCommit, Cassandra, Bedrock): they are good for nothing
+# in IAM, S3 or Lambda.
+CREDENTIALS = {
+    _NEW_KEY: "can create an access key for {}",
+    _NEW_PASSWORD: "can create a password for {}",
+    "iam:UpdateLoginProfile": "can change the password of {}",
+    "iam:UpdateAccessKey": "can switch on an old access key of {}",
+}
+TAKING = (*CREDENTIALS, "iam:UpdateUser")
+# The ways to let strangers in through an identity provider that a role trusts.
+PROVIDER_CHANGES = (
+    "iam:UpdateSAMLProvider",
+    "iam:CreateSAMLProvider",
+    "iam:AddClientIDToOpenIDConnectProvider",
+    "iam:UpdateOpenIDConnectProviderThumbprint",
+    "iam:CreateOpenIDConnectProvider",
+)
+MAKING = {"user": "iam:CreateUser", "role": "iam:CreateRole", "policy": "iam:CreatePolicy"}
+
+_MAKES = {
+    "user": "can create a new user {}",
+    "role": "can create a new role {} that trusts it",
+    "policy": "can create a new IAM policy {}",
+}
+
+
+def gains_of(form: Form, world: World) -> Iterator[Gain]:
+    """Everything that somebody can do next to the principals that exist."""
+    for principal in world.principals.values():
+        yield from gains_over(form, principal, world)
+    yield from gains_beside(form, world)
+
+
+def gains_beside(form: Form, world: World) -> Iterator[Gain]:
+    """Everything that somebody can do next to groups and policies, and what it can make."""
+    if form.could_any(CHANGING):
+        yield from changes_of_groups(form, world)
+        yield from changes_of_policies(form, world)
+    if form.could_any(tuple(MAKING.values())):
+        yield from _make(form)
+
+
+def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
+    """Everything that somebody can do next to one user or role."""
+    if principal.account != form.principal.account:
+        if principal.kind == "role":
+            yield from _assume(form, principal)
+        return
+    if form.could_any(CHANGING):
+        yield from changes_of_principal(form, principal, world)
+    if principal.arn == form.principal.arn:
+        return
+    if principal.kind == "role":
+        yield from _assume(form, principal)
+        yield from _change_trust(form, principal)
+        yield from _pass(form, principal)
+        yield from _change_what_runs(form, principal, world)
+        yield from _change_provider(form, principal)
+    elif form.could_any(TAKING):
+        yield from _take_credentials(form, principal)
+    yield from _use_unknown_actions(form, principal)
+
+
+def act_as(principal: Principal) -> Fact:
+    """The fact that somebody can act as the principal."""
+    under = (principal.boundary or "") if principal.is_new else ""
+    return Fact(Kind.ACT, principal.arn, under=under)
+
+
+def _take_credentials(form: Form, user: Principal) -> Iterator[Gain]:
+    for action, sentence in CREDENTIALS.items():
+        if user.is_new and action not in {_NEW_KEY, _NEW_PASSWORD}:
+            continue
+        if proof := form.may(action, user.arn):
+            yield _gain(form, user, sentence, proof, (action, user.arn))
+    everyone = f"arn:aws:iam::{user.account}:user/*"
+    renaming = form.may("iam:UpdateUser", user.arn)
+    for action in (_NEW_KEY, _NEW_PASSWORD) if renaming and not user.is_new else ():
+        if proof := form.may(action, everyone):
+            both = _both(renaming or Proof(), proof)
+            sentence = "can rename {} so that it can create credentials for it"
+            yield _gain(form, user, sentence, both, ("iam:UpdateUser", user.arn))
+
+
+def _assume(form: Form, role: Principal) -> Iterator[Gain]:
+    trust = trusted(role, form.principal) if role.trust else None
+    if trust is None:
+        return
+    # Whoever is named in the same account needs no right of its own.
+    ask = form.is_not_denied if trust.by_name else form.may
+    if proof := ask(ASSUME, role.arn):
+        with_trust = replace(proof, conditions=(*proof.conditions, *trust.conditions))
+        yield _gain(form, role, "can assume {}", with_trust, (ASSUME, role.arn))
+
+
+def _change_trust(form: Form, role: Principal) -> Iterator[Gain]:
+    action = "iam:UpdateAssumeRolePolicy"
+    if proof := form.may(action, role.arn, context=under_boundary(role.boundary)):
+        yield _gain(form, role, "can let itself assume {}", proof, (action, role.arn))
+
+
+def _pass(form: Form, role: Principal) -> Iterator[Gain]:
+    """Pass the role to a service that runs code under it."""
+    action = "iam:PassRole"
+    for principal in services_of(role) if form.could(action) else ():
+        passing = form.may(action, role.arn, context={"iam:passedtoservice": principal})
+        if passing is None:
+            continue
+        service = SERVICES.get(principal)
+        if service is None:  # which could run anything
+            yield _gain(form, role, f"can pass {{}} to {principal}", passing, (action, role.arn))
+            continue
+        for run in service.running:
+            for _, running in form.anywhere(run)[:1]:
+                sentence = f"can pass {{}} to {service.name} ({run})"
+                yield _gain(form, role, sentence, _both(passing, running), (action, role.arn))
+
+
+def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gain]:
+    """Change what a service runs under the role already.
+
+    No Region is listed, so any right of this kind reaches every role that trusts the service. Only
+    of our own functions it is known which role they have.
+    """
+    for principal in services_of(role):
+        service = SERVICES.get(principal)
+        if service is None or (principal == "ec2.amazonaws.com" and not role.has_profile):
+            continue
+        rights = [
+            (action, resource, proof)
+            for action in (service.changing if form.could_any(service.changing) else ())
+            for resource, proof in _of_functions(form, action, role, service, world)
+        ]
+        # All are the same step: whoever loses one right goes on with the next.
+        for action, _, proof in rights[:1]:
+            sentence = f"can change what runs as {{}} in {service.name} ({action})"
+            every = [(each, resource) for each, resource, _ in rights]
+            yield _gain(form, role, sentence, proof, *every)
+
+
+def _of_functions(
+    form: Form, action: str, role: Principal, service: Service, world: World
+) -> Iterator[tuple[str, Proof]]:
+    """The resources on which somebody is allowed an action that changes what runs under a role."""
+    if service.name != "Lambda":
+        yield from form.anywhere(action)
+    elif role.arn in world.functions:
+        for function in world.functions[role.arn]:
+            if proof := form.may(action, function):
+                yield function, proof
+    else:
+        for resource, proof in form.anywhere(action):
+            if not world.is_our_function(resource):
+                yield resource, proof
+
+
+def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
+    for provider in providers_of(role) if form.could_any(PROVIDER_CHANGES) else ():
+        for action in PROVIDER_CHANGES:
+            if f"::{role.account}:" in provider and (proof := form.may(action, provider)):
+                name = provider.partition("/")[2]
+                sentence = f"can change the identity provider {name}, which {{}} trusts ({action})"
+                yield _gain(form, role, sentence, proof, (action, provider))
+
+
+def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
+    """An action that this table does not know, on somebody's name, could be a new way."""
+    for action in form.unknown_actions:
+        if proof := form.may(action, principal.arn):
+            sentence = f"is allowed {action}, which this check does not know, on {{}}"
+            yield _gain(form, principal, sentence, proof, (action, principal.arn))
+
+
+def _make(form: Form) -> Iterator[Gain]:
+    """Make a user, a role or a managed policy; a new role trusts whoever makes it."""
+    for kind, action in MAKING.items():
+        for pattern in _names_of(form, kind, action):
+            for boundary in ("", *boundaries_to_try(form)) if kind != "policy" else ("",):
+                context = under_boundary(boundary) if kind != "policy" else {}
+                if proof := form.may(action, pattern, context=context):
+                    named = pattern.partition(f":{kind}/")[2]
+                    fact = Fact(Kind.CREATE, pattern, under=boundary)
+                    yield Gain(
+                        fact=fact,
+                        who=form.fact,
+                        sentence=_MAKES[kind].format(named),
+                        rights=((action, pattern),),
+                        needs=proof.facts,
+                        conditions=proof.conditions,
+                    )
+
+
+def made(fact: Fact) -> Principal:
+    """The user or role that somebody can make."""
+    _, _, kind_and_name = fact.arn.rpartition(":")
+    kind, _, name = kind_and_name.partition("/")
+    return Principal(
+        kind=kind, name=name, id="", arn=fact.arn, boundary=fact.under or None, is_new=True
+    )
+
+
+def _names_of(form: Form, kind: str, action: str) -> Sequence[str]:
+    """The patterns of the names that somebody can give to what they make."""
+    prefix = f"arn:aws:iam::{form.principal.account}:{kind}/"
+    patterns = form.resources_of(action)
+    return sorted({prefix + (each.partition(f":{kind}/")[2] or "*") for each in patterns})
+
+
+def _gain(
+    form: Form, principal: Principal, sentence: str, proof: Proof, *rights: tuple[str, str]
+) -> Gain:
+    return Gain(
+        fact=act_as(principal),
+        who=form.fact,
+        sentence=sentence.format(principal.label),
+        rights=rights,
+        needs=proof.facts,
+        conditions=proof.conditions,
+    )
+
+
+def _both(one: Proof, other: Proof) -> Proof:
+    return Proof((*one.facts, *other.facts), (*one.conditions, *other.conditions))

@@ -1,0 +1,248 @@
+"""Reads trust policies: who can assume a role, in the account and from outside."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from admin.check.people.conditions import (
+    Context,
+    can_hold,
+    must_hold,
+    required_values,
+    unknown_keys,
+)
+from admin.check.people.identities import IDENTITY_CENTER_PATH, Principal
+from admin.check.people.patterns import matches
+from admin.desired.permissions import Document, as_list, statements
+
+ASSUME = "sts:AssumeRole"
+# What a federated principal asks STS for.
+_FEDERATED = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
+IDENTITY_CENTER_NAME = "AWSReservedSSO_"
+ANYONE = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusted:
+    """That a trust policy lets a principal in; not `by_name`, it needs the right to assume it."""
+
+    by_name: bool
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outsider:
+    """Somebody outside the downloaded accounts whom a role trusts.
+
+    `arn` is the ARN of an account's root, of a principal, or of an identity provider; `*` is
+    anyone. `can_be_known`: whether that says who it is. A public identity provider alone does not.
+    """
+
+    arn: str
+    label: str
+    can_be_known: bool = True
+
+
+def trusted(role: Principal, principal: Principal) -> Trusted | None:
+    """How the role's trust policy lets a user or role of a downloaded account in, if it does."""
+    found = None
+    for statement in _about(role, ASSUME):
+        named = _names(statement, principal)
+        condition = statement.get("Condition", {})
+        if named is None:
+            continue
+        if statement["Effect"] == "Deny":
+            if must_hold(condition, principal.context):
+                return None
+        elif can_hold(condition, principal.context) and not (found and found.by_name):
+            found = Trusted(
+                by_name=named and principal.account == role.account,
+                conditions=unknown_keys(condition, principal.context),
+            )
+    return found
+
+
+@cache
+def services_of(role: Principal) -> tuple[str, ...]:
+    """The services that can assume the role: Lambda, or whatever runs on an EC2 instance."""
+    found: list[str] = []
+    for statement in _about(role, ASSUME):
+        principal = statement.get("Principal", {})
+        if statement["Effect"] == "Allow" and isinstance(principal, dict):
+            found += map(str, as_list(principal.get("Service", [])))
+    return tuple(found)
+
+
+def providers_of(role: Principal) -> Iterator[str]:
+    """The ARNs of the identity providers whose users can assume the role."""
+    for action in _FEDERATED:
+        for statement in _about(role, action):
+            if statement["Effect"] == "Allow":
+                yield from _federated_names(statement)
+
+
+def outsiders(role: Principal, accounts: Collection[str]) -> Iterator[tuple[Outsider, Document]]:
+    """Everyone outside these accounts who can assume the role, with the statement that says so."""
+    for statement in _about(role, ASSUME):
+        if statement["Effect"] == "Allow":
+            for outsider, context in _strangers(statement, accounts):
+                if can_hold(statement.get("Condition", {}), context) and not _denied(
+                    role, ASSUME, outsider.arn, context
+                ):
+                    yield outsider, statement
+    if not is_of_identity_center(role):  # which decides who can assume its roles
+        yield from _federated_in(role)
+
+
+def _federated_in(role: Principal) -> Iterator[tuple[Outsider, Document]]:
+    for action in _FEDERATED:
+        for statement in _about(role, action):
+            if statement["Effect"] == "Allow":
+                for provider in _federated_names(statement):
+                    if not _denied(role, action, provider, {}):
+                        yield _federated(provider, statement), statement
+
+
+def trusting(role: Principal, principal: Principal) -> list[Document]:
+    """The statements of the role's trust policy that let a user or role in."""
+    return [
+        statement
+        for statement in _about(role, ASSUME)
+        if statement["Effect"] == "Allow" and _names(statement, principal) is not None
+    ]
+
+
+def is_public(role: Principal) -> bool:
+    """Whether anyone with an AWS account can assume the role."""
+    return any(outsider.arn == ANYONE for outsider, _ in outsiders(role, ()))
+
+
+def outside_conditions(statement: Document) -> tuple[str, ...]:
+    """The conditions on which it depends whether somebody outside can assume a role.
+
+    What a token of an identity provider says has been judged.
+    """
+    return () if _federated_names(statement) else unknown_keys(statement.get("Condition", {}), {})
+
+
+def is_of_identity_center(role: Principal) -> bool:
+    """Whether Identity Center made the role: IAM lets nobody else make or change one like it."""
+    return role.path.startswith(IDENTITY_CENTER_PATH) and role.name.startswith(IDENTITY_CENTER_NAME)
+
+
+def _federated_names(statement: Document) -> list[str]:
+    principal = statement.get("Principal", {})
+    names = as_list(principal.get("Federated", [])) if isinstance(principal, dict) else []
+    return [str(name) for name in names]
+
+
+@cache
+def _about(role: Principal, action: str) -> tuple[Document, ...]:
+    """The statements of a role's trust policy about an action."""
+    every = statements(role.trust) if role.trust else []
+    return tuple(statement for statement in every if _selects(statement, action))
+
+
+def _selects(statement: Document, action: str) -> bool:
+    patterns = as_list(statement.get("Action", statement.get("NotAction", [])))
+    found = any(matches(str(pattern).lower(), action.lower()) for pattern in patterns)
+    return found if "Action" in statement else not found
+
+
+def _names(statement: Document, principal: Principal) -> bool | None:
+    """Whether a statement names the principal; False: it names its account; None: neither."""
+    account = {principal.account, f"arn:aws:iam::{principal.account}:root"}
+    if "NotPrincipal" in statement:
+        excepted = {*_aws(statement["NotPrincipal"])}
+        return None if excepted & {principal.arn, principal.id, *account, ANYONE} else True
+    names = {*_aws(statement.get("Principal", {}))}
+    session = f"arn:aws:sts::{principal.account}:assumed-role/{principal.name}/"
+    if names & {principal.arn, principal.id, ANYONE} or (
+        principal.kind == "role" and any(name.startswith(session) for name in names)
+    ):
+        return True
+    return False if names & account else None
+
+
+def _aws(principal: Any) -> list[str]:
+    names = principal if isinstance(principal, str) else principal.get("AWS", [])
+    return [str(name) for name in as_list(names)]
+
+
+def _strangers(
+    statement: Document, accounts: Collection[str]
+) -> Iterator[tuple[Outsider, Context]]:
+    """Those outside the accounts whom a statement names, and what is known of their requests."""
+    names = [ANYONE] if "NotPrincipal" in statement else _aws(statement.get("Principal", {}))
+    for name in names:
+        if name == ANYONE:
+            yield from _anyone(statement.get("Condition", {}), accounts)
+        elif re.fullmatch(r"\d{12}", name):
+            yield from _stranger(f"arn:aws:iam::{name}:root", accounts)
+        elif ":" in name:  # otherwise it is the id of a principal that was deleted
+            yield from _stranger(name, accounts)
+
+
+def _stranger(arn: str, accounts: Collection[str]) -> Iterator[tuple[Outsider, Context]]:
+    account = arn.split(":")[4]
+    if account in accounts:
+        return
+    context: dict[str, str | None] = {"aws:principalaccount": account}
+    if arn.endswith(":root"):
+        yield Outsider(arn=arn, label=f"anyone in account {account}"), context
+    else:
+        yield Outsider(arn=arn, label=arn), {**context, "aws:principalarn": arn}
+
+
+def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Outsider, Context]]:
+    """Whom `*` stands for, if a condition limits it to principals or accounts."""
+    if (arns := required_values(condition, "aws:principalarn")) is not None:
+        for arn in arns:
+            if arn.count(":") < 5 or arn.split(":")[4] not in accounts:  # noqa: PLR2004
+                yield Outsider(arn=arn, label=arn), {}
+    elif (numbers := required_values(condition, "aws:principalaccount")) is not None:
+        for number in numbers:
+            yield from _stranger(f"arn:aws:iam::{number}:root", accounts)
+    else:
+        yield Outsider(arn=ANYONE, label="anyone with an AWS account", can_be_known=False), {}
+
+
+def _denied(role: Principal, action: str, name: str, context: Context) -> bool:
+    return any(
+        statement["Effect"] == "Deny"
+        and {name, ANYONE} & {*_aws(statement.get("Principal", {}))}
+        and must_hold(statement.get("Condition", {}), context)
+        for statement in _about(role, action)
+    )
+
+
+def _federated(provider: str, statement: Document) -> Outsider:
+    kind, _, issuer = provider.partition("/")
+    if ":saml-provider" in kind:
+        label = f"anyone whom the identity provider {issuer} lets in"
+        return Outsider(arn=provider, label=label)
+    host = issuer or provider
+    subjects = _subjects(statement.get("Condition", {}), host)
+    if subjects:
+        return Outsider(arn=provider, label=f"{' or '.join(subjects)} of {host}")
+    return Outsider(arn=provider, label=f"anyone at {host}", can_be_known=False)
+
+
+def _subjects(condition: Document, issuer: str) -> list[str]:
+    """The subjects to which a trust in an OpenID Connect provider is limited; none: it is not."""
+    subjects = required_values(condition, f"{issuer}:sub".lower()) or []
+    return subjects if all(map(_names_somebody, subjects)) else []
+
+
+@cache
+def _names_somebody(subject: str) -> bool:
+    """Whether a pattern names at least whose it is: `repo:acme/*` does, `repo:acme*` does not.
+
+    Everybody can have a repository or an organization whose name begins like yours.
+    """
+    known = re.split(r"[*?]|\$\{", subject)[0]
+    if known == subject:
+        return bool(subject)
+    return len(re.findall(r"[^:/]+[:/]", known)) > 1
