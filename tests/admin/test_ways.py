@@ -773,3 +773,42 @@ def test_the_table_has_80_columns() -> None:
         "                                   backups2",
     ]
     assert lines[-2:] == ["! is not on the stage's list of administrators", ""]
+
+
+def test_a_denial_is_no_use_if_somebody_else_can_be_made_to_delete_it() -> None:
+    dev = f"arn:aws:iam::{ACCOUNT}:user/dev"
+    graph = written(
+        together(
+            lambda account: account.user(  # which has no inline policy yet
+                "ci", attached=(account.managed("x", allow("iam:CreateAccessKey", on=[OPS, dev])),)
+            ),
+            lambda account: account.user(
+                "dev", allow("iam:DeleteUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/ci")
+            ),
+        )
+    )
+    [source] = (source for source in graph.sources if source.label == "ci (user)")
+    assert cut(graph, source) == [[("iam:CreateAccessKey", OPS)], [("iam:CreateAccessKey", dev)]]
+
+
+BACKUP = "backup.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "trust", "skipped"),
+    [
+        ("AWSServiceRoleForBackup", f"/aws-service-role/{BACKUP}/", {"Service": BACKUP}, True),
+        ("AWSServiceRoleForBackup", f"/aws-service-role/{BACKUP}/", {"AWS": ACCOUNT}, False),
+        ("AWSServiceRoleForBackup", "/team/", {"Service": BACKUP}, False),
+        ("AWSServiceRoleForBackup", "/aws-service-role/x.example/", {"Service": BACKUP}, False),
+        ("backup", f"/aws-service-role/{BACKUP}/", {"Service": BACKUP}, False),
+    ],
+)
+def test_only_a_service_linked_role_is_skipped(
+    name: str, path: str, trust: Any, *, skipped: bool
+) -> None:
+    account = WrittenAccount()
+    account.role(name, OPEN, trust=[trusting(trust)], path=path)
+    account.user("ci", path=f"/aws-service-role/{BACKUP}/")
+    names = [principal.name for principal in account.downloaded().principals]
+    assert names == ["ci", *([] if skipped else [name])]

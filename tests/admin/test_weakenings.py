@@ -380,3 +380,28 @@ def test_300_users_200_roles_and_100_policies_cost_no_extra_request(
             max_session_duration="3600",
         ).put_policy("x", policy)
     assert requests_of_a_check(living, monkeypatch) == before
+
+
+@pytest.mark.usefixtures("known")
+def test_check_who_prints_only_who_can_do_what(living: DeployedStage) -> None:
+    result = living.check("--who")
+    assert result.exit_code == 0, result.output
+    assert f"  {KNOWN}ops (user)               can change the bucket policy of backups2" in (
+        result.stdout.splitlines()
+    )
+    assert result.stdout.splitlines()[-1].startswith("Not read: service control policies")
+    give(living, "ci", allow("iam:CreateAccessKey", f"arn:aws:iam::{ACCOUNT}:user/{KNOWN}ops"))
+    result = living.check("--who", "--json")
+    assert result.exit_code == 1
+    [unknown] = [each for each in json.loads(result.stdout) if not each["is_known"]]
+    assert unknown == {
+        "power": "destroy",
+        "arn": f"arn:aws:iam::{ACCOUNT}:user/ci",
+        "name": "ci (user)",
+        "is_known": False,
+        "way": [
+            f"ci (user) can create an access key for {KNOWN}ops (user)",
+            f"{KNOWN}ops (user) can change the bucket policy of backups2",
+        ],
+    }
+    assert living.check("--who", "--all").exit_code == 2

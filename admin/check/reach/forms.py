@@ -1,19 +1,16 @@
 """What a principal is allowed, together with everything that can be changed about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from admin.check.people.conditions import Context
-from admin.check.people.identities import Holder, Managed, Principal
-from admin.check.people.patterns import overlaps, widest
+from admin.check.people.identities import Principal
+from admin.check.people.patterns import widest
 from admin.check.people.rights import Policy, allowed, denies, granted, may_be_granted
-from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
+from admin.check.reach.facts import Fact
 from admin.check.reach.unknown import unknown_actions
-from admin.check.reach.world import World
 from admin.desired.permissions import as_list
-
-EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
 
 @dataclass(frozen=True)
@@ -197,150 +194,3 @@ class _Asked:
 
 def _weight(proof: Proof) -> tuple[int, int]:
     return len(proof.facts), len(proof.conditions)
-
-
-def form_of(principal: Principal, fact: Fact, known: Known, world: World) -> Form:
-    """What the principal is, after everything that is known to be possible."""
-    return Form(
-        fact=fact,
-        principal=principal,
-        parts=tuple(_parts(principal, known, world)),
-        limits=tuple(_limits(principal, known, world)),
-    )
-
-
-def _parts(principal: Principal, known: Known, world: World) -> Iterator[Part]:
-    yield from _parts_of_holder(principal, principal, None, known, world)
-    for group in world.groups_of(principal):
-        leaving = next(iter(known.about(group.arn, Kind.LEAVE)), None)
-        yield from _parts_of_holder(group, principal, leaving, known, world)
-
-
-def _parts_of_holder(
-    holder: Holder, principal: Principal, leaving: Fact | None, known: Known, world: World
-) -> Iterator[Part]:
-    """The policies of a user, role or group; `leaving`: the users of this group can be removed."""
-    left = (leaving,) if leaving else None
-
-    def first(*kinds: Kind, policy: str = "") -> tuple[Fact, ...] | None:
-        for kind in kinds:
-            for fact in known.about(holder.arn, kind):
-                if fact.policy in {policy, ANY_POLICY} or kind is Kind.INLINE:
-                    chain = _meanwhile(fact, principal, known)
-                    if chain is not None:
-                        return chain
-        return None
-
-    for policy in holder.inline_policies:
-        yield Part(policy, left or first(Kind.NO_INLINE, Kind.INLINE))
-    for arn in holder.attached:
-        managed = world.managed(principal)[arn]
-        written = next(iter(known.about(arn, Kind.WRITE)), None) or (
-            next(iter(known.about(arn, Kind.RESTORE)), None) if managed.others else None
-        )
-        yield Part(
-            managed.policy,
-            left or first(Kind.DETACH, policy=arn) or ((written,) if written else None),
-        )
-
-
-def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the one by which the principal can have the boundary that it needs."""
-    if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
-        return (fact,)
-    setting = Fact(Kind.LIMIT, principal.arn, fact.under)
-    return (setting, fact) if setting in known else None
-
-
-def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:
-    current = principal.boundary or ""
-    packages = [*_packages(principal, known, world)]
-    # What can only be had under another boundary is of no use under the present one.
-    own = tuple(
-        package
-        for package in packages
-        if all(fact.arn != principal.arn or fact.under == current for fact in package.facts)
-    )
-    limited = _Limited(principal, known, world)
-    yield from limited.by(current, (), own)
-    settable = known.about(principal.arn, Kind.LIMIT)
-    for fact in settable:
-        yield from limited.by(fact.policy, (fact,), tuple(packages))
-    for fact in known.about(principal.arn, Kind.NO_LIMIT):
-        if (chain := _meanwhile(fact, principal, known)) is not None:
-            yield Limit(None, chain, tuple(packages))
-
-
-@dataclass(frozen=True)
-class _Limited:
-    principal: Principal
-    known: Known
-    world: World
-
-    def by(
-        self, boundary: str, facts: tuple[Fact, ...], packages: tuple[Package, ...]
-    ) -> Iterator[Limit]:
-        """What a boundary allows, and what it would allow if somebody changed it."""
-        managed = self.world.managed(self.principal).get(boundary)
-        if managed is None:  # IAM did not say what it allows
-            yield Limit(None, facts, packages)
-            return
-        yield Limit(managed.policy, facts, packages)
-        for fact in self.known.about(boundary, Kind.WRITE):
-            yield Limit(None, (*facts, fact), packages)
-        for fact in self.known.about(boundary, Kind.RESTORE):
-            for other in managed.others:
-                yield Limit(other, (*facts, fact), packages)
-
-
-def _packages(principal: Principal, known: Known, world: World) -> Iterator[Package]:
-    yield from _packages_of_holder(principal, principal, (), known, world)
-    own = world.groups_of(principal)
-    for group in own:
-        yield from _packages_of_holder(group, principal, (), known, world)
-    if principal.kind != "user":
-        return
-    for group in world.groups_in(principal):
-        for joining in known.about(group.arn, Kind.JOIN) if group not in own else ():
-            policies = [
-                *group.inline_policies,
-                *(world.managed(principal)[arn].policy for arn in group.attached),
-            ]
-            yield Package(tuple(policies), (joining,))
-            yield from _packages_of_holder(group, principal, (joining,), known, world)
-
-
-def _packages_of_holder(
-    holder: Holder, principal: Principal, before: tuple[Fact, ...], known: Known, world: World
-) -> Iterator[Package]:
-    """What a user, role or group can be given, once the facts `before` are used."""
-    for fact in known.about(holder.arn, Kind.INLINE):
-        if chain := _meanwhile(fact, principal, known):
-            yield Package((EVERYTHING,), (*before, *chain))
-    for arn in holder.attached:
-        yield from _changed(world.managed(principal)[arn], before, known)
-    for fact in known.about(holder.arn, Kind.ATTACH):
-        if chain := _meanwhile(fact, principal, known):
-            yield from _attachable(fact.policy, (*before, *chain), principal, known, world)
-
-
-def _changed(managed: Managed, before: tuple[Fact, ...], known: Known) -> Iterator[Package]:
-    for fact in known.about(managed.arn, Kind.WRITE):
-        yield Package((EVERYTHING,), (*before, fact))
-    for fact in known.about(managed.arn, Kind.RESTORE):
-        for other in managed.others:
-            yield Package((other,), (*before, fact))
-
-
-def _attachable(
-    policy: str, before: tuple[Fact, ...], principal: Principal, known: Known, world: World
-) -> Iterator[Package]:
-    """What an attached policy allows; of what IAM does not list, everything is assumed."""
-    if managed := world.managed(principal).get(policy):
-        yield Package((managed.policy,), before)
-        yield from _changed(managed, before, known)
-    elif policy == ANY_POLICY or world.is_of_aws(policy):
-        yield Package((EVERYTHING,), before)
-    for fact in known.of_kind(Kind.CREATE):
-        if ":policy/" in fact.arn and overlaps(fact.arn, policy):
-            yield Package((EVERYTHING,), (fact, *before))

@@ -6,9 +6,10 @@ from functools import cached_property
 
 from admin.check.people.bucket_denials import read_bucket_policy
 from admin.check.people.identities import Identities, Principal
+from admin.check.reach.changed import form_of
 from admin.check.reach.denials import WAY_DENIAL, denied_actions
 from admin.check.reach.facts import Fact, Gain, Kind, Known
-from admin.check.reach.forms import Form, form_of
+from admin.check.reach.forms import Form
 from admin.check.reach.steps import act_as, gains_beside, gains_of, gains_over
 from admin.check.reach.targets import Goal, Targets
 from admin.check.reach.trust import Outsider, outsiders

@@ -1,6 +1,6 @@
 """All downloaded accounts together: who there is, and which policies they have."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -55,11 +55,6 @@ class World:
     def managed(self, principal: Principal) -> Mapping[str, Managed]:
         """The managed policies of the principal's account, by ARN."""
         return self.accounts[principal.account].managed
-
-    def holders(self, account: str) -> Iterator[Holder]:
-        """The users, roles and groups of an account."""
-        yield from self.accounts[account].principals
-        yield from self.accounts[account].groups.values()
 
     def is_our_function(self, resource: str) -> bool:
         """Whether a pattern names exactly one of our functions, in whatever Region."""
