@@ -143,7 +143,7 @@ by_rights(
 )
 by_rights(
     "renamer",
-    f"can rename known-ops (user) so that it can create credentials for it, who {OPENS}",
+    f"can rename known-ops (user) and can create an access key for known-ops (user), who {OPENS}",
     ("iam:UpdateUser", [OPS, arn("user", "dev-*")]),
     ("iam:CreateAccessKey", arn("user", "dev-*")),
 )

@@ -180,7 +180,43 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             allow("iam:CreateAccessKey", on=f"arn:aws:iam::{ACCOUNT}:user/dev-*"),
         ),
         "ci (user)",
-        f"ci (user) can rename ops (user) so that it can create credentials for it, who {OPENS}",
+        f"ci (user) can rename ops (user) and can create an access key for ops (user), who {OPENS}",
+    ),
+    "another name for one's own group": (
+        together(
+            lambda account: account.group("team"),
+            ci(
+                allow("iam:UpdateGroup"),
+                allow("iam:PutGroupPolicy", on=f"arn:aws:iam::{ACCOUNT}:group/dev-*"),
+                groups=("team",),
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can rename the group team and can add any right to the group team, "
+            f"and so {OPENS}"
+        ),
+    ),
+    "another name, which a trust wants": (
+        together(
+            ci(allow("iam:UpdateUser")),
+            admin_role(
+                trusting("*", ArnLike={"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/dev-*"})
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can rename itself and can assume admin (role) (if the condition on "
+            f"aws:PrincipalArn is met), which {OPENS}"
+        ),
+    ),
+    "another name than the one that is denied": (
+        ci(
+            allow("iam:UpdateUser", "iam:PutUserPolicy"),
+            deny("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/ci"),
+        ),
+        "ci (user)",
+        f"ci (user) can rename itself and can add any right to itself, and so {OPENS}",
     ),
     # Trust
     "a trust by name": (
@@ -571,6 +607,13 @@ NO_WAYS: dict[str, Write] = {
     ),
     "users made under a boundary": delegated(),
     "new users without rights": ci(allow("iam:CreateUser", "iam:CreateAccessKey", on="*user/x-*")),
+    "a name that exists": ci(
+        allow("iam:CreateRole", "iam:PutRolePolicy", on=f"arn:aws:iam::{ACCOUNT}:role/{PROMOTE}")
+    ),
+    "one's own name": ci(
+        allow("iam:UpdateUser", on=f"arn:aws:iam::{ACCOUNT}:user/${{aws:username}}"),
+        allow("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/dev-*"),
+    ),
     "second factors": ci(
         allow("iam:DeactivateMFADevice", "iam:EnableMFADevice", "iam:ResyncMFADevice")
     ),

@@ -247,6 +247,26 @@ WAYS = {
         roles=power(trusting(LAMBDA)),
         functions={"f": "power"},
     ),
+    # Names
+    "another name for somebody": with_me(
+        allow("iam:UpdateUser", [BOSS, NEW_USER]),
+        allow("iam:CreateAccessKey", NEW_USER),
+        users={"boss": EVERYTHING},
+    ),
+    "another name for a group": with_me(
+        allow("iam:UpdateGroup", [f"{IAM}:group/own", f"{IAM}:group/ci-*"]),
+        allow("iam:PutGroupPolicy", f"{IAM}:group/ci-*"),
+        member="own",
+        groups={"own": Holder()},
+    ),
+    "a name that a trust wants": with_me(
+        allow("iam:UpdateUser", [ME, NEW_USER]),
+        roles=power(trusting("*", Condition=ONLY_NEW)),
+    ),
+    "a name that is not denied": with_me(
+        allow(["iam:UpdateUser", "iam:PutUserPolicy"], f"{IAM}:user/*"),
+        deny("iam:PutUserPolicy", ME),
+    ),
     # Policies and groups
     "an inline policy": with_me(allow("iam:PutUserPolicy", ME)),
     "an inline policy of a group": with_me(

@@ -1,5 +1,6 @@
 """Downloads every user, role, group and managed policy of an account, once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,12 +21,21 @@ PAGE = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holder:
-    """What has policies: inline ones by their names, and managed ones by their ARNs."""
+    """What has policies: inline ones by their names, and managed ones by their ARNs.
+
+    `renamed`: somebody can give it whatever name they like.
+    """
 
     arn: str
+    renamed: bool = False
     inline: Mapping[str, Document] = field(default_factory=dict)
     inline_policies: tuple[Policy, ...] = ()
     attached: tuple[str, ...] = ()
+
+    @property
+    def resource(self) -> str:
+        """The ARN, or the pattern of the ARNs, that requests about it can name."""
+        return re.sub(":(user|group)/.*", r":\1/*", self.arn) if self.renamed else self.arn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +84,17 @@ class Principal(Holder):
 
     @property
     def user(self) -> str | None:
-        """The value of the variable aws:username."""
-        return self.name if self.kind == "user" and not self.is_new else None
+        """The value of the variable aws:username; None if it could be anything."""
+        return self.name if self.kind == "user" and not (self.is_new or self.renamed) else None
 
     @cached_property
     def context(self) -> Context:
         """The condition keys that are in each of its requests."""
         if self.is_new:
             return {"aws:principalaccount": self.account}
-        known = {
-            "aws:principalarn": self.arn,
-            "aws:principalaccount": self.account,
-            "aws:username": self.user,
-        }
+        known: dict[str, str | None] = {"aws:principalaccount": self.account}
+        if not self.renamed:
+            known |= {"aws:principalarn": self.arn, "aws:username": self.user}
         # A role's ends with the name of a session, which anyone chooses who assumes it.
         return {**known, "aws:userid": self.id} if self.kind == "user" else known
 

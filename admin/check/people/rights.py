@@ -190,23 +190,23 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
 def _allows(statement: Document, resource: str, user: str | None) -> bool:
     if "Resource" in statement:
         patterns = as_list(statement["Resource"])
-        return any(overlaps(widest(_with_name(each, user)), resource) for each in patterns)
+        return any(overlaps(widest(with_name(each, user)), resource) for each in patterns)
     return not any(
-        covers(_with_name(each, user), resource) for each in as_list(statement["NotResource"])
+        covers(with_name(each, user), resource) for each in as_list(statement["NotResource"])
     )
 
 
 def _denies(statement: Document, resource: str, user: str | None) -> bool:
     if "Resource" in statement:
         patterns = as_list(statement["Resource"])
-        return any(covers(_with_name(each, user), resource) for each in patterns)
+        return any(covers(with_name(each, user), resource) for each in patterns)
     return not any(
-        overlaps(widest(_with_name(each, user)), resource)
+        overlaps(widest(with_name(each, user)), resource)
         for each in as_list(statement["NotResource"])
     )
 
 
-def _with_name(pattern: str, user: str | None) -> str:
+def with_name(pattern: str, user: str | None) -> str:
     """The pattern with the user's name filled in: managing only your own keys is not a finding."""
     return pattern.replace("${aws:username}", user) if user and "$" in pattern else pattern
 

@@ -20,6 +20,7 @@ def form_of(principal: Principal, fact: Fact, known: Known, world: World) -> For
         principal=principal,
         parts=tuple(_parts(principal, known, world)),
         limits=tuple(_limits(principal, known, world)),
+        given=(Fact(Kind.RENAME, principal.arn),) if principal.renamed else (),
     )
 
 

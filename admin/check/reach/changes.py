@@ -31,6 +31,7 @@ CHANGING = (
     "iam:AddUserToGroup",
     "iam:RemoveUserFromGroup",
     "iam:UpdateGroup",
+    "iam:UpdateUser",
     "iam:CreatePolicyVersion",
     "iam:SetDefaultPolicyVersion",
 )
@@ -42,29 +43,32 @@ def changes_of_principal(form: Form, principal: Principal, world: World) -> Iter
     yield from _of_holder(form, principal, kind, name, world)
     put = f"iam:Put{kind}PermissionsBoundary"
     for policy in _policies_to_try(form, put, principal, _BOUNDARY, world=world):
-        if proof := form.may(put, principal.arn, context=under_boundary(policy)):
+        if proof := form.may(put, principal.resource, context=under_boundary(policy)):
             fact = Fact(Kind.LIMIT, principal.arn, policy=_as_known(policy))
             sentence = f"can replace the permissions boundary of {name}"
-            yield _gain(form, fact, sentence, (put, principal.arn), proof)
+            yield _gain(form, fact, sentence, (put, principal.resource), proof)
     if principal.boundary:
         action = f"iam:Delete{kind}PermissionsBoundary"
         sentence = f"can remove the permissions boundary of {name}"
         yield from _simple(form, principal, action, Kind.NO_LIMIT, sentence)
+    if principal.kind == "user" and not principal.is_new:
+        yield from _rename(form, principal, "iam:UpdateUser", name)
 
 
 def changes_of_groups(form: Form, world: World) -> Iterator[Gain]:
     """How somebody can change the policies and the users of the account's groups."""
-    everything = f"arn:aws:iam::{form.principal.account}:group/*"
-    for name, group in world.accounts[form.principal.account].groups.items():
-        yield from _of_holder(form, group, "Group", f"the group {name}", world)
-        sentence = f"can add users to the group {name}"
-        add, rename = "iam:AddUserToGroup", "iam:UpdateGroup"
-        yield from _simple(form, group, add, Kind.JOIN, sentence)
-        if (proof := form.may(rename, group.arn)) and form.may(add, everything):
-            fact = Fact(Kind.JOIN, group.arn)
-            yield _gain(form, fact, f"can rename the group {name}", (rename, group.arn), proof)
-        leave = f"can remove users from the group {name}"
-        yield from _simple(form, group, "iam:RemoveUserFromGroup", Kind.LEAVE, leave)
+    for group in world.groups_in(form.principal):
+        yield from changes_of_group(form, group, world)
+
+
+def changes_of_group(form: Form, group: Holder, world: World) -> Iterator[Gain]:
+    """How somebody can change the policies and the users of a group."""
+    name = f"the group {group.arn.rpartition('/')[2]}"
+    yield from _of_holder(form, group, "Group", name, world)
+    add, remove = "iam:AddUserToGroup", "iam:RemoveUserFromGroup"
+    yield from _simple(form, group, add, Kind.JOIN, f"can add users to {name}")
+    yield from _simple(form, group, remove, Kind.LEAVE, f"can remove users from {name}")
+    yield from _rename(form, group, "iam:UpdateGroup", name)
 
 
 def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
@@ -104,22 +108,34 @@ def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -
         more = under_boundary(boundary) if isinstance(holder, Principal) else {}
         for policy in _policies_to_try(form, attach, holder, _POLICY, world=world, more=more):
             fact = Fact(Kind.ATTACH, holder.arn, _as_known(policy), boundary)
-            if proof := form.may(attach, holder.arn, context={**more, _POLICY: policy}):
+            if proof := form.may(attach, holder.resource, context={**more, _POLICY: policy}):
                 sentence = f"can attach {_title(policy)} to {name}"
-                yield _gain(form, fact, sentence, (attach, holder.arn), proof)
+                yield _gain(form, fact, sentence, (attach, holder.resource), proof)
         for policy in holder.attached:
-            if proof := form.may(detach, holder.arn, context={**more, _POLICY: policy}):
+            if proof := form.may(detach, holder.resource, context={**more, _POLICY: policy}):
                 fact = Fact(Kind.DETACH, holder.arn, policy, boundary)
                 sentence = f"can detach {_title(policy)} from {name}"
-                yield _gain(form, fact, sentence, (detach, holder.arn), proof)
+                yield _gain(form, fact, sentence, (detach, holder.resource), proof)
 
 
 def _simple(form: Form, holder: Holder, action: str, kind: Kind, sentence: str) -> Iterator[Gain]:
     for boundary in _unders(form, holder) if form.could(action) else ():
         context = under_boundary(boundary) if isinstance(holder, Principal) else {}
-        if proof := form.may(action, holder.arn, context=context):
+        if proof := form.may(action, holder.resource, context=context):
             fact = Fact(kind, holder.arn, under=boundary)
-            yield _gain(form, fact, sentence, (action, holder.arn), proof)
+            yield _gain(form, fact, sentence, (action, holder.resource), proof)
+
+
+def _rename(form: Form, holder: Holder, action: str, name: str) -> Iterator[Gain]:
+    """Give a user or group another name, on which somebody has other rights.
+
+    IAM wants the right on both names.
+    """
+    if any(resource != holder.arn for resource, _ in form.anywhere(action)) and (
+        proof := form.may(action, holder.arn)
+    ):
+        fact = Fact(Kind.RENAME, holder.arn)
+        yield _gain(form, fact, f"can rename {name}", (action, holder.arn), proof)
 
 
 def _unders(form: Form, holder: Holder) -> list[str]:
@@ -136,7 +152,7 @@ def _policies_to_try(
     if not form.could(action):
         return []
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
-        if form.may(action, holder.arn, context={**(more or {}), key: widest_policy}):
+        if form.may(action, holder.resource, context={**(more or {}), key: widest_policy}):
             return [widest_policy]
     return [*dict.fromkeys([*_mentioned(form, key), *world.managed(form.principal)])]
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RESTORE = "restore another version of a managed policy"
     LIMIT = "set its permissions boundary"
     NO_LIMIT = "remove its permissions boundary"
+    RENAME = "give it another name"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from functools import cached_property
 from admin.check.people.conditions import Context
 from admin.check.people.identities import Principal
 from admin.check.people.patterns import widest
-from admin.check.people.rights import Policy, allowed, denies, granted, may_be_granted
+from admin.check.people.rights import (
+    Policy,
+    allowed,
+    denies,
+    granted,
+    may_be_granted,
+    with_name,
+)
 from admin.check.reach.facts import Fact
 from admin.check.reach.unknown import unknown_actions
 from admin.desired.permissions import as_list
@@ -48,12 +55,16 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A user or role, with every change to it that a search has found possible."""
+    """A user or role, with every change to it that a search has found possible.
+
+    `given` are the facts without which it is not in this form at all.
+    """
 
     fact: Fact
     principal: Principal
     parts: tuple[Part, ...]
     limits: tuple[Limit, ...]
+    given: tuple[Fact, ...] = ()
     _possible: dict[str | tuple[str, ...], bool] = field(default_factory=dict, repr=False)
     _anywhere: dict[str, tuple[tuple[str, Proof], ...]] = field(default_factory=dict, repr=False)
 
@@ -67,7 +78,7 @@ class Form:
     @cached_property
     def facts(self) -> tuple[Fact, ...]:
         """The facts that make it more than it is; none, if nothing about it can be changed."""
-        facts = [fact for part in self.parts for fact in part.without or ()]
+        facts = [*self.given, *(fact for part in self.parts for fact in part.without or ())]
         for limit in self.limits:
             facts += limit.facts
             facts += (fact for package in limit.packages for fact in package.facts)
@@ -104,7 +115,7 @@ class Form:
                     package is not own and any(map(asked.is_denied_by, package.policies))
                 ):
                     continue
-                proof = Proof((*limit.facts, *package.facts, *undone), found)
+                proof = Proof((*self.given, *limit.facts, *package.facts, *undone), found)
                 if not (proof.facts or proof.conditions):
                     return proof
                 best = min(best or proof, proof, key=_weight)
@@ -125,7 +136,7 @@ class Form:
     def resources_of(self, action: str) -> list[str]:
         """The patterns of the resources on which any of its policies allows an action."""
         found = {
-            widest(str(pattern))
+            widest(with_name(str(pattern), self.principal.user))
             for policy in self.policies
             for statement in policy.allowing(action)
             for pattern in as_list(statement.get("Resource", "*"))
@@ -145,7 +156,7 @@ class Form:
         undone = self._undenied(asked, ())
         for limit in self.limits:
             if undone is not None and not (limit.policy and asked.is_denied_by(limit.policy)):
-                return Proof((*limit.facts, *undone))
+                return Proof((*self.given, *limit.facts, *undone))
         return None
 
     def _undenied(self, asked: "_Asked", denied_by: Sequence[Policy]) -> tuple[Fact, ...] | None:

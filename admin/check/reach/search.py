@@ -7,7 +7,8 @@ users, roles, groups and policies, until it has found the worst or knows everyth
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from admin.check.people.identities import Principal
+from admin.check.people.identities import Holder, Principal
+from admin.check.reach.changes import changes_of_group
 from admin.check.reach.denials import Right, with_denial
 from admin.check.reach.facts import Fact, Gain, Kind, Known
 from admin.check.reach.forms import Form
@@ -111,8 +112,8 @@ class _Search:
     world: World
     judge: Judge
     known: Known = field(default_factory=Known)
-    # The forms whose next steps are known already.
-    expanded: set[tuple[Fact, ...]] = field(default_factory=set)
+    # The forms whose next steps are known already: over all who exist, or what a fact is about.
+    expanded: set[tuple[tuple[Fact, ...], Fact | None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.known.add(self.source.fact, None)
@@ -134,8 +135,7 @@ class _Search:
         """Go on until the worst is found, or nothing new."""
         while True:
             forms = [
-                self.graph.form(self._principal(fact), self.known, self.world)
-                for fact in self.known.of_kind(Kind.ACT)
+                self.graph.form(principal, self.known, self.world) for principal in self._held()
             ]
             found = [*self._found(forms)]
             worst = min((each.goal.rank for each in found), default=Rank.NOBODY)
@@ -156,15 +156,19 @@ class _Search:
 
     def _next(self, forms: Iterable[Form]) -> Iterator[Gain]:
         """The next steps of everybody whose next steps are not known already."""
-        created = self.known.of_kind(Kind.CREATE)
+        created, renamed = self.known.of_kind(Kind.CREATE), self.known.of_kind(Kind.RENAME)
         for form in forms:
             facts = (form.fact, *form.facts)
-            if self._is_new(*facts):
+            if self._is_new(facts):
                 yield from self.graph.gains(form, self.world)
             for fact in created:
                 principal = made(fact)
-                if principal.kind != "policy" and self._is_new(*facts, fact):
+                if principal.kind != "policy" and self._is_new(facts, over=fact):
                     for gain in gains_over(form, principal, self.world):
+                        yield replace(gain, needs=(*gain.needs, fact))
+            for fact in renamed:
+                if self._is_new(facts, over=fact):
+                    for gain in self._over_renamed(form, self.world.renamed(fact.arn)):
                         yield replace(gain, needs=(*gain.needs, fact))
         for fact in created:
             yield from self._use_new_role(fact)
@@ -175,11 +179,23 @@ class _Search:
         if role.kind == "role" and gain:
             yield Gain(fact=act_as(role), who=gain.who, sentence="", rights=(), needs=(fact,))
 
-    def _is_new(self, *facts: Fact) -> bool:
-        if facts in self.expanded:
+    def _is_new(self, facts: tuple[Fact, ...], over: Fact | None = None) -> bool:
+        if (facts, over) in self.expanded:
             return False
-        self.expanded.add(facts)
+        self.expanded.add((facts, over))
         return True
+
+    def _over_renamed(self, form: Form, holder: Holder) -> Iterator[Gain]:
+        if isinstance(holder, Principal):
+            return gains_over(form, holder, self.world)
+        return changes_of_group(form, holder, self.world)
+
+    def _held(self) -> Iterator[Principal]:
+        """Whom the source can act as; those who can be renamed are there with any name, too."""
+        for fact in self.known.of_kind(Kind.ACT):
+            yield self._principal(fact)
+            if Fact(Kind.RENAME, fact.arn) in self.known:
+                yield replace(self._principal(fact), renamed=True)
 
     def _principal(self, fact: Fact) -> Principal:
         return self.world.principals.get(fact.arn) or made(fact)

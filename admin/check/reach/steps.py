@@ -31,7 +31,7 @@ CREDENTIALS = {
     "iam:UpdateLoginProfile": "can change the password of {}",
     "iam:UpdateAccessKey": "can switch on an old access key of {}",
 }
-TAKING = (*CREDENTIALS, "iam:UpdateUser")
+TAKING = (*CREDENTIALS,)
 # The ways to let strangers in through an identity provider that a role trusts.
 PROVIDER_CHANGES = (
     "iam:UpdateSAMLProvider",
@@ -41,6 +41,12 @@ PROVIDER_CHANGES = (
     "iam:CreateOpenIDConnectProvider",
 )
 MAKING = {"user": "iam:CreateUser", "role": "iam:CreateRole", "policy": "iam:CreatePolicy"}
+# What makes a name free again.
+_FREEING = {
+    "user": ("iam:DeleteUser", "iam:UpdateUser"),
+    "role": ("iam:DeleteRole",),
+    "policy": ("iam:DeletePolicy",),
+}
 
 _MAKES = {
     "user": "can create a new user {}",
@@ -62,7 +68,7 @@ def gains_beside(form: Form, world: World) -> Iterator[Gain]:
         yield from changes_of_groups(form, world)
         yield from changes_of_policies(form, world)
     if form.could_any(tuple(MAKING.values())):
-        yield from _make(form)
+        yield from _make(form, world)
 
 
 def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
@@ -96,15 +102,8 @@ def _take_credentials(form: Form, user: Principal) -> Iterator[Gain]:
     for action, sentence in CREDENTIALS.items():
         if user.is_new and action not in {_NEW_KEY, _NEW_PASSWORD}:
             continue
-        if proof := form.may(action, user.arn):
-            yield _gain(form, user, sentence, proof, (action, user.arn))
-    everyone = f"arn:aws:iam::{user.account}:user/*"
-    renaming = form.may("iam:UpdateUser", user.arn)
-    for action in (_NEW_KEY, _NEW_PASSWORD) if renaming and not user.is_new else ():
-        if proof := form.may(action, everyone):
-            both = _both(renaming or Proof(), proof)
-            sentence = "can rename {} so that it can create credentials for it"
-            yield _gain(form, user, sentence, both, ("iam:UpdateUser", user.arn))
+        if proof := form.may(action, user.resource):
+            yield _gain(form, user, sentence, proof, (action, user.resource))
 
 
 def _assume(form: Form, role: Principal) -> Iterator[Gain]:
@@ -191,15 +190,17 @@ def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
 def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
     """An action that this table does not know, on somebody's name, could be a new way."""
     for action in form.unknown_actions:
-        if proof := form.may(action, principal.arn):
+        if proof := form.may(action, principal.resource):
             sentence = f"is allowed {action}, which this check does not know, on {{}}"
-            yield _gain(form, principal, sentence, proof, (action, principal.arn))
+            yield _gain(form, principal, sentence, proof, (action, principal.resource))
 
 
-def _make(form: Form) -> Iterator[Gain]:
+def _make(form: Form, world: World) -> Iterator[Gain]:
     """Make a user, a role or a managed policy; a new role trusts whoever makes it."""
     for kind, action in MAKING.items():
         for pattern in _names_of(form, kind, action):
+            if _is_taken(pattern, world) and not form.could_any(_FREEING[kind]):
+                continue
             for boundary in ("", *boundaries_to_try(form)) if kind != "policy" else ("",):
                 context = under_boundary(boundary) if kind != "policy" else {}
                 if proof := form.may(action, pattern, context=context):
@@ -213,6 +214,12 @@ def _make(form: Form) -> Iterator[Gain]:
                         needs=proof.facts,
                         conditions=proof.conditions,
                     )
+
+
+def _is_taken(pattern: str, world: World) -> bool:
+    """Whether it is the name of a user, role or policy that exists."""
+    download = world.accounts[pattern.split(":")[4]]
+    return pattern in world.principals or pattern in download.managed
 
 
 def made(fact: Fact) -> Principal:

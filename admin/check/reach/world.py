@@ -52,6 +52,11 @@ class World:
         groups = self.accounts[principal.account].groups
         return [groups[name] for name in principal.groups]
 
+    def renamed(self, arn: str) -> Holder:
+        """The user or group with any name."""
+        groups = {each.arn: each for each in self.accounts[arn.split(":")[4]].groups.values()}
+        return replace(self.principals.get(arn) or groups[arn], renamed=True)
+
     def managed(self, principal: Principal) -> Mapping[str, Managed]:
         """The managed policies of the principal's account, by ARN."""
         return self.accounts[principal.account].managed
