@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from admin.check.deployed_function import DeployedFunction
 from admin.check.report import Finding
+from admin.config.reading import FUNCTIONS
 from admin.desired.bucket_policies import canonical
 from admin.desired.permissions import Document, document, statements
+from admin.target import Target
 
 # Only Lambda can assume the role.
 LAMBDA = {"Service": "lambda.amazonaws.com"}
@@ -61,6 +63,24 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
         )
     yield from _check_boundary(function)
     yield from _check_trust(function)
+
+
+def check_borrowed_roles(target: Target) -> Iterator[Finding]:
+    """Find functions of this region that have the role of one of ours.
+
+    Whoever can change the code of such a function has the role's rights.
+    """
+    handlers = {target.stage.function_name(handler): handler for handler in FUNCTIONS}
+    pages = target.account.client("lambda").get_paginator("list_functions").paginate()
+    for function in (function for page in pages for function in page["Functions"]):
+        name, role = function["FunctionName"], function["Role"].rpartition(":role/")[2]
+        if role in handlers and name not in handlers:
+            yield Finding(
+                what=f"The function {name} has the role {role}",
+                why=f"{WHAT_A_THIEF_COULD_DO[handlers[role]]} So could anyone who can change the "
+                "code of this function. If it is yours, give it a role of its own instead.",
+                remedy=target.fix_aws("lambda", "delete-function", function_name=name),
+            )
 
 
 def _check_boundary(function: DeployedFunction) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from admin.check.people.server_users import check_server_users
 from admin.check.reach.findings import check_ways
 from admin.check.recorded import check_recorded
 from admin.check.report import Finding, Part, Report
+from admin.check.role import check_borrowed_roles
 from admin.config.reading import FUNCTIONS
 from admin.desired.door import EVERYONE, whom_it_is_open_to
 from admin.desired.requirement import Kind, Requirement
@@ -73,6 +74,7 @@ def parts_of(
         function = DeployedFunction(target=target, handler=handler)
         tell(f"Comparing the function {function.name} ...")
         yield Part(f"the function {function.name}", check_function(function))
+    yield Part("which functions have roles of this app", check_borrowed_roles(target))
     tell("Reading the rights of all users and roles ...")
     yield from people_of(target)
 

@@ -1,6 +1,8 @@
 """More than sixty ways to weaken a deployed stage, by kind, and changes that weaken nothing."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -259,6 +261,20 @@ for _kind, _action, _resource, _on in [
     (Kind.MORE_RIGHTS, "iam:PassRole", ROLE, PROMOTE),
 ]:
     somebody(_kind, _action, _resource, _on)
+
+
+@weakening(Kind.MORE_RIGHTS, f"The function other has the role {PROMOTE}")
+def _another_function_with_the_promoter_s_role(living: DeployedStage) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as bundle:
+        bundle.writestr("other.py", "")
+    living.client("lambda").create_function(
+        FunctionName="other",
+        Runtime="python3.13",
+        Role=ROLE,
+        Handler="other.handler",
+        Code={"ZipFile": code.getvalue()},
+    )
 
 
 @weakening(

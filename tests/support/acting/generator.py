@@ -100,8 +100,6 @@ class Generator:
         for name in [*account.roles][: 1 + pick.randrange(3)]:
             account.functions[name] = name
         account.functions[self._function] = self._function
-        if pick.random() < 0.3:  # a function of somebody else, with the app's role
-            account.functions["dev-f"] = self._function
         self._fill()
         return account
 
