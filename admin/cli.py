@@ -217,7 +217,7 @@ def audit(*, at: datetime | None, as_json: bool, **where: Any) -> None:
 @click.option(
     "--who",
     is_flag=True,
-    help="Only show who can destroy, write or read backups, and by which way.",
+    help="Only show who can destroy, write or read backups, and how.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(*, all_backups: bool, who: bool, as_json: bool, **where: Any) -> None:

@@ -15,7 +15,7 @@ UNKNOWN = "! is not on the stage's list of administrators"
 
 
 def table(answers: Sequence[Answer]) -> Iterator[str]:
-    """The lines: for each power who has it, and by which way."""
+    """The lines: for each power who has it, and how."""
     for power, title in TITLES.items():
         having = [answer for answer in answers if answer.power is power]
         yield title

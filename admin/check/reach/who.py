@@ -1,4 +1,4 @@
-"""Answers who can destroy, write or read backups, and by which way."""
+"""Answers who can destroy, write or read backups, and how."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
