@@ -108,11 +108,14 @@ class Pattern:
         moment = min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
         if self.unit not in {"hour", "minute"}:
             start, end = _calendar_period(moment, self.unit, zone)
-            return Period(self._name(start, zone), start, end, is_regular=True)
+            return Period(self._name(start.astimezone(zone)), start, end, is_regular=True)
         start, end = _clock_period(moment, self.unit, zone)
-        is_whole = end - start == LONGEST[self.unit]
-        is_regular = is_whole and not _is_second(start, zone)
-        return Period(self._name(start, zone), start, end, is_regular)
+        hour, _ = (start, end) if self.unit == "hour" else _clock_period(start, "hour", zone)
+        # A minute after clocks went back can be shown once, and still belongs to that second hour.
+        is_second = bool(hour.astimezone(zone).fold)
+        is_regular = end - start == LONGEST[self.unit] and not is_second
+        name = self._name(start.astimezone(zone), is_second=is_second)
+        return Period(name, start, end, is_regular)
 
     def overlaps(self, other: "Pattern") -> bool:
         """Whether both patterns could ever write the same name (every digit taken as possible)."""
@@ -176,29 +179,19 @@ class Pattern:
                 )
             named.add(directive)
 
-    def _name(self, start: datetime, zone: ZoneInfo) -> str:
-        local = start.astimezone(zone)
+    def _name(self, local: datetime, *, is_second: bool = False) -> str:
         # Only what the pattern names is computed: a list of ten years has many names.
         fields: dict[str, Callable[[], str]] = {
             "Y": lambda: f"{local.year:04}",
             "m": lambda: f"{local.month:02}",
             "d": lambda: f"{local.day:02}",
-            "H": lambda: f"{local.hour:02}" + "b" * _is_second(start, zone),
+            "H": lambda: f"{local.hour:02}" + "b" * is_second,
             "M": lambda: f"{local.minute:02}",
             "j": lambda: f"{local.timetuple().tm_yday:03}",
             "G": lambda: f"{local.isocalendar().year:04}",
             "V": lambda: f"{local.isocalendar().week:02}",
         }
         return re.sub("%(.)", lambda directive: fields[directive[1]](), self.text)
-
-
-def _is_second(start: datetime, zone: ZoneInfo) -> bool:
-    """Whether `start` lies in an hour that clocks show for the second time.
-
-    A minute after the change can be shown once, and still belongs to that hour.
-    """
-    hour, _ = _clock_period(start, "hour", zone)
-    return bool(hour.astimezone(zone).fold)
 
 
 def _can_be_equal(one: str, other: str) -> bool:
