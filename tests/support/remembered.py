@@ -6,13 +6,18 @@ which nothing in this process reads, are replaced by short ones. (The local clou
 signatures of requests to its port: those stay.)
 """
 
-from functools import cache, lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import cache, lru_cache, partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.parsers
+import moto.core.models
 import moto.core.responses
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
 from moto.s3.responses import S3Response
@@ -36,6 +41,27 @@ def remember() -> None:
         lambda request: is_host_of_bucket(request.headers["host"])
     )
     moto.core.responses.gen_amzn_requestid_long = request_id
+    # All have botocore's aliases, and ask for each of a hundred handlers of each client.
+    name_of = cache(partial(EventAliaser._alias_event_name, EventAliaser(HierarchicalEmitter())))
+    EventAliaser._alias_event_name = lambda _, name: name_of(name)
+    # Calling a handler that takes too few arguments fails, too.
+    HierarchicalEmitter._verify_accept_kwargs = lambda _, handler: None
+    # mock_aws() would prepare the package requests, too, for the addresses of 140 services, with
+    # which nothing here asks AWS. What asks it all the same gets an error.
+    moto.core.models.backend_index = SimpleNamespace(backend_url_patterns=())
+
+
+@contextmanager
+def as_if_new(client: Any) -> Iterator[Any]:
+    """Yield another client like this one. Both have their handlers back after the block."""
+    other = object.__new__(type(client))
+    vars(other).update(vars(client))
+    emitter = client.meta.events._emitter
+    before = vars(copy(emitter))
+    try:
+        yield other
+    finally:
+        vars(emitter).update(before)
 
 
 def sign_unless_for_s3(signer: RequestSigner, request: Any, **arguments: Any) -> None:
