@@ -61,7 +61,7 @@ def parts_of(
     yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
+    for _, group in groupby(requirements, key=_subject):
         yield from _settings(target, [*group])
     yield Part("the files in .chalice/", _check_files(target))
     yield Part("whether a trail logs API calls", check_trail(target))
@@ -79,9 +79,17 @@ def parts_of(
         yield Part(f"who has rights on {places[0].name}", check_principals(target, where, places))
 
 
+def _subject(requirement: Requirement) -> str:
+    """What the setting belongs to: a resource, or all alarms, which are read at once."""
+    return requirement.kind if requirement.kind is Kind.ALARM else requirement.resource
+
+
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
     """The settings of one resource; a bucket's settings are parts of the bucket."""
     first, *others = requirements
+    if first.kind is Kind.ALARM:
+        yield Part("the alarms", _check_setting(target, *requirements))
+        return
     if first.kind is Kind.BUCKET:
         yield Part(_in_words(first), _check_bucket(target, first, others))
         return
@@ -119,14 +127,16 @@ def _noting(name: str, found: set[str], findings: Iterator[Finding]) -> Iterator
         yield finding
 
 
-def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding]:
-    """Check something that `setup` writes, and what others have added to it."""
-    plan = make_plan(target.account, (requirement,), lock_named=False)
+def _check_setting(
+    target: Target, requirement: Requirement, *alarms: Requirement
+) -> Iterator[Finding]:
+    """Check something that `setup` writes, and what others have added to it; or more alarms."""
+    plan = make_plan(target.account, (requirement, *alarms), lock_named=False)
     shorter = ["--allow-shorter"] if plan.weakens else []
     for change in plan.changes:
         yield Finding(
             what=_what_is_wrong(change),
-            why=requirement.why,
+            why=change.requirement.why,
             remedy=target.fix_setup(*shorter),
         )
     others = [entry for _, entry in plan.foreign]
