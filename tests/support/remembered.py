@@ -9,6 +9,8 @@ signatures of requests to its port: those stay.)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache, partial
 from itertools import count
 from types import SimpleNamespace
@@ -27,14 +29,14 @@ AUTHORIZATION = (
     "SignedHeaders=host, Signature=0"
 )
 request_numbers = count(1)
+guess_time = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
 sign_request = RequestSigner.handler
 has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
 
 def remember() -> None:
     """Remember from now on, in this process."""
-    parse_timestamp = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
-    botocore.parsers.DEFAULT_TIMESTAMP_PARSER = lru_cache(maxsize=4096)(parse_timestamp)
+    botocore.parsers.DEFAULT_TIMESTAMP_PARSER = lru_cache(maxsize=4096)(parse_time)
     UserAgentString.to_string = lambda _: "tests"
     RequestSigner.handler = sign_unless_for_s3
     S3Response.subdomain_based_buckets = staticmethod(
@@ -62,6 +64,15 @@ def as_if_new(client: Any) -> Iterator[Any]:
         yield other
     finally:
         vars(emitter).update(before)
+
+
+def parse_time(value: Any) -> datetime:
+    """Parse a time of S3's lists or headers, and any other as botocore does, which guesses."""
+    if isinstance(value, str) and value.endswith("Z"):
+        return datetime.fromisoformat(value)
+    if isinstance(value, str) and value.endswith(" GMT"):
+        return parsedate_to_datetime(value)
+    return guess_time(value)
 
 
 def sign_unless_for_s3(signer: RequestSigner, request: Any, **arguments: Any) -> None:
