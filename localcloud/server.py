@@ -48,7 +48,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         request_handler=_RequestHandler,
         fd=listener.fileno(),
     )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield
