@@ -30,6 +30,7 @@ AUTHORIZATION = (
 )
 request_numbers = count(1)
 guess_time = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
+list_methods = moto.core.responses.method_names_from_class
 sign_request = RequestSigner.handler
 has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
@@ -48,6 +49,11 @@ def remember() -> None:
     EventAliaser._alias_event_name = lambda _, name: name_of(name)
     # Calling a handler that takes too few arguments fails, too.
     HierarchicalEmitter._verify_accept_kwargs = lambda _, handler: None
+    # With each request, moto lists the methods of its service. The local cloud adds some.
+    names_of = cache(lambda service, _: list_methods(service))
+    moto.core.responses.method_names_from_class = lambda service: names_of(
+        service, sum(len(vars(each)) for each in service.__mro__)
+    )
     # mock_aws() would prepare the package requests, too, for the addresses of 140 services, with
     # which nothing here asks AWS. What asks it all the same gets an error.
     moto.core.models.backend_index = SimpleNamespace(backend_url_patterns=())
