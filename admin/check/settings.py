@@ -61,7 +61,7 @@ def parts_of(
     yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    for _, group in groupby(requirements, key=_subject):
+    for _, group in groupby(requirements, key=lambda each: _is_read_at_once(each) or each.resource):
         yield from _settings(target, [*group])
     yield Part("the files in .chalice/", _check_files(target))
     yield Part("whether a trail logs API calls", check_trail(target))
@@ -79,15 +79,15 @@ def parts_of(
         yield Part(f"who has rights on {places[0].name}", check_principals(target, where, places))
 
 
-def _subject(requirement: Requirement) -> str:
-    """What the setting belongs to: a resource, or all alarms, which are read at once."""
-    return requirement.kind if requirement.kind is Kind.ALARM else requirement.resource
+def _is_read_at_once(requirement: Requirement) -> bool:
+    """True for alarms, except those that wait for a function: that is another request."""
+    return requirement.kind is Kind.ALARM and not requirement.needs_deployment
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
-    """The settings of one resource; a bucket's settings are parts of the bucket."""
+    """The settings of one resource, or alarms; a bucket's settings are parts of the bucket."""
     first, *others = requirements
-    if first.kind is Kind.ALARM:
+    if _is_read_at_once(first):
         yield Part("the alarms", _check_setting(target, *requirements))
         return
     if first.kind is Kind.BUCKET:

@@ -575,6 +575,22 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: DeployedStage) -> 
     ):
         assert what in not_checked
     assert "backups2 (keep every version" not in not_checked
+    assert "the alarms" not in not_checked
+
+
+def test_alarms_that_cannot_be_read_are_listed_once(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeAlarms")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(living.client("cloudwatch"), "get_paginator", refuse)
+    report = look(living)
+    assert report.findings == []
+    of_alarms = [sentence for sentence in report.not_checked if "DescribeAlarms" in sentence]
+    assert of_alarms[0] == "the alarms: DescribeAlarms returned AccessDenied ()"
+    # And those that wait for a function, each by itself.
+    assert len(of_alarms) <= 3
 
 
 def look(living: DeployedStage, **changes: Any) -> Report:
