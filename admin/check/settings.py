@@ -61,8 +61,11 @@ def parts_of(
     yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    for _, group in groupby(requirements, key=lambda each: _is_read_at_once(each) or each.resource):
+    alarms = [requirement for requirement in requirements if _is_read_at_once(requirement)]
+    others = (requirement for requirement in requirements if not _is_read_at_once(requirement))
+    for _, group in groupby(others, key=lambda requirement: requirement.resource):
         yield from _settings(target, [*group])
+    yield Part("the alarms", _check_setting(target, *alarms))
     yield Part("the files in .chalice/", _check_files(target))
     yield Part("whether a trail logs API calls", check_trail(target))
     yield Part("whether alarms are muted", check_mute_rules(target))
@@ -85,11 +88,8 @@ def _is_read_at_once(requirement: Requirement) -> bool:
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
-    """The settings of one resource, or alarms; a bucket's settings are parts of the bucket."""
+    """The settings of one resource; a bucket's settings are parts of the bucket."""
     first, *others = requirements
-    if _is_read_at_once(first):
-        yield Part("the alarms", _check_setting(target, *requirements))
-        return
     if first.kind is Kind.BUCKET:
         yield Part(_in_words(first), _check_bucket(target, first, others))
         return
