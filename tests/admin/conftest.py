@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 from collections.abc import Iterator
 from functools import cache, partial
@@ -78,14 +79,28 @@ def a_bundle_is_read_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
-    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
-    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_project(stages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+    before = contents(stages)
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
+    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=stages))
+    yield stages
+    if contents(stages) != before:
+        for item in stages.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        write_stages(stages)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
