@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -70,15 +71,16 @@ def transitions(
     within, step = alarm["EvaluationPeriods"], _period(alarm) // MINUTE
     looks_back = (within + LOOKS_FURTHER_BACK) * step
     seen = _seen(alarm, metrics, begin=begin - looks_back * MINUTE, end=end, looks_back=looks_back)
-    breaches = [_breaches(alarm, value) for value in seen]
+    breaches = _breaches(alarm, seen)
+    to_alarm, missing = alarm.get("DatapointsToAlarm", within), alarm["TreatMissingData"]
+
+    @cache  # most minutes are like the one before
+    def follows(datapoints: tuple[bool | None, ...], state: str) -> str:
+        return next_state(datapoints, state, to_alarm=to_alarm, within=within, missing=missing)
+
     for minute in range((end - begin) // MINUTE + 1):
-        now = next_state(
-            breaches[minute + looks_back : minute : -step],  # the newest first
-            state,
-            to_alarm=alarm.get("DatapointsToAlarm", within),
-            within=within,
-            missing=alarm["TreatMissingData"],
-        )
+        newest_first = breaches[minute + looks_back : minute : -step]
+        now = follows(tuple(newest_first), state)
         if now != state:
             yield Transition(begin + minute * MINUTE, now, _actions(alarm, now))
         state = now
@@ -114,10 +116,9 @@ def _period(alarm: Mapping[str, Any]) -> timedelta:
     return timedelta(seconds=source["Period"])
 
 
-def _breaches(alarm: Mapping[str, Any], value: float | None) -> bool | None:
-    if value is None:
-        return None
-    return COMPARISONS[alarm["ComparisonOperator"]](value, alarm["Threshold"])
+def _breaches(alarm: Mapping[str, Any], series: Series) -> list[bool | None]:
+    is_breaching, threshold = COMPARISONS[alarm["ComparisonOperator"]], alarm["Threshold"]
+    return [None if value is None else is_breaching(value, threshold) for value in series]
 
 
 def _seen(
@@ -184,11 +185,15 @@ def _series(
             by_minute[ending].append(value)
     recent: deque[tuple[int, float]] = deque()
     series: Series = []
+    result: float | None = None
     for minute, values in enumerate(by_minute):
-        recent.extend((minute, value) for value in values)
-        while recent and recent[0][0] <= minute - width:
-            recent.popleft()
-        series.append(_statistic(statistic, [value for _, value in recent]))
+        is_over = recent and recent[0][0] <= minute - width
+        if values or is_over:
+            recent.extend((minute, value) for value in values)
+            while recent and recent[0][0] <= minute - width:
+                recent.popleft()
+            result = _statistic(statistic, [value for _, value in recent])
+        series.append(result)
     return series
 
 

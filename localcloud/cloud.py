@@ -12,10 +12,6 @@ from wsgiref.types import WSGIApplication
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    create_backend_app,
-)
 from moto.sts.models import sts_backends
 
 from localcloud.clock import clock
@@ -40,7 +36,7 @@ from localcloud.ringing import Alarms
 from localcloud.s3.backend import corrected
 from localcloud.s3.events import Deliver
 from localcloud.s3.lifecycle import lifecycle_each_night
-from localcloud.server import HOST, listening, serving
+from localcloud.server import HOST, ServicesOfMoto, listening, serving
 from localcloud.sessions import Session
 from localcloud.sns.topics import Message, Topics
 
@@ -110,7 +106,7 @@ def running(
         targets = Targets(deliver=deliver, topics=topics, tell=tell)
         schedules = Schedules(targets)
         alarms = Alarms(metrics=metrics, topics=topics, throttled=functions.throttled, tell=tell)
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = ServicesOfMoto()
         trail = CloudTrail(EventBus(targets))
         authorized = Authorization(moto, administrator=ADMINISTRATOR, observe=trail.observe)
         events = wrap_events(delivering_if_allowed(functions.deliver, tell=tell))

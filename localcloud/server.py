@@ -5,9 +5,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from wsgiref.types import WSGIApplication
 
-from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import make_server
 
 from localcloud.clock import clock
@@ -45,7 +50,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         request_handler=_RequestHandler,
         fd=listener.fileno(),
     )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield
@@ -53,6 +58,22 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class ServicesOfMoto(DomainDispatcherApplication):
+    """moto's WSGI application, which finds the service for each host only once.
+
+    moto reads the names of its folders to find it, twice for each request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._services: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._services:
+            self._services[host] = super().get_backend_for_host(host)
+        return self._services[host]
 
 
 class _RequestHandler(MotoRequestHandler):

@@ -44,7 +44,7 @@ from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from localcloud.s3.backend import corrected
 from tests.support.project import POLICY, copy_project
-from tests.support.remembered import remember
+from tests.support.remembered import as_if_new, remember
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import PARTS, SINGLE, World
 
@@ -112,16 +112,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    """Yield a client of an empty S3 in this process."""
-    with mock_aws(), corrected():
-        yield boto3.client(
+@pytest.fixture(scope="session")
+def only_client() -> Any:
+    """Return the client of all tests: making one takes longer than most of them."""
+    with mock_aws():
+        return boto3.client(
             "s3",
             config=Config(
                 max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 3}
             ),
         )
+
+
+@pytest.fixture
+def s3(only_client: Any) -> Iterator[Any]:
+    """Yield a client of an empty S3 in this process."""
+    with mock_aws(), corrected(), as_if_new(only_client) as client:
+        yield client
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from heapq import heappush, heappushpop
 from itertools import chain, islice
 from typing import NoReturn
@@ -72,16 +72,17 @@ def check_stored(
 ) -> Iterator[Finding | Part]:
     """Check backups too old for an audit, and when all were stored; then locks and encryption."""
     rule, _ = target.policy.server_keys[upload]
-    audited = {slot.name for slot in recent_slots(target.policy, upload, now)}
-    slots = _slots_around(target.policy, upload, now)
+    # Thousands of slots, which nothing is compared with if there are no backups.
+    audited = cache(lambda: {slot.name for slot in recent_slots(target.policy, upload, now)})
+    slots = cache(lambda: _slots_around(target.policy, upload, now))
     count, last = 0, list[tuple[datetime, str]]()
     for backup in list_backups(vault, target.policy, upload, now=now):
-        if backup.name not in audited:
+        if backup.name not in audited():
             tampered = judge_tampering(backup, vault=vault.name, zone=rule.timezone, now=now)
             yield from map(partial(as_finding, target), tampered)
         if backup.size is None:
             continue
-        if slot := slots.get(backup.name):
+        if slot := slots().get(backup.name):
             yield from judge_time(backup, slot)
         count += 1
         put = heappush if len(last) < NEWEST else heappushpop

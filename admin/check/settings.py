@@ -64,8 +64,11 @@ def parts_of(
     yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
     tell(f"Comparing {len(requirements)} settings ...")
-    for _, group in groupby(requirements, key=lambda requirement: requirement.resource):
+    alarms = [requirement for requirement in requirements if _is_read_at_once(requirement)]
+    others = (requirement for requirement in requirements if not _is_read_at_once(requirement))
+    for _, group in groupby(others, key=lambda requirement: requirement.resource):
         yield from _settings(target, [*group])
+    yield Part("the alarms", _check_setting(target, *alarms))
     yield Part("the files in .chalice/", _check_files(target))
     yield Part("whether a trail logs API calls", check_trail(target))
     yield Part("whether alarms are muted", check_mute_rules(target))
@@ -95,6 +98,11 @@ def downloads_of(target: Target) -> list[Identities]:
     """The principals of the functions' account, and of the vault's if that is another."""
     accounts = [target.account, target.vault_account]
     return [Identities(account) for account in accounts[: 1 + target.vault_has_own_account]]
+
+
+def _is_read_at_once(requirement: Requirement) -> bool:
+    """True for alarms, except those that wait for a function: that is another request."""
+    return requirement.kind is Kind.ALARM and not requirement.needs_deployment
 
 
 def _settings(target: Target, requirements: list[Requirement]) -> Iterator[Part]:
@@ -137,14 +145,16 @@ def _noting(name: str, found: set[str], findings: Iterator[Finding]) -> Iterator
         yield finding
 
 
-def _check_setting(target: Target, requirement: Requirement) -> Iterator[Finding]:
-    """Check something that `setup` writes, and what others have added to it."""
-    plan = make_plan(target.account, (requirement,), lock_named=False)
+def _check_setting(
+    target: Target, requirement: Requirement, *alarms: Requirement
+) -> Iterator[Finding]:
+    """Check something that `setup` writes, and what others have added to it; or more alarms."""
+    plan = make_plan(target.account, (requirement, *alarms), lock_named=False)
     shorter = ["--allow-shorter"] if plan.weakens else []
     for change in plan.changes:
         yield Finding(
             what=_what_is_wrong(change),
-            why=requirement.why,
+            why=change.requirement.why,
             remedy=target.fix_setup(*shorter),
         )
     others = [entry for _, entry in plan.foreign]

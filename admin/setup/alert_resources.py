@@ -1,6 +1,7 @@
 """Reads and writes the topic for alerts, its subscriptions, and the alarms, each as a whole."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from admin.account import Account, none_if
@@ -72,19 +73,32 @@ def subscriptions(account: Account, topic: str) -> list[dict[str, Any]]:
     return [each for page in listed or () for each in page["Subscriptions"]]
 
 
+def read_alarms(account: Account, requirements: Iterable[Requirement]) -> dict[str, Any]:
+    """The actual alarms by their names, without those that are missing, in one request."""
+    desired = {requirement.resource: requirement.desired for requirement in requirements}
+    pages = account.client("cloudwatch").get_paginator("describe_alarms")
+    return {
+        alarm["AlarmName"]: _compared(alarm, desired[alarm["AlarmName"]], account.id)
+        for page in pages.paginate(AlarmNames=[*desired])
+        for alarm in page["MetricAlarms"]
+    }
+
+
 def read_alarm(account: Account, requirement: Requirement) -> Any:
-    answer = account.client("cloudwatch").describe_alarms(AlarmNames=[requirement.resource])
-    for alarm in answer["MetricAlarms"]:
-        for query in alarm.get("Metrics", ()):
-            if query.get("AccountId") == account.id:  # which CloudWatch adds
-                del query["AccountId"]
-        return {
-            name: value
-            for name, value in alarm.items()
-            if name in (requirement.desired or ())
-            or (name not in ALARM_MAY_DIFFER and value not in ([], ALARM_DEFAULTS.get(name)))
-        }
-    return None
+    return read_alarms(account, [requirement]).get(requirement.resource)
+
+
+def _compared(alarm: dict[str, Any], desired: Any, account_id: str) -> dict[str, Any]:
+    """The part of an alarm that is compared with what is desired."""
+    for query in alarm.get("Metrics", ()):
+        if query.get("AccountId") == account_id:  # which CloudWatch adds
+            del query["AccountId"]
+    return {
+        name: value
+        for name, value in alarm.items()
+        if name in (desired or ())
+        or (name not in ALARM_MAY_DIFFER and value not in ([], ALARM_DEFAULTS.get(name)))
+    }
 
 
 def write_alarm(account: Account, requirement: Requirement) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -109,17 +109,13 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
     missing: set[str] = set()
     existing: set[str] = set()
     door: Requirement | None = None
+    read = resources.reader(account, requirements)
+    function_exists = cache(partial(resources.function_exists, account))
     for requirement in requirements:
-        if requirement.needs_deployment and not resources.function_exists(
-            account, requirement.needs_deployment
-        ):
+        if requirement.needs_deployment and not function_exists(requirement.needs_deployment):
             waiting.append(requirement)
             continue
-        current = (
-            resources.Actual()
-            if requirement.resource in missing
-            else resources.read(account, requirement)
-        )
+        current = resources.Actual() if requirement.resource in missing else read(requirement)
         actual = current.value
         foreign += [(requirement, entry) for entry in current.others]
         if requirement.kind is Kind.BUCKET:

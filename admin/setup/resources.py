@@ -5,8 +5,9 @@ entries. None means that the setting is missing, and nothing else: every denied 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from admin.account import Account, none_if
@@ -48,6 +49,21 @@ def read(account: Account, requirement: Requirement) -> Actual:
     if isinstance(answer, buckets.Shared):
         return Actual(value=answer.ours, others=tuple(answer.others))
     return Actual(value=answer)
+
+
+def reader(
+    account: Account, requirements: Iterable[Requirement]
+) -> Callable[[Requirement], Actual]:
+    """A function that reads the actual value of each of these settings, and all alarms at once."""
+    of_alarms = [each for each in requirements if each.kind is Kind.ALARM]
+    alarms = cache(partial(alerts.read_alarms, account, of_alarms))
+
+    def read_each(requirement: Requirement) -> Actual:
+        if requirement.kind is Kind.ALARM:
+            return Actual(value=alarms().get(requirement.resource))
+        return read(account, requirement)
+
+    return read_each
 
 
 def write(account: Account, requirement: Requirement) -> None:

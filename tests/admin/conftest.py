@@ -1,6 +1,7 @@
+import shutil
 import zipfile
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,32 +50,57 @@ def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def a_bundle_is_compared_once() -> Iterator[None]:
-    """Forty megabytes are not read again for each weakening of something else."""
+def a_bundle_is_read_once() -> Iterator[None]:
+    """Forty megabytes are not downloaded and read again for each weakening of something else.
+
+    The address of a bundle in the local cloud contains its digest.
+    """
+    downloads: dict[str, zipfile.ZipFile] = {}
     known: dict[Any, list[str]] = {}
-    compare = admin.check.function.differences
+    code = admin.check.function
+    fetch, compare, supports = code.fetch_bundle, code.differences, code.unsupported_arguments
+
+    def fetch_bundle(account: Account, location: str) -> zipfile.ZipFile:
+        if location not in downloads:
+            downloads[location] = fetch(account, location)
+        return downloads[location]
 
     def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
         own = [path.read_bytes() for path in sorted((project / "chalicelib").rglob("*.*"))]
-        members = tuple((one.filename, one.CRC, one.file_size) for one in bundle.infolist())
-        key = (members, project, *own, (project / "app.py").read_bytes())
+        key = (bundle, project, *own, (project / "app.py").read_bytes())
         if key not in known:
             known[key] = compare(bundle, project)
         return list(known[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(admin.check.function, "differences", differences)
+        patch.setattr(code, "fetch_bundle", fetch_bundle)
+        patch.setattr(code, "differences", differences)
+        patch.setattr(code, "unsupported_arguments", cache(supports))
         yield
 
 
-@pytest.fixture(autouse=True)
-def own_project(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
     write_stages(folder)
-    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
-    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_project(stages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+    before = contents(stages)
+    monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
+    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=stages))
+    yield stages
+    if contents(stages) != before:
+        for item in stages.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        write_stages(stages)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

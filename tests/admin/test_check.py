@@ -577,6 +577,25 @@ def test_anything_unreadable_is_listed_and_is_no_pass(living: DeployedStage) -> 
     ):
         assert what in not_checked
     assert "backups2 (keep every version" not in not_checked
+    assert "the alarms" not in not_checked
+
+
+def test_alarms_that_cannot_be_read_are_listed_once(
+    living: DeployedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeAlarms")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(living.client("cloudwatch"), "get_paginator", refuse)
+    report = look(living)
+    assert report.findings == []
+    of_alarms = [sentence for sentence in report.not_checked if "DescribeAlarms" in sentence]
+    assert [sentence.partition(":")[0] for sentence in of_alarms] == [
+        "alarm on uploads that wait for an hour, or no sweep for 40 minutes",
+        "alarm on no audit for 3 hours",
+        "the alarms",
+        "whether alarms are muted",
+    ]
 
 
 def look(living: DeployedStage, **changes: Any) -> Report:

@@ -13,12 +13,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as Keys
 from botocore.exceptions import ClientError
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.server import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from localcloud.iam.authorization import Authorization, Credentials
 from localcloud.s3.backend import corrected
 from localcloud.s3.events import requester
+from localcloud.server import ServicesOfMoto
 
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/test"
@@ -30,7 +31,7 @@ class AuthorizedMoto:
 
     def __init__(self):
         self.senders = []
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = ServicesOfMoto()
 
         def app(environ, start_response):
             self.senders.append(requester.get())

@@ -12,6 +12,8 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 
 from demo.stage import running
 from localcloud.clock import clock
@@ -20,20 +22,29 @@ from tests.support.project import POLICY, copy_project
 CHALICE = [sys.executable, "-c", "from chalice.cli import main; main()"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloud():
     """A cloud that sends no events by itself."""
     with running(by_hand=True) as cloud:
         yield cloud
 
 
-@pytest.fixture
-def project(cloud, packages, tmp_path):
-    """A copy of this project whose stage dev is the test's cloud."""
-    copy_project(tmp_path, endpoint=cloud.endpoint)
-    cloud.prepare(project_dir=tmp_path)
-    cloud.deploy(project_dir=tmp_path, packages=packages)
-    return tmp_path
+@pytest.fixture(scope="module")
+def project(cloud, packages, tmp_path_factory):
+    """A copy of this project whose stage dev is that cloud."""
+    folder = copy_project(tmp_path_factory.mktemp("project"), endpoint=cloud.endpoint)
+    cloud.prepare(project_dir=folder)
+    cloud.deploy(project_dir=folder, packages=packages)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def emptied(cloud):
+    """The next test finds empty buckets, and the time of this machine."""
+    yield
+    clock.reset()
+    for bucket in s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.values():
+        bucket.keys.clear()
 
 
 @contextlib.contextmanager

@@ -145,7 +145,7 @@ def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path):
     # The hourly backup is the last rule: it is missing after five minutes, not after 75.
     policy.write_text(policy.read_text() + "due_minutes = 5\n")
     with subprocess.Popen(
-        [sys.executable, "-m", "demo.local", "--port", "0", "--speed", "300"],
+        [sys.executable, "-m", "demo.local", "--port", "0", "--speed", "600"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -6,13 +6,20 @@ which nothing in this process reads, are replaced by short ones. (The local clou
 signatures of requests to its port: those stay.)
 """
 
-from functools import cache, lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cache, lru_cache, partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.parsers
+import moto.core.models
 import moto.core.responses
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
 from moto.s3.responses import S3Response
@@ -22,20 +29,56 @@ AUTHORIZATION = (
     "SignedHeaders=host, Signature=0"
 )
 request_numbers = count(1)
+guess_time = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
+list_methods = moto.core.responses.method_names_from_class
 sign_request = RequestSigner.handler
 has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
 
 def remember() -> None:
     """Remember from now on, in this process."""
-    parse_timestamp = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
-    botocore.parsers.DEFAULT_TIMESTAMP_PARSER = lru_cache(maxsize=4096)(parse_timestamp)
+    botocore.parsers.DEFAULT_TIMESTAMP_PARSER = lru_cache(maxsize=4096)(parse_time)
     UserAgentString.to_string = lambda _: "tests"
     RequestSigner.handler = sign_unless_for_s3
     S3Response.subdomain_based_buckets = staticmethod(
         lambda request: is_host_of_bucket(request.headers["host"])
     )
     moto.core.responses.gen_amzn_requestid_long = request_id
+    # All have botocore's aliases, and ask for each of a hundred handlers of each client.
+    name_of = cache(partial(EventAliaser._alias_event_name, EventAliaser(HierarchicalEmitter())))
+    EventAliaser._alias_event_name = lambda _, name: name_of(name)
+    # Calling a handler that takes too few arguments fails, too.
+    HierarchicalEmitter._verify_accept_kwargs = lambda _, handler: None
+    # With each request, moto lists the methods of its service. The local cloud adds some.
+    names_of = cache(lambda service, _: list_methods(service))
+    moto.core.responses.method_names_from_class = lambda service: names_of(
+        service, sum(len(vars(each)) for each in service.__mro__)
+    )
+    # mock_aws() would prepare the package requests, too, for the addresses of 140 services, with
+    # which nothing here asks AWS. What asks it all the same gets an error.
+    moto.core.models.backend_index = SimpleNamespace(backend_url_patterns=())
+
+
+@contextmanager
+def as_if_new(client: Any) -> Iterator[Any]:
+    """Yield another client like this one. Both have their handlers back after the block."""
+    other = object.__new__(type(client))
+    vars(other).update(vars(client))
+    emitter = client.meta.events._emitter
+    before = vars(copy(emitter))
+    try:
+        yield other
+    finally:
+        vars(emitter).update(before)
+
+
+def parse_time(value: Any) -> datetime:
+    """Parse a time of S3's lists or headers, and any other as botocore does, which guesses."""
+    if isinstance(value, str) and value.endswith("Z"):
+        return datetime.fromisoformat(value)
+    if isinstance(value, str) and value.endswith(" GMT"):
+        return parsedate_to_datetime(value)
+    return guess_time(value)
 
 
 def sign_unless_for_s3(signer: RequestSigner, request: Any, **arguments: Any) -> None:

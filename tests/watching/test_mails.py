@@ -318,11 +318,11 @@ def test_no_name_can_write_a_line_of_its_own() -> None:
 
 
 def test_sns_takes_every_mail() -> None:
-    server = policy_of(
-        {"x" * 700 + f"{number:02}": f"%Y-%m-%d.{'x' * 700}{number:02}" for number in range(99)}
+    fleet = policy_of(
+        {"x" * 700: f"%Y-%m-%d.{'x' * 700}"}, servers=[f"web{number:02}" for number in range(99)]
     )
-    flood = [history([1], key=key, policy=server) for key in server.server_keys]
-    for scene in [*SCENES.values(), Scene(NIGHT, flood, policy=server)]:
+    flood = [history([1], key=key, policy=fleet) for key in fleet.server_keys]
+    for scene in [*SCENES.values(), Scene(NIGHT, flood, policy=fleet)]:
         mail = scene.mail()
         assert mail
         assert len(mail.subject) < 100
