@@ -239,6 +239,19 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "anyone with an AWS account",
         f"Anyone with an AWS account can assume admin (role), which {OPENS}",
     ),
+    "a trust that only one session is denied": (
+        together(
+            lambda account: account.role("ci", allow("sts:AssumeRole"), trust=[service("ec2")]),
+            admin_role(
+                trusting(ROOT),
+                trusting(
+                    {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"
+                ),
+            ),
+        ),
+        "ci (role)",
+        f"ci (role) can assume admin (role), which {OPENS}",
+    ),
     "a trust in another account": (
         admin_role(trusting({"AWS": STRANGER}, StringEquals={"sts:ExternalId": "a secret"})),
         f"anyone in account {STRANGER}",

@@ -159,8 +159,10 @@ def _names(statement: Document, principal: Principal) -> bool | None:
         return None if excepted & {principal.arn, principal.id, *account, ANYONE} else True
     names = {*_aws(statement.get("Principal", {}))}
     session = f"arn:aws:sts::{principal.account}:assumed-role/{principal.name}/"
+    of_session = principal.kind == "role" and any(name.startswith(session) for name in names)
+    # Whoever assumes a role chooses the session's name: a Deny of one session denies nothing.
     if names & {principal.arn, principal.id, ANYONE} or (
-        principal.kind == "role" and any(name.startswith(session) for name in names)
+        of_session and statement["Effect"] == "Allow"
     ):
         return True
     return False if names & account else None
