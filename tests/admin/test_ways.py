@@ -260,6 +260,19 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             f"sts:ExternalId is met), which {OPENS}"
         ),
     ),
+    "a trust in a session of a role in another account": (
+        admin_role(
+            trusting(
+                {"AWS": f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday"},
+                ArnEquals={"aws:PrincipalArn": f"arn:aws:iam::{STRANGER}:role/dev"},
+            )
+        ),
+        f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday",
+        (
+            f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday can assume admin (role) (if the "
+            f"condition on aws:PrincipalArn is met), which {OPENS}"
+        ),
+    ),
     "a trust in any repository": (
         admin_role(
             trusting(

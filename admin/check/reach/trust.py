@@ -194,6 +194,8 @@ def _stranger(arn: str, accounts: Collection[str]) -> Iterator[tuple[Outsider, C
     context: dict[str, str | None] = {"aws:principalaccount": account}
     if arn.endswith(":root"):
         yield Outsider(arn=arn, label=f"anyone in account {account}"), context
+    elif ":sts:" in arn:  # a session, of a role whose path it does not say
+        yield Outsider(arn=arn, label=arn), context
     else:
         yield Outsider(arn=arn, label=arn), {**context, "aws:principalarn": arn}
 
