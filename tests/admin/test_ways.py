@@ -315,6 +315,30 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (user)",
         f"ci (user) can let itself assume admin (role), which {OPENS}",
     ),
+    "a trust in any ARN": (
+        together(
+            ci(allow("sts:AssumeRole")),
+            admin_role(trusting(ROOT, ArnLike={"aws:PrincipalArn": "*"})),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can assume admin (role) (if the condition on aws:PrincipalArn is met), "
+            f"which {OPENS}"
+        ),
+    ),
+    "a condition that ignores case, with a variable": (
+        together(
+            ci(allow("sts:AssumeRole")),
+            admin_role(
+                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x,''}"})
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can assume admin (role) (if the condition on aws:username is met), "
+            f"which {OPENS}"
+        ),
+    ),
     # Policies
     "any right": (
         ci(allow("iam:PutUserPolicy", on="arn:aws:iam::*:user/${aws:username}")),
