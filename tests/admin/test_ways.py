@@ -430,6 +430,22 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             f"and can attach any IAM policy to the new user x-*, and so the new user x-* {OPENS}"
         ),
     ),
+    "a new user, with the one name that is not denied": (
+        ci(
+            allow(
+                "iam:CreateUser",
+                "iam:CreateAccessKey",
+                "iam:PutUserPolicy",
+                on=f"arn:aws:iam::{ACCOUNT}:user/x*",
+            ),
+            deny("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/x?*"),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new user x* and can create an access key for the new user x* "
+            f"and can add any right to the new user x*, and so the new user x* {OPENS}"
+        ),
+    ),
     "a new role": (
         ci(allow("iam:CreateRole", "iam:PutRolePolicy", on="arn:aws:iam::*:role/x-*")),
         "ci (user)",
