@@ -109,6 +109,12 @@ def older_version(account: WrittenAccount) -> None:
     account.user("ci", attached=(mine,))
 
 
+def denied_in_an_older_policy(account: WrittenAccount) -> None:
+    own = "arn:aws:iam::*:user/${aws:username}"
+    account.user("ci", allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))
+    account.users[-1]["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+
+
 def in_a_group(account: WrittenAccount) -> None:
     account.group("team", allow("iam:PutGroupPolicy", on=account.arn("group", "team")))
     account.user("ci", groups=("team",))
@@ -342,6 +348,11 @@ WAYS: dict[str, tuple[Write, str, str]] = {
     # Policies
     "any right": (
         ci(allow("iam:PutUserPolicy", on="arn:aws:iam::*:user/${aws:username}")),
+        "ci (user)",
+        f"ci (user) can add any right to itself, and so {OPENS}",
+    ),
+    "any right, denied by a variable in a policy that has none": (
+        denied_in_an_older_policy,
         "ci (user)",
         f"ci (user) can add any right to itself, and so {OPENS}",
     ),
