@@ -471,6 +471,28 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (user)",
         f"ci (user) can pass admin (role) to Glue (glue:CreateJob), which {OPENS}",
     ),
+    "a role that it can pass to a service in one Region": (
+        together(
+            ci(
+                allow("iam:PassRole", StringEquals={"iam:PassedToService": "states.amazonaws.com"}),
+                allow("states:CreateStateMachine"),
+            ),
+            admin_role(service("states.ap-northeast-1")),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can pass admin (role) to Step Functions (states:CreateStateMachine), which "
+            + OPENS
+        ),
+    ),
+    "what runs already in one Region": (
+        together(ci(allow("states:Update*")), admin_role(service("states.us-gov-west-1"))),
+        "ci (user)",
+        (
+            "ci (user) can change what runs as admin (role) in Step Functions "
+            f"(states:UpdateStateMachine), which {OPENS}"
+        ),
+    ),
     "a role for a service that nobody knows": (
         together(ci(allow("iam:PassRole")), admin_role(service("frobnicate"))),
         "ci (user)",

@@ -22,6 +22,8 @@ ASSUME = "sts:AssumeRole"
 _FEDERATED = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
 IDENTITY_CENTER_NAME = "AWSReservedSSO_"
 ANYONE = "*"
+# A service can be trusted in one Region: states.us-east-1.amazonaws.com.
+_IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ def services_of(role: Principal) -> tuple[str, ...]:
         if statement["Effect"] == "Allow" and isinstance(principal, dict):
             found += map(str, as_list(principal.get("Service", [])))
     return tuple(found)
+
+
+def in_any_region(service: str) -> str:
+    """The name of a service principal, without the Region that it can name."""
+    return _IN_A_REGION.sub("", service)
 
 
 def providers_of(role: Principal) -> Iterator[str]:
