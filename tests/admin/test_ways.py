@@ -109,6 +109,12 @@ def older_version(account: WrittenAccount) -> None:
     account.user("ci", attached=(mine,))
 
 
+def denied_in_an_older_policy(account: WrittenAccount) -> None:
+    own = "arn:aws:iam::*:user/${aws:username}"
+    account.user("ci", allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))
+    account.users[-1]["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+
+
 def in_a_group(account: WrittenAccount) -> None:
     account.group("team", allow("iam:PutGroupPolicy", on=account.arn("group", "team")))
     account.user("ci", groups=("team",))
@@ -239,12 +245,38 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "anyone with an AWS account",
         f"Anyone with an AWS account can assume admin (role), which {OPENS}",
     ),
+    "a trust that only one session is denied": (
+        together(
+            lambda account: account.role("ci", allow("sts:AssumeRole"), trust=[service("ec2")]),
+            admin_role(
+                trusting(ROOT),
+                trusting(
+                    {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"
+                ),
+            ),
+        ),
+        "ci (role)",
+        f"ci (role) can assume admin (role), which {OPENS}",
+    ),
     "a trust in another account": (
         admin_role(trusting({"AWS": STRANGER}, StringEquals={"sts:ExternalId": "a secret"})),
         f"anyone in account {STRANGER}",
         (
             f"Anyone in account {STRANGER} can assume admin (role) (if the condition on "
             f"sts:ExternalId is met), which {OPENS}"
+        ),
+    ),
+    "a trust in a session of a role in another account": (
+        admin_role(
+            trusting(
+                {"AWS": f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday"},
+                ArnEquals={"aws:PrincipalArn": f"arn:aws:iam::{STRANGER}:role/dev"},
+            )
+        ),
+        f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday",
+        (
+            f"arn:aws:sts::{STRANGER}:assumed-role/dev/monday can assume admin (role) (if the "
+            f"condition on aws:PrincipalArn is met), which {OPENS}"
         ),
     ),
     "a trust in any repository": (
@@ -289,9 +321,38 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (user)",
         f"ci (user) can let itself assume admin (role), which {OPENS}",
     ),
+    "a trust in any ARN": (
+        together(
+            ci(allow("sts:AssumeRole")),
+            admin_role(trusting(ROOT, ArnLike={"aws:PrincipalArn": "*"})),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can assume admin (role) (if the condition on aws:PrincipalArn is met), "
+            f"which {OPENS}"
+        ),
+    ),
+    "a condition that ignores case, with a variable": (
+        together(
+            ci(allow("sts:AssumeRole")),
+            admin_role(
+                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x,''}"})
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can assume admin (role) (if the condition on aws:username is met), "
+            f"which {OPENS}"
+        ),
+    ),
     # Policies
     "any right": (
         ci(allow("iam:PutUserPolicy", on="arn:aws:iam::*:user/${aws:username}")),
+        "ci (user)",
+        f"ci (user) can add any right to itself, and so {OPENS}",
+    ),
+    "any right, denied by a variable in a policy that has none": (
+        denied_in_an_older_policy,
         "ci (user)",
         f"ci (user) can add any right to itself, and so {OPENS}",
     ),
@@ -380,6 +441,22 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             f"and can attach any IAM policy to the new user x-*, and so the new user x-* {OPENS}"
         ),
     ),
+    "a new user, with the one name that is not denied": (
+        ci(
+            allow(
+                "iam:CreateUser",
+                "iam:CreateAccessKey",
+                "iam:PutUserPolicy",
+                on=f"arn:aws:iam::{ACCOUNT}:user/x*",
+            ),
+            deny("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/x?*"),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new user x* and can create an access key for the new user x* "
+            f"and can add any right to the new user x*, and so the new user x* {OPENS}"
+        ),
+    ),
     "a new role": (
         ci(allow("iam:CreateRole", "iam:PutRolePolicy", on="arn:aws:iam::*:role/x-*")),
         "ci (user)",
@@ -393,6 +470,28 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         together(ci(allow("iam:PassRole", "glue:CreateJob")), admin_role(service("glue"))),
         "ci (user)",
         f"ci (user) can pass admin (role) to Glue (glue:CreateJob), which {OPENS}",
+    ),
+    "a role that it can pass to a service in one Region": (
+        together(
+            ci(
+                allow("iam:PassRole", StringEquals={"iam:PassedToService": "states.amazonaws.com"}),
+                allow("states:CreateStateMachine"),
+            ),
+            admin_role(service("states.ap-northeast-1")),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can pass admin (role) to Step Functions (states:CreateStateMachine), which "
+            + OPENS
+        ),
+    ),
+    "what runs already in one Region": (
+        together(ci(allow("states:Update*")), admin_role(service("states.us-gov-west-1"))),
+        "ci (user)",
+        (
+            "ci (user) can change what runs as admin (role) in Step Functions "
+            f"(states:UpdateStateMachine), which {OPENS}"
+        ),
     ),
     "a role for a service that nobody knows": (
         together(ci(allow("iam:PassRole")), admin_role(service("frobnicate"))),

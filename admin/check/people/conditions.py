@@ -86,14 +86,22 @@ _POSITIVE = frozenset(
 
 
 def _any_matches(operator: str, patterns: Iterable[str], value: str) -> bool | None:
-    """Whether a pattern matches the value; None if that depends on a variable."""
+    """Whether a pattern matches the value; None if that depends on a variable.
+
+    It is also None for a pattern such as `arn:aws:iam::*`, which lacks some part of an ARN: AWS
+    does not say whether it matches.
+    """
     unknown = False
     for pattern in patterns:
-        if VARIABLE.search(pattern):
-            unknown |= _matches("StringLike", widest(pattern), value)
+        if VARIABLE.search(pattern) or _is_short(operator, pattern):
+            unknown |= matches(widest(pattern).lower(), value.lower())
         elif _matches(operator, pattern, value):
             return True
     return None if unknown else False
+
+
+def _is_short(operator: str, pattern: str) -> bool:
+    return operator.startswith("Arn") and pattern.count(":") < _ARN_PARTS
 
 
 def _matches(operator: str, pattern: str, value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from admin.account import Account
 from admin.check.people.conditions import Context
-from admin.check.people.rights import Policy, granted, in_account
+from admin.check.people.rights import Policy, as_text, granted, in_account
 from admin.desired.permissions import Document, statements
 
 IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -163,7 +163,7 @@ class Identities:
         )
 
     def _policy(self, document: Document) -> Policy:
-        return Policy(in_account(self.id, document))
+        return Policy(in_account(self.id, as_text(document)))
 
     def _managed(self, arn: str, versions: list[dict[str, Any]]) -> Managed:
         return Managed(

@@ -48,10 +48,9 @@ def covers(pattern: str, other: str) -> bool:
     """Whether the pattern matches all that `other` matches; False is not certain."""
     if not _is_pattern(other):
         return matches(pattern, other)
-    some = re.sub(r"[*?]", ANY_NAME, other)
-    return matches(pattern, some) and matches(
-        pattern, some.replace(ANY_NAME, ANY_NAME * LONGEST_NAME)
-    )
+    one = other.replace("?", ANY_NAME)
+    names = (one.replace("*", ANY_NAME * length) for length in (0, 1, LONGEST_NAME))
+    return all(matches(pattern, name) for name in names)
 
 
 def _is_pattern(text: str) -> bool:

@@ -4,6 +4,7 @@ Unlike IAM, this judges a risk, not a request: a condition on a second factor, a
 of day does not stop an intruder who meets it.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +24,8 @@ from admin.desired.permissions import Document, as_list, document, statements
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 # The condition keys that say whose bucket it is.
 OWNER = frozenset({"aws:resourceaccount", "s3:resourceaccount"})
+# The version of the policy language that has variables.
+VARIABLES_SINCE = "2012-10-17"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +139,7 @@ def in_account(account: str, policy: Document) -> Document:
     Nobody can meet this condition: S3 always says whose bucket it is. Other services might not.
     """
     own = {account}
-    if policy.get("Version") == "2012-10-17":  # an older policy has no variables
+    if policy.get("Version") == VARIABLES_SINCE:
         own.add("${aws:PrincipalAccount}")
 
     def is_elsewhere(statement: dict[str, Any]) -> bool:
@@ -151,6 +154,17 @@ def in_account(account: str, policy: Document) -> Document:
 
     kept = [statement for statement in statements(policy) if not is_elsewhere(statement)]
     return {**policy, "Statement": kept}
+
+
+def as_text(policy: Document) -> Document:
+    """The policy; if it is an older one, without its variables, which IAM takes for text.
+
+    No name contains that text.
+    """
+    if policy.get("Version") == VARIABLES_SINCE:
+        return policy
+    read: Document = json.loads(json.dumps(policy).replace("${", "$ {"))
+    return read
 
 
 def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:

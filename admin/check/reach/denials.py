@@ -31,9 +31,16 @@ def denial_of(rights: Iterable[Right]) -> Document:
 
 def with_denial(principal: Principal, denied: Collection[Right]) -> Principal:
     """The principal with an inline policy that denies it these rights, in place of an earlier."""
-    inline = {name: policy for name, policy in principal.inline.items() if name != WAY_DENIAL}
-    inline[WAY_DENIAL] = denial_of(denied)
-    return replace(principal, inline=inline, inline_policies=tuple(map(Policy, inline.values())))
+    denial = denial_of(denied)
+    read = zip(principal.inline, principal.inline_policies, strict=True)
+    return replace(
+        principal,
+        inline={**principal.inline, WAY_DENIAL: denial},
+        inline_policies=(
+            *(policy for name, policy in read if name != WAY_DENIAL),
+            Policy(denial),
+        ),
+    )
 
 
 def denied_actions(principal: Principal) -> set[str]:

@@ -18,7 +18,13 @@ from admin.check.reach.changes import (
 from admin.check.reach.facts import Fact, Gain, Kind
 from admin.check.reach.forms import Form, Proof
 from admin.check.reach.services import SERVICES, Service
-from admin.check.reach.trust import ASSUME, providers_of, services_of, trusted
+from admin.check.reach.trust import (
+    ASSUME,
+    in_any_region,
+    providers_of,
+    services_of,
+    trusted,
+)
 from admin.check.reach.world import World
 
 _NEW_KEY, _NEW_PASSWORD = "iam:CreateAccessKey", "iam:CreateLoginProfile"
@@ -127,10 +133,14 @@ def _pass(form: Form, role: Principal) -> Iterator[Gain]:
     """Pass the role to a service that runs code under it."""
     action = "iam:PassRole"
     for principal in services_of(role) if form.could(action) else ():
-        passing = form.may(action, role.arn, context={"iam:passedtoservice": principal})
-        if passing is None:
+        # A condition on the service can name it in either way.
+        proofs = (
+            form.may(action, role.arn, context={"iam:passedtoservice": name})
+            for name in (principal, in_any_region(principal))
+        )
+        if (passing := next(filter(None, proofs), None)) is None:
             continue
-        service = SERVICES.get(principal)
+        service = SERVICES.get(in_any_region(principal))
         if service is None:  # which could run anything
             yield _gain(form, role, f"can pass {{}} to {principal}", passing, (action, role.arn))
             continue
@@ -147,8 +157,8 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
     of our own functions it is known which role they have.
     """
     for principal in services_of(role):
-        service = SERVICES.get(principal)
-        if service is None or (principal == "ec2.amazonaws.com" and not role.has_profile):
+        service = SERVICES.get(in_any_region(principal))
+        if service is None or (service.name == "EC2" and not role.has_profile):
             continue
         rights = [
             (action, resource, proof)

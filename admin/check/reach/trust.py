@@ -22,6 +22,8 @@ ASSUME = "sts:AssumeRole"
 _FEDERATED = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
 IDENTITY_CENTER_NAME = "AWSReservedSSO_"
 ANYONE = "*"
+# A service can be trusted in one Region: states.us-east-1.amazonaws.com.
+_IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ def services_of(role: Principal) -> tuple[str, ...]:
         if statement["Effect"] == "Allow" and isinstance(principal, dict):
             found += map(str, as_list(principal.get("Service", [])))
     return tuple(found)
+
+
+def in_any_region(service: str) -> str:
+    """The name of a service principal, without the Region that it can name."""
+    return _IN_A_REGION.sub("", service)
 
 
 def providers_of(role: Principal) -> Iterator[str]:
@@ -159,8 +166,10 @@ def _names(statement: Document, principal: Principal) -> bool | None:
         return None if excepted & {principal.arn, principal.id, *account, ANYONE} else True
     names = {*_aws(statement.get("Principal", {}))}
     session = f"arn:aws:sts::{principal.account}:assumed-role/{principal.name}/"
+    of_session = principal.kind == "role" and any(name.startswith(session) for name in names)
+    # Whoever assumes a role chooses the session's name: a Deny of one session denies nothing.
     if names & {principal.arn, principal.id, ANYONE} or (
-        principal.kind == "role" and any(name.startswith(session) for name in names)
+        of_session and statement["Effect"] == "Allow"
     ):
         return True
     return False if names & account else None
@@ -192,6 +201,8 @@ def _stranger(arn: str, accounts: Collection[str]) -> Iterator[tuple[Outsider, C
     context: dict[str, str | None] = {"aws:principalaccount": account}
     if arn.endswith(":root"):
         yield Outsider(arn=arn, label=f"anyone in account {account}"), context
+    elif ":sts:" in arn:  # a session, of a role whose path it does not say
+        yield Outsider(arn=arn, label=arn), context
     else:
         yield Outsider(arn=arn, label=arn), {**context, "aws:principalarn": arn}
 
