@@ -385,6 +385,43 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (user)",
         "",
     ),
+    "a new managed policy, if AWS's own are denied": (
+        ci(
+            allow("iam:CreatePolicy", "iam:AttachUserPolicy"),
+            deny(
+                "iam:AttachUserPolicy", ArnLike={"iam:PolicyARN": "arn:aws:iam::aws:policy/*"}
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new IAM policy * and can attach the IAM policy * to itself, "
+            f"and so {OPENS}"
+        ),
+    ),
+    "a new managed policy, of those that can be attached": (
+        ci(
+            allow("iam:CreatePolicy", on=f"arn:aws:iam::{ACCOUNT}:policy/dev-app-*"),
+            allow(
+                "iam:AttachUserPolicy",
+                ArnLike={"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/dev-*"},
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new IAM policy dev-app-* and can attach the IAM policy dev-* "
+            f"to itself, and so {OPENS}"
+        ),
+    ),
+    "a policy of any account, AWS's own included": (
+        ci(
+            allow(
+                "iam:AttachUserPolicy",
+                ArnLike={"iam:PolicyARN": "arn:aws:iam::*:policy/IAMFull*"},
+            )
+        ),
+        "ci (user)",
+        f"ci (user) can attach the IAM policy IAMFull* to itself, and so {OPENS}",
+    ),
     "a new version": (
         attached_to_ci,
         "ci (user)",

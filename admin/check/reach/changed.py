@@ -10,6 +10,7 @@ from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
 from admin.check.reach.forms import Form, Limit, Package, Part
 from admin.check.reach.world import World
 
+OF_AWS = "arn:aws:iam::aws:policy/*"
 EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
 
@@ -150,11 +151,14 @@ def _changed(managed: Managed, before: tuple[Fact, ...], known: Known) -> Iterat
 def _attachable(
     policy: str, before: tuple[Fact, ...], principal: Principal, known: Known, world: World
 ) -> Iterator[Package]:
-    """What an attached policy allows; of what IAM does not list, everything is assumed."""
+    """What an attached policy allows; of what IAM does not list, everything is assumed.
+
+    `policy` is an ARN, or a pattern of those that could be attached.
+    """
     if managed := world.managed(principal).get(policy):
         yield Package((managed.policy,), before)
         yield from _changed(managed, before, known)
-    elif policy == ANY_POLICY or world.is_of_aws(policy):
+    elif overlaps(policy, OF_AWS):
         yield Package((EVERYTHING,), before)
     for fact in known.of_kind(Kind.CREATE):
         if ":policy/" in fact.arn and overlaps(fact.arn, policy):

@@ -107,7 +107,8 @@ def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -
     for boundary in _unders(form, holder) if form.could_any((attach, detach)) else ():
         more = under_boundary(boundary) if isinstance(holder, Principal) else {}
         for policy in _policies_to_try(form, attach, holder, _POLICY, world=world, more=more):
-            fact = Fact(Kind.ATTACH, holder.arn, _as_known(policy), boundary)
+            pattern = _as_known(policy).replace(ANY_NAME, "*")
+            fact = Fact(Kind.ATTACH, holder.arn, pattern, boundary)
             if proof := form.may(attach, holder.resource, context={**more, _POLICY: policy}):
                 sentence = f"can attach {_title(policy)} to {name}"
                 yield _gain(form, fact, sentence, (attach, holder.resource), proof)
@@ -154,7 +155,8 @@ def _policies_to_try(
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
         if form.may(action, holder.resource, context={**(more or {}), key: widest_policy}):
             return [widest_policy]
-    return [*dict.fromkeys([*_mentioned(form, key), *world.managed(form.principal)])]
+    own = f"arn:aws:iam::{form.principal.account}:policy/{ANY_NAME}"  # which could be new
+    return [*dict.fromkeys([*_mentioned(form, key), own, *world.managed(form.principal)])]
 
 
 def _as_known(policy: str) -> str:
