@@ -130,6 +130,16 @@ def bounded(*rights: Any) -> Write:
     return write
 
 
+def bounded_first(account: WrittenAccount) -> None:
+    """A user who can add rights only while it has a boundary, and can have any."""
+    limit = account.managed("limit", allow("s3:Get*", "iam:*"))
+    account.user(
+        "ci",
+        allow("iam:PutUserPermissionsBoundary"),
+        allow("iam:PutUserPolicy", StringEquals={"iam:PermissionsBoundary": limit}),
+    )
+
+
 def delegated(*more: Any) -> Write:
     """An administrator of users who may only make such with a boundary, as AWS recommends."""
     under = {"StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/limit"}}
@@ -464,6 +474,27 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         bounded(allow("iam:CreatePolicyVersion")),
         "ci (user)",
         f"ci (user) can write a new version of the IAM policy limit, and so {OPENS}",
+    ),
+    "a boundary that it needs meanwhile": (
+        bounded_first,
+        "ci (user)",
+        (
+            "ci (user) can replace the permissions boundary of itself and can add any right to "
+            f"itself, and so {OPENS}"
+        ),
+    ),
+    "a boundary that must be gone meanwhile": (
+        bounded(
+            allow("iam:DeleteUserPermissionsBoundary"),
+            allow("iam:PutUserPolicy", Null={"iam:PermissionsBoundary": "true"}),
+            deny("s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),
+            allow("iam:DeleteUserPolicy", Null={"iam:PermissionsBoundary": "true"}),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can remove the permissions boundary of itself and can delete the inline IAM "
+            f"policies of itself, and so {OPENS}"
+        ),
     ),
     # Making
     "a new user": (

@@ -61,11 +61,16 @@ def _parts_of_holder(
 
 
 def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the one by which the principal can have the boundary that it needs."""
+    """The fact, and the one by which the principal can have the boundary that it needs, or none."""
     if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
         return (fact,)
-    setting = Fact(Kind.LIMIT, principal.arn, fact.under)
-    return (setting, fact) if setting in known else None
+    if fact.under:
+        settings = known.about(principal.arn, Kind.LIMIT)
+        settings = [each for each in settings if each.policy in {fact.under, ANY_POLICY}]
+    else:
+        settings = known.about(principal.arn, Kind.NO_LIMIT)
+        settings = [each for each in settings if each.under == (principal.boundary or "")]
+    return (settings[0], fact) if settings else None
 
 
 def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:

@@ -143,7 +143,7 @@ def _unders(form: Form, holder: Holder) -> list[str]:
     """The boundaries that a user or role could have when somebody changes it; of a group, none."""
     if not isinstance(holder, Principal):
         return [""]
-    return [*dict.fromkeys([holder.boundary or "", *boundaries_to_try(form)])]
+    return [*dict.fromkeys([holder.boundary or "", "", *boundaries_to_try(form)])]
 
 
 def _policies_to_try(
