@@ -879,6 +879,14 @@ def test_a_way_from_one_account_into_the_vault_s() -> None:
     }
 
 
+def test_a_denial_in_the_bucket_policy_ends_with_another_name() -> None:
+    graph = written(ci(allow("s3:PutBucketPolicy", "iam:UpdateUser")))
+    exempt = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/dev-*"}}
+    denial = {"Principal": "*", **deny("s3:*", on=VAULT, **exempt)}
+    graph.targets = replace(graph.targets, vault_policy=policy(denial))
+    assert ways_of(graph)["ci (user)"] == f"ci (user) can rename itself, and so {OPENS}"
+
+
 def test_ways_are_counted() -> None:
     write = ci(allow("iam:CreateAccessKey", "iam:PutUserPolicy"))
     graph = written(write)
