@@ -8,7 +8,7 @@ from typing import Any
 
 from admin.account import Account
 from admin.check.people.conditions import Context
-from admin.check.people.rights import Policy, as_text, granted, in_account
+from admin.check.people.rights import EVERYTHING, Policy, as_text, granted, in_account
 from admin.desired.permissions import Document, statements
 
 IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -138,11 +138,22 @@ class Identities:
 
     @cached_property
     def managed(self) -> Mapping[str, Managed]:
-        """The managed policies by their ARNs: all of the account's own, and AWS's that are used."""
-        return {
+        """The managed policies by their ARNs: all of the account's own, and AWS's that are used.
+
+        One that was attached while the pages were read is not listed: it could allow everything.
+        """
+        listed = {
             policy["Arn"]: self._managed(policy["Arn"], policy["PolicyVersionList"])
             for policy in self._details("Policies")
         }
+        attached = {
+            each["PolicyArn"]
+            for kind in ("User", "Role", "Group")
+            for holder in self._details(f"{kind}DetailList")
+            for each in holder.get("AttachedManagedPolicies", ())
+        }
+        unlisted = sorted(attached - listed.keys())
+        return listed | {arn: Managed(arn=arn, policy=EVERYTHING) for arn in unlisted}
 
     @cached_property
     def _pages(self) -> list[dict[str, Any]]:
