@@ -863,6 +863,15 @@ def test_whether_a_subject_says_whose_token_it_is(
     assert source.outsider.can_be_known is somebody
 
 
+def test_a_policy_that_was_attached_meanwhile_could_allow_everything() -> None:
+    gone = f"arn:aws:iam::{ACCOUNT}:policy/new"
+    graph = written(together(ci(attached=(gone,)), lambda account: account.user("dev")))
+    assert [arn for arn, goal in graph.goals.items() if goal.sentence == OPENS] == [
+        OPS,
+        f"arn:aws:iam::{ACCOUNT}:user/ci",
+    ]
+
+
 def test_a_way_from_one_account_into_the_vault_s() -> None:
     ours, holder = WrittenAccount(), WrittenAccount(id=STRANGER)
     ours.user("ci", allow("sts:AssumeRole"))
@@ -971,6 +980,17 @@ def test_everybody_is_told_once_by_the_worst_that_they_can_do() -> None:
                 "reader (user) can read stored backups",
             ),
         ),
+    ]
+
+
+def test_a_name_in_two_accounts_is_told_for_each() -> None:
+    ours, holder = WrittenAccount(), WrittenAccount(id=STRANGER)
+    ours.user("ci", allow("lambda:UpdateFunctionCode"))
+    holder.user("ci", OPEN)
+    rows = rows_of(graph_of(ours, holder, vault=STRANGER))
+    assert [(power, name) for power, name, *_ in rows if name == "ci (user)"] == [
+        ("destroy", "ci (user)"),
+        ("write", "ci (user)"),
     ]
 
 
