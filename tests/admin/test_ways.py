@@ -781,6 +781,14 @@ NO_WAYS: dict[str, Write] = {
         allow("iam:UpdateUser", on=f"arn:aws:iam::{ACCOUNT}:user/${{aws:username}}"),
         allow("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/dev-*"),
     ),
+    "one's own name, in whatever account": ci(
+        allow(
+            "iam:UpdateUser",
+            "iam:*AccessKey*",
+            "iam:*LoginProfile",
+            on="arn:aws:iam::*:user/${aws:username}",
+        ),
+    ),
     "second factors": ci(
         allow("iam:DeactivateMFADevice", "iam:EnableMFADevice", "iam:ResyncMFADevice")
     ),

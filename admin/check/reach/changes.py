@@ -132,11 +132,16 @@ def _rename(form: Form, holder: Holder, action: str, name: str) -> Iterator[Gain
 
     IAM wants the right on both names.
     """
-    if any(resource != holder.arn for resource, _ in form.anywhere(action)) and (
+    own = _without_account(holder.arn)
+    if any(_without_account(resource) != own for resource, _ in form.anywhere(action)) and (
         proof := form.may(action, holder.arn)
     ):
         fact = Fact(Kind.RENAME, holder.arn)
         yield _gain(form, fact, f"can rename {name}", (action, holder.arn), proof)
+
+
+def _without_account(resource: str) -> str:
+    return resource.rpartition(":")[2]
 
 
 def _unders(form: Form, holder: Holder) -> list[str]:
