@@ -17,6 +17,8 @@ from admin.check.reach.sentences import sentence_of
 from admin.check.reach.services import SERVICES
 from admin.check.reach.table import WIDTH, table
 from admin.check.reach.targets import DEPLOYING, OPENING, Targets
+from admin.check.reach.trust import trusting as trusting_by_name
+from admin.check.reach.trust import without
 from admin.check.reach.unknown import unknown_actions
 from admin.check.reach.who import answers
 from admin.check.reach.world import World
@@ -260,9 +262,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             lambda account: account.role("ci", allow("sts:AssumeRole"), trust=[service("ec2")]),
             admin_role(
                 trusting(ROOT),
-                trusting(
-                    {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"
-                ),
+                trusting({"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"),
             ),
         ),
         "ci (role)",
@@ -346,7 +346,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         together(
             ci(allow("sts:AssumeRole")),
             admin_role(
-                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x,''}"})
+                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x}"})
             ),
         ),
         "ci (user)",
@@ -398,9 +398,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
     "a new managed policy, if AWS's own are denied": (
         ci(
             allow("iam:CreatePolicy", "iam:AttachUserPolicy"),
-            deny(
-                "iam:AttachUserPolicy", ArnLike={"iam:PolicyARN": "arn:aws:iam::aws:policy/*"}
-            ),
+            deny("iam:AttachUserPolicy", ArnLike={"iam:PolicyARN": "arn:aws:iam::aws:policy/*"}),
         ),
         "ci (user)",
         (
@@ -878,6 +876,30 @@ def test_a_policy_that_was_attached_meanwhile_could_allow_everything() -> None:
         OPS,
         f"arn:aws:iam::{ACCOUNT}:user/ci",
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "left"),
+    [
+        ({"AWS": OPS}, {"AWS": OPS}),
+        ({"AWS": [OPS, STRANGER]}, {"AWS": [OPS]}),
+        ({"AWS": [f"arn:aws:iam::{STRANGER}:root", STRANGER]}, None),
+        ({"AWS": STRANGER, "Service": "ec2.amazonaws.com"}, {"Service": ["ec2.amazonaws.com"]}),
+    ],
+)
+def test_a_trust_loses_only_whom_it_must_not_name(named: Any, left: Any) -> None:
+    graph = written(together(ci(allow("sts:AssumeRole")), admin_role(trusting(named))))
+    for source in graph.sources:
+        if source.outsider:
+            _, statement = source.roles[0]
+            rest = without(statement, source.arn)
+            assert (rest and rest["Principal"]) == left
+
+
+def test_a_trust_in_the_account_is_no_trust_in_one_user() -> None:
+    graph = written(together(ci(allow("sts:AssumeRole")), admin_role(trusting(ROOT))))
+    principals = graph.world.principals
+    assert trusting_by_name(principals[ADMIN], principals[f"arn:aws:iam::{ACCOUNT}:user/ci"]) == []
 
 
 def test_a_way_from_one_account_into_the_vault_s() -> None:

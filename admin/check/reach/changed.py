@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from admin.check.people.identities import Holder, Managed, Principal
 from admin.check.people.patterns import overlaps
-from admin.check.people.rights import EVERYTHING, Policy
+from admin.check.people.rights import EVERYTHING
 from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
 from admin.check.reach.forms import Form, Limit, Package, Part
 from admin.check.reach.world import World
