@@ -937,6 +937,18 @@ def test_ways_are_counted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("passed_to", "deploys"), [("ecs-tasks", False), ("lambda", True), ("*", True)]
+)
+def test_whoever_can_pass_roles_to_another_service_deploys_nothing(
+    passed_to: str, *, deploys: bool
+) -> None:
+    # As in AWS's own policy AmazonECS_FullAccess.
+    passing = {"StringLike": {"iam:PassedToService": f"{passed_to}.amazonaws.com"}}
+    graph = written(ci(allow("iam:PassRole", **passing)))
+    assert (f"arn:aws:iam::{ACCOUNT}:user/ci" in graph.goals) is deploys
+
+
 def test_an_administrator_has_no_way() -> None:
     graph = written(ci(allow("*")))
     assert ways_of(graph) == {}

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from admin.account import Account
-from admin.check.people.conditions import Context
+from admin.check.people.conditions import NOTHING_KNOWN, Context
 from admin.check.people.rights import EVERYTHING, Policy, as_text, granted, in_account
 from admin.desired.permissions import Document, statements
 
@@ -98,14 +98,23 @@ class Principal(Holder):
         # A role's ends with the name of a session, which anyone chooses who assumes it.
         return {**known, "aws:userid": self.id} if self.kind == "user" else known
 
-    def may(self, action: str, resource: str, *, denied_by: tuple[Policy, ...] = ()) -> bool:
+    def may(
+        self,
+        action: str,
+        resource: str,
+        *,
+        context: Context = NOTHING_KNOWN,
+        denied_by: tuple[Policy, ...] = (),
+    ) -> bool:
         """Whether its policies allow the action on this resource, or on any like this pattern.
 
-        `denied_by` are policies of the resource that only deny.
+        `context` is what else is known of the request, and `denied_by` are policies of the resource
+        that only deny.
         """
         limited_by = [self.boundary_policies] if self.boundary_policies else []
+        known = {**self.context, **context}
         return all(
-            granted(policies, action, resource, user=self.user, context=self.context)
+            granted(policies, action, resource, user=self.user, context=known)
             for policies in [(*self.policies, *denied_by), *limited_by]
         )
 
