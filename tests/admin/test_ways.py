@@ -869,6 +869,27 @@ def test_whether_a_subject_says_whose_token_it_is(
     assert source.outsider.can_be_known is somebody
 
 
+@pytest.mark.parametrize(
+    ("condition", "known"),
+    [
+        ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{STRANGER}:role/*"}}, True),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/aws-reserved/*"}}, False),
+        ({"StringLike": {"aws:PrincipalArn": "*:role/aws-reserved/*"}}, False),
+        ({"StringEquals": {"aws:PrincipalAccount": STRANGER}}, True),
+        ({"StringLike": {"aws:PrincipalAccount": f"{STRANGER[:-1]}*"}}, False),
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-acme"}}, False),
+    ],
+)
+def test_anybody_can_have_a_name_in_an_account_that_is_not_said(
+    condition: Any, *, known: bool
+) -> None:
+    [source] = (
+        each for each in written(admin_role(trusting("*", **condition))).sources if each.outsider
+    )
+    assert source.outsider is not None
+    assert source.outsider.can_be_known is known
+
+
 def test_a_policy_that_was_attached_meanwhile_could_allow_everything() -> None:
     gone = f"arn:aws:iam::{ACCOUNT}:policy/new"
     graph = written(together(ci(attached=(gone,)), lambda account: account.user("dev")))

@@ -240,13 +240,25 @@ def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Ou
     """Whom `*` stands for, if a condition limits it to principals or accounts."""
     if (arns := required_values(condition, "aws:principalarn")) is not None:
         for arn in arns:
-            if arn.count(":") < 5 or arn.split(":")[4] not in accounts:  # noqa: PLR2004
+            if not _says_account(arn):
+                label = f"anyone with an ARN like {arn}"
+                yield Outsider(arn=arn, label=label, can_be_known=False), {}
+            elif arn.split(":")[4] not in accounts:
                 yield Outsider(arn=arn, label=arn), {}
     elif (numbers := required_values(condition, "aws:principalaccount")) is not None:
-        for number in numbers:
-            yield from _stranger(f"arn:aws:iam::{number}:root", accounts)
+        for arn in (f"arn:aws:iam::{number}:root" for number in numbers):
+            if _says_account(arn):
+                yield from _stranger(arn, accounts)
+            else:
+                label = f"anyone in an account like {arn.split(':')[4]}"
+                yield Outsider(arn=arn, label=label, can_be_known=False), {}
     else:
         yield Outsider(arn=ANYONE, label="anyone with an AWS account", can_be_known=False), {}
+
+
+def _says_account(arn: str) -> bool:
+    """Whether an ARN, or a pattern, names one account: anybody can have any name in their own."""
+    return re.match(r"arn:[^:]*:[^:]*:[^:]*:\d{12}:", arn) is not None
 
 
 def _denied(role: Principal, action: str, name: str, context: Context) -> bool:
