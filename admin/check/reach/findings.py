@@ -69,7 +69,8 @@ def is_known(target: Target, source: Source) -> bool:
 def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
     """Whether the way is a single trust of a function's role, which is compared elsewhere.
 
-    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many.
+    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many. But
+    not if the way needs other rights, too.
     """
     first, *others = found.gains
     role = graph.world.principals.get(first.fact.arn)
@@ -77,7 +78,8 @@ def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
         return False
     if graph.targets.is_role(role) and not others:
         return True
-    return found.source.outsider is None and is_public(role)
+    on_its_own = all(gain.who != found.source.fact for gain in others)
+    return found.source.outsider is None and is_public(role) and on_its_own
 
 
 def _finding(found: Found, graph: Graph, target: Target) -> Finding:
