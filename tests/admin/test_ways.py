@@ -17,6 +17,8 @@ from admin.check.reach.sentences import sentence_of
 from admin.check.reach.services import SERVICES
 from admin.check.reach.table import WIDTH, table
 from admin.check.reach.targets import DEPLOYING, OPENING, Targets
+from admin.check.reach.trust import trusting as trusting_by_name
+from admin.check.reach.trust import without
 from admin.check.reach.unknown import unknown_actions
 from admin.check.reach.who import answers
 from admin.check.reach.world import World
@@ -128,6 +130,16 @@ def bounded(*rights: Any) -> Write:
         account.user("ci", allow("s3:*"), *rights, boundary=boundary)
 
     return write
+
+
+def bounded_first(account: WrittenAccount) -> None:
+    """A user who can add rights only while it has a boundary, and can have any."""
+    limit = account.managed("limit", allow("s3:Get*", "iam:*"))
+    account.user(
+        "ci",
+        allow("iam:PutUserPermissionsBoundary"),
+        allow("iam:PutUserPolicy", StringEquals={"iam:PermissionsBoundary": limit}),
+    )
 
 
 def delegated(*more: Any) -> Write:
@@ -250,9 +262,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
             lambda account: account.role("ci", allow("sts:AssumeRole"), trust=[service("ec2")]),
             admin_role(
                 trusting(ROOT),
-                trusting(
-                    {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"
-                ),
+                trusting({"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/ci/monday"}, effect="Deny"),
             ),
         ),
         "ci (role)",
@@ -336,7 +346,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         together(
             ci(allow("sts:AssumeRole")),
             admin_role(
-                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x,''}"})
+                trusting(ROOT, StringEqualsIgnoreCase={"aws:username": "CI${aws:PrincipalTag/x}"})
             ),
         ),
         "ci (user)",
@@ -385,6 +395,41 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (user)",
         "",
     ),
+    "a new managed policy, if AWS's own are denied": (
+        ci(
+            allow("iam:CreatePolicy", "iam:AttachUserPolicy"),
+            deny("iam:AttachUserPolicy", ArnLike={"iam:PolicyARN": "arn:aws:iam::aws:policy/*"}),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new IAM policy * and can attach the IAM policy * to itself, "
+            f"and so {OPENS}"
+        ),
+    ),
+    "a new managed policy, of those that can be attached": (
+        ci(
+            allow("iam:CreatePolicy", on=f"arn:aws:iam::{ACCOUNT}:policy/dev-app-*"),
+            allow(
+                "iam:AttachUserPolicy",
+                ArnLike={"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/dev-*"},
+            ),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can create a new IAM policy dev-app-* and can attach the IAM policy dev-* "
+            f"to itself, and so {OPENS}"
+        ),
+    ),
+    "a policy of any account, AWS's own included": (
+        ci(
+            allow(
+                "iam:AttachUserPolicy",
+                ArnLike={"iam:PolicyARN": "arn:aws:iam::*:policy/IAMFull*"},
+            )
+        ),
+        "ci (user)",
+        f"ci (user) can attach the IAM policy IAMFull* to itself, and so {OPENS}",
+    ),
     "a new version": (
         attached_to_ci,
         "ci (user)",
@@ -427,6 +472,27 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         bounded(allow("iam:CreatePolicyVersion")),
         "ci (user)",
         f"ci (user) can write a new version of the IAM policy limit, and so {OPENS}",
+    ),
+    "a boundary that it needs meanwhile": (
+        bounded_first,
+        "ci (user)",
+        (
+            "ci (user) can replace the permissions boundary of itself and can add any right to "
+            f"itself, and so {OPENS}"
+        ),
+    ),
+    "a boundary that must be gone meanwhile": (
+        bounded(
+            allow("iam:DeleteUserPermissionsBoundary"),
+            allow("iam:PutUserPolicy", Null={"iam:PermissionsBoundary": "true"}),
+            deny("s3:PutBucketPolicy", "s3:DeleteBucketPolicy"),
+            allow("iam:DeleteUserPolicy", Null={"iam:PermissionsBoundary": "true"}),
+        ),
+        "ci (user)",
+        (
+            "ci (user) can remove the permissions boundary of itself and can delete the inline IAM "
+            f"policies of itself, and so {OPENS}"
+        ),
     ),
     # Making
     "a new user": (
@@ -713,6 +779,14 @@ NO_WAYS: dict[str, Write] = {
         allow("iam:UpdateUser", on=f"arn:aws:iam::{ACCOUNT}:user/${{aws:username}}"),
         allow("iam:PutUserPolicy", on=f"arn:aws:iam::{ACCOUNT}:user/dev-*"),
     ),
+    "one's own name, in whatever account": ci(
+        allow(
+            "iam:UpdateUser",
+            "iam:*AccessKey*",
+            "iam:*LoginProfile",
+            on="arn:aws:iam::*:user/${aws:username}",
+        ),
+    ),
     "second factors": ci(
         allow("iam:DeactivateMFADevice", "iam:EnableMFADevice", "iam:ResyncMFADevice")
     ),
@@ -795,6 +869,60 @@ def test_whether_a_subject_says_whose_token_it_is(
     assert source.outsider.can_be_known is somebody
 
 
+@pytest.mark.parametrize(
+    ("condition", "known"),
+    [
+        ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{STRANGER}:role/*"}}, True),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/aws-reserved/*"}}, False),
+        ({"StringLike": {"aws:PrincipalArn": "*:role/aws-reserved/*"}}, False),
+        ({"StringEquals": {"aws:PrincipalAccount": STRANGER}}, True),
+        ({"StringLike": {"aws:PrincipalAccount": f"{STRANGER[:-1]}*"}}, False),
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-acme"}}, False),
+    ],
+)
+def test_anybody_can_have_a_name_in_an_account_that_is_not_said(
+    condition: Any, *, known: bool
+) -> None:
+    [source] = (
+        each for each in written(admin_role(trusting("*", **condition))).sources if each.outsider
+    )
+    assert source.outsider is not None
+    assert source.outsider.can_be_known is known
+
+
+def test_a_policy_that_was_attached_meanwhile_could_allow_everything() -> None:
+    gone = f"arn:aws:iam::{ACCOUNT}:policy/new"
+    graph = written(together(ci(attached=(gone,)), lambda account: account.user("dev")))
+    assert [arn for arn, goal in graph.goals.items() if goal.sentence == OPENS] == [
+        OPS,
+        f"arn:aws:iam::{ACCOUNT}:user/ci",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "left"),
+    [
+        ({"AWS": OPS}, {"AWS": OPS}),
+        ({"AWS": [OPS, STRANGER]}, {"AWS": [OPS]}),
+        ({"AWS": [f"arn:aws:iam::{STRANGER}:root", STRANGER]}, None),
+        ({"AWS": STRANGER, "Service": "ec2.amazonaws.com"}, {"Service": ["ec2.amazonaws.com"]}),
+    ],
+)
+def test_a_trust_loses_only_whom_it_must_not_name(named: Any, left: Any) -> None:
+    graph = written(together(ci(allow("sts:AssumeRole")), admin_role(trusting(named))))
+    for source in graph.sources:
+        if source.outsider:
+            _, statement = source.roles[0]
+            rest = without(statement, source.arn)
+            assert (rest and rest["Principal"]) == left
+
+
+def test_a_trust_in_the_account_is_no_trust_in_one_user() -> None:
+    graph = written(together(ci(allow("sts:AssumeRole")), admin_role(trusting(ROOT))))
+    principals = graph.world.principals
+    assert trusting_by_name(principals[ADMIN], principals[f"arn:aws:iam::{ACCOUNT}:user/ci"]) == []
+
+
 def test_a_way_from_one_account_into_the_vault_s() -> None:
     ours, holder = WrittenAccount(), WrittenAccount(id=STRANGER)
     ours.user("ci", allow("sts:AssumeRole"))
@@ -811,6 +939,14 @@ def test_a_way_from_one_account_into_the_vault_s() -> None:
     }
 
 
+def test_a_denial_in_the_bucket_policy_ends_with_another_name() -> None:
+    graph = written(ci(allow("s3:PutBucketPolicy", "iam:UpdateUser")))
+    exempt = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/dev-*"}}
+    denial = {"Principal": "*", **deny("s3:*", on=VAULT, **exempt)}
+    graph.targets = replace(graph.targets, vault_policy=policy(denial))
+    assert ways_of(graph)["ci (user)"] == f"ci (user) can rename itself, and so {OPENS}"
+
+
 def test_ways_are_counted() -> None:
     write = ci(allow("iam:CreateAccessKey", "iam:PutUserPolicy"))
     graph = written(write)
@@ -820,6 +956,18 @@ def test_ways_are_counted() -> None:
         [("iam:CreateAccessKey", OPS)],
         [(action, SERVER_ARN) for action in ("iam:CreateAccessKey", "iam:PutUserPolicy")],
     ]
+
+
+@pytest.mark.parametrize(
+    ("passed_to", "deploys"), [("ecs-tasks", False), ("lambda", True), ("*", True)]
+)
+def test_whoever_can_pass_roles_to_another_service_deploys_nothing(
+    passed_to: str, *, deploys: bool
+) -> None:
+    # As in AWS's own policy AmazonECS_FullAccess.
+    passing = {"StringLike": {"iam:PassedToService": f"{passed_to}.amazonaws.com"}}
+    graph = written(ci(allow("iam:PassRole", **passing)))
+    assert (f"arn:aws:iam::{ACCOUNT}:user/ci" in graph.goals) is deploys
 
 
 def test_an_administrator_has_no_way() -> None:
@@ -895,6 +1043,17 @@ def test_everybody_is_told_once_by_the_worst_that_they_can_do() -> None:
                 "reader (user) can read stored backups",
             ),
         ),
+    ]
+
+
+def test_a_name_in_two_accounts_is_told_for_each() -> None:
+    ours, holder = WrittenAccount(), WrittenAccount(id=STRANGER)
+    ours.user("ci", allow("lambda:UpdateFunctionCode"))
+    holder.user("ci", OPEN)
+    rows = rows_of(graph_of(ours, holder, vault=STRANGER))
+    assert [(power, name) for power, name, *_ in rows if name == "ci (user)"] == [
+        ("destroy", "ci (user)"),
+        ("write", "ci (user)"),
     ]
 
 

@@ -21,6 +21,6 @@ def read_bucket_policy(target: Target, bucket: str) -> Document:
 
 def bucket_denials(policy: Document, principal: Principal) -> tuple[Policy, ...]:
     """The statements of a bucket policy that certainly deny something to the principal."""
-    if principal.is_new:  # whose name and id could be among those that are exempt
+    if principal.is_new or principal.renamed:  # its name could be among those that are exempt
         return ()
     return (Policy(denials_for(policy, arn=principal.arn, user_id=principal.id)),)

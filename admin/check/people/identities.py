@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from admin.account import Account
-from admin.check.people.conditions import Context
-from admin.check.people.rights import Policy, as_text, granted, in_account
+from admin.check.people.conditions import NOTHING_KNOWN, Context
+from admin.check.people.rights import EVERYTHING, Policy, as_text, granted, in_account
 from admin.desired.permissions import Document, statements
 
 IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -98,14 +98,23 @@ class Principal(Holder):
         # A role's ends with the name of a session, which anyone chooses who assumes it.
         return {**known, "aws:userid": self.id} if self.kind == "user" else known
 
-    def may(self, action: str, resource: str, *, denied_by: tuple[Policy, ...] = ()) -> bool:
+    def may(
+        self,
+        action: str,
+        resource: str,
+        *,
+        context: Context = NOTHING_KNOWN,
+        denied_by: tuple[Policy, ...] = (),
+    ) -> bool:
         """Whether its policies allow the action on this resource, or on any like this pattern.
 
-        `denied_by` are policies of the resource that only deny.
+        `context` is what else is known of the request, and `denied_by` are policies of the resource
+        that only deny.
         """
         limited_by = [self.boundary_policies] if self.boundary_policies else []
+        known = {**self.context, **context}
         return all(
-            granted(policies, action, resource, user=self.user, context=self.context)
+            granted(policies, action, resource, user=self.user, context=known)
             for policies in [(*self.policies, *denied_by), *limited_by]
         )
 
@@ -138,11 +147,22 @@ class Identities:
 
     @cached_property
     def managed(self) -> Mapping[str, Managed]:
-        """The managed policies by their ARNs: all of the account's own, and AWS's that are used."""
-        return {
+        """The managed policies by their ARNs: all of the account's own, and AWS's that are used.
+
+        One that was attached while the pages were read is not listed: it could allow everything.
+        """
+        listed = {
             policy["Arn"]: self._managed(policy["Arn"], policy["PolicyVersionList"])
             for policy in self._details("Policies")
         }
+        attached = {
+            each["PolicyArn"]
+            for kind in ("User", "Role", "Group")
+            for holder in self._details(f"{kind}DetailList")
+            for each in holder.get("AttachedManagedPolicies", ())
+        }
+        unlisted = sorted(attached - listed.keys())
+        return listed | {arn: Managed(arn=arn, policy=EVERYTHING) for arn in unlisted}
 
     @cached_property
     def _pages(self) -> list[dict[str, Any]]:

@@ -48,9 +48,11 @@ def covers(pattern: str, other: str) -> bool:
     """Whether the pattern matches all that `other` matches; False is not certain."""
     if not _is_pattern(other):
         return matches(pattern, other)
-    one = other.replace("?", ANY_NAME)
-    names = (one.replace("*", ANY_NAME * length) for length in (0, 1, LONGEST_NAME))
-    return all(matches(pattern, name) for name in names)
+    some = other.replace("?", ANY_NAME)
+    # A whole name is never empty, but what follows its beginning can be.
+    shortest = re.sub(r"(?<![^/:])\*", ANY_NAME, some).replace("*", "")
+    longer = (some.replace("*", ANY_NAME * length) for length in (1, LONGEST_NAME))
+    return all(matches(pattern, name) for name in (shortest, *longer))
 
 
 def _is_pattern(text: str) -> bool:

@@ -9,6 +9,7 @@ to somebody else's credentials are steps of a way, which `admin.check.reach` sea
 
 from dataclasses import dataclass
 
+from admin.check.people.conditions import Context
 from admin.check.people.places import Resource
 from admin.desired.bucket_policies import CHANGES_TO_STORED_OBJECTS
 
@@ -22,6 +23,7 @@ class Power:
     actions: tuple[str, ...]
 
 
+PASSING = "iam:PassRole"
 _LAMBDA_STOPS = (
     "lambda:DeleteFunction",
     "lambda:PutFunctionConcurrency",
@@ -86,7 +88,7 @@ POWERS = (
     Power(
         Resource.ROLE,
         "run their own code with the function's rights",
-        ("iam:PassRole",),
+        (PASSING,),
     ),
     Power(
         Resource.UPLOADS,
@@ -215,6 +217,16 @@ POWERS = (
         ),
     ),
 )
+
+
+def context_of(action: str) -> Context:
+    """What is known of a request: the functions' roles can be passed to Lambda only.
+
+    That they trust nobody else is compared elsewhere.
+    """
+    return {"iam:passedtoservice": "lambda.amazonaws.com"} if action == PASSING else {}
+
+
 # The only actions that the denial leaves on these resources.
 READING = (
     "s3:Get*",

@@ -8,7 +8,7 @@ from admin.check.people.bucket_denials import bucket_denials, read_bucket_policy
 from admin.check.people.identities import IDENTITY_CENTER_PATH, Identities, Principal
 from admin.check.people.patterns import matches
 from admin.check.people.places import Place, Resource
-from admin.check.people.powers import POWERS, READING, Power
+from admin.check.people.powers import POWERS, READING, Power, context_of
 from admin.check.people.rights import Policy, may_be_granted
 from admin.check.people.server_users import is_for_servers
 from admin.check.report import Finding
@@ -102,7 +102,10 @@ def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Polic
         action, place.pattern, denied_by=denied_by
     ):
         return False
-    return any(principal.may(action, arn, denied_by=denied_by) for arn in place.arns)
+    context = context_of(action)
+    return any(
+        principal.may(action, arn, context=context, denied_by=denied_by) for arn in place.arns
+    )
 
 
 def _finding(

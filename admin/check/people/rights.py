@@ -59,6 +59,9 @@ class _About:
     denying: tuple[Document, ...]
 
 
+EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+
+
 @dataclass(frozen=True)
 class Grant:
     """That something is allowed, and the condition keys on which it depends."""

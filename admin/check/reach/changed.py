@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from admin.check.people.identities import Holder, Managed, Principal
 from admin.check.people.patterns import overlaps
-from admin.check.people.rights import Policy
+from admin.check.people.rights import EVERYTHING
 from admin.check.reach.facts import ANY_POLICY, Fact, Kind, Known
 from admin.check.reach.forms import Form, Limit, Package, Part
 from admin.check.reach.world import World
 
-EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+OF_AWS = "arn:aws:iam::aws:policy/*"
 
 
 def form_of(principal: Principal, fact: Fact, known: Known, world: World) -> Form:
@@ -60,11 +60,16 @@ def _parts_of_holder(
 
 
 def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the one by which the principal can have the boundary that it needs."""
+    """The fact, and the one by which the principal can have the boundary that it needs, or none."""
     if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
         return (fact,)
-    setting = Fact(Kind.LIMIT, principal.arn, fact.under)
-    return (setting, fact) if setting in known else None
+    if fact.under:
+        settings = known.about(principal.arn, Kind.LIMIT)
+        settings = [each for each in settings if each.policy in {fact.under, ANY_POLICY}]
+    else:
+        settings = known.about(principal.arn, Kind.NO_LIMIT)
+        settings = [each for each in settings if each.under == (principal.boundary or "")]
+    return (settings[0], fact) if settings else None
 
 
 def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:
@@ -150,11 +155,14 @@ def _changed(managed: Managed, before: tuple[Fact, ...], known: Known) -> Iterat
 def _attachable(
     policy: str, before: tuple[Fact, ...], principal: Principal, known: Known, world: World
 ) -> Iterator[Package]:
-    """What an attached policy allows; of what IAM does not list, everything is assumed."""
+    """What an attached policy allows; of what IAM does not list, everything is assumed.
+
+    `policy` is an ARN, or a pattern of those that could be attached.
+    """
     if managed := world.managed(principal).get(policy):
         yield Package((managed.policy,), before)
         yield from _changed(managed, before, known)
-    elif policy == ANY_POLICY or world.is_of_aws(policy):
+    elif overlaps(policy, OF_AWS):
         yield Package((EVERYTHING,), before)
     for fact in known.of_kind(Kind.CREATE):
         if ":policy/" in fact.arn and overlaps(fact.arn, policy):

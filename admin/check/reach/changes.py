@@ -107,7 +107,8 @@ def _of_holder(form: Form, holder: Holder, kind: str, name: str, world: World) -
     for boundary in _unders(form, holder) if form.could_any((attach, detach)) else ():
         more = under_boundary(boundary) if isinstance(holder, Principal) else {}
         for policy in _policies_to_try(form, attach, holder, _POLICY, world=world, more=more):
-            fact = Fact(Kind.ATTACH, holder.arn, _as_known(policy), boundary)
+            pattern = _as_known(policy).replace(ANY_NAME, "*")
+            fact = Fact(Kind.ATTACH, holder.arn, pattern, boundary)
             if proof := form.may(attach, holder.resource, context={**more, _POLICY: policy}):
                 sentence = f"can attach {_title(policy)} to {name}"
                 yield _gain(form, fact, sentence, (attach, holder.resource), proof)
@@ -131,18 +132,23 @@ def _rename(form: Form, holder: Holder, action: str, name: str) -> Iterator[Gain
 
     IAM wants the right on both names.
     """
-    if any(resource != holder.arn for resource, _ in form.anywhere(action)) and (
+    own = _without_account(holder.arn)
+    if any(_without_account(resource) != own for resource, _ in form.anywhere(action)) and (
         proof := form.may(action, holder.arn)
     ):
         fact = Fact(Kind.RENAME, holder.arn)
         yield _gain(form, fact, f"can rename {name}", (action, holder.arn), proof)
 
 
+def _without_account(resource: str) -> str:
+    return resource.rpartition(":")[2]
+
+
 def _unders(form: Form, holder: Holder) -> list[str]:
     """The boundaries that a user or role could have when somebody changes it; of a group, none."""
     if not isinstance(holder, Principal):
         return [""]
-    return [*dict.fromkeys([holder.boundary or "", *boundaries_to_try(form)])]
+    return [*dict.fromkeys([holder.boundary or "", "", *boundaries_to_try(form)])]
 
 
 def _policies_to_try(
@@ -154,7 +160,8 @@ def _policies_to_try(
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
         if form.may(action, holder.resource, context={**(more or {}), key: widest_policy}):
             return [widest_policy]
-    return [*dict.fromkeys([*_mentioned(form, key), *world.managed(form.principal)])]
+    own = f"arn:aws:iam::{form.principal.account}:policy/{ANY_NAME}"  # which could be new
+    return [*dict.fromkeys([*_mentioned(form, key), own, *world.managed(form.principal)])]
 
 
 def _as_known(policy: str) -> str:

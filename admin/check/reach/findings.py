@@ -17,6 +17,7 @@ from admin.check.reach.trust import (
     is_of_identity_center,
     is_public,
     trusting,
+    without,
 )
 from admin.check.report import Administrator, Finding, Worst
 from admin.desired.permissions import (
@@ -68,7 +69,8 @@ def is_known(target: Target, source: Source) -> bool:
 def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
     """Whether the way is a single trust of a function's role, which is compared elsewhere.
 
-    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many.
+    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many. But
+    not if the way needs other rights, too.
     """
     first, *others = found.gains
     role = graph.world.principals.get(first.fact.arn)
@@ -76,7 +78,8 @@ def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
         return False
     if graph.targets.is_role(role) and not others:
         return True
-    return found.source.outsider is None and is_public(role)
+    on_its_own = all(gain.who != found.source.fact for gain in others)
+    return found.source.outsider is None and is_public(role) and on_its_own
 
 
 def _finding(found: Found, graph: Graph, target: Target) -> Finding:
@@ -117,6 +120,8 @@ def _remedy(source: Source, rights: Sequence[Right], graph: Graph, target: Targe
         roles = {resource for _, resource in rights}
         return _without_trust(
             ((role, statement) for role, statement in source.roles if role.arn in roles),
+            source.arn,
+            "",
             graph,
             target,
         )
@@ -151,6 +156,8 @@ def _remedy_of_ours(
     commands = [
         _without_trust(
             ((role, statement) for role in roles for statement in trusting(role, principal)),
+            principal.arn,
+            principal.id,
             graph,
             target,
         )
@@ -163,16 +170,27 @@ def _remedy_of_ours(
 
 
 def _without_trust(
-    trusted: Iterable[tuple[Principal, Document]], graph: Graph, target: Target
+    trusted: Iterable[tuple[Principal, Document]],
+    arn: str,
+    principal_id: str,
+    graph: Graph,
+    target: Target,
 ) -> str:
-    """The command lines that take these statements out of the trust policies of roles."""
+    """The command lines that take somebody out of these statements of trust policies.
+
+    Whoever else a statement names stays: it could be the only administrator.
+    """
     removed: dict[str, list[Document]] = {}
     for role, statement in trusted:
         removed.setdefault(role.arn, []).append(statement)
     commands = []
-    for arn, gone in removed.items():
-        role = graph.world.principals[arn]
-        kept = [statement for statement in statements(role.trust) if statement not in gone]
+    for role_arn, gone in removed.items():
+        role = graph.world.principals[role_arn]
+        kept = [
+            left
+            for statement in statements(role.trust)
+            if (left := without(statement, arn, principal_id) if statement in gone else statement)
+        ]
         commands.append(
             target.fix_account(
                 _account(role, graph),

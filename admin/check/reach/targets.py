@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from admin.check.people.bucket_denials import bucket_denials
 from admin.check.people.identities import Principal
+from admin.check.people.powers import PASSING, context_of
 from admin.check.people.patterns import ANY_NAME
 from admin.check.people.server_users import is_for_servers
 from admin.check.reach.facts import Fact
@@ -112,18 +113,18 @@ class Targets:
                 )
 
     def _over_functions(self, form: Form) -> Iterator[Goal]:
-        if not any(map(form.could, (*DEPLOYING, "iam:PassRole"))):
+        if not any(map(form.could, (*DEPLOYING, PASSING))):
             return
         for role, functions in self.functions.items():
             name = role.partition("/")[2]
             rights = {
                 f"can change what the function {name} does": (DEPLOYING, functions),
-                f"can pass {name} (role) to a function": (("iam:PassRole",), (role,)),
+                f"can pass {name} (role) to a function": ((PASSING,), (role,)),
             }
             for sentence, (actions, resources) in rights.items():
                 for action in actions:
                     for resource in resources:
-                        if proof := form.may(action, resource):
+                        if proof := form.may(action, resource, context=context_of(action)):
                             yield Goal(
                                 rank=Rank.DEPLOYER,
                                 holder=form.fact,

@@ -113,12 +113,36 @@ def _federated_in(role: Principal) -> Iterator[tuple[Outsider, Document]]:
 
 
 def trusting(role: Principal, principal: Principal) -> list[Document]:
-    """The statements of the role's trust policy that let a user or role in."""
+    """The statements of the role's trust policy that let a user or role in by name.
+
+    Those in which it only names the account also let in others.
+    """
     return [
         statement
         for statement in _about(role, ASSUME)
-        if statement["Effect"] == "Allow" and _names(statement, principal) is not None
+        if statement["Effect"] == "Allow" and _names(statement, principal)
     ]
+
+
+def without(statement: Document, arn: str, principal_id: str = "") -> Document | None:
+    """The statement of a trust policy without somebody; None if it names nobody else.
+
+    `arn` is a principal's, an account's root or an identity provider's; `principal_id` is IAM's.
+    """
+    principals = statement.get("Principal")
+    if not isinstance(principals, dict):
+        return None
+    kept = {
+        kind: others
+        for kind, names in principals.items()
+        if (others := [name for name in as_list(names) if not _means(name, arn, principal_id)])
+    }
+    return {**statement, "Principal": kept} if kept else None
+
+
+def _means(name: str, arn: str, principal_id: str) -> bool:
+    names = {ANYONE, arn, principal_id, re.sub(r"arn:aws:iam::(\d+):root", r"\1", arn)}
+    return name in names or _is_session(name, arn)
 
 
 def is_public(role: Principal) -> bool:
@@ -165,14 +189,19 @@ def _names(statement: Document, principal: Principal) -> bool | None:
         excepted = {*_aws(statement["NotPrincipal"])}
         return None if excepted & {principal.arn, principal.id, *account, ANYONE} else True
     names = {*_aws(statement.get("Principal", {}))}
-    session = f"arn:aws:sts::{principal.account}:assumed-role/{principal.name}/"
-    of_session = principal.kind == "role" and any(name.startswith(session) for name in names)
+    of_session = any(_is_session(name, principal.arn) for name in names)
     # Whoever assumes a role chooses the session's name: a Deny of one session denies nothing.
     if names & {principal.arn, principal.id, ANYONE} or (
         of_session and statement["Effect"] == "Allow"
     ):
         return True
     return False if names & account else None
+
+
+def _is_session(name: str, arn: str) -> bool:
+    """Whether a name is that of a session of the principal; only roles have any."""
+    role = re.sub(r":iam::(\d+):role/(.*/)?", r":sts::\1:assumed-role/", arn)
+    return role != arn and name.startswith(f"{role}/")
 
 
 def _aws(principal: Any) -> list[str]:
@@ -211,13 +240,25 @@ def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Ou
     """Whom `*` stands for, if a condition limits it to principals or accounts."""
     if (arns := required_values(condition, "aws:principalarn")) is not None:
         for arn in arns:
-            if arn.count(":") < 5 or arn.split(":")[4] not in accounts:  # noqa: PLR2004
+            if not _says_account(arn):
+                label = f"anyone with an ARN like {arn}"
+                yield Outsider(arn=arn, label=label, can_be_known=False), {}
+            elif arn.split(":")[4] not in accounts:
                 yield Outsider(arn=arn, label=arn), {}
     elif (numbers := required_values(condition, "aws:principalaccount")) is not None:
-        for number in numbers:
-            yield from _stranger(f"arn:aws:iam::{number}:root", accounts)
+        for arn in (f"arn:aws:iam::{number}:root" for number in numbers):
+            if _says_account(arn):
+                yield from _stranger(arn, accounts)
+            else:
+                label = f"anyone in an account like {arn.split(':')[4]}"
+                yield Outsider(arn=arn, label=label, can_be_known=False), {}
     else:
         yield Outsider(arn=ANYONE, label="anyone with an AWS account", can_be_known=False), {}
+
+
+def _says_account(arn: str) -> bool:
+    """Whether an ARN, or a pattern, names one account: anybody can have any name in their own."""
+    return re.match(r"arn:[^:]*:[^:]*:[^:]*:\d{12}:", arn) is not None
 
 
 def _denied(role: Principal, action: str, name: str, context: Context) -> bool:

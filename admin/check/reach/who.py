@@ -55,8 +55,9 @@ def answers(graph: Graph) -> list[Answer]:
         ]
         # Those whom nobody has listed come first.
         found += sorted(having, key=lambda answer: (answer.is_known, len(answer.way)))
-        names = {answer.name for answer in having}
-        left = [source for source in left if source.label not in names]
+        # Two accounts can have the same name, and one provider several subjects.
+        told = {(answer.arn, answer.name) for answer in having}
+        left = [source for source in left if (source.arn, source.label) not in told]
     return found
 
 
