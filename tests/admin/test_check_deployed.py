@@ -23,7 +23,7 @@ import pytest
 from admin.account import AccountError
 from admin.check.code import differences
 from tests.support.deployed_stage import DEPLOY, HARMLESS, DeployedStage, Table, table_of
-from tests.support.project import VAULT_SETTINGS
+from tests.support.project import STAGE, VAULT_SETTINGS
 
 FUNCTION = "immutable-backups-dev-promote"
 Change = Callable[[bytes], bytes | None]
@@ -241,8 +241,9 @@ DEPLOYED: Configurations = {
     "timeout": ({"Timeout": 3}, f"The Timeout of {FUNCTION} is 3, but should be 900"),
     "memory": ({"MemorySize": 128}, f"The MemorySize of {FUNCTION} is 128, but should be 1024"),
     "role": (
-        {"Role": "arn:aws:iam::123456789012:role/other"},
-        "role/other, but should be arn:aws:iam::",
+        # Lambda does not accept a role that does not trust it, or does not exist.
+        {"Role": f"arn:aws:iam::123456789012:role/{STAGE.function_name('sweep')}"},
+        f"role/{STAGE.function_name('sweep')}, but should be arn:aws:iam::",
     ),
     "network": ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}}, "SubnetIds"),
     "firewall": ({"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": ["sg-1"]}}, "SecurityGroup"),
