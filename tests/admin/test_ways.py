@@ -269,6 +269,21 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         "ci (role)",
         f"ci (role) can assume admin (role), which {OPENS}",
     ),
+    "a trust in everyone but the account": (
+        together(
+            ci(),
+            admin_role(
+                {
+                    "Effect": "Allow",
+                    "NotPrincipal": ROOT,
+                    "Action": "sts:AssumeRole",
+                    "Condition": {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}},
+                }
+            ),
+        ),
+        "ci (user)",
+        f"ci (user) can assume admin (role), which {OPENS}",
+    ),
     "a trust in another account": (
         admin_role(trusting({"AWS": STRANGER}, StringEquals={"sts:ExternalId": "a secret"})),
         f"anyone in account {STRANGER}",
