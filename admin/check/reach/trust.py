@@ -199,7 +199,7 @@ def _names(statement: Document, principal: Principal) -> bool | None:
 
 
 def _denies(statement: Document) -> bool:
-    return statement["Effect"] == "Deny"
+    return str(statement["Effect"]) == "Deny"
 
 
 def _is_session(name: str, arn: str) -> bool:
