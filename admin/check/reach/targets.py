@@ -6,8 +6,8 @@ from enum import IntEnum
 
 from admin.check.people.bucket_denials import bucket_denials
 from admin.check.people.identities import Principal
-from admin.check.people.powers import PASSING, context_of
 from admin.check.people.patterns import ANY_NAME
+from admin.check.people.powers import PASSING, context_of
 from admin.check.people.server_users import is_for_servers
 from admin.check.reach.facts import Fact
 from admin.check.reach.forms import Form, Proof

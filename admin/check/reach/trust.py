@@ -187,15 +187,19 @@ def _names(statement: Document, principal: Principal) -> bool | None:
     account = {principal.account, f"arn:aws:iam::{principal.account}:root"}
     if "NotPrincipal" in statement:
         excepted = {*_aws(statement["NotPrincipal"])}
-        return None if excepted & {principal.arn, principal.id, *account, ANYONE} else True
+        # Whether an account there stands for its users, too, is not documented.
+        own = {principal.arn, principal.id, ANYONE}
+        return None if excepted & (own | account if _denies(statement) else own) else True
     names = {*_aws(statement.get("Principal", {}))}
     of_session = any(_is_session(name, principal.arn) for name in names)
     # Whoever assumes a role chooses the session's name: a Deny of one session denies nothing.
-    if names & {principal.arn, principal.id, ANYONE} or (
-        of_session and statement["Effect"] == "Allow"
-    ):
+    if names & {principal.arn, principal.id, ANYONE} or (of_session and not _denies(statement)):
         return True
     return False if names & account else None
+
+
+def _denies(statement: Document) -> bool:
+    return str(statement["Effect"]) == "Deny"
 
 
 def _is_session(name: str, arn: str) -> bool:
