@@ -11,7 +11,7 @@ from admin.check.people.conditions import NOTHING_KNOWN, Context
 from admin.check.people.rights import EVERYTHING, Policy, as_text, granted, in_account
 from admin.desired.permissions import Document, statements
 
-IDENTITY_CENTER_PATH = "/aws-reserved/sso.amazonaws.com/"
+IDENTITY_CENTER_PATH, IDENTITY_CENTER_NAME = "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_"
 # AWS services act through these roles; nobody else can create, assume or change them.
 SERVICE_ROLES_PATH = "/aws-service-role/"
 SERVICE_ROLES_NAME = "AWSServiceRoleFor"
@@ -76,6 +76,13 @@ class Principal(Holder):
     def label(self) -> str:
         """What a sentence calls it: "ci (user)"."""
         return f"the new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
+
+    @property
+    def is_of_identity_center(self) -> bool:
+        """Whether Identity Center made it: IAM lets nobody else make or change one like it."""
+        return self.path.startswith(IDENTITY_CENTER_PATH) and self.name.startswith(
+            IDENTITY_CENTER_NAME
+        )
 
     @property
     def account(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from admin.account import Account
 from admin.check.people.bucket_denials import bucket_denials, read_bucket_policy
-from admin.check.people.identities import IDENTITY_CENTER_PATH, Identities, Principal
+from admin.check.people.identities import Identities, Principal
 from admin.check.people.patterns import matches
 from admin.check.people.places import Place, Resource
 from admin.check.people.powers import POWERS, READING, Power, context_of
@@ -124,7 +124,7 @@ def _finding(
         why=f"Anyone who acts as this {principal.kind} could {worst.power.could}. If this is "
         f'intended, add {principal.arn} to the list "administrators" of stage '
         f"{target.stage.name} in .chalice/config.json.",
-        remedy=_remedy(principal, account, target, resources),
+        remedy=fix_by_denial(principal, DENIAL, denial(resources), account=account, target=target),
     )
 
 
@@ -132,14 +132,17 @@ def _capitalized(principal: Principal) -> str:
     return f"{principal.kind.capitalize()} {principal.name}"
 
 
-def _remedy(
-    principal: Principal, account: Account, target: Target, resources: tuple[Place, ...]
+def fix_by_denial(
+    principal: Principal, name: str, denied: Document, *, account: Account, target: Target
 ) -> str:
-    if principal.path.startswith(IDENTITY_CENTER_PATH):
+    """The command line that puts an inline policy called `name`, which denies some rights.
+
+    If that cannot be done, how to remove the rights instead.
+    """
+    if principal.is_of_identity_center:
         return "remove these rights from its permission set in IAM Identity Center"
-    denied = denial(resources)
     most = LARGEST_OF_A_USER if principal.kind == "user" else LARGEST_OF_A_ROLE
-    others = [policy for name, policy in principal.inline.items() if name != DENIAL]
+    others = [policy for each, policy in principal.inline.items() if each != name]
     if sum(map(size_of, [*others, denied])) > most:
         return (
             f"remove these rights from the IAM policies of {principal}; its inline policies leave "
@@ -150,6 +153,6 @@ def _remedy(
         "iam",
         f"put-{principal.kind}-policy",
         **{f"{principal.kind}_name": principal.name},
-        policy_name=DENIAL,
+        policy_name=name,
         policy_document=denied,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from admin.account import Account
 from admin.check.people.identities import Identities, Principal
-from admin.check.people.principals import is_listed
+from admin.check.people.principals import fix_by_denial, is_listed
 from admin.check.people.server_users import additions_to
 from admin.check.reach.denials import WAY_DENIAL, Right, denial_of
 from admin.check.reach.graph import Graph, Source
@@ -14,18 +14,14 @@ from admin.check.reach.targets import Rank
 from admin.check.reach.trust import (
     ANYONE,
     ASSUME,
-    is_of_identity_center,
     is_public,
     trusting,
     without,
 )
 from admin.check.report import Administrator, Finding, Worst
 from admin.desired.permissions import (
-    LARGEST_OF_A_ROLE,
-    LARGEST_OF_A_USER,
     Document,
     document,
-    size_of,
     statements,
 )
 from admin.target import Target
@@ -127,24 +123,8 @@ def _remedy(source: Source, rights: Sequence[Right], graph: Graph, target: Targe
         )
     if graph.targets.is_server(principal) or graph.targets.is_role(principal):
         return _remedy_of_ours(principal, rights, graph, target)
-    if is_of_identity_center(principal):
-        return "remove these rights from its permission set in IAM Identity Center"
-    denied = denial_of(rights)
-    most = LARGEST_OF_A_USER if principal.kind == "user" else LARGEST_OF_A_ROLE
-    others = [policy for name, policy in principal.inline.items() if name != WAY_DENIAL]
-    if sum(map(size_of, [*others, denied])) > most:
-        return (
-            f"remove these rights from the IAM policies of {principal}; its inline policies leave "
-            "no room for another that denies them"
-        )
-    return target.fix_account(
-        _account(principal, graph),
-        "iam",
-        f"put-{principal.kind}-policy",
-        **{f"{principal.kind}_name": principal.name},
-        policy_name=WAY_DENIAL,
-        policy_document=denied,
-    )
+    account = _account(principal, graph)
+    return fix_by_denial(principal, WAY_DENIAL, denial_of(rights), account=account, target=target)
 
 
 def _remedy_of_ours(

@@ -13,14 +13,13 @@ from admin.check.people.conditions import (
     required_values,
     unknown_keys,
 )
-from admin.check.people.identities import IDENTITY_CENTER_PATH, Principal
+from admin.check.people.identities import Principal
 from admin.check.people.patterns import matches
 from admin.desired.permissions import Document, as_list, statements
 
 ASSUME = "sts:AssumeRole"
 # What a federated principal asks STS for.
 _FEDERATED = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
-IDENTITY_CENTER_NAME = "AWSReservedSSO_"
 ANYONE = "*"
 # A service can be trusted in one Region: states.us-east-1.amazonaws.com.
 _IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
@@ -99,7 +98,7 @@ def outsiders(role: Principal, accounts: Collection[str]) -> Iterator[tuple[Outs
                     role, ASSUME, outsider.arn, context
                 ):
                     yield outsider, statement
-    if not is_of_identity_center(role):  # which decides who can assume its roles
+    if not role.is_of_identity_center:  # which decides who can assume its roles
         yield from _federated_in(role)
 
 
@@ -156,11 +155,6 @@ def outside_conditions(statement: Document) -> tuple[str, ...]:
     What a token of an identity provider says has been judged.
     """
     return () if _federated_names(statement) else unknown_keys(statement.get("Condition", {}), {})
-
-
-def is_of_identity_center(role: Principal) -> bool:
-    """Whether Identity Center made the role: IAM lets nobody else make or change one like it."""
-    return role.path.startswith(IDENTITY_CENTER_PATH) and role.name.startswith(IDENTITY_CENTER_NAME)
 
 
 def _federated_names(statement: Document) -> list[str]:
