@@ -1,5 +1,6 @@
-"""The local cloud's only clock: it follows this machine's clock until it is moved."""
+"""The local cloud's only clock, which follows this machine's until it is moved, and its workers."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,43 @@ class Clock:
 
 
 clock = Clock()
+
+
+class Worker:
+    """Calls `work` in a thread: at first, when it is woken, and when the clock was moved.
+
+    `work` returns in how many seconds of this machine it must be called again (None: only when it
+    is woken). `changed` is held meanwhile, and protects what `work` shares with others.
+    """
+
+    def __init__(self, name: str, work: Callable[[], float | None]) -> None:
+        self.changed = threading.Condition()
+        self._name = name
+        self._work = work
+        self._closing = False
+
+    def wake(self) -> None:
+        """Let it work now."""
+        with self.changed:
+            self.changed.notify_all()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Work until the block ends."""
+        thread = threading.Thread(target=self._work_until_closing, name=self._name)
+        with clock.telling(self.wake):
+            thread.start()
+            try:
+                yield
+            finally:
+                self._closing = True
+                self.wake()
+                thread.join()
+
+    def _work_until_closing(self) -> None:
+        with self.changed:
+            while not self._closing:
+                self.changed.wait(self._work())
 
 
 def utcnow() -> datetime:

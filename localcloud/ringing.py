@@ -1,6 +1,5 @@
 """CloudWatch's alarms: evaluated each minute of the cloud's clock, and reported to topics."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from moto.core.responses import ActionResult
 
 from localcloud import alarm_messages
 from localcloud.alarms import LOOKS_FURTHER_BACK, MINUTE, NO_DATA, Metric, Transition, transitions
-from localcloud.clock import clock
+from localcloud.clock import Worker, clock
 from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.queued_event import LONGEST_AGE
 from localcloud.iam.topic_policies import CLOUDWATCH
@@ -60,8 +59,7 @@ class Alarms:
         self._topics = topics
         self._throttled = throttled
         self._tell = tell
-        self._changed = threading.Condition()
-        self._closing = False
+        self._worker = Worker("alarms", self._run_due)
         self._evaluated: dict[str, datetime] = {}
         """The last evaluated minute, by the alarm's name."""
         self._counted = _minute(clock.now())
@@ -69,20 +67,8 @@ class Alarms:
 
     def run_due(self) -> None:
         """Evaluate all minutes that have passed, and publish all changes in order."""
-        with self._changed:
-            alarms = _alarms()
-            if not alarms:
-                return
-            now = _minute(clock.now())
-            self._count_throttles(now)
-            values = self._metrics.snapshot()
-            changes = [
-                (change.at, alarm.name, alarm, change)
-                for alarm in alarms
-                for change in self._changes(alarm, values, now=now)
-            ]
-            for _, _, alarm, change in sorted(changes, key=lambda each: each[:2]):
-                self._ring(alarm, change)
+        with self._worker.changed:
+            self._run_due()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -92,29 +78,38 @@ class Alarms:
         def put_metric_alarm(request: CloudWatchResponse) -> ActionResult:
             alarms = request.cloudwatch_backend.alarms
             name = request._get_param("AlarmName")
-            with self._changed:
+            with self._worker.changed:
                 before = alarms.get(name)
                 answer = put(request)
                 self._define(alarms[name], request, before)
-                self._changed.notify_all()
+                self._worker.wake()
             return answer
 
         # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
         # thread.
         _alarms()
-        thread = threading.Thread(target=self._run_until_closing, name="alarms")
         with (
             mock.patch.object(CloudWatchResponse, "put_metric_alarm", put_metric_alarm),
-            clock.telling(self._wake),
+            self._worker.running(),
         ):
-            thread.start()
-            try:
-                yield
-            finally:
-                with self._changed:
-                    self._closing = True
-                    self._changed.notify_all()
-                thread.join()
+            yield
+
+    def _run_due(self) -> float | None:
+        """Evaluate all minutes that have passed; in how many seconds the next one has."""
+        alarms = _alarms()
+        if not alarms:
+            return None
+        now = _minute(clock.now())
+        self._count_throttles(now)
+        values = self._metrics.snapshot()
+        changes = [
+            (change.at, alarm.name, alarm, change)
+            for alarm in alarms
+            for change in self._changes(alarm, values, now=now)
+        ]
+        for _, _, alarm, change in sorted(changes, key=lambda each: each[:2]):
+            self._ring(alarm, change)
+        return _seconds_until_next_minute()
 
     def _define(self, alarm: Alarm, request: CloudWatchResponse, before: Alarm | None) -> None:
         """Keep the alarm as it was put. An alarm that is put again keeps its state."""
@@ -130,16 +125,6 @@ class Alarms:
             alarm.state_value = before.state_value
             alarm.state_reason = before.state_reason
             alarm.state_updated_timestamp = before.state_updated_timestamp
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _run_until_closing(self) -> None:
-        with self._changed:
-            while not self._closing:
-                self.run_due()
-                self._changed.wait(_seconds_until_next_minute() if _alarms() else None)
 
     def _count_throttles(self, now: datetime) -> None:
         """Lambda retries an event that finds no concurrency, in the end every five minutes."""

@@ -1,6 +1,5 @@
 """EventBridge's schedules: rules that are due by the cloud's clock."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,7 +8,7 @@ from unittest import mock
 
 from moto.events.models import EventsBackend, Rule
 
-from localcloud.clock import clock
+from localcloud.clock import Worker, clock
 from localcloud.eventbridge.bus import envelope, rules
 from localcloud.eventbridge.expressions import schedule
 from localcloud.eventbridge.targets import Targets
@@ -23,24 +22,13 @@ class Schedules:
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
-        self._changed = threading.Condition()
+        self._worker = Worker("schedules", self._run_due)
         self._due: dict[str, datetime] = {}
-        self._closing = False
 
     def run_due(self) -> None:
         """Deliver all events that have become due, in order, then return."""
-        with self._changed:
-            now = clock.now()
-            moments = sorted(
-                (
-                    (moment, rule)
-                    for rule in _scheduled_rules()
-                    for moment in self._take_due_moments(rule, now=now)
-                ),
-                key=lambda due: due[0],
-            )
-            for moment, rule in moments:
-                self._run(rule, moment)
+        with self._worker.changed:
+            self._run_due()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -52,41 +40,35 @@ class Schedules:
             if expression is None:
                 return put_rule(backend, name, **arguments)
             first = schedule(expression)(clock.now())
-            with self._changed:
+            with self._worker.changed:
                 before = {rule.name: rule.scheduled_expression for rule in _scheduled_rules()}
                 rule = put_rule(backend, name, **arguments)
                 if before.get(name) != expression:
                     self._due[name] = first
-                self._changed.notify_all()
+                self._worker.wake()
             return rule
 
         # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
         # thread.
         _scheduled_rules()
-        thread = threading.Thread(target=self._run_until_closing)
         with (
             mock.patch.object(EventsBackend, "put_rule", put_and_schedule),
-            clock.telling(self._wake),
+            self._worker.running(),
         ):
-            thread.start()
-            try:
-                yield
-            finally:
-                with self._changed:
-                    self._closing = True
-                    self._changed.notify_all()
-                thread.join()
+            yield
 
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _run_until_closing(self) -> None:
-        with self._changed:
-            while not self._closing:
-                self.run_due()
-                moments = [self._due[rule.name] for rule in _scheduled_rules()]
-                self._changed.wait(clock.seconds_until(min(moments)) if moments else None)
+    def _run_due(self) -> float | None:
+        """Deliver all events that have become due; in how many seconds the next one is."""
+        now = clock.now()
+        due = [
+            (moment, rule)
+            for rule in _scheduled_rules()
+            for moment in self._take_due_moments(rule, now=now)
+        ]
+        for moment, rule in sorted(due, key=lambda each: each[0]):
+            self._run(rule, moment)
+        moments = [self._due[rule.name] for rule in _scheduled_rules()]
+        return clock.seconds_until(min(moments)) if moments else None
 
     def _take_due_moments(self, rule: Rule, *, now: datetime) -> list[datetime]:
         moment, following = self._due[rule.name], schedule(rule.scheduled_expression or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend, s3_backends
 
-from localcloud.clock import clock, utcnow
+from localcloud.clock import Worker, clock, utcnow
 from localcloud.s3.events import after_the_request
 from localcloud.s3.uploads import MultipartUpload
 from localcloud.s3.versions import EXPIRED, key_lock, remove
@@ -49,34 +48,16 @@ def pass_nights(until: datetime) -> None:
 @contextmanager
 def lifecycle_each_night() -> Iterator[None]:
     """Run the lifecycle rules whenever the clock has passed midnight UTC, until the block ends."""
-    changed = threading.Condition()
-    ended = False
+    day = clock.now().date()
 
-    def wake() -> None:
-        with changed:
-            changed.notify_all()
-
-    def watch() -> None:
-        day = clock.now().date()
-        while True:
-            with changed:
-                while not ended and clock.now().date() == day:
-                    tomorrow = _midnight(clock.now()) + timedelta(days=1)
-                    changed.wait(clock.seconds_until(tomorrow))
-                if ended:
-                    return
-                day = clock.now().date()
+    def run_if_passed() -> float | None:
+        nonlocal day
+        if day != (day := clock.now().date()):
             run_lifecycle()
+        return clock.seconds_until(_midnight(clock.now()) + timedelta(days=1))
 
-    thread = threading.Thread(target=watch, name="lifecycle")
-    with clock.telling(wake):
-        thread.start()
-        try:
-            yield
-        finally:
-            ended = True
-            wake()
-            thread.join()
+    with Worker("lifecycle", run_if_passed).running():
+        yield
 
 
 def _abort_unfinished(bucket: FakeBucket, rule: LifecycleRule) -> None:
