@@ -39,6 +39,7 @@ from localcloud.s3.backend import corrected
 from localcloud.s3.lifecycle import run_lifecycle
 from localcloud.s3.versions import Order
 from tests.proofs.invariants import INCOMING, VAULT, bucket
+from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.timeline import Lambda, Timeline
 from tests.support.faults import EVERY_FAULT, Fault, Killed
@@ -196,7 +197,6 @@ class Month:
         accept_within_hours: int,
         chances: Chances,
         outages: tuple[Outage, ...],
-        promoter_s3: Any = None,
     ) -> None:
         self.s3, self.random = s3, Random(seed)
         self.wire = Wire(app_s3)
@@ -205,9 +205,10 @@ class Month:
         self.chances, self.outages = chances, outages
         self.begin, self.end = begin, begin + days * DAY
         self.policy = parse_policy(POLICY.format(hours=accept_within_hours))
+        remembering = RememberedReads(app_s3, self.wire)
         self.promoter = Promoter(
-            incoming=Incoming(s3=app_s3, name=INCOMING),
-            vault=Vault(s3=app_s3, name=VAULT),
+            incoming=Incoming(s3=remembering, name=INCOMING),
+            vault=Vault(s3=remembering, name=VAULT),
             policy=self.policy,
             tuning=replace(PARTS, single=SMALL, streams=1),
         )
