@@ -1,0 +1,26 @@
+"""Floods of uploads, of which only the first takes a request."""
+
+from datetime import datetime
+from typing import Any
+
+from moto.s3.models import s3_backends
+
+from localcloud.s3 import versions
+from localcloud.s3.events import next_moment
+from tests.support.world import DAILY, World
+
+
+def flood(
+    world: World, body: bytes, *, at: datetime, times: int, key: str = DAILY, **more: Any
+) -> None:
+    """Upload this many times: the others are copies of the first one, in the store."""
+    world.upload(body, key=key, at=at, **more)
+    bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
+    [*earlier, first] = bucket.keys.getlist(key)
+    others = []
+    for number in range(1, times):
+        version = object.__new__(type(first))
+        vars(version).update(vars(first), _version_id=f"flood-{number}", place=next_moment())
+        versions._places[bucket.name, key, version.version_id] = version.place
+        others.append(version)
+    dict.__setitem__(bucket.keys, key, [*earlier, first, *others])
