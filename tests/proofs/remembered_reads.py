@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.proofs.invariants import bucket
 from tests.support.wire import Wire
+from tests.support.world import bucket
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,14 +38,14 @@ from chalicelib.watching.sweep import INTERVAL, LONGEST_RUN, Sweeper
 from localcloud.s3.backend import corrected
 from localcloud.s3.lifecycle import run_lifecycle
 from localcloud.s3.versions import Order
-from tests.proofs.invariants import INCOMING, VAULT, bucket
+from tests.proofs.invariants import INCOMING, VAULT
 from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.timeline import Lambda, Timeline
 from tests.support.faults import EVERY_FAULT, Fault, Killed
 from tests.support.project import STAGE
 from tests.support.wire import Wire, retries_at_once
-from tests.support.world import DAILY, HOURLY, PARTS
+from tests.support.world import DAILY, HOURLY, PARTS, bucket
 
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),

@@ -37,12 +37,12 @@ from chalicelib.record import Swept
 from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN
 from localcloud.clock import clock
 from localcloud.s3.backend import corrected
-from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
+from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, check, look
 from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.support.faults import EVERY_FAULT, Killed, at
 from tests.support.wire import Wire, retries_at_once
-from tests.support.world import DAILY, HOURLY, PARTS, World, with_buckets
+from tests.support.world import DAILY, HOURLY, PARTS, World, bucket, with_buckets
 
 # On this night London's clocks go back: 01:30 comes twice.
 BEGIN = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)

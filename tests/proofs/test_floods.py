@@ -13,10 +13,9 @@ from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.promotion.notification import Notification
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
-from tests.proofs.invariants import bucket
 from tests.support.flood import flood
 from tests.support.wire import Wire
-from tests.support.world import DAILY, World, with_buckets
+from tests.support.world import DAILY, World, bucket, with_buckets
 
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

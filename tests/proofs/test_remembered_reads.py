@@ -1,4 +1,4 @@
-"""What is remembered of S3 is what S3 would answer now."""
+"""What is remembered of S3, or read from its store, is what S3 would answer now."""
 
 from random import Random
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.wire import Wire, retries_at_once
 from tests.support.world import DAILY, HOURLY, World
 
 KEYS = (DAILY, HOURLY, f"web1/{DAILY}")
-INCOMING = {"Bucket": "backups1"}
+INCOMING, VAULT = {"Bucket": "backups1"}, {"Bucket": "backups2"}
 CHANGES = 25
 LATER_PAGES = {"KeyMarker": DAILY, "VersionIdMarker": "null"}
 
@@ -29,21 +29,21 @@ def meaning(read: Any, **parameters: Any) -> Any:
     return {**answer, "ResponseMetadata": (status, known)}
 
 
-def change(world: World, random: Random) -> None:
+def change(world: World, random: Random, bucket: dict[str, str] = INCOMING) -> None:
     """One of the things that servers, promotions and administrators do."""
-    address = {**INCOMING, "Key": random.choice(KEYS)}
-    versions = world.s3.list_object_versions(**INCOMING, Prefix=address["Key"]).get("Versions", [])
+    address = {**bucket, "Key": random.choice(KEYS)}
+    versions = world.s3.list_object_versions(**bucket, Prefix=address["Key"]).get("Versions", [])
     match random.randrange(7):
         case 0 | 1:
             world.s3.put_object(**address, Body=b"%d" % random.randrange(9), Tagging="a=b")
         case 2:
             world.s3.create_multipart_upload(**address)
         case 3:
-            for upload in world.s3.list_multipart_uploads(**INCOMING).get("Uploads", [])[:1]:
+            for upload in world.s3.list_multipart_uploads(**bucket).get("Uploads", [])[:1]:
                 which = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                part = world.s3.upload_part(**INCOMING, **which, PartNumber=1, Body=b"part")
+                part = world.s3.upload_part(**bucket, **which, PartNumber=1, Body=b"part")
                 parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-                world.s3.complete_multipart_upload(**INCOMING, **which, MultipartUpload=parts)
+                world.s3.complete_multipart_upload(**bucket, **which, MultipartUpload=parts)
         case 4 if versions:
             which = {"VersionId": random.choice(versions)["VersionId"]}
             world.s3.delete_object(**address, **which)
@@ -102,3 +102,22 @@ def test_what_comes_before_a_request_can_change_its_answer(world: World) -> None
 
     wire.before_each = overwrite
     assert remembered.head_object(**INCOMING, Key=DAILY)["ContentLength"] > size
+
+
+def test_what_a_world_reads_from_the_store_is_what_s3_says(world: World) -> None:
+    random = Random(2)
+    for _ in range(CHANGES):
+        change(world, random)
+        change(world, random, VAULT)
+        versions = world.s3.list_object_versions(**INCOMING).get("Versions", [])
+        assert world.incoming() == [version["Key"] for version in versions]
+        assert world.lying() == [read(world, INCOMING, version) for version in versions]
+        objects = world.s3.list_objects_v2(**VAULT).get("Contents", [])
+        assert world.bodies() == {item["Key"]: read(world, VAULT, item) for item in objects}
+        uploads = world.s3.list_multipart_uploads(**VAULT).get("Uploads", [])
+        assert world.unfinished() == [upload["Key"] for upload in uploads]
+
+
+def read(world: World, bucket: dict[str, str], item: dict[str, Any]) -> bytes:
+    which = {name: item[name] for name in ("Key", "VersionId") if name in item}
+    return world.s3.get_object(**bucket, **which)["Body"].read()

@@ -3,11 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from moto.s3.models import s3_backends
-
 from localcloud.s3 import versions
 from localcloud.s3.events import next_moment
-from tests.support.world import DAILY, World
+from tests.support.world import DAILY, World, bucket
 
 
 def flood(
@@ -15,12 +13,12 @@ def flood(
 ) -> None:
     """Upload this many times: the others are copies of the first one, in the store."""
     world.upload(body, key=key, at=at, **more)
-    bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
-    [*earlier, first] = bucket.keys.getlist(key)
+    incoming = bucket("backups1")
+    [*earlier, first] = incoming.keys.getlist(key)
     others = []
     for number in range(1, times):
         version = object.__new__(type(first))
         vars(version).update(vars(first), _version_id=f"flood-{number}", place=next_moment())
-        versions._places[bucket.name, key, version.version_id] = version.place
+        versions._places[incoming.name, key, version.version_id] = version.place
         others.append(version)
-    dict.__setitem__(bucket.keys, key, [*earlier, first, *others])
+    dict.__setitem__(incoming.keys, key, [*earlier, first, *others])
