@@ -68,7 +68,7 @@ SOAK_MINUTES ?= 10
 
 soak: $(READY) ## run the long tests: clock changes, races, floods, interleavings, audited years, months, then random histories (SOAK_MINUTES=10; ARGS="--seed 7" or ARGS="--month 7" repeats one seed or month)
 ifndef ARGS
-	@$(VENV)/python -m pytest -q -s --soak -o faulthandler_timeout=7200 tests/policy/test_patterns.py tests/proofs/test_races.py tests/proofs/test_floods.py tests/proofs/test_interleavings.py tests/proofs/test_audited_year.py tests/proofs/test_mailed_year.py tests/proofs/test_reach.py tests/admin/test_restore_stdout.py
+	@$(VENV)/python -m pytest -q -s --soak -o faulthandler_timeout=7200 tests/policy/test_patterns.py tests/proofs/test_races.py tests/proofs/test_floods.py tests/proofs/test_interleavings.py tests/proofs/test_audited_year.py tests/proofs/test_mailed_year.py tests/proofs/test_months.py tests/proofs/test_reach.py tests/admin/test_restore_stdout.py
 endif
 	@$(VENV)/python -m tests.proofs.soak --minutes $(SOAK_MINUTES) $(ARGS)
 

@@ -103,21 +103,23 @@ def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Fi
 
 
 def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
+    old = now - REPEATED
     for index, slot in enumerate(history.slots):
-        backup = history.backups.get(slot.name)
+        backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
-        yield from judge_tampering(backup, vault=vault, zone=slot.rule.timezone, now=now)
-        if backup.complete <= now - REPEATED:
+        if backup.overwritten or backup.hidden:
+            yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
+        if backup.complete <= old:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
-        stored, due = (_at(moment, slot.rule.timezone) for moment in (backup.begun, slot.due))
         if usual := small_beside(history, index):
-            what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored {stored}; "
-            what += f"the usual size is {usual:,.0f}."
+            what = f"{slot.name} is small: it has only {backup.size:,} bytes, "
+            what += f"stored {_at(backup.begun, zone)}; the usual size is {usual:,.0f}."
             download = _download(vault, slot.name, backup.version_id)
             yield finding(Kind.SMALL, what=what, download=download)
         if history.is_late(slot):
+            stored, due = _at(backup.begun, zone), _at(slot.due, zone)
             what = f"{slot.name} was stored late, {stored}; it was due {due}."
             late = finding(Kind.LATE, what=what)
             # An hour after it was due, an audit has reported it as missing.

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from localcloud.clock import clock
-from tests.proofs.invariants import INCOMING, VAULT, bucket, look
+from tests.proofs.invariants import INCOMING, VAULT, look
 from tests.support.event_faults import EventFault
 from tests.support.faults import (
     EVERY_FAULT,
@@ -16,7 +16,7 @@ from tests.support.faults import (
     for_a_while,
     slow_down,
 )
-from tests.support.world import DAILY, HOURLY
+from tests.support.world import DAILY, HOURLY, bucket
 
 # A request without an answer takes until its client times out: for the app, 150 seconds.
 SPEAKING = sorted(EVERY_FAULT.keys() - {"no answer", "a slow answer"})

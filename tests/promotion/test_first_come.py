@@ -11,6 +11,7 @@ from chalicelib.promotion.notification import Notification
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, ordered_by
 from tests.support.faults import answers
+from tests.support.flood import flood
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, World
 
@@ -186,8 +187,7 @@ def test_a_flood_of_uploads_that_only_head_shows_as_rejected_is_not_looked_up_fo
     versioned: World, wire: Wire
 ) -> None:
     """Then the upload waits, because it is not known to be the first."""
-    for _ in range(MOST_LOOKS + 5):
-        upload(versioned, b"sealed", at=NOON, **SEALED)
+    flood(versioned, b"sealed", at=NOON, times=MOST_LOOKS + 5, **SEALED)
     notification = upload(versioned, b"files", at=NOON + MINUTE)
     wire.sent.clear()
     assert versioned.promote(notification, now=NOON + HOUR).outcome is Outcome.WAITING

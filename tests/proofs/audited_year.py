@@ -16,7 +16,7 @@ from typing import Any
 from chalicelib.policy.file import parse_policy
 from chalicelib.policy.policy import Policy, Slot
 from chalicelib.watching.audit import Audited
-from chalicelib.watching.findings import REPEATED, Kind, judge_backups
+from chalicelib.watching.findings import REPEATED, Finding, Kind, judge_backups
 from chalicelib.watching.mails import Mail, mail_of
 from chalicelib.watching.slots import Backup, History
 
@@ -28,6 +28,7 @@ ZONES = [
     "Pacific/Chatham",
     "Etc/UTC",
 ]
+VAULT = "backups2"
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 HOURLY, NIGHTLY = "sql.gpg", "files.gpg"
@@ -62,6 +63,7 @@ class Year:
     backups: dict[str, Backup] = field(default_factory=dict)
     tiny: set[str] = field(default_factory=set)
     is_broken: bool = True
+    judged: dict[datetime, list[Finding]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.starts = [slot.start for slot in self.slots]
@@ -176,6 +178,27 @@ class Year:
             first=self.first if self.first <= now else None,
         )
 
+    def findings(self, now: datetime) -> list[Finding]:
+        """What an audit of `now` finds. It depends on nothing else, so it is made once."""
+        if now not in self.judged:
+            self.judged[now] = [*judge_backups(self.history(now), vault=VAULT, now=now)]
+        return self.judged[now]
+
+    @cached_property
+    def hours(self) -> list[datetime]:
+        """The hours in which something changes, the next ones, and some others."""
+        changes = [moment for _, _, since, until in self.faults for moment in (since, until)]
+        in_time = [self.is_in_time(slot) for slot in self.slots]
+        for number, slot in enumerate(self.slots):
+            # The middle of a long gap changes nothing.
+            if len(set(in_time[max(number - 3, 0) : number + 4])) == 2:
+                backup = self.backups.get(slot.name)
+                changes += [slot.due, *([backup.begun, backup.complete] if backup else [])]
+        some = [START + number * HOUR for number in self.random.sample(range(24 * 365), 60)]
+        begun = {START + -(-(change - START) // HOUR) * HOUR for change in changes}
+        hours = {*some, *begun, *(hour + HOUR for hour in begun)}
+        return sorted(hour for hour in hours if START <= hour < END)
+
     # What is true, from the oldest slot to the newest.
 
     def missing(self, history: History, now: datetime) -> list[str]:
@@ -217,10 +240,12 @@ class Year:
         return faults
 
 
+@cache
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
-) -> Iterator[Year]:
+) -> list[Year]:
     """A year of each server and rule in this zone; hours of one server only, as they take long."""
+    made = []
     for upload in (NIGHTLY, HOURLY):
         servers = SERVERS
         if upload == HOURLY and not all_hours:
@@ -228,7 +253,8 @@ def years(
         for server in servers:
             random = Random(f"{zone} {server} {upload} {seed}")
             slots = slots_of_server(zone, upload, server)
-            yield Year(server, slots, random, is_broken=is_broken)
+            made.append(Year(server, slots, random, is_broken=is_broken))
+    return made
 
 
 def slots_of_server(zone: str, upload: str, server: str) -> list[Slot]:
@@ -257,26 +283,11 @@ def is_reported_as_missing(kind: Kind, slot: Slot, year: Year) -> bool:
     return kind is Kind.LATE and year.backups[slot.name].begun - slot.due >= HOUR
 
 
-def audited_hours(year: Year) -> list[datetime]:
-    """The hours in which something changes, the next ones, and some others."""
-    changes = [moment for _, _, since, until in year.faults for moment in (since, until)]
-    in_time = [year.is_in_time(slot) for slot in year.slots]
-    for number, slot in enumerate(year.slots):
-        # The middle of a long gap changes nothing.
-        if len(set(in_time[max(number - 3, 0) : number + 4])) == 2:
-            backup = year.backups.get(slot.name)
-            changes += [slot.due, *([backup.begun, backup.complete] if backup else [])]
-    some = [START + number * HOUR for number in year.random.sample(range(24 * 365), 60)]
-    begun = {START + -(-(change - START) // HOUR) * HOUR for change in changes}
-    hours = {*some, *begun, *(hour + HOUR for hour in begun)}
-    return sorted(hour for hour in hours if START <= hour < END)
-
-
 def audited(years: Iterable[Year], now: datetime) -> Audited:
     """What the audit of all these servers and rules finds."""
     kinds, found = list(Kind), Audited()
     for year in years:
-        found.findings += judge_backups(year.history(now), vault="backups2", now=now)
+        found.findings += year.findings(now)
     found.findings.sort(key=lambda finding: (kinds.index(finding.kind), finding.since))
     return found
 
@@ -285,13 +296,11 @@ def mail_at(years: Iterable[Year], zone: str, now: datetime) -> Mail | None:
     return mail_of(audited(years, now), policy=policy_of(zone), stage="prod", now=now)
 
 
-def outage_mails(
-    begin: datetime, length: timedelta, *, is_blind: bool = False
-) -> dict[datetime, Mail]:
+@cache
+def outage_mails(begin: datetime, length: timedelta) -> dict[datetime, Mail]:
     """The mails of hourly audits before, during and after an outage, of five servers in London.
 
-    In the outage nothing is stored; then the sweep stores what waits. If it `is_blind`, the audit
-    reads nothing meanwhile, either.
+    In the outage nothing is stored; then the sweep stores what waits.
     """
     years = [
         Year(
@@ -307,6 +316,5 @@ def outage_mails(
         year.stop(begin, length)
     first = begin.replace(minute=0, second=0, microsecond=0) - 12 * HOUR
     hours = [first + number * HOUR for number in range(length // HOUR + 60)]
-    blind = [hour for hour in hours if is_blind and begin <= hour < begin + length]
-    mails = {hour: mail_at(years, "Europe/London", hour) for hour in hours if hour not in blind}
+    mails = {hour: mail_at(years, "Europe/London", hour) for hour in hours}
     return {hour: mail for hour, mail in mails.items() if mail}

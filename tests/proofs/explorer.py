@@ -25,6 +25,7 @@ from chalicelib.promotion.notification import Notification
 from localcloud.clock import clock
 from localcloud.s3.versions import Order, md5, ordered_by
 from tests.proofs.invariants import Held, Uploaded, check, look
+from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.remembered_s3 import S3, Store, function_of_its_state, restore, version_id
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
@@ -129,6 +130,7 @@ class Explorer:
             ids = stack.enter_context(function_of_its_state(self.now))
             self.s3 = S3(self.world.s3, ids)
             self.runs = Runs(self.world.s3)
+            self.settling = self.world.with_buckets(s3=RememberedReads(self.world.s3))
             try:
                 return self._explore(self._first())
             except BaseException as error:
@@ -343,7 +345,7 @@ class Explorer:
     def _promote_now(self, notice: Notification) -> Outcome:
         before = look()
         self.s3.ids.label += 1
-        outcome = self.world.promote(notice, now=self.now + SETTLING).outcome
+        outcome = self.settling.promote(notice, now=self.now + SETTLING).outcome
         check(before, look(), uploads=self.uploads, policy=self.world.promoter.policy)
         for [stored] in look().vault.values():
             self._check_first_come(stored)
@@ -353,7 +355,7 @@ class Explorer:
         """Run a pass of the sweep. Returns the number of uploads that it hands over."""
         notices: list[Any] = []
         later = self.now + SETTLING
-        self.world.sweeper(notices.append).sweep(now=later, scheduled=later)
+        self.settling.sweeper(notices.append).sweep(now=later, scheduled=later)
         for event in notices:
             [record] = event["Records"]
             self._promote_now(Notification.from_event(record, bucket="backups1"))

@@ -17,6 +17,7 @@ from moto.s3.models import (
 
 from chalicelib.policy.policy import Policy
 from localcloud.s3.versions import md5
+from tests.support.world import bucket
 
 INCOMING, VAULT = "backups1", "backups2"
 
@@ -119,10 +120,6 @@ def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
 
 def backend() -> S3Backend:
     return s3_backends["123456789012"]["aws"]
-
-
-def bucket(name: str) -> FakeBucket:
-    return backend().buckets[name]
 
 
 def keep(name: str) -> Any:

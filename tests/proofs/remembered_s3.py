@@ -23,11 +23,11 @@ from tests.proofs.invariants import (
     VAULT,
     Held,
     Holdings,
-    bucket,
     keep,
     look,
     put_back,
 )
+from tests.support.world import bucket
 
 # Headers that differ between two answers with the same meaning.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -38,13 +38,14 @@ from chalicelib.watching.sweep import INTERVAL, LONGEST_RUN, Sweeper
 from localcloud.s3.backend import corrected
 from localcloud.s3.lifecycle import run_lifecycle
 from localcloud.s3.versions import Order
-from tests.proofs.invariants import INCOMING, VAULT, bucket
+from tests.proofs.invariants import INCOMING, VAULT
+from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.timeline import Lambda, Timeline
 from tests.support.faults import EVERY_FAULT, Fault, Killed
 from tests.support.project import STAGE
 from tests.support.wire import Wire, retries_at_once
-from tests.support.world import DAILY, HOURLY, PARTS
+from tests.support.world import DAILY, HOURLY, PARTS, bucket
 
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),
@@ -110,6 +111,10 @@ class Chances:
     """How late a pass of the sweep is, at most."""
 
 
+# What can happen, besides faults, as a tally counts it.
+CHANCES = [each.name for each in fields(Chances) if each.name != "schedule_late"]
+OUTAGES = ("s3 out", "lambda out", "network out", "invoke out")
+PASSES = ("a pass that fails", "a pass that hands over", "a pass with nothing to do")
 # Servers and intruders act as always, and AWS does everything on time.
 FAIR = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0, schedule_late=timedelta())
 
@@ -180,6 +185,14 @@ class Tally:
     only_counted: int = 0
     killed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    """How often each thing with a chance, fault, kind of outage and kind of pass came."""
+
+    @property
+    def lacks(self) -> set[str]:
+        """All that can happen, and has not."""
+        everything = {*CHANCES, *EVERY_FAULT, *OUTAGES, *PASSES, *Outcome} - {Outcome.IGNORED}
+        return everything - (self.happened + self.outcomes).keys()
 
 
 class Month:
@@ -196,7 +209,6 @@ class Month:
         accept_within_hours: int,
         chances: Chances,
         outages: tuple[Outage, ...],
-        promoter_s3: Any = None,
     ) -> None:
         self.s3, self.random = s3, Random(seed)
         self.wire = Wire(app_s3)
@@ -205,9 +217,10 @@ class Month:
         self.chances, self.outages = chances, outages
         self.begin, self.end = begin, begin + days * DAY
         self.policy = parse_policy(POLICY.format(hours=accept_within_hours))
+        remembering = RememberedReads(app_s3, self.wire)
         self.promoter = Promoter(
-            incoming=Incoming(s3=app_s3, name=INCOMING),
-            vault=Vault(s3=app_s3, name=VAULT),
+            incoming=Incoming(s3=remembering, name=INCOMING),
+            vault=Vault(s3=remembering, name=VAULT),
             policy=self.policy,
             tuning=replace(PARTS, single=SMALL, streams=1),
         )
@@ -304,26 +317,25 @@ class Month:
         self._upload(key)
 
     def _upload(self, key: str) -> None:
-        chances = self.chances
-        if self._by_chance(0.5 if key.endswith(DAILY) else chances.in_parts):
+        if self._by_chance(0.5 if key.endswith(DAILY) else self.chances.in_parts):
             self.begin_in_parts(key)
-        elif self._by_chance(chances.small):
+        elif self._happens("small"):
             self.put(key, self.random.choice([b"", b"few"]))
             self._later(10 * MINUTE, partial(self.put, key, self._body()))
         else:
             body = self._body()
             self.put(key, body)
-            if self._by_chance(chances.again):
+            if self._happens("again"):
                 self._later(2 * MINUTE, partial(self.put, key, body))
-        if self._by_chance(chances.second):
+        if self._happens("second"):
             self._later(30 * MINUTE, partial(self.put, key, self._body()))
-        if self._by_chance(chances.intruder):
+        if self._happens("intruder"):
             for _ in range(3):
                 self._later(5 * MINUTE, partial(self.put, key, self._body()))
 
     def _body(self) -> bytes:
         body = f"{next(self._bodies):06}".encode()
-        return body * 3 if self._by_chance(self.chances.large) else body
+        return body * 3 if self._happens("large") else body
 
     def put(self, key: str, body: bytes) -> None:
         step = next(self._steps)
@@ -332,6 +344,7 @@ class Month:
 
     def begin_in_parts(self, key: str, *, lasts: timedelta | None = None) -> None:
         step = next(self._steps)
+        self.tally.happened["in_parts"] += 1
         upload = self.s3.create_multipart_upload(Bucket=INCOMING, Key=key)
         # Completion does not say which version it has made.
         version_id = bucket(INCOMING).multiparts[upload["UploadId"]].version_id
@@ -370,17 +383,17 @@ class Month:
 
     def deliver(self, _: str, event: dict[str, Any]) -> None:
         """What S3 does with the event of an upload."""
-        if self._by_chance(self.chances.lost):
+        if self._happens("lost"):
             return
-        for _ in range(1 + self._by_chance(self.chances.doubled)):
-            late = self._by_chance(self.chances.late)
+        for _ in range(1 + self._happens("doubled")):
+            late = self._happens("late")
             delay = self.random.uniform(0, 5) * HOUR if late else self._some(20 * SECOND)
             self.lambda_.invoke("promote", event, delay=delay)
 
     def _each_quarter(self) -> None:
         now = self.timeline.now
         self.timeline.at(now + INTERVAL, self._each_quarter)
-        for _ in range(1 + self._by_chance(self.chances.doubled)):
+        for _ in range(1 + self._happens("doubled")):
             self.lambda_.invoke("sweep", now, delay=self._some(self.chances.schedule_late))
 
     def _each_night(self) -> None:
@@ -406,12 +419,18 @@ class Month:
         if self._is_idle() and not self._by_chance(self.idle_passes):
             self.tally.idle_passes += 1
             return
-        with self._invocation(requests=40):
-            now = self.timeline.now
-            self.last_pass = self.sweeper.sweep(
-                now=now, scheduled=scheduled, seconds_left=lambda: 900
-            )
-            self.last_pass_at = now
+        happened = "a pass that fails"
+        try:
+            with self._invocation(requests=40):
+                now = self.timeline.now
+                self.last_pass = self.sweeper.sweep(
+                    now=now, scheduled=scheduled, seconds_left=lambda: 900
+                )
+                self.last_pass_at = now
+                hands_over = self.last_pass.handed_over > 0
+                happened = "a pass that hands over" if hands_over else "a pass with nothing to do"
+        finally:
+            self.tally.happened[happened] += 1
 
     def _invoke_promote(self, event: dict[str, Any]) -> None:
         outage = self._outage()
@@ -422,10 +441,10 @@ class Month:
     @contextmanager
     def _invocation(self, *, requests: int) -> Iterator[None]:
         run = Run(step=next(self._steps))
-        if self._by_chance(self.chances.killed):
+        if self._happens("killed"):
             run.killed_at = self.random.randint(1, requests)
         # Runs that wait for each other form a stack here; a few levels are enough.
-        if len(self.running) < 3 and self._by_chance(self.chances.slow):
+        if len(self.running) < 3 and self._happens("slow"):
             run.slow_at = self.random.randint(1, requests)
         self.running.append(run)
         try:
@@ -448,8 +467,10 @@ class Month:
         outage = self._outage()
         if outage and outage.kind == "s3":
             return EVERY_FAULT[self.random.choice(["500", "503", "no answer"])]
-        if self._by_chance(self.chances.fault):
-            return self.random.choice(list(EVERY_FAULT.values()))
+        if self._happens("fault"):
+            name = self.random.choice(list(EVERY_FAULT))
+            self.tally.happened[name] += 1
+            return EVERY_FAULT[name]
         return None
 
     def _before_each(self, _: str) -> None:
@@ -588,7 +609,16 @@ class Month:
 
     def _outage(self) -> Outage | None:
         now = self.timeline.now
-        return next((outage for outage in self.outages if outage.begin <= now < outage.end), None)
+        outage = next((each for each in self.outages if each.begin <= now < each.end), None)
+        if outage:
+            self.tally.happened[f"{outage.kind} out"] += 1
+        return outage
+
+    def _happens(self, name: str) -> bool:
+        """Whether something happens that has a chance of this name; it is counted."""
+        happens = self._by_chance(getattr(self.chances, name))
+        self.tally.happened[name] += happens
+        return happens
 
     def _by_chance(self, probability: float) -> bool:
         return self.random.random() < probability

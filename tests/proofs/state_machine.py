@@ -37,11 +37,12 @@ from chalicelib.record import Swept
 from chalicelib.watching.sweep import INTERVAL, LEFT_TO_EVENTS, LONGEST_RUN
 from localcloud.clock import clock
 from localcloud.s3.backend import corrected
-from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, bucket, check, look
+from tests.proofs.invariants import INCOMING, VAULT, Held, Holdings, Uploaded, check, look
+from tests.proofs.remembered_reads import RememberedReads
 from tests.proofs.sequential_pool import parts_in_turn
 from tests.support.faults import EVERY_FAULT, Killed, at
 from tests.support.wire import Wire, retries_at_once
-from tests.support.world import DAILY, HOURLY, PARTS, World, with_buckets
+from tests.support.world import DAILY, HOURLY, PARTS, World, bucket, with_buckets
 
 # On this night London's clocks go back: 01:30 comes twice.
 BEGIN = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)
@@ -79,11 +80,12 @@ ONE_FUNCTION = {
 class Stage:
     """What all histories of a process share: creating it for each would take most of the time.
 
-    The promoter's requests go over `wire`; servers have a client of their own.
+    The requests of `client` go over `wire`; servers and undisturbed runs have another one.
     """
 
     world: World
     wire: Wire
+    client: Any
     events: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     runs: int = 0
@@ -117,13 +119,15 @@ def stage() -> Iterator[Stage]:
         clients[0].put_bucket_notification_configuration(
             Bucket=INCOMING, NotificationConfiguration=ONE_FUNCTION
         )
+        undisturbed, wire = RememberedReads(clients[0]), Wire(clients[1])
         promoter = Promoter(
-            incoming=Incoming(s3=clients[1], name=INCOMING),
-            vault=Vault(s3=clients[1], name=VAULT),
+            incoming=Incoming(s3=undisturbed, name=INCOMING),
+            vault=Vault(s3=undisturbed, name=VAULT),
             policy=parse_policy(POLICY),
             tuning=replace(PARTS, single=SMALL, streams=1),
         )
-        stages.append(Stage(World(clients[0], promoter), Wire(clients[1]), events))
+        client = replace(undisturbed, client=clients[1], wire=wire)
+        stages.append(Stage(World(undisturbed, promoter), wire, client, events))
         try:
             yield stages[-1]
         finally:
@@ -358,7 +362,7 @@ class History(RuleBasedStateMachine):
             return
         try:
             with self._disturbed(faults, kill_after):
-                self._sweep(self.wire.client)
+                self._sweep(self.stage.client)
         except (Killed, ExceptionGroup):
             pass
 
@@ -447,7 +451,7 @@ class History(RuleBasedStateMachine):
         undisturbed = not faults and kill_after is None and between is None and looks is None
         try:
             with self._disturbed(faults, kill_after), self._coming_between(between):
-                self._run(waiting.event, self.wire.client, model=undisturbed, looks=looks)
+                self._run(waiting.event, self.stage.client, model=undisturbed, looks=looks)
         except (Killed, ExceptionGroup):
             if undisturbed:
                 raise

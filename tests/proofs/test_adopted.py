@@ -8,6 +8,7 @@ import pytest
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.notification import Notification
 from chalicelib.record import Record, Swept
+from tests.proofs.remembered_reads import RememberedReads
 from tests.support.world import DAILY, World
 
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -27,6 +28,7 @@ def orders(number: int) -> list[tuple[int, ...]]:
 
 def settle(world: World, *, at: datetime) -> tuple[Swept, list[Record]]:
     """Sweep until a pass hands over nothing. Returns this pass, and the records of all."""
+    world = world.with_buckets(s3=RememberedReads(world.s3))
     records: list[Record] = []
     for number in range(5):
         swept, new = world.sweep(now=at + number * INTERVAL)
@@ -38,17 +40,6 @@ def settle(world: World, *, at: datetime) -> tuple[Swept, list[Record]]:
 
 def set_versioning(world: World, status: str) -> None:
     world.s3.put_bucket_versioning(Bucket="backups1", VersioningConfiguration={"Status": status})
-
-
-def lying(world: World) -> list[bytes]:
-    """The bytes of all versions in incoming, the newest first."""
-    versions = world.s3.list_object_versions(Bucket="backups1").get("Versions", [])
-    return [
-        world.s3.get_object(Bucket="backups1", Key=version["Key"], VersionId=version["VersionId"])[
-            "Body"
-        ].read()
-        for version in versions
-    ]
 
 
 @pytest.mark.parametrize("events", orders(3), ids=str)
@@ -67,7 +58,7 @@ def test_a_bucket_that_begins_to_keep_versions_in_the_middle_of_a_day(
         world.promote(notices[number], now=MORNING + 3 * HOUR)
     swept, _ = settle(world, at=MORNING + 3 * HOUR)
     assert world.bodies() == {SLOT: b"before versioning"}
-    assert lying(world) == [b"third", b"second"]
+    assert world.lying() == [b"third", b"second"]
     assert (swept.waiting, swept.contested, swept.versions) == (0, 2, 2)
 
 
@@ -88,7 +79,7 @@ def test_a_bucket_whose_versioning_is_suspended_in_the_middle_of_a_day(
     swept, _ = settle(world, at=MORNING + 3 * HOUR)
     assert world.bodies() == {SLOT: b"first"}
     # While suspended, each upload replaces the one before.
-    assert lying(world) == ([b"third", b"while suspended"] if resumed else [b"third"])
+    assert world.lying() == ([b"third", b"while suspended"] if resumed else [b"third"])
     assert (swept.waiting, swept.contested) == (0, 1 + resumed)
 
 
@@ -106,7 +97,7 @@ def test_what_was_there_before_is_promoted_whatever_the_bucket_keeps_now(
     _, records = settle(world, at=MORNING + HOUR)
     assert {record.outcome for record in records} == {Outcome.PROMOTED}
     assert "2026-11-22.tar.gz.gpg" in world.bodies()
-    assert lying(world) == []
+    assert world.lying() == []
 
 
 def test_null_is_no_identity(world: World) -> None:
@@ -116,7 +107,7 @@ def test_null_is_no_identity(world: World) -> None:
     world.upload(b"another", at=MORNING + HOUR)
     swept, records = settle(world, at=MORNING + 2 * HOUR)
     assert world.bodies() == {SLOT: b"first"}
-    assert lying(world) == [b"another"]
+    assert world.lying() == [b"another"]
     assert (swept.waiting, swept.contested) == (0, 1)
     assert not {record.outcome for record in records} - {Outcome.CONTESTED}
 
@@ -126,4 +117,4 @@ def test_an_event_without_a_version_settles_the_version_that_it_looked_at(world:
     assert first == Notification(key=DAILY)
     set_versioning(world, "Enabled")
     assert world.promote(first, now=MORNING).version_id == "null"
-    assert lying(world) == []
+    assert world.lying() == []

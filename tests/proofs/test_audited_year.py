@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 import pytest
 
@@ -11,9 +10,9 @@ from tests.proofs.audited_year import (
     END,
     HOUR,
     START,
+    VAULT,
     ZONES,
     Year,
-    audited_hours,
     is_reported_as_missing,
     years,
 )
@@ -24,7 +23,7 @@ def follow(year: Year, hours: list[datetime]) -> list[datetime]:
     faults, mails, is_open = year.faults, [], False
     for now in hours:
         history = year.history(now)
-        findings = list(judge_backups(history, vault="backups2", now=now))
+        findings = year.findings(now)
         if any(finding.phase is not Phase.LASTING for finding in findings):
             mails.append(now)
 
@@ -64,7 +63,7 @@ def zone(request: pytest.FixtureRequest) -> str:
 
 def test_every_fault_of_a_year_is_reported_within_the_hour_and_nothing_else(zone: str) -> None:
     for year in years(zone):
-        mails = follow(year, audited_hours(year))
+        mails = follow(year, year.hours)
         assert 2 < len(mails) <= len(year.faults) + 2 * year.gaps()
 
 
@@ -84,18 +83,18 @@ def test_audits_that_were_skipped_hide_nothing(zone: str) -> None:
     for year in years(zone):
         for kind, slot, since, _ in year.faults:
             later = START + (-(-(since - START) // HOUR) + year.random.randrange(1, 20)) * HOUR
-            found = judge_backups(year.history(later), vault="backups2", now=later)
-            assert (kind, slot.name) in {(finding.kind, finding.slot) for finding in found}
+            found = {(finding.kind, finding.slot) for finding in year.findings(later)}
+            assert (kind, slot.name) in found
 
 
 def test_an_audit_that_is_repeated_later_finds_the_same(zone: str) -> None:
     for year in years(zone):
-        for now in audited_hours(year)[::5]:
+        for now in year.hours[::5]:
             later = year.history(now)
             stored = {name: item for name, item in year.backups.items() if item.begun <= now}
             first_time = replace(later, backups=stored)
-            judge = partial(judge_backups, vault="backups2", now=now)
-            assert [*judge(later)] == [*judge(first_time)], now
+            found = [*judge_backups(first_time, vault=VAULT, now=now)]
+            assert found == year.findings(now), now
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.policy.decision import Outcome
 from chalicelib.promotion.notification import Notification
 from tests.proofs.invariants import INCOMING, VAULT, Uploaded, check, keep, look, put_back
+from tests.proofs.remembered_reads import RememberedReads
 from tests.support.faults import EVERY_FAULT, Killed, at, for_a_while, slow_down
 from tests.support.wire import Wire
 from tests.support.world import DAILY, World
@@ -43,9 +44,14 @@ class Scene:
             put_back(name, kept)
 
 
+@pytest.fixture
+def remembering(any_world: World, wire: Wire) -> World:
+    return any_world.with_buckets(s3=RememberedReads(any_world.s3, wire))
+
+
 @pytest.fixture(params=SCENES)
-def scene(any_world: World, wire: Wire, request: pytest.FixtureRequest) -> Scene:
-    return make_scene(any_world, request.param)
+def scene(remembering: World, request: pytest.FixtureRequest) -> Scene:
+    return make_scene(remembering, request.param)
 
 
 def make_scene(world: World, name: str) -> Scene:
@@ -94,9 +100,9 @@ def requests_of(world: World, wire: Wire, scene: Scene) -> int:
 
 
 def test_a_fault_at_any_request_breaks_no_promise_and_the_next_run_ends_it(
-    any_world: World, wire: Wire, scene: Scene
+    remembering: World, wire: Wire, scene: Scene
 ) -> None:
-    requests = requests_of(any_world, wire, scene)
+    requests = requests_of(remembering, wire, scene)
     assert requests >= 2
     single = product(EVERY_FAULT, [1])
     lasting = product(["500", "409", "a slow answer", "500 after the commit"], [LASTING])
@@ -104,32 +110,32 @@ def test_a_fault_at_any_request_breaks_no_promise_and_the_next_run_ends_it(
         scene.begin()
         wire.plan(at(number, *[EVERY_FAULT[name]] * times))
         try:
-            run(any_world, scene)
-            settles(any_world, wire, scene)
+            run(remembering, scene)
+            settles(remembering, wire, scene)
         except BaseException as error:
             error.add_note(f"{name}, {times} times from request {number} on: {wire.sent[-20:]}")
             raise
 
 
 def test_killed_at_any_request_nothing_more_is_sent_and_the_next_run_ends_it(
-    any_world: World, wire: Wire, scene: Scene
+    remembering: World, wire: Wire, scene: Scene
 ) -> None:
-    for number in range(requests_of(any_world, wire, scene)):
+    for number in range(requests_of(remembering, wire, scene)):
         scene.begin()
         wire.sent.clear()
         wire.kill_after(number)
-        assert run(any_world, scene) is None
+        assert run(remembering, scene) is None
         assert len(wire.sent) == number
-        settles(any_world, wire, scene)
+        settles(remembering, wire, scene)
 
 
 def test_throttled_for_a_while_retries_of_the_run_get_through_in_the_end(
-    any_world: World, wire: Wire
+    remembering: World, wire: Wire
 ) -> None:
-    scene = make_scene(any_world, "a free slot")
+    scene = make_scene(remembering, "a free slot")
     wire.plan(for_a_while(10, slow_down))
     runs = 1
-    while run(any_world, scene) is None:
+    while run(remembering, scene) is None:
         runs += 1
     assert runs > 1
-    settles(any_world, wire, scene)
+    settles(remembering, wire, scene)

@@ -13,11 +13,9 @@ from chalicelib.promotion.buckets import MOST_LOOKS
 from chalicelib.promotion.notification import Notification
 from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
-from localcloud.s3 import versions
-from localcloud.s3.events import next_moment
-from tests.proofs.invariants import bucket
+from tests.support.flood import flood
 from tests.support.wire import Wire
-from tests.support.world import DAILY, World, with_buckets
+from tests.support.world import DAILY, World, bucket, with_buckets
 
 MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -34,16 +32,6 @@ min_bytes = 4
 )
 FLOODED = f"web1/{DAILY}"
 FLOOD, PAGE = 10_000, 1000
-
-
-def flood(world: World, key: str, body: bytes, *, at: datetime, times: int = FLOOD) -> None:
-    """Upload this many times: the first by a request, the others by copies of it in the store."""
-    world.upload(body, key=key, at=at)
-    [*_, made] = bucket("backups1").keys.getlist(key)
-    for number in range(1, times):
-        version = object.__new__(type(made))
-        vars(version).update(vars(made), _version_id=f"flood-{number}")
-        versions.put_version(bucket("backups1"), version, next_moment())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +53,7 @@ def test_ten_thousand_uploads_during_a_copy_change_nothing_and_cost_some_request
     def intrude(operation: str) -> None:
         if operation in {"CopyObject", "UploadPartCopy"}:
             wire.before_each = None
-            flood(world, FLOODED, body, at=MORNING + SECOND)
+            flood(world, body, key=FLOODED, at=MORNING + SECOND, times=FLOOD)
             late = world.upload(b"a real one", key=FLOODED, at=MORNING + 2 * SECOND)
             before = len(wire.sent)
             assert world.promote(late, now=MORNING + MINUTE).outcome is Outcome.WAITING
@@ -90,7 +78,7 @@ def test_of_a_flood_that_only_a_look_reveals_so_many_are_looked_at(world: World)
     """No list shows a customer's key. (The bucket's policy refuses such uploads.)"""
     world.keep_versions()
     world, wire = world.with_policy(FLEET), Wire(world.s3)
-    flood(world, FLOODED, b"sealed", at=MORNING, times=2 * MOST_LOOKS)
+    flood(world, b"sealed", key=FLOODED, at=MORNING, times=2 * MOST_LOOKS)
     for version in bucket("backups1").keys.getlist(FLOODED):
         version.encryption = "aws:kms"
     late = world.upload(b"a real one", key=FLOODED, at=MORNING + SECOND)
@@ -103,7 +91,7 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
     world.keep_versions()
     world, wire = world.with_policy(FLEET), Wire(world.s3)
     first = world.upload(b"first", key=FLOODED, at=MORNING)
-    flood(world, FLOODED, b"rubbish", at=MORNING + SECOND)
+    flood(world, b"rubbish", key=FLOODED, at=MORNING + SECOND, times=FLOOD)
     clock.stand_at(MORNING + MINUTE)
     world.promote(first, now=MORNING + MINUTE)
     events: list[Any] = []

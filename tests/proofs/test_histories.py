@@ -8,6 +8,7 @@ from tests.proofs.state_machine import LAYOUTS, run_histories, stage
 
 # How many steps of each layout: together 2,000 or more.
 STEPS = {"versioned": 1_000, "unversioned": 500, "suspended": 500}
+LENGTH = 30
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -16,7 +17,8 @@ def test_whatever_happens_in_whatever_order_breaks_no_promise(layout: str) -> No
     with stage() as here:
         # The length of a history is random, and hypothesis draws others as the tests change.
         for number in count():
-            run_histories(LAYOUTS[layout], number, histories=10, steps=30)
+            missing = -((here.steps - STEPS[layout]) // LENGTH)
+            run_histories(LAYOUTS[layout], number, histories=max(missing, 3), steps=LENGTH)
             if here.steps >= STEPS[layout]:
                 break
     print(f"{layout}: {here.steps:,} steps, {here.runs:,} runs, {here.passes:,} passes")  # noqa: T201 - what -s shows

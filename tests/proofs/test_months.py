@@ -6,19 +6,68 @@ from datetime import UTC, datetime
 import pytest
 
 from localcloud.s3.versions import Order
-from tests.proofs.simulation import FAIR, HOUR, MINUTE, Month, month, random_outages
+from tests.proofs.simulation import (
+    DAY,
+    FAIR,
+    HOUR,
+    MINUTE,
+    Chances,
+    Month,
+    Outage,
+    month,
+    random_outages,
+)
 from tests.support.world import DAILY
 
-# Six days later London's clocks go back.
-BEGIN = datetime(2026, 10, 19, tzinfo=UTC)
+# A day later London's clocks go back.
+BEGIN = datetime(2026, 10, 24, tzinfo=UTC)
 KEY, BODY = f"web1/{DAILY}", b"copied in two parts"
+# So much goes wrong that three days have everything.
+DENSE = Chances(second=0.05, intruder=0.02, fault=0.02)
+
+
+def outage(kind: str, hour: int, *, hours: int) -> Outage:
+    begin = BEGIN + hour * HOUR
+    return Outage(kind=kind, begin=begin, end=begin + hours * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("order", "seed", "longest", "other"),
+    [("begun", 1, "lambda", "s3"), ("completed", 2, "s3", "lambda")],
+)
+def test_days_in_which_everything_goes_wrong_lose_nothing(
+    order: Order, seed: int, longest: str, other: str
+) -> None:
+    """The same ones every time; `make soak` takes others (see docs/faults.md)."""
+    outages = (
+        outage(longest, 5, hours=12),
+        outage("network", 27, hours=2),
+        outage("invoke", 33, hours=2),
+        outage(other, 45, hours=2),
+    )
+    with month(seed=seed, begin=BEGIN, days=3, order=order, outages=outages, chances=DENSE) as here:
+        here.live()
+        here.let_all_expire()
+    assert len(here.uploads) > 360
+    assert here.tally.lacks == set()
+    # An outage was longer than Lambda retries, and clocks showed an hour twice.
+    assert here.lambda_.dropped
+    assert "web1/2026-10-25.01b.sql.gz.gpg" in here.stored
+    # Copies were made in both ways, and some of them aborted; uploads expired.
+    sent = set(here.wire.sent)
+    assert sent >= {"CopyObject", "CompleteMultipartUpload", "AbortMultipartUpload"}
+    assert here.expired
 
 
 @pytest.mark.parametrize(("order", "seed", "days"), [("begun", 1, 12), ("completed", 2, 4)])
-def test_months_in_which_much_goes_wrong_lose_nothing(order: Order, seed: int, days: int) -> None:
-    """The same ones every time; `make soak` takes others (see docs/faults.md)."""
-    outages = random_outages(seed, begin=BEGIN, days=days, longest=12 * HOUR)
-    with month(seed=seed, begin=BEGIN, days=days, order=order, outages=outages) as here:
+def test_longer_times_lose_nothing_either(
+    order: Order, seed: int, days: int, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--soak"):
+        pytest.skip("takes a minute: make soak")
+    begin = BEGIN - 5 * DAY
+    outages = random_outages(seed, begin=begin, days=days, longest=12 * HOUR)
+    with month(seed=seed, begin=begin, days=days, order=order, outages=outages) as here:
         here.live()
         here.let_all_expire()
     assert len(here.uploads) > 120 * days

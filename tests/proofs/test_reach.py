@@ -6,6 +6,7 @@ user or role: creates keys, assumes roles, gives rights, and goes on with all th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
+# The account keeps its clients, and nothing of what it is told.
+owner_at = cache(local_account)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What is said of a user or role, and by which acts it reaches a target, if it does."""
@@ -59,7 +64,7 @@ def judge(
     build(cloud, account)
     environment = {**STAGE.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
     stage = replace(STAGE, environment=environment)
-    target = Target(account=local_account(cloud.endpoint), stage=stage, policy=POLICY)
+    target = Target(account=owner_at(cloud.endpoint), stage=stage, policy=POLICY)
     downloads = [Identities(target.account)]
     sources = {way.source for way in find_ways(target, downloads)}
     powers = targets_of(target, downloads)

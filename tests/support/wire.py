@@ -8,7 +8,7 @@ from unittest.mock import patch
 from botocore.awsrequest import AWSResponse
 from moto.core.models import botocore_stubber
 
-from tests.support.faults import Faults
+from tests.support.faults import Fault, Faults
 
 
 class Wire(Faults):
@@ -21,6 +21,7 @@ class Wire(Faults):
         super().__init__()
         self.client = client
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._announced: list[Fault | None] = []
         events = client.meta.events
         events.register("provide-client-params.s3", self._note)
         # In moto's place, not before it: botocore asks every handler, also after an answer.
@@ -30,6 +31,15 @@ class Wire(Faults):
     def names(self) -> list[str]:
         """The operations that were called."""
         return [name for name, _ in self.calls]
+
+    def announce(self, operation: str) -> bool:
+        """Let happen what comes before the next request; whether it will meet a fault."""
+        self._announced = [self.next(operation)]
+        return self._announced != [None]
+
+    def withdraw(self) -> None:
+        """The request that was announced is not sent after all."""
+        self._announced = []
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         with self._lock:
@@ -42,7 +52,8 @@ class Wire(Faults):
                 raise RuntimeError("Nothing answers in S3's place; make the Wire inside mock_aws()")
             return answer
 
-        fault = self.next(event_name.rsplit(".", 1)[-1])
+        operation = event_name.rsplit(".", 1)[-1]
+        fault = self._announced.pop() if self._announced else self.next(operation)
         return fault(request, do_it) if fault else do_it()
 
 

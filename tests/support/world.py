@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, s3_backends
 
 from chalicelib.promotion.copy_plan import Tuning
 from chalicelib.promotion.notification import Notification
@@ -31,6 +31,20 @@ def with_buckets(worker: Worker, **changes: Any) -> Worker:
     )
 
 
+def bucket(name: str) -> FakeBucket:
+    """Return a bucket in the store of the S3 in this process."""
+    return s3_backends["123456789012"]["aws"].buckets[name]
+
+
+def versions_in(name: str) -> dict[str, list[FakeKey | FakeDeleteMarker]]:
+    """Return the versions of each key of a bucket, from the oldest to the newest."""
+    return {key: versions for key, versions in sorted(dict.items(bucket(name).keys)) if versions}
+
+
+def is_object(version: FakeKey | FakeDeleteMarker) -> bool:
+    return not isinstance(version, FakeDeleteMarker)
+
+
 @dataclass
 class World:
     """Two buckets and a promoter. It reports what S3 says, never what we believe."""
@@ -44,8 +58,7 @@ class World:
         """Upload as a server would, at the moment `at`; what S3's event will say of it."""
         answer = self.s3.put_object(Bucket="backups1", Key=key, Body=body, **more)
         if at is not None:
-            bucket = s3_backends["123456789012"]["aws"].buckets["backups1"]
-            bucket.keys[key].last_modified = at.astimezone(UTC).replace(tzinfo=None)
+            bucket("backups1").keys[key].last_modified = at.astimezone(UTC).replace(tzinfo=None)
         return Notification(key=key, version_id=answer.get("VersionId"))
 
     def promote(self, notice: Notification, *, now: datetime | None = None) -> Record:
@@ -93,20 +106,29 @@ class World:
             **{k: v for k, v in answer.items() if k not in {"Body", "ResponseMetadata"}},
         }
 
+    # What only these ask is read from the store: it is what S3 would answer, as
+    # tests/proofs/test_remembered_reads.py shows.
+
     def bodies(self) -> dict[str, bytes]:
-        return {name: stored["Body"] for name, stored in self.vault().items()}
+        """The bytes of every object of the vault."""
+        newest = {name: held[-1] for name, held in versions_in("backups2").items()}
+        return {name: held.value for name, held in newest.items() if is_object(held)}
 
     def incoming(self) -> list[str]:
         """The keys of incoming, a key once for each of its versions."""
-        versions = self.s3.list_object_versions(Bucket="backups1").get("Versions", [])
-        return [version["Key"] for version in versions]
+        held = versions_in("backups1").items()
+        return [key for key, versions in held for each in versions if is_object(each)]
+
+    def lying(self) -> list[bytes]:
+        """The bytes of all versions in incoming; those of a key from the newest to the oldest."""
+        held = versions_in("backups1").values()
+        return [each.value for versions in held for each in versions[::-1] if is_object(each)]
 
     def unfinished(self) -> list[str]:
-        uploads = self.s3.list_multipart_uploads(Bucket="backups2").get("Uploads", [])
-        return [upload["Key"] for upload in uploads]
+        return sorted(upload.key_name for upload in bucket("backups2").multiparts.values())
 
     def clear_vault(self) -> None:
-        s3_backends["123456789012"]["aws"].buckets["backups2"].keys.clear()
+        bucket("backups2").keys.clear()
 
     def with_tuning(self, tuning: Tuning) -> "World":
         return replace(self, promoter=replace(self.promoter, tuning=tuning))

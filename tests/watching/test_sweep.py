@@ -20,6 +20,7 @@ from chalicelib.watching.sweep import MOST_OF_A_KEY
 from localcloud.clock import clock
 from localcloud.s3.kms_keys import kms_keys
 from tests.support.faults import answers
+from tests.support.flood import flood
 from tests.support.wire import Wire
 from tests.support.world import DAILY, HOURLY, World
 
@@ -302,8 +303,7 @@ def test_an_upload_that_no_run_can_copy_blocks_no_other(versioned: World) -> Non
 def test_after_more_rejected_uploads_than_a_pass_looks_up_an_upload_counts_as_waiting(
     versioned: World,
 ) -> None:
-    for _ in range(MOST_LOOKS + 1):
-        versioned.upload(b"sealed", at=NOON, **SEALED)
+    flood(versioned, b"sealed", at=NOON, times=MOST_LOOKS + 1, **SEALED)
     versioned.upload(b"files", at=NOON + MINUTE)
     swept, records = versioned.sweep(now=NOON + 2 * HOUR)
     assert (swept.waiting, swept.rejected, records) == (2, MOST_LOOKS, [])

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto import mock_aws
 
 from admin.desired.bucket_policies import vault_policy
 from admin.desired.buckets import vault_lifecycle
 from admin.desired.door import EVERYONE, opened_to
 from chalicelib.promotion.buckets import Vault
 from chalicelib.watching.vault_settings import SETTINGS, digest, read_setting
+from localcloud.s3.backend import corrected
 from tests.support.project import POLICY, STAGE
+from tests.support.remembered import as_if_new
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:sirens"
 Answers = dict[str, Any]
@@ -51,11 +54,20 @@ def changed(before: Answers, edit: Edit) -> list[str]:
     return [name for name in SETTINGS if old[name] != new[name]]
 
 
+@pytest.fixture(scope="module")
+def described(only_client: Any) -> Answers:
+    with mock_aws(), corrected(), as_if_new(only_client) as s3:
+        return describe_vault(s3)
+
+
 @pytest.fixture
-def answers(s3: Any) -> Answers:
-    """What S3 answers about a vault that `setup` has left; its notification and replication are
-    as S3 describes them.
-    """
+def answers(described: Answers) -> Answers:
+    """What S3 answers about a vault that `setup` has left."""
+    return deepcopy(described)
+
+
+def describe_vault(s3: Any) -> Answers:
+    """Set up a vault, and ask S3 about it. (Notification and replication: as S3 describes them.)"""
     bucket = {"Bucket": "backups2"}
     s3.create_bucket(**bucket, ObjectLockEnabledForBucket=True)
     s3.put_object_lock_configuration(
@@ -434,8 +446,9 @@ def test_true_in_a_policy_is_the_same_as_a_string(answers: Answers) -> None:
     assert changed(answers, condition(value="false")) == ["policy"]
 
 
-def test_digests_are_the_same_from_every_client(s3: Any, answers: Answers) -> None:
+def test_digests_are_the_same_from_every_client(s3: Any) -> None:
     """botocore's answers are the same after a journey through JSON, as dates alone are not."""
+    answers = describe_vault(s3)
     kept = json.loads(json.dumps(answers, default=str))
     assert digests(Answering(kept)) == digests(Answering(answers))
     assert digests(s3) == digests(Answering(answers | {"notification": {}, "replication": None}))

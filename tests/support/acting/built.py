@@ -8,6 +8,7 @@ from moto.awslambda.models import lambda_backends
 from moto.iam.models import AWSManagedPolicy, iam_backends
 
 from localcloud.cloud import Cloud
+from tests.support.acting.clients import client_as
 from tests.support.acting.model import (
     ACCOUNT,
     IAM,
@@ -44,8 +45,7 @@ def build(cloud: Cloud, account: AccountModel) -> None:
     iam_backends[ACCOUNT]["aws"].reset()
     lambda_backends[ACCOUNT]["us-east-1"].reset()
     _add_administrator_access()
-    session = cloud.session(cloud.administrator)
-    iam = session.client("iam")
+    iam = client_as(cloud.administrator, cloud, "iam")
     for name, managed in account.policies.items():
         _make_policy(iam, name, managed)
     for name, group in account.groups.items():

@@ -23,6 +23,7 @@ from localcloud.iam.callers import Caller, Credentials, find_caller
 from localcloud.iam.http_requests import HttpRequest, Refused
 from tests.support.acting.acts import Act, Acts, request_of
 from tests.support.acting.built import document
+from tests.support.acting.clients import client_as
 from tests.support.acting.model import ACCOUNT, VAULT, AccountModel, allow
 
 # A bucket policy that allows everybody everything.
@@ -60,7 +61,6 @@ class TakenOver:
     changes: int = 20
     _held: dict[str, Credentials] = field(default_factory=dict)
     _callers: dict[str, Caller] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _requests: dict[str, HttpRequest] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
     _path: list[str] = field(default_factory=list)
@@ -217,11 +217,7 @@ class TakenOver:
 
     def send(self, arn: str, act: Act) -> Any:
         """Send the request with the credentials of somebody; what the service answers."""
-        credentials = self._held[arn]
-        at = (act.service, credentials.access_key_id)
-        if at not in self._clients:
-            self._clients[at] = self.cloud.session(credentials).client(act.service)
-        client = self._clients[at]
+        client = client_as(self._held[arn], self.cloud, act.service)
         names = {api: python for python, api in client.meta.method_to_api_mapping.items()}
         return getattr(client, names[act.operation])(**act.parameters)
 
@@ -272,9 +268,8 @@ class TakenOver:
             arn = next((arn for arn in self._held if self.is_allowed(arn, act)), None)
             if arn:
                 self.send(arn, act)
-                self.cloud.session(self.cloud.administrator).client("s3").delete_bucket_policy(
-                    Bucket=VAULT
-                )
+                s3 = client_as(self.cloud.administrator, self.cloud, "s3")
+                s3.delete_bucket_policy(Bucket=VAULT)
                 self._path.append(f"{arn}: {act.operation}")
                 return True
         return False
