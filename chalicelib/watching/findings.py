@@ -107,19 +107,19 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
         backup = history.backups.get(slot.name)
         if not backup:
             continue
-        yield from judge_tampering(backup, vault=vault, zone=slot.rule.timezone, now=now)
-        if backup.complete <= now - REPEATED:
+        zone = slot.rule.timezone
+        yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
+        if not now - REPEATED < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
-        stored, due = (_at(moment, slot.rule.timezone) for moment in (backup.begun, slot.due))
         if usual := small_beside(history, index):
-            what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored {stored}; "
-            what += f"the usual size is {usual:,.0f}."
+            what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored "
+            what += f"{_at(backup.begun, zone)}; the usual size is {usual:,.0f}."
             download = _download(vault, slot.name, backup.version_id)
             yield finding(Kind.SMALL, what=what, download=download)
         if history.is_late(slot):
-            what = f"{slot.name} was stored late, {stored}; it was due {due}."
-            late = finding(Kind.LATE, what=what)
+            what = f"{slot.name} was stored late, {_at(backup.begun, zone)}; it was due "
+            late = finding(Kind.LATE, what=f"{what}{_at(slot.due, zone)}.")
             # An hour after it was due, an audit has reported it as missing.
             is_known = backup.begun - slot.due >= INTERVAL
             yield replace(late, phase=Phase.LASTING) if is_known else late
