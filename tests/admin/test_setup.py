@@ -84,7 +84,7 @@ def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> N
 
 
 def test_settings_of_functions_wait_for_the_deployment(
-    account: Account, cloud: Any, project: Path
+    account: Account, cloud: Any, project: Path, packages: Path
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
@@ -95,7 +95,7 @@ def test_settings_of_functions_wait_for_the_deployment(
         "immutable-backups-dev-alerts-waiting",
         "immutable-backups-dev-alerts-no-audit",
     }
-    cloud.deploy(project_dir=project)  # which ends with another setup
+    cloud.deploy(project_dir=project, packages=packages)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
     assert plan.changes == ()
     waiting = {requirement.resource for requirement in plan.waiting}
