@@ -1,6 +1,7 @@
 """`setup` on an empty account, repeated, interrupted, and after a weakening."""
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,10 +29,19 @@ from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE
+from tests.support.remembered_answers import RememberedAnswers
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 OPTIONS = SetupOptions(alert_email="admin@example.org")
 RETRIED = "promote: retry failed events twice"
+
+
+@pytest.fixture
+def account(answers: RememberedAnswers, account: Account) -> Iterator[Account]:
+    """The account, whose answers are remembered until something is written."""
+    answers.begin()
+    yield account
+    assert answers.stale == []
 
 
 def settings(

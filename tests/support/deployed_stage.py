@@ -66,13 +66,15 @@ class DeployedStage:
     def mend_until_deployment(self, remedy: str) -> None:
         """Run the command line that a finding shows, but for the deployment at its end.
 
-        Then nothing but a deployment must be missing: one finding is left, and its fix is that.
+        Then the account must lack what a deployment makes, and nothing else may be wrong.
         """
         *commands, last = remedy.split(" && ")
         assert last == DEPLOY
         for command in commands:
             self.mend(command)
-            assert self._only_finding()["remedy"] == DEPLOY
+        finding = self._only_finding()
+        assert re.search("is not deployed$| cannot invoke ", finding["what"])
+        assert finding["remedy"] == DEPLOY
 
     @contextmanager
     def kept(self) -> Iterator[None]:
