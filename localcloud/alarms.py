@@ -7,11 +7,10 @@ or SampleCount, and the expressions FILL(metric, number) and SUM([term, ...]) of
 """
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -73,17 +72,24 @@ def transitions(
     seen = _seen(alarm, metrics, begin=begin - looks_back * MINUTE, end=end, looks_back=looks_back)
     breaches = _breaches(alarm, seen)
     to_alarm, missing = alarm.get("DatapointsToAlarm", within), alarm["TreatMissingData"]
-
-    @cache  # most minutes are like the one before
-    def follows(datapoints: tuple[bool | None, ...], state: str) -> str:
-        return next_state(datapoints, state, to_alarm=to_alarm, within=within, missing=missing)
-
-    for minute in range((end - begin) // MINUTE + 1):
+    for minute in _changing(breaches, looks_back=looks_back, step=step):
         newest_first = breaches[minute + looks_back : minute : -step]
-        now = follows(tuple(newest_first), state)
+        now = next_state(newest_first, state, to_alarm=to_alarm, within=within, missing=missing)
         if now != state:
             yield Transition(begin + minute * MINUTE, now, _actions(alarm, now))
         state = now
+
+
+def _changing(breaches: Sequence[bool | None], *, looks_back: int, step: int) -> list[int]:
+    """The first minute, and those at which the alarm sees other datapoints than a minute before.
+
+    At all others its state stays: the same datapoints lead from the state that followed them to the
+    same state.
+    """
+    last = len(breaches) - 1 - looks_back
+    changes = (at for at in range(1, len(breaches)) if breaches[at] is not breaches[at - 1])
+    minutes = {0, *(at - back for at in changes for back in range(looks_back, 0, -step))}
+    return sorted(minute for minute in minutes if 0 <= minute <= last)
 
 
 def next_state(
@@ -178,23 +184,21 @@ def _series(
     end: datetime,
 ) -> Series:
     minutes, width = (end - begin) // MINUTE + 1, period // MINUTE
-    by_minute: list[list[float]] = [[] for _ in range(minutes)]
+    arriving: dict[int, list[float]] = defaultdict(list)
     for at, value in points:
         # A point belongs to the periods that end after it.
         if 0 <= (ending := (at - begin) // MINUTE + 1) < minutes:
-            by_minute[ending].append(value)
+            arriving[ending].append(value)
     recent: deque[tuple[int, float]] = deque()
     series: Series = []
     result: float | None = None
-    for minute, values in enumerate(by_minute):
-        is_over = recent and recent[0][0] <= minute - width
-        if values or is_over:
-            recent.extend((minute, value) for value in values)
-            while recent and recent[0][0] <= minute - width:
-                recent.popleft()
-            result = _statistic(statistic, [value for _, value in recent])
-        series.append(result)
-    return series
+    for minute in sorted({*arriving, *(minute + width for minute in arriving)}):
+        series += [result] * (min(minute, minutes) - len(series))
+        recent.extend((minute, value) for value in arriving.get(minute, ()))
+        while recent and recent[0][0] <= minute - width:
+            recent.popleft()
+        result = _statistic(statistic, [value for _, value in recent])
+    return series + [result] * (minutes - len(series))
 
 
 def _statistic(name: str, values: list[float]) -> float | None:

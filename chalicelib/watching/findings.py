@@ -103,19 +103,17 @@ def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Fi
 
 
 def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
-    old = now - REPEATED
     for index, slot in enumerate(history.slots):
         backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
-        if backup.overwritten or backup.hidden:
-            yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
-        if backup.complete <= old:
+        yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
+        if not now - REPEATED < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
         if usual := small_beside(history, index):
-            what = f"{slot.name} is small: it has only {backup.size:,} bytes, "
-            what += f"stored {_at(backup.begun, zone)}; the usual size is {usual:,.0f}."
+            what = f"{slot.name} is small: it has only {backup.size:,} bytes, stored "
+            what += f"{_at(backup.begun, zone)}; the usual size is {usual:,.0f}."
             download = _download(vault, slot.name, backup.version_id)
             yield finding(Kind.SMALL, what=what, download=download)
         if history.is_late(slot):

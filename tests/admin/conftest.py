@@ -22,6 +22,7 @@ from tests.admin.loaded_chalice import LoadedChalice
 from tests.support.deployed_stage import DeployedStage
 from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
+from tests.support.remembered_answers import RememberedAnswers
 from tests.support.restoring import Restorer, restorer
 
 DESCRIPTIONS = create_loader()
@@ -127,12 +128,23 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restore
 
 
 @pytest.fixture(scope="module")
-def deployed_stage(project: Path, packages: Path) -> Iterator[DeployedStage]:
+def answers() -> Iterator[RememberedAnswers]:
+    """What the clouds that start afterwards answered to the administrator."""
+    remembered = RememberedAnswers()
+    with remembered.of_clouds():
+        yield remembered
+
+
+@pytest.fixture(scope="module")
+def deployed_stage(
+    project: Path, packages: Path, answers: RememberedAnswers
+) -> Iterator[DeployedStage]:
     with running(retry_delays=(0, 0)) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
         live = DeployedStage(cloud, project, packages)
         yield live
+        answers.end()
         # Each test's check finds what the previous test has not repaired; this one checks the last
         # test.
         target = Target(account=live.account, stage=live.stage, policy=POLICY)
@@ -141,8 +153,12 @@ def deployed_stage(project: Path, packages: Path) -> Iterator[DeployedStage]:
 
 
 @pytest.fixture
-def living(deployed_stage: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> DeployedStage:
+def living(
+    deployed_stage: DeployedStage, answers: RememberedAnswers, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DeployedStage]:
     """The stage, in order, with the `backups` command working on it."""
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: deployed_stage.account)
     monkeypatch.setattr(admin.cli, "read_stage", lambda name: deployed_stage.stage)
-    return deployed_stage
+    answers.begin()
+    yield deployed_stage
+    assert answers.stale == []

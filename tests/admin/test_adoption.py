@@ -36,6 +36,7 @@ from tests.admin.existing_accounts import (
 )
 from tests.support.existing_account import PROMOTE, ExistingAccount
 from tests.support.project import POLICY
+from tests.support.remembered_answers import RememberedAnswers
 from tests.support.world import DAILY
 
 DENY = {"Effect": "Deny", "Action": "*", "Resource": "*"}
@@ -43,7 +44,7 @@ numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def company() -> Iterator[tuple[StageCloud, Account, list[str]]]:
+def company(answers: RememberedAnswers) -> Iterator[tuple[StageCloud, Account, list[str]]]:
     """One account for all tests; each has its own buckets, and no identities from other tests."""
     written: list[str] = []
 
@@ -61,8 +62,9 @@ def company() -> Iterator[tuple[StageCloud, Account, list[str]]]:
 def place(
     company: tuple[StageCloud, Account, list[str]],
     own_project: Path,
+    answers: RememberedAnswers,
     monkeypatch: pytest.MonkeyPatch,
-) -> ExistingAccount:
+) -> Iterator[ExistingAccount]:
     cloud, account, written = company
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     iam_backends["123456789012"]["aws"].reset()
@@ -83,7 +85,9 @@ def place(
     )
     for bucket in (place.incoming, place.vault):
         place.s3.create_bucket(Bucket=bucket)
-    return place
+    answers.begin()
+    yield place
+    assert answers.stale == []
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

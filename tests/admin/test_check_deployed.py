@@ -1,7 +1,9 @@
 """Weakens the deployed functions in every way: `check` finds it, and its fix repairs it.
 
 If the fix is a deployment, which takes long, the test restores the function itself; at the end,
-everything of that kind is weakened at once and fixed by one deployment.
+everything of that kind is weakened at once and fixed by one deployment. If the fix is other
+commands and then a deployment, the test runs the others, and checks that nothing but a deployment
+is missing.
 """
 
 import base64
@@ -35,18 +37,17 @@ DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
 CHANGED_BUNDLES: Table = {}
 changed_bundle = table_of(CHANGED_BUNDLES)
+# Fixed by other commands and then a deployment, or by a deployment of what is gone.
+GONE: Table = {}
+gone = table_of(GONE)
 
 
-# Each row also proves the fix of the row before. So these, which remove the whole function, come
-# first, and no two neighbours weaken the same thing.
-
-
-@weakened(f"{FUNCTION} is not deployed")
+@gone(f"{FUNCTION} is not deployed")
 def _no_function(living: DeployedStage) -> None:
     living.client("lambda").delete_function(FunctionName=FUNCTION)
 
 
-@weakened(f"The role {FUNCTION} does not exist")
+@gone(f"The role {FUNCTION} does not exist")
 def _no_role(living: DeployedStage) -> None:
     iam = living.client("iam")
     for name in iam.list_role_policies(RoleName=FUNCTION)["PolicyNames"]:
@@ -54,7 +55,7 @@ def _no_role(living: DeployedStage) -> None:
     iam.delete_role(RoleName=FUNCTION)
 
 
-@weakened(f"{FUNCTION} runs a container image")
+@gone(f"{FUNCTION} runs a container image")
 def _an_image_instead_of_a_bundle(living: DeployedStage) -> None:
     client = living.client("lambda")
     role = client.get_function_configuration(FunctionName=FUNCTION)["Role"]
@@ -112,13 +113,15 @@ def change_bundle(living: DeployedStage, member: str, change: Change) -> PutBack
 
 
 def change_bundle_members(living: DeployedStage, changes: dict[str, Change]) -> PutBack:
-    out = io.BytesIO()
-    before = zipfile.ZipFile(io.BytesIO(bundle_of(living)))
-    with zipfile.ZipFile(out, "w") as after:
-        for name in before.namelist():
-            content = changes.get(name, bytes)(before.read(name))
+    out = io.BytesIO(bundle_of(living))
+    with zipfile.ZipFile(out, "a") as bundle:
+        for name, change in changes.items():
+            content = change(bundle.read(name))
+            # Its bytes stay in the file, but it is no longer in the list of members.
+            bundle.filelist.remove(bundle.NameToInfo.pop(name))
+            bundle._didModify = True
             if content is not None:
-                after.writestr(name, content)
+                bundle.writestr(name, content)
     return upload_bundle(living, out.getvalue())
 
 
@@ -362,7 +365,7 @@ def _a_package_that_was_tampered_with_and_its_own_list_too(living: DeployedStage
     )
 
 
-@weakened(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
+@gone(f"S3 can invoke {FUNCTION} for a bucket backups1 of an account other than 123456789012")
 def _s3_can_invoke_for_anybody_s_bucket(living: DeployedStage) -> None:
     _s3_cannot_invoke(living)
     allow_s3(living)
@@ -425,6 +428,7 @@ def _a_queue_that_is_read(living: DeployedStage) -> None:
     )
 
 
+# Each row also proves the fix of the row before, so no two neighbours weaken the same thing.
 @pytest.mark.parametrize("name", WEAKENED)
 def test_every_weakening_is_found_and_fixed_by_its_own_command(
     living: DeployedStage, name: str
@@ -442,6 +446,16 @@ def test_what_a_deployment_fixes_is_found(living: DeployedStage, name: str) -> N
     put_back()
 
 
+@pytest.mark.parametrize("name", GONE)
+def test_what_a_deployment_fixes_after_other_commands_is_found(
+    living: DeployedStage, name: str
+) -> None:
+    weaken, sentence = GONE[name]
+    with living.kept():
+        weaken(living)
+        living.mend_until_deployment(living.remedy_of(sentence))
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["the last of two", "the first of two"])
 def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: int) -> None:
     """Only the last of two weakenings of the same thing counts, so both orders are tried."""
@@ -450,5 +464,13 @@ def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: i
     for weaken in sorted(weakenings, key=lambda weaken: weaken is _s3_cannot_invoke):
         weaken(living)
     _a_module_that_python_runs_first(living)  # a bundle is replaced as a whole
+    living.mend(DEPLOY)
+    assert living.check().exit_code == 0
+
+
+def test_one_deployment_makes_a_function_and_its_role_again(living: DeployedStage) -> None:
+    """S3's permission to invoke it is gone with the function."""
+    _no_role(living)
+    _no_function(living)
     living.mend(DEPLOY)
     assert living.check().exit_code == 0

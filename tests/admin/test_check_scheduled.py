@@ -2,7 +2,8 @@
 
 If the fix is a deployment, which takes long, the test restores the function itself; at the end,
 everything of that kind is weakened at once, in all scheduled functions, and fixed by one
-deployment.
+deployment. If the fix is other commands and then a deployment, the test runs the others, and checks
+that nothing but a deployment is missing.
 """
 
 import json
@@ -71,6 +72,8 @@ Table = dict[str, tuple[Weaken, str]]
 WEAKENED: Table = {}
 # Fixed by a deployment; each weakening returns a function that restores the original.
 DEPLOYED_OVER: Table = {}
+# Fixed by other commands and then a deployment, or by a deployment of what is gone.
+GONE: Table = {}
 
 
 def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
@@ -85,6 +88,7 @@ def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
 
 
 weakened, deployed_over = table_of(WEAKENED), table_of(DEPLOYED_OVER)
+gone = table_of(GONE)
 
 
 @weakened("The EventBridge rule {rule} is disabled")
@@ -153,7 +157,7 @@ def _eventbridge_cannot_invoke(one: Scheduled) -> PutBack:
     return partial(one.allow, "events.amazonaws.com", SourceArn=one.source)
 
 
-@weakened("EventBridge can invoke {name} for the rule {rule} under other conditions than deployed")
+@gone("EventBridge can invoke {name} for the rule {rule} under other conditions than deployed")
 def _eventbridge_can_invoke_for_another_account(one: Scheduled) -> None:
     _eventbridge_cannot_invoke(one)
     one.allow("events.amazonaws.com", SourceArn=one.source, SourceAccount="210987654321")
@@ -216,7 +220,7 @@ def _another_handler(one: Scheduled) -> None:
     one.client("lambda").update_function_configuration(FunctionName=one.name, Handler="app.promote")
 
 
-@weakened("{name} is not deployed")
+@gone("{name} is not deployed")
 def _no_function(one: Scheduled) -> None:
     one.client("lambda").delete_function(FunctionName=one.name)
 
@@ -242,6 +246,25 @@ def test_what_a_deployment_fixes_in_a_scheduled_function_is_found(
     put_back = weaken(one)
     assert living.remedy_of(one.sentence(sentence)) == DEPLOY
     put_back()
+
+
+@pytest.mark.parametrize("handler", SCHEDULES)
+@pytest.mark.parametrize("name", GONE)
+def test_what_a_deployment_fixes_after_other_commands_is_found(
+    living: DeployedStage, handler: str, name: str
+) -> None:
+    weaken, sentence = GONE[name]
+    one = Scheduled(living, handler)
+    with living.kept():
+        weaken(one)
+        living.mend_until_deployment(living.remedy_of(one.sentence(sentence)))
+
+
+def test_one_deployment_makes_the_scheduled_functions_again(living: DeployedStage) -> None:
+    for handler in SCHEDULES:
+        _no_function(Scheduled(living, handler))
+    living.mend(DEPLOY)
+    assert living.check().exit_code == 0
 
 
 def test_one_deployment_fixes_all_scheduled_functions_and_their_schedules(

@@ -58,7 +58,7 @@ from tests.support.project import POLICY, STAGE, stage_named
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
-# moto's own operation, saved before the local cloud corrects it.
+BUCKETS = ("backups1", "backups2")
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
         s3.put_object(Bucket="backups1", Key="notes.txt", Body=b"notes")
         cloud.functions.wait_until_quiet(timeout=60)
         yield deployed
+        # Every test has restored what it weakened.
+        plan = make_plan(
+            deployed.account, requirements_of(target_of(deployed.account)), lock_named=False
+        )
+        assert plan.changes == ()
 
 
 @pytest.fixture
@@ -131,10 +136,13 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         },
     )
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
-    for bucket in ("backups1", "backups2"):
+    for bucket in BUCKETS:
         s3.delete_bucket_policy(Bucket=bucket)
-    plan = make_plan(account, requirements_of(target_of(account)), lock_named=False)
-    for _ in execute(account, plan):
+    # Attacks can have changed any setting of the buckets. Whatever else a test would leave changed
+    # is found when the last one has ended.
+    requirements = requirements_of(target_of(account))
+    of_buckets = [each for each in requirements if each.resource in BUCKETS]
+    for _ in execute(account, make_plan(account, of_buckets, lock_named=False)):
         pass
     deployment.forget_drill_objects()
 

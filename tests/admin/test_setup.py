@@ -1,6 +1,7 @@
 """`setup` on an empty account, repeated, interrupted, and after a weakening."""
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,10 +29,19 @@ from chalicelib.policy.rules import Archive
 from localcloud.cloud import running
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE
+from tests.support.remembered_answers import RememberedAnswers
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 OPTIONS = SetupOptions(alert_email="admin@example.org")
 RETRIED = "promote: retry failed events twice"
+
+
+@pytest.fixture
+def account(answers: RememberedAnswers, account: Account) -> Iterator[Account]:
+    """The account, whose answers are remembered until something is written."""
+    answers.begin()
+    yield account
+    assert answers.stale == []
 
 
 def settings(
@@ -84,7 +94,7 @@ def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> N
 
 
 def test_settings_of_functions_wait_for_the_deployment(
-    account: Account, cloud: Any, project: Path
+    account: Account, cloud: Any, project: Path, packages: Path
 ) -> None:
     set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
@@ -95,7 +105,7 @@ def test_settings_of_functions_wait_for_the_deployment(
         "immutable-backups-dev-alerts-waiting",
         "immutable-backups-dev-alerts-no-audit",
     }
-    cloud.deploy(project_dir=project)  # which ends with another setup
+    cloud.deploy(project_dir=project, packages=packages)  # which ends with another setup
     plan = make_plan(account, settings(account), lock_named=False)
     assert plan.changes == ()
     waiting = {requirement.resource for requirement in plan.waiting}

@@ -55,6 +55,7 @@ from tests.admin.weakenings import (
 )
 from tests.support.deployed_stage import NO_BACKUPS, DeployedStage
 from tests.support.project import POLICY, copy_project
+from tests.support.remembered_answers import RememberedAnswers
 
 LISTED = (
     f"arn:aws:iam::{ACCOUNT}:user/{KNOWN}*",
@@ -67,7 +68,7 @@ LISTED = (
 
 @pytest.fixture(scope="module")
 def deployed_stage(
-    tmp_path_factory: pytest.TempPathFactory, packages: Path
+    tmp_path_factory: pytest.TempPathFactory, packages: Path, answers: RememberedAnswers
 ) -> Iterator[DeployedStage]:
     """A stage with a trail, whose alerts somebody receives."""
     project = copy_project(tmp_path_factory.mktemp("project"))
@@ -86,6 +87,7 @@ def deployed_stage(
             stage.stage, alert_subscribers=(SUBSCRIBER,), trail=True, administrators=LISTED
         )
         yield stage
+        answers.end()
         # Each check finds what the previous test did not fix; this one does so for the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)
 

@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 from click.testing import CliRunner
+from moto.awslambda.models import lambda_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 
 from admin.account import local_account
 from admin.cli import cli
@@ -58,17 +63,46 @@ class DeployedStage:
         for command in re.split(" && |; ", remedy):
             self._run(shlex.split(command))
 
+    def mend_until_deployment(self, remedy: str) -> None:
+        """Run the command line that a finding shows, but for the deployment at its end.
+
+        Then the account must lack what a deployment makes, and nothing else may be wrong.
+        """
+        *commands, last = remedy.split(" && ")
+        assert last == DEPLOY
+        for command in commands:
+            self.mend(command)
+        finding = self._only_finding()
+        assert re.search("is not deployed$| cannot invoke ", finding["what"])
+        assert finding["remedy"] == DEPLOY
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """After the block, functions and roles are as they were before, as if deployed again."""
+        functions = lambda_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]._lambdas
+        iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        before, iam_roles = deepcopy(functions._functions), deepcopy(iam.roles)
+        yield
+        functions._functions, iam.roles = before, iam_roles
+        for function in before.values():
+            versions = [function["latest"], *function["versions"]]
+            functions._arns.update({version.function_arn: version for version in versions})
+
     def remedy_of(self, sentence: str) -> str:
         """The fix of the only finding, which must contain this sentence.
 
         So every weakening before this one must have been fixed.
         """
+        finding = self._only_finding()
+        assert sentence in finding["what"]
+        assert finding["why"].endswith(".")
+        return finding["remedy"]
+
+    def _only_finding(self) -> dict[str, str]:
         result = self.check("--json")
         assert result.exit_code == 1, result.output
         [finding] = json.loads(result.stdout)["findings"]
-        assert sentence in finding["what"]
-        assert finding["why"].endswith(".")
-        return str(finding["remedy"])
+        return dict(finding)
 
     def _run(self, command: list[str]) -> None:
         match command:

@@ -1,0 +1,180 @@
+"""Remembers what a local cloud in this process answers to questions about its configuration.
+
+A check sends some hundred of them, and a weakening changes the answers to a few. They are functions
+of what the cloud has stored, and nothing else: not of the time, nor of who asks, as only those of
+the administrator are remembered, whom nothing but a bucket policy refuses.
+
+A stale answer could hide a weakening. These make it impossible, or the test fails:
+
+- An answer is valid until the next write to a service that it depends on. Every request passes the
+  cloud's application, those of Chalice and of functions too, and counts there as a write unless it
+  is known to read. It counts before and after it takes effect.
+- A test that reaches moto's backends itself could keep what it found there, and change it later:
+  from then on nothing is remembered until the next test. The same holds once the clock is moved:
+  then the cloud's own threads remove objects. Alarms, which these change each minute, are never
+  remembered.
+- Every 20th time the cloud is asked nevertheless. The test fails if its answer is another by now.
+- A stage is checked once more when the tests of its module have ended: nothing is remembered then.
+"""
+
+import pickle
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+from unittest.mock import patch
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from botocore.client import BaseClient
+from moto.core.base_backend import BackendDict
+
+import localcloud.cloud
+from localcloud.clock import clock
+from localcloud.cloud import ADMINISTRATOR
+
+EACH = 20
+# What the answers of each service depend on. S3 names a principal that IAM has deleted by its id.
+DEPENDS_ON = {
+    "s3": ("s3", "iam"),
+    "iam": ("iam",),
+    "lambda": ("lambda",),
+    "events": ("events",),
+    "logs": ("logs",),
+    "sns": ("sns",),
+    "monitoring": (),
+}
+# How the names of the operations begin whose answers are remembered.
+REMEMBERED = {
+    "s3": ("GetBucket", "GetObjectLock", "GetPublicAccessBlock", "HeadBucket", "List"),
+    "iam": ("Get", "List"),
+    "lambda": ("Get", "List"),
+    "events": ("Describe", "List"),
+    "logs": ("Describe",),
+    "sns": ("Get", "List"),
+}
+# Each request changes these: they tell when a key was used.
+TELL_OF_USE = {"GetAccessKeyLastUsed", "GetCredentialReport", "GenerateCredentialReport"}
+READS = re.compile(rb"Action=(Get|List)")
+Answer = tuple[Any, dict[str, Any]]
+
+
+class RememberedAnswers:
+    """The remembered answers of the local cloud that runs in this process."""
+
+    def __init__(self) -> None:
+        self.reused = 0
+        self.stale: list[str] = []
+        """The operations whose remembered answers the cloud no longer gave."""
+        self._is_on = False
+        self._served = threading.local()
+        self._writes: Counter[str] = Counter()
+        self._answers: dict[tuple[Any, ...], tuple[list[int], Any, bytes]] = {}
+
+    def begin(self) -> None:
+        """Remember from now on; from before, only if the cloud was not changed from within."""
+        if not self._is_on:
+            self.forget()
+        self._is_on = True
+
+    def end(self) -> None:
+        """Remember nothing from now on."""
+        self._is_on = False
+
+    def forget(self) -> None:
+        self._answers.clear()
+
+    @contextmanager
+    def of_clouds(self) -> Iterator[None]:
+        """Within the block, the answers of the clouds that start in it can be remembered."""
+        serve, send, find = (
+            localcloud.cloud.serving,
+            BaseClient._make_request,
+            BackendDict.__getitem__,
+        )
+
+        def serve_counted(listener: Any, app: WSGIApplication) -> Any:
+            self.forget()
+            return serve(listener, self._counting_writes(app))
+
+        def make_request(client: BaseClient, model: Any, request: Any, context: Any) -> Answer:
+            def ask() -> Answer:
+                return send(client, model, request, context)
+
+            return self._answer(client, model, request, ask)
+
+        def find_backend(backends: BackendDict[Any], account: str) -> Any:
+            is_main = threading.current_thread() is threading.main_thread()
+            if is_main and not getattr(self._served, "request", False):
+                self.end()
+            return find(backends, account)
+
+        with (
+            patch.object(localcloud.cloud, "serving", serve_counted),
+            patch.object(BaseClient, "_make_request", make_request),
+            patch.object(BackendDict, "__getitem__", find_backend),
+            clock.telling(self.end),
+        ):
+            yield
+
+    def _answer(
+        self, client: BaseClient, model: Any, request: Any, ask: Callable[[], Answer]
+    ) -> Answer:
+        service, operation = model.service_model.signing_name, model.name
+        key_id = client._request_signer._credentials.access_key
+        if (
+            not self._is_on
+            or key_id != ADMINISTRATOR.access_key_id
+            or not operation.startswith(REMEMBERED.get(service, ("nothing",)))
+            or operation in TELL_OF_USE
+        ):
+            return ask()
+        headers = sorted((name, str(value)) for name, value in request["headers"].items())
+        question = (operation, request["method"], request["url"], str(request["body"]), *headers)
+        now = [self._writes[each] for each in DEPENDS_ON[service]]
+        written, http, content = self._answers.get(question, ([], None, b""))
+        if written != now:
+            http, parsed = ask()
+            self._answers[question] = now, http, pickle.dumps(parsed)
+            return http, parsed
+        self.reused += 1
+        if self.reused % EACH == 0:
+            self._compare(operation, pickle.loads(content), ask()[1])
+        return http, pickle.loads(content)
+
+    def _compare(self, operation: str, *answers: dict[str, Any]) -> None:
+        for answer in answers:
+            answer.pop("ResponseMetadata")
+        if answers[0] != answers[1]:
+            self.stale.append(operation)
+
+    def _counting_writes(self, app: WSGIApplication) -> WSGIApplication:
+        def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            written = written_services(environ)
+            self._served.request = True
+            self._writes.update(written)
+            try:
+                return app(environ, start_response)
+            finally:
+                self._writes.update(written)
+                self._served.request = False
+
+        return serve
+
+
+def written_services(environ: WSGIEnvironment) -> tuple[str, ...]:
+    """The services that a request can change: all, unless something else is known."""
+    operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
+    posted = environ["wsgi.input"]
+    body = posted.getvalue() if isinstance(posted, BytesIO) else b""
+    if (
+        environ["REQUEST_METHOD"] in {"GET", "HEAD"}
+        or operation.startswith(("Describe", "Get", "List"))
+        or READS.match(body)
+    ):
+        return ()
+    scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("/aws4_request")[0]
+    service = scope.rpartition("/")[2]
+    return (service,) if service in DEPENDS_ON else tuple(DEPENDS_ON)
