@@ -50,12 +50,21 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         request_handler=_RequestHandler,
         fd=listener.fileno(),
     )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    ended = threading.Event()
+
+    def serve() -> None:
+        # serve_forever() would wake up a hundred times a second, to see whether it has to end.
+        while not ended.is_set():
+            server.handle_request()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield
     finally:
-        server.shutdown()
+        ended.set()
+        # It waits for one more request.
+        socket.create_connection((host, port)).close()
         thread.join()
         server.server_close()
 
