@@ -24,6 +24,7 @@ from botocore.useragent import UserAgentString
 from moto.s3.responses import S3Response
 
 from tests.support.quick_answers import answer_quickly
+from tests.support.quick_requests import read_quickly
 from tests.support.times import known_time
 
 AUTHORIZATION = (
@@ -39,6 +40,7 @@ has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
 def remember() -> None:
     """Remember from now on, in this process."""
+    read_quickly()
     answer_quickly()
     botocore.parsers.DEFAULT_TIMESTAMP_PARSER = parse_time
     UserAgentString.to_string = lambda _: "tests"
