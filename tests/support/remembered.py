@@ -4,6 +4,9 @@ That is most of a request to the S3 in this process. What is remembered are func
 arguments. User agents, the identifiers of requests and the signatures of requests to AWS, which
 nothing in this process reads, are replaced by short ones. (The local cloud verifies the signatures
 of requests to its port: those stay.)
+
+Three files beside this one do more of it, in the order of a request: quick_clients,
+quick_requests, quick_answers. tests/localcloud compares each with what it replaces.
 """
 
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ from botocore.useragent import UserAgentString
 from moto.s3.responses import S3Response
 
 from tests.support.quick_answers import answer_quickly
+from tests.support.quick_clients import ask_quickly
 from tests.support.quick_requests import read_quickly
 from tests.support.times import known_time
 
@@ -40,6 +44,7 @@ has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
 def remember() -> None:
     """Remember from now on, in this process."""
+    ask_quickly()
     read_quickly()
     answer_quickly()
     botocore.parsers.DEFAULT_TIMESTAMP_PARSER = parse_time
