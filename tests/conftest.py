@@ -25,6 +25,7 @@ os.environ.update(
     MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1000000",
 )
 
+import gc
 import io
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -82,6 +83,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the proofs: each file runs on one core, and theirs take longest."""
     items.sort(key=lambda item: item.path.parent.name != "proofs")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look seldom, and never at what lasts as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,19 +7,13 @@ the connection and the server's thread, which take half of the time of a request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from io import BytesIO
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from botocore.awsrequest import AWSResponse
 from botocore.httpsession import URLLib3Session
-from moto.core.request import (
-    PRESERVED_HEADER_NAMES_ENVIRON_KEY,
-    environ_key_for_header,
-    should_preserve_original_header_name,
-)
 from werkzeug.http import http_date
 from werkzeug.test import run_wsgi_app
 
@@ -27,6 +21,7 @@ import localcloud.cloud
 from localcloud.clock import clock
 from localcloud.server import HOST
 from tests.support.faults import respond
+from tests.support.quick_requests import environment_of
 
 
 @contextmanager
@@ -63,49 +58,23 @@ def requests_in_process() -> Iterator[None]:
 def answer(app: WSGIApplication, request: Any) -> AWSResponse:
     """What the application answers to a prepared request of botocore's."""
     body, status, headers = copy_context().run(
-        run_wsgi_app, app, environment_of(request), buffered=True
+        run_wsgi_app, app, environment_of_server(request), buffered=True
     )
     # The server dates the answers that have no date yet.
     dated = {"date": http_date(clock.now()), **{name.lower(): value for name, value in headers}}
     return respond(request, int(status.split()[0]), b"".join(body), headers=dated)
 
 
-def environment_of(request: Any) -> WSGIEnvironment:
+def environment_of_server(request: Any) -> WSGIEnvironment:
     """The environment that the local cloud's server makes of a request."""
     url = urlsplit(request.url)
-    target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
-    body = request.body if request.body is not None else b""
-    content = body.read() if hasattr(body, "read") else body
-    content = content.encode() if isinstance(content, str) else bytes(content)
-    environment: WSGIEnvironment = {
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": url.scheme,
-        "wsgi.input": BytesIO(content),
+    url = url._replace(path=url.path or "/")
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    return environment_of(request.method, url, request.headers, request.body) | {
         "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote(url.path or "/").encode().decode("latin1"),
-        "QUERY_STRING": url.query,
         "REQUEST_URI": target,
         "RAW_URI": target,
         "REMOTE_ADDR": HOST,
         "SERVER_NAME": HOST,
         "SERVER_PORT": str(url.port),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": url.netloc,
-        "CONTENT_LENGTH": str(len(content)),
     }
-    original_names: dict[str, str] = {}
-    for name, value in request.headers.items():
-        text = value.decode() if isinstance(value, bytes) else str(value)
-        if name.lower() == "transfer-encoding":
-            continue
-        if should_preserve_original_header_name(name):
-            original_names[environ_key_for_header(name)] = name
-        key = name.upper().replace("-", "_")
-        prefixed = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
-        environment[prefixed] = text
-    environment[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = original_names
-    return environment

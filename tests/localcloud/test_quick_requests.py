@@ -1,0 +1,129 @@
+"""The tests let botocore and moto handle requests quickly: nothing else becomes of a request."""
+
+from itertools import product
+
+import boto3
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest, HeadersDict
+from botocore.credentials import Credentials
+from botocore.parsers import RestXMLParser
+from hypothesis import given
+from hypothesis import strategies as st
+from moto.core.request import Request
+
+from tests.support import quick_clients, quick_requests
+
+HEADERS = {
+    "Host": "backups1.s3.amazonaws.com",
+    "Content-Type": "text/plain",
+    "Content-Length": "3",
+    "Transfer-Encoding": "chunked",
+    "x-amz-meta-my_key": b"value",
+    "X-Amz-Date": "20261123T030507Z",
+}
+PATHS = ["", "/", "/backup.tar.gz.gpg", "/a//b%2Fc", "/%20%C3%A4+%3F", "//"]
+QUERIES = ["", "versions", "versions&prefix=a%2Fb", "x=%C3%A4&y=+&x=", "X-Amz-Signature=0"]
+BODIES = [None, b"", "text", b"\x00bytes"]
+
+
+@pytest.mark.parametrize("host", ["https://backups1.s3.amazonaws.com", "http://127.0.0.1:9000"])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_request_is_the_one_that_moto_builds(path, host):
+    for query, body, headers in product(QUERIES, BODIES, ({}, HEADERS)):
+        url = f"{host}{path}?{query}" if query else f"{host}{path}"
+        quick = quick_requests.request_of(Request, "PUT", url, headers, body)
+        slow = quick_requests.build_request(Request, "PUT", url, headers, body)
+        assert read(quick) == read(slow)
+
+
+def read(request: Request) -> dict:
+    found = {**request.environ, "wsgi.input": request.environ["wsgi.input"].read()}
+    found.pop("werkzeug.request", None)
+    return found | {
+        "headers": sorted(request.headers),
+        "url": request.url,
+        "raw_url": request.raw_url,
+        "raw_path": request.raw_path,
+        "args": request.args,
+    }
+
+
+NAME = st.sampled_from(["ETag", "etag", "ETAG", "x-amz-Meta-a", "X-Amz-Meta-A", "Date"])
+
+
+@given(st.lists(st.tuples(NAME, st.text())), NAME)
+def test_headers_are_found_in_any_spelling(pairs, name):
+    headers, by_lowercase, written = HeadersDict(), {}, {}
+    for key, value in pairs:
+        headers[key] = value
+        by_lowercase[key.lower()] = value
+        written.setdefault(key.lower(), key)
+    assert dict(headers) == {written[key]: value for key, value in by_lowercase.items()}
+    assert (name in headers) == (name.lower() in by_lowercase)
+    assert headers.get(name, "none") == by_lowercase.get(name.lower(), "none")
+    assert len(headers) == len(by_lowercase)
+
+
+@pytest.mark.parametrize("bucket", ["backups1", "back.ups", "Backups_1", None])
+@pytest.mark.parametrize("operation", ["HeadObject", "GetBucketLocation", "ListBuckets"])
+@pytest.mark.parametrize("style", ["path", "virtual", "auto"])
+def test_a_request_goes_where_botocore_sends_it(operation, bucket, style):
+    config = boto3.session.Config(s3={"addressing_style": style})
+    client = boto3.client("s3", config=config)
+    model = client.meta.service_model.operation_model(operation)
+    arguments = {"Bucket": bucket, "Key": "a"} if bucket else {}
+    for context in ({}, {"use_global_endpoint": True}, {}):
+        asked = (client._ruleset_resolver, model, arguments, context)
+        quick = quick_clients.parameters_of_endpoint(*asked)
+        assert quick == quick_clients.find_parameters(*asked)
+
+
+@pytest.mark.parametrize("operation", ["HeadObject", "GetObject", "PutObject", "CopyObject"])
+def test_headers_are_read_as_by_botocore(operation):
+    model = boto3.client("s3").meta.service_model.operation_model(operation)
+    shape = model.output_shape
+    headers = HeadersDict({"x-amz-meta-a": "b", "ETAG": '"0"', "Last-Modified": TIME})
+    for member in shape.members.values():
+        name = member.serialization.get("name", "")
+        if member.type_name == "string" and name:
+            headers[name.upper()] = f"value of {name}"
+    answers = []
+    for parse in (quick_clients.parse_headers, quick_clients.parse_each_header):
+        parsed: dict = {}
+        answer = {"headers": headers, "status_code": 200}
+        parse(RestXMLParser(), answer, shape, shape.members, parsed)
+        answers.append(list(parsed.items()))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 3
+
+
+TIME = "Mon, 23 Nov 2026 03:05:07 GMT"
+XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+ANSWERS = [
+    b"",
+    None,
+    b"all our files",
+    XML + b"<Error><Code>SlowDown</Code></Error>",
+    b"<Error/>",
+    XML + b"<CopyObjectResult><ETag>1</ETag></CopyObjectResult>",
+    XML + b'<List xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><A/></List>',
+    XML + b"<CopyObjectResult><ETag>1</ETag>",
+    XML + b"<CopyObjectResult><ETag>1</ETag></CopyObj",
+    XML,
+]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", ANSWERS)
+def test_an_error_with_status_200_is_seen_as_by_botocore(body, status):
+    quick = quick_clients.is_error_despite_status(status, body)
+    assert quick == quick_clients.is_special_case_error(status, body)
+
+
+def test_a_signature_is_the_one_that_botocore_computes():
+    request = AWSRequest(method="GET", url="http://127.0.0.1:9000/")
+    request.context["timestamp"] = "20261123T030507Z"
+    for secret, region in (("secret", "us-east-1"), ("other", "eu-west-1")):
+        signer = SigV4Auth(Credentials("key", secret), "s3", region)
+        assert signer.signature("text", request) == quick_clients.sign(signer, "text", request)

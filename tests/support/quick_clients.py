@@ -1,0 +1,150 @@
+"""Lets botocore ask quickly: what depends on the client and the operation alone is kept."""
+
+import hmac
+import logging
+import re
+from functools import lru_cache, partial
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, Self
+
+import botocore.awsrequest
+import botocore.endpoint
+import botocore.handlers
+from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import HeadersDict
+from botocore.model import StructureShape
+from botocore.parsers import BaseRestParser
+from botocore.regions import EndpointRulesetResolver
+
+from tests.support.replacing import replace
+
+find_parameters = EndpointRulesetResolver._get_provider_params
+parse_each_header = BaseRestParser._parse_non_payload_attrs
+sign = SigV4Auth.signature
+is_special_case_error = botocore.handlers._looks_like_special_case_error
+# Its root element, after what begins each XML file.
+ROOT = re.compile(rb"(?:<\?xml [^>]*\?>\s*)?<(\w+)[ >]")
+ENDPOINTS = 1000
+"""How many of them a client remembers."""
+
+
+def ask_quickly() -> None:
+    """Do so from now on, in this process."""
+    replace(EndpointRulesetResolver, _get_provider_params=parameters_of_endpoint)
+    replace(BaseRestParser, _parse_non_payload_attrs=parse_headers)
+    replace(botocore.handlers, _looks_like_special_case_error=is_error_despite_status)
+    replace(botocore.awsrequest, _HeaderKey=header_key)
+    replace(HeadersDict, __contains__=has_header, get=find_header)
+    # The signers in C prepare each request four times before they sign it.
+    AUTH_TYPE_MAPS.update(v4=SigV4Auth, s3v4=S3SigV4Auth)
+    replace(SigV4Auth, signature=signature)
+    # Each request gets a random number, which nobody reads, from the kernel.
+    replace(botocore.endpoint, uuid=SimpleNamespace(uuid4=partial(next, count(1))))
+    # botocore writes some 40 lines for each request. Nobody reads them.
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("botocore."):
+            replace(logging.getLogger(name), debug=ignore)
+
+
+def signature(signer: SigV4Auth, text: str, request: Any) -> str:
+    """Sign the text with a key that is the same all day."""
+    key = signing_key(
+        signer.credentials.secret_key,
+        request.context["timestamp"][:8],
+        signer._region_name,
+        signer._service_name,
+    )
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+@lru_cache
+def signing_key(secret: str, *scope: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def ignore(*_: Any, **__: Any) -> None:
+    pass
+
+
+def parameters_of_endpoint(
+    resolver: EndpointRulesetResolver, operation_model: Any, call_args: Any, request_context: Any
+) -> dict[str, Any]:
+    """The parameters that decide on the endpoint: they follow from a few of the operation's own."""
+    builtins = resolver._get_customized_builtins(operation_model, call_args, request_context)
+    names = resolver._get_dynamic_context_params(operation_model).values()
+    values = tuple(call_args.get(name) for name in names)
+    if operation_model.operation_context_parameters or not all(
+        isinstance(value, str | None) for value in values
+    ):
+        return find_parameters(resolver, operation_model, call_args, request_context)
+    known = vars(resolver).setdefault("parameters", {})
+    key = (operation_model.name, values, *builtins.values())
+    if key not in known:
+        if len(known) == ENDPOINTS:
+            known.clear()
+        known[key] = find_parameters(resolver, operation_model, call_args, request_context)
+    return known[key]
+
+
+class HeaderKey(str):
+    """The name of a header: it compares and hashes as its lowercase, and is shown as written."""
+
+    __slots__ = ("written",)
+
+    def __new__(cls, name: str) -> Self:
+        key = super().__new__(cls, name.lower())
+        key.written = name
+        return key
+
+    def __str__(self) -> str:
+        return self.written
+
+
+header_key = lru_cache(maxsize=4096)(HeaderKey)
+
+
+def has_header(headers: HeadersDict, name: str) -> bool:
+    return header_key(name) in headers._dict
+
+
+def find_header(headers: HeadersDict, name: str, default: Any = None) -> Any:
+    return headers._dict.get(header_key(name), default)
+
+
+def parse_headers(
+    parser: BaseRestParser, response: Any, shape: StructureShape, members: Any, parsed: Any
+) -> None:
+    """Parse the members of an answer that are not in its body."""
+    headers = response["headers"]
+    for name, member, location, header in located_members(shape):
+        if location == "statusCode":
+            parsed[name] = parser._parse_shape(member, response["status_code"])
+        elif location == "headers":
+            parsed[name] = parser._parse_header_map(member, headers)
+        elif location == "header" and header in headers:
+            parsed[name] = parser._parse_shape(member, headers[header])
+
+
+def located_members(shape: StructureShape) -> list[tuple[str, Any, str, str]]:
+    if "located" not in vars(shape):
+        shape.located = [
+            (name, member, member.serialization["location"], member.serialization.get("name", name))
+            for name, member in shape.members.items()
+            if member.serialization.get("location") is not None
+        ]
+    return shape.located
+
+
+def is_error_despite_status(status: int, body: bytes | None) -> bool:
+    """Whether an answer of S3 with status 200 is an error, or ends too early.
+
+    botocore parses it to see this, and then again.
+    """
+    root = ROOT.match(body or b"")
+    if root and root[1] != b"Error" and body.endswith(b"</%b>" % root[1]):
+        return False
+    return is_special_case_error(status, body)

@@ -1,0 +1,107 @@
+"""Lets moto read its requests quickly: what it would compute again and again is kept.
+
+A request to the S3 in this process is put together by werkzeug's builder of tests, which encodes
+and decodes its URL several times; the environment that it builds is built here directly.
+"""
+
+import sys
+from functools import cached_property, lru_cache
+from io import BytesIO
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+from wsgiref.types import WSGIEnvironment
+
+import werkzeug.sansio.request
+from moto.core.base_backend import BackendDict
+from moto.core.request import (
+    PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+    Request,
+    environ_key_for_header,
+    should_preserve_original_header_name,
+)
+from werkzeug.datastructures import EnvironHeaders
+
+from tests.support.replacing import replace
+
+build_request = Request.from_primitives.__func__
+join_url = werkzeug.sansio.request.get_current_url
+create_backends = BackendDict._create_account_specific_backend
+environ_key = lru_cache(maxsize=4096)(environ_key_for_header)
+
+
+def read_quickly() -> None:
+    """Do so from now on, in this process."""
+    replace(Request, from_primitives=classmethod(request_of))
+    replace(Request, raw_path=kept("raw_path"), raw_url=kept("raw_url"))
+    # The URL of each request is put together several times, from parts that seldom differ.
+    replace(werkzeug.sansio.request, get_current_url=lru_cache(maxsize=4096)(join_url))
+    replace(EnvironHeaders, _get_key=lambda headers, name: headers.environ[environ_key(name)])
+    # With each look at a backend, moto looks for it among those of all services.
+    replace(BackendDict, _create_account_specific_backend=create_missing_backends)
+
+
+def kept(name: str) -> Any:
+    """A property of a request that is computed once for each request."""
+    prop = cached_property(vars(Request)[name].fget)
+    prop.__set_name__(Request, name)
+    return prop
+
+
+def create_missing_backends(backends: BackendDict, account_id: str) -> None:
+    if account_id not in backends:
+        create_backends(backends, account_id)
+
+
+def request_of(
+    kind: type[Request], method: str, url: str, headers: Any, body: Any = None
+) -> Request:
+    """The request that moto makes of a request of botocore's, to no server."""
+    parts = urlsplit(url)
+    if parts.path.startswith("//"):
+        return build_request(kind, method, url, headers, body)  # which takes it for a host
+    environment = environment_of(method, parts, headers, body)
+    port = {"http": "80", "https": "443"}[parts.scheme]
+    name, _, own_port = parts.netloc.partition(":")
+    environment |= {
+        "REQUEST_URI": parts.path,
+        "RAW_URI": parts.path,
+        "SERVER_NAME": name,
+        "SERVER_PORT": own_port or port,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+    }
+    return kind(environment)
+
+
+def environment_of(method: str, url: SplitResult, headers: Any, body: Any) -> WSGIEnvironment:
+    """What WSGI says of a request to any server."""
+    content = body_of(body)
+    environment: WSGIEnvironment = {
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": url.scheme,
+        "wsgi.input": BytesIO(content),
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(url.path).encode().decode("latin1"),
+        "QUERY_STRING": url.query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": url.netloc,
+    }
+    original_names: dict[str, str] = {}
+    for name, value in headers.items():
+        key = environ_key(name)
+        if key == "HTTP_TRANSFER_ENCODING":
+            continue
+        if should_preserve_original_header_name(name):
+            original_names[key] = name
+        environment[key] = value.decode() if isinstance(value, bytes) else str(value)
+    environment["CONTENT_LENGTH"] = str(len(content))
+    environment[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = original_names
+    return environment
+
+
+def body_of(body: Any) -> bytes:
+    content = body.read() if hasattr(body, "read") else body or b""
+    return content.encode() if isinstance(content, str) else bytes(content)
