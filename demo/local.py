@@ -30,8 +30,7 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At this speed an hour, after which a function's credentials expire, takes six seconds. If it took
-# two, they would expire during a cold start.
+# At this speed the sweep runs every one and a half seconds, and may take one of them to start.
 FASTEST = 600
 
 
@@ -161,7 +160,7 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     if by_hand:
         for function, does in (("promote", "promotes and sweeps"), ("audit", "audits")):
             click.echo(
-                f"For the role of the function {function}, valid for an hour; chalice local "
+                f"For the role of the function {function}, valid for 12 hours; chalice local "
                 f"{does} with it:\n"
             )
             show_exports(cloud, cloud.role_credentials(function))
