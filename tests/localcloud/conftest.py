@@ -28,7 +28,7 @@ def patient():
 
 
 @pytest.fixture(scope="module")
-def deployed(project, packages):
+def deployed(project, packages, chalice_is_loaded_once):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
     Faults can be injected.

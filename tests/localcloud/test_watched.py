@@ -19,7 +19,7 @@ SOMEBODY = "Somebody changed the vault or what watches it. If you ran backups se
 
 
 @pytest.fixture(scope="module")
-def new_owner(tmp_path_factory, packages):
+def new_owner(tmp_path_factory, packages, chalice_is_loaded_once):
     """The owner of an account in which the stage was deployed just now, with its first backup."""
     with watched_stage(tmp_path_factory.mktemp("watched"), packages) as owner:
         owner.upload()
