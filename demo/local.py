@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import click
 
 from admin.config.names import ENDPOINT
-from admin.stage import LOCAL_PORT, PORTS, StageError, read_stage
+from admin.stage import LOCAL_PORT, PORTS, PROJECT, StageError, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
-from demo.deployment import DeployError
+from demo.deployment import PACKAGES, DeployError
 from demo.history import DAYS
 from demo.keyring import Keyring
 from demo.seeding import seed
@@ -111,7 +111,7 @@ def main(*, port: int | None, by_hand: bool, empty: bool, seeded: bool, speed: f
             else:
                 cloud.prepare()
                 click.echo("chalice deploy (takes a few seconds) ...", err=True)
-                cloud.deploy()
+                cloud.deploy(packages=PROJECT / PACKAGES)
                 show_ways_in(cloud, by_hand=by_hand)
                 if seeded:
                     click.echo("Storing backups (takes a few seconds) ...", err=True)

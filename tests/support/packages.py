@@ -4,6 +4,7 @@ import fcntl
 import io
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
 from chalice.utils import UI, OSUtils
 
 from admin.deploy import copy_app
+from demo.deployment import PACKAGES
 from localcloud.functions.runner import Functions
 from tests.support.project import copy_project
 
@@ -34,13 +36,31 @@ def built_packages(folder: Path) -> Path:
 
 def build(folder: Path) -> None:
     """Let Chalice build the package, as it does when it deploys."""
-    with (
-        tempfile.TemporaryDirectory(prefix="project-") as project,
-        tempfile.TemporaryDirectory(prefix="build-") as directory,
-    ):
-        # The same copies: Chalice compares the files in the order in which a folder lists them.
+    with tempfile.TemporaryDirectory(prefix="project-") as project:
         copy_project(Path(project))
-        copy_app(Path(project), Path(directory), stage="dev", endpoint="http://127.0.0.1:1")
+        with packager_of(Path(project)) as (packager, *where):
+            shutil.move(packager.create_deployment_package(*where), folder)
+
+
+def keep_package_of(project: Path, packages: Path) -> None:
+    """Let a project whose policy was edited have its package, as if it had been deployed before."""
+    [package] = packages.iterdir()
+    with packager_of(project) as (packager, *where):
+        kept = project / PACKAGES / Path(packager.deployment_package_filename(*where)).name
+    kept.parent.mkdir(parents=True)
+    shutil.copy(package, kept)
+    policy = "chalicelib/policy.toml"
+    with zipfile.ZipFile(kept, "a") as edited:
+        edited.filelist.remove(edited.NameToInfo.pop(policy))
+        edited.write(project / policy, policy)
+
+
+@contextmanager
+def packager_of(project: Path) -> Iterator[tuple[LambdaDeploymentPackager, str, str]]:
+    """Yield Chalice's packager, with the arguments of its methods for a project."""
+    with tempfile.TemporaryDirectory(prefix="build-") as directory:
+        # A copy, as for a deployment: packages are named after files in the order of their folder.
+        copy_app(project, Path(directory), stage="dev", endpoint="http://127.0.0.1:1")
         config = CLIFactory(directory).create_config_obj(chalice_stage_name="dev")
         system, architecture = OSUtils(), config.lambda_architecture
         packager = LambdaDeploymentPackager(
@@ -49,8 +69,7 @@ def build(folder: Path) -> None:
             UI(io.StringIO(), io.StringIO()),
             architecture,
         )
-        package = packager.create_deployment_package(directory, config.lambda_python_version)
-        shutil.move(package, folder)
+        yield packager, directory, config.lambda_python_version
 
 
 @contextmanager
