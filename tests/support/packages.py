@@ -61,15 +61,20 @@ def packager_of(project: Path) -> Iterator[tuple[LambdaDeploymentPackager, str, 
     with tempfile.TemporaryDirectory(prefix="build-") as directory:
         # A copy, as for a deployment: packages are named after files in the order of their folder.
         copy_app(project, Path(directory), stage="dev", endpoint="http://127.0.0.1:1")
-        config = CLIFactory(directory).create_config_obj(chalice_stage_name="dev")
-        system, architecture = OSUtils(), config.lambda_architecture
-        packager = LambdaDeploymentPackager(
-            system,
-            DependencyBuilder(system, architecture=architecture),
-            UI(io.StringIO(), io.StringIO()),
-            architecture,
-        )
-        yield packager, directory, config.lambda_python_version
+        yield packager_in(Path(directory))
+
+
+def packager_in(project: Path) -> tuple[LambdaDeploymentPackager, str, str]:
+    """Return Chalice's packager, with the arguments of its methods for this very folder."""
+    config = CLIFactory(str(project)).create_config_obj(chalice_stage_name="dev")
+    system, architecture = OSUtils(), config.lambda_architecture
+    packager = LambdaDeploymentPackager(
+        system,
+        DependencyBuilder(system, architecture=architecture),
+        UI(io.StringIO(), io.StringIO()),
+        architecture,
+    )
+    return packager, str(project), config.lambda_python_version
 
 
 @contextmanager
