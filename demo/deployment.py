@@ -18,6 +18,10 @@ from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.authorization import Credentials
 
+# The package of the demo and of `make local`, which is whole. An interrupted Chalice can leave half
+# of one in the folder above.
+PACKAGES = Path(".chalice", "deployments", "local")
+
 
 class DeployError(Exception):
     """`chalice deploy` failed; the message is its output."""
@@ -37,7 +41,7 @@ def deploy(
 
     The functions' IAM policies are generated first, so that they match the policy; `variables` are
     set in the functions' environment. pip downloads the pinned requirements; the second time they
-    are in its cache. With `packages`, the bundle is kept in that directory for the next deployment
+    are in its cache. With `packages`, the package is kept in that directory for the next deployment
     of the same code. Raises DeployError.
     """
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
@@ -49,7 +53,7 @@ def deploy(
         copy_app(project_dir, copy, stage=stage, endpoint=endpoint)
         own = read_stage(stage, project=copy)
         write_files(stage_files(read_policy_of(copy), own, variables=variables))
-        if packages:
+        if packages and packages.exists():
             shutil.copytree(packages, built)
         chalice = subprocess.run(
             [sys.executable, "-c", CHALICE, "deploy", "--stage", stage],
@@ -73,7 +77,22 @@ def deploy(
         if chalice.returncode != 0:
             raise DeployError(chalice.stdout)
         if packages:
-            shutil.copytree(built, packages, dirs_exist_ok=True)
+            keep_package(built, packages)
+
+
+def keep_package(built: Path, packages: Path) -> None:
+    """Keep the package that was built, if one was, instead of the previous one."""
+    kept = {path.name for path in packages.glob("*")}
+    for package in built.iterdir():
+        if package.name in kept:
+            continue
+        packages.mkdir(parents=True, exist_ok=True)
+        # It appears at once, whole: other programs may copy it now, and this one be interrupted.
+        incomplete = packages / f"{package.name}.{os.getpid()}"
+        shutil.move(package, incomplete)
+        incomplete.rename(packages / package.name)
+        for name in kept:
+            (packages / name).unlink(missing_ok=True)
 
 
 def read_config(project_dir: Path) -> dict[str, Any]:

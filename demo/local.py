@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import click
 
 from admin.config.names import ENDPOINT
-from admin.stage import LOCAL_PORT, PORTS, StageError, read_stage
+from admin.stage import LOCAL_PORT, PORTS, PROJECT, StageError, read_stage
 from chalicelib.policy.file import read_policy
 from chalicelib.policy.rules import PolicyError
-from demo.deployment import DeployError
+from demo.deployment import PACKAGES, DeployError
 from demo.history import DAYS
 from demo.keyring import Keyring
 from demo.seeding import seed
@@ -30,8 +30,7 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At this speed an hour, after which a function's credentials expire, takes six seconds. If it took
-# two, they would expire during a cold start.
+# At this speed the sweep runs every one and a half seconds, and may take one of them to start.
 FASTEST = 600
 
 
@@ -112,7 +111,7 @@ def main(*, port: int | None, by_hand: bool, empty: bool, seeded: bool, speed: f
             else:
                 cloud.prepare()
                 click.echo("chalice deploy (takes a few seconds) ...", err=True)
-                cloud.deploy()
+                cloud.deploy(packages=PROJECT / PACKAGES)
                 show_ways_in(cloud, by_hand=by_hand)
                 if seeded:
                     click.echo("Storing backups (takes a few seconds) ...", err=True)
@@ -161,7 +160,7 @@ def show_ways_in(cloud: StageCloud, *, by_hand: bool) -> None:
     if by_hand:
         for function, does in (("promote", "promotes and sweeps"), ("audit", "audits")):
             click.echo(
-                f"For the role of the function {function}, valid for an hour; chalice local "
+                f"For the role of the function {function}, valid for 12 hours; chalice local "
                 f"{does} with it:\n"
             )
             show_exports(cloud, cloud.role_credentials(function))

@@ -10,11 +10,11 @@ from pathlib import Path, PurePath
 from admin.account import local_account
 from admin.drill.attacks import NotAsPromisedError as BrokenPromise
 from admin.drill.scenario import drill
-from admin.stage import read_stage
+from admin.stage import PROJECT, read_stage
 from admin.target import Target
 from admin.waiting import Waiter
 from chalicelib.policy.file import read_policy
-from demo.deployment import DeployError
+from demo.deployment import PACKAGES, DeployError
 from demo.narration import NotAsPromisedError, Shell, console, expect, heading, tell
 from demo.scene import (
     LONGEST_STORY,
@@ -94,7 +94,7 @@ def deploy_the_app(cloud: StageCloud) -> None:
     cloud.prepare()
     console.print("  $ chalice deploy --stage dev")
     try:
-        cloud.deploy()
+        cloud.deploy(packages=PROJECT / PACKAGES)
     except DeployError as error:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
     tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")

@@ -27,7 +27,7 @@ from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS, NEW_ACCOUNT_CO
 from localcloud.functions.invoke import serving_invoke
 from localcloud.functions.lambda_functions import REGION
 from localcloud.functions.resource_policies import S3, delivering_if_allowed, denial_to_s3
-from localcloud.functions.runner import Functions, Result, RoleRefused
+from localcloud.functions.runner import CREDENTIALS_LAST, Functions, Result, RoleRefused
 from localcloud.iam.authorization import Authorization, Credentials
 from localcloud.iam.identities import corrected_identities
 from localcloud.iam.trust import trusts_lambda
@@ -213,7 +213,7 @@ def _assume(role: str) -> Credentials:
         role_session_name="local",
         role_arn=role,
         policy="",
-        duration=3600,
+        duration=int(CREDENTIALS_LAST.total_seconds()),
         external_id="",
     )
     return Credentials(

@@ -40,10 +40,13 @@ from botocore.config import Config
 from coverage import Coverage
 from moto import mock_aws
 
+import demo.deployment
 from chalicelib import record
 from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from localcloud.s3.backend import corrected
+from tests.support.loaded_chalice import LoadedChalice
+from tests.support.packages import built_packages, unpacked_once
 from tests.support.project import POLICY, copy_project
 from tests.support.remembered import as_if_new, remember
 from tests.support.wire import Wire, retries_at_once
@@ -109,9 +112,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder for the packages that Chalice builds once for all test modules."""
-    return tmp_path_factory.mktemp("packages")
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return the folder that all processes of a run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def packages(shared: Path) -> Iterator[Path]:
+    """Return the folder with the package that Chalice builds once for all test modules."""
+    with unpacked_once(shared):
+        yield built_packages(shared)
+
+
+@pytest.fixture(scope="session")
+def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedChalice]:
+    chalice = LoadedChalice(tmp_path_factory.mktemp("chalice") / "output")
+    with chalice.until_the_end:
+        yield chalice
+
+
+# Not for the session: some programs that the tests start run Chalice themselves.
+@pytest.fixture(scope="module")
+def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo.deployment, "subprocess", loaded_chalice)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,8 @@ READERS = [
     "tests/test_docs.py",
     "tests/test_project.py",
 ]
+# Two tests of these files do not, and take longest.
+NEITHER = "not 100_mib and not waits_without_an_end"
 
 
 @pytest.fixture
@@ -44,7 +46,8 @@ def fork(tmp_path: Path) -> Path:
         if path.is_file():
             shutil.copy(path, fork)
         elif not path.name.startswith(".") or path.name == ".chalice":
-            ignored = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+            # With compiled modules, which stay valid: compiling them again takes longest.
+            ignored = shutil.ignore_patterns("deployed", "deployments")
             shutil.copytree(path, fork / path.name, ignore=ignored)
     policy_file = fork / "chalicelib" / POLICY_FILE.name
     policy_file.write_text(POLICY)
@@ -80,7 +83,7 @@ def run_in(fork: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_tests_that_read_the_policy_and_the_stages_pass_with_yours(fork: Path) -> None:
-    done = run_in(fork, *READERS)
+    done = run_in(fork, *READERS, "-k", NEITHER)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

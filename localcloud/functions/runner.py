@@ -25,8 +25,10 @@ from localcloud.functions.lambda_functions import code_of_layer, find_function
 from localcloud.functions.queued_event import QueuedEvent
 from localcloud.iam.authorization import Credentials
 
-WARM_FOR = timedelta(minutes=30)
-"""A container's credentials last an hour, and a run takes at most 15 minutes."""
+CREDENTIALS_LAST = timedelta(hours=12)
+"""The longest session of a role. How long those last that Lambda makes is not documented."""
+WARM_FOR = CREDENTIALS_LAST - timedelta(minutes=30)
+"""A container is started for a run, which takes at most 15 minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from botocore.loaders import create_loader
 
 import admin.check.function
 import admin.cli
-import demo.deployment
 from admin.account import Account, local_account
 from admin.check.report import Report
 from admin.check.settings import check
@@ -18,7 +17,6 @@ from admin.stage import read_stage
 from admin.target import Target
 from demo.stage import StageCloud, running
 from localcloud.clock import clock
-from tests.admin.loaded_chalice import LoadedChalice
 from tests.support.deployed_stage import DeployedStage
 from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
@@ -28,13 +26,6 @@ from tests.support.restoring import Restorer, restorer
 DESCRIPTIONS = create_loader()
 
 
-@pytest.fixture(scope="session")
-def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedChalice]:
-    chalice = LoadedChalice(tmp_path_factory.mktemp("chalice") / "output")
-    with chalice.until_the_end:
-        yield chalice
-
-
 @pytest.fixture(scope="module", autouse=True)
 def requests_are_answered_in_this_process() -> Iterator[None]:
     """The port of the local cloud has tests of its own."""
@@ -42,12 +33,9 @@ def requests_are_answered_in_this_process() -> Iterator[None]:
         yield
 
 
-# Not for the session: the tests of other rooms call Chalice as the local cloud does.
 @pytest.fixture(scope="module", autouse=True)
-def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo.deployment, "subprocess", loaded_chalice)
-        yield
+def chalice_of_this_room(chalice_is_loaded_once: None) -> None:
+    """Chalice as a program has a test in test_deploy.py."""
 
 
 @pytest.fixture(scope="module", autouse=True)

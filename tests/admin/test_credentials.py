@@ -538,7 +538,7 @@ class Server:
         self.home = home
         self.private = home / "elsewhere"
         self.private.mkdir(mode=0o700)
-        self.gpg("--quick-gen-key", "backups@example.org", "default", "default", "never")
+        self.gpg("--quick-gen-key", "backups@example.org", "future-default", "default", "never")
         (home / "backups.pub").write_bytes(self.gpg("--export", "backups@example.org"))
         self.dumps("echo 'create table everything;'")
 

@@ -2,17 +2,27 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import admin.cli
 import admin.deploy
+from admin.account import Account
+from admin.cli import cli
 from admin.config.reading import CONFIG
 from admin.deploy import _environment
+from admin.stage import read_stage
+from tests.support.loaded_chalice import LoadedChalice
+from tests.support.packages import packager_in
 from tests.support.project import copy_project
 
 
@@ -40,29 +50,39 @@ def deploy(project: Path) -> str:
     return done.stdout
 
 
-def leave_incomplete_packages(project: Path) -> None:
-    """Replace the packages with what Ctrl-C leaves: valid zip files without the app's own files."""
-    packages = list((project / ".chalice" / "deployments").glob("*.zip"))
-    assert packages
-    for package in packages:
-        with zipfile.ZipFile(package, "w") as incomplete:
-            incomplete.writestr("chalice/app.py", "")
+def leave_incomplete_package(project: Path) -> Path:
+    """Write what Ctrl-C leaves: a valid zip file without the app's own files."""
+    for compiled in (project / "chalicelib").rglob("__pycache__"):
+        shutil.rmtree(compiled)
+    packager, *where = packager_in(project)
+    package = Path(packager.deployment_package_filename(*where))
+    package.parent.mkdir()
+    with zipfile.ZipFile(package, "w") as incomplete:
+        incomplete.writestr("chalice/app.py", "")
+    return package
+
+
+def leave_compiled_code(project: Path) -> None:
+    (project / "chalicelib" / "__pycache__").mkdir()
+    (project / "chalicelib" / "__pycache__" / "record.cpython-313.pyc").write_bytes(b"compiled")
 
 
 def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
-    project: Path, cloud: Any
+    project: Path,
+    cloud: Any,
+    account: Account,
+    loaded_chalice: LoadedChalice,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    package = leave_incomplete_package(project)
+    leave_compiled_code(project)
     first = deploy(project)
     assert "bucket backups2 with Object Lock" in first
     assert "promote: retry failed events twice" in first
     assert "REST API" not in first
-    leave_incomplete_packages(project)
-    assert deploy(project).count("Nothing to do: everything is as it should be.") == 2
-
-    # The upload below runs the function that the second run deployed, so its package was whole.
-    # Compiled code cannot be compared with its source; the first run has left some in the clone.
-    for bundle in (project / ".chalice" / "deployments").glob("*.zip"):
-        assert not [name for name in zipfile.ZipFile(bundle).namelist() if name.endswith(".pyc")]
+    # Compiled code cannot be compared with its source.
+    assert [*package.parent.glob("*.zip")] == [package]
+    assert not [name for name in zipfile.ZipFile(package).namelist() if name.endswith(".pyc")]
 
     iam = cloud.session(cloud.administrator).client("iam")
     key = iam.create_access_key(UserName="immutable-backups-dev-server")["AccessKey"]
@@ -75,6 +95,32 @@ def test_an_empty_account_is_filled_and_a_second_run_plans_nothing(
     s3 = cloud.session(cloud.administrator).client("s3")
     [stored] = s3.list_objects_v2(Bucket="backups2")["Contents"]
     assert stored["Key"].endswith(".sql.gz.gpg")
+
+    second = deploy_again(project, package, loaded_chalice, monkeypatch)
+    assert second.count("Nothing to do: everything is as it should be.") == 2
+
+
+def deploy_again(
+    project: Path,
+    package: Path,
+    loaded_chalice: LoadedChalice,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Run the command in this process, with the package of the first run."""
+    whole = package.read_bytes()
+
+    def run(command: list[str], *, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        assert cwd == project
+        package.parent.mkdir()
+        package.write_bytes(whole)
+        return loaded_chalice.run(command, cwd=cwd, **options)
+
+    monkeypatch.setattr(admin.deploy, "PROJECT", project)
+    monkeypatch.setattr(admin.deploy, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=project))
+    result = CliRunner().invoke(cli, ["deploy", "--yes"])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def test_other_stages_keep_the_shell_s_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

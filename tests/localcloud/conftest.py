@@ -1,5 +1,6 @@
 """The local cloud, empty or with the app deployed into it; and moto behind the authorization."""
 
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -7,9 +8,17 @@ from moto.moto_api._internal import moto_api_backend
 
 import demo.stage
 import localcloud.cloud
+from demo.deployment import PACKAGES
 from localcloud.clock import clock
 from tests.localcloud.authorized_moto import AuthorizedMoto
 from tests.support import faulty_cloud
+
+
+@pytest.fixture(scope="session")
+def started_before(project, packages):
+    """A copy of this project in which `make demo` or `make local` has kept the package."""
+    shutil.copytree(packages, project / PACKAGES)
+    return project
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def patient():
 
 
 @pytest.fixture(scope="module")
-def deployed(project, packages):
+def deployed(project, packages, chalice_is_loaded_once):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
     Faults can be injected.

@@ -27,11 +27,11 @@ def temporary():
 
 
 @pytest.fixture(scope="module")
-def output(project, temporary):
+def output(started_before, temporary):
     """What `make demo` prints into a pipe, in a shell with a proxy and a profile."""
     return subprocess.run(
         [sys.executable, "-m", "demo.story"],
-        cwd=project,
+        cwd=started_before,
         env={
             **os.environ,
             "HTTP_PROXY": "http://127.0.0.1:1",

@@ -30,7 +30,7 @@ def cloud():
 
 
 @pytest.fixture(scope="module")
-def project(cloud, packages, tmp_path_factory):
+def project(cloud, packages, chalice_is_loaded_once, tmp_path_factory):
     """A copy of this project whose stage dev is that cloud."""
     folder = copy_project(tmp_path_factory.mktemp("project"), endpoint=cloud.endpoint)
     cloud.prepare(project_dir=folder)

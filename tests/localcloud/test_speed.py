@@ -22,6 +22,7 @@ from localcloud.sessions import Session
 from tests.localcloud.small_functions import create
 from tests.localcloud.test_ringing import put_alarm
 from tests.localcloud.test_topics import client
+from tests.support.packages import keep_package_of
 from tests.support.project import copy_project
 
 HOUR = timedelta(hours=1)
@@ -140,10 +141,11 @@ def test_a_client_with_this_machine_s_clock_can_use_a_cloud_that_is_far_ahead():
 MOST_AUDITS = 6
 
 
-def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path):
+def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, packages):
     policy = copy_project(tmp_path) / "chalicelib" / "policy.toml"
     # The hourly backup is the last rule: it is missing after five minutes, not after 75.
     policy.write_text(policy.read_text() + "due_minutes = 5\n")
+    keep_package_of(tmp_path, packages)
     with subprocess.Popen(
         [sys.executable, "-m", "demo.local", "--port", "0", "--speed", "600"],
         cwd=tmp_path,

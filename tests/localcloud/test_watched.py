@@ -11,6 +11,7 @@ import pytest
 from admin.check.settings import check
 from admin.setup.plan import execute, make_plan, requirements_of
 from localcloud.clock import clock
+from tests.support.in_process import requests_in_process
 from tests.support.owner import Owner, watched_stage
 from tests.support.past_the_door import past_the_door
 
@@ -19,9 +20,10 @@ SOMEBODY = "Somebody changed the vault or what watches it. If you ran backups se
 
 
 @pytest.fixture(scope="module")
-def new_owner(tmp_path_factory, packages):
+def new_owner(tmp_path_factory, packages, chalice_is_loaded_once):
     """The owner of an account in which the stage was deployed just now, with its first backup."""
-    with watched_stage(tmp_path_factory.mktemp("watched"), packages) as owner:
+    folder = tmp_path_factory.mktemp("watched")
+    with requests_in_process(), watched_stage(folder, packages) as owner:
         owner.upload()
         yield owner
 

@@ -14,14 +14,20 @@ ENCRYPT = {
 }
 
 
+# How often gpg hashes a passphrase at least.
+GUESSES = 1024
+
+
 def new_keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A fixture's body: a gpg home with a key pair, and the passphrase that nobody has to type."""
     # Its socket's path must be short.
     home = tmp_path_factory.mktemp("g", numbered=True)
     home.chmod(0o700)
     options = "batch", "pinentry-mode loopback", "passphrase secret", "trust-model always"
-    (home / "gpg.conf").write_text("\n".join(options) + "\n")
-    run("gpg --quick-gen-key backups@example.org default default never", home)
+    # Guessing a passphrase takes this long on purpose: a tenth of a second for each use.
+    (home / "gpg.conf").write_text("\n".join((*options, f"s2k-count {GUESSES}")) + "\n")
+    (home / "gpg-agent.conf").write_text(f"s2k-count {GUESSES}\n")
+    run("gpg --quick-gen-key backups@example.org future-default default never", home)
     yield home
     run("gpgconf --kill all", home)
 

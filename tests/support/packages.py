@@ -1,0 +1,108 @@
+"""The package of the tests' project, built by Chalice once for all processes of a run."""
+
+import fcntl
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from chalice.cli.factory import CLIFactory
+from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
+from chalice.utils import UI, OSUtils
+
+from admin.deploy import copy_app
+from demo.deployment import PACKAGES
+from localcloud.functions.runner import Functions
+from tests.support.project import copy_project
+
+# The bundles of tests' own functions are smaller (bytes).
+APP_IS_LARGER_THAN = 1_000_000
+
+
+def built_packages(folder: Path) -> Path:
+    """Return a folder with the package, as `demo.deployment.deploy` takes it."""
+    packages = folder / "packages"
+    with locked(folder / "packages.lock"):
+        if not packages.exists():
+            built = Path(tempfile.mkdtemp(dir=folder))
+            build(built)
+            built.rename(packages)
+    return packages
+
+
+def build(folder: Path) -> None:
+    """Let Chalice build the package, as it does when it deploys."""
+    with tempfile.TemporaryDirectory(prefix="project-") as project:
+        copy_project(Path(project))
+        with packager_of(Path(project)) as (packager, *where):
+            shutil.move(packager.create_deployment_package(*where), folder)
+
+
+def keep_package_of(project: Path, packages: Path) -> None:
+    """Let a project whose policy was edited have its package, as if it had been deployed before."""
+    [package] = packages.iterdir()
+    with packager_of(project) as (packager, *where):
+        kept = project / PACKAGES / Path(packager.deployment_package_filename(*where)).name
+    kept.parent.mkdir(parents=True)
+    shutil.copy(package, kept)
+    policy = "chalicelib/policy.toml"
+    with zipfile.ZipFile(kept, "a") as edited:
+        edited.filelist.remove(edited.NameToInfo.pop(policy))
+        edited.write(project / policy, policy)
+
+
+@contextmanager
+def packager_of(project: Path) -> Iterator[tuple[LambdaDeploymentPackager, str, str]]:
+    """Yield Chalice's packager, with the arguments of its methods for a project."""
+    with tempfile.TemporaryDirectory(prefix="build-") as directory:
+        # A copy, as for a deployment: packages are named after files in the order of their folder.
+        copy_app(project, Path(directory), stage="dev", endpoint="http://127.0.0.1:1")
+        yield packager_in(Path(directory))
+
+
+def packager_in(project: Path) -> tuple[LambdaDeploymentPackager, str, str]:
+    """Return Chalice's packager, with the arguments of its methods for this very folder."""
+    config = CLIFactory(str(project)).create_config_obj(chalice_stage_name="dev")
+    system, architecture = OSUtils(), config.lambda_architecture
+    packager = LambdaDeploymentPackager(
+        system,
+        DependencyBuilder(system, architecture=architecture),
+        UI(io.StringIO(), io.StringIO()),
+        architecture,
+    )
+    return packager, str(project), config.lambda_python_version
+
+
+@contextmanager
+def unpacked_once(folder: Path) -> Iterator[None]:
+    """Let all local clouds of the block run the app's bundle from the same unpacked files.
+
+    Unpacking takes longer than a test, and so does compiling the modules once more.
+    """
+    unpack = Functions._unpack
+
+    def unpack_once(functions: Functions, name: str, archives: Iterable[bytes]) -> Path:
+        contents = [*archives]
+        if sum(map(len, contents)) < APP_IS_LARGER_THAN:
+            return unpack(functions, name, contents)
+        unpacked = folder / "unpacked" / name
+        with locked(folder / "unpacked.lock"):
+            if not unpacked.exists():
+                unpacked.parent.mkdir(exist_ok=True)
+                shutil.move(unpack(functions, name, contents), unpacked)
+        return unpacked
+
+    with patch.object(Functions, "_unpack", unpack_once):
+        yield
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out of the same block."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
