@@ -30,7 +30,7 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At this speed the sweep runs every one and a half seconds, and may take one of them to start.
+# At this speed the sweep is due every one and a half seconds. A cold start takes one of them.
 FASTEST = 600
 
 

@@ -46,15 +46,15 @@ def main() -> None:
         console.print(f"\nNot as promised: {broken}", style="bold red")
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("\nInterrupted; nothing is left on this machine.")
+        console.print("\nInterrupted; the local cloud and its files are gone.")
         sys.exit(130)
     seconds = time.monotonic() - began
     console.print(
         "\nAll as promised. A server's backup was promoted to the vault, under a name that the "
-        "server"
-        " cannot choose.\nNeither the server, nor the function, nor the administrator could change"
-        " it there, and it came back byte for byte."
-        f"\nThis took {seconds:.0f} seconds. Nothing is left on this machine.",
+        "server cannot choose.\nNeither the server, nor the function, nor the administrator could "
+        "change it there, and it came back byte for byte.\n"
+        f"This took {seconds:.0f} seconds. Only the app's package is left, in {PACKAGES}, for the "
+        "next time.",
         style="bold green",
     )
 
