@@ -58,7 +58,6 @@ hypothesis.settings.load_profile("any machine")
 
 # AWS's descriptions of its services are read once, not again for the clients of each test.
 botocore.session.create_loader = cache(botocore.session.create_loader)
-remember()
 
 
 WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "watching")}
@@ -95,7 +94,17 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(100_000, 50, 1000)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--plain"):
+        remember()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--plain",
+        action="store_true",
+        help="leave botocore and moto as they are: the same tests, in almost twice the time",
+    )
     parser.addoption(
         "--endpoint",
         help="run the S3 conformance tests against this endpoint, with the credentials that "

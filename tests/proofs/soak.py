@@ -17,6 +17,10 @@ import tests.conftest  # noqa: F401 # isort: skip
 
 from tests.proofs.simulation import HOUR, month, random_outages
 from tests.proofs.state_machine import LAYOUTS, Stage, run_histories, stage
+from tests.support.remembered import remember
+
+# Here, not in main(): the processes of the months import this file, too.
+remember()
 
 HISTORIES_A_SEED = 100
 STEPS_A_HISTORY = 50
