@@ -60,6 +60,34 @@ def test_a_write_to_its_service_makes_an_answer_be_forgotten(
     assert answers.reused == 0
 
 
+def test_a_write_to_another_bucket_does_not(s3: Any, answers: RememberedAnswers) -> None:
+    assert versioning(s3) == "Enabled"
+    s3.create_bucket(Bucket="other")
+    s3.delete_bucket(Bucket="other")
+    assert versioning(s3) == "Enabled"
+    assert answers.reused == 1
+
+
+def test_a_list_of_buckets_is_forgotten_with_a_write_to_any(s3: Any) -> None:
+    assert len(s3.list_buckets()["Buckets"]) == 1
+    s3.create_bucket(Bucket="other")
+    assert len(s3.list_buckets()["Buckets"]) == 2
+    s3.delete_bucket(Bucket="other")
+    assert len(s3.list_buckets()["Buckets"]) == 1
+
+
+def test_who_is_deleted_is_named_by_id_in_a_bucket_s_policy(s3: Any, shared: StageCloud) -> None:
+    iam = local_account(shared.endpoint).client("iam")
+    arn = iam.create_user(UserName="leaver")["User"]["Arn"]
+    lists = allow("s3:ListBucket", "arn:aws:s3:::bucket")["Statement"]
+    policy = {"Version": "2012-10-17", "Statement": [{**lists[0], "Principal": {"AWS": arn}}]}
+    s3.put_bucket_policy(Bucket="bucket", Policy=json.dumps(policy))
+    assert arn in s3.get_bucket_policy(Bucket="bucket")["Policy"]
+    iam.delete_user(UserName="leaver")
+    assert arn not in s3.get_bucket_policy(Bucket="bucket")["Policy"]
+    s3.delete_bucket_policy(Bucket="bucket")
+
+
 def test_a_write_of_another_program_does_too(s3: Any, shared: StageCloud) -> None:
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket="bucket", ServerSideEncryptionConfiguration={"Rules": [rule]})

@@ -11,6 +11,7 @@ from botocore.parsers import RestXMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.core.request import Request
+from moto.sqs import urls
 
 from tests.support import quick_clients, quick_requests
 
@@ -47,6 +48,19 @@ def read(request: Request) -> dict:
         "raw_path": request.raw_path,
         "args": request.args,
     }
+
+
+def test_an_application_is_made_once_for_the_same_routes(monkeypatch):
+    made = quick_requests.app_of("sqs")
+    assert quick_requests.app_of("sqs") is made
+    assert routes(made) == routes(quick_requests.create_app("sqs"))
+    monkeypatch.setitem(urls.url_paths, "{0}/more", next(iter(urls.url_paths.values())))
+    changed = quick_requests.app_of("sqs")
+    assert routes(changed) == routes(quick_requests.create_app("sqs")) != routes(made)
+
+
+def routes(app):
+    return [(rule.rule, rule.endpoint) for rule in app.url_map.iter_rules()]
 
 
 NAME = st.sampled_from(["ETag", "etag", "ETAG", "x-amz-Meta-a", "X-Amz-Meta-A", "Date"])

@@ -2,6 +2,9 @@
 
 A request to the S3 in this process is put together by werkzeug's builder of tests, which encodes
 and decodes its URL several times; the environment that it builds is built here directly.
+
+Each local cloud makes applications of moto's services, and compiles their routes: here those of the
+cloud before it are taken, unless its services answer at other addresses, or with other functions.
 """
 
 import sys
@@ -12,7 +15,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from wsgiref.types import WSGIEnvironment
 
 import werkzeug.sansio.request
+from moto import backends
 from moto.core.base_backend import BackendDict
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.request import (
     PRESERVED_HEADER_NAMES_ENVIRON_KEY,
     Request,
@@ -21,11 +26,14 @@ from moto.core.request import (
 )
 from werkzeug.datastructures import EnvironHeaders
 
+import localcloud.server
 from tests.support.replacing import replace
 
 build_request = Request.from_primitives.__func__
 join_url = werkzeug.sansio.request.get_current_url
+create_app = localcloud.server.create_backend_app
 create_backends = BackendDict._create_account_specific_backend
+apps: dict[tuple[Any, ...], Any] = {}
 environ_key = lru_cache(maxsize=4096)(environ_key_for_header)
 
 
@@ -38,6 +46,7 @@ def read_quickly() -> None:
     replace(EnvironHeaders, _get_key=lambda headers, name: headers.environ[environ_key(name)])
     # With each look at a backend, moto looks for it among those of all services.
     replace(BackendDict, _create_account_specific_backend=create_missing_backends)
+    replace(localcloud.server, create_backend_app=app_of)
 
 
 def kept(name: str) -> Any:
@@ -45,6 +54,19 @@ def kept(name: str) -> Any:
     prop = cached_property(vars(Request)[name].fget)
     prop.__set_name__(Request, name)
     return prop
+
+
+def app_of(service: str) -> Any:
+    """The application of a service, made once for the same routes."""
+    found = backends.get_backend(service)
+    if not isinstance(found, BackendDict):
+        return create_app(service)
+    regions = found[DEFAULT_ACCOUNT_ID]
+    backend = regions["us-east-1" if "us-east-1" in regions else "aws"]
+    key = (service, *backend.flask_paths.items())
+    if key not in apps:
+        apps[key] = create_app(service)
+    return apps[key]
 
 
 def create_missing_backends(backends: BackendDict, account_id: str) -> None:

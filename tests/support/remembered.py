@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.parsers
+import moto.awslambda.models
 import moto.core.models
 import moto.core.responses
 from botocore.hooks import EventAliaser, HierarchicalEmitter
@@ -38,6 +39,7 @@ AUTHORIZATION = (
 )
 request_numbers = count(1)
 guess_time = botocore.parsers.DEFAULT_TIMESTAMP_PARSER
+read_bundle = moto.awslambda.models._zipfile_content
 list_methods = moto.core.responses.method_names_from_class
 sign_request = RequestSigner.handler
 has_bucket_in_its_host = S3Response.subdomain_based_buckets
@@ -65,6 +67,8 @@ def remember() -> None:
     moto.core.responses.method_names_from_class = lambda service: names_of(
         service, sum(len(vars(each)) for each in service.__mro__)
     )
+    # A deployment uploads the same bundle for each function, and moto decodes each upload twice.
+    moto.awslambda.models._zipfile_content = lru_cache(maxsize=2)(read_bundle)
     # mock_aws() would prepare the package requests, too, for the addresses of 140 services, with
     # which nothing here asks AWS. What asks it all the same gets an error.
     moto.core.models.backend_index = SimpleNamespace(backend_url_patterns=())

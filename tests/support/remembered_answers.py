@@ -6,9 +6,10 @@ the administrator are remembered, whom nothing but a bucket policy refuses.
 
 A stale answer could hide a weakening. These make it impossible, or the test fails:
 
-- An answer is valid until the next write to a service that it depends on. Every request passes the
-  cloud's application, those of Chalice and of functions too, and counts there as a write unless it
-  is known to read. It counts before and after it takes effect.
+- An answer is valid until the next write to a service that it depends on; one about a bucket, until
+  the next write to that bucket. Every request passes the cloud's application, those of Chalice and
+  of functions too, and counts there as a write unless it is known to read. It counts before and
+  after it takes effect.
 - A test that reaches moto's backends itself could keep what it found there, and change it later:
   from then on nothing is remembered until the next test. The same holds once the clock is moved:
   then the cloud's own threads remove objects. Alarms, which these change each minute, are never
@@ -26,6 +27,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import SplitResult, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from botocore.client import BaseClient
@@ -34,11 +36,14 @@ from moto.core.base_backend import BackendDict
 import localcloud.cloud
 from localcloud.clock import clock
 from localcloud.cloud import ADMINISTRATOR
+from localcloud.server import HOST
 
 EACH = 20
-# What the answers of each service depend on. S3 names a principal that IAM has deleted by its id.
+# S3 names a principal that IAM has deleted by its id.
+DELETED = "deleted principals"
+# What the answers of each service depend on.
 DEPENDS_ON = {
-    "s3": ("s3", "iam"),
+    "s3": ("s3", DELETED),
     "iam": ("iam",),
     "lambda": ("lambda",),
     "events": ("events",),
@@ -58,6 +63,10 @@ REMEMBERED = {
 # Each request changes these: they tell when a key was used.
 TELL_OF_USE = {"GetAccessKeyLastUsed", "GetCredentialReport", "GenerateCredentialReport"}
 READS = re.compile(rb"Action=(Get|List)")
+# The writes to IAM that delete and rename nobody. All others could.
+DELETES_NOBODY = re.compile(rb"Action=(Attach|Create|Detach|Put|UpdateAssumeRolePolicy)")
+ANY_BUCKET = "any bucket"
+EVERYTHING = (*DEPENDS_ON, DELETED, ANY_BUCKET)
 Answer = tuple[Any, dict[str, Any]]
 
 
@@ -133,7 +142,7 @@ class RememberedAnswers:
             return ask()
         headers = sorted((name, str(value)) for name, value in request["headers"].items())
         question = (operation, request["method"], request["url"], str(request["body"]), *headers)
-        now = [self._writes[each] for each in DEPENDS_ON[service]]
+        now = [self._writes[each] for each in depends_on(service, urlsplit(request["url"]))]
         written, http, content = self._answers.get(question, ([], None, b""))
         if written != now:
             http, parsed = ask()
@@ -164,8 +173,21 @@ class RememberedAnswers:
         return serve
 
 
+def depends_on(service: str, url: SplitResult) -> tuple[str, ...]:
+    """What an answer depends on."""
+    if service == "s3" and (bucket := bucket_of(url.hostname, url.path)):
+        return (bucket, ANY_BUCKET, DELETED)
+    return DEPENDS_ON[service]
+
+
+def bucket_of(host: str | None, path: str) -> str | None:
+    """The bucket of a request to S3, unless it names none, or in another way than by its path."""
+    name = path.split("/")[1] if "/" in path else ""
+    return f"bucket {name}" if name and host == HOST else None
+
+
 def written_services(environ: WSGIEnvironment) -> tuple[str, ...]:
-    """The services that a request can change: all, unless something else is known."""
+    """What a request can change: everything, unless something else is known."""
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
     posted = environ["wsgi.input"]
     body = posted.getvalue() if isinstance(posted, BytesIO) else b""
@@ -176,5 +198,11 @@ def written_services(environ: WSGIEnvironment) -> tuple[str, ...]:
     ):
         return ()
     scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("/aws4_request")[0]
-    service = scope.rpartition("/")[2]
-    return (service,) if service in DEPENDS_ON else tuple(DEPENDS_ON)
+    match scope.rpartition("/")[2]:
+        case "s3":
+            host = str(environ.get("HTTP_HOST", "")).partition(":")[0]
+            return ("s3", bucket_of(host, environ["PATH_INFO"]) or ANY_BUCKET)
+        case "iam":
+            return ("iam",) if DELETES_NOBODY.match(body) else ("iam", DELETED)
+        case service:
+            return (service,) if service in DEPENDS_ON else EVERYTHING

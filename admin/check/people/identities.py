@@ -1,9 +1,10 @@
 """Downloads every user, role, group and managed policy of an account, once."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from admin.account import Account
@@ -190,7 +191,7 @@ class Identities:
         )
 
     def _policy(self, document: Document) -> Policy:
-        return Policy(in_account(self.id, as_text(document)))
+        return _policy_of(self.id, json.dumps(document))
 
     def _managed(self, arn: str, versions: list[dict[str, Any]]) -> Managed:
         return Managed(
@@ -240,6 +241,12 @@ class Identities:
             trust=details.get("AssumeRolePolicyDocument", {}),
             has_profile=bool(details.get("InstanceProfileList")),
         )
+
+
+@cache
+def _policy_of(account: str, text: str) -> Policy:
+    """The same policy for the same text: many principals have it, and it is judged only once."""
+    return Policy(in_account(account, as_text(json.loads(text))))
 
 
 def _is_of_a_service(role: dict[str, Any]) -> bool:

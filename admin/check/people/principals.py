@@ -87,12 +87,13 @@ def _powers(
     principal: Principal, resources: tuple[Place, ...], denials: Mapping[str, tuple[Policy, ...]]
 ) -> Iterator[Held]:
     for power in POWERS:
-        for action in power.actions:
+        places = [place for place in resources if place.resource is power.resource]
+        for action in power.actions if places else ():
             if not may_be_granted(principal.policies, action):
                 continue
-            for place in resources:
+            for place in places:
                 denied_by = denials[place.name] if place.is_in_s3 else ()
-                if place.resource is power.resource and _may(principal, action, place, denied_by):
+                if _may(principal, action, place, denied_by):
                     yield Held(power, action, place)
 
 

@@ -49,7 +49,7 @@ class Outsider:
 def trusted(role: Principal, principal: Principal) -> Trusted | None:
     """How the role's trust policy lets a user or role of a downloaded account in, if it does."""
     found = None
-    for statement in _about(role, ASSUME):
+    for statement in _naming(role):
         named = _names(statement, principal)
         condition = statement.get("Condition", {})
         if named is None:
@@ -76,6 +76,7 @@ def services_of(role: Principal) -> tuple[str, ...]:
     return tuple(found)
 
 
+@cache
 def in_any_region(service: str) -> str:
     """The name of a service principal, without the Region that it can name."""
     return _IN_A_REGION.sub("", service)
@@ -168,6 +169,16 @@ def _about(role: Principal, action: str) -> tuple[Document, ...]:
     """The statements of a role's trust policy about an action."""
     every = statements(role.trust) if role.trust else []
     return tuple(statement for statement in every if _selects(statement, action))
+
+
+@cache
+def _naming(role: Principal) -> tuple[Document, ...]:
+    """The statements about assuming the role that could name users and roles, not only services."""
+    return tuple(
+        statement
+        for statement in _about(role, ASSUME)
+        if "NotPrincipal" in statement or _aws(statement.get("Principal", {}))
+    )
 
 
 def _selects(statement: Document, action: str) -> bool:
