@@ -55,6 +55,7 @@ from localcloud.s3.responses import StrictS3
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE, stage_named
 from tests.support.sleeping_clock import SleepingClock
+from tests.support.stored_state import state_of
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
@@ -685,22 +686,7 @@ def test_many_servers_take_few_requests_and_the_drill_reports_its_progress(
 
 def everything_but_drills(account: Account) -> dict[str, Any]:
     """Everything that a drill could harm: both buckets, and users, roles and functions."""
-    s3 = account.client("s3")
-    held: dict[str, Any] = {}
-    for bucket in ("backups1", "backups2"):
-        for operation in (*CONFIGURATIONS, "bucket_policy", "bucket_notification_configuration"):
-            try:
-                answer = getattr(s3, f"get_{operation}")(Bucket=bucket)
-            except ClientError as error:
-                answer = error.response["Error"]
-            held[f"{bucket} {operation}"] = {**answer, "ResponseMetadata": None}
-        versions = s3.list_object_versions(Bucket=bucket)
-        for item in [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]:
-            if not item["Key"].startswith("drill/"):
-                at = {"Bucket": bucket, "Key": item["Key"], "VersionId": item["VersionId"]}
-                answer = s3.get_object(**at)
-                body, tags = answer.pop("Body").read(), s3.get_object_tagging(**at)["TagSet"]
-                held[f"{at}"] = item, body, tags, {**answer, "ResponseMetadata": None}
+    held: dict[str, Any] = {name: state_of(name, except_below="drill/") for name in BUCKETS}
     held["functions"] = account.client("lambda").list_functions()["Functions"]
     iam = account.client("iam").get_account_authorization_details()
     held["users"] = iam["UserDetailList"], iam["GroupDetailList"], iam["Policies"]
