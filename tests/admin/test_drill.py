@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +54,8 @@ from localcloud.s3.objects import ObjectRequests
 from localcloud.s3.responses import StrictS3
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE, stage_named
+from tests.support.sleeping_clock import SleepingClock
+from tests.support.stored_state import state_of
 
 PROMOTER = STAGE.function_name("promote")
 ROLE = f"arn:aws:iam::123456789012:role/{PROMOTER}"
@@ -117,12 +118,21 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
 
 
 @pytest.fixture
-def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+def waiting(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> SleepingClock:
+    """The clock of whoever waits, for the drill or in botocore until a retry."""
+    clock = QuietClock(deployment.cloud)
+    monkeypatch.setattr(admin.waiting, "time", clock)
+    monkeypatch.setattr("botocore.endpoint.time", clock)
+    return clock
+
+
+@pytest.fixture
+def deployed(
+    deployment: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployed]:
     """Restores what a test weakens."""
     account = deployment.account
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
-    # Everything is on this machine, and takes effect sooner than in AWS.
-    monkeypatch.setattr(admin.waiting, "SHORTEST_PAUSE", 0.02)
     s3, iam = account.client("s3"), account.client("iam")
     notification = s3.get_bucket_notification_configuration(Bucket="backups1")
     own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
@@ -147,16 +157,19 @@ def deployed(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     deployment.forget_drill_objects()
 
 
-class Clock:
-    """Replaces `time` in `admin.waiting`, so that answers can be late."""
+class QuietClock(SleepingClock):
+    """Whoever sleeps wakes when no function runs: nothing else in this account changes by itself.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seconds_ahead = 0.0
-        self.sleep = time.sleep
-        monkeypatch.setattr(admin.waiting, "time", self)
+    The promoter, which runs once at a time, is free then. Waiting in vain takes no time.
+    """
 
-    def monotonic(self) -> float:
-        return time.monotonic() + self.seconds_ahead
+    def __init__(self, cloud: StageCloud) -> None:
+        super().__init__()
+        self._cloud = cloud
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self._cloud.functions.wait_until_quiet(timeout=60)
 
 
 def start(deployed: Deployed, *, assume: bool = True, quick: bool = True) -> Any:
@@ -582,7 +595,7 @@ BROKEN = {
 }
 
 
-# How many seconds these tests wait in vain; a promotion takes a tenth of that here.
+# After how many seconds of `waiting` these tests, which wait in vain, give up.
 SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,
@@ -673,22 +686,7 @@ def test_many_servers_take_few_requests_and_the_drill_reports_its_progress(
 
 def everything_but_drills(account: Account) -> dict[str, Any]:
     """Everything that a drill could harm: both buckets, and users, roles and functions."""
-    s3 = account.client("s3")
-    held: dict[str, Any] = {}
-    for bucket in ("backups1", "backups2"):
-        for operation in (*CONFIGURATIONS, "bucket_policy", "bucket_notification_configuration"):
-            try:
-                answer = getattr(s3, f"get_{operation}")(Bucket=bucket)
-            except ClientError as error:
-                answer = error.response["Error"]
-            held[f"{bucket} {operation}"] = {**answer, "ResponseMetadata": None}
-        versions = s3.list_object_versions(Bucket=bucket)
-        for item in [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]:
-            if not item["Key"].startswith("drill/"):
-                at = {"Bucket": bucket, "Key": item["Key"], "VersionId": item["VersionId"]}
-                answer = s3.get_object(**at)
-                body, tags = answer.pop("Body").read(), s3.get_object_tagging(**at)["TagSet"]
-                held[f"{at}"] = item, body, tags, {**answer, "ResponseMetadata": None}
+    held: dict[str, Any] = {name: state_of(name, except_below="drill/") for name in BUCKETS}
     held["functions"] = account.client("lambda").list_functions()["Functions"]
     iam = account.client("iam").get_account_authorization_details()
     held["users"] = iam["UserDetailList"], iam["GroupDetailList"], iam["Policies"]
@@ -840,17 +838,19 @@ def test_the_drill_waits_for_a_free_slot(
 # The nodes of IAM, which learn of a new key one after the other.
 
 
-def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
+def lag(
+    monkeypatch: pytest.MonkeyPatch, waiting: SleepingClock, *, refused: Iterator[bool]
+) -> None:
     """The next node that a request with a new key meets does not know that key, if `refused`.
 
     It says so after a second.
     """
-    make, clock = TemporaryAccess._as, Clock(monkeypatch)
+    make = TemporaryAccess._as
 
     def answer(request: Any, **_: Any) -> AWSResponse | None:
         if not next(refused):
             return None
-        clock.seconds_ahead += 1
+        waiting.seconds += 1
         body = b"<Error><Code>InvalidAccessKeyId</Code><Message>Which key?</Message></Error>"
         raw = HTTPResponse(body=io.BytesIO(body), preload_content=False)
         return AWSResponse(request.url, 403, {}, raw)
@@ -864,9 +864,9 @@ def lag(monkeypatch: pytest.MonkeyPatch, *, refused: Iterator[bool]) -> None:
 
 
 def test_a_node_that_does_not_know_the_new_key_is_retried(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lag(monkeypatch, refused=itertools.cycle([False, True]))
+    lag(monkeypatch, waiting, refused=itertools.cycle([False, True]))
     sentences = [step.sentence for step in start(deployed)]
     assert "server cannot read a stored backup: 403 AccessDenied" in sentences
     assert any(
@@ -876,9 +876,9 @@ def test_a_node_that_does_not_know_the_new_key_is_retried(
 
 
 def test_a_key_that_never_becomes_known_breaks_no_promise(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lag(monkeypatch, refused=itertools.cycle([True]))
+    lag(monkeypatch, waiting, refused=itertools.cycle([True]))
     monkeypatch.setattr(admin.drill.command, "MAX_WAIT", 2.0)
     result = run()
     assert result.exit_code == 3
@@ -889,13 +889,15 @@ def test_a_key_that_never_becomes_known_breaks_no_promise(
 # What cannot be removed.
 
 
-def refuse_deletion(monkeypatch: pytest.MonkeyPatch, *, times: Iterator[bool]) -> None:
+def refuse_deletion(
+    monkeypatch: pytest.MonkeyPatch, waiting: SleepingClock, *, times: Iterator[bool]
+) -> None:
     """Let IAM refuse to delete a user, after half a minute each time."""
-    delete, clock = IAMBackend.delete_user, Clock(monkeypatch)
+    delete = IAMBackend.delete_user
 
     def conflicting(self: IAMBackend, user_name: str) -> None:
         if next(times):
-            clock.seconds_ahead += 30
+            waiting.seconds += 30
             raise DeleteConflictException("Cannot delete entity")
         delete(self, user_name)
 
@@ -911,10 +913,10 @@ def interrupt(deployed: Deployed) -> None:
 
 
 def test_a_user_that_iam_cannot_delete_at_once_is_removed(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(deployed)
-    refuse_deletion(monkeypatch, times=iter([True, True, False]))
+    refuse_deletion(monkeypatch, waiting, times=iter([True, True, False]))
     removed = temporary_in(deployed.account).remove()
     assert f"user {STAGE.drill_user}" in removed
     assert deployed.left_behind() == set()
@@ -940,11 +942,11 @@ def test_a_user_that_iam_does_not_list_yet_is_removed(
 
 
 def test_one_failed_removal_does_not_prevent_the_others(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(deployed)
     with monkeypatch.context() as conflict:
-        refuse_deletion(conflict, times=itertools.cycle([True]))
+        refuse_deletion(conflict, waiting, times=itertools.cycle([True]))
         stays = rf"could not remove the user {STAGE.drill_user} \(IAM reports .*\); run it again"
         with pytest.raises(AccountError, match=stays):
             temporary_in(deployed.account).remove()
@@ -954,11 +956,11 @@ def test_one_failed_removal_does_not_prevent_the_others(
 
 
 def test_a_broken_promise_is_reported_even_if_the_cleanup_fails(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_policy(deployed, None)
     with monkeypatch.context() as conflict:
-        refuse_deletion(conflict, times=itertools.chain([False], itertools.cycle([True])))
+        refuse_deletion(conflict, waiting, times=itertools.chain([False], itertools.cycle([True])))
         result = run()
     assert result.exit_code == 1, result.stderr
     broken, stays = result.stderr.splitlines()[-2:]
