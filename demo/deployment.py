@@ -18,8 +18,8 @@ from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.authorization import Credentials
 
-# The package of the demo and of `make local`, which is whole. An interrupted Chalice can leave half
-# of one in the folder above.
+# Complete packages for `make demo` and `make local`. The folder above can hold an incomplete one if
+# Chalice was interrupted.
 PACKAGES = Path(".chalice", "deployments", "local")
 
 
@@ -87,7 +87,7 @@ def keep_package(built: Path, packages: Path) -> None:
         if package.name in kept:
             continue
         packages.mkdir(parents=True, exist_ok=True)
-        # It appears at once, whole: other programs may copy it now, and this one be interrupted.
+        # Rename it into place: another program could be copying it, or this one be interrupted.
         incomplete = packages / f"{package.name}.{os.getpid()}"
         shutil.move(package, incomplete)
         incomplete.rename(packages / package.name)

@@ -30,7 +30,7 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At this speed the sweep is due every one and a half seconds. A cold start takes one of them.
+# At this speed a sweep is due every 1.5 seconds, and a cold start takes one second of that.
 FASTEST = 600
 
 

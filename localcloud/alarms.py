@@ -81,10 +81,9 @@ def transitions(
 
 
 def _changing(breaches: Sequence[bool | None], *, looks_back: int, step: int) -> list[int]:
-    """The first minute, and those at which the alarm sees other datapoints than a minute before.
+    """The first minute, and every minute whose datapoints differ from those a minute earlier.
 
-    At all others its state stays: the same datapoints lead from the state that followed them to the
-    same state.
+    In all other minutes the alarm keeps its state.
     """
     last = len(breaches) - 1 - looks_back
     changes = (at for at in range(1, len(breaches)) if breaches[at] is not breaches[at - 1])

@@ -77,10 +77,10 @@ clock = Clock()
 
 
 class Worker:
-    """Calls `work` in a thread: at first, when it is woken, and when the clock was moved.
+    """Calls `work` in a thread: on start, on `wake`, and whenever the clock is moved.
 
-    `work` returns in how many seconds of this machine it must be called again (None: only when it
-    is woken). `changed` is held meanwhile, and protects what `work` shares with others.
+    `work` returns the number of real seconds until its next call (None: wait for `wake`). It holds
+    `changed`, which protects the data that it shares with other threads.
     """
 
     def __init__(self, name: str, work: Callable[[], float | None]) -> None:

@@ -95,7 +95,7 @@ class Alarms:
             yield
 
     def _run_due(self) -> float | None:
-        """Evaluate all minutes that have passed; in how many seconds the next one has."""
+        """Evaluate every minute that has ended. Returns the seconds until the next one ends."""
         alarms = _alarms()
         if not alarms:
             return None

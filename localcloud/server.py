@@ -56,7 +56,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
     ended = threading.Event()
 
     def serve() -> None:
-        # serve_forever() would wake up a hundred times a second, to see whether it has to end.
+        # serve_forever() would poll for its end a hundred times a second.
         while not ended.is_set():
             server.handle_request()
 
@@ -73,11 +73,11 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
 
 
 class ServicesOfMoto(DomainDispatcherApplication):
-    """moto's WSGI application, with shorter ways to the same answers.
+    """moto's WSGI application with less overhead.
 
-    moto reads the names of its folders, twice for each request, to find the service. And of Flask
-    it needs no more than the routes: sessions, contexts and headers for browsers take a quarter of
-    a request's time.
+    To find the service, moto lists its folders twice for each request; here the service is cached.
+    Only Flask's routing is used: sessions, contexts and headers for browsers would take a quarter
+    of the time.
     """
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector look seldom, and never at what lasts as long as the process."""
+    """Run the garbage collector less often, and never on objects that live until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
@@ -103,7 +103,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plain",
         action="store_true",
-        help="leave botocore and moto as they are: the same tests, in almost twice the time",
+        help="run the same tests without the speedups of botocore and moto (almost twice as slow)",
     )
     parser.addoption(
         "--endpoint",

@@ -58,7 +58,7 @@ class Schedules:
             yield
 
     def _run_due(self) -> float | None:
-        """Deliver all events that have become due; in how many seconds the next one is."""
+        """Deliver all due events. Returns the seconds until the next one is due (None: never)."""
         now = clock.now()
         due = [
             (moment, rule)

@@ -26,7 +26,7 @@ from localcloud.functions.queued_event import QueuedEvent
 from localcloud.iam.authorization import Credentials
 
 CREDENTIALS_LAST = timedelta(hours=12)
-"""The longest session of a role. How long those last that Lambda makes is not documented."""
+"""The longest session that a role can have. AWS does not document how long Lambda's last."""
 WARM_FOR = CREDENTIALS_LAST - timedelta(minutes=30)
 """A container is started for a run, which takes at most 15 minutes."""
 

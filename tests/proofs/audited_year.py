@@ -186,7 +186,7 @@ class Year:
 
     @cached_property
     def hours(self) -> list[datetime]:
-        """The hours in which something changes, the next ones, and some others."""
+        """Every hour in which something changes, the hour after it, and some random hours."""
         changes = [moment for _, _, since, until in self.faults for moment in (since, until)]
         in_time = [self.is_in_time(slot) for slot in self.slots]
         for number, slot in enumerate(self.slots):

@@ -1,9 +1,9 @@
-"""A client that asks S3 nothing twice: a read is answered from memory until something is written.
+"""A client that caches S3's responses to reads until a write could change them.
 
-S3's answer to a HEAD or a list is a function of the versions of its keys, or of the unfinished
-multipart uploads, and S3 changes none of them in place. So as long as exactly these are there, the
-answer is the one that S3 gave before. Faults come first, in the same order as without this memory:
-a request that meets one is sent. Everything that writes is always sent.
+The response to a HEAD or a list depends only on the versions of its keys, or on the unfinished
+multipart uploads, and S3 changes none of them in place. So a cached response is valid as long as
+exactly the same ones exist. Faults are scheduled exactly as without the cache, and a request that
+meets a fault bypasses it. Writes are always sent.
 """
 
 import pickle

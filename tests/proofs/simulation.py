@@ -615,7 +615,7 @@ class Month:
         return outage
 
     def _happens(self, name: str) -> bool:
-        """Whether something happens that has a chance of this name; it is counted."""
+        """Draw the chance with this name. Counts and returns whether the event happens."""
         happens = self._by_chance(getattr(self.chances, name))
         self.tally.happened[name] += happens
         return happens

@@ -476,7 +476,7 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def _coming_between(self, between: tuple[int, Callable[[], object]] | None) -> Iterator[None]:
-        """Before the request of this number, do this, unless it is in the gap of docs/faults.md."""
+        """Act just before the request of this number, unless it is in the gap of docs/faults.md."""
         wire, begun = self.wire, len(self.wire.sent)
         broken: list[BaseException] = []
 

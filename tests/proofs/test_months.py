@@ -22,7 +22,7 @@ from tests.support.world import DAILY
 # A day later London's clocks go back.
 BEGIN = datetime(2026, 10, 24, tzinfo=UTC)
 KEY, BODY = f"web1/{DAILY}", b"copied in two parts"
-# So much goes wrong that three days have everything.
+# Chances high enough that every kind of event happens within three days.
 DENSE = Chances(second=0.05, intruder=0.02, fault=0.02)
 
 

@@ -44,7 +44,7 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
-# The account keeps its clients, and nothing of what it is told.
+# Safe to cache: an account caches its clients, but no responses.
 owner_at = cache(local_account)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of S3, or read from its store, is what S3 would answer now."""
+"""Cached responses, and what is read from the store, match what S3 would return now."""
 
 from random import Random
 from typing import Any
@@ -53,7 +53,7 @@ def change(world: World, random: Random, bucket: dict[str, str] = INCOMING) -> N
             random.choice([world.keep_versions, world.suspend_versions])()
 
 
-def test_whatever_changes_an_answer_from_memory_is_the_one_that_s3_gives(world: World) -> None:
+def test_a_cached_response_always_equals_that_of_s3(world: World) -> None:
     random, wire = Random(1), Wire(world.s3)
     remembered = RememberedReads(world.s3, wire)
     reads: list[tuple[str, dict[str, Any]]] = [
@@ -89,7 +89,7 @@ def test_a_fault_comes_even_if_the_answer_is_known(world: World) -> None:
     assert len(wire.calls) == 3
 
 
-def test_what_comes_before_a_request_can_change_its_answer(world: World) -> None:
+def test_an_action_before_a_request_can_change_its_response(world: World) -> None:
     wire = Wire(world.s3)
     remembered = RememberedReads(world.s3, wire)
     size = len(b"first")

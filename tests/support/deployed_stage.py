@@ -64,9 +64,9 @@ class DeployedStage:
             self._run(shlex.split(command))
 
     def mend_until_deployment(self, remedy: str) -> None:
-        """Run the command line that a finding shows, but for the deployment at its end.
+        """Run the command line that a finding shows, except the deployment at its end.
 
-        Then the account must lack what a deployment makes, and nothing else may be wrong.
+        The only finding that is left must be one that a deployment fixes.
         """
         *commands, last = remedy.split(" && ")
         assert last == DEPLOY

@@ -11,7 +11,7 @@ from tests.support.world import DAILY, World, bucket
 def flood(
     world: World, body: bytes, *, at: datetime, times: int, key: str = DAILY, **more: Any
 ) -> None:
-    """Upload this many times: the others are copies of the first one, in the store."""
+    """Upload once, then put copies of that version directly into the store."""
     world.upload(body, key=key, at=at, **more)
     incoming = bucket("backups1")
     [*earlier, first] = incoming.keys.getlist(key)

@@ -12,7 +12,7 @@ SERVER = Path(__file__).with_name("chalice_server.py")
 
 
 class LoadedChalice:
-    """Runs commands like subprocess.run, with one server until the end.
+    """A stand-in for subprocess.run that sends every command to one long-lived process.
 
     What is printed is in the file `output` meanwhile.
     """

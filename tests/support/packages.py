@@ -43,7 +43,7 @@ def build(folder: Path) -> None:
 
 
 def keep_package_of(project: Path, packages: Path) -> None:
-    """Let a project whose policy was edited have its package, as if it had been deployed before."""
+    """Give a project with an edited policy its package, as if it had been deployed before."""
     [package] = packages.iterdir()
     with packager_of(project) as (packager, *where):
         kept = project / PACKAGES / Path(packager.deployment_package_filename(*where)).name

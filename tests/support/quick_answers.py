@@ -1,8 +1,8 @@
-"""Lets moto write its answers quickly: what follows from the model of AWS's API is computed once.
+"""Speeds up moto's responses by caching what depends only on the model of AWS's API.
 
-For each member of each structure in an answer, moto computes the names under which a result can
-have its value. These follow from the member and the class of the result. And moto writes XML with
-a library for any document, which looks at each character of each name.
+For each member of each structure in a response, moto computes the names that its value can have in
+a result. They depend only on the member and the class of the result. And moto writes XML with a
+general library, which checks each character of each name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ find_errors = cache(moto.core.errors.ErrorLookupFactory)
 
 
 def answer_quickly() -> None:
-    """Do so from now on, in this process."""
+    """Install the faster functions in this process."""
     replace(ResponseSerializer, get_value=value_of, _serialize_type_structure=serialize_members)
     replace(
         moto.core.serialize,
@@ -46,7 +46,7 @@ def answer_quickly() -> None:
 
 
 def value_of(serializer: ResponseSerializer, value: Any, key: str, shape: Shape) -> Any:
-    """The value of a member, under the first of its names that the result has."""
+    """Return a member's value, by the first of its names that the result contains."""
     picker = serializer._value_picker
     if type(picker) is not XFormedAttributePicker:
         return pick_value(serializer, value, key, shape)
@@ -57,7 +57,7 @@ def value_of(serializer: ResponseSerializer, value: Any, key: str, shape: Shape)
         values = (get_value(value, name, MISSING) for name in names)
         found = next((each for each in values if each is not MISSING), None)
     for path, transform in picker.response_transformers.items():
-        # Most end with another name: only for the rest is the path put together.
+        # Most transformers are for other names, so compare the name before building the path.
         if ends_with_name(path, key) and f"{'.'.join(serializer.path)}.{key}".endswith(path):
             return transform(found)
     return found
@@ -127,7 +127,7 @@ def write_xml(
     pretty: bool,
     short_empty_elements: bool,
 ) -> str:
-    """Write what xmltodict would. It also writes what moto never asks for."""
+    """Write what xmltodict would, and let it write the documents that moto does not produce."""
     has_one_root = len(document) == 1 and all(isinstance(v, dict) for v in document.values())
     if pretty or not has_one_root:
         return xmltodict.unparse(

@@ -1,4 +1,4 @@
-"""Lets botocore ask quickly: what depends on the client and the operation alone is kept."""
+"""Speeds up botocore's requests by caching what depends only on the client and the operation."""
 
 import hmac
 import logging
@@ -30,7 +30,7 @@ ENDPOINTS = 1000
 
 
 def ask_quickly() -> None:
-    """Do so from now on, in this process."""
+    """Install the faster functions in this process."""
     replace(EndpointRulesetResolver, _get_provider_params=parameters_of_endpoint)
     replace(BaseRestParser, _parse_non_payload_attrs=parse_headers)
     replace(botocore.handlers, _looks_like_special_case_error=is_error_despite_status)
@@ -41,7 +41,7 @@ def ask_quickly() -> None:
     replace(SigV4Auth, signature=signature)
     # Each request gets a random number, which nobody reads, from the kernel.
     replace(botocore.endpoint, uuid=SimpleNamespace(uuid4=partial(next, count(1))))
-    # botocore writes some 40 lines for each request. Nobody reads them.
+    # botocore logs about 40 debug lines for each request, which nobody reads.
     for name in logging.root.manager.loggerDict:
         if name.startswith("botocore."):
             replace(logging.getLogger(name), debug=ignore)
@@ -140,9 +140,9 @@ def located_members(shape: StructureShape) -> list[tuple[str, Any, str, str]]:
 
 
 def is_error_despite_status(status: int, body: bytes | None) -> bool:
-    """Whether an answer of S3 with status 200 is an error, or ends too early.
+    """Whether a response from S3 with status 200 contains an error or is truncated.
 
-    botocore parses it to see this, and then again.
+    botocore parses the whole body to find out, and later parses it again.
     """
     root = ROOT.match(body or b"")
     if root and root[1] != b"Error" and body.endswith(b"</%b>" % root[1]):

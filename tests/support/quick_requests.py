@@ -1,10 +1,10 @@
-"""Lets moto read its requests quickly: what it would compute again and again is kept.
+"""Speeds up how moto reads requests, by caching what it would compute for each of them.
 
-A request to the S3 in this process is put together by werkzeug's builder of tests, which encodes
-and decodes its URL several times; the environment that it builds is built here directly.
+moto builds a request to the S3 in this process with werkzeug's test client, which encodes and
+decodes the URL several times. Here its environment is built directly.
 
-Each local cloud makes applications of moto's services, and compiles their routes: here those of the
-cloud before it are taken, unless its services answer at other addresses, or with other functions.
+Each local cloud builds applications of moto's services and compiles their routes. Here it reuses
+those of the cloud before it, if the routes and the functions behind them are the same.
 """
 
 import sys
@@ -38,7 +38,7 @@ environ_key = lru_cache(maxsize=4096)(environ_key_for_header)
 
 
 def read_quickly() -> None:
-    """Do so from now on, in this process."""
+    """Install the faster functions in this process."""
     replace(Request, from_primitives=classmethod(request_of))
     replace(Request, raw_path=kept("raw_path"), raw_url=kept("raw_url"))
     # The URL of each request is put together several times, from parts that seldom differ.

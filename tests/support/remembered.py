@@ -6,8 +6,8 @@ nothing in this process reads, are replaced by short ones. (The local cloud veri
 of requests to its port: those stay.)
 
 Three files beside this one do more of it, in the order of a request: quick_clients,
-quick_requests, quick_answers. tests/localcloud compares each with what it replaces, and with
-`--plain` all tests run without any of it.
+quick_requests, quick_answers. tests/localcloud compares each of them with the original, and with
+`--plain` all tests use the originals.
 """
 
 from collections.abc import Iterator

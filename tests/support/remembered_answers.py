@@ -1,21 +1,21 @@
-"""Remembers what a local cloud in this process answers to questions about its configuration.
+"""Caches the responses of a local cloud in this process to requests about its configuration.
 
-A check sends some hundred of them, and a weakening changes the answers to a few. They are functions
-of what the cloud has stored, and nothing else: not of the time, nor of who asks, as only those of
-the administrator are remembered, whom nothing but a bucket policy refuses.
+One check sends about a hundred of these requests, and a weakening changes few of the responses.
+They depend only on what the cloud has stored. They do not depend on the time, nor on the caller:
+only the administrator's are cached, and only a bucket policy can deny the administrator anything.
 
-A stale answer could hide a weakening. These make it impossible, or the test fails:
+A stale response could hide a weakening. Four rules prevent that, or make the test fail:
 
-- An answer is valid until the next write to a service that it depends on; one about a bucket, until
-  the next write to that bucket. Every request passes the cloud's application, those of Chalice and
-  of functions too, and counts there as a write unless it is known to read. It counts before and
-  after it takes effect.
-- A test that reaches moto's backends itself could keep what it found there, and change it later:
-  from then on nothing is remembered until the next test. The same holds once the clock is moved:
-  then the cloud's own threads remove objects. Alarms, which these change each minute, are never
-  remembered.
-- Every 20th time the cloud is asked nevertheless. The test fails if its answer is another by now.
-- A stage is checked once more when the tests of its module have ended: nothing is remembered then.
+- A response is valid until the next write to a service that it depends on, or, if it is about a
+  bucket, until the next write to that bucket. Every request goes through the cloud's application,
+  including those of Chalice and of functions. It counts as a write, before and after it takes
+  effect, unless it is a known read.
+- A test that uses moto's backends directly could keep an object from there and change it later. So
+  nothing is cached from then on until the next test. The same holds after the clock was moved,
+  because then the cloud's own threads remove objects. Alarms change each minute, and are never
+  cached.
+- Every 20th cached response is compared with a fresh one, and the test fails if they differ.
+- A stage is checked once more after the tests of its module, without the cache.
 """
 
 import pickle
@@ -39,9 +39,9 @@ from localcloud.cloud import ADMINISTRATOR
 from localcloud.server import HOST
 
 EACH = 20
-# S3 names a principal that IAM has deleted by its id.
+# In a bucket policy, S3 shows a deleted principal as its unique ID.
 DELETED = "deleted principals"
-# What the answers of each service depend on.
+# What the responses of each service depend on.
 DEPENDS_ON = {
     "s3": ("s3", DELETED),
     "iam": ("iam",),
@@ -51,7 +51,7 @@ DEPENDS_ON = {
     "sns": ("sns",),
     "monitoring": (),
 }
-# How the names of the operations begin whose answers are remembered.
+# The operations whose responses are cached, by the start of their names.
 REMEMBERED = {
     "s3": ("GetBucket", "GetObjectLock", "GetPublicAccessBlock", "HeadBucket", "List"),
     "iam": ("Get", "List"),
@@ -60,10 +60,10 @@ REMEMBERED = {
     "logs": ("Describe",),
     "sns": ("Get", "List"),
 }
-# Each request changes these: they tell when a key was used.
+# Every request changes these, because they report when a key was used.
 TELL_OF_USE = {"GetAccessKeyLastUsed", "GetCredentialReport", "GenerateCredentialReport"}
 READS = re.compile(rb"Action=(Get|List)")
-# The writes to IAM that delete and rename nobody. All others could.
+# The writes to IAM that never delete or rename a principal. Any other write could.
 DELETES_NOBODY = re.compile(rb"Action=(Attach|Create|Detach|Put|UpdateAssumeRolePolicy)")
 ANY_BUCKET = "any bucket"
 EVERYTHING = (*DEPENDS_ON, DELETED, ANY_BUCKET)
@@ -71,25 +71,25 @@ Answer = tuple[Any, dict[str, Any]]
 
 
 class RememberedAnswers:
-    """The remembered answers of the local cloud that runs in this process."""
+    """The cached responses of the local cloud that runs in this process."""
 
     def __init__(self) -> None:
         self.reused = 0
         self.stale: list[str] = []
-        """The operations whose remembered answers the cloud no longer gave."""
+        """The operations whose cached response was stale."""
         self._is_on = False
         self._served = threading.local()
         self._writes: Counter[str] = Counter()
         self._answers: dict[tuple[Any, ...], tuple[list[int], Any, bytes]] = {}
 
     def begin(self) -> None:
-        """Remember from now on; from before, only if the cloud was not changed from within."""
+        """Use the cache, but nothing from before if the cloud was changed from within."""
         if not self._is_on:
             self.forget()
         self._is_on = True
 
     def end(self) -> None:
-        """Remember nothing from now on."""
+        """Cache nothing from now on."""
         self._is_on = False
 
     def forget(self) -> None:
@@ -97,7 +97,7 @@ class RememberedAnswers:
 
     @contextmanager
     def of_clouds(self) -> Iterator[None]:
-        """Within the block, the answers of the clouds that start in it can be remembered."""
+        """Allow caching the responses of the clouds that start within the block."""
         serve, send, find = (
             localcloud.cloud.serving,
             BaseClient._make_request,

@@ -40,7 +40,7 @@ def state_of(name: str, *, except_below: str) -> dict[str, Any]:
 
 
 def comparable(value: Any) -> Any:
-    """A copy of the value that compares by what is in it."""
+    """Return a copy of the value that compares by content, not by identity."""
     if isinstance(value, dict):
         return {key: comparable(each) for key, each in dict.items(value)}
     if isinstance(value, list | tuple | set):

@@ -33,7 +33,7 @@ class Wire(Faults):
         return [name for name, _ in self.calls]
 
     def announce(self, operation: str) -> bool:
-        """Let happen what comes before the next request; whether it will meet a fault."""
+        """Run what is scheduled before the next request. Returns whether it will meet a fault."""
         self._announced = [self.next(operation)]
         return self._announced != [None]
 

@@ -245,7 +245,7 @@ class Identities:
 
 @cache
 def _policy_of(account: str, text: str) -> Policy:
-    """The same policy for the same text: many principals have it, and it is judged only once."""
+    """Parse a policy document. It is cached, because many principals share the same document."""
     return Policy(in_account(account, as_text(json.loads(text))))
 
 

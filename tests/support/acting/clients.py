@@ -11,7 +11,7 @@ _clients: dict[tuple[str, str], Any] = {}
 
 
 def client_as(credentials: Credentials, cloud: Cloud, service: str) -> Any:
-    """Return the client of a service, which signs with these credentials until it is asked for."""
+    """Return the shared client of a service, with these credentials until the next call."""
     at = (cloud.endpoint, service)
     if at not in _clients:
         _clients[at] = cloud.session(cloud.administrator).client(service)
