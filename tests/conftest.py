@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Run the garbage collector less often, and never on objects that live until the end."""
+    """Run the garbage collector less often, and never on objects that exist before the tests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
@@ -122,7 +122,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Return the folder that all processes of a run share."""
+    """Return the folder that all processes of a test run share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if hasattr(request.config, "workerinput") else own
 
@@ -141,7 +141,7 @@ def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedC
         yield chalice
 
 
-# Not for the session: some programs that the tests start run Chalice themselves.
+# Not for the whole session, because some programs under test start Chalice themselves.
 @pytest.fixture(scope="module")
 def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

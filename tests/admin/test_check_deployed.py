@@ -37,7 +37,7 @@ DEPLOYED_OVER: Table = {}
 deployed_over = table_of(DEPLOYED_OVER)
 CHANGED_BUNDLES: Table = {}
 changed_bundle = table_of(CHANGED_BUNDLES)
-# Fixed by other commands and then a deployment, or by a deployment of what is gone.
+# Fixed by a deployment after other commands, or by deploying a missing resource again.
 GONE: Table = {}
 gone = table_of(GONE)
 
@@ -117,7 +117,7 @@ def change_bundle_members(living: DeployedStage, changes: dict[str, Change]) -> 
     with zipfile.ZipFile(out, "a") as bundle:
         for name, change in changes.items():
             content = change(bundle.read(name))
-            # Its bytes stay in the file, but it is no longer in the list of members.
+            # The member's bytes stay in the file, but the list of members no longer contains it.
             bundle.filelist.remove(bundle.NameToInfo.pop(name))
             bundle._didModify = True
             if content is not None:
@@ -428,7 +428,7 @@ def _a_queue_that_is_read(living: DeployedStage) -> None:
     )
 
 
-# Each row also proves the fix of the row before, so no two neighbours weaken the same thing.
+# Each row also proves the fix of the previous row, so adjacent rows weaken different things.
 @pytest.mark.parametrize("name", WEAKENED)
 def test_every_weakening_is_found_and_fixed_by_its_own_command(
     living: DeployedStage, name: str
@@ -468,8 +468,8 @@ def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: i
     assert living.check().exit_code == 0
 
 
-def test_one_deployment_makes_a_function_and_its_role_again(living: DeployedStage) -> None:
-    """S3's permission to invoke it is gone with the function."""
+def test_one_deployment_creates_a_function_and_its_role_again(living: DeployedStage) -> None:
+    """Deleting the function also deletes S3's permission to invoke it."""
     _no_role(living)
     _no_function(living)
     living.mend(DEPLOY)

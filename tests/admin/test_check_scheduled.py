@@ -72,7 +72,7 @@ Table = dict[str, tuple[Weaken, str]]
 WEAKENED: Table = {}
 # Fixed by a deployment; each weakening returns a function that restores the original.
 DEPLOYED_OVER: Table = {}
-# Fixed by other commands and then a deployment, or by a deployment of what is gone.
+# Fixed by a deployment after other commands, or by deploying a missing resource again.
 GONE: Table = {}
 
 
@@ -260,7 +260,7 @@ def test_what_a_deployment_fixes_after_other_commands_is_found(
         living.mend_until_deployment(living.remedy_of(one.sentence(sentence)))
 
 
-def test_one_deployment_makes_the_scheduled_functions_again(living: DeployedStage) -> None:
+def test_one_deployment_creates_the_scheduled_functions_again(living: DeployedStage) -> None:
     for handler in SCHEDULES:
         _no_function(Scheduled(living, handler))
     living.mend(DEPLOY)

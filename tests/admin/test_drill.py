@@ -110,7 +110,7 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
         s3.put_object(Bucket="backups1", Key="notes.txt", Body=b"notes")
         cloud.functions.wait_until_quiet(timeout=60)
         yield deployed
-        # Every test has restored what it weakened.
+        # Every test has undone its own weakenings.
         plan = make_plan(
             deployed.account, requirements_of(target_of(deployed.account)), lock_named=False
         )
@@ -119,7 +119,7 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
 
 @pytest.fixture
 def waiting(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> SleepingClock:
-    """The clock of whoever waits, for the drill or in botocore until a retry."""
+    """The clock for waits of the drill and for botocore's waits before retries."""
     clock = QuietClock(deployment.cloud)
     monkeypatch.setattr(admin.waiting, "time", clock)
     monkeypatch.setattr("botocore.endpoint.time", clock)
@@ -148,8 +148,8 @@ def deployed(
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
     for bucket in BUCKETS:
         s3.delete_bucket_policy(Bucket=bucket)
-    # Attacks can have changed any setting of the buckets. Whatever else a test would leave changed
-    # is found when the last one has ended.
+    # Attacks can have changed any setting of the buckets. Any other change that a test leaves
+    # behind is found after the last test.
     requirements = requirements_of(target_of(account))
     of_buckets = [each for each in requirements if each.resource in BUCKETS]
     for _ in execute(account, make_plan(account, of_buckets, lock_named=False)):
@@ -158,9 +158,9 @@ def deployed(
 
 
 class QuietClock(SleepingClock):
-    """Whoever sleeps wakes when no function runs: nothing else in this account changes by itself.
+    """A clock that sleeps until no function runs: nothing else in this account changes by itself.
 
-    The promoter, which runs once at a time, is free then. Waiting in vain takes no time.
+    Then the promoter, which never runs twice at once, is free. Waiting in vain takes no time.
     """
 
     def __init__(self, cloud: StageCloud) -> None:
@@ -595,7 +595,7 @@ BROKEN = {
 }
 
 
-# After how many seconds of `waiting` these tests, which wait in vain, give up.
+# The timeout of `waiting`, in seconds, for tests that wait in vain.
 SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,

@@ -1,4 +1,4 @@
-"""tests/support/remembered_answers.py remembers answers of the local cloud, but no stale one."""
+"""tests/support/remembered_answers.py caches the local cloud's responses, but never stale ones."""
 
 import json
 import urllib.request
@@ -26,7 +26,7 @@ def shared(answers: RememberedAnswers) -> Iterator[StageCloud]:
 
 @pytest.fixture
 def s3(shared: StageCloud, answers: RememberedAnswers) -> Iterator[Any]:
-    """A client of S3 with a bucket whose versioning is enabled; answers are remembered."""
+    """An S3 client whose responses are cached, with a bucket whose versioning is enabled."""
     client = local_account(shared.endpoint).client("s3")
     client.create_bucket(Bucket="bucket")
     enable(client, "Enabled")
@@ -46,12 +46,12 @@ def versioning(s3: Any) -> str:
     return str(s3.get_bucket_versioning(Bucket="bucket")["Status"])
 
 
-def test_a_question_is_not_asked_again(s3: Any, answers: RememberedAnswers) -> None:
+def test_a_repeated_request_is_served_from_the_cache(s3: Any, answers: RememberedAnswers) -> None:
     assert [versioning(s3) for _ in range(3)] == ["Enabled"] * 3
     assert answers.reused == 2
 
 
-def test_a_write_to_its_service_makes_an_answer_be_forgotten(
+def test_a_write_to_a_bucket_invalidates_responses_about_the_bucket(
     s3: Any, answers: RememberedAnswers
 ) -> None:
     assert versioning(s3) == "Enabled"
@@ -60,7 +60,7 @@ def test_a_write_to_its_service_makes_an_answer_be_forgotten(
     assert answers.reused == 0
 
 
-def test_a_write_to_another_bucket_does_not(s3: Any, answers: RememberedAnswers) -> None:
+def test_a_write_to_another_bucket_keeps_responses(s3: Any, answers: RememberedAnswers) -> None:
     assert versioning(s3) == "Enabled"
     s3.create_bucket(Bucket="other")
     s3.delete_bucket(Bucket="other")
@@ -68,7 +68,7 @@ def test_a_write_to_another_bucket_does_not(s3: Any, answers: RememberedAnswers)
     assert answers.reused == 1
 
 
-def test_a_list_of_buckets_is_forgotten_with_a_write_to_any(s3: Any) -> None:
+def test_a_write_to_any_bucket_invalidates_a_list_of_buckets(s3: Any) -> None:
     assert len(s3.list_buckets()["Buckets"]) == 1
     s3.create_bucket(Bucket="other")
     assert len(s3.list_buckets()["Buckets"]) == 2
@@ -76,7 +76,7 @@ def test_a_list_of_buckets_is_forgotten_with_a_write_to_any(s3: Any) -> None:
     assert len(s3.list_buckets()["Buckets"]) == 1
 
 
-def test_who_is_deleted_is_named_by_id_in_a_bucket_s_policy(s3: Any, shared: StageCloud) -> None:
+def test_deleting_a_user_invalidates_bucket_policies(s3: Any, shared: StageCloud) -> None:
     iam = local_account(shared.endpoint).client("iam")
     arn = iam.create_user(UserName="leaver")["User"]["Arn"]
     lists = allow("s3:ListBucket", "arn:aws:s3:::bucket")["Statement"]
@@ -88,7 +88,7 @@ def test_who_is_deleted_is_named_by_id_in_a_bucket_s_policy(s3: Any, shared: Sta
     s3.delete_bucket_policy(Bucket="bucket")
 
 
-def test_a_write_of_another_program_does_too(s3: Any, shared: StageCloud) -> None:
+def test_a_write_by_another_program_invalidates_responses(s3: Any, shared: StageCloud) -> None:
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket="bucket", ServerSideEncryptionConfiguration={"Rules": [rule]})
     assert s3.get_bucket_encryption(Bucket="bucket")
@@ -100,7 +100,7 @@ def test_a_write_of_another_program_does_too(s3: Any, shared: StageCloud) -> Non
         s3.get_bucket_encryption(Bucket="bucket")
 
 
-def test_a_write_to_a_service_that_nobody_knows_does_too(
+def test_a_write_to_an_unknown_service_invalidates_everything(
     s3: Any, shared: StageCloud, answers: RememberedAnswers
 ) -> None:
     assert versioning(s3) == "Enabled"
@@ -116,7 +116,7 @@ def test_a_write_to_a_service_that_nobody_knows_does_too(
         pytest.param(lambda: clock.advance(timedelta(days=1)), id="the clock is moved"),
     ],
 )
-def test_nothing_is_remembered_until_the_next_test_once(
+def test_nothing_is_cached_until_the_next_test_once(
     s3: Any, answers: RememberedAnswers, reach: Callable[[], object]
 ) -> None:
     bucket = s3_backends["123456789012"]["aws"].buckets["bucket"]
@@ -131,7 +131,7 @@ def test_nothing_is_remembered_until_the_next_test_once(
     assert answers.reused == 0
 
 
-def test_a_stale_answer_is_noticed(s3: Any, answers: RememberedAnswers) -> None:
+def test_a_stale_response_is_detected(s3: Any, answers: RememberedAnswers) -> None:
     bucket = s3_backends["123456789012"]["aws"].buckets["bucket"]
     answers.begin()
     assert versioning(s3) == "Enabled"
@@ -140,7 +140,7 @@ def test_a_stale_answer_is_noticed(s3: Any, answers: RememberedAnswers) -> None:
     assert answers.stale == ["GetBucketVersioning"]
 
 
-def test_only_the_administrator_s_answers_are_remembered(
+def test_only_responses_to_the_administrator_are_cached(
     s3: Any, shared: StageCloud, answers: RememberedAnswers
 ) -> None:
     iam = local_account(shared.endpoint).client("iam")

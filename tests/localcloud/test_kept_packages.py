@@ -1,4 +1,4 @@
-"""The package that Chalice built is kept for the next deployment of the same code."""
+"""The next deployment of the same code reuses the package that Chalice built."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ KEY = Credentials(access_key_id="AKIA", secret_access_key="secret")
 
 
 class Chalice:
-    """Takes the package of this name if it finds it, and builds it otherwise."""
+    """A fake Chalice that reuses the package with this name, or builds a missing package."""
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -29,7 +29,7 @@ class Chalice:
         return subprocess.CompletedProcess([], 0)
 
     def go_on(self) -> None:
-        """Do not interrupt it."""
+        """Continue the build without an interruption."""
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def contents(packages):
     return {path.name: path.read_text() for path in packages.iterdir()}
 
 
-def test_the_next_deployment_finds_it(project, packages, chalice):
+def test_the_next_deployment_reuses_the_package(project, packages, chalice):
     deploy_with(packages, project)
     assert chalice.found == []
     assert contents(packages) == {"one.zip": "whole"}
@@ -68,14 +68,14 @@ def test_the_next_deployment_finds_it(project, packages, chalice):
     assert contents(packages) == {"one.zip": "whole"}
 
 
-def test_only_that_of_the_newest_code_is_kept(project, packages, chalice):
+def test_only_the_package_of_the_newest_code_is_kept(project, packages, chalice):
     deploy_with(packages, project)
     chalice.package = "two.zip"
     deploy_with(packages, project)
     assert contents(packages) == {"two.zip": "whole"}
 
 
-def test_an_interruption_leaves_no_half_of_one(project, packages, chalice, monkeypatch):
+def test_an_interruption_leaves_no_partial_package(project, packages, chalice, monkeypatch):
     deploy_with(packages, project)
     chalice.package = "two.zip"
     monkeypatch.setattr(chalice, "go_on", interrupt)
@@ -88,7 +88,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def test_without_a_folder_each_deployment_builds_it(project, chalice):
+def test_without_a_folder_each_deployment_builds_the_package(project, chalice):
     for _ in range(2):
         deploy_with(None, project)
         assert chalice.found == []

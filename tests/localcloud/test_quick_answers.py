@@ -1,4 +1,4 @@
-"""The tests let moto write its answers quickly: these are the answers that moto itself writes."""
+"""The faster functions of the tests write the same responses as moto itself."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from moto.sns.responses import SNSResponse
 
 from tests.support import quick_answers
 
-# As the clients of these tests ask.
+# The protocols that the clients in these tests use.
 PROTOCOLS = {
     "s3": "rest-xml",
     "iam": "query",
@@ -62,7 +62,7 @@ NAMES: dict[str, Callable[[str, Shape], str]] = {
 
 
 class Role(SimpleNamespace):
-    """A result whose class's name is the prefix of some members, as in moto's models."""
+    """A result with the prefix of some members as its class name, as in moto's models."""
 
 
 @contextmanager
@@ -88,15 +88,15 @@ def answer(model: OperationModel, service: str, result: Any) -> Any:
     kind = get_serializer_class(service, PROTOCOLS[service])
     try:
         return kind(model, value_picker=picker).serialize(result)
-    except Exception as error:  # noqa: BLE001 - moto itself fails at some
+    except Exception as error:  # noqa: BLE001 - moto itself fails for some results
         return repr(error)
 
 
 def result_of(shape: Shape, name: Callable[[str, Shape], str], kind: Any, depth: int = 0) -> Any:
-    """A result of this shape, in which each third member is missing."""
+    """Return a result of this shape without every third member."""
     match shape.type_name:
         case "structure":
-            if depth > 5:  # some contain themselves
+            if depth > 5:  # some structures contain themselves
                 return kind()
             return kind(
                 **{
@@ -124,7 +124,7 @@ def result_of(shape: Shape, name: Callable[[str, Shape], str], kind: Any, depth:
 @pytest.mark.parametrize("kind", [dict, Role])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("service", PROTOCOLS)
-def test_each_operation_is_answered_as_moto_itself_answers_it(service, name, kind):
+def test_each_response_is_the_same_as_from_moto(service, name, kind):
     service_model = get_service_model(service)
     answered = 0
     for operation in service_model.operation_names:
@@ -140,13 +140,13 @@ def test_each_operation_is_answered_as_moto_itself_answers_it(service, name, kin
 
 
 @pytest.mark.parametrize("service", PROTOCOLS)
-def test_each_error_is_answered_as_moto_itself_answers_it(service):
+def test_each_error_response_is_the_same_as_from_moto(service):
     service_model = get_service_model(service)
     model = service_model.operation_model(service_model.operation_names[0])
     codes = [shape.error_code for shape in service_model.error_shapes]
     assert codes
     for code in [*codes, "InvalidParameterValue"]:
-        # moto would look for the code among the errors of the service whose module this is.
+        # moto would look up the code in the errors of the service that this module belongs to.
         kind = type("Refused", (ServiceException,), {"__module__": __name__, "code": code})
         error = kind("<what went wrong>")
         quick = answer(model, service, error)
@@ -172,7 +172,7 @@ FLAGS = ("full_document", "short_empty_elements", "pretty")
     document=st.dictionaries(NAME, ELEMENT, min_size=1, max_size=2),
     flags=st.fixed_dictionaries({flag: st.booleans() for flag in FLAGS}),
 )
-def test_xml_is_written_as_by_xmltodict(document, flags):
+def test_xml_is_the_same_as_from_xmltodict(document, flags):
     def written(write: Any) -> str:
         try:
             return write(document, **flags)

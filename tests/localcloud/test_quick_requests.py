@@ -1,4 +1,4 @@
-"""The tests let botocore and moto handle requests quickly: nothing else becomes of a request."""
+"""The faster functions of the tests handle requests in the same way as botocore and moto."""
 
 from itertools import product
 
@@ -30,7 +30,7 @@ BODIES = [None, b"", "text", b"\x00bytes"]
 
 @pytest.mark.parametrize("host", ["https://backups1.s3.amazonaws.com", "http://127.0.0.1:9000"])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_request_is_the_one_that_moto_builds(path, host):
+def test_a_request_is_the_same_as_from_moto(path, host):
     for query, body, headers in product(QUERIES, BODIES, ({}, HEADERS)):
         url = f"{host}{path}?{query}" if query else f"{host}{path}"
         quick = quick_requests.request_of(Request, "PUT", url, headers, body)
@@ -50,7 +50,7 @@ def read(request: Request) -> dict:
     }
 
 
-def test_an_application_is_made_once_for_the_same_routes(monkeypatch):
+def test_an_application_is_created_once_for_the_same_routes(monkeypatch):
     made = quick_requests.app_of("sqs")
     assert quick_requests.app_of("sqs") is made
     assert routes(made) == routes(quick_requests.create_app("sqs"))
@@ -67,7 +67,7 @@ NAME = st.sampled_from(["ETag", "etag", "ETAG", "x-amz-Meta-a", "X-Amz-Meta-A", 
 
 
 @given(st.lists(st.tuples(NAME, st.text())), NAME)
-def test_headers_are_found_in_any_spelling(pairs, name):
+def test_header_names_are_case_insensitive(pairs, name):
     headers, by_lowercase, written = HeadersDict(), {}, {}
     for key, value in pairs:
         headers[key] = value
@@ -82,7 +82,7 @@ def test_headers_are_found_in_any_spelling(pairs, name):
 @pytest.mark.parametrize("bucket", ["backups1", "back.ups", "Backups_1", None])
 @pytest.mark.parametrize("operation", ["HeadObject", "GetBucketLocation", "ListBuckets"])
 @pytest.mark.parametrize("style", ["path", "virtual", "auto"])
-def test_a_request_goes_where_botocore_sends_it(operation, bucket, style):
+def test_the_endpoint_parameters_are_the_same_as_from_botocore(operation, bucket, style):
     config = boto3.session.Config(s3={"addressing_style": style})
     client = boto3.client("s3", config=config)
     model = client.meta.service_model.operation_model(operation)
@@ -94,7 +94,7 @@ def test_a_request_goes_where_botocore_sends_it(operation, bucket, style):
 
 
 @pytest.mark.parametrize("operation", ["HeadObject", "GetObject", "PutObject", "CopyObject"])
-def test_headers_are_read_as_by_botocore(operation):
+def test_headers_are_parsed_as_by_botocore(operation):
     model = boto3.client("s3").meta.service_model.operation_model(operation)
     shape = model.output_shape
     headers = HeadersDict({"x-amz-meta-a": "b", "ETAG": '"0"', "Last-Modified": TIME})
@@ -130,12 +130,12 @@ ANSWERS = [
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", ANSWERS)
-def test_an_error_with_status_200_is_seen_as_by_botocore(body, status):
+def test_an_error_with_status_200_is_detected_as_by_botocore(body, status):
     quick = quick_clients.is_error_despite_status(status, body)
     assert quick == quick_clients.is_special_case_error(status, body)
 
 
-def test_a_signature_is_the_one_that_botocore_computes():
+def test_a_signature_is_the_same_as_from_botocore():
     request = AWSRequest(method="GET", url="http://127.0.0.1:9000/")
     request.context["timestamp"] = "20261123T030507Z"
     for secret, region in (("secret", "us-east-1"), ("other", "eu-west-1")):

@@ -146,7 +146,7 @@ MOST_AUDITS = 6
 
 def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, packages):
     policy = copy_project(tmp_path) / "chalicelib" / "policy.toml"
-    # The hourly backup is the last rule: it is missing just before the next audit, not after it.
+    # The hourly backup is the last rule. It becomes missing just before the next audit, not after.
     policy.write_text(policy.read_text() + "due_minutes = 55\n")
     keep_package_of(tmp_path, packages)
     with subprocess.Popen(
@@ -158,8 +158,8 @@ def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, pack
     ) as local:
         try:
             server = server_of(read_until(local.stdout, "and an audit every hour"))
-            # Before a function has started, an hour can have passed here. If the next backup was
-            # due by then, it is missing since the first one was stored, which is no news.
+            # An hour can pass here before a function starts. If the next backup was due by
+            # then, it was already missing when the first backup was stored, which is no news.
             server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
             shown = read_until(local.stdout, "  promoted  ")
             server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
@@ -175,7 +175,7 @@ def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, pack
 
 
 def server_of(exports):
-    """A client of the server whose `export` lines these are."""
+    """Return an S3 client from the `export` lines that a server printed."""
     environment = dict(
         re.findall(r"^export (\w+)=(\S+)$", exports.partition("administrator")[0], re.MULTILINE)
     )

@@ -179,14 +179,14 @@ class Year:
         )
 
     def findings(self, now: datetime) -> list[Finding]:
-        """What an audit of `now` finds. It depends on nothing else, so it is made once."""
+        """Return the findings of an audit at `now`, cached because they depend only on `now`."""
         if now not in self.judged:
             self.judged[now] = [*judge_backups(self.history(now), vault=VAULT, now=now)]
         return self.judged[now]
 
     @cached_property
     def hours(self) -> list[datetime]:
-        """Every hour in which something changes, the hour after it, and some random hours."""
+        """Return each hour in which something changes, the next hour, and 60 random hours."""
         changes = [moment for _, _, since, until in self.faults for moment in (since, until)]
         in_time = [self.is_in_time(slot) for slot in self.slots]
         for number, slot in enumerate(self.slots):
@@ -300,7 +300,7 @@ def mail_at(years: Iterable[Year], zone: str, now: datetime) -> Mail | None:
 def outage_mails(begin: datetime, length: timedelta) -> dict[datetime, Mail]:
     """The mails of hourly audits before, during and after an outage, of five servers in London.
 
-    In the outage nothing is stored; then the sweep stores what waits.
+    Nothing is stored during the outage. Then the sweep stores all waiting uploads.
     """
     years = [
         Year(

@@ -111,7 +111,7 @@ class Chances:
     """How late a pass of the sweep is, at most."""
 
 
-# What can happen, besides faults, as a tally counts it.
+# The events that a tally counts, besides faults.
 CHANCES = [each.name for each in fields(Chances) if each.name != "schedule_late"]
 OUTAGES = ("s3 out", "lambda out", "network out", "invoke out")
 PASSES = ("a pass that fails", "a pass that hands over", "a pass with nothing to do")
@@ -186,11 +186,11 @@ class Tally:
     killed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)
-    """How often each thing with a chance, fault, kind of outage and kind of pass came."""
+    """The number of times that each event, fault, kind of outage and kind of pass happened."""
 
     @property
     def lacks(self) -> set[str]:
-        """All that can happen, and has not."""
+        """The events that can happen but have not happened yet."""
         everything = {*CHANCES, *EVERY_FAULT, *OUTAGES, *PASSES, *Outcome} - {Outcome.IGNORED}
         return everything - (self.happened + self.outcomes).keys()
 
@@ -615,7 +615,7 @@ class Month:
         return outage
 
     def _happens(self, name: str) -> bool:
-        """Draw the chance with this name. Counts and returns whether the event happens."""
+        """Draw the chance with this name. Return whether the event happens, and count the event."""
         happens = self._by_chance(getattr(self.chances, name))
         self.tally.happened[name] += happens
         return happens

@@ -19,7 +19,7 @@ from tests.proofs.simulation import (
 )
 from tests.support.world import DAILY
 
-# A day later London's clocks go back.
+# London's clocks go back a day later.
 BEGIN = datetime(2026, 10, 24, tzinfo=UTC)
 KEY, BODY = f"web1/{DAILY}", b"copied in two parts"
 # Chances high enough that every kind of event happens within three days.
@@ -50,17 +50,17 @@ def test_days_in_which_everything_goes_wrong_lose_nothing(
         here.let_all_expire()
     assert len(here.uploads) > 360
     assert here.tally.lacks == set()
-    # An outage was longer than Lambda retries, and clocks showed an hour twice.
+    # An outage outlasted Lambda's retries, and the clocks showed an hour twice.
     assert here.lambda_.dropped
     assert "web1/2026-10-25.01b.sql.gz.gpg" in here.stored
-    # Copies were made in both ways, and some of them aborted; uploads expired.
+    # Both kinds of copies were made, some copies were aborted, and uploads expired.
     sent = set(here.wire.sent)
     assert sent >= {"CopyObject", "CompleteMultipartUpload", "AbortMultipartUpload"}
     assert here.expired
 
 
 @pytest.mark.parametrize(("order", "seed", "days"), [("begun", 1, 12), ("completed", 2, 4)])
-def test_longer_times_lose_nothing_either(
+def test_longer_periods_lose_nothing(
     order: Order, seed: int, days: int, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("--soak"):

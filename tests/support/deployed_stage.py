@@ -64,9 +64,9 @@ class DeployedStage:
             self._run(shlex.split(command))
 
     def mend_until_deployment(self, remedy: str) -> None:
-        """Run the command line that a finding shows, except the deployment at its end.
+        """Run the commands of a remedy, except the deployment at the end.
 
-        The only finding that is left must be one that a deployment fixes.
+        The only remaining finding must be one that a deployment fixes.
         """
         *commands, last = remedy.split(" && ")
         assert last == DEPLOY
@@ -78,7 +78,7 @@ class DeployedStage:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """After the block, functions and roles are as they were before, as if deployed again."""
+        """Restore functions and roles after the block, as a new deployment would."""
         functions = lambda_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]._lambdas
         iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
         before, iam_roles = deepcopy(functions._functions), deepcopy(iam.roles)

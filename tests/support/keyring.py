@@ -14,7 +14,7 @@ ENCRYPT = {
 }
 
 
-# How often gpg hashes a passphrase at least.
+# The lowest number of hash iterations that gpg accepts for a passphrase.
 GUESSES = 1024
 
 
@@ -24,7 +24,7 @@ def new_keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("g", numbered=True)
     home.chmod(0o700)
     options = "batch", "pinentry-mode loopback", "passphrase secret", "trust-model always"
-    # Guessing a passphrase takes this long on purpose: a tenth of a second for each use.
+    # By default, gpg slows down each use of a passphrase on purpose, by a tenth of a second.
     (home / "gpg.conf").write_text("\n".join((*options, f"s2k-count {GUESSES}")) + "\n")
     (home / "gpg-agent.conf").write_text(f"s2k-count {GUESSES}\n")
     run("gpg --quick-gen-key backups@example.org future-default default never", home)

@@ -1,4 +1,4 @@
-"""The package of the tests' project, built by Chalice once for all processes of a run."""
+"""The deployment package of the test project, built once by Chalice for a whole test run."""
 
 import fcntl
 import io
@@ -19,12 +19,12 @@ from demo.deployment import PACKAGES
 from localcloud.functions.runner import Functions
 from tests.support.project import copy_project
 
-# The bundles of tests' own functions are smaller (bytes).
+# In bytes. The bundles of functions that tests define are smaller.
 APP_IS_LARGER_THAN = 1_000_000
 
 
 def built_packages(folder: Path) -> Path:
-    """Return a folder with the package, as `demo.deployment.deploy` takes it."""
+    """Return a folder with the package, in the layout that `demo.deployment.deploy` expects."""
     packages = folder / "packages"
     with locked(folder / "packages.lock"):
         if not packages.exists():
@@ -35,7 +35,7 @@ def built_packages(folder: Path) -> Path:
 
 
 def build(folder: Path) -> None:
-    """Let Chalice build the package, as it does when it deploys."""
+    """Build the package with Chalice, as in a deployment."""
     with tempfile.TemporaryDirectory(prefix="project-") as project:
         copy_project(Path(project))
         with packager_of(Path(project)) as (packager, *where):
@@ -43,7 +43,7 @@ def build(folder: Path) -> None:
 
 
 def keep_package_of(project: Path, packages: Path) -> None:
-    """Give a project with an edited policy its package, as if it had been deployed before."""
+    """Create the package of a project with an edited policy, as an earlier deployment would."""
     [package] = packages.iterdir()
     with packager_of(project) as (packager, *where):
         kept = project / PACKAGES / Path(packager.deployment_package_filename(*where)).name
@@ -57,15 +57,15 @@ def keep_package_of(project: Path, packages: Path) -> None:
 
 @contextmanager
 def packager_of(project: Path) -> Iterator[tuple[LambdaDeploymentPackager, str, str]]:
-    """Yield Chalice's packager, with the arguments of its methods for a project."""
+    """Yield Chalice's packager and the arguments of its methods for a copy of the project."""
     with tempfile.TemporaryDirectory(prefix="build-") as directory:
-        # A copy, as for a deployment: packages are named after files in the order of their folder.
+        # A copy, as in a deployment: a package's name depends on the order of files in a folder.
         copy_app(project, Path(directory), stage="dev", endpoint="http://127.0.0.1:1")
         yield packager_in(Path(directory))
 
 
 def packager_in(project: Path) -> tuple[LambdaDeploymentPackager, str, str]:
-    """Return Chalice's packager, with the arguments of its methods for this very folder."""
+    """Return Chalice's packager and the arguments of its methods for this folder."""
     config = CLIFactory(str(project)).create_config_obj(chalice_stage_name="dev")
     system, architecture = OSUtils(), config.lambda_architecture
     packager = LambdaDeploymentPackager(
@@ -79,9 +79,9 @@ def packager_in(project: Path) -> tuple[LambdaDeploymentPackager, str, str]:
 
 @contextmanager
 def unpacked_once(folder: Path) -> Iterator[None]:
-    """Let all local clouds of the block run the app's bundle from the same unpacked files.
+    """Within the block, all local clouds run the app's bundle from the same unpacked files.
 
-    Unpacking takes longer than a test, and so does compiling the modules once more.
+    Unpacking the bundle takes longer than a test, and so does compiling its modules again.
     """
     unpack = Functions._unpack
 
@@ -102,7 +102,7 @@ def unpacked_once(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out of the same block."""
+    """Hold a file lock, so that only one process at a time runs the block."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

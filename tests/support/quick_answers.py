@@ -1,8 +1,8 @@
-"""Speeds up moto's responses by caching what depends only on the model of AWS's API.
+"""Speeds up moto's responses by caching values that depend only on the model of AWS's API.
 
 For each member of each structure in a response, moto computes the names that its value can have in
-a result. They depend only on the member and the class of the result. And moto writes XML with a
-general library, which checks each character of each name.
+a result. The names depend only on the member and the class of the result. In addition, moto writes
+XML with a general-purpose library, which checks each character of each name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,12 +41,12 @@ def answer_quickly() -> None:
         parse_to_aware_datetime=aware_time,
         xmltodict=SimpleNamespace(unparse=write_xml),
     )
-    # With each error, moto reads the model of all errors of its service.
+    # For each error, moto reads the model of all errors of the service.
     replace(moto.core.errors, ErrorLookupFactory=find_errors)
 
 
 def value_of(serializer: ResponseSerializer, value: Any, key: str, shape: Shape) -> Any:
-    """Return a member's value, by the first of its names that the result contains."""
+    """Return a member's value under the first of its names that the result contains."""
     picker = serializer._value_picker
     if type(picker) is not XFormedAttributePicker:
         return pick_value(serializer, value, key, shape)
@@ -79,7 +79,7 @@ def serialize_members(
 
 
 def names_of(shape: Shape, key: str, value: Any) -> tuple[str, ...]:
-    """The names that moto computes. The shape keeps them: each unknown error has a new shape."""
+    """Return moto's names, cached on the shape because each unknown error has a new shape."""
     known = vars(shape).setdefault("names", {})
     kind = type(value)
     if kind not in known:
@@ -94,12 +94,12 @@ def names_of(shape: Shape, key: str, value: Any) -> tuple[str, ...]:
 def members_in(
     shape: StructureShape, value: dict[str, Any], transformed: tuple[str, ...]
 ) -> list[tuple[str, Shape]]:
-    """The members that the result has, or might get from a transformer, in their order."""
+    """Return the members that the result has or a transformer may add, in the model's order."""
     known = vars(shape).setdefault("members_in", {})
     keys = (*value, transformed)
     if keys not in known:
         for member in shape.members.values():
-            member.parent = shape  # as moto does: the names depend on it
+            member.parent = shape  # as in moto: the names depend on the parent
         known[keys] = [
             (key, member)
             for key, member in shape.members.items()
@@ -111,12 +111,12 @@ def members_in(
 
 @cache
 def ends_with_name(path: str, key: str) -> bool:
-    """Whether a transformer for this path can be for a member with this key."""
+    """Return whether a transformer for this path can apply to a member with this key."""
     return key.endswith(path.rpartition(".")[2])
 
 
 def aware_time(value: Any) -> Any:
-    """Parse a time as S3 and IAM write it, and any other as moto does, which guesses."""
+    """Parse a time in the format of S3 or IAM. moto guesses the format of any other time."""
     return known_time(value) or guess_time(value)
 
 
@@ -127,7 +127,7 @@ def write_xml(
     pretty: bool,
     short_empty_elements: bool,
 ) -> str:
-    """Write what xmltodict would, and let it write the documents that moto does not produce."""
+    """Write the same XML as xmltodict, which still writes documents that moto never produces."""
     has_one_root = len(document) == 1 and all(isinstance(v, dict) for v in document.values())
     if pretty or not has_one_root:
         return xmltodict.unparse(
@@ -143,7 +143,7 @@ def write_xml(
 
 
 def element(name: str, value: Any, *, short: bool) -> Iterator[str]:
-    """Yield the element, or one for each item of a list."""
+    """Yield the element, or an element for each item of a list."""
     check_name(name, "element")
     single = isinstance(value, str | bytes | dict) or not hasattr(value, "__iter__")
     for item in [value] if single else value:

@@ -1,4 +1,4 @@
-"""Speeds up botocore's requests by caching what depends only on the client and the operation."""
+"""Speeds up botocore's requests by caching values that depend only on client and operation."""
 
 import hmac
 import logging
@@ -23,10 +23,10 @@ find_parameters = EndpointRulesetResolver._get_provider_params
 parse_each_header = BaseRestParser._parse_non_payload_attrs
 sign = SigV4Auth.signature
 is_special_case_error = botocore.handlers._looks_like_special_case_error
-# Its root element, after what begins each XML file.
+# The root element of an XML document, after the optional XML declaration.
 ROOT = re.compile(rb"(?:<\?xml [^>]*\?>\s*)?<(\w+)[ >]")
 ENDPOINTS = 1000
-"""How many of them a client remembers."""
+"""The maximum number of endpoints that a client caches."""
 
 
 def ask_quickly() -> None:
@@ -36,10 +36,10 @@ def ask_quickly() -> None:
     replace(botocore.handlers, _looks_like_special_case_error=is_error_despite_status)
     replace(botocore.awsrequest, _HeaderKey=header_key)
     replace(HeadersDict, __contains__=has_header, get=find_header)
-    # The signers in C prepare each request four times before they sign it.
+    # The signers in C prepare each request four times before signing.
     AUTH_TYPE_MAPS.update(v4=SigV4Auth, s3v4=S3SigV4Auth)
     replace(SigV4Auth, signature=signature)
-    # Each request gets a random number, which nobody reads, from the kernel.
+    # For each request, botocore gets a random UUID from the kernel, which nobody reads.
     replace(botocore.endpoint, uuid=SimpleNamespace(uuid4=partial(next, count(1))))
     # botocore logs about 40 debug lines for each request, which nobody reads.
     for name in logging.root.manager.loggerDict:
@@ -48,7 +48,7 @@ def ask_quickly() -> None:
 
 
 def signature(signer: SigV4Auth, text: str, request: Any) -> str:
-    """Sign the text with a key that is the same all day."""
+    """Sign the text with the signing key of the day, which is cached."""
     key = signing_key(
         signer.credentials.secret_key,
         request.context["timestamp"][:8],
@@ -73,7 +73,7 @@ def ignore(*_: Any, **__: Any) -> None:
 def parameters_of_endpoint(
     resolver: EndpointRulesetResolver, operation_model: Any, call_args: Any, request_context: Any
 ) -> dict[str, Any]:
-    """The parameters that decide on the endpoint: they follow from a few of the operation's own."""
+    """Return the parameters that determine the endpoint, cached by the arguments that matter."""
     builtins = resolver._get_customized_builtins(operation_model, call_args, request_context)
     names = resolver._get_dynamic_context_params(operation_model).values()
     values = tuple(call_args.get(name) for name in names)
@@ -91,7 +91,7 @@ def parameters_of_endpoint(
 
 
 class HeaderKey(str):
-    """The name of a header: it compares and hashes as its lowercase, and is shown as written."""
+    """A header name that compares and hashes in lowercase, but prints as written."""
 
     __slots__ = ("written",)
 
@@ -118,7 +118,7 @@ def find_header(headers: HeadersDict, name: str, default: Any = None) -> Any:
 def parse_headers(
     parser: BaseRestParser, response: Any, shape: StructureShape, members: Any, parsed: Any
 ) -> None:
-    """Parse the members of an answer that are not in its body."""
+    """Parse the members of a response that are not in its body."""
     headers = response["headers"]
     for name, member, location, header in located_members(shape):
         if location == "statusCode":
@@ -142,7 +142,7 @@ def located_members(shape: StructureShape) -> list[tuple[str, Any, str, str]]:
 def is_error_despite_status(status: int, body: bytes | None) -> bool:
     """Whether a response from S3 with status 200 contains an error or is truncated.
 
-    botocore parses the whole body to find out, and later parses it again.
+    botocore parses the whole body for this check, and later parses the body again.
     """
     root = ROOT.match(body or b"")
     if root and root[1] != b"Error" and body.endswith(b"</%b>" % root[1]):

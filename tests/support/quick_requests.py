@@ -1,10 +1,10 @@
-"""Speeds up how moto reads requests, by caching what it would compute for each of them.
+"""Speeds up how moto reads requests by caching values that it computes for each request.
 
 moto builds a request to the S3 in this process with werkzeug's test client, which encodes and
-decodes the URL several times. Here its environment is built directly.
+decodes the URL several times. Here the WSGI environment is built directly.
 
-Each local cloud builds applications of moto's services and compiles their routes. Here it reuses
-those of the cloud before it, if the routes and the functions behind them are the same.
+Each local cloud builds applications of moto's services and compiles their routes. Here a
+cloud reuses the applications of an earlier cloud if the routes and their functions are the same.
 """
 
 import sys
@@ -41,23 +41,23 @@ def read_quickly() -> None:
     """Install the faster functions in this process."""
     replace(Request, from_primitives=classmethod(request_of))
     replace(Request, raw_path=kept("raw_path"), raw_url=kept("raw_url"))
-    # The URL of each request is put together several times, from parts that seldom differ.
+    # The URL of each request is joined several times, from parts that seldom differ.
     replace(werkzeug.sansio.request, get_current_url=lru_cache(maxsize=4096)(join_url))
     replace(EnvironHeaders, _get_key=lambda headers, name: headers.environ[environ_key(name)])
-    # With each look at a backend, moto looks for it among those of all services.
+    # On each access to a backend, moto searches the backends of all services.
     replace(BackendDict, _create_account_specific_backend=create_missing_backends)
     replace(localcloud.server, create_backend_app=app_of)
 
 
 def kept(name: str) -> Any:
-    """A property of a request that is computed once for each request."""
+    """Return a property of requests that is computed once for each request."""
     prop = cached_property(vars(Request)[name].fget)
     prop.__set_name__(Request, name)
     return prop
 
 
 def app_of(service: str) -> Any:
-    """The application of a service, made once for the same routes."""
+    """Return the application of a service, created once for the same routes."""
     found = backends.get_backend(service)
     if not isinstance(found, BackendDict):
         return create_app(service)
@@ -77,10 +77,10 @@ def create_missing_backends(backends: BackendDict, account_id: str) -> None:
 def request_of(
     kind: type[Request], method: str, url: str, headers: Any, body: Any = None
 ) -> Request:
-    """The request that moto makes of a request of botocore's, to no server."""
+    """Return the request that moto builds from a botocore request within this process."""
     parts = urlsplit(url)
     if parts.path.startswith("//"):
-        return build_request(kind, method, url, headers, body)  # which takes it for a host
+        return build_request(kind, method, url, headers, body)  # which parses the path as a host
     environment = environment_of(method, parts, headers, body)
     port = {"http": "80", "https": "443"}[parts.scheme]
     name, _, own_port = parts.netloc.partition(":")
@@ -96,7 +96,7 @@ def request_of(
 
 
 def environment_of(method: str, url: SplitResult, headers: Any, body: Any) -> WSGIEnvironment:
-    """What WSGI says of a request to any server."""
+    """Return the WSGI environment of a request to any server."""
     content = body_of(body)
     environment: WSGIEnvironment = {
         "wsgi.version": (1, 0),

@@ -1,13 +1,13 @@
-"""Remembers what botocore and moto compute for each request, although it is always the same.
+"""Caches values that botocore and moto compute anew for each request, although they never change.
 
-That is most of a request to the S3 in this process. What is remembered are functions of their
-arguments. User agents, the identifiers of requests and the signatures of requests to AWS, which
-nothing in this process reads, are replaced by short ones. (The local cloud verifies the signatures
-of requests to its port: those stay.)
+Computing these values takes most of the time of a request to the S3 in this process. Only pure
+functions of their arguments are cached. User agents, request IDs and the signatures of requests to
+AWS, which nothing in this process reads, are replaced by short values. (Requests to the port of the
+local cloud keep their signatures, because the local cloud verifies them.)
 
-Three files beside this one do more of it, in the order of a request: quick_clients,
-quick_requests, quick_answers. tests/localcloud compares each of them with the original, and with
-`--plain` all tests use the originals.
+Three more modules speed up requests, in the order of a request: quick_clients, quick_requests and
+quick_answers. tests/localcloud compares each module with the original code, and `--plain` runs all
+tests with the original code.
 """
 
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def as_if_new(client: Any) -> Iterator[Any]:
 
 
 def parse_time(value: Any) -> datetime:
-    """Parse a time of S3's lists or headers, and any other as botocore does, which guesses."""
+    """Parse a time from S3's lists or headers. botocore guesses the format of any other time."""
     return known_time(value) or guess_time(value)
 
 

@@ -1,17 +1,17 @@
 """Caches the responses of a local cloud in this process to requests about its configuration.
 
 One check sends about a hundred of these requests, and a weakening changes few of the responses.
-They depend only on what the cloud has stored. They do not depend on the time, nor on the caller:
-only the administrator's are cached, and only a bucket policy can deny the administrator anything.
+These responses depend only on the state of the cloud, not on the time or the caller. Only responses
+to the administrator are cached, and only a bucket policy can deny the administrator anything.
 
 A stale response could hide a weakening. Four rules prevent that, or make the test fail:
 
-- A response is valid until the next write to a service that it depends on, or, if it is about a
-  bucket, until the next write to that bucket. Every request goes through the cloud's application,
-  including those of Chalice and of functions. It counts as a write, before and after it takes
-  effect, unless it is a known read.
-- A test that uses moto's backends directly could keep an object from there and change it later. So
-  nothing is cached from then on until the next test. The same holds after the clock was moved,
+- A response is valid until the next write to a service that it depends on. A response about a
+  bucket is valid until the next write to that bucket. Every request goes through the
+  cloud's application, including the requests of Chalice and of functions. A request counts as a
+  write, both before and after it takes effect, unless it is a known read.
+- A test that uses moto's backends directly could keep a reference to an object and change it later.
+  So after such use nothing is cached until the next test. The same holds after the clock was moved,
   because then the cloud's own threads remove objects. Alarms change each minute, and are never
   cached.
 - Every 20th cached response is compared with a fresh one, and the test fails if they differ.
@@ -41,7 +41,7 @@ from localcloud.server import HOST
 EACH = 20
 # In a bucket policy, S3 shows a deleted principal as its unique ID.
 DELETED = "deleted principals"
-# What the responses of each service depend on.
+# The kinds of writes that make the responses of each service stale.
 DEPENDS_ON = {
     "s3": ("s3", DELETED),
     "iam": ("iam",),
@@ -60,7 +60,7 @@ REMEMBERED = {
     "logs": ("Describe",),
     "sns": ("Get", "List"),
 }
-# Every request changes these, because they report when a key was used.
+# Never cached: these report when a key was last used, which every request changes.
 TELL_OF_USE = {"GetAccessKeyLastUsed", "GetCredentialReport", "GenerateCredentialReport"}
 READS = re.compile(rb"Action=(Get|List)")
 # The writes to IAM that never delete or rename a principal. Any other write could.
@@ -83,13 +83,13 @@ class RememberedAnswers:
         self._answers: dict[tuple[Any, ...], tuple[list[int], Any, bytes]] = {}
 
     def begin(self) -> None:
-        """Use the cache, but nothing from before if the cloud was changed from within."""
+        """Turn the cache on. Drop older responses if the cloud may have been changed directly."""
         if not self._is_on:
             self.forget()
         self._is_on = True
 
     def end(self) -> None:
-        """Cache nothing from now on."""
+        """Turn the cache off."""
         self._is_on = False
 
     def forget(self) -> None:
@@ -174,20 +174,20 @@ class RememberedAnswers:
 
 
 def depends_on(service: str, url: SplitResult) -> tuple[str, ...]:
-    """What an answer depends on."""
+    """Return the services or buckets whose writes invalidate the response."""
     if service == "s3" and (bucket := bucket_of(url.hostname, url.path)):
         return (bucket, ANY_BUCKET, DELETED)
     return DEPENDS_ON[service]
 
 
 def bucket_of(host: str | None, path: str) -> str | None:
-    """The bucket of a request to S3, unless it names none, or in another way than by its path."""
+    """Return the bucket of a path-style S3 request, or None for any other request."""
     name = path.split("/")[1] if "/" in path else ""
     return f"bucket {name}" if name and host == HOST else None
 
 
 def written_services(environ: WSGIEnvironment) -> tuple[str, ...]:
-    """What a request can change: everything, unless something else is known."""
+    """Return everything that a request can change. An unknown request can change everything."""
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
     posted = environ["wsgi.input"]
     body = posted.getvalue() if isinstance(posted, BytesIO) else b""

@@ -37,7 +37,7 @@ def bucket(name: str) -> FakeBucket:
 
 
 def versions_in(name: str) -> dict[str, list[FakeKey | FakeDeleteMarker]]:
-    """Return the versions of each key of a bucket, from the oldest to the newest."""
+    """Return the versions of each key in a bucket, oldest first."""
     return {key: versions for key, versions in sorted(dict.items(bucket(name).keys)) if versions}
 
 
@@ -106,11 +106,11 @@ class World:
             **{k: v for k, v in answer.items() if k not in {"Body", "ResponseMetadata"}},
         }
 
-    # What only these ask is read from the store: it is what S3 would answer, as
+    # The methods below read moto's store instead of sending requests. S3 would return the same, as
     # tests/proofs/test_remembered_reads.py shows.
 
     def bodies(self) -> dict[str, bytes]:
-        """The bytes of every object of the vault."""
+        """Return the content of each object in the vault, by key."""
         newest = {name: held[-1] for name, held in versions_in("backups2").items()}
         return {name: held.value for name, held in newest.items() if is_object(held)}
 
@@ -120,7 +120,7 @@ class World:
         return [key for key, versions in held for each in versions if is_object(each)]
 
     def lying(self) -> list[bytes]:
-        """The bytes of all versions in incoming; those of a key from the newest to the oldest."""
+        """Return the content of all versions in incoming, newest first within a key."""
         held = versions_in("backups1").values()
         return [each.value for versions in held for each in versions[::-1] if is_object(each)]
 
