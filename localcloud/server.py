@@ -54,6 +54,8 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         fd=listener.fileno(),
     )
     ended = threading.Event()
+    # The connection that ends the server is closed unserved: it would leave a thread behind.
+    server.verify_request = lambda request, client: not ended.is_set()  # type: ignore[method-assign]
 
     def serve() -> None:
         # serve_forever() would poll for its end a hundred times a second.
@@ -66,7 +68,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         yield
     finally:
         ended.set()
-        # It waits for one more request.
+        # It waits for one more connection.
         socket.create_connection((host, port)).close()
         thread.join()
         server.server_close()

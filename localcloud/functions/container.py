@@ -163,6 +163,7 @@ class Container:
             return ""
         finally:
             timer.cancel()
+            timer.join()
 
     def _time_out(self) -> None:
         self._timed_out = True
