@@ -55,7 +55,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
     )
     ended = threading.Event()
     # The connection that ends the server is closed unserved: it would leave a thread behind.
-    server.verify_request = lambda request, client: not ended.is_set()  # type: ignore[method-assign]
+    server.verify_request = lambda *_: not ended.is_set()  # type: ignore[method-assign]
 
     def serve() -> None:
         # serve_forever() would poll for its end a hundred times a second.

@@ -46,7 +46,7 @@ from chalicelib.promotion.buckets import Incoming, Vault
 from chalicelib.promotion.promotion import Promoter
 from localcloud.s3.backend import corrected
 from tests.support.loaded_chalice import LoadedChalice
-from tests.support.packages import built_packages, unpacked_once
+from tests.support.packages import built_packages, expect_smaller_packages, unpacked_once
 from tests.support.project import POLICY, copy_project
 from tests.support.remembered import as_if_new, remember
 from tests.support.wire import Wire, retries_at_once
@@ -97,6 +97,7 @@ def pytest_collection_finish() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--plain"):
         remember()
+        expect_smaller_packages()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -128,10 +129,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 @pytest.fixture(scope="session")
-def packages(shared: Path) -> Iterator[Path]:
+def packages(shared: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Return the folder with the package that Chalice builds once for all test modules."""
     with unpacked_once(shared):
-        yield built_packages(shared)
+        yield built_packages(shared, whole=request.config.getoption("--plain"))
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,20 @@
 """The download of a deployed bundle."""
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import boto3
 import pytest
 
 from admin.account import Account, AccountError
-from admin.check.code import fetch_bundle
+from admin.check import code
+from admin.check.code import differences, fetch_bundle
+from tests.support.packages import SERVICES, built_packages, files_of_package
 
 
 class Bundle(BaseHTTPRequestHandler):
@@ -47,3 +51,24 @@ def test_a_bundle_of_the_local_cloud_comes_without_a_proxy(
     on_aws = Account(session=boto3.Session(), endpoint=None)
     with pytest.raises(AccountError, match="download failed"):
         fetch_bundle(on_aws, f"{address}/bundle")
+
+
+def test_a_whole_package_is_what_this_clone_would_deploy(
+    shared: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "_installed", files_of_package)
+    [package] = built_packages(shared, whole=True).iterdir()
+    with zipfile.ZipFile(package) as bundle:
+        assert differences(bundle, project) == []
+
+
+def test_most_tests_deploy_a_package_without_the_services_that_are_not_called(
+    shared: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "_installed", files_of_package)
+    [package] = built_packages(shared, whole=False).iterdir()
+    with zipfile.ZipFile(package) as bundle:
+        missing = differences(bundle, project)
+    assert len(missing) > 1000
+    services = {re.fullmatch("botocore/data/([^/]+)/.+", file)[1] for file in missing}
+    assert not services & SERVICES

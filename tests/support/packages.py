@@ -14,6 +14,7 @@ from chalice.cli.factory import CLIFactory
 from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
 from chalice.utils import UI, OSUtils
 
+from admin.check import code
 from admin.deploy import copy_app
 from demo.deployment import PACKAGES
 from localcloud.functions.runner import Functions
@@ -21,16 +22,31 @@ from tests.support.project import copy_project
 
 # In bytes. The bundles of functions that tests define are smaller.
 APP_IS_LARGER_THAN = 1_000_000
+files_of_package = code._installed
+SERVICES = {"lambda", "s3", "sns"}
+"""The services that the app calls. botocore describes 400 others in 19 of 27 MB."""
 
 
-def built_packages(folder: Path) -> Path:
-    """Return a folder with the package, in the layout that `demo.deployment.deploy` expects."""
-    packages = folder / "packages"
+def built_packages(folder: Path, *, whole: bool) -> Path:
+    """Return a folder with the package, in the layout that `demo.deployment.deploy` expects.
+
+    `whole` is the package as Chalice builds it. The other one leaves out what the app never reads:
+    a deployment uploads the package once for each function.
+    """
     with locked(folder / "packages.lock"):
+        built = folder / "whole-packages"
+        if not built.exists():
+            new = Path(tempfile.mkdtemp(dir=folder))
+            build(new)
+            new.rename(built)
+        if whole:
+            return built
+        packages = folder / "packages"
         if not packages.exists():
-            built = Path(tempfile.mkdtemp(dir=folder))
-            build(built)
-            built.rename(packages)
+            [package] = built.iterdir()
+            new = Path(tempfile.mkdtemp(dir=folder))
+            leave_out_other_services(package, new / package.name)
+            new.rename(packages)
     return packages
 
 
@@ -40,6 +56,36 @@ def build(folder: Path) -> None:
         copy_project(Path(project))
         with packager_of(Path(project)) as (packager, *where):
             shutil.move(packager.create_deployment_package(*where), folder)
+
+
+def leave_out_other_services(whole: Path, smaller: Path) -> None:
+    """Copy a package without botocore's descriptions of services that the app does not call."""
+    with (
+        zipfile.ZipFile(whole) as source,
+        zipfile.ZipFile(smaller, "w", zipfile.ZIP_DEFLATED) as package,
+    ):
+        for entry in source.infolist():
+            if not describes_another_service(entry.filename):
+                package.writestr(entry, source.read(entry))
+
+
+def expect_smaller_packages() -> None:
+    """From now on, let `backups check` expect no descriptions of other services in a package."""
+
+    def installed_files(name: str, version: str | None = None) -> Iterator[tuple[str, str]]:
+        for file, digest in files_of_package(name, version):
+            if not describes_another_service(file):
+                yield file, digest
+
+    code._installed = installed_files
+
+
+def describes_another_service(name: str) -> bool:
+    """Whether this file of a package describes a service that the app does not call."""
+    match Path(name).parts:
+        case "botocore", "data", service, _, *_:
+            return service not in SERVICES
+    return False
 
 
 def keep_package_of(project: Path, packages: Path) -> None:
