@@ -11,15 +11,15 @@ from pathlib import Path
 
 import aws_lambda_powertools  # noqa: F401 - the app imports it
 import boto3
-from botocore.loaders import JSONFileLoader
+import botocore.session
 from chalice.cli import main
 
-SERVICES = ("iam", "lambda", "logs", "s3", "sts")
+SERVICES = ("events", "iam", "lambda", "logs", "s3", "sts")
 
 
 def serve() -> None:
     """Run each command on stdin, a JSON object per line; print its exit status."""
-    JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
+    botocore.session.create_loader = cache(botocore.session.create_loader)
     for service in SERVICES:
         boto3.client(service, region_name="us-east-1")
     for line in sys.stdin:
