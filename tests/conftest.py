@@ -20,8 +20,8 @@ os.environ.update(
     VAULT_BUCKET="backups2",
     # Parts of a few bytes take the same paths through the code as parts of gigabytes.
     S3_UPLOAD_PART_MIN_SIZE="1",
-    # Objects smaller than this (bytes) stay in memory. The default is a little less than a part, so
-    # that each object would be an open file.
+    # Objects smaller than this (in bytes) stay in memory. By default, moto keeps only objects a
+    # little smaller than a part in memory, so that each object would be an open file.
     MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1000000",
 )
 
@@ -52,7 +52,7 @@ from tests.support.remembered import as_if_new, remember
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import PARTS, SINGLE, World
 
-# The time of an example depends only on how busy the machine is.
+# How long an example takes depends only on how busy the machine is.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
@@ -65,13 +65,14 @@ WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "wat
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-    """Let only the tests of chalicelib be watched for coverage: it takes a third of the time.
+    """Measure coverage only in the tests of chalicelib: it takes a third of the time.
 
-    pytest-cov's own mark, `no_cover`, does not spare fixtures, which are most of the other tests.
-    These must not have it: pytest-cov would begin to watch again behind each of them.
+    pytest-cov's own mark, `no_cover`, does not exclude fixtures, which are most of the other tests.
+    These must not have it: pytest-cov would start measuring again after each of them.
     """
     stopped: list[Coverage] = []
-    # A worker has two of them, one upon the other: below the one that stops, the other goes on.
+    # A worker has two watchers on top of each other: when the upper one stops, the lower one
+    # continues.
     while WATCHED.isdisjoint(item.path.parents) and (watching := Coverage.current()):
         watching.stop()
         stopped.append(watching)
@@ -83,7 +84,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the proofs: each file runs on one core, and theirs take longest."""
+    """Start the proofs first: each file runs on one core, and theirs take longest."""
     items.sort(key=lambda item: item.path.parent.name != "proofs")
 
 
@@ -158,7 +159,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def only_client() -> Any:
-    """Return the client of all tests: making one takes longer than most of them."""
+    """Return the client of all tests: creating one takes longer than most tests."""
     with mock_aws():
         return boto3.client(
             "s3",
@@ -225,6 +226,6 @@ def log() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def wire(world: World) -> Iterator[Wire]:
-    """Yield the wire between the promoter and S3; botocore retries without waiting."""
+    """Yield the wire between the promoter and S3, on which botocore retries without waiting."""
     with retries_at_once():
         yield Wire(world.s3)

@@ -63,7 +63,7 @@ def sweep(client: Client) -> dict[str, Any]:
 
 
 def audit(client: Client, *, at: datetime) -> dict[str, Any]:
-    """Audit, with an event that EventBridge dates `at`; returns the result as JSON holds it."""
+    """Audit, with an event that EventBridge dates `at`; return the result as parsed JSON."""
     event = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
     result = client.lambda_.invoke("audit", event | {"time": f"{at:%Y-%m-%dT%H:%M:%SZ}"}).payload
     return json.loads(json.dumps(result))
@@ -169,7 +169,7 @@ def test_an_upload_whose_event_was_lost_is_handed_over_by_the_sweep(
 def test_a_backup_that_does_not_come_is_found_by_the_audit_of_the_full_hour(
     client: Client, world: World, mails: list[str], stored_this_afternoon: None
 ) -> None:
-    """It was due at 16:15. An audit that runs late, or again, still looks at the full hour."""
+    """It was due at 16:15. An audit that runs late, or again, still reports on the full hour."""
     assert audit(client, at=AFTERNOON + timedelta(hours=2, minutes=54)) == {
         "findings": {},
         "not_checked": [],
@@ -198,7 +198,7 @@ def test_an_upload_of_100_mib_is_promoted_within_the_3_seconds_of_the_client(
     """It is copied in five parts in parallel: the first wave of parts always starts."""
     monkeypatch.setattr(app, "promoter", replace(world.promoter, tuning=app.tuning))
     body = bytes(100 * MIB)
-    # Passing the checksum spares botocore and moto from sending it the slow way.
+    # Passing the checksum keeps botocore and moto from sending it the slow way.
     checksum = encoded(digest(body, "CRC32"))
     world.upload(body, at=AFTERNOON, ChecksumCRC32=checksum)
     assert promote(client, "backup.tar.gz.gpg")["outcome"] == "promoted"

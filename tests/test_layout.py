@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 SHIPPED = {"chalicelib", "chalicelib.policy", "chalicelib.promotion", "chalicelib.watching"}
-# Every command works with these.
+# Every command uses these.
 COMMON = {"admin", "admin.desired", "chalicelib", "chalicelib.policy"}
 COMMANDS = {
     "admin.audit",
@@ -53,8 +53,8 @@ ARROWS = {
     "admin.describe": COMMON,
     # It records what the audit compares.
     "admin.setup": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
-    # It begins with an audit, compares the account with the plan of setup, and judges what waits as
-    # the sweep does.
+    # It begins with an audit, compares the account with the plan of setup, and classifies waiting
+    # uploads as the sweep does.
     "admin.check": COMMON
     | {
         "admin.audit",
@@ -63,9 +63,9 @@ ARROWS = {
         "chalicelib.promotion",
         "chalicelib.watching",
     },
-    # It runs the functions' code as on your own machine.
+    # It runs the functions' code on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
-    # Which stored backups a command line names, and what a HEAD shows of one.
+    # Which stored backups a command line names, and what a HEAD returns for one.
     "admin.stored": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     # They find backups as the audit does.
     "admin.listing": COMMON | {"admin.stored", "chalicelib.promotion", "chalicelib.watching"},
@@ -79,7 +79,7 @@ ARROWS = {
         "chalicelib.promotion",
         "chalicelib.watching",
     },
-    # It shows an audit, and judges what waits as the check does.
+    # It shows an audit, and classifies waiting uploads as the check does.
     "admin.status": COMMON
     | {"admin.audit", "admin.check", "admin.stored", "chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,
@@ -109,7 +109,7 @@ ARROWS["tests"] = set(ARROWS)
 
 @dataclass(frozen=True)
 class Import:
-    """An import of one module by another; `conditions` are those of the ifs around it."""
+    """An import of one module by another; `conditions` are those of the enclosing ifs."""
 
     importer: str
     imported: str
@@ -141,7 +141,9 @@ def name_of(path: Path) -> str:
 def imports_in(
     node: ast.AST, conditions: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the dotted names of all imports, even in functions, with the conditions around each."""
+    """Yield the dotted names of all imports, including those in functions, with the conditions
+    around each.
+    """
     match node:
         case ast.Import(names=names):
             yield from ((alias.name, conditions) for alias in names)
@@ -189,7 +191,7 @@ def is_for_chalice_local(statement: Import) -> bool:
 
 
 def cycle(imports: Iterable[Import]) -> list[str]:
-    """Return modules that import each other in a cycle, each the next; empty if there are none."""
+    """Return a cycle of modules in which each imports the next; empty if there is none."""
     graph: dict[str, set[str]] = {}
     for statement in imports:
         if "TYPE_CHECKING" not in statement.conditions:
@@ -213,7 +215,7 @@ def test_the_arrows_themselves_form_no_cycle() -> None:
     TopologicalSorter({part: arrows - {part} for part, arrows in ARROWS.items()}).prepare()
 
 
-# Each of these checks can fail.
+# Each of these checks can fail
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What every test is held to."""
+"""Rules for every test."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ YOURS = re.compile(
 
 
 def test_only_two_files_read_your_own_policy_and_stages() -> None:
-    """Other tests would fail after you edit them; use those of tests/support/project.py there."""
+    """They would fail after you edit these files; use those of tests/support/project.py there."""
     readers = {
         path.name
         for path in Path(__file__).parent.rglob("*.py")

@@ -1,4 +1,4 @@
-"""The mails that audits send in a simulated outage, from what the audits really find."""
+"""The mails that audits send in a simulated outage, derived from what the audits really find."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,7 @@ POLICY = parse_policy(f"servers = {[*SERVERS]}\n{POLICY_TOML}".replace("'", '"')
 
 
 def audit_mails(weeks: Weeks) -> list[datetime]:
-    """The hours of the audits that send a mail, besides the daily digest."""
+    """The hours of the audits that send a mail besides the daily digest."""
     histories = [_history(weeks, key) for key in POLICY.server_keys]
     hours = (hour for hour in sorted({*weeks.audits}) if not is_digest(POLICY, hour))
     return [hour for hour in hours if _mail(histories, hour)]

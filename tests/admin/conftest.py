@@ -28,14 +28,14 @@ DESCRIPTIONS = create_loader()
 
 @pytest.fixture(scope="module", autouse=True)
 def requests_are_answered_in_this_process() -> Iterator[None]:
-    """The port of the local cloud has tests of its own."""
+    """The port of the local cloud has its own tests."""
     with requests_in_process():
         yield
 
 
 @pytest.fixture(scope="module", autouse=True)
 def chalice_of_this_room(chalice_is_loaded_once: None) -> None:
-    """Chalice as a program has a test in test_deploy.py."""
+    """Running Chalice as a program is tested in test_deploy.py."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,7 +77,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_project(stages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Every command reads the tests' own policy, and reads and writes stages of the tests' own."""
+    """Every command reads the tests' own policy, and uses the tests' own stages."""
     before = contents(stages)
     monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
     monkeypatch.setattr(admin.cli, "read_stage", partial(read_stage, project=stages))
@@ -117,7 +117,7 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restore
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[RememberedAnswers]:
-    """What the clouds that start afterwards answered to the administrator."""
+    """The responses to the administrator's requests, cached for the clouds that start afterwards."""
     remembered = RememberedAnswers()
     with remembered.of_clouds():
         yield remembered
@@ -133,8 +133,8 @@ def deployed_stage(
         live = DeployedStage(cloud, project, packages)
         yield live
         answers.end()
-        # Each test's check finds what the previous test has not repaired; this one checks the last
-        # test.
+        # Each test's check finds what the previous test left unrepaired; this one checks after the
+        # last test.
         target = Target(account=live.account, stage=live.stage, policy=POLICY)
         report = check(target, now=clock.now(), tell=lambda _: None)
         assert report == Report(backups=report.backups)

@@ -1,4 +1,4 @@
-"""Accounts that people have: what `setup` says about each, and what helps."""
+"""Accounts that already have resources: what `setup` prints for each, and what resolves it."""
 
 import json
 from collections.abc import Callable
@@ -22,9 +22,9 @@ EVERYTHING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is in the account, what `setup` says about it, and what resolves it: a fix, or options.
+    """What the account contains, what `setup` prints, and what resolves it: a fix, or options.
 
-    `status` is the exit status of the first run: 0 if the account is adopted as it is.
+    `status` is the exit status of the first run: 0 if the account is adopted unchanged.
     """
 
     prepare: Callable[[ExistingAccount], object]
@@ -35,7 +35,7 @@ class Case:
 
 
 def long_policy(place: ExistingAccount) -> None:
-    """A policy of less than 20 KB, which S3 accepts; together with ours it would be larger."""
+    """A policy of less than 20 KB, which S3 accepts, but not together with our statements."""
     arn = f"arn:aws:s3:::{place.incoming}/{'x' * 900}"
     place.put_statement(
         place.incoming, Action="s3:GetObject", Resource=[f"{arn}{number}" for number in range(21)]
@@ -257,7 +257,7 @@ CASES = {
             Action="s3:PutEncryptionConfiguration",
             Resource=f"arn:aws:s3:::{place.vault}",
         ),
-        # New buckets are encrypted with S3's key, but those of the local cloud say nothing.
+        # S3 encrypts new buckets with its own key; buckets of the local cloud report no encryption.
         says=("would deny a step of this setup: s3:PutEncryptionConfiguration on {vault} by",),
         mend=_delete_policy("vault"),
     ),

@@ -1,8 +1,8 @@
 """Simulates the metrics of five servers, promoter, sweep and audit for weeks, in minutes.
 
-The model covers what alarms can see: uploads that come and wait, runs of the functions as Lambda
-queues and retries them, and the metrics of both; and what the audits see. It uses neither S3 nor
-Lambda.
+The model covers what alarms can observe: uploads that arrive and wait, runs of the functions as
+Lambda queues and retries them, the metrics of both, and the audits' findings. It uses neither S3
+nor Lambda.
 """
 
 import heapq
@@ -30,7 +30,7 @@ MB, GB = 1024**2, 1024**3
 
 
 class Trouble(StrEnum):
-    """What is wrong during an outage."""
+    """What fails during an outage."""
 
     COPIES = "S3 answers copies with 503"
     S3 = "S3 answers nothing but uploads"
@@ -50,7 +50,7 @@ NOTHING_RUNS = frozenset({Trouble.THROTTLED, Trouble.SILENT})
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """An outage: what is wrong, and when."""
+    """An outage: what fails, and when."""
 
     trouble: Trouble
     begin: datetime
@@ -58,7 +58,7 @@ class Outage:
 
 
 class Waiting(NamedTuple):
-    """An upload in incoming. (There are many: a tuple is compared fast.)"""
+    """An upload in incoming. (There are many, and tuples compare fast.)"""
 
     at: datetime
     key: str
@@ -67,10 +67,10 @@ class Waiting(NamedTuple):
 
 @dataclass
 class Weeks:
-    """What happens from `begin` until `end`: `metrics` has what CloudWatch gets to see of it,
-    `waiting` what is left in incoming, `settled` when each upload was promoted, and `audits` the
-    hours whose audits succeeded. An audit is late or comes twice as `audited` says of its hour: it
-    returns when each of them begins.
+    """What happens from `begin` until `end`: `metrics` contains what CloudWatch receives, `waiting`
+    what is left in incoming, `settled` when each upload was promoted, and `audits` the hours whose
+    audits succeeded. `audited` returns when the audits of its hour begin, because an audit can be
+    late or run twice.
     """
 
     begin: datetime
@@ -94,7 +94,7 @@ class Weeks:
             self._at(upload.at, partial(self._arrive, upload))
         at = self.begin + 7 * MINUTE
         while at < self.end:
-            # EventBridge is some seconds late, more or less each time.
+            # EventBridge is a few seconds late, by a different amount each time.
             late = timedelta(seconds=self._random.uniform(0, 59))
             self._at(at + late, self._begin_sweep)
             at += 15 * MINUTE
@@ -117,7 +117,7 @@ class Weeks:
         )
 
     def longest_wait(self) -> timedelta:
-        """From an upload until it was promoted."""
+        """The time from an upload until its promotion."""
         return max(then - upload.at for upload, then in self.settled.items())
 
     def _uploads(self) -> Iterator[Waiting]:

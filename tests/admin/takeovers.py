@@ -1,4 +1,4 @@
-"""Ways to become somebody with power over a deployed stage, and what only looks like one.
+"""Ways to gain power over a deployed stage, and changes that only look like one.
 
 Every user and role named known-... is on the stage's list of administrators.
 """
@@ -43,7 +43,7 @@ def arn(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Takeover:
-    """A change that makes a way, and how the finding tells it."""
+    """A change that opens a way, and how the finding describes it."""
 
     name: str
     change: Change
@@ -64,7 +64,7 @@ def takeover(sentence: str) -> Callable[[Change], Change]:
 
 
 def by_rights(name: str, sentence: str, *rights: tuple[Any, Any]) -> None:
-    """A user who has the way by its own rights."""
+    """A user whose own rights open the way."""
 
     def change(living: DeployedStage) -> None:
         give(living, name, *(allow(action, on) for action, on in rights))
@@ -103,9 +103,9 @@ def federated(provider: str, action: str, **condition: Any) -> str:
 
 @contextmanager
 def only_the_stage() -> Iterator[None]:
-    """Within the block, the account has only the stage's users and roles, and what it makes.
+    """Within the block, the account has only the users and roles of the stage and of the block.
 
-    What is there already, such as somebody with many rights, could go ways that it makes.
+    Existing principals with many rights could also use the ways that the block opens.
     """
     backend = iam_backends[ACCOUNT]["aws"]
     kinds = (backend.users, backend.roles, backend.groups, backend.managed_policies)
@@ -323,7 +323,7 @@ def _a_deny_that_it_can_delete(living: DeployedStage) -> None:
 
 
 def bounded(living: DeployedStage, name: str, right: str, on: str) -> None:
-    """A user with power, but for its boundary, and with this right."""
+    """A user with power, limited by its boundary, and with this right."""
     iam = living.client("iam")
     limit = add_managed(living, f"limit-of-{name}", allow(["ec2:*", right]))
     give(living, name, OPEN, allow(right, on))
@@ -476,7 +476,7 @@ def _a_function_that_becomes_an_administrator(living: DeployedStage) -> None:
     )
 
 
-# What only looks like a way
+# What only looks like a way to power
 
 
 @look_alike

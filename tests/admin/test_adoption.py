@@ -1,4 +1,4 @@
-"""`setup` in existing accounts: refused, or adopted, and then uploads arrive."""
+"""`setup` in existing accounts: it refuses or adopts them, and then uploads arrive."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -111,7 +111,9 @@ def test_an_existing_account_is_refused_or_adopted_and_then_works(
 
 
 def test_only_a_key_has_no_second_factor(place: ExistingAccount) -> None:
-    """A role's session has one that is false; an access key's requests do not have it at all."""
+    """In requests of a role's session the key is false; in requests with an access key it is
+    missing.
+    """
     target = Target(account=place.account, stage=place.stage, policy=POLICY)
 
     def denied(requests: Iterable[Request], operator: str) -> bool:
@@ -125,7 +127,7 @@ def test_only_a_key_has_no_second_factor(place: ExistingAccount) -> None:
 
 
 def test_a_later_obstacle_is_not_overlooked(place: ExistingAccount) -> None:
-    """There is nothing to change, but promotions would fail."""
+    """Nothing needs to change, but promotions would fail."""
     assert place.set_up("--apply", "--yes").exit_code == 0
     assert place.set_up("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
     bound_role(place)
@@ -255,7 +257,7 @@ def test_who_signs_in_with_identity_center_is_known_by_the_role_and_its_path(
 
 
 def test_mfa_delete_is_refused(place: ExistingAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto does not have it."""
+    """moto does not support it."""
     answer = {"Status": "Enabled", "MFADelete": "Enabled"}
     monkeypatch.setattr(place.s3, "get_bucket_versioning", lambda **_: answer)
     shown = place.set_up("--apply", "--yes").stdout
@@ -268,7 +270,7 @@ def test_an_adopted_account_is_deployed_and_promotes(
     packages: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The resources of others stay, and the real function gets S3's event."""
+    """Other resources stay, and the real function receives S3's event."""
     cloud, account, _ = company
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     iam_backends["123456789012"]["aws"].reset()

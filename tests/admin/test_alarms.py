@@ -26,7 +26,7 @@ ALARMS = {
     for requirement in alerts(STAGE, SetupOptions(), TOPIC)
     if requirement.kind is Kind.ALARM and requirement.desired is not None
 }
-# The outage begins some days in, in the middle of an hour.
+# The outage begins after some days, in the middle of an hour.
 OUT_FROM = BEGIN + 2 * DAY + timedelta(hours=9, minutes=20)
 LONG = timedelta(hours=160)
 
@@ -76,7 +76,7 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
 def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_first_upload(
     trouble: Trouble, rings: set[str]
 ) -> None:
-    """With the mails of the audits, besides one digest a day."""
+    """Includes the mails of the audits, except for one digest a day."""
     weeks = outage_of(trouble)
     sent = mails(weeks.metrics, end=weeks.end)
     assert len(sent) + len(audit_mails(weeks)) <= 10
@@ -150,7 +150,7 @@ def test_a_quiet_month_sends_no_mail() -> None:
 
 
 def of_audits(name: str, values: Mapping[int, float], *, hours: int) -> Metrics:
-    """The metrics of hourly audits, of which `name` has these values; None: there is no audit."""
+    """The metrics of hourly audits, with these values for `name`; None: there is no audit."""
     quiet = dict.fromkeys(
         (
             "OverwrittenFindings",
@@ -319,7 +319,7 @@ def test_an_error_sends_one_mail_wherever_the_hours_begin() -> None:
     end = BEGIN + 3 * DAY
     failed = Metric("AWS/Lambda", "Errors", (("FunctionName", STAGE.function_name("promote")),))
     metrics = of_sweeps("IncomingBytes", 0, end=end) | {
-        # Three attempts of a quarter of an hour each.
+        # Three attempts of 15 minutes each.
         failed: [(BEGIN + 2 * HOUR + 16 * MINUTE * number, 1.0) for number in range(3)]
     }
     assert [mail.state for mail in mails(metrics, end=end)] == [ALARM, OK]

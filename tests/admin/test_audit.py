@@ -26,7 +26,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
-    """Both buckets, with daily backups until today, and the last hour's; settings are recorded."""
+    """Both buckets, with daily backups until today and hourly ones of the last hour; settings are
+    recorded.
+    """
     monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
     s3 = account.client("s3")
     clock.stand_at(NOW - 9 * DAY)

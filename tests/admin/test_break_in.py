@@ -1,4 +1,4 @@
-"""What docs/break-in.md promises for the moment in which an administrator lengthens locks."""
+"""What docs/break-in.md promises while an administrator extends locks."""
 
 import json
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ def document_of(allowed: dict[str, Any]) -> str:
 
 
 def store(account: Account, cloud: Cloud) -> None:
-    """Put a backup into the vault, which only the promoter can do."""
+    """Put a backup into the vault, as only the promoter can."""
     iam = account.client("iam")
     role = iam.create_role(
         RoleName=STAGE.function_name("promote"),

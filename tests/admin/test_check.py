@@ -406,7 +406,7 @@ def _a_group_can(living: DeployedStage) -> None:
     iam.add_user_to_group(GroupName="storage", UserName="member")
 
 
-# Each row proves the fix of the row before, so no two neighbours weaken the same thing.
+# Each row proves the fix of the row before, so adjacent rows weaken different things.
 ROWS = [name for first in range(10) for name in [*WEAKENED][first::10]]
 
 

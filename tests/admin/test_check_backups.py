@@ -1,4 +1,6 @@
-"""What `check` says of the backups themselves: a table of states, each with exactly its finding."""
+"""What `check` reports about the backups themselves: a table of states, each with its exact
+finding.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -45,7 +47,7 @@ POLICY = daily()
 
 @dataclass(kw_only=True)
 class Buckets:
-    """Both buckets in a local cloud whose clock stands still, and the check of them."""
+    """Both buckets in a local cloud whose clock stands still, and a check of them."""
 
     account: Account
     stage: Stage = STAGE
@@ -127,7 +129,9 @@ def very_stale(buckets: Buckets) -> None:
 
 
 def restored_lately(buckets: Buckets) -> None:
-    """Somebody copied old backups into a new vault: the slot decides, not the day of the copy."""
+    """Someone copied old backups into a new vault: their age depends on the slot, not on the day of
+    the copy.
+    """
     buckets.store(DAY_BEFORE, ago=hours(1))
 
 
@@ -212,7 +216,7 @@ def stored_again(buckets: Buckets) -> None:
 
 
 def rarely(buckets: Buckets) -> None:
-    """Somebody makes backups when they like; the newest is from today."""
+    """Backups are made at irregular times; the newest is from today."""
     buckets.policy = daily("expect = false")
     fresh(buckets)
 
@@ -389,7 +393,7 @@ def test_a_vault_without_object_lock_locks_nothing(buckets: Buckets) -> None:
 
 
 def test_an_event_hold_is_not_the_promised_lock(buckets: Buckets) -> None:
-    """Anyone who can change locks can release it; until then, the lock has no end."""
+    """Anyone who can change locks can release it; until then, the lock never expires."""
     unlocked(buckets)
     held = {"Retention": {"Mode": "GOVERNANCE", "EventHold": "ON"}}
     buckets.s3.meta.events.register_first(

@@ -1,9 +1,9 @@
 """Weakens the deployed functions in every way: `check` finds it, and its fix repairs it.
 
-If the fix is a deployment, which takes long, the test restores the function itself; at the end,
+If the fix is a deployment, which is slow, the test restores the function itself; at the end,
 everything of that kind is weakened at once and fixed by one deployment. If the fix is other
-commands and then a deployment, the test runs the others, and checks that nothing but a deployment
-is missing.
+commands and then a deployment, the test runs the others, and checks that only a deployment is still
+needed.
 """
 
 import base64
@@ -68,7 +68,7 @@ def _an_image_instead_of_a_bundle(living: DeployedStage) -> None:
     )
 
 
-# The values of settings that a function does not have.
+# The values of settings that a function lacks.
 UNSET: dict[str, Any] = {"Layers": [], "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
 
 
@@ -88,7 +88,7 @@ def _another_environment(living: DeployedStage) -> PutBack:
 
 @deployed_over("was deployed with another HEARTBEAT_URL than in .chalice/config.json")
 def _another_heartbeat(living: DeployedStage) -> PutBack:
-    """The sentence ends there: the URL is a secret."""
+    """The message ends there: the URL is a secret."""
     elsewhere = {**living.stage.environment, "HEARTBEAT_URL": "https://hc-ping.com/secret"}
     return configure(living, Environment={"Variables": elsewhere})
 
@@ -117,7 +117,8 @@ def change_bundle_members(living: DeployedStage, changes: dict[str, Change]) -> 
     with zipfile.ZipFile(out, "a") as bundle:
         for name, change in changes.items():
             content = change(bundle.read(name))
-            # The member's bytes stay in the file, but the list of members no longer contains it.
+            # The member's bytes stay in the file, but the directory of the zip file no longer lists
+            # it.
             bundle.filelist.remove(bundle.NameToInfo.pop(name))
             bundle._didModify = True
             if content is not None:
@@ -460,7 +461,7 @@ def test_what_a_deployment_fixes_after_other_commands_is_found(
 def test_one_deployment_fixes_everything_at_once(living: DeployedStage, order: int) -> None:
     """Only the last of two weakenings of the same thing counts, so both orders are tried."""
     weakenings = [weaken for weaken, _ in [*DEPLOYED_OVER.values()][::order]]
-    # S3 accepts no notification of a function that it cannot invoke: this is always the last.
+    # S3 rejects a notification to a function that it cannot invoke: this row is always the last.
     for weaken in sorted(weakenings, key=lambda weaken: weaken is _s3_cannot_invoke):
         weaken(living)
     _a_module_that_python_runs_first(living)  # a bundle is replaced as a whole

@@ -1,9 +1,9 @@
 """Weakens a scheduled function and its schedule: `check` finds it, and its fix repairs it.
 
-If the fix is a deployment, which takes long, the test restores the function itself; at the end,
+If the fix is a deployment, which is slow, the test restores the function itself; at the end,
 everything of that kind is weakened at once, in all scheduled functions, and fixed by one
 deployment. If the fix is other commands and then a deployment, the test runs the others, and checks
-that nothing but a deployment is missing.
+that only a deployment is still needed.
 """
 
 import json
@@ -48,7 +48,7 @@ class Scheduled:
         return self.living.client(service)
 
     def set_target(self, **changes: Any) -> None:
-        """Set the rule's only target as Chalice does, apart from the changes."""
+        """Set the rule's only target as Chalice does, with these changes."""
         target = {"Id": "1", "Arn": self.arn, **changes}
         self.client("events").put_targets(Rule=self.rule, Targets=[target])
 
@@ -62,7 +62,7 @@ class Scheduled:
         )
 
     def sentence(self, template: str) -> str:
-        """The sentence of a finding about this function."""
+        """The message of a finding about this function."""
         handler, schedule = self.handler, SCHEDULES[self.handler]
         return template.format(name=self.name, rule=self.rule, handler=handler, schedule=schedule)
 

@@ -222,7 +222,7 @@ def test_only_the_stage_dev_can_use_a_local_cloud(endpoint: str) -> None:
 
 
 def test_a_region_of_another_partition_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the step that writes a bucket policy would be refused by AWS."""
+    """AWS would refuse only the step that writes a bucket policy."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     prod = replace(STAGE, name="prod", environment={})
     with pytest.raises(AccountError, match="us-gov-west-1 is a region of aws-us-gov"):
@@ -232,7 +232,7 @@ def test_a_region_of_another_partition_is_refused(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("command", ["setup", "check", "drill", "credentials"])
 @pytest.mark.parametrize("option", ["profile", "region"])
 def test_a_profile_or_region_selects_no_local_cloud(command: str, option: str) -> None:
-    """Otherwise the local cloud's good results would be taken for those of that account."""
+    """Otherwise the local cloud's good results would be mistaken for those of that account."""
     result = run(command, f"--{option}", "work")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -362,7 +362,7 @@ def test_ctrl_c_at_the_question_is_an_interruption(
 def test_a_character_that_the_terminal_does_not_have_is_no_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Setup marks with … what waits for the deployment."""
+    """Setup marks with … what takes effect only with the next deployment."""
     monkeypatch.setattr(admin.cli, "set_up", lambda *_, **__: click.echo("… an alarm"))
     result = CliRunner(charset="latin-1").invoke(cli, ["setup"])
     assert (result.exit_code, result.stdout) == (0, "? an alarm\n")

@@ -1,4 +1,4 @@
-"""What is followed in config.json, and what is refused in one sentence when it is read."""
+"""Which settings in config.json are used, and which are refused in one sentence when it is read."""
 
 import inspect
 import json
@@ -28,7 +28,7 @@ def config_of(
     variables: dict[str, Any] | None = None,
     name: str = "prod",
 ) -> dict[str, Any]:
-    """A configuration that works, with these settings in these places; None removes a setting."""
+    """A valid configuration with these settings in these places; None removes a setting."""
     functions = {
         function: {"iam_policy_file": f"policy-{name}-{function}.json", **(both or {})}
         for function in FUNCTIONS
@@ -64,7 +64,7 @@ def refusal(project: Path, config: Any, *, stage: str = "prod") -> str:
     return str(refused.value)
 
 
-# Reading as Chalice does.
+# The file is read as Chalice reads it.
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_it_is_read_as_chalice_s_own_commands_read_it(
     chalice = CLIFactory(str(project)).create_config_obj("prod").scope("prod", function)
     ours = StageConfig(read_config(project), "prod").of(function)
     for setting, _ in inspect.getmembers(Config, lambda member: isinstance(member, property)):
-        # Where the project is, its app, and an API that it does not have.
+        # Where the project and its app are, and an API that the app does not have.
         if setting not in {"project_dir", "chalice_app"} and "api_gateway" not in setting:
             assert getattr(ours, setting) == getattr(chalice, setting), setting
 
@@ -130,7 +130,7 @@ def test_what_works_is_followed(tmp_path: Path, settings: dict[str, Any]) -> Non
     read_stage("prod", project=write(tmp_path, config_of(**settings)))
 
 
-# What cannot work.
+# Invalid settings
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_stage_dev_never_reaches_aws(tmp_path: Path, endpoint: str | None) -> No
     )
 
 
-# Names that nobody reads.
+# Unknown names
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_file_of_another_shape_is_one_sentence(tmp_path: Path, config: Any) ->
 
 
 def test_what_chalice_reads_is_found_out_from_chalice() -> None:
-    """One key for each of the places, and each of its places, as Chalice documents them."""
+    """One setting for each of the places in which Chalice documents it."""
     keys = chalice_keys()
     assert {"app_name", "version", "stages"} <= keys.top - keys.stage
     assert {"lambda_architecture", "automatic_layer"} <= keys.top & keys.stage - keys.function
@@ -514,7 +514,7 @@ def test_a_bucket_that_all_stages_get_from_the_top_is_refused(tmp_path: Path) ->
     "config",
     [
         pytest.param(with_stage("staging", INCOMING_BUCKET="in2", VAULT_BUCKET="va2"), id="own"),
-        # Buckets of the local cloud are other buckets.
+        # The local cloud's buckets are different ones.
         pytest.param(with_stage("dev", AWS_ENDPOINT_URL="http://127.0.0.1:9000"), id="dev"),
         pytest.param(
             config_of() | {"stages": {**config_of()["stages"], "staging": None}}, id="begun"
@@ -529,7 +529,7 @@ def test_a_stage_with_its_own_buckets_is_read(tmp_path: Path, config: dict[str, 
 
 
 def test_a_copy_of_the_example_is_read(tmp_path: Path) -> None:
-    """So that the next step can say that its buckets are only examples."""
+    """This lets the next step report that its buckets are only examples."""
     examples = {"INCOMING_BUCKET": "change-me-1", "VAULT_BUCKET": "change-me-2"}
     config = config_of(variables=examples)
     config["stages"] |= config_of(name="staging", variables=examples)["stages"]

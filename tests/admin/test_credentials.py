@@ -1,4 +1,4 @@
-"""A server's access keys, from the first to the revocation, and the crontab."""
+"""A server's access keys, from the first key to the revocation, and the crontab."""
 
 import json
 import re
@@ -36,7 +36,7 @@ UPLOAD = "backup.tar.gz.gpg"
 
 @pytest.fixture
 def user(account: Account) -> str:
-    """The only server's user, as `setup` makes it."""
+    """The only server's user, as `setup` creates it."""
     return make_user(account, None)
 
 
@@ -74,7 +74,7 @@ def new_key(*arguments: str) -> Credentials:
 def answer(
     cloud: Cloud, key: Credentials, *, upload: str = UPLOAD, bucket: str = "backups1"
 ) -> str:
-    """S3's answer to an upload with this key."""
+    """S3's response to an upload with this key."""
     try:
         cloud.session(key).client("s3").put_object(Bucket=bucket, Key=upload, Body=b"all our files")
     except ClientError as error:
@@ -188,7 +188,7 @@ def test_json_has_the_removed_key(account: Account, user: str) -> None:
     }
 
 
-# The end of a server's access.
+# The end of a server's access
 
 
 def test_a_revocation_ends_every_access_at_once(cloud: Cloud, account: Account, user: str) -> None:
@@ -463,7 +463,7 @@ def test_the_largest_backup_fits_into_ten_thousand_parts(max_bytes: int | None, 
     [(_, aws, _)] = jobs(text(max_bytes=max_bytes), "aws")
     size = int(aws.split("--expected-size ")[1])
     assert size >= (max_bytes or 80 * 10**9)
-    # aws divides this by ten thousand for the size of its parts.
+    # aws divides this by ten thousand to get its part size.
     assert size <= mib * 1024**2 * 10_000
 
 
@@ -528,11 +528,13 @@ def test_special_characters_are_quoted_for_the_shell() -> None:
     assert """s3://'in/it'"'"'s(1).gz' """ in command
 
 
-# A server that has pasted it.
+# A server into which it was pasted.
 
 
 class Server:
-    """A home with a public key, a database to dump, and nothing of this machine's user."""
+    """A home directory with a public key and a database to dump, independent of this machine's
+    user.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -553,7 +555,7 @@ class Server:
         program.chmod(0o755)
 
     def create_key_files(self, key_files: str) -> None:
-        """Do what the instructions say, with an editor that only pastes."""
+        """Follow the instructions, with an editor that only pastes."""
         commands = re.findall(r"^#   (.+)$", key_files, re.MULTILINE)
         subprocess.run(
             ["/bin/sh", "-c", "\n".join(commands)], env={"HOME": str(self.home)}, check=True
@@ -584,7 +586,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    # Not pytest's directory: gpg's sockets need a short path.
+    # gpg's sockets need a short path, so pytest's directory is not used.
     home = Path(tempfile.mkdtemp(prefix="server-"))
     try:
         server = Server(home)

@@ -1,4 +1,4 @@
-"""Which statements of a bucket policy could deny a request, judged by what is known of it."""
+"""Which statements of a bucket policy could deny a request about which only some facts are known."""
 
 from typing import Any
 

@@ -72,7 +72,9 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """The account with everything but a vault; `setup` then creates only that, which is faster."""
+    """The account with everything but a vault; `setup` then creates only the vault, which is
+    faster.
+    """
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(
@@ -88,7 +90,7 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 @pytest.fixture
 def ready(account: Account) -> Account:
-    """An account whose vault is as it should be, except for something behind the door."""
+    """An account whose vault has all its settings, except for something behind the door."""
     set_up(account)
     weaken(account)
     return account
@@ -96,7 +98,9 @@ def ready(account: Account) -> Account:
 
 @contextmanager
 def on_each(account: Account, event: str, handler: Callable[..., object]) -> Iterator[None]:
-    """Within the block, botocore's handler sees each such event of the account's S3 client."""
+    """Within the block, botocore's handler receives each event of this kind from the account's S3
+    client.
+    """
     events = account.client("s3").meta.events
     events.register_first(event, handler)
     try:
@@ -138,7 +142,7 @@ CONFIGURATIONS = [
 
 
 def smallest(shape: Any) -> Any:
-    """The smallest argument of a shape that botocore accepts."""
+    """The smallest argument of this shape that botocore accepts."""
     match shape.type_name:
         case "structure":
             return {name: smallest(shape.members[name]) for name in shape.required_members}
@@ -166,7 +170,7 @@ EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def test_every_configuration_that_s3_offers_is_denied(ready: Account, cloud: Cloud) -> None:
-    """To an administrator with every right except on bucket policies."""
+    """As an administrator with every right except on bucket policies."""
     except_policies = {"Effect": "Deny", "Action": "s3:*BucketPolicy", "Resource": "*"}
     s3 = cloud.session(user(ready, EVERYTHING, except_policies)).client("s3")
     before = s3_backends[ready.id]["aws"].buckets[VAULT]
@@ -343,7 +347,7 @@ def test_a_door_that_cannot_be_opened_needs_no_closing(ready: Account) -> None:
 
 
 class Killed(BaseException):
-    """Nothing runs any more: no later request is sent."""
+    """The process is gone: it sends no further request."""
 
 
 def test_the_next_run_recovers_from_a_kill_at_any_request(account: Account) -> None:
@@ -372,5 +376,5 @@ def test_the_next_run_recovers_from_a_kill_at_any_request(account: Account) -> N
         assert (plan_of(account).changes, is_open_to(account)) == ((), None)
         if not killed:
             break
-    # Before it was opened, opened, changed, and closed.
+    # Before the door was opened, opened, changed, and closed.
     assert seen == {(None, False), (ME, False), (ME, True), (None, True)}

@@ -64,7 +64,7 @@ BUCKETS = ("backups1", "backups2")
 
 @dataclass(frozen=True)
 class Deployed:
-    """The account of a local cloud after `make deploy`, and ways to look into it."""
+    """The account of a local cloud after `make deploy`, with ways to inspect it."""
 
     account: Account
     cloud: StageCloud
@@ -81,7 +81,7 @@ class Deployed:
         return list(role["AssumeRolePolicyDocument"]["Statement"])
 
     def left_behind(self) -> set[str]:
-        """The names of what a drill has left in the account."""
+        """The names of the drill's leftovers in the account."""
         s3 = self.account.client("s3")
         uploads = s3.list_object_versions(Bucket="backups1", Prefix="drill/")
         unfinished = s3.list_multipart_uploads(Bucket="backups1", Prefix="drill/")
@@ -99,7 +99,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
-    # One container is enough, and several at once start slowly.
+    # One container is enough, and several start slowly.
     with running(retry_delays=(0, 0), concurrency=1) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
@@ -148,7 +148,7 @@ def deployed(
     iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
     for bucket in BUCKETS:
         s3.delete_bucket_policy(Bucket=bucket)
-    # Attacks can have changed any setting of the buckets. Any other change that a test leaves
+    # The attacks may have changed any setting of the buckets. Any other change that a test leaves
     # behind is found after the last test.
     requirements = requirements_of(target_of(account))
     of_buckets = [each for each in requirements if each.resource in BUCKETS]
@@ -158,9 +158,10 @@ def deployed(
 
 
 class QuietClock(SleepingClock):
-    """A clock that sleeps until no function runs: nothing else in this account changes by itself.
+    """A clock whose sleep lasts until no function is running: nothing else in this account changes
+    by itself.
 
-    Then the promoter, which never runs twice at once, is free. Waiting in vain takes no time.
+    Then the promoter, which never runs twice at once, is free. A wait that fails takes no time.
     """
 
     def __init__(self, cloud: StageCloud) -> None:
@@ -265,7 +266,7 @@ def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: 
     before = deployed.trust()
     taken, seen = 1, set()
     while True:
-        killed = start(deployed)  # which is not closed before the next one is through
+        killed = start(deployed)  # which stays open until the next one is through
         if len([step for _, step in zip(range(taken), killed, strict=False)]) < taken:
             break
         seen |= deployed.left_behind()
@@ -275,7 +276,7 @@ def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: 
         assert deployed.trust() == before
         following.close()
         deployed.forget_drill_objects()
-        # Of the attacks, which change nothing, every thirtieth stands for the others.
+        # Every thirtieth attack stands for the others; attacks change nothing.
         taken += 1 if taken < 9 else 30
     assert seen == {"user", "trust", "uploads"}
     deployed.forget_drill_objects()
@@ -294,7 +295,7 @@ def test_the_next_drill_aborts_multipart_uploads_that_were_killed(deployed: Depl
 
 
 def test_a_throttled_promoter_is_retried() -> None:
-    """An account that runs few functions at a time can be settling another upload."""
+    """An account that runs few functions at a time may still be settling another upload."""
     client = boto3.client("lambda", region_name="us-east-1")
     payload = json.dumps({"outcomes": [{"outcome": "contested"}]}).encode()
     account: Any = SimpleNamespace(client=lambda _: client)
@@ -317,7 +318,7 @@ def test_an_interrupted_drill_cleans_up(deployed: Deployed) -> None:
     assert deployed.left_behind() == set()
 
 
-# Each promise, broken.
+# Each promise, broken
 
 
 Weaken = Callable[["Deployed", Any], None]
@@ -343,7 +344,7 @@ def without(*sids: str, bucket: str = "backups2") -> Weaken:
 
 
 def without_action(sid: str, action: str) -> Weaken:
-    """Let a statement of the vault's bucket policy no longer deny one of its actions."""
+    """Remove one action from a statement that denies actions in the vault's bucket policy."""
 
     def rewrite(policy: list[dict[str, Any]]) -> list[dict[str, Any]]:
         [statement] = [one for one in policy if one["Sid"] == sid]
@@ -354,7 +355,7 @@ def without_action(sid: str, action: str) -> Weaken:
 
 
 def narrowed(sid: str, resource: str) -> Weaken:
-    """Let a statement of the vault's bucket policy apply to fewer objects."""
+    """Make a statement of the vault's bucket policy apply to fewer objects."""
     return rewritten(
         "backups2",
         lambda policy: [
@@ -380,7 +381,7 @@ def denying(bucket: str, action: str, keys: str) -> Weaken:
 
 
 def readable(bucket: str) -> Weaken:
-    """Let everybody read the bucket."""
+    """Let everyone read the bucket."""
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
@@ -402,7 +403,7 @@ def readable(bucket: str) -> Weaken:
 
 
 def promoter(*actions: str) -> Weaken:
-    """Let the promoter's own IAM policy allow only this."""
+    """Reduce the promoter's own IAM policy to this."""
 
     def weaken(deployed: Deployed, _: Any) -> None:
         own = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
@@ -463,7 +464,7 @@ def change_what_comes_back(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def forget_locks(_: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The vault has a default lock that does not lock."""
+    """The vault has a default lock that does not lock anything."""
     monkeypatch.setattr(FakeBucket, "has_default_lock", False)
 
 
@@ -595,7 +596,7 @@ BROKEN = {
 }
 
 
-# The timeout of `waiting`, in seconds, for tests that wait in vain.
+# The timeout of `waiting`, in seconds, for tests in which the wait fails.
 SHORT_WAITS = {
     "a promoter with fewer rights": 1.0,
     "no notification": 1.0,
@@ -685,7 +686,7 @@ def test_many_servers_take_few_requests_and_the_drill_reports_its_progress(
 
 
 def everything_but_drills(account: Account) -> dict[str, Any]:
-    """Everything that a drill could harm: both buckets, and users, roles and functions."""
+    """Everything that a drill could damage: both buckets, and users, roles and functions."""
     held: dict[str, Any] = {name: state_of(name, except_below="drill/") for name in BUCKETS}
     held["functions"] = account.client("lambda").list_functions()["Functions"]
     iam = account.client("iam").get_account_authorization_details()
@@ -731,7 +732,7 @@ def every_configuration(s3: Any) -> Iterator[None]:
 
 
 def test_every_attack_that_succeeds_changes_only_objects_of_the_drill(deployed: Deployed) -> None:
-    """As an administrator to whom no bucket policy denies anything."""
+    """Act as an administrator to whom no bucket policy denies anything."""
     s3 = deployed.account.client("s3")
     for bucket in ("backups1", "backups2"):
         s3.delete_bucket_policy(Bucket=bucket)
@@ -783,7 +784,7 @@ def test_every_attack_that_succeeds_changes_only_objects_of_the_drill(deployed: 
     }
 
 
-# A minute that begins in between.
+# A minute begins in between
 
 
 def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int]) -> None:
@@ -835,15 +836,15 @@ def test_the_drill_waits_for_a_free_slot(
     assert lines == [f"waiting for the next minute: {filled} is already filled"]
 
 
-# The nodes of IAM, which learn of a new key one after the other.
+# The nodes of IAM, which learn of a new key one after another
 
 
 def lag(
     monkeypatch: pytest.MonkeyPatch, waiting: SleepingClock, *, refused: Iterator[bool]
 ) -> None:
-    """The next node that a request with a new key meets does not know that key, if `refused`.
+    """With `refused`, the next IAM node that gets a request with a new key does not know the key.
 
-    It says so after a second.
+    It returns the error after a second.
     """
     make = TemporaryAccess._as
 
@@ -886,13 +887,13 @@ def test_a_key_that_never_becomes_known_breaks_no_promise(
     assert deployed.left_behind() == set()
 
 
-# What cannot be removed.
+# What cannot be removed
 
 
 def refuse_deletion(
     monkeypatch: pytest.MonkeyPatch, waiting: SleepingClock, *, times: Iterator[bool]
 ) -> None:
-    """Let IAM refuse to delete a user, after half a minute each time."""
+    """Make IAM refuse to delete a user, each time after half a minute."""
     delete = IAMBackend.delete_user
 
     def conflicting(self: IAMBackend, user_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Sets values in JSON text: everything else stays as it was written."""
+"""Sets values in JSON text and keeps the rest exactly as it was written."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What lifecycle rules would expire: counted as S3 does it, versions under delete markers too."""
+"""What lifecycle rules would expire, counted as S3 does, including versions under delete markers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from admin.setup.adoption.expiry import (
 from localcloud.clock import clock
 from localcloud.s3.lifecycle import run_lifecycle
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)  # midnight, when S3 looks
+NOW = datetime(2026, 11, 23, tzinfo=UTC)  # midnight, when S3 applies the rules
 DAY = timedelta(days=1)
 EVERYTHING = {"Status": "Enabled", "Filter": {"Prefix": ""}}
 AFTER_9_DAYS = {**EVERYTHING, "ID": "objects", "Expiration": {"Days": 9}}
@@ -33,7 +33,7 @@ BOTH = [AFTER_9_DAYS, SUPERSEDED_9_DAYS]
 
 @pytest.fixture
 def bucket(account: Account) -> Iterator[Any]:
-    """A bucket with versions: a nightly key, a hidden one, a deleted and a young one."""
+    """A bucket with versions: of a nightly key, a hidden one, a deleted one and a new one."""
     s3 = account.client("s3")
     s3.create_bucket(Bucket="bucket")
     s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
@@ -61,7 +61,7 @@ def bucket(account: Account) -> Iterator[Any]:
 
 
 def state(keys: Any) -> dict[str, bool]:
-    """Each version but the drill's, and whether it is current."""
+    """Each version except the drill's, and whether it is current."""
     return {
         version.version_id: version is keys.getlist(key)[-1]
         for key in keys
@@ -100,7 +100,7 @@ def test_what_the_current_rules_expire_anyway_is_not_counted(account: Account, b
     later = [{**AFTER_9_DAYS, "Expiration": {"Days": 10}}, SUPERSEDED_9_DAYS]
     assert not compare(versions, before=BOTH, after=later, now=NOW)
     expiry = compare(versions, before=later, after=BOTH, now=NOW)
-    # Those of "nightly" and "young" expire later.
+    # The versions of "nightly" and "young" expire later.
     assert (str(expiry.at_once), str(expiry.later)) == (
         "1 version (10 bytes)",
         "2 versions (20 bytes)",

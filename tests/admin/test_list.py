@@ -1,4 +1,4 @@
-"""`backups list`: what is stored, the gaps, and what somebody has done to it."""
+"""`backups list`: what is stored, the gaps, and what others have changed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def data(result: Result, *, status: int = 0) -> Any:
 
 
 def names(lines: list[str]) -> list[str]:
-    """The names in a table's rows."""
+    """The names in the rows of a table."""
     return [line.split()[0] for line in lines if line.startswith("  ")]
 
 
@@ -250,7 +250,7 @@ def test_servers_and_rules(
     assert keys == [f"{server}/{rule}" for server in ("web1", "db1") for rule in (DAILY, HOURLY)]
     assert len(table(listed("--server", "db1"))) == 4
     assert len(table(listed("--server", "db1", "--rule", DAILY))) == 2
-    # Its backups stay when the policy no longer names a server.
+    # A server's backups stay when the policy no longer names the server.
     result = listed("--server", "old1", "--rule", DAILY)
     assert names(table(result)) == [f"old1/{daily(0)}"]
     assert "The policy does not name the server old1 (it names web1, db1).\n" in result.stderr
@@ -276,7 +276,7 @@ def test_wrong_usage_is_one_sentence(listed: Lister, arguments: list[str], sente
     assert result.stdout == ""
 
 
-# What somebody has done
+# What others have changed
 
 
 def test_slots_with_several_versions_and_under_delete_markers_are_marked(
@@ -337,7 +337,7 @@ def test_details_of_another_encryption(restore: Restorer, listed: Lister) -> Non
 
 
 def deny(restore: Restorer, operation: str, *, prefix: str = "", code: str = "403") -> None:
-    """Deny the command's requests of this operation; of a listing, only that of a prefix."""
+    """Deny the command's requests of this operation; for a listing, only the one of a prefix."""
 
     def refuse(params: Any, model: Any, **_: Any) -> None:
         if params["query_string"].get("prefix", "").startswith(prefix):
@@ -364,7 +364,7 @@ def test_details_that_cannot_be_read_are_not_checked(
     assert result.stderr.endswith("Error: Your credentials cannot read everything; see above.\n")
     first, second = data(listed("--rule", DAILY, "--details", "--json"), status=3)
     assert first["not_checked"] == second["not_checked"] == not_checked
-    # Without details, nothing is missing.
+    # Without the details, nothing is missing.
     assert listed("--rule", DAILY).exit_code == 0
 
 
@@ -396,7 +396,7 @@ def test_an_error_of_s3_is_one_sentence(restore: Restorer, listed: Lister) -> No
     assert result.stderr.splitlines()[1:] == ["Error: ListObjectVersions returned NoSuchBucket: no"]
 
 
-# However much it is
+# Large amounts
 
 
 def test_it_lists_a_thousand_names_with_a_request_and_needs_no_other(
@@ -407,7 +407,7 @@ def test_it_lists_a_thousand_names_with_a_request_and_needs_no_other(
     client = restore.account.client("s3", max_pool_connections=CONNECTIONS)
     client.meta.events.register("before-call.s3", lambda model, **_: requests.append(model.name))
     listed("--rule", DAILY)
-    # The second: whether there are older backups, before which nothing is missing.
+    # The second request finds out whether there are older backups, before which nothing is missing.
     assert requests == ["ListObjectVersions"] * 2
     listed("--rule", DAILY, "--details")
     assert sorted(requests[4:]) == ["GetObjectRetention"] * 2 + ["HeadObject"] * 2

@@ -1,4 +1,4 @@
-"""`setup --lock-existing`: backups from before the lock are locked as if it had been there."""
+"""`setup --lock-existing`: backups older than the lock are locked as if it had existed then."""
 
 import json
 from collections.abc import Iterator
@@ -56,7 +56,9 @@ class Vault:
         self.s3.delete_object(Bucket=VAULT, Key=key)
 
     def locks(self) -> list[tuple[str, str, int] | None]:
-        """Of each version in the order of names, newest first: key, mode, days from when stored."""
+        """For each version, in the order of names, newest first: key, mode, and days from when it
+        was stored.
+        """
         locks: list[tuple[str, str, int] | None] = []
         for version in self.s3.list_object_versions(Bucket=VAULT)["Versions"]:
             head = self.s3.head_object(
@@ -77,7 +79,7 @@ class Vault:
 
 @pytest.fixture
 def vault(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
-    """Only the vault is set up: everything else takes most of the time."""
+    """Only the vault is set up: the rest takes most of the time."""
 
     def only_the_vault_s(target: Target, options: SetupOptions) -> tuple[Requirement, ...]:
         return tuple(one for one in requirements_of(target, options) if one.resource == VAULT)
@@ -130,7 +132,7 @@ def test_one_command_adopts_a_vault_and_locks_its_backups(vault: Vault) -> None:
     assert run("--lock-days", "90", *LOCKED).exit_code == 0
     assert vault.locks() == [("a", "GOVERNANCE", 90)]
     assert vault.is_closed()
-    # As new backups are.
+    # The same lock as new backups have.
     with past_the_door(vault.s3):
         vault.s3.put_object(Bucket=VAULT, Key="b", Body=b"a backup")
     assert ("b", "GOVERNANCE", 90) in vault.locks()
@@ -168,7 +170,7 @@ def test_a_changed_lock_names_the_command_for_stored_backups(vault: Vault) -> No
         "30. Until the newest of them are a day old, the alarm unlocked goes off. "
         "To lock them, too: .venv/bin/backups setup --stage dev --apply --lock-existing"
     )
-    # Until it is adopted, this is an obstacle of its own.
+    # Until the vault is adopted, this is an obstacle of its own.
     assert "present locks" not in run().stdout
     run(*NOT_LOCKED)
     assert "present locks" not in run().stdout
@@ -197,7 +199,7 @@ def test_no_question_is_asked_if_all_is_locked(vault: Vault) -> None:
 
 
 def test_a_governance_lock_keeps_its_mode_and_is_named(vault: Vault) -> None:
-    """Changing it takes the right to bypass locks, which the bucket policy denies to everyone."""
+    """Changing it requires the right to bypass locks, which the bucket policy denies to everyone."""
     vault.store("long enough", days=30)
     vault.store("too short", days=7)
     vault.store("over", days_ago=8, days=7)

@@ -1,4 +1,4 @@
-"""A name that AWS would refuse is found when the policy is read against a stage."""
+"""A name that AWS would refuse is reported when the policy is read for a stage."""
 
 from dataclasses import replace
 
@@ -101,7 +101,7 @@ def test_a_bucket_that_s3_refuses_is_refused(bucket: str, reason: str) -> None:
 def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> None:
     policy = replace(POLICY, servers=servers)
     refuse_names(policy, stage)
-    # The longest that boto3 knows of, name by name: all that `setup` and Chalice create.
+    # The longest name that boto3 accepts, name by name: for all that `setup` and Chalice create.
     longest = longest_names()
     for requirement in desired_settings(
         policy, stage, SetupOptions(), account="123456789012", region="eu-west-1"
@@ -115,7 +115,7 @@ def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> 
             case Kind.ALARM:
                 assert len(requirement.resource) <= longest["alarm"]
             case Kind.ASYNCHRONOUS:
-                # Chalice names the role and its policy like the function.
+                # Chalice names the role and its policy after the function.
                 assert len(requirement.resource) <= min(
                     longest["role"], longest["policy"], longest["function"]
                 )
@@ -138,5 +138,6 @@ def longest_names() -> dict[str, int]:
         name: session.get_service_model(service).shape_for(shape).metadata["max"]
         for name, (service, shape) in shapes.items()
     }
-    # Of the name alone; boto3 knows that of the ARN, 140 (Lambda API reference, CreateFunction).
+    # The limit of the name alone; boto3 knows the limit of the ARN, 140 (Lambda API reference,
+    # CreateFunction).
     return {**longest, "function": 64}

@@ -30,7 +30,7 @@ SERVERS = ("web1", "web2")
 
 @dataclass
 class OldVault:
-    """The benchmarks' model of S3, without a server: backups of so many days, all in order."""
+    """The benchmarks' model of S3, without a server: backups of this many days, none missing."""
 
     days: int
     rules: Sequence[tuple[str, timedelta]]
@@ -47,7 +47,7 @@ class OldVault:
                 )
 
     def target(self) -> ModelTarget:
-        """A new session's target."""
+        """The target of a new session."""
         core = with_fast_lists(isolated_session())
         core.register("before-send", self._answer)
         session = boto3.Session(
@@ -90,7 +90,7 @@ class _Raw:
 
 def status(days: int) -> Counter[str]:
     vault = OldVault(days, BOTH)
-    # Its settings are not those that were recorded.
+    # The vault's settings differ from those that were recorded.
     with pytest.raises(SystemExit):
         show_status(vault.target(), rule=None, server=None, now=NOW, as_json=False)
     return vault.requests
@@ -101,9 +101,9 @@ def test_a_status_requests_no_more_of_an_old_vault(capsys: pytest.CaptureFixture
     # Fourteen days of hourly backups: the last nightly one is not due yet.
     assert capsys.readouterr().out.count("o" * 14) == len(SERVERS)
     assert old == status(50)
-    # For each key the recent backups, and what lies in incoming, for two reasons.
+    # For each key the recent backups, and for two reasons what is in incoming.
     assert old["list_object_versions"] == 3 * len(SERVERS) * len(BOTH)
-    # The locks of the last day, at most 14 of a key, and that of the newest backup of each key.
+    # The locks of the last day's backups, at most 14 per key, and of the newest backup of each key.
     assert old["get_object_retention"] == (14 + len(BOTH)) * len(SERVERS)
 
 
@@ -112,7 +112,7 @@ def test_a_list_of_ten_years_requests_each_page_once(capsys: pytest.CaptureFixtu
     since = When(moment=NOW - 3652 * DAY)
     list_backups(vault.target(), ListOptions(since=since), now=NOW)
     assert capsys.readouterr().out.count("STANDARD") == 3652 * len(SERVERS)
-    # A page has 1,000 names.
+    # A page contains 1,000 names.
     assert vault.requests == {"list_object_versions": 4 * len(SERVERS)}
 
 

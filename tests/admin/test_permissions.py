@@ -1,4 +1,6 @@
-"""What each principal can do, evaluated from the generated IAM policies; the files are the same."""
+"""What each principal can do, evaluated from the generated IAM policies, which the files must
+equal.
+"""
 
 import json
 from collections.abc import Callable
@@ -367,8 +369,8 @@ def test_the_policy_files_are_up_to_date(stage: str) -> None:
 def test_the_local_cloud_s_settings_are_recorded_as_they_are() -> None:
     """If this fails: `make local`, and in another terminal `.venv/bin/backups setup --apply`.
 
-    Only what you choose for your vault changes them: keep_days, archive, accept_within_hours, the
-    lock and the names. Those of your own choice are recorded in what `make local` deploys.
+    Only your choices for the vault change them: keep_days, archive, accept_within_hours, the lock
+    and the names. The digests for your own choices are recorded in what `make local` deploys.
     """
     stage, recorded = read_stage("dev"), STAGE.settings.vault_settings
     ours = replace(stage.settings, vault_settings=recorded), stage.lock

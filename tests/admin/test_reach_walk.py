@@ -1,6 +1,6 @@
-"""Walks the way that `check` prints, with the key of a server, until the vault is open.
+"""Follows the way that `check` prints, with the key of a server, until the vault is open.
 
-The fix of the finding closes it: the same walk fails.
+The finding's fix closes the way: following it again fails.
 """
 
 import json
@@ -38,7 +38,7 @@ OPEN = json.dumps(
 def weakened(living: DeployedStage) -> Iterator[DeployedStage]:
     """An account in which a server reaches an administrator in three steps.
 
-    Everybody on the way is on the list of administrators, and only the server is not.
+    Everyone on the way is on the list of administrators, except for the server.
     """
     iam = living.client("iam")
     make_role(iam, "ci", {"AWS": f"{IAM}:user/{SERVER}"}, "iam:CreateAccessKey", f"{IAM}:user/ops")
@@ -95,7 +95,7 @@ def findings(living: DeployedStage) -> list[dict[str, str]]:
 
 
 def walk(living: DeployedStage, sentence: str) -> None:
-    """Do what the sentence says, step by step, with the credentials that each step gains."""
+    """Do what the finding says, step by step, with the credentials that each step gains."""
     session = living.cloud.session(living.cloud.server_credentials)
     _, *steps = re.split(r",? (?:who |which )?can ", sentence)
     for step in steps:

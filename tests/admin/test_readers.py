@@ -1,4 +1,4 @@
-"""The IAM policies for readers: what their holders can do, and how `setup` keeps them."""
+"""The IAM policies for readers: what their holders can do, and how `setup` maintains them."""
 
 import json
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ BODY = b"a backup"
 
 
 def store(s3: Any, moment: datetime, **more: str) -> None:
-    """Store what the promoter would make of an upload of this moment."""
+    """Store what the promoter would store for an upload made now."""
     metadata = {"source-key": KEY, "source-last-modified": moment.isoformat()}
     name = POLICY.slot_of(KEY, moment).name
     s3.put_object(Bucket="backups2", Key=name, Body=BODY, Metadata=metadata, **more)
@@ -106,7 +106,7 @@ def store(s3: Any, moment: datetime, **more: str) -> None:
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Account]:
-    """The administrator of a ready account, with backups in the vault and an upload that waits."""
+    """The administrator of a complete account, with backups in the vault and a waiting upload."""
     with running(retry_delays=(0, 0), by_hand=True) as cloud:
         account = local_account(cloud.endpoint)
         account.session._session.register_component("data_loader", DESCRIPTIONS)
@@ -126,7 +126,7 @@ def ready() -> Iterator[Account]:
 
 
 def set_up(account: Account, *, only: Kind | None = None) -> list[str]:
-    """Do what `backups setup --apply` does; returns what it changed."""
+    """Do what `backups setup --apply` does; return what it changed."""
     requirements = requirements_of(Target(account=account, stage=STAGE, policy=POLICY))
     chosen = tuple(each for each in requirements if only in {None, each.kind})
     plan = make_plan(account, chosen, lock_named=False)
@@ -135,7 +135,7 @@ def set_up(account: Account, *, only: Kind | None = None) -> list[str]:
 
 @pytest.fixture
 def run(ready: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Runs a command as a new user, who has this managed policy and nothing else."""
+    """Runs a command as a new user with only this managed policy."""
     iam = ready.client("iam")
     users: list[tuple[str, str]] = []
 
@@ -231,7 +231,7 @@ def test_a_changed_policy_is_found_and_set_back_for_its_holders(ready: Account) 
         )
         [summary] = set_up(ready, only=Kind.MANAGED_POLICY)
         assert summary.startswith(f"IAM policy {READER}: allow its holders to list, verify")
-    # A version that is not in force gives nobody anything.
+    # A policy version that is not the default grants nothing.
     versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
     assert len(versions) == MOST_VERSIONS
     iam.delete_policy(PolicyArn=f"arn:aws:iam::{OURS}:policy/{ARCHIVED}")

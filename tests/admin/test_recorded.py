@@ -1,4 +1,4 @@
-"""VAULT_SETTINGS: what `setup` records of the vault, when it does, and who says that it changed."""
+"""VAULT_SETTINGS: what `setup` records of the vault, when it does so, and who reports a change."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def cloud() -> Iterator[StageCloud]:
 
 @pytest.fixture
 def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Account:
-    """An account whose vault, which is all that it needs here, is as `setup` leaves it."""
+    """An account with only a vault, which is in the state in which `setup` leaves it."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(admin.setup.command, "requirements_of", of_vault)
@@ -104,7 +104,7 @@ def notify_a_queue(account: Account) -> None:
 
 
 def audited(*, at: datetime | None = None) -> list[str]:
-    """What an audit says about the vault's settings."""
+    """What an audit reports about the vault's settings."""
     arguments = ["--at", at.isoformat()] if at else []
     result = CliRunner().invoke(cli, ["audit", "--json", *arguments])
     findings = json.loads(result.stdout)["findings"]
@@ -197,7 +197,7 @@ def vars_of(clock: SleepingClock) -> Any:
 
 @contextmanager
 def outdated(account: Account, answers: Callable[[int], bool]) -> Iterator[None]:
-    """S3 answers with no lifecycle, as before a change, to those requests that `answers` picks."""
+    """S3 reports no lifecycle, as before a change, for those requests that `answers` selects."""
     requests: list[str] = []
 
     def answer(**_: Any) -> Any:
@@ -222,7 +222,8 @@ def outdated(account: Account, answers: Callable[[int], bool]) -> Iterator[None]
     ("answers", "is_recorded"),
     [
         pytest.param(lambda number: number <= 7, True, id="for a while"),
-        # Every attempt asks three times: for the digest, for the plan, and for the digest again.
+        # Every attempt sends three requests: for the digest, for the plan, and for the digest
+        # again.
         pytest.param(lambda number: number % 3 == 1, False, id="to the first of three"),
         pytest.param(lambda number: number % 3 == 0, False, id="to the last of three"),
         pytest.param(lambda number: True, False, id="for ever"),
@@ -321,7 +322,7 @@ def test_a_change_that_was_reverted_is_no_finding(account: Account) -> None:
 def test_what_is_deployed_locally_records_the_edited_policy(
     cloud: StageCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy that is deployed, that is: nobody wants `make local` to edit files."""
+    """In the deployed copy, because `make local` must not edit the project's files."""
     write_stages(tmp_path)
     (tmp_path / "chalicelib").mkdir()
     toml = 'keep_days = 400\n[[rule]]\nupload = "a.gpg"\nstore_as = "%Y-%m-%d.a.gpg"\n'
@@ -341,6 +342,6 @@ def test_the_names_in_the_record_are_those_of_the_audit() -> None:
 
 
 def test_the_time_of_an_audit_makes_no_difference(account: Account) -> None:
-    """Settings have no history: what counts is what S3 shows now."""
+    """Settings have no history: only what S3 returns now counts."""
     notify_a_queue(account)
     assert len(audited(at=datetime(2026, 1, 1, tzinfo=UTC))) == 1

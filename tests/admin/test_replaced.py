@@ -1,4 +1,4 @@
-"""What the plan of `setup` says about the values that it replaces."""
+"""How the plan of `setup` shows the values that it replaces."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`backups restore` to a file: complete and verified, or not under its name."""
+"""`backups restore` to a file: the file is complete and verified, or does not get its name."""
 
 import re
 from io import BytesIO

@@ -1,4 +1,6 @@
-"""`backups restore` of archived backups: asks, retrieves, recognises a retrieval, and waits."""
+"""`backups restore` of archived backups: it asks first, starts a retrieval, recognises a running
+one, and waits.
+"""
 
 from datetime import timedelta
 
@@ -22,7 +24,7 @@ def archived(restore: Restorer, request: pytest.FixtureRequest) -> tuple[Restore
 
 
 def lines(restore: Restorer, *arguments: str, answer: str | None = None) -> list[str]:
-    """What it says after the backup's own line, without restoring it."""
+    """What it prints after the backup's own line, without restoring it."""
     result = restore(*FULL, *arguments, answer=answer)
     assert result.exit_code == 3, result.output
     assert restore.files() == {}
@@ -102,7 +104,7 @@ def test_a_denied_retrieval_is_status_3(archived: tuple[Restorer, str]) -> None:
 def test_a_network_that_is_away_for_a_while_does_not_end_the_waiting(restore: Restorer) -> None:
     restore.store(BODY, StorageClass="GLACIER")
     lines(restore, "--yes")
-    # The first of them is requested before the waiting.
+    # The first backup is requested before the wait.
     restore.wire.fail("HeadObject", None, *[dropped_before] * 30)
     result = restore(*FULL, "--wait")
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""Which backup `backups restore WHEN` restores, and what it says if there is none or several."""
+"""Which backup `backups restore WHEN` restores, and what it prints if none or several match."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ SERVERS = ("web1", "web2")
 
 @pytest.fixture
 def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
-    """A daily backup of each of the last days but one, and hourly ones of today."""
+    """A daily backup of each of the last days except today, and hourly ones of today."""
     for made in restorer(tmp_path, monkeypatch):
         for days in (60, 5, 4, 2, 1, 0):
             name = f"{NOW - days * DAY:%Y-%m-%d}.tar.gz.gpg"
@@ -159,7 +159,7 @@ def test_several_rules_are_named(restore: Restorer) -> None:
 
 @pytest.fixture
 def servers(restore: Restorer, monkeypatch: pytest.MonkeyPatch) -> Restorer:
-    """A restorer of two servers, with a daily and an hourly backup of each."""
+    """A restorer with a daily and an hourly backup of each of two servers."""
     with_policy(monkeypatch, servers=SERVERS)
     for server in SERVERS:
         for name in (f"{server}/{TODAY}", f"{server}/2026-11-23.11.sql.gz.gpg"):

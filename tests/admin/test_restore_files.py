@@ -1,4 +1,4 @@
-"""`backups restore` to a file: which files it writes, and never over another one."""
+"""`backups restore` to a file: which files it writes, without ever overwriting another."""
 
 import errno
 import os

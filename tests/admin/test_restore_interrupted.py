@@ -1,4 +1,4 @@
-"""`backups restore` to a file: it continues after Ctrl-C, a kill and a lost network."""
+"""`backups restore` to a file: it continues after Ctrl-C, a kill and a network failure."""
 
 import os
 import re
@@ -125,7 +125,7 @@ def test_a_partial_file_whose_version_is_gone_is_named_and_left(restore: Restore
 
 
 def test_bytes_of_a_replaced_object_are_never_mixed(restore: Restorer) -> None:
-    """Without versions and checksums, only the ETag shows it."""
+    """Without versions and checksums, only the ETag shows the change."""
     restore.keep_versions("Suspended")
     restore.store(BODY)
     with reading(restore, interrupt_after(9)):
@@ -206,7 +206,7 @@ def test_a_restore_that_another_one_has_just_completed_is_refused(
 
 
 class Broken(BytesIO):
-    """A body that breaks where it ends."""
+    """A body whose connection breaks at its end."""
 
     def readinto(self, buffer: Any) -> int:
         if length := super().readinto(buffer):

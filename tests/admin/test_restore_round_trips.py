@@ -1,4 +1,6 @@
-"""Restores from end to end: gpg, tar and gzip, the vault's open door, a reader with few rights."""
+"""Restores from end to end: gpg, tar and gzip, a vault with its door open, a reader with few
+rights.
+"""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +79,7 @@ def test_files_come_back_through_a_pipe(restored: Restorer, keyring: Path, tmp_p
 
 def test_200_mebibytes(restored: Restorer) -> None:
     body = Random(3).randbytes(25 * MIB) * 8 + b"end"
-    # moto needs a minute to read such a body if it comes in chunks, with a checksum behind them.
+    # moto takes a minute to read such a body in chunks with a trailing checksum.
     s3 = restored.account.client("s3", request_checksum_calculation="when_required")
     s3.put_object(Bucket="backups2", Key=TODAY, Body=body)
     assert restored("latest", "--rule", DAILY).exit_code == 0
@@ -117,12 +119,12 @@ def test_what_is_put_over_a_backup_through_the_open_door_is_not_restored(
     assert printed.stdout_bytes == b"rubbish"
 
 
-# What `backups restore` requests: nothing else is needed.
+# What `backups restore` requests: these requests are enough.
 RIGHTS = ["s3:ListBucketVersions", "s3:GetObjectVersion"]
 
 
 def reader(vault: Account, rights: list[str], *, bucket: str = "backups2") -> Account:
-    """The account as a user with these rights on the vault sees it."""
+    """The account as seen by a user with these rights on the vault."""
     iam = vault.client("iam")
     iam.create_user(UserName="reader")
     statement = {

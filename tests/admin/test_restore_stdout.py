@@ -1,4 +1,4 @@
-"""`backups restore -o -`: in order, with bounded memory, and never wrong without saying so."""
+"""`backups restore -o -`: in order, with bounded memory, and every error is reported."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture
 def large(pytestconfig: pytest.Config) -> int:
-    """Bytes: 5 GiB in `make soak`, and fewer else."""
+    """In bytes: 5 GiB in `make soak`, less otherwise."""
     return (5120 if pytestconfig.getoption("--soak") else 320) * MIB
 
 
@@ -166,7 +166,7 @@ def test_it_is_not_printed_to_a_terminal(
 
 
 def test_no_range_is_requested_before_there_is_room_for_it() -> None:
-    """However slow the reader is, the ranges that are not used yet never exceed a window."""
+    """However slow the reader is, the unread ranges never exceed a window."""
     simulated = SimulatedObject(size=100 * RANGE)
     for used, chunk in enumerate(chunks(simulated.version(), SMALL)):
         assert bytes(chunk) == simulated.bytes(used * RANGE, (used + 1) * RANGE)
@@ -175,7 +175,7 @@ def test_no_range_is_requested_before_there_is_room_for_it() -> None:
 
 
 def test_a_chunk_cannot_be_used_when_its_memory_is_used_again() -> None:
-    """A list of them would have the bytes of other ranges."""
+    """A listing of them would contain the bytes of other ranges."""
     simulated = SimulatedObject(size=100 * RANGE)
     some = chunks(simulated.version(), SMALL)
     first = next(some)
@@ -216,7 +216,7 @@ def test_what_nobody_waits_for_is_not_repeated() -> None:
 
 
 class Reader:
-    """A reader of stdout, during which no more than a window of ranges is ever held."""
+    """Reads stdout; at no time is more than a window of ranges held."""
 
     def __init__(self, simulated: SimulatedObject) -> None:
         self.buffer = self
@@ -268,7 +268,7 @@ def test_ctrl_c_ends_a_process_whose_connections_are_stalled() -> None:
         assert process.stdout
         assert process.stdout.readline() == "stalled\n"
         process.send_signal(2)
-        # The connections stay stalled for ever.
+        # The connections stay stalled forever.
         assert process.communicate(timeout=300) == ("interrupted\n", None)
         assert process.returncode == 0
 
@@ -281,7 +281,7 @@ def test_a_window_of_one_range_is_enough() -> None:
 
 
 def test_a_file_goes_on_behind_gibibytes(tmp_path: Path, large: int) -> None:
-    """What an earlier attempt wrote is a sparse file here."""
+    """Here, what an earlier attempt wrote is a sparse file."""
     simulated = SimulatedObject(size=large + 100, zeros=large)
     partial = Partial(path=tmp_path / "partial", final=tmp_path / "final")
     partial.path.touch()

@@ -38,7 +38,7 @@ RETRIED = "promote: retry failed events twice"
 
 @pytest.fixture
 def account(answers: RememberedAnswers, account: Account) -> Iterator[Account]:
-    """The account, whose answers are remembered until something is written."""
+    """The account, with responses cached until the next write."""
     answers.begin()
     yield account
     assert answers.stale == []
@@ -181,7 +181,7 @@ def test_chosen_limits_of_incoming_are_written_down_and_kept(
     account: Account, own_project: Path
 ) -> None:
     run("--apply", "--yes", "--alarm-versions", "50")
-    # An option that is not named keeps its value; config.json has the choices.
+    # An omitted option keeps its value; config.json holds the choices.
     assert "Alarms go off at 1,024.00 GB and at 50 versions." in run().stderr
     run("--apply", "--yes", "--alarm-bytes", str(1024**3))
     stage = json.loads((own_project / CONFIG).read_text())["stages"]["dev"]
@@ -203,7 +203,7 @@ def test_subscribers_are_recorded_and_subscribed_again(account: Account, own_pro
     path = own_project / CONFIG
     config = json.loads(path.read_text())
     assert config["stages"]["dev"]["alert_subscribers"] == ["me@example.org", "you@example.org"]
-    # A URL is subscribed in another way, and only remembered.
+    # A URL is subscribed in another way, and here only recorded.
     config["stages"]["dev"]["alert_subscribers"].append("https://example.org/alerts")
     path.write_text(json.dumps(config, indent=2) + "\n")
     sns = account.client("sns")
@@ -216,7 +216,7 @@ def test_subscribers_are_recorded_and_subscribed_again(account: Account, own_pro
 
 
 def test_the_topic_of_an_earlier_version_gets_its_policy(account: Account) -> None:
-    """SNS lets everyone in the account do anything with a new topic."""
+    """By default, SNS lets everyone in the account do anything with a new topic."""
     run("--apply", "--yes")
     sns, topic = account.client("sns"), STAGE.topic_arn(account="123456789012", region="us-east-1")
 
@@ -249,7 +249,7 @@ def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str
 
 def test_the_cost_of_versions_is_bounded(account: Account) -> None:
     result = run()
-    # Nine days as the newest of its key, and nine more after another version has superseded it.
+    # Nine days as the newest version of its key, and nine more after another version superseded it.
     assert "other uploads 9 days after they were made" in result.stdout
     assert "it is 18 days at most" in result.stdout
     assert "for up to 18 days, without a limit on their number: 1,024 GB of them cost $14.13" in (
@@ -263,7 +263,7 @@ def test_the_next_run_completes_one_that_was_interrupted_at_any_step(account: Ac
         plan = make_plan(account, settings(account), lock_named=False)
         running = execute(account, plan)
         next(running)
-        next(running, None)  # the generator applies a change when it is asked for the next
+        next(running, None)  # the generator applies a change when the next one is requested
         running.close()
         after = left(account)
         assert set(after) < set(before)
@@ -322,7 +322,7 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
 def test_a_default_event_hold_is_replaced_and_said(
     account: Account, monkeypatch: pytest.MonkeyPatch, time: dict[str, Any]
 ) -> None:
-    """moto does not have it."""
+    """moto does not support it."""
     set_up(account)
     default = {**time, "DefaultEventHold": {"Years": 1}}
     rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": default}}
@@ -587,7 +587,7 @@ def test_the_lock_that_was_chosen_is_written_down_and_kept(
     assert run("--apply", "--yes").stdout.endswith("everything is as it should be.\n")
     assert lock_of(account) == ("GOVERNANCE", 7)
 
-    # An option that is not named keeps its value.
+    # An omitted option keeps its value.
     run("--apply", "--lock", "compliance", typed="backups2\ny\n")
     assert written(own_project) == {"mode": "COMPLIANCE", "days": 7}
     assert lock_of(account) == ("COMPLIANCE", 7)
@@ -610,7 +610,7 @@ def test_a_lock_weaker_than_the_chosen_lock_is_found(account: Account) -> None:
 def test_the_owners_of_the_buckets_are_recorded(account: Account, own_project: Path) -> None:
     path = own_project / CONFIG
     lines = path.read_text().splitlines()
-    # As an editor of Windows writes it.
+    # As a Windows editor writes it.
     path.write_bytes("\r\n".join(line for line in lines if "_OWNER" not in line).encode())
     assert '+        "VAULT_OWNER": "123456789012"' in run("--apply", "--yes").stdout
     stage = json.loads(path.read_text())["stages"]["dev"]
@@ -798,5 +798,6 @@ def test_an_upload_that_can_be_promoted_is_never_expired(hours: int, account: Ac
     assert timedelta(days=days - 2) >= policy.accept_within
     assert superseded["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
     assert markers["Expiration"] == {"ExpiredObjectDeleteMarker": True}
-    # The time of an upload is when it was begun: it is kept while it could still be accepted.
+    # A multipart upload is dated when it was initiated: it is kept while it could still be
+    # accepted.
     assert unfinished["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days - 2}

@@ -1,4 +1,4 @@
-"""What the drill asks IAM's simulator, and how it reads the answers."""
+"""What the drill requests from IAM's simulator, and how it interprets the responses."""
 
 from collections.abc import Callable
 from functools import partial
@@ -39,7 +39,7 @@ SECURE = "aws:SecureTransport"
         pytest.param("Deny", {"Service": "s3.amazonaws.com"}, False, id="a service"),
         pytest.param("Deny", {"AWS": ACCOUNT}, True, id="the whole account is denied"),
         pytest.param("Deny", {"AWS": "123456789012"}, True, id="the account by its number"),
-        # An Allow for a whole account leaves the decision to the IAM policies in that account.
+        # An Allow for a whole account leaves the decision to that account's IAM policies.
         pytest.param("Allow", {"AWS": ACCOUNT}, False, id="the account as such is allowed"),
         pytest.param("Deny", {"AWS": "999999999999"}, False, id="another account"),
     ],
@@ -67,7 +67,7 @@ def test_a_not_principal_cannot_be_simulated() -> None:
         binding({"Statement": [statement]}, ROLE)
 
 
-# IAM's answers, in the shapes that its API reference describes.
+# Responses of IAM, in the shapes that its API reference describes.
 
 SLOTS = ("arn:aws:s3:::backups2/one", "arn:aws:s3:::backups2/two")
 
@@ -97,9 +97,9 @@ def ask(
     policy: Any = None,
     watch: Callable[..., None] = lambda **_: None,
 ) -> list[str]:
-    """The effects that follow from these answers; an answer can also be an error code.
+    """The effects that result from these responses; a response can also be an error code.
 
-    `watch` gets the parameters of each question.
+    `watch` receives the parameters of each request.
     """
     iam = boto3.client("iam", region_name="us-east-1")
     iam.meta.events.register("provide-client-params.iam.SimulatePrincipalPolicy", watch)
@@ -189,7 +189,7 @@ def test_a_bucket_policy_is_simulated_in_two_ways_one_of_which_suffices_for_a_ro
 
 
 def test_the_simulated_requests_name_all_condition_keys_of_our_bucket_policies() -> None:
-    """A key that is neither in the request nor left out on purpose would make it undecided."""
+    """A key that is neither in the request nor omitted on purpose would leave the result undecided."""
     keys = {
         key
         for policy in (vault_policy(STAGE, account="123456789012"), incoming_policy(STAGE))

@@ -1,4 +1,4 @@
-"""The sirens: what sets them off, who can, and how `setup` installs and restores them."""
+"""The sirens: what sets them off, who can publish, and how `setup` installs and restores them."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ LONGEST_PATTERN = 2_048
 
 
 def rings(service: str, name: str, parameters: dict[str, Any], *, error: str = "") -> bool:
-    """Whether the record of an API call, as CloudTrail writes it, matches our rule."""
+    """Whether our rule matches the record of an API call, as CloudTrail writes it."""
     detail = {
         "eventSource": f"{service}.amazonaws.com",
         "eventName": name,
@@ -172,7 +172,7 @@ def test_eventbridge_publishes_without_a_condition_because_it_could_not_meet_one
     call = ServiceCall(service="events.amazonaws.com", action="sns:Publish", context={})
     assert allows(policy_of(STAGE), call)
     target = siren_rule(STAGE, account=ACCOUNT, region=REGION).desired["Targets"]
-    assert target == [{"Id": "sirens", "Arn": SIRENS}]  # a role would break the delivery
+    assert target == [{"Id": "sirens", "Arn": SIRENS}]  # a role would prevent the delivery
 
 
 @pytest.mark.parametrize("service", ["lambda", "cloudwatch", "ses"])
@@ -194,7 +194,7 @@ def test_the_alarm_mails_to_those_who_get_the_alerts() -> None:
     assert alarm.desired["AlarmActions"] == [f"{TOPICS}:{STAGE.topic}"]
 
 
-# Setting them up
+# Setup
 
 
 def sirens(account: Account) -> tuple[Requirement, ...]:

@@ -1,4 +1,4 @@
-"""What is read from a stage of config.json."""
+"""What is read from a stage in config.json."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from admin.stage import StageError, read_stage
 from chalicelib.lock import Lock
 from tests.support.project import POLICY
 
-# What the file says for all stages as it ships, as far as it matters here.
+# The relevant part of what the shipped file says for all stages.
 EVERYWHERE = {
     "app_name": APP_NAME,
     "autogen_policy": False,

@@ -33,7 +33,7 @@ THIRTY_DAYS = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
 
 @pytest.fixture
 def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
-    """Both buckets, with daily backups of 17 days and hourly ones of the last day."""
+    """Both buckets, with 17 daily backups, and hourly ones of the last day."""
     s3 = account.client("s3")
     clock.stand_at(NOW - 20 * DAY)
     s3.create_bucket(Bucket="backups1")
@@ -66,7 +66,7 @@ def status(*arguments: str) -> Any:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 has counted the buckets at the beginning of the cloud's day, for CloudWatch."""
+    """S3 counted the buckets at the beginning of the cloud's day, for CloudWatch."""
     monkeypatch.setattr(moto.s3.models, "utcnow", localcloud.clock.utcnow)
 
 
@@ -117,7 +117,7 @@ def test_an_upload_that_waits_for_more_than_an_hour_is_status_1(
     result = status()
     assert result.exit_code == 0
     assert "= sql.gz.gpg: 1 upload has waited in backups1 for up to 30 minutes\n" in result.stdout
-    store(s3, "backup.tar.gz.gpg", at=NOW - DAY, bucket="backups1")  # for a slot that is taken
+    store(s3, "backup.tar.gz.gpg", at=NOW - DAY, bucket="backups1")  # for a slot that is filled
     clock.stand_at(NOW + timedelta(minutes=44))
     assert "= sql.gz.gpg: 1 upload has waited in backups1 for up to 44" in status().stdout
 
@@ -270,7 +270,7 @@ def test_a_rule_and_server_takes_six_requests_however_old_the_vault_is(
 
     account.client("s3").meta.events.register("before-call.s3", count)
     assert status("--rule", "backup.tar.gz.gpg").exit_code == 0
-    # The recent backups, the oldest one, and the uploads twice; and two locks.
+    # The recent backups, the oldest one, the uploads twice, and two locks.
     assert requests["ListObjectVersions"] == 4
     assert requests["GetObjectRetention"] == 2
     # The vault's settings and unfinished copies.

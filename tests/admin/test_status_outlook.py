@@ -1,4 +1,4 @@
-"""What `backups status` concludes from stored backups: days, due times, sizes and expiry. Pure."""
+"""What `backups status` derives from stored backups: days, due times, sizes and expiry. Pure."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_a_contested_slot_has_a_letter_unless_it_is_worse() -> None:
 
 
 def test_a_day_of_hours_is_as_bad_as_its_worst_hour() -> None:
-    """50 hours until 13:00 in London: three days, as the clocks there show them."""
+    """50 hours until 13:00 in London: three days, as clocks there show them."""
     assert strip(history(key=HOURLY)) == "ooo"
     assert strip(history((20,), key=HOURLY)) == "oMo"
     assert strip(history((2,), key=HOURLY), {history(key=HOURLY).slots[30].name}) == "oCM"
@@ -73,7 +73,8 @@ def test_of_weeks_each_has_a_letter() -> None:
 @pytest.mark.parametrize(
     ("lost", "rule", "hours"),
     [
-        # In London it is summer: days begin at 23:00 UTC, and are due two hours after their end.
+        # It is summer in London: days begin at 23:00 UTC, and backups are due two hours after the
+        # day ends.
         pytest.param((), {}, 37, id="after today's, tomorrow's"),
         pytest.param((0,), {}, 13, id="today's, which is not stored yet"),
         pytest.param((1,), {}, 37, id="yesterday's is missing, not due"),
@@ -118,7 +119,7 @@ def test_nothing_is_due_before_the_first_backup() -> None:
 def test_how_long_a_good_backup_remains_while_rubbish_is_uploaded(
     backup: dict[str, int], keep_days: int | None, locked: int | None, days: int | None
 ) -> None:
-    """Uploads fill other slots, and remove nothing: all depends on the backup and its lock."""
+    """Uploads fill other slots, and remove nothing: everything depends on the backup and its lock."""
     stored = replace(BACKUP, **{name: STORED + n * DAY for name, n in backup.items()})
     until = remains_until(
         stored, keep_days=keep_days, locked_until=STORED + locked * DAY if locked else None

@@ -1,4 +1,4 @@
-"""Whether a trail logs API calls, without which EventBridge hears of none; and making one."""
+"""Whether a trail logs API calls, which EventBridge needs to receive any; and creating one."""
 
 import json
 from dataclasses import replace

@@ -26,7 +26,7 @@ from tests.support.project import POLICY, STAGE, copy_project
 # What `desired_settings` and `function_policies` of that version returned for the tests' stage.
 BEFORE = json.loads((Path(__file__).parent / "account_before.json").read_text())
 PROMOTE = "immutable-backups-dev-promote"
-# The earlier app, as S3 throttles it: its uploads are still waiting when the upgrade begins.
+# The earlier app, throttled by S3: its uploads are still waiting when the upgrade begins.
 APP_BEFORE = """
 def promote(event, context):
     raise RuntimeError("SlowDown")
@@ -155,12 +155,12 @@ def test_an_upgrade_loses_no_upload_and_leaves_no_finding(
         before.functions.wait_until_quiet(timeout=60)
         return str(POLICY.slot_of(key, clock.now()).name)
 
-    # The earlier app fails three times for each upload, and then its event is lost.
+    # The earlier app fails three times for each upload, and then the event is lost.
     expected = {upload(SQL, b"first hour"): b"first hour", upload(NIGHTLY, b"night"): b"night"}
     done = set_up(account)
     assert "backups1: keep every version of an upload" in done
-    # The earlier app still runs. It removes an upload by its ETag, without a version id, which only
-    # adds a delete marker if the bucket keeps versions.
+    # The earlier app is still running. It removes an upload by its ETag, without a version ID,
+    # which only adds a delete marker if the bucket keeps versions.
     promote_as_before(before, NIGHTLY)
     # The second hour would have overwritten the first.
     clock.advance(timedelta(hours=1))
@@ -203,7 +203,7 @@ def test_settings_of_earlier_versions_are_removed(before: StageCloud) -> None:
     }
     assert "immutable-backups-dev-alerts-promote-errors" not in expected
     assert {alarm["AlarmName"] for alarm in alarms} == expected
-    # No alarm reads the metrics of the earlier version, which have another service.
+    # No alarm uses the metrics of the earlier version, which have a different service.
     assert all(
         {"Name": "service", "Value": "immutable-backups"} not in alarm["Dimensions"]
         for alarm in alarms

@@ -99,7 +99,7 @@ def look(account: Account, stage: Stage) -> Report:
 
 
 def state_in_order(account: Account, stage: Stage) -> list[str]:
-    """What a check without findings says of the backups."""
+    """What a check without findings reports about the backups."""
     report = look(account, stage)
     assert report == Report(backups=report.backups, administrators=["user holder"])
     hidden = [each for each in report.backups if "cannot read the bucket policy of" in each]
@@ -118,7 +118,7 @@ def target_of(account: Account, stage: Stage) -> Target:
 
 
 def restored(target: Target) -> bytes:
-    """The latest dump, as `backups restore` brings it back."""
+    """The latest dump, as `backups restore` restores it."""
     output = target.stage.project / "restored"
     options = RestoreOptions(rule="sql.gz.gpg", output=str(output))
     restore(target, When(), options, now=clock.now())
@@ -243,7 +243,8 @@ def test_the_functions_compare_all_settings_but_the_policy_which_an_administrato
     change_policy(holder, lambda policy: policy["Statement"].pop(1))
     assert settings_that_changed(functions) == []
     assert settings_that_changed(auditor_of(target_of(account, stage))) == ["policy"]
-    # All else they see; and if it were the policy of a vault in their account, they would fail.
+    # They can see everything else; and if the policy belonged to a vault in their account, they
+    # would fail.
     holder.delete_public_access_block(Bucket="backups2")
     assert settings_that_changed(functions) == ["public-access"]
     here = replace(functions, protection=Protection(recorded=stage.settings.vault_settings))

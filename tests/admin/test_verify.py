@@ -1,4 +1,4 @@
-"""`backups verify`: stored backups are there, in one version, locked, and can be unpacked."""
+"""`backups verify`: stored backups exist, have one version, are locked, and can be unpacked."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ Verifier = Callable[..., Result]
 
 @pytest.fixture
 def verified(restore: Restorer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Verifier]:
-    """Runs the command, in a stage without a lock."""
+    """Runs the command in a stage without a lock."""
     return command(monkeypatch, SMALL)
 
 
@@ -200,7 +200,7 @@ def test_a_backup_that_is_not_locked_as_promised(
 def test_a_rules_other_time_zone_explains_its_older_names(
     restore: Restorer, verified: Verifier
 ) -> None:
-    # Stored when the rule's time zone was 14 hours ahead.
+    # It was stored when the rule's time zone was 14 hours ahead.
     store(restore, Metadata=source(datetime(2026, 11, 22, 10, 30, tzinfo=UTC)))
     assert verified("--rule", DAILY).exit_code == 0
 

@@ -129,7 +129,7 @@ def test_other_endings(
 
 
 def with_ending(vault: Restorer, monkeypatch: pytest.MonkeyPatch, ending: str, body: bytes) -> str:
-    """Store a backup of a policy whose only rule has this ending. Returns its name."""
+    """Store a backup for a policy whose only rule has this ending. Returns its name."""
     policy = parse_policy(
         f'timezone = "Etc/UTC"\n[[rule]]\nupload = "b{ending}"\nstore_as = "%Y-%m-%d{ending}"\n'
     )
@@ -224,7 +224,7 @@ def test_what_is_not_encrypted(vault: Restorer, deep: Verifier) -> None:
     assert what.startswith(f"{TODAY} cannot be unpacked: gpg: no valid OpenPGP data found.")
 
 
-# Not found out
+# What verify cannot detect
 
 
 def not_found_out(result: Any) -> str:

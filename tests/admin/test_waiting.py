@@ -1,4 +1,4 @@
-"""A waiter polls until the call succeeds, or until its time limit."""
+"""A waiter polls until the call succeeds or its time limit is reached."""
 
 import pytest
 from botocore.exceptions import ClientError

@@ -1,4 +1,6 @@
-"""The rights in docs/operations.md for checks and for audits: enough, and no more."""
+"""The rights that docs/operations.md lists for checks and audits: they suffice, and none is
+superfluous.
+"""
 
 import json
 import re
@@ -26,7 +28,7 @@ POLICY_DOCUMENT, AUDITING = re.findall(
 )
 SETTINGS, BACKUPS = json.loads(POLICY_DOCUMENT)["Statement"]
 ALLOWED = {*SETTINGS["Action"], *BACKUPS["Action"]}
-# The rights that are not named after their operation. Source: service authorization reference.
+# The rights that are not named after their operation Source: service authorization reference.
 RIGHTS = {
     "cloudwatch logs:DescribeLogGroups": "logs:DescribeLogGroups",
     "cloudwatch logs:DescribeSubscriptionFilters": "logs:DescribeSubscriptionFilters",
@@ -76,7 +78,7 @@ def test_every_request_of_a_check_is_among_the_rights(
     living.client("sns").delete_topic(TopicArn=topic)
     # GetCallerIdentity needs no right.
     reads = {right for right in needed if re.match(r"\w+:(Get|List|Describe)", right)}
-    # Only for a backup whose HEAD shows no lock is the lock asked for.
+    # The lock is requested only for a backup whose HEAD shows none.
     assert reads - {"sts:GetCallerIdentity"} <= ALLOWED
     assert set(BACKUPS["Action"]) - {"s3:GetObjectRetention"} <= needed
 
@@ -91,7 +93,7 @@ def test_the_rights_read_only_and_read_objects_only_in_the_vault() -> None:
 
 @pytest.fixture
 def watcher(with_backup: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Gives the user who runs the commands exactly the rights of a document."""
+    """Gives the user who runs the commands exactly the rights in a document."""
     living = with_backup
     iam = living.client("iam")
     iam.create_user(UserName="watcher")
@@ -116,7 +118,7 @@ def test_these_rights_are_enough_for_a_check(with_backup: DeployedStage, watcher
     report = json.loads(with_backup.check("--json").stdout)
     assert report["findings"] == []
     assert any("sql.gz.gpg: the newest backup is" in sentence for sentence in report["backups"])
-    # Of the requests to Lambda, the local cloud can authorize only invocations.
+    # Of all requests to Lambda, the local cloud can authorize only invocations.
     assert [
         sentence for sentence in report["unseen"] if "this request to lambda" not in sentence
     ] == []
@@ -126,7 +128,7 @@ def test_an_audit_needs_each_of_its_rights_and_no_more(
     with_backup: DeployedStage, watcher: Any
 ) -> None:
     s3 = with_backup.client("s3")
-    # It can never be promoted, so an audit looks whether its slot is filled.
+    # It can never be promoted, so an audit checks whether its slot is filled.
     empty = s3.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"")
     with_backup.cloud.functions.wait_until_quiet(timeout=60)
     watcher(AUDITING)

@@ -1,4 +1,4 @@
-"""docs/restore.md: each of its commands, run in a shell as somebody would paste them."""
+"""docs/restore.md: each of its commands, run in a shell as if pasted."""
 
 import io
 import os
@@ -35,7 +35,7 @@ INSTALLATION = next(block for block in BLOCKS if block.startswith("sudo apt-get"
 
 
 class Terminal:
-    """A shell on a machine that has nothing but aws, gpg and tar."""
+    """A shell on a machine that has only aws, gpg and tar."""
 
     def __init__(self, home: Path, endpoint: str) -> None:
         self.home = home
@@ -52,7 +52,7 @@ class Terminal:
             | {
                 "HOME": str(home),
                 "AWS_ENDPOINT_URL": endpoint,
-                # An aws that does not know this variable cannot reach AWS either.
+                # A version of aws that ignores this variable cannot reach AWS either.
                 "HTTPS_PROXY": "http://127.0.0.1:1",
             },
             stdin=subprocess.PIPE,
@@ -62,7 +62,7 @@ class Terminal:
         )
 
     def paste(self, beginning: str, *, typed: str = "") -> str:
-        """Run the only block that is this, or begins like it. Its commands succeed."""
+        """Run the only block that equals this, or begins with it. Its commands succeed."""
         exact = [block for block in BLOCKS if block == beginning]
         [block] = exact or [block for block in BLOCKS if block.startswith(beginning)]
         self.pasted.add(block)
@@ -79,7 +79,7 @@ class Terminal:
         return output
 
     def _run(self, script: str, typed: str) -> tuple[str, str]:
-        """The output, and the last command that failed ("" if none)."""
+        """The output, and the last command that failed ("" if none did)."""
         assert self._bash.stdin
         assert self._bash.stdout
         (self.home / "typed").write_text(typed)
@@ -100,7 +100,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(cloud: StageCloud) -> Iterator[Terminal]:
-    # Not pytest's directory: gpg's sockets need a short path.
+    # gpg's sockets need a short path, so pytest's directory is not used.
     with tempfile.TemporaryDirectory(prefix="out-", dir="/tmp") as home:
         terminal = Terminal(Path(home), cloud.endpoint)
         yield terminal
@@ -146,11 +146,11 @@ def test_each_command_of_the_page_works(
     s3.put_object(Bucket=VAULT, Key=f"web1/{damaged}", Body=b"rubbish")
     s3.delete_object(Bucket=VAULT, Key=f"web1/{damaged}")
 
-    # 1. A machine that has nothing, and a key with the rights that the page lists.
+    # 1. A bare machine, and a key with the rights that the page lists
     keys = key_of(reader(account, re.findall(r"`(s3:\w+)`", PAGE), bucket=VAULT))
     assert ":user/reader" in terminal.paste("aws configure\n", typed=f"{keys}us-east-1\n\n")
     assert "backups@example.org" in terminal.paste("gpg --import")
-    # 2. and 3. What is there.
+    # Steps 2 and 3 What is stored
     terminal.paste("VAULT=")
     assert "PRE web1/" in terminal.paste("aws s3 ls s3://$VAULT\n")
     assert newest in terminal.paste("aws s3 ls s3://$VAULT/$FOLDER\n")
@@ -166,7 +166,7 @@ def test_each_command_of_the_page_works(
     assert HOUR in terminal.paste("aws s3 ls s3://$VAULT/${FOLDER}2026-11-20")
     terminal.paste("aws s3 cp s3://$VAULT/$FOLDER$NAME .\ngpg")
     assert (terminal.home / "restored.sql").read_text() == "create table everything;"
-    # 6. Overwritten, then deleted.
+    # 6. Overwritten, then deleted
     versions = terminal.paste(f"NAME={damaged}").splitlines()
     newer, _ = versions
     assert newer.split("\t")[1] == str(len(b"rubbish"))
@@ -191,14 +191,14 @@ def test_each_command_of_the_page_works(
 
 
 def key_of(account: Account) -> str:
-    """The access key of a session as `aws configure` asks for it."""
+    """A session's access key, as `aws configure` prompts for it."""
     credentials = account.session.get_credentials()
     assert credentials
     return f"{credentials.access_key}\n{credentials.secret_key}\n"
 
 
 def assert_restored(terminal: Terminal, name: str, *, by: str) -> None:
-    """Download the backup by the block that begins like this, and unpack it by step 4."""
+    """Download the backup with the block that begins like this, and unpack it with step 4."""
     terminal.paste(by)
     assert (terminal.home / name).exists()
     terminal.paste("mkdir -p restored\ngpg")
@@ -210,7 +210,7 @@ def restored(terminal: Terminal) -> str:
 
 
 def commands() -> list[list[str]]:
-    """Each command of the page that begins with aws and a service, as its words."""
+    """Each command of the page that begins with aws and a service, split into words."""
     text = "\n".join(BLOCKS).replace("\\\n", " ")
     lines = re.findall(r"aws (?:s3api|sts) [^\n]+?(?=\)?$)", text, re.MULTILINE)
     return [shlex.split(line) for line in lines]

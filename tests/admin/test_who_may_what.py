@@ -1,8 +1,8 @@
 """Who can do what: a table, evaluated from the generated documents and tried request by request.
 
-Every attempt names who is allowed; everybody else must be denied. First IAM's rules judge it, from
-the documents that `setup` and `chalice deploy` install. Then each principal really makes it, with
-credentials of its own, in a local cloud that was made ready by `setup`.
+Every row lists who is allowed; everyone else must be denied. First, IAM's rules are applied to the
+documents that `setup` and `chalice deploy` install. Then each principal really sends the request,
+with its own credentials, in a local cloud prepared by `setup`.
 """
 
 import json
@@ -56,11 +56,11 @@ BUCKET_POLICIES = {IN: incoming_policy(STAGE), VAULT: vault_policy(STAGE, accoun
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """A principal with credentials: its ARN and its own IAM policy (None: it has none)."""
+    """A principal with credentials: its ARN and its own IAM policy (None if it has none)."""
 
     arn: str
     policy: Document | None = None
-    # The name of that policy, if it is a managed one, which `setup` makes.
+    # The name of that policy if it is a managed policy that `setup` creates.
     managed: str = ""
 
     @property
@@ -103,15 +103,15 @@ PRINCIPALS = {
     "audit": role("audit", auditor_policy(STAGE)),
     "reader": reader("reader", STAGE.reader, *READING),
     "retriever": reader("retriever", STAGE.reader_archived, *READING, *retrieve_archived(STAGE)),
-    # Far more than anybody needs: the vault's own policy must hold against it.
+    # Far more than anyone needs: the vault's own policy must withstand it.
     "keeper": role("keep", allowing("s3:PutObjectRetention", "s3:*", on=WHOLE_VAULT)),
     "administrator": user("administrator-of-s3", allowing("s3:*")),
-    # A user, though it has the name of the promoter's role.
+    # A user, although it has the name of the promoter's role.
     "careless administrator": user(STAGE.function_name("promote"), allowing("*")),
     "stranger": user("stranger"),
     "other account": user(STAGE.function_name("promote"), allowing("*"), account=THEIRS),
 }
-# Whom nothing holds back but the buckets' own policies.
+# Principals who are limited only by the buckets' own policies.
 ADMINS = frozenset({"administrator", "careless administrator"})
 NOBODY: frozenset[str] = frozenset()
 WEB1, DB1 = ADMINS | {"web1"}, ADMINS | {"db1"}
@@ -129,7 +129,7 @@ PROMOTER, KEEPER, SWEEP = {"promoter"}, {"keeper"}, {"sweep"}
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """One thing that S3 wants to see allowed; `place` is a bucket, or bucket/key."""
+    """One right that S3 requires; `place` is a bucket, or bucket/key."""
 
     action: str
     place: str
@@ -142,9 +142,9 @@ class Right:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A request: who is allowed to make it, all rights it needs, and its boto3 method.
+    """A request: who is allowed to send it, all rights it needs, and its boto3 method.
 
-    Without a method it is only judged: the local cloud knows no such request.
+    Without a method it is only evaluated: the local cloud does not support the request.
     """
 
     may: AbstractSet[str]
@@ -280,7 +280,7 @@ BACKUPS = {
     "retrieve a backup": row(KEEPERS | {"retriever"}, STORED, "RestoreObject", RETRIEVAL),
     "read a backup's lock": row(WATCHERS, STORED, "GetObjectRetention"),
     "read a backup's tags": row(KEEPERS, STORED, "GetObjectTagging"),
-    # Adding: only the promoter, and only what is new.
+    # Writing: only the promoter, and only new objects.
     "fill a slot": row(PROMOTER, FREE, "PutObject", NEW),
     "fill a slot that is taken": row(PROMOTER, STORED, "PutObject", NEW),
     "fill a slot unconditionally": row(NOBODY, FREE, "PutObject"),
@@ -332,7 +332,7 @@ BACKUPS = {
     "list a copy's parts": row(
         KEEPERS, FREE, "ListMultipartUploadParts", NOT_BEGUN, by="list_parts"
     ),
-    # Removing, changing and locking: nobody, whatever else they can do.
+    # Removing, changing and locking: nobody, regardless of their other rights.
     "delete a backup": row(NOBODY, STORED, "DeleteObject"),
     "delete a backup that was seen": row(NOBODY, STORED, "DeleteObject GetObject", SEEN),
     "delete where nothing is": row(NOBODY, MISSING, "DeleteObject"),
@@ -353,7 +353,7 @@ BACKUPS = {
     "share a backup's version": row(NOBODY, STORED, "PutObjectVersionAcl", PRIVATE | AT_VERSION),
 }
 
-# What may be changed is written as `setup` leaves it, so that rows do not depend on each other.
+# Changes that are allowed write what `setup` wrote, so that rows do not depend on each other.
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 BLOCKED = {"PublicAccessBlockConfiguration": dict.fromkeys(BLOCKS, True)}
 AES256 = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -388,7 +388,7 @@ BUCKETS = {
         (VAULT, NOBODY, "PutLifecycleConfiguration", "put_bucket_lifecycle_configuration", KEEPING),
         *(
             (bucket, may, action, method, arguments)
-            # To change the vault, anyone must first change its policy.
+            # To change the vault, everyone must first change its policy.
             for bucket, readers, holders, changers in (
                 (IN, ADMINS, ADMINS, ADMINS),
                 (VAULT, WATCHERS, KEEPERS, NOBODY),
@@ -407,7 +407,7 @@ BUCKETS = {
     )
 }
 
-# S3 itself does these, or the local cloud knows no such request.
+# S3 itself performs these, or the local cloud does not support the request.
 UNKNOWN_HERE = {
     f"{action} in the vault": replace(row(NOBODY, STORED, action), method=None)
     for action in (
@@ -422,7 +422,7 @@ UNKNOWN_HERE = {
         "UpdateObjectEncryption",
     )
 }
-# The local cloud takes every request for one over TLS.
+# The local cloud treats every request as sent over TLS.
 PLAIN = {"aws:SecureTransport": "false"}
 IN_THE_CLEAR = {
     f"{what} over plain http": replace(
@@ -436,7 +436,7 @@ IN_THE_CLEAR = {
 }
 
 ATTEMPTS = UPLOADS | BACKUPS | BUCKETS | UNKNOWN_HERE | IN_THE_CLEAR
-# Each is tried by every principal, one after the other.
+# Every principal tries each of them, one after the other.
 ROWS = [pytest.param(tried, id=what) for what, tried in ATTEMPTS.items()]
 SENT = [pytest.param(tried, id=what) for what, tried in ATTEMPTS.items() if tried.method]
 
@@ -489,7 +489,7 @@ def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
 
 
 def refused_elsewhere(function: Principal, tried: Attempt) -> list[Right]:
-    """What a function is refused in a vault of another account: S3 shows nobody else its policy."""
+    """What a function is denied in a vault of another account: S3 shows the policy to nobody else."""
     refused = refused_rights(function, tried)
     return refused or [
         right for right in tried.rights if right == Right(action="s3:GetBucketPolicy", place=VAULT)
@@ -506,7 +506,7 @@ def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str])
 
 
 def test_only_the_audit_sends_alerts() -> None:
-    """Except for administrators. It sends them to the topic of its own stage, and to no other."""
+    """Except for administrators. It publishes them to the topic of its own stage, and to no other."""
     topic = f"arn:aws:sns:us-east-1:{OURS}:{STAGE.topic}"
     assert allowed("sns:Publish", topic) == {"careless administrator", "audit"}
     for other in (f"{topic}-2", topic.replace("-dev-", "-prod-"), f"{topic}:subscription"):
@@ -516,7 +516,7 @@ def test_only_the_audit_sends_alerts() -> None:
 
 
 def allowed(action: str, resource: str) -> set[str]:
-    """Who may do it, to something that has no policy of its own."""
+    """Who can do this to something that has no policy of its own."""
     return {
         who
         for who, principal in PRINCIPALS.items()
@@ -592,7 +592,7 @@ def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() ->
                     for resource in statement["Resource"]:
                         assert resource.startswith(in_incoming), (name, resource)
                         assert resource in of_all_servers or not set("*?") & set(resource), name
-            # Which has no resources.
+            # It has no resources.
             if statement["Action"] != ["cloudwatch:GetMetricData"]:
                 assert "*" not in statement["Resource"], name
 
@@ -602,7 +602,7 @@ def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() ->
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Cloud]:
-    """A local cloud that `setup` made ready, with uploads in incoming and a backup in the vault."""
+    """A local cloud prepared by `setup`, with uploads in incoming and a backup in the vault."""
     with running(by_hand=True) as cloud:
         set_up(cloud)
         yield cloud
@@ -651,7 +651,7 @@ def test_each_request_is_allowed_or_denied_accordingly(
             set_up(ready)
         assert (denied is None) is (who in tried.may), f"{who}: {denied}"
         if denied:
-            # What the request was refused for is what the table says it needs.
+            # The request was denied for a right that the table lists.
             refused = refused_rights(principal, tried)
             named = [f'perform: {one.action} on resource: "{one.resource}"' for one in refused]
             assert denied == "HEAD" or any(one in denied for one in named), f"{who}: {denied}"
@@ -668,7 +668,7 @@ def test_the_bucket_policies_stop_a_promoter_with_more_rights(
         if tried.method and tried.method != "delete_bucket_policy"
     }
     expected = {what for what, tried in sent.items() if tried.may & {"promoter", "administrator"}}
-    # This is refused to everybody else here by one policy or the other.
+    # One policy or another denies this to everyone else here.
     expected.add("copy an unknown key into a slot")
     assert {what for what, tried in sent.items() if not refused_rights(wide, tried)} == expected
 
@@ -686,7 +686,7 @@ def test_the_bucket_policies_stop_a_promoter_with_more_rights(
 def test_a_copy_in_parts_goes_through_under_the_policies(
     ready: Cloud, clients: dict[str, Any]
 ) -> None:
-    """Only its begin names the encryption: parts, and the completion, have no header for it."""
+    """Only its first request names the encryption: parts and the completion have no header for it."""
     s3 = clients["promoter"]
     slot = {"Bucket": VAULT, "Key": "web1/2026-11-23.03.sql.gz.gpg"}
     copy = s3.create_multipart_upload(**slot, ServerSideEncryption="AES256")["UploadId"]
@@ -711,7 +711,7 @@ def refusal(tried: Attempt, s3: Any) -> str | None:
             raise
         if code == "AccessDenied":
             return str(message)
-        return "HEAD" if code == "403" else None  # an answer to HEAD has no body
+        return "HEAD" if code == "403" else None  # a response to HEAD has no body
     return None
 
 
@@ -752,7 +752,8 @@ def credentials(cloud: Cloud, principal: Principal) -> Credentials:
     """Credentials of a principal, which is created first if `setup` does not create it."""
     policy = json.dumps(principal.policy) if principal.policy else ""
     if principal.account == THEIRS:
-        # Made behind the endpoint: this account's administrator has no way into another one.
+        # Created without the endpoint: this account's administrator has no access to another
+        # account.
         backend = iam_backends[THEIRS]["aws"]
         backend.create_user("us-east-1", principal.name)
         backend.put_user_policy(principal.name, "own", policy)

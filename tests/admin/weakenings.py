@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Weakening:
-    """A change that `check` must find. The finding contains the sentence."""
+    """A change that `check` must find. The message of the finding contains this sentence."""
 
     kind: Kind
     name: str
@@ -92,7 +92,7 @@ def trusting(principal: Any, **more: Any) -> str:
 
 
 def give(living: DeployedStage, user: str, *policies: dict[str, Any]) -> None:
-    """Make a user with these policies."""
+    """Create a user with these policies."""
     iam = living.client("iam")
     iam.create_user(UserName=user)
     for number, policy in enumerate(policies):
@@ -103,7 +103,7 @@ def give(living: DeployedStage, user: str, *policies: dict[str, Any]) -> None:
 
 @contextmanager
 def open_door(living: DeployedStage) -> Iterator[Any]:
-    """A client of S3 that can change the vault, like an intruder who removes its policy first."""
+    """An S3 client that can change the vault, like an intruder who removes its policy first."""
     s3 = living.client("s3")
     with past_the_door(s3):
         yield s3
@@ -496,7 +496,7 @@ def _a_topic_with_a_key_that_alarms_cannot_use(living: DeployedStage) -> None:
 
 
 def without_publisher(living: DeployedStage, sid: str) -> None:
-    """Take a statement out of the policy of the sirens' topic."""
+    """Remove a statement from the policy of the sirens' topic."""
     attributes = living.client("sns").get_topic_attributes(TopicArn=SIRENS)["Attributes"]
     policy = json.loads(attributes["Policy"])
     policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != sid]
@@ -770,7 +770,7 @@ def _rights_on_a_bucket_with_a_longer_name(living: DeployedStage) -> None:
 
 @harmless
 def _a_job_that_writes_names_of_its_own_to_any_bucket(living: DeployedStage) -> None:
-    """As AWS's own policy AWSGlueServiceRole allows."""
+    """As AWS's own policy AWSGlueServiceRole does."""
     names = ["arn:aws:s3:::aws-glue-*/*", "arn:aws:s3:::*/*aws-glue-*/*"]
     actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     _role_of_a_program(living, allow(actions, names), "AWSGlueServiceRole")
@@ -778,7 +778,7 @@ def _a_job_that_writes_names_of_its_own_to_any_bucket(living: DeployedStage) -> 
 
 @harmless
 def _a_program_that_fetches_from_buckets_of_other_accounts(living: DeployedStage) -> None:
-    """As the deploying role of the CDK is allowed."""
+    """As the CDK's deployment role does."""
     elsewhere = {"StringNotEquals": {"s3:ResourceAccount": ACCOUNT}}
     actions = ["s3:GetObject*", "s3:Abort*", "s3:DeleteObject*", "s3:PutObject*"]
     _role_of_a_program(living, allow(actions, Condition=elsewhere), "cdk-deploy")

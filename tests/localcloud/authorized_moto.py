@@ -1,4 +1,4 @@
-"""moto behind the authorization: users, roles, policies and requests for tests."""
+"""moto behind the authorization layer: users, roles, policies and requests for tests."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ ADMINISTRATOR = Credentials(
 
 
 class AuthorizedMoto:
-    """The endpoint, and the senders of all requests that passed the authorization."""
+    """The endpoint, and the senders of all requests that were authorized."""
 
     def __init__(self):
         self.senders = []

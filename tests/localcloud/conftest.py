@@ -1,4 +1,4 @@
-"""The local cloud, empty or with the app deployed into it; and moto behind the authorization."""
+"""The local cloud, empty or with the app deployed into it; and moto behind the authorization layer."""
 
 import shutil
 from datetime import UTC, datetime
@@ -40,9 +40,9 @@ def patient():
 def deployed(project, packages, chalice_is_loaded_once):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
-    Faults can be injected.
-    It lasts for one module: moto's state is global, and other modules use it without a server.
-    It is deployed from a shell that runs `chalice local`, which must make no difference.
+    Faults can be injected. It lasts for a whole module: moto's state is global, and other modules
+    use moto without a server. It is deployed from a shell that runs `chalice local`, which must
+    make no difference.
     """
     with pytest.MonkeyPatch.context() as shell, faulty_cloud.running(retry_delays=(0, 0)) as cloud:
         shell.setenv("BACKUPS_DEV_ROUTES", "1")
@@ -59,7 +59,7 @@ def served_gate():
 
 @pytest.fixture
 def gate(served_gate):
-    """Two empty buckets behind the authorization, and no user except the administrator."""
+    """Two empty buckets behind the authorization layer, and no user except the administrator."""
     moto_api_backend.reset()
     s3 = served_gate.client("s3")
     for bucket in ("backups1", "backups2"):

@@ -1,4 +1,4 @@
-"""Functions of a few lines for the local cloud, and how their queue is configured."""
+"""Functions of a few lines for the local cloud, and the configuration of their queue."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def zipped(files):
 
 
 def create(cloud, source, *, name="function", timeout=60, environment=None):
-    """Make a function of this source, whose handler is called `handler`; returns its ARN."""
+    """Create a function with this source, whose handler is called `handler`; return its ARN."""
     administrator = cloud.session(cloud.administrator)
     iam = administrator.client("iam")
     if not iam.list_roles()["Roles"]:

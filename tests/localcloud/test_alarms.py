@@ -1,4 +1,4 @@
-"""Alarms are evaluated as CloudWatch's user guide specifies; its tables are included."""
+"""Alarms are evaluated as CloudWatch's user guide specifies; its tables are among the cases."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ from localcloud.alarms import ALARM, NO_DATA, OK, Metric, next_state, transition
 
 RETAINED = "as it was"
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
-# "Configuring how CloudWatch alarms treat missing data": from the oldest datapoint to the newest,
-# X breaches, 0 does not, - is missing; and the state under each treatment.
+# "Configuring how CloudWatch alarms treat missing data": from the oldest datapoint to the newest, X
+# is breaching, 0 is not, and - is missing; then the state under each treatment.
 THREE_OF_THREE = {
     "0 - X - X": (OK, OK, OK, OK),
     "0 - - - -": (OK, OK, OK, OK),
@@ -98,7 +98,7 @@ def test_other_dimensions_make_another_metric() -> None:
     [pytest.param(True, 30, id="FILL"), pytest.param(False, 60, id="a plain alarm is late")],
 )
 def test_missing_data_alarms(*, fill: bool, rings_after: int) -> None:
-    """Data until minute 0, then none; two of two periods of 15 minutes."""
+    """Data until minute 0, then none; the alarm needs two of two periods of 15 minutes."""
     stat = {"Metric": METRIC, "Period": 900, "Stat": "Maximum"}
     alarm: dict[str, Any] = {
         "Statistic": "Maximum",

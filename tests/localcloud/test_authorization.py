@@ -179,7 +179,9 @@ def test_an_unsupported_policy_denies_every_request(gate):
 
 
 def test_a_bucket_policy_forgets_a_deleted_user(gate):
-    """A new user of the same name is another one, and the policy cannot be put back as it is."""
+    """A new user of the same name is a different principal, and the policy cannot be put back as it
+    is.
+    """
     s3, iam = gate.client("s3"), gate.client("iam")
     gate.user(name="web1")
     web1 = "arn:aws:iam::123456789012:user/web1"
@@ -245,7 +247,7 @@ def test_a_bucket_policy_that_cannot_be_evaluated_is_refused_when_it_is_put(
 
 
 def ways_to_write(s3):
-    """Each way to create an object in the vault, and whether it has the condition."""
+    """Each way to create an object in the vault, and whether its request has the condition."""
     slot = {"Bucket": "backups2", "Key": "slot"}
     source = {"CopySource": {"Bucket": "backups1", "Key": "upload"}}
 
@@ -320,7 +322,7 @@ def test_the_vaults_policy_allows_only_conditional_writes(gate, way):
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("empty")])
 def test_a_header_without_a_value_counts_as_present(gate, way):
-    """A policy that only requires the header allows it; S3 itself refuses it."""
+    """A policy that only requires the header allows it; S3 itself rejects it."""
     present = {"Null": {"s3:if-none-match": "false"}}
     gate.client("s3").put_object(Bucket="backups1", Key="upload", Body=b"data")
     presence = allow("s3:PutObject", "backups2/*", Condition=present)
@@ -454,7 +456,7 @@ def test_even_the_administrator_cannot_assume_a_role_that_trusts_only_lambda(gat
 
 
 def test_a_configuration_that_moto_lacks_is_denied_or_refused(gate):
-    """For moto, this would be DeleteBucket."""
+    """moto would treat this as DeleteBucket."""
     answers = {"s3:Put*": (501, "NotImplemented"), "s3:Get*": (403, "AccessDenied")}
     for allowed, answer in answers.items():
         s3 = gate.client("s3", gate.user(allow(allowed), name=allowed[3:6]))

@@ -1,4 +1,4 @@
-"""EventBridge hears of API calls where a trail logs them."""
+"""EventBridge receives API calls only where a trail logs them."""
 
 import json
 
@@ -23,7 +23,7 @@ HARMLESS = {
 
 @pytest.fixture
 def heard(patient, topic):
-    """Everything that EventBridge hears arrives at the topic. There is no trail yet."""
+    """Everything that EventBridge receives arrives at the topic. There is no trail yet."""
     allow_events(patient, topic)
     events = client(patient, "events")
     events.put_rule(
@@ -38,7 +38,7 @@ def heard(patient, topic):
 
 
 def allow_delivery(cloud, *, trail="trail", prefix="AWSLogs/", service="cloudtrail"):
-    """A bucket with the policy of CloudTrail's user guide."""
+    """A bucket with the policy from CloudTrail's user guide."""
     arn = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/{trail}"
     both = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}}
     source = {"aws:SourceArn": arn}

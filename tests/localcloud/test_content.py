@@ -158,7 +158,7 @@ def test_an_objects_bytes_are_read_in_small_chunks(monkeypatch: pytest.MonkeyPat
     content.md5()
     content.digest("CRC64NVME")
     assert read == 2 * [MIB, MIB, MIB, 1]
-    # It is known by now, also for a multipart copy.
+    # The checksum is known by now, also for a multipart copy.
     Content.joined([content.cut(0, MIB), content.cut(MIB + 1, 3 * MIB)]).digest("CRC64NVME")
     assert len(read) == 8
 

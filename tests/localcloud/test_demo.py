@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
 
 @pytest.fixture
 def interrupted_chalice(monkeypatch):
-    """A Chalice that is interrupted while it has temporary files; yields where they are."""
+    """A Chalice process that is interrupted while it has temporary files; yields their directory."""
     directories = []
 
     def interrupted(command, *, env, **_):
@@ -181,7 +181,7 @@ def test_nothing_on_the_server_opens_its_backups(output):
 
 
 def test_nothing_is_left_in_the_temporary_directory(output, temporary):
-    """Neither by the demo nor by Chalice, which an interruption keeps from removing its files."""
+    """Removed neither by the demo nor by Chalice, which an interruption prevents from doing so."""
     assert list(temporary.iterdir()) == []
 
 

@@ -27,7 +27,7 @@ def test_the_deployed_app_promotes_a_servers_upload(deployed):
     assert stored["Metadata"]["source-key"] == UPLOAD
     assert "Contents" not in administrator.list_objects_v2(Bucket="backups1")
 
-    # At a full hour, the audit runs too.
+    # On the hour, the audit runs too.
     [result] = [each for each in deployed.functions.results if each.function.endswith("-promote")]
     assert result.error is None
     [outcome] = result.payload["outcomes"]

@@ -1,4 +1,4 @@
-"""IAM's policy evaluation, in the part of the policy language that is supported."""
+"""IAM's policy evaluation, for the supported part of the policy language."""
 
 from typing import Any
 
@@ -367,7 +367,7 @@ def test_a_boundary_limits_what_is_allowed_to_a_role(policies, boundary, effect)
 def test_a_boundary_limits_what_a_bucket_policy_allows_to_a_role_by_its_arn(
     principal, named, effect
 ):
-    """And not what it allows to others, unless the boundary denies it."""
+    """The boundary does not limit what the policy allows to others, unless it denies it."""
     bucket = policy(statement(Principal={"AWS": named}))
     reads = statement(action="s3:GetObject")
     request = request_for(principal=principal)

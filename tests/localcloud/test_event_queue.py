@@ -1,4 +1,4 @@
-"""Asynchronous events run or are dropped when Lambda would do so, by the cloud's clock."""
+"""By the cloud's clock, asynchronous events run or are dropped when Lambda would do so."""
 
 import os
 from datetime import timedelta
@@ -44,7 +44,7 @@ def handler(event, context):
 
 
 def attempts_after(cloud, **moved):
-    """The number of attempts after moving the clock, when no more can follow."""
+    """The number of attempts after moving the clock, once no more can follow."""
     clock.advance(timedelta(**moved))
     cloud.functions.wait_until_stalled(timeout=60)
     return len(cloud.functions.results)
@@ -128,7 +128,7 @@ def test_a_retry_is_due_when_the_clock_jumps_past_it(patient):
     assert attempts_after(patient, hours=7) == 2
 
 
-# Opening a FIFO waits for the other end: a function that runs alone waits forever.
+# Opening a FIFO waits for the other end: a function that runs alone would wait forever.
 MEET = """
 import os
 def handler(event, context):

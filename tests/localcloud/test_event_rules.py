@@ -1,4 +1,4 @@
-"""EventBridge's rules with event patterns: which events they pass on, and to whom."""
+"""EventBridge's rules with event patterns: which events they forward, and to which targets."""
 
 import json
 
@@ -17,7 +17,7 @@ DETAIL = {"eventName": "UpdateFunctionCode20150331v2", "requestParameters": {"fu
 
 
 def put_event(cloud, detail=DETAIL):
-    """An event on the cloud's bus, as CloudTrail puts it."""
+    """An event on the cloud's bus, as CloudTrail sends it."""
     tell = cloud.functions.tell_log
     topics = Topics(tell=tell, on_message=lambda _: None)
     bus = EventBus(Targets(deliver=cloud.functions.deliver, topics=topics, tell=tell))

@@ -47,7 +47,7 @@ def keys(wire: Wire) -> list[str]:
     return [item["Key"] for item in listed]
 
 
-# The error that the caller gets, its code if S3 answered, and whether S3 did it.
+# The error that the caller gets, its code if S3 responded, and whether S3 executed the request.
 TABLE = {
     "500": (ClientError, "InternalError", False),
     "503": (ClientError, "SlowDown", False),

@@ -38,7 +38,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def account(cloud: Cloud) -> Any:
-    """The administrator's client of an account with one of each resource, each with a path."""
+    """The administrator's client of an account with one resource of each kind, each with a path."""
     iam_backends[ACCOUNT]["aws"].reset()
     iam = cloud.session(cloud.administrator).client("iam")
     iam.create_user(**USER, Path="/people/")
@@ -62,7 +62,7 @@ def someone(cloud: Cloud, account: Any) -> Any:
 
 
 def give(account: Any, *rights: tuple[str, str] | dict[str, Any]) -> None:
-    """Let `someone` have these rights only: actions on ARNs, or whole statements."""
+    """Give `someone` only these rights: actions on ARNs, or whole statements."""
     statements = [
         right
         if isinstance(right, dict)
@@ -74,7 +74,7 @@ def give(account: Any, *rights: tuple[str, str] | dict[str, Any]) -> None:
     )
 
 
-# The operation, its parameters, and the resource that a right to it must name.
+# The operation, its parameters, and the resource that must be named in the right.
 OPERATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("AddUserToGroup", {**GROUP, **USER}, OF_GROUP),
     ("AttachGroupPolicy", {**GROUP, **POLICY}, OF_GROUP),
@@ -217,7 +217,7 @@ def test_a_role_in_an_instance_profile_must_be_passed(account: Any, someone: Any
     assert is_allowed(someone.add_role_to_instance_profile, **PROFILE, **ROLE)
 
 
-# The operation, its parameters, and the condition key with the value that it has then, if any.
+# The operation, its parameters, and the condition key with its value, if any.
 KEYS: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("AttachUserPolicy", {**USER, **POLICY}, "iam:PolicyARN", OF_POLICY),
     ("AttachRolePolicy", {**ROLE, **POLICY}, "iam:PolicyARN", OF_POLICY),
@@ -232,7 +232,7 @@ KEYS: list[tuple[str, dict[str, Any], str, str | None]] = [
         "iam:PermissionsBoundary",
         OF_POLICY,
     ),
-    # Of what is there already, it is the boundary that it has.
+    # For an existing principal, the key has the boundary of that principal.
     ("PutUserPolicy", {**USER, **TEXT}, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),
     ("PutRolePolicy", {**ROLE, **TEXT}, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),
     ("DeleteUserPermissionsBoundary", USER, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),

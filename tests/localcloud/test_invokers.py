@@ -1,4 +1,4 @@
-"""Who can start a function: S3 if the function allows it, and Lambda if its role trusts Lambda."""
+"""Who can invoke a function: S3 if the function allows it, and Lambda if its role trusts Lambda."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ BUCKET = "arn:aws:s3:::incoming"
 
 @pytest.fixture
 def function(patient):
-    """The ARN of a function that nobody is allowed to invoke, beside a bucket."""
+    """The ARN of a function that nobody is allowed to invoke, and a bucket."""
     client(patient, "s3").create_bucket(Bucket="incoming")
     return create(patient, ANSWERS)
 

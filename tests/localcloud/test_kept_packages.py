@@ -29,7 +29,7 @@ class Chalice:
         return subprocess.CompletedProcess([], 0)
 
     def go_on(self) -> None:
-        """Continue the build without an interruption."""
+        """Let the build continue without an interruption."""
 
 
 @pytest.fixture

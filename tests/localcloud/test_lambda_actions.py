@@ -72,7 +72,7 @@ def someone(cloud: Cloud, administrator: Any) -> Any:
 
 
 def give(administrator: Any, *rights: tuple[str, str], **more: Any) -> None:
-    """Let `someone` have these rights only: actions on ARNs."""
+    """Give `someone` only these rights: actions on ARNs."""
     statements = [
         {"Effect": "Allow", "Action": action, "Resource": resource, **more}
         for action, resource in rights

@@ -1,4 +1,4 @@
-"""What lifecycle rules remove, at midnight UTC by the cloud's clock."""
+"""What lifecycle rules remove at midnight UTC, by the cloud's clock."""
 
 import threading
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ def state(cloud):
 
 
 def told(topic):
-    """State and time of each change that the topic was told."""
+    """State and time of each change of which the topic was notified."""
     return [
         (subject.partition(":")[0], body["StateChangeTime"][11:16])
         for subject, body in published(topic)
@@ -61,7 +61,7 @@ def told(topic):
 
 @pytest.fixture
 def alarmed(patient, topic):
-    """A cloud with an alarm on late backups, which is OK since 12:01."""
+    """A cloud with an alarm on late backups, which has been OK since 12:01."""
     allow(patient, topic, {"Service": "cloudwatch.amazonaws.com"})
     put_alarm(patient, topic)
     pass_minutes(patient, 1)

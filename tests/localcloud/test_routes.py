@@ -40,7 +40,7 @@ def project(cloud, packages, chalice_is_loaded_once, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def emptied(cloud):
-    """The next test finds empty buckets, and the time of this machine."""
+    """The next test starts with empty buckets, at this machine's time."""
     yield
     clock.reset()
     for bucket in s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.values():

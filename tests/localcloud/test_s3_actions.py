@@ -10,7 +10,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def name_of(value):
-    """The name of a case; sets are sorted, as every process must collect the same names."""
+    """The name of a case; sets are sorted, because every process must collect the same names."""
     return str(sorted(value)) if isinstance(value, set | frozenset) else str(value)
 
 

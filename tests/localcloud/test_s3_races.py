@@ -1,4 +1,4 @@
-"""Races for the corrected S3 inside this process, and details that only it can show."""
+"""Races in the corrected S3 in this process, and details that only it can show."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def client() -> Any:
 
 @pytest.fixture
 def hectic() -> Iterator[None]:
-    """Switch threads as often as possible, so that races show at once."""
+    """Switch threads as often as possible, so that races occur at once."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

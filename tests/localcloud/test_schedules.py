@@ -15,7 +15,7 @@ RULE = "arn:aws:events:us-east-1:123456789012:rule/tick"
 
 @pytest.fixture
 def ticking(patient):
-    """A cloud with a rule that invokes a function every 15 minutes, since noon."""
+    """A cloud with a rule that has invoked a function every 15 minutes since noon."""
     schedule(patient, function_arn=create(patient, ANSWERS))
     return patient
 

@@ -1,4 +1,4 @@
-"""`make local ARGS=--seeded`: three months of backups, to list, audit and restore."""
+"""`make local ARGS=--seeded`: three months of backups to list, audit and restore."""
 
 import os
 import subprocess

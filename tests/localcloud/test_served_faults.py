@@ -1,4 +1,4 @@
-"""The deployed app under faults of S3, its events and Lambda."""
+"""The deployed app under faults of S3, of its events and of Lambda."""
 
 from datetime import timedelta
 from random import Random
@@ -18,7 +18,7 @@ from tests.support.faults import (
 )
 from tests.support.world import DAILY, HOURLY, bucket
 
-# A request without an answer takes until its client times out: for the app, 150 seconds.
+# A request without a response lasts until its client times out: for the app, 150 seconds.
 SPEAKING = sorted(EVERY_FAULT.keys() - {"no answer", "a slow answer"})
 REQUESTS = ["HeadObject", "HeadObject", "CopyObject", "HeadObject", "DeleteObject"]
 
@@ -153,7 +153,7 @@ def test_the_sweep_promotes_an_upload_whose_event_lambda_drops(cloud):
 
 @pytest.mark.parametrize("late", [EventFault.SWAPPED, EventFault.DELAYED])
 def test_a_late_event_does_not_cost_its_upload_the_slot(cloud, late):
-    """A second upload is on top of the first, and its event comes first."""
+    """A second upload replaced the first, and its event arrives first."""
     cloud.events.plan(at(1, late))
     upload(cloud, b"the first one")
     quiet(cloud)

@@ -24,7 +24,7 @@ def test_only_a_role_with_permission_invokes_a_function(gate, named):
 
 
 def test_a_request_with_two_actions_is_denied(gate):
-    """Otherwise moto could execute another action than the one that was allowed."""
+    """Otherwise moto could execute another action than the one that was authorized."""
     web1 = gate.user({"Effect": "Allow", "Action": "lambda:GetAccountSettings", "Resource": "*"})
     functions = gate.client("lambda", web1)
 

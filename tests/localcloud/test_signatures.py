@@ -126,7 +126,7 @@ def test_signatures_of_unusual_keys_are_accepted(gate, key):
 
 
 def test_an_upload_can_end_with_its_checksum(gate):
-    """boto3 streams over TLS like this: no signed hash of the body, but a checksum as trailer."""
+    """boto3 streams over TLS like this: no signed hash of the body, but a trailing checksum."""
     body = b"4\r\ndata\r\n0\r\nx-amz-checksum-crc32:rfPzYw==\r\n\r\n"
     headers = {
         "Content-Encoding": "aws-chunked",

@@ -1,4 +1,4 @@
-"""A clock that runs fast: everything that waits for it follows."""
+"""A fast clock: everything that waits for it follows."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def handler(event, context):
 
 @pytest.fixture
 def restored():
-    """The clock follows this machine's clock again after the test."""
+    """After the test, the clock follows this machine's clock again."""
     yield
     clock.reset()
 
@@ -113,7 +113,7 @@ def test_alarms_follow_a_fast_clock():
         put_alarm(cloud, alerts, Period=3600, TreatMissingData="breaching")
         first, second = messages.get(timeout=60), messages.get(timeout=60)
     assert first.subject.startswith("OK: ")
-    # The last data are too old for an alarm that looks back over three hours.
+    # The last data are too old for an alarm that evaluates three hours.
     assert second.subject.startswith("ALARM: ")
     assert second.at > first.at + HOUR
 
@@ -158,8 +158,8 @@ def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, pack
     ) as local:
         try:
             server = server_of(read_until(local.stdout, "and an audit every hour"))
-            # An hour can pass here before a function starts. If the next backup was due by
-            # then, it was already missing when the first backup was stored, which is no news.
+            # An hour can pass here before a function starts. If the next backup was due by then, it
+            # was already missing when the first backup was stored, so it is not new.
             server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
             shown = read_until(local.stdout, "  promoted  ")
             server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
@@ -187,7 +187,7 @@ def server_of(exports):
 
 
 def read_until(lines, text):
-    """The lines until one contains the text, which must be among those of a few audits."""
+    """The lines up to the first that contains the text, which must be among those of a few audits."""
     read = []
     for line in lines:
         read.append(line)

@@ -1,6 +1,6 @@
-"""The deployed app and its alarms tell the owner, by mail and heartbeat, on a clock that is moved.
+"""The deployed app and its alarms notify the owner by mail and heartbeat, on a movable clock.
 
-One stage for all tests: each continues at the time at which the previous one ended.
+All tests share one stage: each continues at the time at which the previous one ended.
 """
 
 import json
@@ -21,7 +21,7 @@ SOMEBODY = "Somebody changed the vault or what watches it. If you ran backups se
 
 @pytest.fixture(scope="module")
 def new_owner(tmp_path_factory, packages, chalice_is_loaded_once):
-    """The owner of an account in which the stage was deployed just now, with its first backup."""
+    """The owner of an account in which the stage has just been deployed, with its first backup."""
     folder = tmp_path_factory.mktemp("watched")
     with requests_in_process(), watched_stage(folder, packages) as owner:
         owner.upload()
@@ -30,7 +30,7 @@ def new_owner(tmp_path_factory, packages, chalice_is_loaded_once):
 
 @pytest.fixture
 def owner(new_owner: Owner) -> Owner:
-    """The same owner, who has read all mails."""
+    """The same owner, with all mails read."""
     new_owner.mails()
     return new_owner
 

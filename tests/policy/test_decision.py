@@ -177,7 +177,7 @@ def test_servers_have_their_own_keys_and_slots() -> None:
 
 
 def test_every_moment_has_a_slot() -> None:
-    """Clocks on Chatham jumped from 02:45 to 03:45: they never showed the start of this hour."""
+    """Clocks on Chatham jumped from 02:45 to 03:45, and never showed the start of this hour."""
     policy = Policy(rules=(replace(HOURLY, timezone=load_zone("Pacific/Chatham")),), timezone=ZONE)
     slot = policy.slot_of("sql.gz.gpg", datetime(2026, 9, 26, 14, 5, tzinfo=UTC))
     assert slot.name == "2026-09-27.03.sql.gz.gpg"

@@ -52,7 +52,7 @@ def offset(zone: ZoneInfo, moment: datetime) -> timedelta | None:
 def clock_changes(zone: ZoneInfo, year: int) -> list[datetime]:
     """Return every change from the start of `year` until 2038, to the second.
 
-    One check a week is enough: no zone has undone a change within a week.
+    One check per week is enough: no zone has undone a change within a week.
     """
     changes = []
     before = datetime(year, 1, 1, tzinfo=UTC)
@@ -249,7 +249,9 @@ def test_a_day_lasts_until_clocks_first_show_the_next_day(
 
 
 def clocks_near(zone: ZoneInfo, change: datetime, changes: list[datetime]) -> object:
-    """What clocks do for some weeks around a change: more than a period near it depends on."""
+    """How clocks change for some weeks around a change, which is more than a period near it depends
+    on.
+    """
     begin, end = bisect_left(changes, change - 6 * WEEK), bisect_left(changes, change + 6 * WEEK)
     return change, tuple(
         (other, offset(zone, other - timedelta(seconds=1)), offset(zone, other))
@@ -260,7 +262,7 @@ def clocks_near(zone: ZoneInfo, change: datetime, changes: list[datetime]) -> ob
 def names_near_are_in_order(
     pattern: Pattern, zone: ZoneInfo, change: datetime, margin: timedelta
 ) -> bool:
-    """Check the periods around a change; whether their names are in order."""
+    """Check the periods around a change, and return whether their names are in order."""
     nearby = list(periods(pattern, zone, change - margin, change + margin))
     for minutes in (-30, 0, 30):
         assert pattern.period(change + minutes * MINUTE, zone) in nearby
@@ -283,7 +285,7 @@ def test_in_every_zone_names_are_distinct_and_in_order_whenever_clocks_change_un
     for zone, aliases in different_zones().items():
         changes = clock_changes(zone, 1850 if soak else 2000)
         for change in changes:
-            # Where clocks do the same, the same periods have the same names.
+            # Zones whose clocks change alike give the same periods the same names.
             clocks = clocks_near(zone, change, changes)
             if clocks not in in_order:
                 in_order[clocks] = all(
@@ -353,7 +355,7 @@ def test_every_moment_has_a_name(zone: str, hours: int) -> None:
             )
 
 
-# Prints an hour in Vancouver by the machine's zone data, and the slots of two policies.
+# Prints an hour in Vancouver by the machine's time zone data, and the slots of two policies.
 PRINT_SLOTS = """
 import sys
 from datetime import UTC, datetime
@@ -372,7 +374,7 @@ for text in ('timezone = "America/Vancouver"\\n' + rule,
 def test_slots_are_named_by_the_pinned_zone_data_not_by_the_machine_s(tmp_path: Path) -> None:
     """The test replaces the machine's data for Vancouver with Tokyo's.
 
-    Debian 12 really has old data: British Columbia keeps UTC-7 from November 2026 on.
+    Debian 12 really has outdated data: British Columbia stays at UTC-7 from November 2026 on.
     """
     tokyo = resources.files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
     (tmp_path / "America").mkdir()
@@ -451,7 +453,7 @@ def test_names_sort_by_time(pattern: Pattern, zone: str) -> None:
     every = step.get(pattern.unit, timedelta(hours=5))
     for start in (utc("2026-12-25"), utc("2027-03-20"), utc("2027-04-01"), utc("2027-10-01")):
         names = [pattern.period(start + every * n, load_zone(zone)).name for n in range(240)]
-        # Hours that are shown again can sort before another hour of that night.
+        # A repeated hour can sort before another hour of that night.
         names = [name for name in names if "b" not in name.removesuffix(".sql.gz.gpg")]
         assert names == sorted(names)
 

@@ -21,7 +21,7 @@ from chalicelib.promotion.copy_plan import (
 
 TUNING = Tuning()
 TIB = 1024 * GIB
-LARGEST_OBJECT = MOST_PARTS * LARGEST_PART  # 48.8 TiB, says S3
+LARGEST_OBJECT = MOST_PARTS * LARGEST_PART  # 48.8 TiB, according to S3
 LATENCY = 0.030
 # Look up the upload and the slot, list older uploads, create, complete, remove. Unfinished copies
 # are listed while parts are copied.
@@ -29,7 +29,7 @@ OTHER_REQUESTS, IN_SEQUENCE = 7, 6
 
 
 def seconds(size: int) -> float:
-    """Return the seconds of a promotion in parts, in the model of `make bench`."""
+    """Return the seconds of a multipart promotion in the model of `make bench`."""
     parts = plan_parts(size, TUNING)
     waves = -(-len(parts) // TUNING.streams)
     longest = max(part.size for part in parts)
@@ -100,7 +100,7 @@ def test_small_limits_divide_in_the_same_way(size: int, part_size: int, streams:
     ("size", "max_seconds", "max_requests"),
     [
         # boto3's copy(): parts of 8 MiB, 16 MiB for 100 GiB, ten at a time; HEAD, create, complete.
-        # For 250 MB the factor was 1.2, too, before older uploads were listed (a request of 30 ms).
+        # For 250 MB, the factor was 1.2 even before older uploads were listed (a request of 30 ms).
         pytest.param(250 * 10**6, (3 * 0.177 + 0.09) / 1.18, 21, id="250 MB"),
         pytest.param(250 * MIB, (4 * 0.177 + 0.09) / 1.2, 21, id="250 MiB"),
         pytest.param(5 * GIB, min((64 * 0.177 + 0.09) / 8, 94.2 / 60), 140, id="5 GiB"),
@@ -139,6 +139,8 @@ DOC = copy_plan.__doc__ or ""
 
 
 def test_running_parts_end_before_a_run_is_killed() -> None:
-    """A third of a run is enough for the largest part at half the usual speed, and the reserve."""
+    """A third of a run is enough for the largest part at half the usual speed, including the
+    reserve.
+    """
     assert seconds_to_end(LARGEST_PART, TUNING) < 900 / 3
     assert seconds_to_end(17 * MIB, TUNING) == TUNING.read_timeout + TUNING.reserve

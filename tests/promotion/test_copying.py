@@ -95,7 +95,7 @@ def test_if_s3_denies_copy_object_one_part_is_copied(
         assert ["CopySourceRange" in part for part in parts] == [False]
         assert world.incoming() == world.unfinished() == []
         world.clear_vault()
-    # The refusal is remembered: the second upload did not try CopyObject.
+    # The refusal is cached: the second upload did not try CopyObject.
     assert wire.sent.count("CopyObject") == 1
 
 
@@ -132,7 +132,7 @@ def test_a_copy_that_s3_has_not_compared_is_looked_up(world: World, wire: Wire) 
 
 
 def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
-    """The sender chooses the algorithm, and must not find one that the app ignores."""
+    """The sender chooses the algorithm, so the app must not ignore any."""
     copy, head = map(world.s3.meta.service_model.operation_model, ("CopyObject", "HeadObject"))
     algorithms = copy.input_shape.members["ChecksumAlgorithm"].enum
     assert {f"Checksum{name}" for name in algorithms} <= head.output_shape.members.keys()

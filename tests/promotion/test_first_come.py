@@ -105,7 +105,7 @@ def test_an_upload_that_can_never_be_promoted_blocks_no_other(any_order: World, 
 def test_an_upload_in_parts_counts_from_its_start_or_completion_as_s3_lists_it(
     any_order: World, order: Order
 ) -> None:
-    """In either case both uploads agree which of them is first."""
+    """In either case, both uploads agree on which of them is first."""
     multipart = begin(any_order, at=NOON)
     between = upload(any_order, b"between", at=NOON + 30 * MINUTE)
     in_parts = complete(any_order, multipart, b"in parts", at=NOON + HOUR)
@@ -119,7 +119,7 @@ def test_an_upload_in_parts_counts_from_its_start_or_completion_as_s3_lists_it(
 def test_an_upload_in_parts_of_an_older_slot_hides_no_older_upload_of_this_slot(
     any_order: World,
 ) -> None:
-    """It can have been started before the slot, and completed in it."""
+    """It can have been initiated before the slot, and completed in it."""
     multipart = begin(any_order, at=NOON - 24 * HOUR)
     older = upload(any_order, b"older", at=NOON)
     complete(any_order, multipart, b"begun yesterday", at=NOON + HOUR)
@@ -166,7 +166,7 @@ def test_an_older_upload_is_found_after_pages_of_empty_uploads(any_order: World)
 def test_it_does_not_matter_whether_the_list_begins_with_the_upload_itself(
     any_order: World, wire: Wire
 ) -> None:
-    """AWS's pages disagree on whether the list includes the version of the marker."""
+    """AWS's pages disagree on whether the list includes the marker's version."""
     notification = upload(any_order, b"files", at=NOON)
 
     def include_marker(parsed: dict[str, Any], **_: Any) -> None:
@@ -266,7 +266,7 @@ def test_while_versioning_is_suspended_an_upload_is_removed_as_version_null(
 
 
 def test_version_null_can_be_another_upload_later(either_path: World) -> None:
-    """Another object was version `null` when it was promoted."""
+    """Another object was version `null` when the upload was promoted."""
     either_path.keep_versions()
     suspend(either_path)
     either_path.upload(b"first", at=NOON)

@@ -1,4 +1,4 @@
-"""Every byte arrives: with each kind of checksum, at each critical size, by both ways to copy."""
+"""Every byte arrives: with each kind of checksum, at each critical size, with both ways to copy."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -210,7 +210,7 @@ def test_up_to_the_limit_of_one_request_a_sha_256_is_kept(world: World, wire: Wi
     assert dict(wire.calls)["CopyObject"]["ChecksumAlgorithm"] == "SHA256"
 
 
-# Errors are noticed, and the upload stays
+# Errors are detected, and the upload stays
 
 
 def test_an_upload_with_a_wrong_checksum_is_not_promoted(
@@ -255,7 +255,7 @@ def test_a_stored_backup_with_a_wrong_checksum_is_noticed_before_the_upload_is_r
 def test_if_s3_does_not_confirm_the_checksum_the_slot_is_looked_up(
     world: World, wire: Wire, reported: str | None, stored: str
 ) -> None:
-    """Some stores take the checksum at completion and ignore it."""
+    """Some stores accept the checksum at completion and ignore it."""
     world = world.with_tuning(PARTS)
     notification = world.upload(b"several parts", at=NOON)
 

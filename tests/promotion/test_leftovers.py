@@ -1,4 +1,4 @@
-"""Copies that killed runs leave unfinished are aborted by later runs."""
+"""Copies that killed runs left unfinished are aborted by later runs."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ BOTH = Tuning(single=8, part=8, streams=1, pause=0)
 
 
 def promote_killed(world: World, wire: Wire, notification: Notification) -> None:
-    """Promote in a run that is killed after it has begun a copy in parts."""
+    """Promote in a run that is killed after it has started a multipart copy."""
     wire.sent.clear()
     wire.killed_at = 4
     with pytest.raises(Killed):
@@ -66,7 +66,7 @@ def test_a_large_copy_is_killed_and_a_small_upload_takes_its_slot(world: World, 
 def test_the_next_large_upload_aborts_stale_copies_of_filled_slots(
     world: World, wire: Wire, body: bytes
 ) -> None:
-    """Lambda has given up the event of the killed copy, and no other event is about it."""
+    """Lambda has dropped the event of the killed copy, and no other event refers to it."""
     world = world.with_tuning(BOTH)
     promote_killed(world, wire, world.upload(LARGE, at=EVENING))
     world.promote(world.upload(SMALL, at=EVENING))

@@ -149,7 +149,7 @@ def test_servers_cannot_reach_each_other_s_slots(either_path: World) -> None:
 def test_an_upload_from_before_midnight_keeps_its_day_if_it_is_promoted_later(
     either_path: World,
 ) -> None:
-    """The run's clock names no slot, or a retry would fill the next slot with old content."""
+    """Slots are not named by the run's clock, or a retry would fill the next slot with old content."""
     late_evening = EVENING.replace(hour=23, minute=59, second=59)
     notification = either_path.upload(b"files", at=late_evening)
     record = either_path.promote(notification, now=late_evening + timedelta(hours=3))
@@ -180,7 +180,7 @@ def test_only_the_version_that_was_copied_is_removed(versioned: World) -> None:
 def test_an_upload_that_replaces_another_before_the_copy_is_never_mixed_in(
     any_world: World, wire: Wire
 ) -> None:
-    """A copy is pinned to its upload. If that is replaced, the new upload is promoted instead."""
+    """A copy is pinned to its upload. If the upload is replaced, the new one is promoted instead."""
     bodies = iter([b"the other upload"])
 
     def replace_upload(operation: str) -> None:
@@ -289,7 +289,7 @@ def test_a_delete_marker_does_not_free_a_slot(any_world: World) -> None:
 def test_the_slot_is_also_verified_before_a_retry_removes_the_upload(
     either_path: World,
 ) -> None:
-    """The bytes differ, but key, ETag and size are the same (as MD5 can be made to collide)."""
+    """The bytes differ, but key, ETag and size are the same (MD5 collisions make this possible)."""
     notification = either_path.upload(b"files", at=EVENING)
     etag = either_path.s3.head_object(Bucket="backups1", Key=DAILY)["ETag"].strip('"')
     either_path.s3.put_object(

@@ -1,4 +1,4 @@
-"""A copy ends within its run, or leaves nothing behind and says what to change."""
+"""A copy ends within its run, or leaves nothing behind and reports what to change."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,7 +1,7 @@
-"""A year of backups in which much goes wrong, and what is true about each hour of it.
+"""A year of backups in which much goes wrong, and the true state in each hour.
 
-What must be reported is derived from the year in the order of events. The audit looks back
-from each hour, and remembers nothing.
+What must be reported is derived from the year in the order of events. The audit looks back from
+each hour, and keeps no state.
 """
 
 from bisect import bisect_right
@@ -49,13 +49,13 @@ JOBS = {
     "web2": (7, (4, 7)),
     "db2": (12, (1, 0)),
 }
-# Everything that goes wrong concerns these.
+# Everything that goes wrong concerns these servers.
 SERVERS = ("web1", "db1", "mail1")
 
 
 @dataclass
 class Year:
-    """The slots of one rule and server in a year, and what was stored in them at what time."""
+    """The slots of one rule and server in a year, and what was stored in them, when."""
 
     server: str
     slots: list[Slot]
@@ -68,7 +68,7 @@ class Year:
     def __post_init__(self) -> None:
         self.starts = [slot.start for slot in self.slots]
         self.is_hourly = self.slots[0].rule.upload == HOURLY
-        # The server is new: it begins some days into the year.
+        # The server is new: its first backup comes some days into the year.
         for slot in self.slots[100 if self.is_hourly else 5 :]:
             if run := self._run_of(slot):
                 self.store(slot, run + self.random.randrange(120, 300) * timedelta(seconds=1))
@@ -77,7 +77,7 @@ class Year:
         self.first = next(slot.start for slot in self.slots if slot.name in self.backups)
 
     def store(self, slot: Slot, ended: datetime) -> None:
-        """Store a backup whose copy ended at this time; some are multipart copies."""
+        """Store a backup whose copy ended at this time; some copies are multipart."""
         in_parts = self.random.random() < 0.3
         begun = ended - self.random.randrange(20) * MINUTE if in_parts else ended
         self.backups[slot.name] = Backup(
@@ -88,7 +88,7 @@ class Year:
         )
 
     def _run_of(self, slot: Slot) -> datetime | None:
-        """When the job runs in this slot; None if clocks skip its time."""
+        """When the job of this slot runs; None if clocks skip its time."""
         minute, (hour, past) = JOBS[self.server]
         local = slot.start.astimezone(slot.rule.timezone)
         if not self.is_hourly:
@@ -98,7 +98,7 @@ class Year:
         return run if run < slot.end else None
 
     def _break(self) -> None:
-        """Let everything that can go wrong do so, more often if there are more slots."""
+        """Let everything go wrong that can; the more slots, the more often."""
         times = 12 if self.is_hourly else 3
         for _ in range(times):
             self._lose(self.random.choice([1, 1, 1, 2, 3, 7, 44]))
@@ -151,7 +151,9 @@ class Year:
         self.backups.pop(slot.name, None)
 
     def stop(self, begin: datetime, length: timedelta) -> None:
-        """Nothing is stored for a while; then the sweep stores what waits, ten every 15 minutes."""
+        """Nothing is stored for a while; then the sweep stores what is waiting, ten every 15
+        minutes.
+        """
         end = begin + length
         waiting = [slot for slot, backup in self.stored() if begin <= backup.begun < end]
         for number, slot in enumerate(waiting):
@@ -167,7 +169,7 @@ class Year:
         return ((slot, self.backups[slot.name]) for slot in self.slots if slot.name in self.backups)
 
     def history(self, now: datetime) -> History:
-        """What an audit of `now` lists, including later events, as when it is repeated."""
+        """What an audit at `now` lists, including later events, as in a repeated audit."""
         newest = bisect_right(self.starts, now)
         lookback = self.slots[0].rule.lookback
         oldest = max(bisect_right(self.starts, now - lookback) - 1, 0)
@@ -199,10 +201,10 @@ class Year:
         hours = {*some, *begun, *(hour + HOUR for hour in begun)}
         return sorted(hour for hour in hours if START <= hour < END)
 
-    # What is true, from the oldest slot to the newest.
+    # The truth, from the oldest slot to the newest
 
     def missing(self, history: History, now: datetime) -> list[str]:
-        """The names that are missing since two backups in a row were stored."""
+        """The names that have been missing since two backups in a row were stored."""
         missing: list[str] = []
         stored_in_a_row = 0
         for slot in reversed(history.slots):
@@ -216,7 +218,7 @@ class Year:
         return missing
 
     def gaps(self) -> int:
-        """The most gaps possible: one after each slot that was filled in time."""
+        """The maximum number of gaps: one after each slot that was filled in time."""
         in_time = [self.is_in_time(slot) for slot in self.slots]
         return sum(before and not after for before, after in pairwise(in_time))
 
@@ -225,7 +227,7 @@ class Year:
 
     @cached_property
     def faults(self) -> list[tuple[Kind, Slot, datetime, datetime]]:
-        """Every fault of a stored backup: from when to when it is reported."""
+        """Every fault of a stored backup, with the period in which it is reported."""
         faults = []
         for slot, backup in self.stored():
             stored, day = backup.complete, backup.complete + REPEATED
@@ -244,7 +246,9 @@ class Year:
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
 ) -> list[Year]:
-    """A year of each server and rule in this zone; hours of one server only, as they take long."""
+    """A year of each server and rule in this zone; only one server has hourly backups, which take
+    long.
+    """
     made = []
     for upload in (NIGHTLY, HOURLY):
         servers = SERVERS

@@ -1,12 +1,12 @@
 """Explores every interleaving of the requests of several runs of the real code.
 
-A state is the progress of every run and of the servers, and what S3 holds. From each state, every
-run that has not ended can take a step (its next request, atomically), a server can take its next
-step, and one run in all can die.
+A state is the progress of every run and of the servers, together with what S3 holds. From each
+state, every run that has not ended can take a step (its next request, atomically), a server can
+take its next step, and at most one run in a schedule can die.
 
-Two schedules that lead to the same state have the same future (`stepping.py` and
-`remembered_s3.py` say why), so each state is explored once, and the counts of schedules are added
-up. The answers to a run that has ended or died no longer matter.
+Two schedules that lead to the same state have the same future (`stepping.py` and `remembered_s3.py`
+explain why), so each state is explored once, and the counts of schedules are added up. The
+responses to a run that has ended or died no longer matter.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
 from tests.support.world import DAILY, World, with_buckets
 
-# The servers' first step is this long ago, and this much time passes between two steps.
+# How long ago the servers' first step is, and how much time passes between two steps.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
-# A pass of the sweep is this much later than all copies. To it, what was settled before is new.
+# How much later than all copies a pass of the sweep is. For this pass, everything settled before is
+# recent.
 PASS = timedelta(minutes=15)
 # By then every run that copied has ended.
 SETTLING = timedelta(hours=1)
-# One pass fills the slot, the next ones settle what waited for it.
+# One pass fills the slot, and the next ones settle what was waiting for it.
 MOST_PASSES = 4
 SWEEP = "sweep"
 # After everything that runs copied before.
@@ -46,7 +47,7 @@ SETTLING_ORDER = 1000
 
 @dataclass(frozen=True)
 class Arrival:
-    """A server's step: it uploads at once, or begins an upload in parts, or completes it."""
+    """A server's step: it uploads at once, or initiates a multipart upload, or completes it."""
 
     body: bytes
     does: Literal["uploads", "begins", "completes"] = "uploads"
@@ -54,12 +55,12 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What happens, in any order, except that the servers' steps follow each other.
+    """What happens, in any order except that the servers' steps follow each other.
 
-    `arrived` steps precede the start. `events` are the steps of which `promote` is notified, once
-    for each time that they are listed. In all, the passes of the sweep start as many runs as
-    are `handed_over`: Lambda drops the others. An `adopted` bucket keeps versions only since the
-    first step. With `mind_the_gap` no server takes a step right before an upload is removed.
+    The first `arrived` steps precede the start. `events` are the steps of which `promote` is
+    notified, each as often as it is listed. In total, the passes of the sweep start `handed_over`
+    runs: Lambda drops the others. An `adopted` bucket has kept versions only since the first step.
+    With `mind_the_gap`, no server takes a step right before an upload is removed.
     """
 
     arrivals: tuple[Arrival, ...]
@@ -73,7 +74,7 @@ class Scene:
 
 
 class Counts(NamedTuple):
-    """How many schedules there are without a death, and with the death of one run."""
+    """The number of schedules without a death, and with the death of one run."""
 
     quiet: int = 0
     deaths: int = 0
@@ -100,7 +101,7 @@ class State:
 
     @property
     def canonical(self) -> tuple[Any, ...]:
-        """Equal for states that have the same future."""
+        """Equal for states with the same future."""
         runs = tuple(run and run.number for run in self.runs)
         return runs, self.arrived, self.store.numbers, self.handed_over, self.died, self.promoted
 
@@ -185,7 +186,7 @@ class Explorer:
                 yield f"{number} dies", state.with_run(number, None, died=True)
 
     def _is_gap(self, state: State) -> bool:
-        """Whether a run is about to remove an upload, in a scene that minds that."""
+        """Whether a run is about to remove an upload, in a scene that minds the gap."""
         return self.scene.mind_the_gap and any(
             run and run.request.operation == "delete_object" for run in state.runs
         )
@@ -232,7 +233,7 @@ class Explorer:
         sweeper.sweep(now=self.now + PASS, scheduled=self.now + PASS)
         return SWEEP
 
-    # What servers do
+    # The servers' steps
 
     def _arrive(self, number: int) -> Any:
         arrival, place = self.scene.arrivals[number], {"Bucket": "backups1", "Key": DAILY}
@@ -258,7 +259,7 @@ class Explorer:
         return self.scene.arrivals[number].does != "begins"
 
     def _begins(self, number: int) -> int:
-        """The step that began the upload which this step completes."""
+        """The step that initiated the upload which this step completes."""
         arrival = self.scene.arrivals[number]
         if arrival.does != "completes":
             return number
@@ -289,7 +290,7 @@ class Explorer:
             etag=etag,
         )
 
-    # What is promised
+    # The promises
 
     def _check(self, before: Store, after: Store) -> None:
         """Check what must be true of every transition, regardless of the path to it."""
@@ -302,9 +303,10 @@ class Explorer:
             self._check_first_come(stored)
 
     def _check_first_come(self, stored: Held) -> None:
-        """Nothing that was begun after an eligible upload was complete has taken its slot.
+        """No upload that was initiated after an eligible upload was complete has taken its slot.
 
-        (If no versions are kept, the eligible upload was perhaps overwritten before a run saw it.)
+        (If no versions are kept, the eligible upload may have been overwritten before a run saw
+        it.)
         """
         if self.scene.versioning in {"never", "suspended"}:
             return

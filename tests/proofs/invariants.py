@@ -24,7 +24,7 @@ INCOMING, VAULT = "backups1", "backups2"
 
 @dataclass(frozen=True)
 class Held:
-    """One version of an object: its bytes, and all that S3 knows of it."""
+    """One version of an object: its bytes, and everything that S3 stores about it."""
 
     name: str
     version_id: str
@@ -34,7 +34,7 @@ class Held:
     tags: tuple[tuple[str, str], ...] = ()
 
     def says(self, name: str) -> str | None:
-        """Its user metadata of this name."""
+        """The value of its user metadata with this name."""
         return dict(self.metadata).get(f"x-amz-meta-{name}")
 
 
@@ -42,7 +42,7 @@ class Held:
 class Holdings:
     """All that S3 holds at one moment. Multipart uploads are (key, ids, parts), oldest first.
 
-    The ids are the upload's own and the id that its version will have.
+    The IDs are the upload's own and the one that its version will have.
     """
 
     incoming: tuple[Held, ...]
@@ -62,7 +62,7 @@ class Uploaded:
 
 
 def look() -> Holdings:
-    """Read what S3 holds from its own store: requests would take as long as a promotion."""
+    """Read what S3 holds from moto's store: requests would take as long as a promotion."""
     vault = bucket(VAULT)
     return Holdings(
         incoming=tuple(
@@ -94,14 +94,14 @@ def check(
         for versions in after.vault.values()
         for version in versions
     }
-    # A version that appears twice, or again, would be a change too.
+    # A version that appears twice, or reappears, would be a change too.
     for lost in Counter(before.incoming) - Counter(after.incoming):
         assert (lost.name, lost.body) in stored_bodies, f"lost: {lost}"
     assert not Counter(after.incoming) - Counter(before.incoming)
 
 
 def _is_copy(stored: Held, upload: Uploaded, policy: Policy) -> bool:
-    """Whether a slot holds exactly this upload: its bytes, and where they came from."""
+    """Whether a slot holds exactly this upload: the same bytes, from the same source."""
     expected = {
         "source-key": upload.key,
         "source-etag": upload.etag or md5(upload.body),
@@ -130,7 +130,9 @@ def keep(name: str) -> Any:
 
 
 def put_back(name: str, kept: Any) -> None:
-    """Return to what a bucket held. (moto changes no version in place: only which there are.)"""
+    """Restore the earlier contents of a bucket. (moto changes no version in place, only the set of
+    versions.)
+    """
     versions, uploads = kept
     of = bucket(name)
     dict.clear(of.keys)

@@ -43,7 +43,7 @@ class RememberedReads:
         return paginator
 
     def _read(self, operation: str, send: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-        # Whatever comes before a request can write.
+        # Anything that comes before a request can write.
         is_faulty = self.wire is not None and self.wire.announce(operation)
         contents = contents_of(operation, parameters)
         question = (operation, repr(sorted(parameters.items())), *map(id, contents))
@@ -54,7 +54,7 @@ class RememberedReads:
                 answer = send(**parameters)
             except ClientError as error:
                 answer = error.response
-            # As long as these are kept here, nothing else can have the same identity.
+            # As long as these are kept here, no other object can have the same identity.
             self.answers[question] = contents, pickle.dumps(answer)
         elif self.wire is not None:
             self.wire.withdraw()
@@ -65,7 +65,7 @@ class RememberedReads:
 
 
 def contents_of(operation: str, parameters: dict[str, Any]) -> list[Any]:
-    """All that the answer to a read depends on."""
+    """Everything that the response to a read depends on."""
     of = bucket(parameters["Bucket"])
     if operation == "ListMultipartUploads":
         return list(of.multiparts.values())

@@ -1,8 +1,8 @@
-"""An S3 that answers each request once: (contents, request) -> (answer, contents afterwards).
+"""An S3 that executes each request once: (contents, request) -> (response, contents afterwards).
 
-S3's clock stands, and ids that S3 makes up are named after the step that made them, so S3 is a
-function: its answer and next contents depend only on its contents and the request. A request
-to one bucket is remembered for the contents of that bucket alone.
+S3's clock is stopped, and each ID that S3 generates is named after the step that requested it. So
+S3 is a function: its response and next contents depend only on its contents and the request. The
+response to a request for one bucket is cached for the contents of that bucket alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tests.proofs.invariants import (
 )
 from tests.support.world import bucket
 
-# Headers that differ between two answers with the same meaning.
+# Headers that differ between two responses with the same meaning.
 MEANINGLESS = {"date", "x-amz-request-id", "x-amz-id-2", "x-amzn-requestid"}
-# Operations whose answers contain an id that S3 generates.
+# Operations whose responses contain an ID that S3 generates.
 MAKING_IDS = {"copy_object", "create_multipart_upload", "delete_object"}
 
 
@@ -50,14 +50,14 @@ class Request:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """The buckets on which the answer depends."""
+        """The buckets on which the response depends."""
         copies = "CopySource" in self.parameters
         return (INCOMING, VAULT) if copies else (self.parameters["Bucket"],)
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The contents of one bucket: `number` is equal for equal contents, `kept` restores them."""
+    """The contents of one bucket: `number` is equal for equal contents, and `kept` restores them."""
 
     number: int
     holdings: Holdings
@@ -86,7 +86,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Transition:
-    """S3's answer to a request (perhaps an error), its meaning, and the next store."""
+    """S3's response to a request (perhaps an error), its meaning, and the next store."""
 
     answer: Any
     meaning: str
@@ -94,13 +94,13 @@ class Transition:
 
 
 class Ids:
-    """Generates S3's ids in moto's place: each is named after the step that asks for it."""
+    """Generates S3's IDs instead of moto: each is named after the step that requests it."""
 
     def __init__(self) -> None:
         self.order = self.label = 0
 
     def __next__(self) -> int:
-        """The place of a new version or multipart upload: after all others."""
+        """The position of a new version or multipart upload: after all others."""
         return self.order << 32 | self.label
 
     def uuid4(self) -> str:
@@ -108,13 +108,13 @@ class Ids:
 
 
 def version_id(label: int) -> str:
-    """The id of a version that is created, or begun, by the step with this label."""
+    """The ID of a version that the step with this label creates or initiates."""
     return f"version-{label}"
 
 
 @dataclass
 class S3:
-    """Remembers every transition; `sent` counts the requests that were really sent to S3."""
+    """Caches every transition; `sent` counts the requests that were really sent to S3."""
 
     client: Any
     ids: Ids
@@ -123,13 +123,15 @@ class S3:
     _answers: dict[tuple[Any, ...], tuple[Any, str, Store]] = field(default_factory=dict)
 
     def ask(self, store: Store, request: Request, *, label: int) -> Transition:
-        """Send the request, or remember its answer. `label` is unique to the step that asks."""
+        """Send the request, or return its cached response. `label` is unique to the step that sends
+        it.
+        """
         send = partial(getattr(self.client, request.operation), **request.parameters)
         question = (request.text, label if request.operation in MAKING_IDS else None)
         return self._transition(store, request.buckets, question, send, label=label)
 
     def arrive(self, store: Store, number: int, send: Callable[[], Any]) -> Transition:
-        """Let the servers take step `number`. Versions are listed in the order of the steps."""
+        """Execute step `number` of the servers. Versions are listed in the order of the steps."""
         return self._transition(store, (INCOMING,), number, send, label=number, order=number)
 
     def now(self) -> Store:
@@ -176,7 +178,7 @@ class S3:
             (id_, upload.attributes.metadata, [(n, part.etag) for n, part in upload.parts.items()])
             for id_, upload in bucket(name).multiparts.items()
         ]
-        # Metadata is part of what an object is, but not of how it is shown.
+        # Metadata is part of an object's identity, but not of its representation.
         text = repr(([(version, version.metadata) for version in versions], unfinished))
         if (name, text) not in self._contents:
             number, kept = len(self._contents), keep(name)
@@ -208,14 +210,14 @@ def _meaning(answer: Any) -> str:
 
 
 def restore(store: Store) -> None:
-    """Return to what S3 held."""
+    """Restore what S3 held."""
     for name in (INCOMING, VAULT):
         put_back(name, store.of(name).kept)
 
 
 @contextmanager
 def function_of_its_state(now: datetime) -> Iterator[Ids]:
-    """Within the block, S3's clock stands still, and the ids that S3 generates are not random."""
+    """Within the block, S3's clock stands still, and the IDs that S3 generates are not random."""
     ids = Ids()
     with (
         patch("localcloud.s3.events._moments", ids),

@@ -1,4 +1,4 @@
-"""A pool without threads, where the order of requests must be the same every time."""
+"""A pool without threads, for tests in which requests must have the same order every time."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future

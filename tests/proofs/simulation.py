@@ -1,8 +1,7 @@
 """Months of backups: five servers upload, S3, Lambda and the network fail, and nobody helps.
 
-The app's own promoter and its own sweep run against the S3 in this process, in a Lambda without
-threads, on a clock that jumps from one event to the next. A seed has the same months
-every time.
+The app's own promoter and sweep run against the S3 in this process, in a Lambda without threads, on
+a clock that jumps from one event to the next. The same seed always gives the same months.
 """
 
 import logging
@@ -68,11 +67,11 @@ upload = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 min_bytes = 4
 """
-# Up to this size a copy is made at once, above it in parts.
+# Objects up to this size are copied in one request, larger ones in parts.
 SMALL = 8
-# After a month nothing goes wrong for as long as events are kept, and then nothing waits.
+# After a month nothing goes wrong for as long as events are kept; then nothing is waiting.
 SETTLING = 7 * HOUR
-# The share of passes that is run of those that can only count or fail: the others only take time.
+# The fraction of passes to run among those that can only count or fail: these only take time.
 IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
@@ -91,40 +90,40 @@ class Chances:
     second: float = 0.025
     """A second upload follows, mostly in the same slot."""
     intruder: float = 0.005
-    """Rubbish follows, three times."""
+    """An intruder's rubbish follows, three times."""
     small: float = 0.02
-    """It is too small, and the server tries again."""
+    """The upload is too small, and the server tries again."""
     in_parts: float = 0.04
-    """It is uploaded in parts. (Nightly ones: every other.)"""
+    """It is a multipart upload. (Nightly ones: every other.)"""
     again: float = 0.03
-    """The answer is lost, and the SDK sends the same bytes again."""
+    """The response is lost, and the SDK sends the same bytes again."""
     large: float = 0.1
-    """It is copied in parts."""
+    """The upload is copied in parts."""
     lost: float = 0.05
     doubled: float = 0.03
     late: float = 0.1
     killed: float = 0.02
     slow: float = 0.02
-    """The run takes minutes, and all else goes on meanwhile."""
+    """The run takes minutes, and everything else continues meanwhile."""
     fault: float = 0.003
     schedule_late: timedelta = timedelta(minutes=1)
-    """How late a pass of the sweep is, at most."""
+    """The maximum delay of a pass of the sweep."""
 
 
 # The events that a tally counts, besides faults.
 CHANCES = [each.name for each in fields(Chances) if each.name != "schedule_late"]
 OUTAGES = ("s3 out", "lambda out", "network out", "invoke out")
 PASSES = ("a pass that fails", "a pass that hands over", "a pass with nothing to do")
-# Servers and intruders act as always, and AWS does everything on time.
+# Servers and intruders act as always, and AWS is always on time.
 FAIR = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0, schedule_late=timedelta())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """What does not work from `begin` to `end`: `s3`, `lambda`, `network` or `invoke`.
+    """What fails from `begin` to `end`: `s3`, `lambda`, `network` or `invoke`.
 
-    `s3` answers nothing to the app, and every other upload; `network` lets no server upload;
-    `invoke` lets the sweep hand over nothing.
+    With `s3`, S3 does not respond to the app or to every other upload; with `network`, no server
+    can upload; with `invoke`, the sweep can hand over nothing.
     """
 
     kind: str
@@ -157,7 +156,7 @@ class Accepted:
 
 @dataclass(kw_only=True)
 class Run:
-    """One invocation: the step at which it began, and what will happen to it at which request."""
+    """One invocation: the step at which it started, and what will happen to which of its requests."""
 
     step: int
     killed_at: int | None = None
@@ -168,7 +167,7 @@ class Run:
 
 @dataclass(kw_only=True)
 class Stored:
-    """A slot that is filled: the version that S3 has, and when the run began that copied it."""
+    """A filled slot: the version that S3 has, and when the run that copied it started."""
 
     version: Any
     at: datetime
@@ -177,7 +176,7 @@ class Stored:
 
 @dataclass
 class Tally:
-    """A log of what has happened, for people to read."""
+    """A readable log of what has happened."""
 
     runs: int = 0
     passes: int = 0
@@ -186,7 +185,7 @@ class Tally:
     killed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)
-    """The number of times that each event, fault, kind of outage and kind of pass happened."""
+    """How often each event, fault, kind of outage and kind of pass happened."""
 
     @property
     def lacks(self) -> set[str]:
@@ -242,7 +241,7 @@ class Month:
         self.expired: set[tuple[str, str]] = set()
         self.recorded: Counter[tuple[str, str]] = Counter()
         # By runs whose requests all succeeded. Any other run cannot know whether its request or
-        # another run's made the copy, and records it as its own.
+        # another run's made the copy, and records the copy as its own.
         self.promoted: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None
@@ -268,7 +267,7 @@ class Month:
         self.check_that_nothing_waits()
 
     def let_all_expire(self) -> None:
-        """Run the nights until the lifecycle has removed what could not be promoted."""
+        """Run every night until the lifecycle has removed what could not be promoted."""
         for _ in range(2 * (self.policy.accept_within // DAY + 2) + 2):
             self.timeline.run_until(self.timeline.now + DAY)
         assert not bucket(INCOMING).keys
@@ -346,7 +345,7 @@ class Month:
         step = next(self._steps)
         self.tally.happened["in_parts"] += 1
         upload = self.s3.create_multipart_upload(Bucket=INCOMING, Key=key)
-        # Completion does not say which version it has made.
+        # The completion does not return which version it has created.
         version_id = bucket(INCOMING).multiparts[upload["UploadId"]].version_id
         complete = partial(
             self._complete_in_parts, key, upload["UploadId"], version_id, self._body(), step
@@ -486,14 +485,14 @@ class Month:
         return outage.end if outage and outage.kind == "lambda" else None
 
     def _is_idle(self) -> bool:
-        """Whether a pass can only count, as promote has recorded all that is there, or fail."""
+        """Whether a pass can only fail, or only count because promote has recorded everything."""
         outage = self._outage()
         return (outage is not None and outage.kind in {"s3", "invoke"}) or all(
             address in self.recorded and not self._is_in_its_slot(self.uploads[address])
             for address in self._lying()
         )
 
-    # What is checked
+    # The checks
 
     def note(self, entry: Record) -> None:
         """What promote has recorded."""
@@ -504,7 +503,7 @@ class Month:
             self.promoted[entry.slot or ""] += 1
 
     def _note_stored(self, run: Run) -> None:
-        """Whatever is new in the vault was copied by this run."""
+        """This run copied everything that is new in the vault."""
         keys = bucket(VAULT).keys
         if len(keys) == len(self.stored):
             return
@@ -528,7 +527,7 @@ class Month:
                 self._check_first(upload, stored)
 
     def _check_first(self, other: Accepted, stored: Stored) -> None:
-        """Nothing must have overtaken `other`, which could have had the slot."""
+        """No later upload may have overtaken `other`, which was eligible for the slot."""
         winner = self.winner(stored)
         assert winner.slot.name == other.slot.name
         assert winner.body == stored.version.value
@@ -542,7 +541,9 @@ class Month:
         assert not (seen and other.place < winner.place), f"{winner} was copied, not {other}"
 
     def check_that_nothing_waits(self) -> None:
-        """Check that each slot is filled that can be, and that the rest is recorded and counted."""
+        """Check that each slot that can be filled is filled, and that the rest is recorded and
+        counted.
+        """
         lying = self._lying()
         contested = rejected = size = just_late = 0
         for upload in self.uploads.values():
@@ -572,10 +573,10 @@ class Month:
         assert swept.complete
 
     def _is_only_counted(self, upload: Accepted) -> bool:
-        """Whether promote has no record of it yet, though nothing is wrong: the metrics count it.
+        """Whether promote has no record of it yet, although nothing is wrong: the metrics count it.
 
-        The pass that would record it failed for as long as Lambda tries, or was long ago by the
-        time that S3 gives to an upload in parts. Once it is too late, that is recorded.
+        The pass that would record it failed for as long as Lambda retries, or came long before the
+        date that S3 gives to a multipart upload. Once it is too late, that is recorded.
         """
         # An upload that can never be promoted is rejected from the start; any other is contested
         # once its slot is filled.
@@ -615,7 +616,7 @@ class Month:
         return outage
 
     def _happens(self, name: str) -> bool:
-        """Draw the chance with this name. Return whether the event happens, and count the event."""
+        """Draw the chance with this name. Return whether the event happens, and count it."""
         happens = self._by_chance(getattr(self.chances, name))
         self.tally.happened[name] += happens
         return happens
@@ -633,7 +634,7 @@ class Month:
 def random_outages(
     seed: int, *, begin: datetime, days: int, longest: timedelta
 ) -> tuple[Outage, ...]:
-    """One long outage, others from minutes to 12 hours, and time to recover after each."""
+    """One long outage, others of minutes to 12 hours, and time to recover after each."""
     random = Random(seed)
     end = begin + days * DAY
     spans = [longest]
@@ -658,7 +659,7 @@ def month(
     outages: tuple[Outage, ...] = (),
     order: Order = "begun",
 ) -> Iterator[Month]:
-    """A month that has not begun. The block has a cloud and a clock of its own."""
+    """A month that has not started. The block has its own cloud and clock."""
     months: list[Month] = []
 
     def deliver(arn: str, event: dict[str, Any]) -> None:
@@ -689,7 +690,7 @@ def month(
 
 @contextmanager
 def _noted(months: list[Month]) -> Iterator[None]:
-    """The month notes records, and log lines and metrics go nowhere."""
+    """The month collects the records; log lines and metrics are dropped."""
     handler = record.logger.registered_handler
     before, level, write = handler.stream, record.logger.log_level, record.write
 

@@ -1,6 +1,6 @@
-"""Months of backups, then histories at random for as long as you like: `make soak`.
+"""Months of backups, then random histories for as long as you like: `make soak`.
 
-One again: ARGS="--seed 7" for histories, ARGS="--month 7" for a month.
+To repeat one: ARGS="--seed 7" for histories, ARGS="--month 7" for a month.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-# First: it removes the credentials of the user from the environment.
+# This import comes first: it removes the user's credentials from the environment.
 import tests.conftest  # noqa: F401 # isort: skip
 
 from tests.proofs.simulation import HOUR, month, random_outages
@@ -29,7 +29,9 @@ LONGEST_OUTAGE = 160 * HOUR
 
 
 def main() -> int:
-    """Run both in turn; 1 at the first that breaks a promise, after printing how to repeat it."""
+    """Run the months, then the histories. Return 1 at the first broken promise, after printing how
+    to repeat it.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long, for histories (10)")
     parser.add_argument("--uploads", type=int, default=100_000, help="of months (100,000)")
@@ -72,7 +74,7 @@ class Lived:
 
 
 def soak_months(uploads: int) -> None:
-    """Enough months to have this many uploads in total, on all cores."""
+    """As many months as this many uploads take, on all cores."""
     lived: list[Lived] = []
     with ProcessPoolExecutor() as pool:
         seeds = count(1)
@@ -86,7 +88,7 @@ def soak_months(uploads: int) -> None:
 
 
 def live(number: int) -> Lived:
-    """The month of this seed, always the same one. Clocks change in every sixth."""
+    """The month of this seed, which is always the same. Clocks change in every sixth month."""
     started = time.process_time()
     begin = datetime(2026, 1 + number % 12, 1, tzinfo=UTC)
     try:

@@ -1,7 +1,7 @@
-"""A history of a vault: servers, S3, Lambda and the clock do what they can do, in any order.
+"""A history of a vault: servers, S3, Lambda and the clock do everything they can, in any order.
 
-What was promised is checked after every step, and again inside a run whenever something comes
-between two of its requests. The sweep is the app's own.
+The promises are checked after every step, and also during a run whenever something happens between
+two of its requests. The sweep is the app's own.
 """
 
 import logging
@@ -44,7 +44,7 @@ from tests.support.faults import EVERY_FAULT, Killed, at
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import DAILY, HOURLY, PARTS, World, bucket, with_buckets
 
-# On this night London's clocks go back: 01:30 comes twice.
+# On this night London's clocks go back, so 01:30 comes twice.
 BEGIN = datetime(2026, 10, 24, 21, 50, tzinfo=UTC)
 POLICY = """
 timezone = "Europe/London"
@@ -55,16 +55,16 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 upload = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 """
-# Up to this size a copy is made at once, above it in parts: one history has both.
+# Objects up to this size are copied in one request, larger ones in parts: a history has both.
 SMALL = 8
 BODIES = (b"small", b"smaller", b"large: two parts", b"larger: three parts, no more")
 # None of this must reach the vault.
 THE_SENDERS_OWN = {"Metadata": {"source-key": "mine"}, "Tagging": "tier=hourly"}
 LAMBDA_ATTEMPTS = 3
-# What a run that is not hurried has: 15 minutes.
+# The time of a run that has enough: 15 minutes.
 SECONDS = 900.0
-# After this many passes of the sweep everything left behind is settled: ten slots of a key per
-# pass, and what a killed run began looks like a running copy for half an hour.
+# After this many passes of the sweep, everything left behind is settled: a pass settles ten slots
+# of a key, and what a killed run started looks like a running copy for half an hour.
 PASSES = 6
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
@@ -80,7 +80,7 @@ ONE_FUNCTION = {
 class Stage:
     """What all histories of a process share: creating it for each would take most of the time.
 
-    The requests of `client` go over `wire`; servers and undisturbed runs have another one.
+    The requests of `client` go over `wire`; servers and undisturbed runs have a separate client.
     """
 
     world: World
@@ -136,7 +136,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Drop hours of log lines and metrics."""
+    """Drop log lines and metrics, which would fill hours."""
     handler = record.logger.registered_handler
     before, level = handler.stream, record.logger.log_level
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -151,7 +151,7 @@ def _silent() -> Iterator[None]:
 
 @dataclass(repr=False)
 class Waiting:
-    """An event that Lambda has queued, and how often its function has failed with it."""
+    """An event in Lambda's queue, and how often its function has failed with it."""
 
     event: dict[str, Any]
     failures: int = 0
@@ -166,11 +166,12 @@ faults = st.lists(
     ),
     max_size=3,
 )
-"""At which request of a run, which fault, and for how many requests."""
+"""The request of a run at which a fault happens, the fault, and the number of requests it affects.
+"""
 
 
 moments = st.sampled_from([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10])
-"""Before which request of a run something comes between: often about when it copies."""
+"""The request of a run before which something else happens: often near the copy."""
 
 
 class History(RuleBasedStateMachine):
@@ -186,10 +187,10 @@ class History(RuleBasedStateMachine):
         self.now = BEGIN
         clock.stand_at(BEGIN)
         self.uploads: list[Uploaded] = []
-        # Uploads in parts that are not complete: their keys and ids.
+        # The keys and IDs of multipart uploads that are not complete.
         self.begun: list[tuple[str, str]] = []
         self.queue: list[Waiting] = []
-        # Slots whose parts may stay: a run of theirs did not come to its end.
+        # Slots whose parts may remain: one of their runs did not reach its end.
         self.disturbed: set[str] = set()
         for name in (INCOMING, VAULT):
             bucket(name).keys.clear()
@@ -201,7 +202,7 @@ class History(RuleBasedStateMachine):
         self.wire.sent.clear()
         self.held = look()
 
-    # What can happen
+    # The steps
 
     @rule(key=st.sampled_from([DAILY, HOURLY]), body=st.sampled_from(BODIES))
     def a_server_uploads(self, key: str, body: bytes) -> None:
@@ -210,7 +211,7 @@ class History(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from([DAILY, HOURLY]))
     def a_server_begins_an_upload_in_parts(self, key: str) -> None:
-        """Whenever it is completed, S3 says that it was uploaded now."""
+        """Whenever it is completed, S3 dates it as uploaded now."""
         self.stage.steps += 1
         upload = self.world.s3.create_multipart_upload(Bucket=INCOMING, Key=key, **THE_SENDERS_OWN)
         self.begun.append((key, upload["UploadId"]))
@@ -232,7 +233,7 @@ class History(RuleBasedStateMachine):
     def an_event_is_delivered(
         self, data: st.DataObject, faults: list[tuple[int, str, int]], again: bool
     ) -> None:
-        """Any of them: late, early, out of order, and perhaps not for the last time."""
+        """Any of them: late, early, out of order, and perhaps again later."""
         self.stage.steps += 1
         waiting = self._take(data)
         if again:
@@ -274,9 +275,9 @@ class History(RuleBasedStateMachine):
         promoted: bool,
         kill_after: int | None,
     ) -> None:
-        """Under the same key; perhaps the new upload's event comes even before the run goes on.
+        """Under the same key; the new upload's event may arrive even before the run continues.
 
-        `fresh`: the run is of the first upload of a day.
+        `fresh`: the run handles the first upload of a day.
         """
         self.stage.steps += 1
         if fresh or not self.queue:
@@ -326,7 +327,7 @@ class History(RuleBasedStateMachine):
         settled: bool,
         kill_after: int | None,
     ) -> None:
-        """While a run lasts for minutes; perhaps what is handed over is run before it goes on."""
+        """During a run of some minutes; what is handed over may run before that run continues."""
         self.stage.steps += 1
 
         def sweep() -> None:
@@ -348,7 +349,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.held.vault)
     @rule(data=st.data())
     def somebody_deletes_a_backup(self, data: st.DataObject) -> None:
-        """All that S3 lets anybody do to a locked version: put a delete marker on top of it."""
+        """All that S3 lets anyone do to a locked version: put a delete marker on top of it."""
         self.stage.steps += 1
         name = data.draw(st.sampled_from(sorted(self.held.vault)))
         self.world.s3.delete_object(Bucket=VAULT, Key=name)
@@ -367,7 +368,9 @@ class History(RuleBasedStateMachine):
             pass
 
     def teardown(self) -> None:
-        """All is quiet: one undisturbed run for every event, then the sweep, and no other help."""
+        """Nothing disturbs: each event gets one undisturbed run, then the sweep runs, and nothing
+        else helps.
+        """
         self._run_all()
         for _ in range(PASSES):
             self._pass(INTERVAL)
@@ -385,7 +388,7 @@ class History(RuleBasedStateMachine):
     # How
 
     def _one_more_night(self) -> None:
-        """A small upload does not look for what others have left; a large one does."""
+        """A small upload does not look for leftovers; a large one does."""
         self._pass(timedelta(days=9))
         self._upload(DAILY, BODIES[-1])
         self._run(self.queue.pop().event, self.world.s3, model=True)
@@ -434,7 +437,7 @@ class History(RuleBasedStateMachine):
         return self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
 
     def _run_all(self) -> None:
-        """Run what waits in Lambda's queue, and what these runs add to it."""
+        """Run what is in Lambda's queue, and what these runs add to it."""
         while self.queue:
             self._run(self.queue.pop(0).event, self.world.s3, model=True)
 
@@ -447,7 +450,7 @@ class History(RuleBasedStateMachine):
         between: tuple[int, Callable[[], object]] | None = None,
         looks: int | None = None,
     ) -> None:
-        """One attempt of Lambda's, which makes three, and then forgets the event."""
+        """One of Lambda's three attempts, after which it drops the event."""
         undisturbed = not faults and kill_after is None and between is None and looks is None
         try:
             with self._disturbed(faults, kill_after), self._coming_between(between):
@@ -476,7 +479,9 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def _coming_between(self, between: tuple[int, Callable[[], object]] | None) -> Iterator[None]:
-        """Act just before the request of this number, unless it is in the gap of docs/faults.md."""
+        """Act just before the request of this number, except in the gap described in
+        docs/faults.md.
+        """
         wire, begun = self.wire, len(self.wire.sent)
         broken: list[BaseException] = []
 
@@ -489,7 +494,7 @@ class History(RuleBasedStateMachine):
                     self._observe()
                     between[1]()
                 except BaseException as error:
-                    # To botocore this is one more broken connection, which it would hide.
+                    # botocore would treat this as one more broken connection, and hide it.
                     broken.append(error)
                     raise
 
@@ -524,12 +529,12 @@ class History(RuleBasedStateMachine):
             assert stored.says("source-etag") == entry.etag
         if entry.outcome == "contested":
             assert self.held.vault[entry.slot][-1].says("source-etag") != entry.etag
-        # What arrived after the run had looked has an event of its own.
+        # What arrived after the run's lookup has its own event.
         if entry.outcome == "gone" and len(self.uploads) == before:
             assert self._expected_of(event) == "gone"
 
     def _sweep(self, client: Any) -> Swept:
-        """A pass of the app's own sweep, by which nothing in S3 changes."""
+        """A pass of the app's own sweep, which changes nothing in S3."""
         self.stage.passes += 1
         before = look()
         sweeper = self.world.sweeper(lambda event: self.queue.append(Waiting(event)))
@@ -572,7 +577,7 @@ class History(RuleBasedStateMachine):
         self.held = held
 
     def _check_first(self, begun: Holdings) -> None:
-        """No new backup has overtaken what was eligible, and older, when the run began."""
+        """No new backup has overtaken an older eligible upload that existed when the run started."""
         for name in self.held.vault.keys() - begun.vault.keys():
             version_id = self.held.vault[name][-1].says("source-version-id")
             for upload in begun.incoming:
@@ -583,7 +588,7 @@ class History(RuleBasedStateMachine):
                     late = self.now - at > self.policy.accept_within
                     assert late, f"{name} belongs to {upload}"
 
-    # The model: what an undisturbed run must make of an upload
+    # The model: how an undisturbed run must settle an upload
 
     def _expected_of(self, event: dict[str, Any]) -> str:
         held = [
@@ -602,7 +607,7 @@ class History(RuleBasedStateMachine):
             return "rejected"
         if stored:
             return "contested"
-        # The first that comes is the first that is stored.
+        # The first upload is the one that is stored.
         first = next(
             version
             for version in self.held.incoming
@@ -625,13 +630,15 @@ class History(RuleBasedStateMachine):
 
 
 class UnversionedHistory(History):
-    """Incoming has never kept versions: an upload that waits is lost to the next one."""
+    """Incoming has never kept versions: the next upload overwrites one that is waiting."""
 
     versioning = None
 
 
 class SuspendedHistory(History):
-    """Incoming has sometimes kept versions: `null` is among them, and replaced by the next one."""
+    """Incoming has kept versions at times: `null` is among them, and the next upload can replace
+    it.
+    """
 
     versioning = "Suspended"
 
@@ -649,12 +656,12 @@ LAYOUTS = {
 
 
 def _has_the_bytes_of(stored: Held, upload: Held) -> bool:
-    """Checksums of two algorithms compare with nothing, nor do the ETags that come with them."""
+    """If the checksums have two algorithms, they cannot be compared, nor can the ETags with them."""
     return stored.body == upload.body and stored.facts[3] == upload.facts[3]
 
 
 def _seconds(looks: int | None) -> Callable[[], float]:
-    """The seconds that are left at each look; the time is up after so many (None: never)."""
+    """The seconds left each time the run looks; the time is up after this many looks (None: never)."""
     left = repeat(SECONDS) if looks is None else repeat(SECONDS, looks)
     return lambda: next(left, 0.0)
 

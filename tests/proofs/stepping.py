@@ -1,9 +1,9 @@
 """Runs of the real code, executed request by request without threads.
 
-A run depends only on the answers to its requests: its clock is fixed, and it waits for nothing.
-So everything that it can do is a tree. A node is a run up to some point, with the request that it
-sends next, and each answer leads to a child. To grow a child the run is executed again from its
-start: its requests are answered as before, and the first new request stops it.
+A run depends only on the responses to its requests: its clock is fixed, and it waits for nothing.
+So everything that it can do forms a tree. A node is a run up to some point, with the request that
+it sends next; each response leads to a child. To create a child, the run is executed again from its
+start: its earlier requests get the same responses, and the first new request stops it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Program = Callable[[Any, Callable[[Any], None]], Any]
 
 
 class Stopped(BaseException):
-    """A run has reached a request that has no answer yet."""
+    """A run has reached a request that has no response yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Runs:
         return self._first[program]
 
     def step(self, run: Run, transition: Transition) -> Run:
-        """The run after the answer to its request."""
+        """The run after the response to its request."""
         assert run.request is not None
         if transition.meaning not in run.children:
             run.children[transition.meaning] = self._execute(
@@ -86,7 +86,7 @@ class Runs:
 
 
 class _Replay:
-    """Replaces a client: gives the known answers, and stops the run at its `next` request."""
+    """Replaces a client: returns the known responses, and stops the run at its `next` request."""
 
     def __init__(
         self, client: Any, requests: tuple[Request, ...], answers: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""Incoming buckets from before versioning, or with versioning suspended: nothing waits for ever."""
+"""Incoming buckets from before versioning, or with versioning suspended: nothing waits forever."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
@@ -17,7 +17,9 @@ SLOT = "2026-11-23.tar.gz.gpg"
 
 
 def orders(number: int) -> list[tuple[int, ...]]:
-    """Every order in which the events of this many uploads can arrive, or not arrive."""
+    """Every order in which the events of this many uploads can arrive, including that some never
+    do.
+    """
     return [
         order
         for arriving in range(number + 1)
@@ -27,7 +29,7 @@ def orders(number: int) -> list[tuple[int, ...]]:
 
 
 def settle(world: World, *, at: datetime) -> tuple[Swept, list[Record]]:
-    """Sweep until a pass hands over nothing. Returns this pass, and the records of all."""
+    """Sweep until a pass hands over nothing. Return that pass, and the records of all."""
     world = world.with_buckets(s3=RememberedReads(world.s3))
     records: list[Record] = []
     for number in range(5):
@@ -46,7 +48,7 @@ def set_versioning(world: World, status: str) -> None:
 def test_a_bucket_that_begins_to_keep_versions_in_the_middle_of_a_day(
     either_path: World, events: tuple[int, ...]
 ) -> None:
-    """The event of the first upload names no version: by then the newest one has its name."""
+    """The event of the first upload names no version: by then the newest upload has its key."""
     world = either_path
     notices = [world.upload(b"before versioning", at=MORNING)]
     set_versioning(world, "Enabled")
@@ -78,7 +80,7 @@ def test_a_bucket_whose_versioning_is_suspended_in_the_middle_of_a_day(
         world.promote(notices[number], now=MORNING + 3 * HOUR)
     swept, _ = settle(world, at=MORNING + 3 * HOUR)
     assert world.bodies() == {SLOT: b"first"}
-    # While suspended, each upload replaces the one before.
+    # While versioning is suspended, each upload replaces the previous one.
     assert world.lying() == ([b"third", b"while suspended"] if resumed else [b"third"])
     assert (swept.waiting, swept.contested) == (0, 1 + resumed)
 

@@ -1,4 +1,4 @@
-"""A year of backups in which much goes wrong, audited every hour: it reports this and no more."""
+"""A year of backups in which much goes wrong, audited every hour: exactly that is reported."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -40,7 +40,8 @@ def follow(year: Year, hours: list[datetime]) -> list[datetime]:
             is_open = True
         assert is_open == bool(missing), now
 
-        # Every other fault is new in one audit, lasts as long as it should, and nothing else is.
+        # Every other fault is new in exactly one audit, lasts as long as it should, and nothing
+        # else is new.
         shown = {slot.name for slot in history.slots}
         assert {
             (finding.kind, finding.slot): finding.phase

@@ -1,4 +1,4 @@
-"""Every fault at every request, on both paths: no promise is broken; the next run completes."""
+"""Every fault at every request, on both paths: no promise is broken, and the next run completes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from tests.support.world import DAILY, World
 EVENING = datetime.now(UTC).replace(hour=22, minute=30, microsecond=0) - timedelta(days=2)
 FIRST, SECOND = b"a copy of two parts", b"something else"
 SLOT = f"{EVENING:%Y-%m-%d}.tar.gz.gpg"
-# botocore sends a request three times, the app asks five times while there are conflicts.
+# botocore sends a request three times, and the app sends it five times while there are conflicts.
 LASTING = 16
 
 

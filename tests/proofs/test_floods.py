@@ -1,4 +1,6 @@
-"""An intruder uploads thousands of times: the first keeps its slot, and nobody else is delayed."""
+"""An intruder uploads thousands of times: the first upload keeps its slot, and no other key is
+delayed.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,9 +39,9 @@ FLOOD, PAGE = 10_000, 1000
 @pytest.mark.parametrize(
     ("body", "lists"),
     [
-        # The next older upload is enough to know who is not first.
+        # The next older upload is enough to tell which is not the first.
         pytest.param(b"rubbish", 1, id="that could be promoted"),
-        # A list shows that they can never be, page by page.
+        # A list shows, page by page, that they never can be.
         pytest.param(b"no", FLOOD // PAGE + 1, id="that are too small"),
     ],
 )
@@ -63,19 +65,19 @@ def test_ten_thousand_uploads_during_a_copy_change_nothing_and_cost_some_request
     assert world.promote(first, now=MORNING + MINUTE).outcome is Outcome.PROMOTED
     assert looks(cost) == ["HeadObject"] * 2 + ["ListObjectVersions"] * lists + ["HeadObject"]
     assert world.bodies() == {f"web1/{SLOT}": b"first"}
-    # From now on an upload of the flood costs one lookup in each bucket.
+    # From now on, an upload of the flood costs one lookup in each bucket.
     wire.sent.clear()
     world.promote(Notification(key=FLOODED, version_id="flood-1"), now=MORNING + MINUTE)
     assert looks(wire.sent) == ["HeadObject"] * 2
 
 
 def looks(sent: list[str]) -> list[str]:
-    """Without the parts of a copy, and the search for parts that others have left."""
+    """Without the parts of a copy, and without the search for leftover parts."""
     return [name for name in sent if name in {"HeadObject", "ListObjectVersions"}]
 
 
 def test_of_a_flood_that_only_a_look_reveals_so_many_are_looked_at(world: World) -> None:
-    """No list shows a customer's key. (The bucket's policy refuses such uploads.)"""
+    """No list shows that a customer's key was used. (The bucket's policy refuses such uploads.)"""
     world.keep_versions()
     world, wire = world.with_policy(FLEET), Wire(world.s3)
     flood(world, b"sealed", key=FLOODED, at=MORNING, times=2 * MOST_LOOKS)
@@ -100,7 +102,8 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
     swept = world.sweeper(events.append).sweep(now=at, scheduled=at)
     assert (swept.contested, swept.versions) == (FLOOD, FLOOD)
     assert len(events) == MOST_OF_A_KEY
-    # Each other key has a page, and the list of what no rule names two: it skips the flood's rest.
+    # Each other key has a page, and the list of keys that no rule names has two: it skips the rest
+    # of the flood.
     others = len(FLEET.promotable_keys) - 1
     assert wire.sent.count("ListObjectVersions") == FLOOD // PAGE + others + 2
     assert wire.sent.count("HeadObject") == 1
@@ -109,7 +112,7 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
 
 @dataclass
 class ManyVersions:
-    """Replaces the client: this many pages come before everything that S3 has of `key`."""
+    """Replaces the client: this many pages come before S3's own versions of `key`."""
 
     s3: Any
     key: str
@@ -146,7 +149,7 @@ class ManyVersions:
 def test_a_million_versions_of_one_server_delay_no_other(
     world: World, request: pytest.FixtureRequest
 ) -> None:
-    """(Outside `make soak` 30,000.) All is handed over, the flooded slot's first too."""
+    """(30,000 outside `make soak`.) All are handed over, including the first of the flooded slot."""
     pages = 1000 if request.config.getoption("--soak") else 30
     world.keep_versions()
     world = world.with_policy(FLEET)

@@ -1,7 +1,7 @@
-"""No interleaving of what servers, promotions and the sweep do to one slot breaks a promise.
+"""No interleaving of servers, promotions and the sweep in one slot breaks a promise.
 
-In parts, a copy has two of them (one, if two would be explored for minutes) and one stream, so
-that the order of a run's requests is its own. `docs/faults.md` has the scenes and the counts.
+A multipart copy has two parts (one, if two would take minutes) and one stream, so that each run has
+its own order of requests. `docs/faults.md` lists the scenes and the counts.
 """
 
 import logging
@@ -22,7 +22,7 @@ from tests.support.world import PARTS, SINGLE, World
 
 # Other tests cover everything that runs here, and measuring it would take a third of the time.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-# The sweep asks about every rule. One is enough.
+# The sweep sends requests for every rule. One is enough.
 POLICY = """
 timezone = "Etc/UTC"
 [[rule]]
@@ -48,7 +48,7 @@ SUSPENDED = replace(TWO_UPLOADS, versioning="suspended")
 
 
 def swept(scene: Scene, *, times: int = 1, lost: int | None = None) -> Scene:
-    """The same with the sweep at work; the event of the step `lost` never arrives."""
+    """The same scene with a sweep; the event of the step `lost` never arrives."""
     events = tuple(event for event in scene.events if event != lost)
     return replace(scene, events=events, sweeps=times, handed_over=times)
 
@@ -84,7 +84,7 @@ SCENES = {
 }
 
 
-# How a scene is copied in parts, if not in two: that would be explored for many minutes.
+# How a scene is copied in parts, if not in two, which would take many minutes to explore.
 IN_PARTS = {
     "an event comes twice, and the sweep": None,
     "one overwrites the other while versioning is suspended": IN_ONE_PART,
@@ -106,7 +106,9 @@ LARGE = {
 
 @dataclass(frozen=True)
 class Row:
-    """A scene, how its copies are made, and in which order S3 lists versions (None: no matter)."""
+    """A scene, how its copies are made, and the order in which S3 lists versions (None:
+    irrelevant).
+    """
 
     scene: str
     path: str
@@ -118,7 +120,7 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every scene, copied at once and in parts; if uploads come in parts, in both orders."""
+    """Every scene, copied in one request and in parts; multipart uploads are listed in both orders."""
     for name, scene in SCENES.items():
         orders: tuple[Order | None, ...] = (None,)
         if BEGIN in scene.arrivals:
@@ -166,7 +168,7 @@ def test_the_table_in_the_docs_has_these_rows_and_none_else() -> None:
 def test_while_versioning_is_suspended_an_upload_can_be_lost_between_a_look_and_the_removal(
     world: World, silent: None
 ) -> None:
-    """S3 has no request that removes `null` only if it is unchanged. `setup` keeps versions."""
+    """S3 has no request that removes `null` only if it is unchanged. `setup` turns versioning on."""
     with pytest.raises(AssertionError, match=r"lost: .*the second one"):
         explorer_of(world, SUSPENDED, AT_ONCE).explore()
 

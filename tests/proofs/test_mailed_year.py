@@ -1,4 +1,4 @@
-"""The mails of a year in which much goes wrong: each fault is mailed in time, and no other."""
+"""The mails of a year in which much goes wrong: each fault is mailed in time, and nothing else."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -67,7 +67,7 @@ def gap_of(year: Year, now: datetime, missing: list[str]) -> str:
 
 
 def follow(zone: str, servers: list[Year], hours: list[datetime]) -> dict[datetime, Mail]:
-    """The mails of these hours: they say what they must, and there are no others."""
+    """The mails of these hours: they contain what they must, and there are no others."""
     sent = {}
     for now in hours:
         expected = [name for year in servers for name in news_of(year, now)]
@@ -94,12 +94,14 @@ def test_each_fault_is_mailed_within_the_hour_and_once_a_day_while_it_lasts(zone
     sent = follow(zone, servers, sorted(hours))
     news = len(sent) - len(digests(zone, sent))
     assert 250 < len(digests(zone, sent)) <= 365
-    # Three servers, of which each had dozens of faults.
+    # Three servers with dozens of faults each.
     assert 100 < news < 150
 
 
 def test_what_skipped_audits_would_have_mailed_comes_with_the_next_digest() -> None:
-    """Even if every audit but those of the digests is skipped. A repeated one mails the same."""
+    """Even if every audit is skipped except those of the digests. A repeated audit sends the same
+    mail.
+    """
     servers = [*years(LONDON)]
     hours = [START + number * HOUR for number in range((END - START) // HOUR)]
     mailed = {

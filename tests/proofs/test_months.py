@@ -38,7 +38,7 @@ def outage(kind: str, hour: int, *, hours: int) -> Outage:
 def test_days_in_which_everything_goes_wrong_lose_nothing(
     order: Order, seed: int, longest: str, other: str
 ) -> None:
-    """The same ones every time; `make soak` takes others (see docs/faults.md)."""
+    """The months are the same every time; `make soak` runs others (see docs/faults.md)."""
     outages = (
         outage(longest, 5, hours=12),
         outage("network", 27, hours=2),
@@ -84,7 +84,7 @@ def test_without_any_event_all_is_promoted_within_twenty_minutes() -> None:
 
 @pytest.mark.parametrize("number", range(5, 10), ids="request {}".format)
 def test_a_copy_of_11_minutes_is_made_once_though_a_sweep_comes_in_its_middle(number: int) -> None:
-    """From the second request of the copy on, until the removal."""
+    """From the second request of the copy on, until the removal"""
     with month(seed=4, begin=BEGIN, days=1, chances=FAIR) as here:
         here.timeline.at(BEGIN + 10 * MINUTE, lambda: here.put(KEY, BODY))
         passes = passes_while_a_request_lasts(here, number)
@@ -98,7 +98,7 @@ def test_a_copy_of_11_minutes_is_made_once_though_a_sweep_comes_in_its_middle(nu
 def test_an_upload_in_parts_is_stored_once_however_long_a_request_of_its_run_lasts(
     number: int,
 ) -> None:
-    """S3 dates it back to its beginning, so the sweep does not leave it to its event."""
+    """S3 dates it when it was initiated, so the sweep does not leave it to its event."""
     with month(seed=4, begin=BEGIN, days=1, chances=replace(FAIR, large=1)) as here:
         here.timeline.at(BEGIN, lambda: here.begin_in_parts(KEY, lasts=70 * MINUTE))
         passes = passes_while_a_request_lasts(here, number)
@@ -109,7 +109,9 @@ def test_an_upload_in_parts_is_stored_once_however_long_a_request_of_its_run_las
 
 
 def passes_while_a_request_lasts(here: Month, number: int) -> list[bool]:
-    """Let this request of the first run last for 11 minutes; whether the sweep came meanwhile."""
+    """Let this request of the first run last for 11 minutes; return whether the sweep ran
+    meanwhile.
+    """
     came: list[bool] = []
     before_each = here.wire.before_each
     assert before_each is not None

@@ -1,4 +1,4 @@
-"""Many promotions of one slot at once: one winner, and nobody harmed."""
+"""Many promotions of one slot at once: one winner, and no harm to the others."""
 
 import threading
 from collections import Counter
@@ -32,7 +32,7 @@ def empty() -> None:
 
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> range:
-    """Of each turn. (The interleavings take every order; these are real threads.)"""
+    """In each round. (The interleavings cover every order; these are real threads.)"""
     return range((50 if request.config.getoption("--soak") else 10) // TURNS)
 
 

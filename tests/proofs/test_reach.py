@@ -1,7 +1,8 @@
-"""Who is said to reach no power over the backups does not reach it by acting, either.
+"""Anyone who is reported as having no way to power over the backups cannot get it by trying,
+either.
 
-The check reads policies. Here somebody acts instead, in the local cloud, with the credentials of a
-user or role: creates keys, assumes roles, gives rights, and goes on with all that is gained.
+The check reads policies. Here someone acts instead, in the local cloud, with the credentials of a
+user or role: creates keys, assumes roles, grants rights, and continues with everything gained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,7 +51,7 @@ owner_at = cache(local_account)
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of a user or role, and by which acts it reaches a target, if it does."""
+    """What is reported of a user or role, and by which acts it reaches a target, if it does."""
 
     arn: str
     has_a_way: bool
@@ -60,7 +61,7 @@ class Judgement:
 def judge(
     cloud: Cloud, account: AccountModel, *, changes: int, only: str | None = None
 ) -> Iterator[Judgement]:
-    """Judge everybody, or only one, who is not an administrator anyway."""
+    """Judge everyone, or only one principal, which is not an administrator anyway."""
     build(cloud, account)
     environment = {**STAGE.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
     stage = replace(STAGE, environment=environment)
@@ -72,14 +73,14 @@ def judge(
     for arn in [only] if only else account.principals:
         if "bucket policy" in powers.get(arn, ""):
             continue
-        # Somebody else with some power is said to have a way only to more of it.
+        # Anyone else with some power is reported only if they have a way to more of it.
         others = frozenset(ours - {arn}) if arn in ours or arn not in powers else frozenset()
         acts = TakenOver(cloud, account, others, changes=changes).search(arn)
         yield Judgement(arn, arn in sources, acts)
 
 
 def shortened(cloud: Cloud, account: AccountModel, *, changes: int) -> AccountModel:
-    """A part of the account in which somebody still reaches a target, who is said not to."""
+    """A part of the account in which a principal still reaches a target, but is reported not to."""
     for smaller in account.smaller():
         if ROLE in smaller.roles and SERVER in smaller.users:
             judged = judge(cloud, smaller, changes=changes)
@@ -108,7 +109,9 @@ def judged(cloud: Cloud, seeds: Iterable[int], *, size: int, changes: int) -> It
 
 
 def test_who_has_no_way_gets_nowhere(cloud: Cloud, request: pytest.FixtureRequest) -> None:
-    """And most ways are real: who is said to have one gets there, so that not all are findings."""
+    """Most ways are real: whoever is reported to have one reaches a target, so not everyone is
+    reported.
+    """
     if request.config.getoption("--soak"):
         rounds = [(size, range(60), 40) for size in (10, 20, 30)]
     else:
@@ -128,7 +131,7 @@ def test_who_has_no_way_gets_nowhere(cloud: Cloud, request: pytest.FixtureReques
     assert len(confirmed) > len(claimed) / 2
 
 
-# In each of these accounts somebody called me reaches power over the backups.
+# In each of these accounts, a user named me reaches power over the backups.
 ME, BOSS, POWER = f"{IAM}:user/me", f"{IAM}:user/boss", f"{IAM}:role/power"
 EVERYTHING = Holder(inline=[[allow("*", "*")]])
 LISTS = allow("s3:ListAllMyBuckets", "*")
@@ -146,7 +149,7 @@ def with_me(
     boundary: str | None = None,
     **there: Any,
 ) -> AccountModel:
-    """An account with a user who has these rights, and what else is there."""
+    """An account with a user who has these rights, and other principals."""
     me = Holder(
         inline=[[each] for each in statements],
         groups=[member] if member else [],
@@ -161,7 +164,7 @@ def trusting(principal: Any, **more: Any) -> list[Statement]:
 
 
 def power(trust: list[Statement]) -> dict[str, Holder]:
-    """A role that can do everything."""
+    """A role with all rights."""
     return {"power": replace(EVERYTHING, trust=trust)}
 
 
@@ -299,7 +302,7 @@ WAYS = {
         attached="own",
         policies={"own": Managed([[LISTS], [VAULT_ONLY]])},
     ),
-    # What holds somebody back
+    # What limits someone
     "a Deny that is deleted": with_me(
         VAULT_ONLY, deny("s3:*", "*"), allow("iam:DeleteUserPolicy", ME)
     ),
@@ -364,7 +367,7 @@ WAYS = {
         users={"boss": EVERYTHING},
     ),
 }
-# Those in which it is not a right of their own that leads there.
+# The ways that do not depend on a right of their own.
 OF_OTHERS = {"trust by name", "trust by name, past a boundary", "trust in everybody"} | {
     "trust in all but another"
 }
@@ -372,7 +375,7 @@ OF_OTHERS = {"trust by name", "trust by name, past a boundary", "trust in everyb
 
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_way_of_every_kind_is_found_and_can_be_gone(cloud: Cloud, kind: str) -> None:
-    """So that neither side of the comparison finds nothing at all."""
+    """So that neither side of the comparison is empty."""
     account = WAYS[kind]
     me = judgement_of_me(cloud, account)
     assert me.has_a_way
@@ -389,7 +392,9 @@ def judgement_of_me(cloud: Cloud, account: AccountModel) -> Judgement:
 
 
 def test_what_is_denied_is_denied_to_a_signed_request_too(cloud: Cloud) -> None:
-    """What is allowed is always sent, and must succeed; of what is denied, this is a part."""
+    """Allowed requests are always sent, and must succeed; of the denied ones, this fraction is
+    sent.
+    """
     account = Generator(5, size=14, function=ROLE, server=SERVER).make()
     build(cloud, account)
     taken = TakenOver(cloud, account, frozenset())
@@ -405,5 +410,5 @@ def test_what_is_denied_is_denied_to_a_signed_request_too(cloud: Cloud) -> None:
             taken.send(arn, act)
 
 
-# Of these, people have ways of several kinds, and some have none.
+# Among these are ways of several kinds, and people without any.
 SEEDS = (0, 1, 3, 7)

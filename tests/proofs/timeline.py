@@ -1,4 +1,4 @@
-"""Simulated time: what is to happen, soonest first, and a Lambda that runs on it. No threads."""
+"""Simulated time: scheduled actions, soonest first, and a Lambda that runs on it. No threads."""
 
 import heapq
 from collections.abc import Callable, Mapping
@@ -16,12 +16,12 @@ from localcloud.functions.event_queue import LAMBDA_RETRY_DELAYS
 from localcloud.functions.queued_event import LONGEST_AGE
 from tests.support.faults import Killed
 
-# What a run can fail with, though nothing is wrong with the code.
+# Errors that a run can have although nothing is wrong with the code.
 FAILURES = (ClientError, BotoCoreError, OutOfTimeError)
 
 
 class Timeline:
-    """The cloud's clock stands, and jumps from one thing that happens to the next."""
+    """The cloud's clock is stopped, and jumps from one action to the next."""
 
     def __init__(self, begin: datetime) -> None:
         clock.stand_at(begin)
@@ -34,21 +34,21 @@ class Timeline:
         return clock.now()
 
     def at(self, moment: datetime, happens: Callable[[], object]) -> None:
-        """Let this happen at that time; at once, if that is past."""
+        """Schedule this action for that time; if that is past, it runs at once."""
         heapq.heappush(self._plans, (moment, next(self._numbers), happens))
 
     def after(self, delay: timedelta, happens: Callable[[], object]) -> None:
         self.at(self.now + delay, happens)
 
     def run_until(self, end: datetime) -> None:
-        """Run everything that is due until `end`. A thing that happens can call this, too."""
+        """Run everything that is due until `end`. An action can call this, too."""
         while self._plans and self._plans[0][0] <= end:
             moment, _, happens = heapq.heappop(self._plans)
             clock.stand_at(max(moment, self.now))
             try:
                 happens()
             except BaseException as error:
-                # A run that waits for this would take an error for a failure of S3, and hide it.
+                # A run that waits for this would treat an error as a failure of S3, and hide it.
                 self._broken.append(error)
                 raise
             if self._broken:
@@ -70,7 +70,7 @@ class Queued:
 class Lambda:
     """Lambda's asynchronous invocations: three attempts, and six hours in the queue at most.
 
-    `runs_again` says when a function can run again that cannot now (None: it can).
+    `runs_again` returns when a function that cannot run now can run again (None: it can now).
     """
 
     timeline: Timeline

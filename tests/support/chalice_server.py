@@ -1,6 +1,7 @@
 """Runs `chalice` repeatedly, each time in a forked process that has already imported it.
 
-Its imports, the app's, and AWS's descriptions of services take most of the time of a deployment.
+Importing Chalice and the app, and reading AWS's descriptions of services, takes most of a
+deployment's time.
 """
 
 import json
@@ -18,7 +19,7 @@ SERVICES = ("events", "iam", "lambda", "logs", "s3", "sts")
 
 
 def serve() -> None:
-    """Run each command on stdin, a JSON object per line; print its exit status."""
+    """Run each command from stdin, one JSON object per line, and print its exit status."""
     botocore.session.create_loader = cache(botocore.session.create_loader)
     for service in SERVICES:
         boto3.client(service, region_name="us-east-1")

@@ -26,7 +26,7 @@ from tests.support.project import stage_named
 Weaken = Callable[["DeployedStage"], Any]
 Table = dict[str, tuple[Weaken, str]]
 DEPLOY = "make deploy STAGE=dev"
-# What a check says of a stage that has just been deployed.
+# What a check reports about a stage that has just been deployed.
 NO_BACKUPS = ["backup.tar.gz.gpg: no backup yet", "sql.gz.gpg: no backup yet"]
 HARMLESS = json.dumps(
     {
@@ -64,7 +64,7 @@ class DeployedStage:
             self._run(shlex.split(command))
 
     def mend_until_deployment(self, remedy: str) -> None:
-        """Run the commands of a remedy, except the deployment at the end.
+        """Run the commands of a fix, except the deployment at the end.
 
         The only remaining finding must be one that a deployment fixes.
         """
@@ -89,7 +89,7 @@ class DeployedStage:
             functions._arns.update({version.function_arn: version for version in versions})
 
     def remedy_of(self, sentence: str) -> str:
-        """The fix of the only finding, which must contain this sentence.
+        """The fix of the only finding, whose message must contain this sentence.
 
         So every weakening before this one must have been fixed.
         """
@@ -133,7 +133,7 @@ class DeployedStage:
 
 
 def table_of(rows: Table) -> Callable[[str], Callable[[Weaken], Weaken]]:
-    """A decorator that adds a weakening to the table, with the sentence of its finding."""
+    """A decorator that adds a weakening to the table, with the message of its finding."""
 
     def weakened(sentence: str) -> Callable[[Weaken], Weaken]:
         def note(weaken: Weaken) -> Weaken:

@@ -1,4 +1,4 @@
-"""Faults of S3's notifications, which promise little: twice, late, in another order, or never.
+"""Faults of S3's notifications, which may come twice, late, in another order, or never.
 
 events.plan(at(2, EventFault.TWICE))                              # the second one
 events.plan(by_chance(Random(7), 0.1, list(EventFault)))          # one in ten, always the same ones
@@ -34,11 +34,11 @@ class EventFaults:
         self._lock = threading.Lock()
 
     def plan(self, plan: Plan[EventFault]) -> None:
-        """Ask `plan`, too, about every event from now on, by its name (`ObjectCreated:Put`)."""
+        """Also consult `plan` for every event from now on, with its name (`ObjectCreated:Put`)."""
         self._plans.append(plan)
 
     def mend(self) -> None:
-        """End all faults. The events on their way arrive, the last first."""
+        """End all faults. Deliver the delayed events, the last one first."""
         with self._lock:
             self._plans.clear()
             arriving = [*self._swapped, *self._delayed]

@@ -41,7 +41,7 @@ class ExistingAccount:
     project: Path
     incoming: str
     vault: str
-    # The operations that changed something, since the list was last emptied.
+    # The operations that changed something since the list was last cleared.
     written: list[str]
     patch: pytest.MonkeyPatch
     policy: Policy = POLICY
@@ -77,13 +77,13 @@ class ExistingAccount:
         path.write_text(json.dumps(config, indent=2))
 
     def put_statement(self, bucket: str, **statement: Any) -> None:
-        """A bucket policy with one statement, which denies unless it says otherwise."""
+        """A bucket policy with one statement, which is a Deny by default."""
         statement = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", **statement}
         policy = {"Version": "2012-10-17", "Statement": [statement]}
         self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     def upload_nightly(self, bucket: str, *, versions: int, key: str = DAILY) -> None:
-        """One key, overwritten on this many nights: S3's versions are the history."""
+        """One key, overwritten on this many nights: the history consists of S3's versions."""
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         for _ in range(versions):
             self.s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 1024)
@@ -91,14 +91,14 @@ class ExistingAccount:
         self.date(bucket, key, newest=timedelta(hours=25))
 
     def date(self, bucket: str, key: str, *, newest: timedelta) -> None:
-        """Date the versions of a key a day apart; the newest is as old as `newest`."""
+        """Date the versions of a key a day apart; `newest` is the age of the newest."""
         now = datetime.now(UTC).replace(tzinfo=None)
         stored = s3_backends["123456789012"]["aws"].buckets[bucket].keys.getlist(key)
         for days, version in enumerate(reversed(stored)):
             version.last_modified = now - newest - timedelta(days=days)
 
     def make_role(self, *, trusts: Any = None, **more: Any) -> str:
-        """A role with the function's name, as Chalice creates it, or with another trust."""
+        """A role with the function's name, as Chalice creates it, or with a different trust policy."""
         trust = {"Effect": "Allow", "Principal": trusts or LAMBDA, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         role = self.iam.create_role(
@@ -107,7 +107,7 @@ class ExistingAccount:
         return str(role["Role"]["Arn"])
 
     def make_function(self) -> None:
-        """A function of our name that is another program."""
+        """A function with our name that is another program."""
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as bundle:
             bundle.writestr("index.py", "def handler(event, context): pass")
@@ -121,12 +121,12 @@ class ExistingAccount:
         )
 
     def lock(self, bucket: str, **rule: Any) -> None:
-        """Enable Object Lock, with a rule if there is one."""
+        """Enable Object Lock, with a default rule if one is given."""
         lock = {"ObjectLockEnabled": "Enabled", **({"Rule": rule} if rule else {})}
         self.s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
 
     def an_upload_arrives(self) -> None:
-        """A server's upload is promoted by our code, with the generated rights and nothing else."""
+        """Our code promotes a server's upload, with the generated rights and nothing else."""
         if PROMOTE not in {role["RoleName"] for role in self.iam.list_roles()["Roles"]}:
             self.make_role()
         self.iam.put_role_policy(

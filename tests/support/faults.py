@@ -1,11 +1,11 @@
-"""Faults on demand: what can happen to a request of S3's, and when it does.
+"""Faults on demand: what can happen to a request to S3, and when it does.
 
 wire.fail("CopyObject", slow_down, None, dropped_after)   # the first and the third one
 wire.plan(for_a_while(20, slow_down))                     # the next 20 requests
 wire.plan(by_chance(Random(7), 0.1, FAULTS))              # one in ten, the same ones every time
 wire.kill_after(3)                                        # the process dies, and sends no more
 
-`Wire` does it to a client in this process, `ServedFaults` to the functions of a local cloud.
+`Wire` applies them to a client in this process, `ServedFaults` to the functions of a local cloud.
 """
 
 import math
@@ -25,18 +25,20 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 F = TypeVar("F")
 
 Fault = Callable[[Any, Callable[[], AWSResponse]], AWSResponse]
-"""Called with the request and a way to let S3 do it; it answers in S3's place, or raises."""
+"""Called with the request and a function that lets S3 execute it; responds instead of S3, or
+raises.
+"""
 
 Plan = Callable[[str], F | None]
-"""Called with the operation of each request: what happens to it (None: nothing)."""
+"""Called with the operation of each request; returns what happens to it (None: nothing)."""
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that would have come after this happens."""
+    """The process is dead: nothing that would have come after this happens."""
 
 
 class Faults:
-    """What is to happen to requests. `sent` are their operations, in order.
+    """The faults planned for requests. `sent` are their operations, in order.
 
     `before_each` is called with the operation before each request.
     """
@@ -50,11 +52,11 @@ class Faults:
         self._lock = threading.Lock()
 
     def fail(self, operation: str, *faults: Fault | None) -> None:
-        """Do this to the next requests of `operation`; None lets one pass."""
+        """Apply these faults to the next requests of `operation`; None lets one pass."""
         self._faults[operation] += faults
 
     def plan(self, plan: Plan[Fault]) -> None:
-        """Ask `plan`, too, about every request from now on."""
+        """Also consult `plan` for every request from now on."""
         self._plans.append(plan)
 
     def kill_after(self, requests: int) -> None:
@@ -62,7 +64,7 @@ class Faults:
         self.killed_at = len(self.sent) + requests
 
     def mend(self) -> None:
-        """End all faults, and what was killed starts anew."""
+        """End all faults, and restart what was killed."""
         self._faults.clear()
         self._plans.clear()
         self.killed_at = None
@@ -115,7 +117,9 @@ def by_chance(random: Random, probability: float, faults: Sequence[F]) -> Plan[F
 
 
 def time_for(parts: int) -> Callable[[], float]:
-    """The seconds left of an invocation whose time is up when this many parts have been started."""
+    """The remaining seconds of an invocation whose time is up when this many parts have been
+    started.
+    """
     left = iter([math.inf] * parts)
     return lambda: next(left, 0.0)
 
@@ -124,7 +128,9 @@ def time_for(parts: int) -> Callable[[], float]:
 
 
 def answers(status: int, code: str = "") -> Fault:
-    """S3 refuses: nothing was done. A `status` of 200 is an error inside a success."""
+    """S3 refuses: nothing was done. With the `status` 200, the body is an error although the
+    response began as a success.
+    """
 
     def fault(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse:
         return _error(request, status, code) if _can_say(request, status) else do_it()
@@ -133,7 +139,7 @@ def answers(status: int, code: str = "") -> Fault:
 
 
 def does_it_and_answers(status: int, code: str = "InternalError") -> Fault:
-    """S3 does it, and the answer says that it failed."""
+    """S3 executes the request, but the response reports a failure."""
 
     def fault(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse:
         answer = do_it()
@@ -143,32 +149,32 @@ def does_it_and_answers(status: int, code: str = "InternalError") -> Fault:
 
 
 def never_answers(request: Any, _: Callable[[], AWSResponse]) -> AWSResponse:
-    """The request is lost on the way, and the client has waited long enough."""
+    """The request is lost on the way, and the client times out."""
     raise ReadTimeoutError(endpoint_url=request.url)
 
 
 def does_it_and_is_silent(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse:
-    """S3 does it, but so slowly that the client has waited long enough."""
+    """S3 executes the request, but so slowly that the client times out."""
     do_it()
     raise ReadTimeoutError(endpoint_url=request.url)
 
 
 def dropped_before(request: Any, _: Callable[[], AWSResponse]) -> AWSResponse:
-    """The connection breaks before S3 has the request."""
+    """The connection breaks before S3 has received the request."""
     raise ConnectionClosedError(endpoint_url=request.url, request=request)
 
 
 def dropped_after(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse:
-    """S3 does it, and the connection breaks before the answer is there."""
+    """S3 executes the request, and the connection breaks before the response arrives."""
     do_it()
     raise ConnectionClosedError(endpoint_url=request.url, request=request)
 
 
 slow_down = answers(503, "SlowDown")
-"""What S3 says while it scales."""
+"""S3's response while it scales."""
 
 not_implemented = answers(501, "NotImplemented")
-"""What S3 perhaps answers to a CopyObject into a bucket whose policy wants conditional writes."""
+"""S3's possible response to a CopyObject into a bucket whose policy requires conditional writes."""
 
 EVERY_FAULT: dict[str, Fault] = {
     "500": answers(500, "InternalError"),
@@ -187,19 +193,19 @@ EVERY_FAULT: dict[str, Fault] = {
 
 
 def _can_say(request: Any, status: int) -> bool:
-    """Only an answer with a body can begin as a success and end as an error."""
+    """Only a response with a body can begin as a success and end as an error."""
     return status != HTTPStatus.OK or request.method in {"PUT", "POST"}
 
 
 def respond(
     request: Any, status: int, body: bytes, *, headers: Mapping[str, str] | None = None
 ) -> AWSResponse:
-    """Make an answer to the request."""
+    """Create a response to the request."""
     return AWSResponse(request.url, status, HTTPHeaders.from_dict(headers or {}), _Raw(body))
 
 
 def _error(request: Any, status: int, code: str) -> AWSResponse:
-    # The answer to a HEAD never has a body.
+    # The response to a HEAD never has a body.
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
     return respond(request, status, b"" if request.method == "HEAD" else body.encode())
 

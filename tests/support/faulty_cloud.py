@@ -15,7 +15,9 @@ from tests.support.served_faults import ServedFaults
 
 @dataclass(kw_only=True, eq=False)
 class FaultyCloud(StageCloud):
-    """`faults` happen to what functions ask of S3, and `events` to what S3 tells functions."""
+    """`faults` affect the requests of functions to S3, and `events` S3's notifications to
+    functions.
+    """
 
     faults: ServedFaults
     events: EventFaults
@@ -23,7 +25,7 @@ class FaultyCloud(StageCloud):
 
 @contextmanager
 def running(**options: Any) -> Iterator[FaultyCloud]:
-    """As `demo.stage.running`; no fault happens unless it is asked for."""
+    """Like `demo.stage.running`; no fault happens unless a test plans it."""
     faults: list[ServedFaults] = []
     events: list[EventFaults] = []
 

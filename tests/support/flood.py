@@ -1,4 +1,4 @@
-"""Floods of uploads, of which only the first takes a request."""
+"""Floods of uploads, of which only the first is sent as a request."""
 
 from datetime import datetime
 from typing import Any

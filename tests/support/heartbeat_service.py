@@ -13,7 +13,7 @@ from pathlib import Path
 class Service:
     """A service that receives heartbeats: method, path and body of each.
 
-    It responds as `mode` says, or else the first part of the path. It redirects `to`.
+    It responds as `mode` says, or otherwise as the first part of the path says. It redirects `to`.
     """
 
     url: str
@@ -24,7 +24,7 @@ class Service:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Notes each request, and responds."""
+    """Stores each request, and responds."""
 
     service: Service
 

@@ -1,7 +1,7 @@
-"""Answers requests to a local cloud in this process, without its port.
+"""Responds to requests to a local cloud in this process, without its port.
 
-What answers them is the same application: signatures and permissions are verified. This saves only
-the connection and the server's thread, which take half of the time of a request.
+The same application handles them: signatures and permissions are verified. This saves only the
+connection and the server's thread, which take half of a request's time.
 """
 
 from collections.abc import Iterator
@@ -56,17 +56,17 @@ def requests_in_process() -> Iterator[None]:
 
 
 def answer(app: WSGIApplication, request: Any) -> AWSResponse:
-    """What the application answers to a prepared request of botocore's."""
+    """The application's response to a prepared botocore request."""
     body, status, headers = copy_context().run(
         run_wsgi_app, app, environment_of_server(request), buffered=True
     )
-    # The server dates the answers that have no date yet.
+    # The server dates the responses that have no date yet.
     dated = {"date": http_date(clock.now()), **{name.lower(): value for name, value in headers}}
     return respond(request, int(status.split()[0]), b"".join(body), headers=dated)
 
 
 def environment_of_server(request: Any) -> WSGIEnvironment:
-    """The environment that the local cloud's server makes of a request."""
+    """The WSGI environment that the local cloud's server makes of a request."""
     url = urlsplit(request.url)
     url = url._replace(path=url.path or "/")
     target = f"{url.path}?{url.query}" if url.query else url.path

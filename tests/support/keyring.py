@@ -19,12 +19,12 @@ GUESSES = 1024
 
 
 def new_keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A fixture's body: a gpg home with a key pair, and the passphrase that nobody has to type."""
+    """A fixture's body: a gpg home with a key pair, whose passphrase is entered automatically."""
     # Its socket's path must be short.
     home = tmp_path_factory.mktemp("g", numbered=True)
     home.chmod(0o700)
     options = "batch", "pinentry-mode loopback", "passphrase secret", "trust-model always"
-    # By default, gpg slows down each use of a passphrase on purpose, by a tenth of a second.
+    # By default, gpg deliberately slows down each use of a passphrase by a tenth of a second.
     (home / "gpg.conf").write_text("\n".join((*options, f"s2k-count {GUESSES}")) + "\n")
     (home / "gpg-agent.conf").write_text(f"s2k-count {GUESSES}\n")
     run("gpg --quick-gen-key backups@example.org future-default default never", home)

@@ -14,7 +14,7 @@ SERVER = Path(__file__).with_name("chalice_server.py")
 class LoadedChalice:
     """A stand-in for subprocess.run that sends every command to one long-lived process.
 
-    What is printed is in the file `output` meanwhile.
+    Meanwhile, its output goes to the file `output`.
     """
 
     PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL

@@ -37,7 +37,7 @@ class Mail(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A stage whose owner subscribed to its topic, and has a service for heartbeats.
+    """A stage whose owner has subscribed to its topic, and has a heartbeat service.
 
     The clock stands still until it is moved.
     """
@@ -59,11 +59,11 @@ class Owner:
         )
 
     def client(self, service: str) -> Any:
-        """A client of the administrator."""
+        """An administrator's client."""
         return self.cloud.session(self.cloud.administrator).client(service)
 
     def upload(self, body: bytes = b"tables") -> None:
-        """Upload the hourly backup as the server, which is then stored."""
+        """Upload the hourly backup as the server, and wait until it is stored."""
         server = self.cloud.session(self.cloud.server_credentials).client("s3")
         server.put_object(Bucket="backups1", Key=UPLOAD, Body=body)
         self.cloud.functions.wait_until_quiet(timeout=60)
@@ -93,7 +93,7 @@ class Owner:
 
     def mails(self) -> list[Mail]:
         """The mails that have arrived since the last call, in their order."""
-        # They arrive one after the other, so that this one is the last.
+        # They arrive one after the other, so this one is the last.
         end = str(uuid.uuid4())
         self.client("sns").publish(TopicArn=self.target.topic_arn, Message=end)
         mails = []

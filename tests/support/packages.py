@@ -70,7 +70,7 @@ def leave_out_other_services(whole: Path, smaller: Path) -> None:
 
 
 def expect_smaller_packages() -> None:
-    """From now on, let `backups check` expect no descriptions of other services in a package."""
+    """From now on, make `backups check` ignore descriptions of other services in a package."""
 
     def installed_files(name: str, version: str | None = None) -> Iterator[tuple[str, str]]:
         for file, digest in files_of_package(name, version):

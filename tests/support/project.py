@@ -28,7 +28,7 @@ store_as = "%Y-%m-%d.tar.gz.gpg"
 upload   = "sql.gz.gpg"
 store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 """
-# What `setup` records of the vault of the stage dev; test_recorded.py says how to renew it.
+# What `setup` records of the vault of the stage dev; test_recorded.py describes how to renew it.
 VAULT_SETTINGS = (
     "policy=17847ec63f59feb752e80e43,"
     "versioning=d0fef200712103bcb227d9ad,"
@@ -54,7 +54,7 @@ ENVIRONMENTS = {
 }
 
 
-# How the functions are run, as this project ships it.
+# The configuration of the functions, as this project ships it.
 CONFIGURATION: dict[str, Any] = {
     "version": "2.0",
     "app_name": APP_NAME,

@@ -36,7 +36,7 @@ def ask_quickly() -> None:
     replace(botocore.handlers, _looks_like_special_case_error=is_error_despite_status)
     replace(botocore.awsrequest, _HeaderKey=header_key)
     replace(HeadersDict, __contains__=has_header, get=find_header)
-    # The signers in C prepare each request four times before signing.
+    # The signers in C prepare each request four times before they sign it.
     AUTH_TYPE_MAPS.update(v4=SigV4Auth, s3v4=S3SigV4Auth)
     replace(SigV4Auth, signature=signature)
     # For each request, botocore gets a random UUID from the kernel, which nobody reads.

@@ -1,4 +1,4 @@
-"""Caches values that botocore and moto compute anew for each request, although they never change.
+"""Caches values that botocore and moto compute for each request, although they never change.
 
 Computing these values takes most of the time of a request to the S3 in this process. Only pure
 functions of their arguments are cached. User agents, request IDs and the signatures of requests to
@@ -46,7 +46,7 @@ has_bucket_in_its_host = S3Response.subdomain_based_buckets
 
 
 def remember() -> None:
-    """Remember from now on, in this process."""
+    """Cache from now on, in this process."""
     ask_quickly()
     read_quickly()
     answer_quickly()
@@ -57,10 +57,10 @@ def remember() -> None:
         lambda request: is_host_of_bucket(request.headers["host"])
     )
     moto.core.responses.gen_amzn_requestid_long = request_id
-    # All have botocore's aliases, and ask for each of a hundred handlers of each client.
+    # All have botocore's aliases, and look up each of a hundred handlers of each client.
     name_of = cache(partial(EventAliaser._alias_event_name, EventAliaser(HierarchicalEmitter())))
     EventAliaser._alias_event_name = lambda _, name: name_of(name)
-    # Calling a handler that takes too few arguments fails, too.
+    # Calling a handler with too many arguments fails, too.
     HierarchicalEmitter._verify_accept_kwargs = lambda _, handler: None
     # With each request, moto lists the methods of its service. The local cloud adds some.
     names_of = cache(lambda service, _: list_methods(service))
@@ -69,14 +69,14 @@ def remember() -> None:
     )
     # A deployment uploads the same bundle for each function, and moto decodes each upload twice.
     moto.awslambda.models._zipfile_content = lru_cache(maxsize=2)(read_bundle)
-    # mock_aws() would prepare the package requests, too, for the addresses of 140 services, with
-    # which nothing here asks AWS. What asks it all the same gets an error.
+    # mock_aws() would also prepare the package requests for the addresses of 140 services, although
+    # nothing here sends requests to AWS with it. Any request that it sends anyway fails.
     moto.core.models.backend_index = SimpleNamespace(backend_url_patterns=())
 
 
 @contextmanager
 def as_if_new(client: Any) -> Iterator[Any]:
-    """Yield another client like this one. Both have their handlers back after the block."""
+    """Yield another client like this one. Both get their handlers back after the block."""
     other = object.__new__(type(client))
     vars(other).update(vars(client))
     emitter = client.meta.events._emitter
@@ -93,7 +93,7 @@ def parse_time(value: Any) -> datetime:
 
 
 def sign_unless_for_s3(signer: RequestSigner, request: Any, **arguments: Any) -> None:
-    """Sign a request, unless it is for S3 itself: then moto answers it in this process."""
+    """Sign a request, unless it is for AWS's S3: then moto responds in this process."""
     if not request.url.startswith("https://") or "s3.amazonaws.com/" not in request.url:
         sign_request(signer, request=request, **arguments)
         return
@@ -109,6 +109,6 @@ def is_host_of_bucket(host: str) -> bool:
 
 
 def request_id(headers: dict[str, Any]) -> str:
-    """Number an answer."""
+    """Number a response."""
     headers["x-amzn-requestid"] = number = str(next(request_numbers))
     return number

@@ -28,14 +28,14 @@ from tests.support.wire import Wire, retries_at_once
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 DAILY, HOURLY = "backup.tar.gz.gpg", "sql.gz.gpg"
 TODAY = "2026-11-23.tar.gz.gpg"
-# With ranges of this few bytes, an object of a few hundred bytes is a large one.
+# With ranges of so few bytes, an object of a few hundred bytes is a large one.
 RANGE = 16
 SMALL = Tuning(range=RANGE, window=4, attempts=3, pause=0.001)
 
 
 @dataclass
 class Restorer:
-    """The vault of the tests' stage, and the command in a directory of its own."""
+    """The vault of the tests' stage, and the command in its own directory."""
 
     account: Account
     wire: Wire
@@ -44,24 +44,24 @@ class Restorer:
 
     @property
     def s3(self) -> Any:
-        """A client whose requests are not those of the command."""
+        """A client for requests that do not count as the command's."""
         return self.account.client("s3")
 
     def keep_versions(self, status: str) -> None:
-        """Switch versioning of the vault."""
+        """Switch the vault's versioning."""
         self.s3.put_bucket_versioning(Bucket="backups2", VersioningConfiguration={"Status": status})
 
     def store(
         self, body: bytes, name: str = TODAY, *, at: datetime | None = None, **more: Any
     ) -> str:
-        """Store a backup at this time (now). Returns its version id."""
+        """Store a backup at this time (default: now). Returns its version id."""
         clock.stand_at(at or NOW)
         answer = self.s3.put_object(Bucket="backups2", Key=name, Body=body, **more)
         clock.stand_at(NOW)
         return str(answer.get("VersionId", "null"))
 
     def __call__(self, *arguments: str, answer: str | None = None) -> Result:
-        """Run the command; `answer` is what somebody types."""
+        """Run the command; `answer` is what the user types."""
         return CliRunner().invoke(admin.cli.cli, ["restore", *arguments], input=answer)
 
     def ranges(self) -> list[tuple[int, int]]:
@@ -73,7 +73,7 @@ class Restorer:
         )
 
     def files(self) -> dict[str, bytes]:
-        """What lies in the directory."""
+        """The files in the directory."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
 
     def partial(self) -> Path:
@@ -112,7 +112,7 @@ def _sleep(slept: list[float], seconds: float) -> None:
 
 @contextmanager
 def reading(made: Restorer, change: Callable[[int, Any], None]) -> Iterator[None]:
-    """Within the block, `change` is called with the number and the answer of each GetObject.
+    """Within the block, `change` is called with the number and the response of each GetObject.
 
     It can replace the body, or raise.
     """
@@ -130,7 +130,7 @@ def reading(made: Restorer, change: Callable[[int, Any], None]) -> Iterator[None
 
 
 def with_policy(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """Let the command read the tests' policy with these changes."""
+    """Make the command read the tests' policy with these changes."""
     monkeypatch.setattr(admin.cli, "read_policy", lambda: replace(POLICY, **changes))
 
 
@@ -147,14 +147,14 @@ def flip(body: bytes, position: int) -> bytes:
 
 
 def damage(name: str, body: bytes) -> None:
-    """Let the store have other bytes, of the same number, which it describes as before."""
+    """Make the store hold other bytes, of the same number, but describe them as before."""
     key = s3_backends["123456789012"]["aws"].buckets["backups2"].keys[name]
     key._etag = key.etag.strip('"')
     key.content = Content.of(body)
 
 
 def store_in_parts(restore: Restorer, *bodies: bytes) -> None:
-    """Store a backup whose checksum is over its parts, which proves nothing."""
+    """Store a backup with a checksum over its parts, which proves nothing."""
     where: Any = {"Bucket": "backups2", "Key": TODAY}
     upload = restore.s3.create_multipart_upload(
         **where, ChecksumAlgorithm="CRC32", ChecksumType="COMPOSITE"

@@ -43,7 +43,8 @@ class ServedFaults(Faults):
         except ConnectionClosedError:
             raise _broken(environ) from None
         except ReadTimeoutError:
-            # Wait until the client closes the connection: its timeout is the client's own.
+            # Wait until the client closes the connection, which happens at the client's own
+            # timeout.
             select.select([environ["werkzeug.socket"]], [], [])
             raise _broken(environ) from None
         status = HTTPStatus(answer.status_code)
@@ -51,7 +52,7 @@ class ServedFaults(Faults):
         return [answer.content]
 
     def _answer(self, environ: WSGIEnvironment) -> AWSResponse:
-        """What S3 answers when it has done it."""
+        """S3's response after it has executed the request."""
         body, status, headers = run_wsgi_app(self._app, environ, buffered=True)
         return respond(
             _request(environ), int(status.split()[0]), b"".join(body), headers=dict(headers)
@@ -59,7 +60,7 @@ class ServedFaults(Faults):
 
 
 def _operation_of_a_function(environ: WSGIEnvironment) -> str:
-    """The S3 operation; nothing if it is none, or not a function's: only they have sessions."""
+    """The S3 operation; empty if it is not one, or not a function's: only functions have sessions."""
     request = read_request(environ)
     if request.service != "s3" or "x-amz-security-token" not in request.headers:
         return ""
@@ -74,6 +75,6 @@ def _request(environ: WSGIEnvironment) -> AWSRequest:
 
 
 def _broken(environ: WSGIEnvironment) -> ConnectionError:
-    """Break the connection. Returns the error that tells the server."""
+    """Break the connection. Return the error that makes the server do so."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return ConnectionAbortedError()

@@ -1,4 +1,4 @@
-"""A stored version of any size, whose bytes are made when they are requested."""
+"""A stored version of any size, whose bytes are generated on request."""
 
 import base64
 import io
@@ -12,14 +12,14 @@ from admin.restore.stored import StoredVersion
 from chalicelib.policy.decision import Checksum
 from chalicelib.promotion.buckets import Vault
 
-# They repeat after this many bytes, and no range is a multiple of that.
+# The bytes repeat after this many, and no range is a multiple of that.
 _BLOCK = bytes(range(251)) * 50_000
 
 
 class SimulatedObject:
-    """Stands in S3's place: answers GetObject for ranges, and counts them.
+    """Replaces S3: responds to GetObject for ranges, and counts them.
 
-    The first bytes are `zeros`. If it `is_stalled`, no answer ever comes; it prints that.
+    The first `zeros` bytes are zero. If it `is_stalled`, it prints that, and never responds.
     """
 
     def __init__(self, *, size: int, zeros: int = 0, is_stalled: bool = False) -> None:
@@ -52,7 +52,7 @@ class SimulatedObject:
         return b"".join(pieces)
 
     def get_object(self, *, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - S3's name
-        """Answer as S3 does."""
+        """Respond as S3 does."""
         with self._lock:
             self.requests += 1
         if self._is_stalled:
@@ -63,7 +63,7 @@ class SimulatedObject:
 
     @staticmethod
     def wait_for_ranges() -> None:
-        """Return when all ranges that were begun are complete."""
+        """Return when all ranges that were started are complete."""
         for thread in threading.enumerate():
             if thread.name == "range":
                 thread.join()

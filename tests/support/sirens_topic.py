@@ -1,4 +1,4 @@
-"""The topic of the sirens, for tests that set up the vault alone: its notification needs it."""
+"""The topic of the sirens, for tests that set up only the vault, whose notification needs it."""
 
 from admin.account import Account
 from admin.desired.sirens import sirens_topic

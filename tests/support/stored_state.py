@@ -1,4 +1,4 @@
-"""Everything that the S3 in this process keeps of a bucket, as values that can be compared."""
+"""Everything that the S3 in this process stores for a bucket, as values that can be compared."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from moto.s3.models import FakeKey, s3_backends
 
 from tests.support.world import bucket
 
-# An object's bytes are compared as its `value`. moto counts how often somebody looked at it.
+# An object's bytes are compared as its `value`. moto counts how often they were read.
 NOT_COMPARED = {"_value_buffer", "lock", "_tick", "_time_progressed"}
 
 
@@ -15,7 +15,7 @@ def state_of(name: str, *, except_below: str) -> dict[str, Any]:
     attributes = dict(vars(bucket(name)))
     objects, multiparts = attributes.pop("keys"), attributes.pop("multiparts")
     if encryption := attributes["encryption"]:
-        # S3 answers this of a rule that was put without it.
+        # S3 returns this for a rule that was put without it.
         rule = {"BucketKeyEnabled": "false", **encryption["Rule"]}
         attributes["encryption"] = {**encryption, "Rule": rule}
     tags = s3_backends["123456789012"]["aws"].tagger.tags

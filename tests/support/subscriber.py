@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Subscriber:
-    """Receives SNS's documents; `answer` is the HTTP status that it answers with."""
+    """Receives SNS's documents; `answer` is the HTTP status of its responses."""
 
     def __init__(self) -> None:
         self.url = ""

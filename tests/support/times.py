@@ -7,7 +7,7 @@ from typing import Any
 
 
 def known_time(value: Any) -> datetime | None:
-    """Parse a time of S3's lists or headers; None for other formats."""
+    """Parse a time from S3's lists or headers; None for other formats."""
     return _known_time(value) if isinstance(value, str) else None
 
 

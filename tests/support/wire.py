@@ -1,4 +1,4 @@
-"""Faults between a client in this process and S3: `wire = Wire(s3)` stands in moto's place."""
+"""Faults between a client in this process and S3: `wire = Wire(s3)` takes moto's place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.support.faults import Fault, Faults
 class Wire(Faults):
     """The wire of `client`. `calls` are the operations with their parameters, in order.
 
-    A call that botocore retries is one call, and several requests.
+    A call that botocore retries counts as one call, and as several requests.
     """
 
     def __init__(self, client: Any) -> None:
@@ -24,7 +24,7 @@ class Wire(Faults):
         self._announced: list[Fault | None] = []
         events = client.meta.events
         events.register("provide-client-params.s3", self._note)
-        # In moto's place, not before it: botocore asks every handler, also after an answer.
+        # In moto's place, not before it: botocore calls every handler, even after a response.
         events.unregister("before-send", botocore_stubber)
         events.register("before-send.s3", self._send)
 
@@ -33,7 +33,9 @@ class Wire(Faults):
         return [name for name, _ in self.calls]
 
     def announce(self, operation: str) -> bool:
-        """Run what is scheduled before the next request. Returns whether it will meet a fault."""
+        """Execute what is planned before the next request. Return whether the request will meet a
+        fault.
+        """
         self._announced = [self.next(operation)]
         return self._announced != [None]
 
@@ -61,8 +63,8 @@ class Wire(Faults):
 def retries_at_once() -> Iterator[None]:
     """Within the block, botocore retries without waiting.
 
-    It retries as often as it is configured to: its quota, which would carry over from one test to
-    the next, is not used.
+    It retries as often as it is configured to: its retry quota, which would carry over from one
+    test to the next, is not used.
     """
     with (
         patch("botocore.endpoint.time.sleep"),

@@ -1,4 +1,4 @@
-"""Two buckets and a promoter between them, and what can be seen there."""
+"""Two buckets and a promoter between them, and ways to inspect them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def is_object(version: FakeKey | FakeDeleteMarker) -> bool:
 
 @dataclass
 class World:
-    """Two buckets and a promoter. It reports what S3 says, never what we believe."""
+    """Two buckets and a promoter. It reports what S3 returns, never what we expect."""
 
     s3: Any
     promoter: Promoter
@@ -55,7 +55,7 @@ class World:
     def upload(
         self, body: bytes, *, key: str = DAILY, at: datetime | None = None, **more: Any
     ) -> Notification:
-        """Upload as a server would, at the moment `at`; what S3's event will say of it."""
+        """Upload as a server would, at the moment `at`; return S3's notification of it."""
         answer = self.s3.put_object(Bucket="backups1", Key=key, Body=body, **more)
         if at is not None:
             bucket("backups1").keys[key].last_modified = at.astimezone(UTC).replace(tzinfo=None)
@@ -85,14 +85,14 @@ class World:
     def sweep(
         self, *, now: datetime, scheduled: datetime | None = None
     ) -> tuple[Swept, list[Record]]:
-        """A pass of the sweep, and what `promote` then makes of what it hands over."""
+        """Run a pass of the sweep, then `promote` with what it hands over."""
         events: list[dict[str, Any]] = []
         swept = self.sweeper(events.append).sweep(now=now, scheduled=scheduled or now)
         records = [self.promoter.promote_all(event, now=now) for event in events]
         return swept, [record for [record] in records]
 
     def vault(self) -> dict[str, dict[str, Any]]:
-        """Every object of the vault: its bytes and all that S3 says of it."""
+        """Every object of the vault: its bytes and everything that S3 reports of it."""
         return {
             item["Key"]: self.look(item["Key"])
             for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket="backups2")
@@ -115,7 +115,7 @@ class World:
         return {name: held.value for name, held in newest.items() if is_object(held)}
 
     def incoming(self) -> list[str]:
-        """The keys of incoming, a key once for each of its versions."""
+        """The keys of incoming, each once for each of its versions."""
         held = versions_in("backups1").items()
         return [key for key, versions in held for each in versions if is_object(each)]
 
@@ -134,20 +134,20 @@ class World:
         return replace(self, promoter=replace(self.promoter, tuning=tuning))
 
     def with_buckets(self, **changes: Any) -> "World":
-        """The same world, but for what the promoter knows of both buckets."""
+        """The same world, except for the promoter's view of both buckets."""
         return replace(self, promoter=with_buckets(self.promoter, **changes))
 
     def with_policy(self, policy: Any) -> "World":
         return replace(self, promoter=replace(self.promoter, policy=policy))
 
     def keep_versions(self) -> None:
-        """Let incoming keep versions from now on."""
+        """Keep versions in incoming from now on."""
         self.s3.put_bucket_versioning(
             Bucket="backups1", VersioningConfiguration={"Status": "Enabled"}
         )
 
     def suspend_versions(self) -> None:
-        """Let each upload to incoming replace the last one again."""
+        """From now on, each upload to incoming replaces the previous one again."""
         self.s3.put_bucket_versioning(
             Bucket="backups1", VersioningConfiguration={"Status": "Suspended"}
         )

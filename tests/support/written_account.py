@@ -1,4 +1,4 @@
-"""An account that is written down, instead of downloaded, for the tests of who can become whom."""
+"""An account written as data instead of downloaded, for the tests of who can become whom."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ def deny(*actions: str, on: str | list[str] = "*", **more: Any) -> Document:
 
 
 def statement(effect: str, *actions: str, on: str | list[str], **more: Any) -> Document:
-    """A statement with a condition, if there are operators in `more`."""
+    """A statement; `more` adds its conditions by operator."""
     condition = {"Condition": more} if more else {}
     return {"Effect": effect, "Action": [*actions], "Resource": on, **condition}
 

@@ -38,7 +38,7 @@ def history(
 ) -> History:
     """Two weeks of backups until now, stored four hours after midnight; `lost` counts back from 0.
 
-    `changed` is what is special about the newest, `most` is the number of slots that are not hours.
+    `changed` describes how the newest differs, `most` is the number of slots that are not hourly.
     """
     slots = [*islice(slots_before(policy, key, NOW), 50 if key.endswith("sql.gpg") else most)]
     if rule:

@@ -40,7 +40,7 @@ store_as = "%Y-%m-%d.%H.sql.gpg"
 
 @dataclass
 class Buckets:
-    """Both buckets, on a clock that stands still, and the audit of them."""
+    """Both buckets, on a stopped clock, and the audit of them."""
 
     s3: Any
     policy: Policy
@@ -241,7 +241,9 @@ def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> 
 def test_an_overwrite_in_parts_that_took_hours_is_no_news_at_its_first_audit(
     buckets: Buckets,
 ) -> None:
-    """S3 dates it from its start, so no mail reports it at once: the alarm `overwritten` does."""
+    """S3 dates it when it was initiated, so no mail reports it at once, but the alarm `overwritten`
+    does.
+    """
     name = buckets.store(NIGHTLY, since=NOW - 36 * DAY)[-1]
     buckets.put("backups2", name, at=NOW - 5 * MINUTE, body=b"rubbish")
     keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
@@ -288,14 +290,16 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
         (Kind.CONTESTED, Phase.LASTING, "2026-11-23.10.sql.gpg"),
     ]
     assert "It has 2 bytes, was uploaded" in audited.findings[1].what
-    # Of these, one can be the real backup, and not the newest.
+    # One of these can be the real backup, and it need not be the newest.
     assert "the newest of 3 such uploads for its slot" in audited.findings[1].what
     assert "--prefix sql.gpg" in audited.findings[1].what
     assert "newest of" not in audited.findings[0].what
 
 
 def test_uploads_that_contest_a_slot_every_hour_are_news_once(buckets: Buckets) -> None:
-    """Else anyone with a server's key could send a mail every hour, and hide the others in them."""
+    """Otherwise anyone with a server's key could cause a mail every hour, and hide the others among
+    them.
+    """
     slot = buckets.policy.slot_of(NIGHTLY, NOW).name
     buckets.put("backups2", slot, at=NOW - 9 * HOUR)
     for hours in reversed(range(8)):
@@ -328,7 +332,7 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     clock.stand_at(NOW - 29 * MINUTE)
     buckets.s3.create_multipart_upload(Bucket="backups2", Key=missing)
     assert buckets.found() == [(Kind.MISSING, Phase.OVER, missing)]
-    # No run lasts longer: this copy was killed.
+    # No run lasts longer: this copy's run was killed.
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
 
 

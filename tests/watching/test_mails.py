@@ -1,6 +1,6 @@
-"""Every mail of an audit, word for word: read tests/watching/golden as if woken up by them.
+"""Every mail of an audit, word for word: read tests/watching/golden as if they had woken you up.
 
-After a change, `pytest tests/watching/test_mails.py --write-mails` writes them anew.
+After a change, `pytest tests/watching/test_mails.py --write-mails` writes them again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -74,8 +74,8 @@ CHATHAM = policy_of(FILES, zone="Pacific/Chatham")
 
 @dataclass(frozen=True)
 class Scene:
-    """What an audit at `now` finds: in histories, in uploads with what their slot holds, in copies
-    with when they began, and of what protects the backups. `failures` could not be checked.
+    """What an audit at `now` finds: in histories, in uploads and their slots, in copies and when
+    they began, and in what protects the backups. `failures` could not be checked.
     """
 
     now: datetime

@@ -1,4 +1,4 @@
-"""What an audit says about the vault's settings and the locks of new backups."""
+"""What an audit reports about the vault's settings and the locks of new backups."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ class Vaulted:
         self.protection = replace(self.protection, recorded=digests)
 
     def store(self, *, hours_ago: int = 1, **lock: Any) -> str:
-        """Store a backup of an hour, locked as the bucket says or otherwise."""
+        """Store a backup of an hour, with the bucket's default lock or another one."""
         moment = NOW - hours_ago * HOUR
         name = POLICY.slot_of(KEY, moment).name
         clock.stand_at(moment + timedelta(minutes=7))
@@ -146,7 +146,7 @@ def test_an_unset_variable_is_one_finding(vaulted: Vaulted) -> None:
 
 @pytest.mark.parametrize("status", [403, 404, 405, 503])
 def test_a_setting_that_cannot_be_read_hides_no_other(vaulted: Vaulted, status: int) -> None:
-    """S3's 405 is no reason to look away: nobody but the administrator says what is compared."""
+    """S3's 405 must not end the comparison: only the administrator chooses what is compared."""
     lifecycle = {"Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     vaulted.s3.put_bucket_lifecycle_configuration(
         Bucket="backups2", LifecycleConfiguration={"Rules": [lifecycle]}

@@ -86,7 +86,7 @@ def test_the_same_gap_is_recognized_when_some_of_it_is_stored() -> None:
         pytest.param(30, 1, False, id="young enough"),
         pytest.param(31.1, 1, False, id="nearly too old"),
         pytest.param(31.2, 1, True, id="too old"),
-        # Stored a day late, after an outage: the backup is no younger than its slot.
+        # Stored a day late, after an outage: the backup's age is that of its slot.
         pytest.param(31.9, 24, False, id="stored late"),
         pytest.param(32, 24, True, id="stored late, and too old"),
     ],

@@ -286,7 +286,7 @@ def test_a_pass_ends_in_time_and_says_that_it_is_incomplete(
 
 
 def test_an_upload_that_no_run_can_copy_blocks_no_other(versioned: World) -> None:
-    """`promote` rejects it, so it must not be handed over instead of another."""
+    """`promote` would reject it, so it must not be handed over instead of another."""
     versioned.upload(b"far too large", at=NOON)
     versioned.upload(b"files", at=NOON + MINUTE)
     events: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""How the owner is told of an audit: by mail, heartbeat, log and metrics."""
+"""How the owner is notified of an audit: by mail, heartbeat, log and metrics."""
 
 import io
 import json
@@ -24,7 +24,7 @@ URL = "https://example.org/secret"
 
 @dataclass
 class Owner:
-    """An owner who subscribed a queue to the topic, and has a service for heartbeats."""
+    """An owner who subscribed a queue to the topic, and has a heartbeat service."""
 
     teller: Teller
     sqs: Any
@@ -133,7 +133,7 @@ def test_findings_are_counted_until_they_are_over(
 def test_a_rule_that_expects_nothing_is_not_without_backup(
     owner: Owner, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would set off the alarm `no-backup` for ever, and hide the next server without any."""
+    """It would set off the alarm `no-backup` forever, and hide the next server without a backup."""
     files, sql = POLICY.rules[1], POLICY.rules[0]
     owner.teller.policy = replace(POLICY, rules=(sql, replace(files, expect=False)))
     audited = Audited(empty={"web1/sql.gpg", "web1/files.gpg"})
@@ -165,7 +165,7 @@ def test_what_could_not_be_checked_is_told_counts_no_zero_and_raises(
     assert "is missing" in subject
     assert "- the uploads of web1/sql.gpg: An error" in body
     assert "NOT CHECKED" in owner.heartbeats[-1]
-    # The alarms on these go off, although something else could not be read.
+    # The alarms on these metrics go off, although something else could not be read.
     assert metrics(capsys.readouterr().out) == {"MissingFindings": 1, "FailedHeartbeats": 0}
     assert "could not check the uploads of web1/sql.gpg: ClientError" in log.getvalue()
 

@@ -1,4 +1,4 @@
-"""The digests of the vault's settings: each weakening changes one, and S3's own spelling none."""
+"""The digests of the vault's settings: each weakening changes one, and no spelling of S3's does."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Edit = Callable[[Answers], object]
 
 
 class Answering:
-    """A client of S3 that gives these answers; None: S3 says that there is no such setting."""
+    """An S3 client with these responses; None: S3 reports that the setting does not exist."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -62,12 +62,14 @@ def described(only_client: Any) -> Answers:
 
 @pytest.fixture
 def answers(described: Answers) -> Answers:
-    """What S3 answers about a vault that `setup` has left."""
+    """S3's responses about a vault that `setup` has set up."""
     return deepcopy(described)
 
 
 def describe_vault(s3: Any) -> Answers:
-    """Set up a vault, and ask S3 about it. (Notification and replication: as S3 describes them.)"""
+    """Set up a vault, and read its settings from S3. (Notification and replication: as S3 describes
+    them.)
+    """
     bucket = {"Bucket": "backups2"}
     s3.create_bucket(**bucket, ObjectLockEnabledForBucket=True)
     s3.put_object_lock_configuration(
@@ -360,7 +362,7 @@ def test_every_setting_is_among_the_weakenings() -> None:
 
 
 def everywhere(change: Callable[[Any], Any], value: Any) -> Any:
-    """The value with each part of it changed, from the innermost on."""
+    """The value with each part of it changed in turn, innermost first."""
     if isinstance(value, dict):
         return change({name: everywhere(change, member) for name, member in value.items()})
     if isinstance(value, list):
@@ -383,7 +385,7 @@ def text_as_a_list(value: Any) -> Any:
 
 
 def whole(change: Callable[[Any], Any]) -> Edit:
-    """An edit of every answer."""
+    """An edit of every response."""
     return lambda answers: answers.update(everywhere(change, answers))
 
 
@@ -392,7 +394,7 @@ def of_document(change: Callable[[Any], Any]) -> Edit:
 
 
 def add_what_aws_adds(answers: Answers) -> None:
-    """As S3 did with SSE-C in 2026, or with bucket keys before."""
+    """As S3 did with SSE-C in 2026, and with bucket keys before."""
     for answer in answers.values():
         answer["AddedIn"] = 2027
     [rule] = answers["encryption"]["ServerSideEncryptionConfiguration"]["Rules"]
@@ -447,7 +449,7 @@ def test_true_in_a_policy_is_the_same_as_a_string(answers: Answers) -> None:
 
 
 def test_digests_are_the_same_from_every_client(s3: Any) -> None:
-    """botocore's answers are the same after a journey through JSON, as dates alone are not."""
+    """botocore's responses are unchanged by JSON, except for dates."""
     answers = describe_vault(s3)
     kept = json.loads(json.dumps(answers, default=str))
     assert digests(Answering(kept)) == digests(Answering(answers))

@@ -75,7 +75,7 @@ class Store:
 
 @contextmanager
 def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
-    """Expect this error from the block; errors of HEAD have only their status as code."""
+    """Expect this error from the block; for HEAD, the code of an error is only its status."""
     with pytest.raises(ClientError) as caught:
         yield caught  # type: ignore[misc]
     answer = caught.value.response
@@ -84,7 +84,7 @@ def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
 
 
 def race(attempts: list[Callable[[], Any]]) -> list[str]:
-    """Runs all at the same time; returns `won` or the error's code for each."""
+    """Runs all functions at the same time; returns `won` or the error code for each."""
     start = Barrier(len(attempts))
 
     def run(attempt: Callable[[], Any]) -> str:
@@ -106,7 +106,9 @@ def assert_one_winner(words: list[str]) -> None:
 
 @contextmanager
 def without_checksums(store: Store) -> Iterator[Store]:
-    """The same bucket, through a client that neither sends nor requests checksums, as old ones."""
+    """The same bucket through a client that, like old clients, neither sends nor requests
+    checksums.
+    """
     settings = store.s3.meta.config
     old = settings.request_checksum_calculation, settings.response_checksum_validation
     settings.request_checksum_calculation = "when_required"

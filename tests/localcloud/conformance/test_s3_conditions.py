@@ -71,7 +71,7 @@ def test_a_conditional_write_succeeds_on_top_of_a_delete_marker(versioned: Store
         versioned.delete_object(Key=key)
     versioned.put("source", b"two")
     upload = versioned.begin("completed")
-    # Initiated after the removal: an object removed during an upload would be a conflict.
+    # Initiated after the removal: an object that is removed during an upload would be a conflict.
     parts = versioned.parts(upload, b"two")
     versioned.put("put", b"two", IfNoneMatch="*")
     versioned.copy("source", "copied", IfNoneMatch="*")

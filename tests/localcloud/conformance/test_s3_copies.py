@@ -212,7 +212,7 @@ def test_an_archived_object_can_be_headed_but_not_copied(store: Store, storage_c
         store.upload_part_copy(**upload, PartNumber=1, CopySource=store.source("key"))
     with pytest.raises(ClientError) as caught:
         store.copy("key", "copy")
-    # The API reference documents the first, older answers had the second.
+    # The API reference documents the first; older responses had the second.
     assert caught.value.response["Error"]["Code"] in {
         "ObjectNotInActiveTierError",
         "InvalidObjectState",

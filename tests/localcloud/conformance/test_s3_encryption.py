@@ -1,6 +1,6 @@
-"""Encryption: an object's default, and the effect of unusable keys.
+"""Encryption: a bucket's default, and the effect of unusable keys.
 
-A real S3 would need existing keys, whose use can be stopped.
+A real S3 would need existing keys that can be disabled.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ PUBLIC = {"Effect": "Allow", "Action": "s3:GetObject"}
 
 
 def put_policy(store: Store, *, on: str = "{bucket}/*", **changes: Any) -> None:
-    """Put a policy of a single Deny that nobody meets, with these changes; None removes."""
+    """Put a policy of a single Deny that matches nobody, with these changes; None removes a key."""
     statement = {
         "Effect": "Deny",
         "Principal": "*",

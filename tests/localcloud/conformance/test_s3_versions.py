@@ -271,7 +271,7 @@ def test_a_listing_can_continue_after_a_version_of_a_key(versioned: Store) -> No
     assert [key for key, _, _ in listed(versioned, KeyMarker="key")] == ["key2"]
 
 
-@pytest.mark.usefixtures("double_only")  # it is not documented what a real S3 does
+@pytest.mark.usefixtures("double_only")  # what a real S3 does is undocumented
 def test_a_listing_can_continue_after_a_removed_version(versioned: Store) -> None:
     versions = [versioned.put("key")["VersionId"] for _ in range(4)]
     versioned.delete_object(Key="key", VersionId=versions[2])

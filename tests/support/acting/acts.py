@@ -1,4 +1,4 @@
-"""Every request that could give somebody the rights of somebody else."""
+"""Every request that could give one principal the rights of another."""
 
 import json
 import re
@@ -19,9 +19,9 @@ from tests.support.acting.model import IAM, AccountModel
 
 @dataclass(frozen=True, eq=False)
 class Act:
-    """A request, and who is held once it succeeds (an ARN).
+    """A request, and the principal whose credentials it gains if it succeeds (an ARN).
 
-    `loses`: it can also take rights away, so that the state before it must be tried, too.
+    `loses`: it can also take rights away, so the state before it must be tried, too.
     """
 
     service: str
@@ -37,9 +37,9 @@ class Act:
 
 @dataclass
 class Acts:
-    """The acts that are possible in an account as it is now, for whoever holds some credentials.
+    """The acts that are possible in an account as it is now, for the holder of any credentials.
 
-    `model` is the account at first: its policies have the patterns of names that could be new.
+    `model` is the account's initial state: its policies contain the patterns of possible new names.
     """
 
     iam: Any
@@ -140,7 +140,7 @@ class Acts:
         for arn, policy in list(self.iam.managed_policies.items()):
             this = {"PolicyArn": arn}
             if arn == ADMINISTRATOR_ACCESS:
-                continue  # nobody can change one of AWS's own
+                continue  # nobody can change AWS's own policies
             new = {**this, "PolicyDocument": EVERYTHING, "SetAsDefault": True}
             yield Act("iam", "CreatePolicyVersion", new)
             for version in policy.versions:
@@ -171,7 +171,7 @@ class Acts:
 
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[str, str]]]:
-        """Paths and names, with wildcards, that something new of each kind could have."""
+        """Paths and names, with wildcards, that a new resource of each kind could have."""
         found = {}
         for kind in ("user", "group", "role", "policy", "function"):
             parts = {*re.findall(rf":{kind}[:/]([\w/*?-]+)", str(self.model)), "acting-*"}
@@ -212,7 +212,7 @@ def _serializer(service: str) -> tuple[Any, Any]:
 
 
 def request_of(act: Act) -> HttpRequest:
-    """The request as it would arrive, with a signature that nobody verifies."""
+    """The request as it would arrive, with a signature that is not verified."""
     model, serializer = _serializer(act.service)
     sent = serializer.serialize_to_request(act.parameters, model.operation_model(act.operation))
     body, query = sent["body"], sent["query_string"]

@@ -1,4 +1,4 @@
-"""Makes an account in the local cloud."""
+"""Creates an account in the local cloud."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def document(statements: list[Statement]) -> str:
 
 
 EVERYTHING = document([allow("*", "*")])
-# A trust in everybody, and in Lambda.
+# Trust in everyone, and in Lambda.
 OPEN = document(
     [
         {
@@ -41,7 +41,7 @@ ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 def build(cloud: Cloud, account: AccountModel) -> None:
-    """Make the account anew, as its administrator; one of AWS's own policies is there, too."""
+    """Create the account again, as its administrator, including one of AWS's own policies."""
     iam_backends[ACCOUNT]["aws"].reset()
     lambda_backends[ACCOUNT]["us-east-1"].reset()
     _add_administrator_access()
@@ -68,7 +68,7 @@ def build(cloud: Cloud, account: AccountModel) -> None:
                 "Code": {"ZipFile": base64.b64encode(CODE).decode()},
             }
         )
-    # Last: the roles of some functions no longer trust Lambda.
+    # Last, because the roles of some functions no longer trust Lambda.
     for name, role in account.roles.items():
         trust = document(role.trust or [NOBODY])
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)

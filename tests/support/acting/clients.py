@@ -1,4 +1,4 @@
-"""Clients of a cloud, one for each service: making another one takes as long as many requests."""
+"""Clients of a cloud, one for each service: creating one takes as long as many requests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Accounts at random."""
+"""Generates random accounts."""
 
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.acting.model import (
     allow,
 )
 
-# What can be done to each kind of thing.
+# What can be done to each kind of resource.
 ACTIONS = {
     "user": [
         "iam:CreateAccessKey",
@@ -73,9 +73,9 @@ PATHS = ["/", "/", "/", "/ci/", "/people/"]
 
 
 class Generator:
-    """Makes one account; the same one for the same seed.
+    """Makes one account; the same seed always gives the same account.
 
-    In each are the app's `function`, with a role of this name, the user of a `server`, and an
+    Each account has the app's `function` with a role of this name, a `server`'s user, and an
     administrator.
     """
 
@@ -131,9 +131,10 @@ class Generator:
         )
 
     def _give_power(self) -> None:
-        """Let some be allowed everything: themselves, by a group, by a version that was used once.
+        """Allow some principals everything: by their own policies, by a group, or by an earlier
+        policy version.
 
-        Of some, a Deny takes it away, which somebody could take away in turn.
+        For some of them a Deny takes it away, and others could remove the Deny in turn.
         """
         pick, account = self._random, self.account
         for managed in account.policies.values():
@@ -171,7 +172,7 @@ class Generator:
             if pick.random() < 0.06:
                 actions = [pick.choice(WILD)]
             statement = allow(actions, [self._resource(kind)])
-            if kind == "function" and pick.random() < 0.6:  # they are of use together only
+            if kind == "function" and pick.random() < 0.6:  # they are useful only together
                 statement["Action"] = [*actions, "iam:PassRole"]
                 statement["Resource"].append(self._resource("role"))
             if pick.random() < 0.04:
@@ -242,7 +243,7 @@ class Generator:
 
 ALL = allow("*", "*")
 NOTHING = {**allow(["s3:Put*", "s3:Delete*", "sts:*"], "*"), "Effect": "Deny"}
-# Whoever has it must still be rid of a Deny, or of a boundary.
+# A principal that has it must still get rid of a Deny, or of a boundary.
 OVER_THE_VAULT = allow("s3:*", f"arn:aws:s3:::{VAULT}")
 FEDERATED = "sts:AssumeRoleWithWebIdentity"
 LAMBDA = {"Service": "lambda.amazonaws.com"}

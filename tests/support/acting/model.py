@@ -31,7 +31,7 @@ class Holder:
 
 @dataclass
 class Managed:
-    """A managed policy: its versions, and which of them is the default."""
+    """A managed policy: its versions, and which one is the default."""
 
     versions: list[list[Statement]]
     default: int = 0
@@ -39,7 +39,7 @@ class Managed:
 
 @dataclass
 class AccountModel:
-    """What is in an account besides the buckets. Functions have the names of their roles."""
+    """What is in an account besides the buckets. Functions are named after their roles."""
 
     users: dict[str, Holder] = field(default_factory=dict)
     roles: dict[str, Holder] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class AccountModel:
     functions: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Its parts that say something, as JSON."""
+        """The parts of it that are not empty, as JSON."""
 
         def plain(value: Any) -> Any:
             says_nothing: tuple[Any, ...] = ([], None, "/", False)
@@ -65,13 +65,13 @@ class AccountModel:
         ]
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of what is there, or of what has no path."""
+        """The ARN of an existing resource, or of one without a path."""
         there: dict[str, Any] = {"user": self.users, "role": self.roles, "group": self.groups}
         path = there.get(kind, {}).get(name, Holder()).path
         return FUNCTION + name if kind == "function" else f"{IAM}:{kind}{path}{name}"
 
     def smaller(self) -> Iterator["AccountModel"]:
-        """The account without one thing, for each that can be left out."""
+        """The account without one thing, for each thing that can be left out."""
         for collection in ("users", "roles", "groups", "policies", "functions"):
             for name in getattr(self, collection):
                 yield self._without(collection, name)

@@ -1,9 +1,9 @@
-"""Somebody who takes over an account by acting: tries every request, and judges no policy.
+"""An intruder who takes over an account by acting: tries every request, and evaluates no policy.
 
-What a user or role can become is found by doing it in the local cloud, with the credentials gained
-so far, until nothing new is gained. It is what an intruder would do who has all the time there is.
-Each request is first put to the local cloud's own authorization, unsigned, which takes a tenth of
-the time; what is allowed is then sent, signed, and must succeed.
+What a user or role can become is found by trying it in the local cloud, with the credentials gained
+so far, until nothing new is gained. An intruder with unlimited time would do the same. Each request
+is first put to the local cloud's own authorization, unsigned, which takes a tenth of the time; an
+allowed request is then sent, signed, and must succeed.
 """
 
 import copy
@@ -26,7 +26,7 @@ from tests.support.acting.built import document
 from tests.support.acting.clients import client_as
 from tests.support.acting.model import ACCOUNT, VAULT, AccountModel, allow
 
-# A bucket policy that allows everybody everything.
+# A bucket policy that allows everyone everything.
 ANYTHING = document([{**allow("s3:*", f"arn:aws:s3:::{VAULT}"), "Principal": "*"}])
 _STATE = ("users", "groups", "roles", "managed_policies", "access_keys")
 
@@ -39,7 +39,7 @@ OPENING = (
 
 @dataclass
 class State:
-    """What the account holds, and whose credentials somebody has."""
+    """What the account contains, and whose credentials the intruder has."""
 
     saved: dict[str, Any]
     held: dict[str, Credentials]
@@ -49,10 +49,10 @@ class State:
 
 @dataclass
 class TakenOver:
-    """An account in the local cloud, and somebody who takes it over.
+    """An account in the local cloud, and an intruder who takes it over.
 
-    `changes`: how many changes are tried that can also take rights away, each on the account as it
-    was before it.
+    `changes`: how many changes to try among those that can also take rights away, each on the
+    account as it was before.
     """
 
     cloud: Cloud
@@ -72,7 +72,7 @@ class TakenOver:
     def search(self, source: str) -> list[str] | None:
         """The acts by which the user or role with this ARN reaches a target; None if it cannot.
 
-        Afterwards the account is as it was.
+        Afterwards the account is restored.
         """
         before = self._save()
         self._held, self._done, self._path = {}, set(), []
@@ -103,7 +103,9 @@ class TakenOver:
         return False
 
     def _changes(self) -> Iterator[tuple["State", Act]]:
-        """What can also take rights away, from here; what is about oneself comes first."""
+        """The acts from here that can also take rights away; those that concern the intruder's own
+        rights come first.
+        """
         here = self._state()
         names = {arn.rpartition("/")[2] for arn in self._held}
         acts = self._allowed(lambda act: act.loses)
@@ -149,10 +151,10 @@ class TakenOver:
             )
         )
 
-    # What somebody does
+    # What a principal does
 
     def _gain(self) -> bool:
-        """Do everything that cannot do harm to oneself, again and again; True at a target."""
+        """Repeat every act that cannot reduce the intruder's own rights; return True at a target."""
         while not self._reaches():
             allowed = self._allowed(lambda act: not act.loses)
             if not allowed:
@@ -181,7 +183,7 @@ class TakenOver:
         return list(self._possible())
 
     def is_allowed(self, arn: str, act: Act) -> bool:
-        """Whether IAM allows it to somebody whose credentials are held."""
+        """Whether IAM allows it to any principal whose credentials the intruder holds."""
         key = self._held[arn].access_key_id
         if key not in self._callers:
             caller = find_caller(key, administrator=self.cloud.administrator)
@@ -196,17 +198,19 @@ class TakenOver:
         return True
 
     def _do(self, act: Act) -> bool:
-        """Send the request, signed, for the first who is allowed to; whether it succeeds."""
+        """Send the request, signed, as the first principal that is allowed to; return whether it
+        succeeds.
+        """
         self._done.add(act.key)
         arn = next((arn for arn in self._held if self.is_allowed(arn, act)), None)
         if arn is None:
-            return False  # something before it has taken the right away
+            return False  # something, before it has taken the right away
         try:
             answer = self.send(arn, act)
         except ClientError as error:
             if "AccessDenied" in error.response["Error"]["Code"]:
                 raise
-            return False  # something else is in the way, such as a role that distrusts Lambda
+            return False  # something else prevents it, such as a role that does not trust Lambda
         finally:
             self._callers = {}
         self._path.append(f"{arn}: {act.key[:160]}")
@@ -216,13 +220,13 @@ class TakenOver:
         return True
 
     def send(self, arn: str, act: Act) -> Any:
-        """Send the request with the credentials of somebody; what the service answers."""
+        """Send the request with a principal's credentials; return the service's response."""
         client = client_as(self._held[arn], self.cloud, act.service)
         names = {api: python for python, api in client.meta.method_to_api_mapping.items()}
         return getattr(client, names[act.operation])(**act.parameters)
 
     def _tidy(self, act: Act) -> None:
-        """Put back the functions: whose role was held once stays held."""
+        """Restore the functions: a role whose credentials were gained once stays gained."""
         if act.service == "lambda":
             functions = lambda_backends[ACCOUNT]["us-east-1"]
             for function in list(functions.list_functions()):
@@ -237,7 +241,7 @@ class TakenOver:
         name = arn.rpartition("/")[2]
         if ":user/" in arn:
             user = self._iam.users[name]
-            arn = self._names.get(user.id, arn)  # as it was called at first
+            arn = self._names.get(user.id, arn)  # by its first name
         if answer and "Credentials" in answer:
             keys = answer["Credentials"]
         elif answer and "SecretAccessKey" in answer.get("AccessKey", {}):
