@@ -117,7 +117,9 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restore
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[RememberedAnswers]:
-    """The responses to the administrator's requests, cached for the clouds that start afterwards."""
+    """The responses to the administrator's requests, cached for the clouds that start
+    afterwards.
+    """
     remembered = RememberedAnswers()
     with remembered.of_clouds():
         yield remembered

@@ -1,4 +1,6 @@
-"""Which statements of a bucket policy could deny a request about which only some facts are known."""
+"""Which statements of a bucket policy could deny a request about which only some facts are
+known.
+"""
 
 from typing import Any
 

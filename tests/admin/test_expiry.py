@@ -1,4 +1,6 @@
-"""What lifecycle rules would expire, counted as S3 does, including versions under delete markers."""
+"""What lifecycle rules would expire, counted as S3 does, including versions under delete
+markers.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -199,7 +199,9 @@ def test_no_question_is_asked_if_all_is_locked(vault: Vault) -> None:
 
 
 def test_a_governance_lock_keeps_its_mode_and_is_named(vault: Vault) -> None:
-    """Changing it requires the right to bypass locks, which the bucket policy denies to everyone."""
+    """Changing it requires the right to bypass locks, which the bucket policy denies to
+    everyone.
+    """
     vault.store("long enough", days=30)
     vault.store("too short", days=7)
     vault.store("over", days_ago=8, days=7)

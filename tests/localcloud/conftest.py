@@ -1,4 +1,6 @@
-"""The local cloud, empty or with the app deployed into it; and moto behind the authorization layer."""
+"""The local cloud, empty or with the app deployed into it; and moto behind the authorization
+layer.
+"""
 
 import shutil
 from datetime import UTC, datetime

@@ -187,7 +187,9 @@ def server_of(exports):
 
 
 def read_until(lines, text):
-    """The lines up to the first that contains the text, which must be among those of a few audits."""
+    """The lines up to the first that contains the text, which must be among those of a few
+    audits.
+    """
     read = []
     for line in lines:
         read.append(line)

@@ -57,7 +57,9 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The contents of one bucket: `number` is equal for equal contents, and `kept` restores them."""
+    """The contents of one bucket: `number` is equal for equal contents, and `kept` restores
+    them.
+    """
 
     number: int
     holdings: Holdings

@@ -156,7 +156,9 @@ class Accepted:
 
 @dataclass(kw_only=True)
 class Run:
-    """One invocation: the step at which it started, and what will happen to which of its requests."""
+    """One invocation: the step at which it started, and what will happen to which of its
+    requests.
+    """
 
     step: int
     killed_at: int | None = None

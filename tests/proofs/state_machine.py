@@ -577,7 +577,9 @@ class History(RuleBasedStateMachine):
         self.held = held
 
     def _check_first(self, begun: Holdings) -> None:
-        """No new backup has overtaken an older eligible upload that existed when the run started."""
+        """No new backup has overtaken an older eligible upload that existed when the run
+        started.
+        """
         for name in self.held.vault.keys() - begun.vault.keys():
             version_id = self.held.vault[name][-1].says("source-version-id")
             for upload in begun.incoming:
@@ -656,12 +658,16 @@ LAYOUTS = {
 
 
 def _has_the_bytes_of(stored: Held, upload: Held) -> bool:
-    """If the checksums have two algorithms, they cannot be compared, nor can the ETags with them."""
+    """If the checksums have two algorithms, they cannot be compared, nor can the ETags with
+    them.
+    """
     return stored.body == upload.body and stored.facts[3] == upload.facts[3]
 
 
 def _seconds(looks: int | None) -> Callable[[], float]:
-    """The seconds left each time the run looks; the time is up after this many looks (None: never)."""
+    """The seconds left each time the run looks; the time is up after this many looks (None:
+    never).
+    """
     left = repeat(SECONDS) if looks is None else repeat(SECONDS, looks)
     return lambda: next(left, 0.0)
 

@@ -149,7 +149,9 @@ class ManyVersions:
 def test_a_million_versions_of_one_server_delay_no_other(
     world: World, request: pytest.FixtureRequest
 ) -> None:
-    """(30,000 outside `make soak`.) All are handed over, including the first of the flooded slot."""
+    """(30,000 outside `make soak`.) All are handed over, including the first of the flooded
+    slot.
+    """
     pages = 1000 if request.config.getoption("--soak") else 30
     world.keep_versions()
     world = world.with_policy(FLEET)

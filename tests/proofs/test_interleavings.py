@@ -120,7 +120,9 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every scene, copied in one request and in parts; multipart uploads are listed in both orders."""
+    """Every scene, copied in one request and in parts; multipart uploads are listed in both
+    orders.
+    """
     for name, scene in SCENES.items():
         orders: tuple[Order | None, ...] = (None,)
         if BEGIN in scene.arrivals:
@@ -168,7 +170,9 @@ def test_the_table_in_the_docs_has_these_rows_and_none_else() -> None:
 def test_while_versioning_is_suspended_an_upload_can_be_lost_between_a_look_and_the_removal(
     world: World, silent: None
 ) -> None:
-    """S3 has no request that removes `null` only if it is unchanged. `setup` turns versioning on."""
+    """S3 has no request that removes `null` only if it is unchanged. `setup` turns versioning
+    on.
+    """
     with pytest.raises(AssertionError, match=r"lost: .*the second one"):
         explorer_of(world, SUSPENDED, AT_ONCE).explore()
 

@@ -60,7 +60,9 @@ class ServedFaults(Faults):
 
 
 def _operation_of_a_function(environ: WSGIEnvironment) -> str:
-    """The S3 operation; empty if it is not one, or not a function's: only functions have sessions."""
+    """The S3 operation; empty if it is not one, or not a function's: only functions have
+    sessions.
+    """
     request = read_request(environ)
     if request.service != "s3" or "x-amz-security-token" not in request.headers:
         return ""

@@ -154,7 +154,9 @@ class TakenOver:
     # What a principal does
 
     def _gain(self) -> bool:
-        """Repeat every act that cannot reduce the intruder's own rights; return True at a target."""
+        """Repeat every act that cannot reduce the intruder's own rights; return True at a
+        target.
+        """
         while not self._reaches():
             allowed = self._allowed(lambda act: not act.loses)
             if not allowed:
