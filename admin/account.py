@@ -78,7 +78,7 @@ class Account:
         kind, _, name = arn.split(":", 5)[5].partition("/")
         if kind != "assumed-role":
             return arn
-        # A session's ARN does not have the role's path, which all roles of Identity Center have.
+        # The ARN of a session lacks the role's path, which all roles of Identity Center have.
         role = self.client("iam").get_role(RoleName=name.partition("/")[0])["Role"]
         return str(role["Arn"])
 
@@ -139,7 +139,7 @@ def open_account(stage: Stage, *, region: str | None = None, profile: str | None
     profile or region.
     """
     if stage.name == "dev":
-        # Otherwise the local cloud's good results would be taken for those of the named account.
+        # Otherwise the local cloud's good results would be mistaken for those of the named account.
         for option, value in (("--profile", profile), ("--region", region)):
             if value is not None:
                 raise StageError(
@@ -162,7 +162,7 @@ def refuse_another_account(account: Account, stage: Stage) -> None:
 
 
 def with_vault(account: Account, stage: Stage, *, profile: str | None) -> Account:
-    """`account` with the vault's account, if the vault has its own.
+    """Return `account` together with the vault's account, if the vault has its own.
 
     `profile` selects the vault's account. Raises StageError if it contradicts VAULT_OWNER, which
     `setup` writes, and AccountError for a missing profile.
@@ -246,7 +246,7 @@ def _signed_in(profile: str | None, *, region: str | None) -> Account:
 
 
 def none_if(code: str, call: Callable[[], Any]) -> Any:
-    """What `call` returns; None if AWS returns exactly this error code."""
+    """The result of `call`; None if AWS returns exactly this error code."""
     try:
         return call()
     except ClientError as error:

@@ -34,7 +34,7 @@ DEFAULT_INCOMING_ALARM = IncomingAlarm()
 class SetupOptions:
     """The administrator's choices besides the policy: lock (None: no lock), alerts and alarms.
 
-    `trail`: whether `setup` makes a trail, so that EventBridge hears of API calls.
+    `trail`: whether `setup` creates a trail, so that EventBridge receives API calls.
     """
 
     lock: Lock | None = DEFAULT_LOCK

@@ -1,4 +1,4 @@
-"""The lock that stored backups are promised, and the lock that one has."""
+"""The lock that stored backups are promised, and the actual lock of a stored backup."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MODES = ("GOVERNANCE", "COMPLIANCE")
 # In some stores a multipart copy is locked from its start, and dated by its completion. This is
 # longer than any run of a function.
 LOCK_TOLERANCE = timedelta(minutes=30)
-# The second: the bucket has no Object Lock at all.
+# The second error means that the bucket has no Object Lock at all.
 NOT_LOCKED_CODES = frozenset({"NoSuchObjectLockConfiguration", "InvalidRequest"})
 
 
@@ -32,21 +32,25 @@ class Lock:
         return stored + timedelta(days=self.days)
 
     def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
-        """Whether a backup `stored` at this time, and locked `until`, is locked as promised."""
+        """Whether a backup that was `stored` at this time and is locked `until` then is locked as
+        promised.
+        """
         return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
 
     def is_met(self, retention: Mapping[str, Any], *, stored: datetime) -> bool:
-        """Whether a lock in S3's format is as long as promised, in the same mode or a stricter."""
+        """Whether a lock in S3's format is at least as long as promised, and its mode at least as
+        strict.
+        """
         is_strict = MODES.index(retention.get("Mode", MODES[0])) >= MODES.index(self.mode)
         return is_strict and self.is_kept(stored=stored, until=retention.get("RetainUntilDate"))
 
 
 def default_lock(answer: Mapping[str, Any]) -> Lock | None:
-    """The lock of an ObjectLockConfiguration in S3's format; None if it sets no time."""
+    """The lock in an ObjectLockConfiguration of S3; None if it sets no retention period."""
     rule = answer.get("ObjectLockConfiguration", {}).get("Rule", {})
     default = rule.get("DefaultRetention", {})
     days = default.get("Days") or 365 * default.get("Years", 0)
-    # With an event hold, which locks until somebody releases it, mode and time can be missing.
+    # With an event hold, which locks until it is released, mode and time can be missing.
     return Lock(mode=default.get("Mode", MODES[0]), days=days) if days else None
 
 

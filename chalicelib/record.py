@@ -22,7 +22,7 @@ from chalicelib.policy.rules import DRILL_UPLOAD
 SERVICE = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "immutable-backups-dev-").rpartition("-")[0]
 NAMESPACE = "ImmutableBackups"
 
-# Escaped to ASCII: no character of a key, line separators included, can begin a second line.
+# Escaped to ASCII: no character of a key, including line separators, can begin a second line.
 logger = Logger(
     service=SERVICE,
     level="INFO",
@@ -31,7 +31,7 @@ logger = Logger(
 )
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
-# Nothing is broken, but somebody should look.
+# Nothing is broken, but someone should look.
 _ALARMING = frozenset({Outcome.CONTESTED, Outcome.REJECTED})
 _COUNTED = {
     Outcome.PROMOTED: "Promoted",
@@ -96,7 +96,7 @@ class Record:
 
 @dataclass(kw_only=True)
 class Swept:
-    """What a pass of the sweep saw in incoming: numbers of versions, and their `size` in bytes.
+    """What a pass of the sweep found in incoming: numbers of versions, and their `size` in bytes.
 
     Contested and rejected uploads stay there until they expire. `complete` is False if time ran out
     before the pass had seen everything: then each number is a lower bound.
@@ -113,7 +113,7 @@ class Swept:
 
 
 def write(record: Record) -> None:
-    """Write the record's one line and count it, unless a drill made the upload."""
+    """Write the record as one line and count it, unless a drill made the upload."""
     level = logger.warning if record.outcome in _ALARMING else logger.info
     level(f"{record.outcome}: {record.upload}", **vars(record))
     if record.upload == DRILL_UPLOAD:
@@ -134,8 +134,8 @@ def write_failure(message: str, error: Exception, **fields: Any) -> None:
 def write_sweep(swept: Swept) -> None:
     """Write one line about a pass of the sweep, and its metrics, including zeros.
 
-    An incomplete pass does not know which upload has waited longest. It leaves that metric out, and
-    an alarm goes off when it is missing.
+    An incomplete pass does not know which upload has waited longest. It leaves out that metric, and
+    an alarm goes off if the metric is missing.
     """
     logger.info(
         "swept: %d waiting, %d handed over", swept.waiting, swept.handed_over, **vars(swept)

@@ -14,9 +14,9 @@ class SettingsError(ValueError):
 class Settings:
     """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked).
 
-    Alerts go to the topic with the ARN `alert_topic`. The heartbeat's URL is a secret: whoever
-    knows it can report that all is well.
-    `vault_settings` has the digest of each setting that `backups setup` left (None: not recorded).
+    Alerts go to the topic with the ARN `alert_topic`. The heartbeat's URL is a secret: anyone who
+    knows it can report that all is well. `vault_settings` has the digest of each setting that
+    `backups setup` left (None: not recorded).
     """
 
     incoming_bucket: str
@@ -85,7 +85,7 @@ def _topic(environment: Mapping[str, Any], name: str) -> str | None:
 
 def _heartbeat(environment: Mapping[str, Any], name: str) -> str | None:
     value = environment.get(name)
-    # Without TLS, anyone on the network path can answer, and learn the URL.
+    # Without TLS, anyone on the network path can respond, and learn the URL.
     url = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?([/?][!-~]*)?"
     if value and not re.fullmatch(url, str(value)):
         raise SettingsError(f"{name} must start with https:// and a host, and have no spaces")

@@ -1,6 +1,6 @@
 """Checks the backups themselves: first what an audit finds, then what it does not look at.
 
-This covers every way of failing in silence: whatever is configured wrongly, it shows here.
+This covers every silent failure: whatever is misconfigured shows here.
 """
 
 import sys
@@ -28,10 +28,10 @@ from chalicelib.watching.findings import Finding as AuditFinding
 from chalicelib.watching.findings import Kind, Phase, judge_tampering
 from chalicelib.watching.slots import recent_slots, slots_before
 
-# How many of the backups that were stored last get a HEAD, unless all of them do.
+# How many of the most recently stored backups get a HEAD, unless all of them do.
 NEWEST = 14
-# In how many slots, past and to come, backups are checked for when they were stored: 41 days of
-# hours, three years of days.
+# In how many slots, past and future, it is checked when backups were stored: 41 days of hours,
+# three years of days.
 SLOTS = 1000
 WHY = {
     Kind.OVERWRITTEN: "A slot is filled only once: somebody got around the vault's protection.",
@@ -47,7 +47,7 @@ WHY = {
 
 def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
     """The parts about the backups of all rules and servers."""
-    # Settings and locks are compared with what `setup` would set, which says more.
+    # Settings and locks are compared with what `setup` would set, which shows more.
     auditor = replace(auditor_of(target), protection=None)
     audited = auditor.audit(now)
     states = map(Status, newest_backups(target.policy, audited, now))
@@ -72,7 +72,7 @@ def check_stored(
 ) -> Iterator[Finding | Part]:
     """Check backups too old for an audit, and when all were stored; then locks and encryption."""
     rule, _ = target.policy.server_keys[upload]
-    # Thousands of slots, which nothing is compared with if there are no backups.
+    # Thousands of slots, which are needed only if there are backups.
     audited = cache(lambda: {slot.name for slot in recent_slots(target.policy, upload, now)})
     slots = cache(lambda: _slots_around(target.policy, upload, now))
     count, last = 0, list[tuple[datetime, str]]()
@@ -108,7 +108,7 @@ def _slots_around(policy: Policy, upload: str, now: datetime) -> dict[str, Slot]
 def _check_all_heads(
     target: Target, vault: Vault, upload: str, count: int, *, now: datetime
 ) -> Iterator[Finding]:
-    """Check every backup, with a progress bar: this is a request for each."""
+    """Check every backup, with a progress bar: each takes a request."""
     backups = list_backups(vault, target.policy, upload, now=now)
     names = (backup.name for backup in backups if backup.size is not None)
     with click.progressbar(names, length=count, label=upload, file=sys.stderr) as progress:
@@ -123,7 +123,7 @@ def _check_heads(
 
 
 def _unless_missing(results: Iterator[Result]) -> Iterator[Result]:
-    """The results, up to a request to a bucket that does not exist, which is another finding."""
+    """The results, up to a request to a bucket that does not exist, which is a separate finding."""
     try:
         yield from results
     except ClientError as error:

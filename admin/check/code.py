@@ -44,7 +44,8 @@ def fetch_bundle(account: Account, location: str) -> zipfile.ZipFile:
 
 
 def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
-    """The files that differ between the bundle and the clone in `project`, or are missing from one.
+    """The files that differ between the bundle and the clone in `project`, or exist in only one of
+    them.
 
     The clone's own files are compared directly, and packages' files by the hashes of the packages
     installed here, which `make` has checked against requirements.txt. All packages are pure Python;
@@ -56,7 +57,7 @@ def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
     differing = {
         member
         for member, times in members.items()
-        # It is not defined which of two members with the same name is unpacked.
+        # If two members have the same name, it is undefined which one is unpacked.
         if times > 1 or not _is_expected(bundle, member, expected)
     }
     return sorted(differing | (expected.keys() - members.keys()))
@@ -103,7 +104,7 @@ def _installed(name: str, version: str | None = None) -> Iterator[tuple[str, str
         package = distribution(name)
     except PackageNotFoundError:
         package = None
-    # Not `files`, which skips missing files: those missing here would go unnoticed there.
+    # `files` is not used, because it skips missing files, which would go unnoticed.
     listed = package.read_text("RECORD") if package else None
     if package is None or not listed or version not in (None, package.version):
         raise AccountError(

@@ -137,7 +137,7 @@ def _check_environment(function: DeployedFunction, actual: dict[str, str]) -> It
 
 
 def _names_that_differ(*recorded: str) -> list[str]:
-    """The names of the settings whose digests are not the same in two VAULT_SETTINGS."""
+    """The names of the settings whose digests differ between two VAULT_SETTINGS."""
     actual, desired = ({*filter(None, text.split(","))} for text in recorded)
     return sorted({item.partition("=")[0] for item in actual ^ desired})
 

@@ -59,7 +59,7 @@ def check_other_statements(
 ) -> Iterator[Finding]:
     """Find statements that others added to a bucket policy, except for a harmless Deny."""
     bucket = requirement.resource
-    # A Deny added by others can lock out those who have to restore.
+    # A Deny added by others can lock out people who have to restore backups.
     is_vault = bucket == target.vault
     harmless = [
         entry
@@ -81,7 +81,7 @@ def check_other_statements(
 
 
 def _stops_backups(target: Target, statement: Entry) -> bool:
-    """Whether a Deny could hit an upload of a server, or its promotion, with its real key."""
+    """Whether a Deny could apply to an upload of a server, or its promotion, with its real key."""
     requests = (*uploads(target), *promotions(target))
     return any(could_deny(statement, request) for request in requests)
 

@@ -143,7 +143,7 @@ def _check_notifications(function: DeployedFunction, arn: str) -> Iterator[Findi
 
 
 def _notified(notifications: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
-    """Everything that a bucket notifies, except in our own configuration."""
+    """All notifications of a bucket, except those in our own configuration."""
     for kind, configurations in notifications.items():
         if kind == "EventBridgeConfiguration":
             yield "EventBridge"

@@ -1,7 +1,7 @@
 """Checks who can invoke a function: only the AWS service that triggers it should.
 
 S3 invokes `promote`, and so does the sweep's role; EventBridge invokes the sweep and the audit.
-This module reads the functions' resource policies, which can let in other accounts and services;
+This module reads the functions' resource policies, which can allow other accounts and services;
 `role` checks the IAM policies of the roles.
 """
 
@@ -23,7 +23,7 @@ WHY = "Only S3 should report uploads, and only their schedules should start swee
 class Source:
     """The service that invokes a function, as `chalice deploy` writes it into the resource policy.
 
-    `otherwise` describes what the service can do under conditions other than those.
+    `otherwise` describes what the service could do under other conditions.
     """
 
     who: str
@@ -35,13 +35,13 @@ class Source:
 
     @property
     def condition(self) -> dict[str, Any]:
-        """The condition of the statement that lets it in."""
+        """The condition of the statement that allows the source."""
         account = {"StringEquals": {"AWS:SourceAccount": self.account}} if self.account else {}
         return {"ArnLike": {"AWS:SourceArn": self.arn}, **account}
 
     @property
     def statement(self) -> dict[str, Any]:
-        """That statement without its name and the function, which Lambda adds."""
+        """That statement without the two parts that Lambda adds, its name and the function."""
         return {
             "Effect": "Allow",
             "Principal": {"Service": self.service},
@@ -75,7 +75,7 @@ def source_of(function: DeployedFunction) -> Source:
 
 
 def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
-    """Find everyone but its source who can invoke it; report its source if that cannot."""
+    """Find everyone else who can invoke the function, and report its source if that cannot."""
     source, actual = source_of(function), _statements(function)
     from_source = [statement for statement in actual if _is_for(source, statement)]
     ours = [statement for statement in from_source if _is_as_deployed(source, statement)]
@@ -149,7 +149,7 @@ def check_event_sources(function: DeployedFunction) -> Iterator[Finding]:
 
 
 def _invoker(function: DeployedFunction, statement: dict[str, Any], **qualifier: str) -> Finding:
-    """The finding for a statement that nobody needs."""
+    """The finding for a superfluous statement."""
     who = json.dumps(statement.get("Principal"))
     name = ":".join([function.name, *qualifier.values()])
     action = statement["Action"]

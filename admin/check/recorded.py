@@ -8,7 +8,7 @@ from admin.target import Target
 
 
 def check_recorded(target: Target, *, found: Container[str]) -> Iterator[Finding | Status]:
-    """Find settings that somebody has changed since, unless they were `found` to be wrong."""
+    """Find settings that have changed since, unless they were already `found` to be wrong."""
     if target.vault_has_own_account:
         yield Status(hidden_policy(target))
     changed = differences(target)

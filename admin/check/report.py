@@ -12,7 +12,7 @@ from chalicelib.s3_errors import error_code
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that is not as it should be, why it matters, and the command that fixes it."""
+    """Something that is wrong, why it matters, and the command that fixes it."""
 
     what: str
     why: str
@@ -32,16 +32,16 @@ class Administrator:
 
 @dataclass(frozen=True)
 class Status:
-    """What the buckets hold of an upload key, as a sentence: no finding."""
+    """What the buckets hold for an upload key, as a sentence: not a finding."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the check: `what` follows "Could not check"; `results` are looked up one by one.
+    """A part of the check: `what` follows "Could not check"; `results` are computed one by one.
 
-    A part can have parts: if AWS denies a request of an inner part, the outer part goes on.
+    Parts can be nested: if AWS denies a request of an inner part, the outer part continues.
     """
 
     what: str
@@ -83,7 +83,7 @@ class Report:
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
-        """Check something; if AWS denies it, note that and go on with the rest.
+        """Check something; if AWS denies it, record that and continue with the rest.
 
         Raises ClientError if the credentials are expired or unknown.
         """

@@ -25,8 +25,8 @@ WHAT_A_THIEF_COULD_DO = {
 def check_role_exists(function: DeployedFunction) -> Iterator[Finding]:
     """Find that the role does not exist."""
     if function.role is None:
-        # To the key that encrypts the function's environment, a recreated role is another
-        # principal: an existing function could never decrypt it again.
+        # For the key that encrypts the function's environment, a recreated role is another
+        # principal: an existing function could never decrypt its environment again.
         yield Finding(
             what=f"The role {function.name} does not exist",
             why=f"The function cannot run without it. {function.stays_behind}",
@@ -41,7 +41,7 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
         name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     }
-    # Chalice names the IAM policy after the role, and leaves all others alone.
+    # Chalice names the IAM policy after the role, and ignores all others.
     if inline.pop(role, None) != desired:
         yield Finding(
             what=f"The role {role} does not have the IAM policy generated from your policy.toml",
@@ -66,9 +66,9 @@ def check_role(function: DeployedFunction, desired: Document) -> Iterator[Findin
 
 
 def check_borrowed_roles(target: Target) -> Iterator[Finding]:
-    """Find functions of this region that have the role of one of ours.
+    """Find functions of this region that have the role of one of our functions.
 
-    Whoever can change the code of such a function has the role's rights.
+    Anyone who can change the code of such a function has the role's rights.
     """
     handlers = {target.stage.function_name(handler): handler for handler in FUNCTIONS}
     pages = target.account.client("lambda").get_paginator("list_functions").paginate()
@@ -123,5 +123,5 @@ def _check_trust(function: DeployedFunction) -> Iterator[Finding]:
 
 
 def _without_sid(statement: Document) -> Document:
-    """The statement without its name, which has no meaning."""
+    """The statement without its name, which has no effect."""
     return {element: value for element, value in statement.items() if element != "Sid"}

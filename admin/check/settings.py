@@ -33,7 +33,7 @@ from admin.setup.plan import Change, make_plan, requirements_of
 from admin.setup.replaced import LONGEST
 from admin.target import Target
 
-# The names of these settings in VAULT_SETTINGS; others have the same.
+# The names of these settings in VAULT_SETTINGS; the names of others are the same there.
 _RECORDED_AS = {
     Kind.BUCKET_POLICY: "policy",
     Kind.OBJECT_LOCK: "lock",
@@ -46,9 +46,9 @@ def check(
 ) -> Report:
     """Check the backups, then everything that protects them. Changes nothing.
 
-    Of each rule and server, the locks of the backups stored last are checked, or of `all_backups`.
-    The report lists what the caller is not allowed to read; any other error of AWS is raised.
-    `tell` gets a line before each group of parts.
+    For each rule and server, the locks of the most recently stored backups are checked, or of all
+    with `all_backups`. The report lists what the caller is not allowed to read; any other error of
+    AWS is raised. `tell` gets a line before each group of parts.
     """
     report = Report()
     for part in parts_of(target, now=now, tell=tell, all_backups=all_backups):
@@ -59,7 +59,7 @@ def check(
 def parts_of(
     target: Target, *, now: datetime, tell: Callable[[str], None], all_backups: bool
 ) -> Iterator[Part]:
-    """The parts of the check, in their order: outcomes come before settings."""
+    """The parts of the check, in order: outcomes come before settings."""
     tell("Looking at the stored backups and the waiting uploads ...")
     yield from check_backups(target, now=now, all_backups=all_backups)
     requirements = requirements_of(target)
@@ -95,13 +95,13 @@ def people_of(target: Target) -> Iterator[Part]:
 
 
 def downloads_of(target: Target) -> list[Identities]:
-    """The principals of the functions' account, and of the vault's if that is another."""
+    """The principals of the functions' account, and of the vault's account if it is another one."""
     accounts = [target.account, target.vault_account]
     return [Identities(account) for account in accounts[: 1 + target.vault_has_own_account]]
 
 
 def _is_read_at_once(requirement: Requirement) -> bool:
-    """True for alarms, except those that wait for a function: that is another request."""
+    """True for alarms, except those that wait for a function: these take another request."""
     return requirement.kind is Kind.ALARM and not requirement.needs_deployment
 
 
@@ -148,7 +148,7 @@ def _noting(name: str, found: set[str], findings: Iterator[Finding]) -> Iterator
 def _check_setting(
     target: Target, requirement: Requirement, *alarms: Requirement
 ) -> Iterator[Finding]:
-    """Check something that `setup` writes, and what others have added to it; or more alarms."""
+    """Check something that `setup` writes, and what others have added to it; or further alarms."""
     plan = make_plan(target.account, (requirement, *alarms), lock_named=False)
     shorter = ["--allow-shorter"] if plan.weakens else []
     for change in plan.changes:

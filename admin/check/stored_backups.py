@@ -1,4 +1,4 @@
-"""Judges when a stored backup was stored, its lock and its encryption. Pure: no AWS, no clock."""
+"""Judges when a backup was stored, its lock and its encryption. Pure: no AWS, no clock."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

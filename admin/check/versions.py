@@ -36,7 +36,8 @@ def list_backups(
         slots = takewhile(lambda slot: slot.end >= since, slots_before(policy, upload, until))
         lately_expired = {slot.name: slot.start for slot in slots}
     for name, entries in list_names(vault, *policy.server_keys[upload], start=start):
-        # If only a marker is left, S3 has put it there because of keep_days, or somebody else.
+        # If only a marker is left, either S3 has put it there because of keep_days, or someone else
+        # has.
         begin = lately_expired.get(name, now)
         yield backup_of(name, entries, start=begin, keep_days=policy.keep_days)
 

@@ -37,11 +37,11 @@ class Waiting:
 def waiting_uploads(
     auditor: Auditor, upload_key: str, *, now: datetime, most_pages: int | None = None
 ) -> Waiting | None:
-    """The uploads for free slots that wait, if there are any.
+    """The waiting uploads for free slots, if there are any.
 
-    With `most_pages`, only so many pages of the newest uploads are listed. An upload that a HEAD
-    alone shows to be unfit for promotion counts as well: a HEAD needs the right to read uploads,
-    and incoming's bucket policy denies such uploads.
+    With `most_pages`, only so many pages of the newest uploads are listed. An upload counts even if
+    a HEAD would show that it can never be promoted: a HEAD needs the right to read uploads, and
+    incoming's bucket policy denies such uploads.
     """
     policy, incoming, head = auditor.policy, auditor.incoming, cache(auditor.vault.head)
     count, oldest = 0, now
@@ -57,7 +57,9 @@ def waiting_uploads(
 def check_waiting(
     target: Target, auditor: Auditor, upload_key: str, *, now: datetime
 ) -> Iterator[Finding | Status]:
-    """Say how long uploads for free slots have waited; a finding if that is more than an hour."""
+    """Report how long uploads for free slots have waited; a finding if that is more than an
+    hour.
+    """
     waiting = waiting_uploads(auditor, upload_key, now=now)
     if waiting is None:
         return

@@ -20,7 +20,7 @@ class Checksum:
     value: str
 
     def __str__(self) -> str:
-        """Write it as the log does."""
+        """Return the checksum as the log shows it."""
         return f"{self.algorithm}:{self.value}"
 
 
@@ -28,7 +28,7 @@ class Checksum:
 class Upload:
     """One object in incoming, as S3 describes it.
 
-    `version_id` identifies an upload for ever, except `null` (uploaded while versioning was off),
+    `version_id` identifies an upload forever, except `null` (uploaded while versioning was off),
     which a later upload can have too. It is None if the bucket has never kept versions. `checksum`
     is None if S3 has no checksum over the whole object.
     """
@@ -44,29 +44,33 @@ class Upload:
 
     @property
     def identity(self) -> str | None:
-        """The version id, unless another object could have the same id."""
+        """The version ID, unless another object could have the same ID."""
         return None if self.version_id == "null" else self.version_id
 
     @property
     def came_in_parts(self) -> bool:
-        """True if it was uploaded in parts: then `last_modified` is when the upload began."""
+        """True if it was uploaded in parts: then `last_modified` is when the upload was
+        initiated.
+        """
         return "-" in self.etag
 
 
 Refusal = Callable[[Upload], str | None]
-"""Says why an upload can never be promoted (None: it can), as `objection` does."""
+"""Explains why an upload can never be promoted (None: it can), as `objection` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerEncrypted:
-    """An upload that S3 cannot even describe: it is encrypted with a key that its sender kept."""
+    """An upload that S3 cannot even describe: it is encrypted with a key that only its sender
+    has.
+    """
 
     key: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A stored backup, as HEAD describes it; the source is from our own metadata."""
+    """A stored backup, as HEAD describes it; the source comes from our own metadata."""
 
     size: int
     last_modified: datetime
@@ -90,8 +94,8 @@ class Stored:
     def is_copy_of(self, upload: Upload) -> bool:
         """True if it has the bytes of this upload, which may have been sent twice.
 
-        A checksum over the whole object decides. If the two have none in common, the version
-        decides, or else the ETag of the source.
+        A checksum over the whole object decides. If the two have no common algorithm, the version
+        decides, or otherwise the ETag of the source.
         """
         if (self.source_key, self.size) != (upload.key, upload.size):
             return False
@@ -105,7 +109,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class DeleteMarker:
-    """A marker in a slot whose backup somebody deleted. Such a slot never counts as free."""
+    """A delete marker in a slot whose backup was deleted. Such a slot never counts as free."""
 
 
 class Outcome(StrEnum):
@@ -122,7 +126,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """An outcome, the reason for it as a sentence, and the slot it is about (None: no slot)."""
+    """An outcome, the reason for it as a sentence, and the slot it concerns (None: no slot)."""
 
     outcome: Outcome
     reason: str
@@ -176,7 +180,7 @@ def decide(
 def objection(
     policy: Policy, upload: Upload, *, now: datetime, largest: float = math.inf
 ) -> str | None:
-    """Say in a sentence why this upload of a rule can never be promoted; None if it can.
+    """Explain in a sentence why this upload of a rule can never be promoted; None if it can.
 
     No run copies more than `largest` bytes.
     """

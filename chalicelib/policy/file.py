@@ -110,7 +110,7 @@ def _zone(name: Any) -> ZoneInfo:
     known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     if name in known:
         return load_zone(name)
-    # Etc/GMT+1 is west of Greenwich: hardly what anyone means by +1.
+    # Etc/GMT+1 is west of Greenwich, which is hardly what anyone means by +1.
     zones = {zone.casefold(): zone for zone in known if not zone.startswith("Etc/GMT")}
     near = [zone for zone in zones if zone.endswith("/" + name.casefold())]
     near = near or difflib.get_close_matches(name.casefold(), zones, n=3, cutoff=0.5)
@@ -156,7 +156,7 @@ def _expectation(settings: Mapping[str, Any], pattern: Pattern) -> bool | timede
 def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
     for name in settings:
         if name not in known:
-            # In TOML, all that follows a [[rule]] belongs to that rule.
+            # In TOML, everything after a [[rule]] belongs to that rule.
             if name in _POLICY_SETTINGS:
                 raise PolicyError(f"{name} is for all rules; move it above the first [[rule]]")
             near = difflib.get_close_matches(name, known, n=1)

@@ -1,4 +1,4 @@
-"""Patterns that turn a moment into its period, and the period into its name.
+"""Patterns that map a moment to its period, and the period to its name.
 
     Pattern("%Y-%m-%d.%H.sql.gz.gpg").period(moment, zone)
         -> 2026-11-23.14.sql.gz.gpg, from 14:00 (included) to 15:00 (excluded)
@@ -29,10 +29,10 @@ LONGEST: dict[Unit, timedelta] = {
     "minute": timedelta(minutes=1),
 }
 
-# Every directive, and how many digits it writes. (An hour may be followed by a `b`.)
+# Every directive, and how many digits it writes. (A `b` can follow the hour.)
 DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "j": 3, "G": 4, "V": 2}
 
-# The sets of directives that name one period from the year down, by the finest unit they reach.
+# The sets of directives that name one period from the year down, by their finest unit.
 _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Ymd"), "day"),
     (frozenset("Yj"), "day"),
@@ -41,12 +41,12 @@ _CALENDARS: tuple[tuple[frozenset[str], Unit], ...] = (
     (frozenset("Y"), "year"),
 )
 
-# What has to come before each directive in a name, so that names sort by time. After the day, it
-# can repeat any part of the date.
+# What has to come before each directive in a name, so that names sort by time. After the day, a
+# name can repeat any part of the date.
 _COARSER = {"Y": "", "G": "", "m": "Y", "j": "Y", "V": "G", "d": "Ym", "H": "", "M": "H"}
 
-# Python knows the years 1 to 9999, so what lies at their ends has no start or no end to name.
-# S3's clock never shows such times: moments beyond these count as these.
+# Python supports the years 1 to 9999, so periods at their ends have no start or no end. S3's clock
+# never shows such times: moments beyond the limits are moved to them.
 _EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9998, 12, 30, tzinfo=UTC)
 
@@ -55,7 +55,7 @@ _SECOND = timedelta(seconds=1)
 
 @cache
 def load_zone(key: str) -> ZoneInfo:
-    """The time zone `key` of the tzdata package, whose version is pinned.
+    """The time zone `key` from the tzdata package, whose version is pinned.
 
     `ZoneInfo(key)` would prefer this machine's files, so that a laptop, the tests and Lambda could
     name an upload differently. Zones read from a file are equal only to themselves: hence the
@@ -75,7 +75,7 @@ class Period:
 
     Both are in UTC: Python compares and subtracts times in the same zone by their wall clocks,
     which is wrong whenever clocks change. `is_regular` is False for a period that a cron job can
-    miss: an hour that clocks show in part, or for the second time.
+    miss: an hour that clocks show only in part, or for the second time.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A strftime pattern of %Y %m %d %H %M %j %G %V that gives each of its periods one name.
+    """A strftime pattern of %Y %m %d %H %M %j %G %V that gives each of its periods a unique name.
 
     A pattern that would give two periods the same name, or whose names do not sort by time, cannot
     be built: PatternError.
@@ -95,7 +95,9 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse patterns that would give two periods the same name, or names that do not sort."""
+        """Refuse patterns that would give two periods the same name, or names that do not sort by
+        time.
+        """
         self.unit  # noqa: B018 - computed here so that a bad pattern cannot exist
         self._refuse_unsorted()
 
@@ -104,13 +106,13 @@ class Pattern:
         return self.text
 
     def period(self, moment: datetime, zone: ZoneInfo) -> Period:
-        """The period that holds `moment` (aware), as clocks in `zone` show it."""
+        """The period that contains `moment` (aware), as clocks in `zone` show it."""
         moment = min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
         if self.unit not in {"hour", "minute"}:
             start, end = _calendar_period(moment, self.unit, zone)
             return Period(self._name(start, zone), start, end, is_regular=True)
         start, end = _clock_period(moment, self.unit, zone)
-        # A minute after the change can be shown once, and still belongs to the second hour.
+        # A minute that is shown only after the change still belongs to the second hour.
         hour = start if self.unit == "hour" else _clock_period(start, "hour", zone)[0]
         is_second = bool(hour.astimezone(zone).fold)
         is_whole = end - start == LONGEST[self.unit]
@@ -158,14 +160,16 @@ class Pattern:
 
     @cached_property
     def templates(self) -> list[str]:
-        """The names it writes, with `%` for each digit, without and with the hour's `b`."""
+        """The possible names, with `%` for each digit, without and with the hour's `b`."""
         return [
             re.sub("%(.)", lambda directive: "%" * DIGITS[directive[1]], text)
             for text in (self.text, self.text.replace("%H", "%Hb"))
         ]
 
     def _refuse_unsorted(self) -> None:
-        """Refuse names that do not sort by time: recent ones could not be listed on their own."""
+        """Refuse names that do not sort by time, because recent ones could not be listed
+        separately.
+        """
         named: set[str] = set()
         for directive in re.findall("%(.)", self.text):
             names_day = named >= set("Ymd") or named >= set("Yj")
@@ -204,7 +208,8 @@ def _can_be_equal(one: str, other: str) -> bool:
 
 
 def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Start and end of a day, or of a longer period: each lasts until clocks first show the next.
+    """The start and end of a day, or of a longer period: each lasts until clocks first show the
+    next.
 
     (In some zones clocks went back across midnight; the old day did not start again.)
     """
@@ -215,7 +220,7 @@ def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[date
 
 
 def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Start and end of an hour or a minute.
+    """The start and end of an hour or a minute.
 
     If clocks go back within it, it ends there, and the rest is a separate period. If clocks go
     forward, part of it is skipped, perhaps its start or end.
@@ -234,7 +239,9 @@ def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetim
 
 
 def _wall_time(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What clocks in `zone` show at `moment`, without a zone: a date and a time to compute with."""
+    """What clocks in `zone` show at `moment`, as a date and time without a zone, to compute
+    with.
+    """
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
@@ -261,7 +268,7 @@ def _following(first: datetime, unit: Unit) -> datetime:
 
 
 def _first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When clocks in `zone` first show `wall`; if they skip it, when they jump over it."""
+    """When clocks in `zone` first show `wall`; if they skip it, the moment of the jump."""
     shown = wall.replace(tzinfo=zone).astimezone(UTC)
     if _wall_time(shown, zone) == wall:
         return shown

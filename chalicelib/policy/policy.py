@@ -28,7 +28,7 @@ from chalicelib.policy.rules import (
 )
 
 LONGEST_ACCEPTANCE = timedelta(days=365)
-# Uploads are kept this much longer than they can be promoted, so that a person can look at them.
+# Uploads are kept this much longer than they can be promoted, so that someone can inspect them.
 DAYS_TO_LOOK = 2
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -37,8 +37,8 @@ _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Slot:
     """One period of a rule, and the one vault name that belongs to it. Filled at most once, ever.
 
-    The period runs from `start` to `end` (excluded); both are aware, in UTC. `is_regular` is as for
-    Period.
+    The period runs from `start` to `end` (excluded); both are aware, in UTC. `is_regular` has the
+    same meaning as in Period.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Slot:
 
     @property
     def due(self) -> datetime:
-        """When its backup counts as missing."""
+        """When the slot's backup counts as missing."""
         return self.rule.due(self.start, self.end)
 
     @property
     def is_expected(self) -> bool:
-        """Whether this very slot should be filled in time."""
+        """Whether this particular slot should be filled in time."""
         return self.is_regular and self.rule.expect is True
 
 

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.policy.patterns import LONGEST, Pattern, Unit, load_zone
 
-# S3 takes keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
+# S3 accepts keys of up to 1,024 bytes (S3 user guide, "Creating object key names").
 LONGEST_KEY = 1024
-# The server that `backups drill` plays, in every policy; no real server can have its name.
+# The server that `backups drill` acts as, in every policy; no real server can have its name.
 DRILL = "drill"
 # First path segments that drills and reports use.
 RESERVED = frozenset({DRILL, "contested"})
-# From the quickest to read to the cheapest; S3 moves objects only to a later one (S3 user guide,
+# From the fastest to read to the cheapest; S3 moves objects only to a later one (S3 user guide,
 # "Transitioning objects using Amazon S3 Lifecycle"). Backups are stored in one of the first three.
 COLDNESS = ("STANDARD", "STANDARD_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 STORAGE_CLASSES = COLDNESS[:3]
@@ -28,7 +28,7 @@ _GRACE: dict[Unit, timedelta] = {
     "minute": timedelta(minutes=15),
 }
 # How far an audit looks back: this many days, or this many periods if that is longer. Three of them
-# end a gap: the missing one, and two later ones that are filled.
+# end a gap: the missing slot, and two later ones that are filled.
 LOOKBACK_DAYS = 35
 LOOKBACK_PERIODS = 3
 
@@ -46,9 +46,10 @@ class Rule:
 
     Sizes are in bytes; an upload outside `min_bytes` to `max_bytes` (None: no limit) is rejected.
 
-    The others say what counts as missing and small. `expect` is True for a backup in every slot,
-    False for none, or the greatest age of the newest backup. A slot's backup is due `due_minutes`
-    after the slot begins (None: some time after its end). `small` is False if sizes vary by design.
+    The other fields define when a backup is missing or small. `expect` is True for a backup in
+    every slot, False for none, or the greatest age of the newest backup. A slot's backup is due
+    `due_minutes` after the slot begins (None: some time after its end). `small` is False if sizes
+    vary by design.
     """
 
     upload: str
@@ -100,7 +101,7 @@ class Rule:
 
     def _check_expectation(self) -> None:
         unit, minute, hour = self.store_as.unit, timedelta(minutes=1), timedelta(hours=1)
-        # Later, an audit could lose sight of the slot before its backup is due.
+        # If it were due later, an audit could lose sight of the slot before its backup is due.
         latest = self.lookback * 2 // 3
         if self.due_minutes is not None:
             if self.expect is not True:
@@ -121,7 +122,7 @@ class Rule:
 
 @cache
 def names_of(rule: Rule, server: str | None) -> re.Pattern[str]:
-    """Matches the names that the backups of a rule and server are stored under."""
+    """Matches the names under which the backups of a rule and server are stored."""
     templates = "|".join(map(re.escape, rule.store_as.templates)).replace("%", "[0-9]")
     return re.compile((re.escape(f"{server}/") if server else "") + f"({templates})")
 

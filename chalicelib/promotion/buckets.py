@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONFLICT = "ConditionalRequestConflict"
-# Another request is writing to the same key; S3 asks to try again.
+# Another request is writing to the same key; S3's response asks for a retry.
 CONFLICT_ATTEMPTS = 5
-# How many older uploads of a slot get a HEAD. More that S3 lists but cannot copy are a flood.
+# How many older uploads of a slot get a HEAD. If more are listed that cannot be copied, they are a
+# flood.
 MOST_LOOKS = 100
 # S3 aborts unfinished uploads to incoming after `accept_within`, and can be two days late.
 ABORTED_AFTER = timedelta(days=3)
@@ -42,7 +43,9 @@ class Bucket:
 
     @property
     def args(self) -> dict[str, Any]:
-        """The arguments of every request. S3 refuses it if another account owns the bucket."""
+        """The arguments of every request. S3 refuses the request if another account owns the
+        bucket.
+        """
         owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
         return {"Bucket": self.name, **owner}
 
@@ -84,8 +87,8 @@ class Incoming(Bucket):
     def versions(self, key: str, *, after: str | None = None) -> Iterator[list[Upload]]:
         """List the versions of `key`, page by page, from the newest to the oldest.
 
-        With `after`, only those that S3 lists after that version, which can be listed again.
-        Lists show neither checksums nor encryption.
+        With `after`, only those that S3 lists after that version, which may be listed again. Lists
+        show neither checksums nor encryption.
         """
         marker: Any = {"KeyMarker": key, "VersionIdMarker": after} if after else {}
         while True:
@@ -138,7 +141,9 @@ class Incoming(Bucket):
                 return
 
     def _is_customer_encrypted(self, which: Mapping[str, Any]) -> bool:
-        """True if its sender kept the key (SSE-C). A 400 for HEAD has no body to say so."""
+        """True if only its sender has the key (SSE-C). A 400 in response to HEAD has no body to say
+        so.
+        """
         try:
             self.s3.get_object(**self.args, **which, Range="bytes=0-0")
         except ClientError as error:
@@ -209,7 +214,7 @@ def look_up(
     stored = vault.head(slot.name)
     if stored is not None or refusal(upload):
         return Situation(upload=upload, stored=stored)
-    # Uploads that were started earlier are complete by now, or S3 has aborted them.
+    # Uploads that were initiated earlier are complete by now, or S3 has aborted them.
     horizon = slot.start - policy.accept_within - ABORTED_AFTER
     return Situation(upload=upload, older=_older(incoming, slot, upload, refusal, horizon))
 
@@ -217,12 +222,12 @@ def look_up(
 def _older(
     incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal, horizon: datetime
 ) -> datetime | None:
-    """Find the time of an upload that is eligible for the slot and that S3 lists as older.
+    """Find when an eligible upload of the slot that S3 lists as older was uploaded.
 
-    S3 lists uploads from new to old, by when they were started or by when they were complete. So
+    S3 lists uploads from new to old, by when they were initiated or by when they were complete. So
     after an upload that was complete before the slot began, all others are older than the slot. An
     upload in one request is complete at once. A multipart upload is complete by then if it was
-    started before the `horizon`.
+    initiated before the `horizon`.
     """
     if upload.version_id is None:
         return None
@@ -254,7 +259,7 @@ def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
     """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
-    # The sender chooses the algorithm, so every one that S3 knows counts.
+    # The sender chooses the algorithm, so every algorithm that S3 supports counts.
     for name, value in head.items():
         if name.startswith("Checksum") and name != "ChecksumType" and value:
             return Checksum(algorithm=name.removeprefix("Checksum"), value=value)

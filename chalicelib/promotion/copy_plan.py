@@ -1,6 +1,6 @@
-"""Divides a copy into parts. Pure: only its size and a few named settings decide.
+"""Divides a copy into parts. Pure: a plan depends only on the copy's size and a few named settings.
 
-At 57 MB/s a stream and 30 ms a request:
+With 57 MB/s per stream and 30 ms per request:
 
     size     parts  MiB each  requests  seconds
     10 MB        1        10         6      0.4
@@ -22,8 +22,8 @@ MOST_PARTS = 10_000
 STREAM_BYTES_PER_SECOND = 57_000_000
 # The best published rate of one function: 2 TB in five minutes.
 BEST_BYTES_PER_SECOND = 6_700_000_000
-# A request also costs about 6 ms of the function's share of a CPU: 1/56 of what the shortest part
-# takes. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
+# A request also costs about 6 ms of the function's share of a CPU: 1/56 of the time of the shortest
+# part. n parts at once take (size / n) / 57 MB/s + n * 6 ms, which is least when n is a root.
 PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 
 
@@ -31,14 +31,14 @@ PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 class Tuning:
     """Which copies are made in parts, how large the parts are, and how many are copied together.
 
-    `single`: up to this size (bytes) one request copies everything, in about 0.6 s.
-    `part`: the smallest part (bytes): copying it takes ten times the latency of its request.
-    `streams`: how many parts at a time. S3 allows 3,500 copies a second, and a Lambda container
-    1,024 threads and files. It divides 10,000, so that even the largest copy fills every wave.
+    `single`: up to this size (bytes) one request copies everything, in about 0.6 s. `part`: the
+    smallest part (bytes): copying it takes ten times the latency of its request. `streams`: how
+    many parts at a time. S3 allows 3,500 copies a second, and a Lambda container 1,024 threads and
+    files. This number divides 10,000, so that even the largest copy fills every wave.
     `read_timeout`: the seconds that the client waits for a response. A copy of 5 GiB takes 94 s.
-    `reserve`: the seconds at the end of a run that are kept for completing or aborting.
-    `pause`: the seconds to wait, multiplied by the attempt's number, when S3 asks to slow down, or
-    while another request is writing to the same slot.
+    `reserve`: the seconds at the end of a run that are kept for completing or aborting. `pause`:
+    the seconds to wait, multiplied by the attempt's number, when S3 asks to slow down, or while
+    another request is writing to the same slot.
     """
 
     single: int = 34 * MIB
@@ -85,8 +85,8 @@ def largest_copy(seconds: float) -> float:
 def seconds_to_end(part_size: int, tuning: Tuning) -> float:
     """How many seconds a run must have left to start another part of `part_size` bytes.
 
-    In that time the part ends even at half the usual speed, or the client gives up waiting for S3,
-    without using up the reserve.
+    In that time the part ends even at half the usual speed, or the client times out, without using
+    up the reserve.
     """
     return max(2 * part_size / STREAM_BYTES_PER_SECOND, tuning.read_timeout) + tuning.reserve
 

@@ -14,8 +14,8 @@ from chalicelib.promotion.copy_plan import LARGEST_PART, Tuning, unlimited
 from chalicelib.promotion.multipart import FULL_OBJECT_IN_PARTS, CopyInParts
 from chalicelib.s3_errors import error_code
 
-# Clients whose CopyObject S3 has answered with 501. AWS documents both: that the condition works
-# for copies, and that a bucket whose policy demands it accepts no CopyObject at all.
+# Clients whose CopyObject S3 has refused with 501. AWS documents both: that the condition works for
+# copies, and that a bucket whose policy requires it accepts no CopyObject at all.
 _without_copy_object: WeakSet[Any] = WeakSet()
 
 
@@ -55,7 +55,7 @@ def fits_one_request(upload: Upload, tuning: Tuning) -> bool:
 
 
 def carried(upload: Upload, slot: Slot) -> dict[str, Any]:
-    """Everything the stored object has besides its bytes; none of it is the sender's.
+    """Everything the stored object has besides its bytes; none of it comes from the sender.
 
     The encryption is named because anyone who can change a bucket's default could have all later
     copies encrypted with their own key.
@@ -88,7 +88,8 @@ def _copy_at_once(incoming: Incoming, vault: Vault, upload: Upload, slot: Slot) 
             **incoming.copy_source(upload),
             **algorithm,
             IfNoneMatch="*",
-            # By default a copy inherits metadata, tags and annotations: all of them the sender's.
+            # By default, a copy inherits metadata, tags and annotations, all of which the sender
+            # chose.
             MetadataDirective="REPLACE",
             TaggingDirective="REPLACE",
             AnnotationDirective="EXCLUDE",

@@ -19,20 +19,21 @@ from chalicelib.s3_errors import is_transient
 
 # The checksums that S3 can compute over a whole object that arrives in parts.
 FULL_OBJECT_IN_PARTS = frozenset({"CRC64NVME", "CRC32", "CRC32C"})
-# botocore retries too, but all requests of a client together only some hundred times: too few for
-# many streams, some of which S3 refuses while it makes room. With `pause` these last a minute.
+# botocore retries too, but only some hundred times for all requests of a client together: too few
+# for many streams, some of which S3 throttles while it scales up. With `pause`, these retries last
+# a minute.
 PART_ATTEMPTS = 10
 
 
 class OutOfTimeError(Exception):
-    """A copy that could not finish within its run. The message says what to change."""
+    """A copy that could not finish within its run. The message explains what to change."""
 
 
 @dataclass(kw_only=True)
 class CopyInParts:
     """A copy to the vault, made with a multipart upload.
 
-    The first request that fails for good stops all requests that have not started.
+    The first request that fails permanently stops all requests that have not started.
     """
 
     incoming: Incoming
@@ -44,7 +45,7 @@ class CopyInParts:
     stopped_by: Exception | None = None
 
     def __post_init__(self) -> None:
-        """Remember how many seconds the run had for it."""
+        """Store how many seconds the run had for the copy."""
         self.seconds = self.seconds_left()
 
     def make(self, carried: dict[str, Any]) -> bool:
@@ -62,12 +63,12 @@ class CopyInParts:
         try:
             # Leaving the pool waits for running parts; aborting earlier would leave parts behind.
             with ThreadPoolExecutor(max_workers=self.tuning.streams) as pool:
-                # Runs beside the parts, so it costs no time.
+                # Runs in parallel with the parts, so it costs no time.
                 listing = pool.submit(unfinished_copies, self.vault)
                 etags = list(pool.map(self._copy_part, plan_parts(self.upload.size, self.tuning)))
             verified = self._complete(etags, checksum)
         except BaseException as error:
-            # Leave no parts behind; if they stay, the error says so too.
+            # Leave no parts behind; if some remain, the error reports that too.
             try:
                 abort(self.vault, self.name, upload_id)
             except (ClientError, BotoCoreError) as second:

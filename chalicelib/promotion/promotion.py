@@ -35,7 +35,9 @@ ATTEMPTS = 5
 
 
 class UnverifiedCopyError(Exception):
-    """The slot does not hold what was copied into it. The upload is kept for a person to check."""
+    """The slot does not hold what was copied into it. The upload is kept so that someone can check
+    it.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Promoter:
         started, key, made = time.monotonic(), notification.key, None
         refusal = partial(objection, self.policy, now=now, largest=largest)
         look = partial(look_up, self.incoming, self.vault, self.policy, refusal, key=key)
-        # 1. Gather. From now on it is about this version, whatever is uploaded meanwhile.
+        # 1. Gather. From now on only this version counts, whatever is uploaded meanwhile.
         situation = look(version_id=notification.version_id)
         version_id = situation.upload.version_id if isinstance(situation.upload, Upload) else None
         for attempt in count(1):
@@ -113,8 +115,8 @@ class Promoter:
                     raise
                 if error_code(error) == CONFLICT:
                     time.sleep(self.tuning.pause * attempt)
-        # 4. Record. If a response was lost and the copy is there, this run counts as its maker,
-        # though another one could have made it.
+        # 4. Record. If a response was lost and the copy exists, this run records the copy as its
+        # own, although another run could have made it.
         if made and decision.outcome in {Outcome.ALREADY_PROMOTED, Outcome.GONE}:
             decision, situation = made
         seconds = time.monotonic() - started

@@ -53,7 +53,7 @@ class Audited:
 
     @contextmanager
     def checking(self, what: str) -> Iterator[None]:
-        """Keep an error, and go on with the rest."""
+        """Keep an error, and continue with the rest."""
         try:
             yield
         except (ClientError, BotoCoreError) as error:
@@ -75,7 +75,7 @@ class Auditor:
     def audit(self, now: datetime, *, seconds_left: Callable[[], float] = unlimited) -> Audited:
         """Find out what is wrong at `now`; anything later does not count.
 
-        It stops early enough for the owner to be told what was found.
+        It stops early enough to notify the owner of what was found.
         """
         reserve = min(RESERVE, seconds_left() / 10)
         audited = Audited()
@@ -91,7 +91,7 @@ class Auditor:
     def audit_vault(
         self, audited: Audited, now: datetime
     ) -> tuple[Lock | None, Sequence[Unfinished]]:
-        """Audit the vault as a whole; returns its default lock, and the unfinished copies."""
+        """Audit the vault as a whole; return its default lock, and the unfinished copies."""
         lock = self._judge_settings(self.protection, audited, now) if self.protection else None
         copies: list[Unfinished] = []
         with audited.checking("unfinished copies"):
@@ -109,7 +109,7 @@ class Auditor:
         lock: Lock | None,
         copies: Sequence[Unfinished],
     ) -> History | None:
-        """Audit an upload key; returns its recent backups, unless they could not be listed."""
+        """Audit an upload key; return its recent backups, unless they could not be listed."""
         history = None
         with audited.checking(f"the stored backups of {key}"):
             history = list_history(self.vault, self.policy, key, now, copies=copies)
@@ -127,7 +127,7 @@ class Auditor:
     def _judge_settings(
         self, protection: Protection, audited: Audited, now: datetime
     ) -> Lock | None:
-        """Add the findings about the vault's settings; returns its default lock."""
+        """Add the findings about the vault's settings; return its default lock."""
         actual = {}
         for name in filter(protection.readable.__contains__, SETTINGS):
             with audited.checking(f"the setting {name} of {self.vault.name}"):
@@ -136,7 +136,9 @@ class Auditor:
         return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
-        """The findings about a key's uploads: one for all of a kind that are for the same slot."""
+        """The findings about a key's uploads: one for all of a kind that belong to the same
+        slot.
+        """
         head = cache(self.vault.head)
         findings = defaultdict[tuple[Kind, str | None], list[Finding]](list)
         for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):
@@ -149,7 +151,9 @@ class Auditor:
         return [self._together(each, key) for each in findings.values()]
 
     def _together(self, findings: list[Finding], key: str) -> Finding:
-        """The newest, dated by the first: an upload every hour causes one mail, not 24."""
+        """Its upload is the newest, its date the first: an upload every hour causes one mail, not
+        24.
+        """
         newest, first = findings[0], min(findings, key=lambda finding: finding.since)
         if len(findings) == 1:
             return newest

@@ -1,7 +1,7 @@
-"""What an audit says about stored backups and uploads, as data. Pure.
+"""What an audit reports about stored backups and uploads, as data. Pure.
 
-It remembers nothing: the same buckets and the same time give the same findings. A finding is new
-in the audit of the hour in which it began, and lasting in those after it.
+It keeps no state: the same buckets and the same time give the same findings. A finding is new in
+the audit of the hour in which it began, and lasting in those after it.
 """
 
 import statistics
@@ -21,9 +21,10 @@ from chalicelib.watching.sweep import completion
 INTERVAL = timedelta(hours=1)
 # How long audits report that a backup was late or is small.
 REPEATED = timedelta(days=1)
-# A backup is small below half of the median of this many before it, if there are a few.
+# A backup is small if it has less than half of the median of this many before it, if there are a
+# few.
 COMPARED, LEAST_COMPARED = 7, 3
-# Any run of promote has ended long before.
+# By then, any run of promote has ended.
 LEFT_UNFINISHED = timedelta(days=1)
 ZONED_TIME = "%a %d %b %Y %H:%M %Z"
 
@@ -76,7 +77,7 @@ REMEDIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What somebody should look into: what it is, since when, and what to do.
+    """Something to look into: what it is, since when, and what to do.
 
     The first sentence of `what`, or its part before `:`, `,` or `;`, is the subject of a mail.
     `slot` is the name in the vault; `rule` is named by its upload. `download` is the object that
@@ -120,7 +121,7 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
             stored, due = _at(backup.begun, zone), _at(slot.due, zone)
             what = f"{slot.name} was stored late, {stored}; it was due {due}."
             late = finding(Kind.LATE, what=what)
-            # An hour after it was due, an audit has reported it as missing.
+            # An hour after a backup was due, an audit has reported it as missing.
             is_known = backup.begun - slot.due >= INTERVAL
             yield replace(late, phase=Phase.LASTING) if is_known else late
 
@@ -128,7 +129,7 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
 def judge_tampering(
     backup: Backup, *, vault: str, zone: tzinfo, now: datetime
 ) -> Iterator[Finding]:
-    """What somebody has done to a backup that is stored in the bucket `vault`."""
+    """How a backup that is stored in the bucket `vault` was overwritten or deleted."""
     name, version_id = backup.name, backup.version_id
     download = _download(vault, name, version_id) if version_id else None
     finding = partial(_finding, slot=name, now=now, download=download)
@@ -223,7 +224,8 @@ def judge_upload(
     if isinstance(stored, Stored):
         what += f" The stored backup has {stored.size:,} bytes and was "
         what += f"stored {_at(stored.last_modified, zone)}."
-    # S3 expires it at the next midnight. If a later upload has superseded it, it counts from that.
+    # S3 expires an upload at the next midnight. If a later upload has superseded it, the days count
+    # from then.
     kept = upload.last_modified + timedelta(days=policy.upload_days)
     what += f" S3 keeps the upload at least until {kept:%a %d %b %Y}." if kept > now else ""
     download = _download(incoming, upload.key, upload.version_id)

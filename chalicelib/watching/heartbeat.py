@@ -1,4 +1,4 @@
-"""Reports each audit to a service outside of AWS, which also notices when reports stop coming."""
+"""Reports each audit to a service outside AWS, which also notices when reports stop coming."""
 
 import logging
 from functools import partial
@@ -19,7 +19,7 @@ logging.getLogger("urllib3.poolmanager").setLevel(logging.WARNING)
 
 
 def send_heartbeat(url: str, *, trouble: str = "") -> str | None:
-    """Report that all is well, or `trouble`, whose first line is a summary; returns why it failed.
+    """Report that all is well, or `trouble`, whose first line is a summary; return why that failed.
 
     Trouble goes to Healthchecks.io's `URL/fail`, or to a URL of Uptime Kuma as `status=down`. The
     returned reason does not contain the URL, which is a secret.
@@ -31,7 +31,8 @@ def send_heartbeat(url: str, *, trouble: str = "") -> str | None:
     elif trouble:
         parts = parts._replace(path=f"{parts.path.rstrip('/')}/fail")
         method, body = "POST", trouble.encode()[:LONGEST_BODY]
-    # urllib3's timeouts are for each step: a server that sends byte after byte would hold up a run.
+    # urllib3's timeouts apply to each step: a server that sends byte after byte would hold up a
+    # run.
     results = SimpleQueue[str | None]()
     request = partial(_request, method, parts.geturl(), parts.scheme, body)
     Thread(target=lambda: results.put(request()), daemon=True).start()

@@ -1,6 +1,6 @@
 """Lists the recent backups of an upload key: one request for 1,000 names, however old the vault is.
 
-Names sort by time, so a list can begin at the first slot of interest.
+Names sort by time, so a list can begin at the first relevant slot.
 """
 
 from bisect import bisect_left
@@ -25,8 +25,8 @@ def list_history(
 ) -> History:
     """The recent slots of an upload key and the backups in them, as S3 lists them now.
 
-    `copies` are the unfinished ones, listed before: a backup that is being copied is not missing,
-    and keeps its date when the copy is complete.
+    `copies` are the unfinished ones, which were listed first: a backup that is being copied is not
+    missing, and keeps its date when the copy is complete.
     """
     slots = recent_slots(policy, key, now)
     starts_by_name = {slot.name: slot.start for slot in slots}
@@ -103,9 +103,9 @@ def backup_of(
 
 
 def has_older(vault: Vault, slot: Slot) -> bool:
-    """Whether there is a backup from before the slot.
+    """Whether there is a backup older than the slot.
 
-    That takes more than one request only if a thousand names of other rules sort before it.
+    This takes more than one request only if a thousand names of other rules sort before it.
     """
     first, _ = next(list_names(vault, slot.rule, slot.server), (slot.name, None))
     return first < slot.name
@@ -135,6 +135,6 @@ def _by_names(pages: Iterable[Any]) -> Iterator[tuple[str, Iterator[Any]]]:
 
 
 def _prefix(rule: Rule, server: str | None) -> str:
-    """What the names of all backups of a rule and server start with."""
+    """The common prefix of the names of all backups of a rule and server."""
     literal, _, _ = rule.store_as.text.partition("%")
     return f"{server}/{literal}" if server else literal

@@ -1,4 +1,4 @@
-"""Writes the mail of an audit: what is new or resolved, and once a day all that lasts. Pure.
+"""Writes the mail of an audit: what is new or resolved, and once a day everything that lasts. Pure.
 
     Subject: backups prod: web1/2026-11-24.files.gpg is missing, and 2 more
 
@@ -17,16 +17,16 @@ from chalicelib.policy.policy import Policy
 from chalicelib.watching.audit import Audited
 from chalicelib.watching.findings import INTERVAL, REPEATED, ZONED_TIME, Finding, Kind, Phase
 
-# A digest is in the first mail from this time on, by the policy's clocks.
+# The first mail after this time, by the policy's clocks, contains the digest.
 DIGEST_AT = time(8)
-# More under one heading are only counted: nobody reads more of them.
+# More than these are only counted under a heading: nobody would read them.
 MOST_SHOWN = 15
-# SNS takes less than 100 characters, without control characters, and messages of up to 262,144
-# bytes (SNS API reference, Publish). All of a mail is ASCII.
+# SNS accepts subjects of less than 100 characters, without control characters, and messages of up
+# to 262,144 bytes (SNS API reference, Publish). All of a mail is ASCII.
 LONGEST_SUBJECT = 99
 LONGEST_BODY = 250_000
 DOCUMENT = "docs/operations.md"
-# Of other kinds, each rule and server has one mail a day: a job that is late every hour must not
+# For other kinds, each rule and server gets one mail a day: a job that is late every hour must not
 # send 24.
 _ALWAYS_NEWS = frozenset({Kind.OVERWRITTEN, Kind.DELETED, Kind.MISSING})
 _NEWS_FIRST = (Phase.NEW, Phase.OVER, Phase.LASTING)
@@ -34,7 +34,7 @@ _NEWS_FIRST = (Phase.NEW, Phase.OVER, Phase.LASTING)
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """A mail as SNS takes it."""
+    """A mail as SNS accepts it."""
 
     subject: str
     body: str
@@ -66,7 +66,7 @@ def is_digest(policy: Policy, now: datetime) -> bool:
 
 
 def _news(found: Sequence[Finding], now: datetime) -> list[Finding]:
-    """What is new or resolved; if anything is, broken promises come first, in every mail."""
+    """What is new or resolved; if there is anything, broken promises come first, in every mail."""
     repeats = attrgetter("kind", "rule", "server")
     lasting = (each for each in found if each.phase is Phase.LASTING)
     lately = {repeats(each) for each in lasting if now - each.since < REPEATED}
@@ -137,7 +137,7 @@ def _download(arguments: Mapping[str, str]) -> str:
 
 
 def _subject(shown: Sequence[Finding], stage: str) -> str:
-    """The worst of what is new, or else of what is resolved, or else of what was found earlier."""
+    """The worst of what is new, or otherwise of what is resolved or was found earlier."""
     start, more, sentence = f"backups {stage}", "", "the audit could not check everything"
     if shown:
         worst = min(shown, key=lambda finding: _NEWS_FIRST.index(finding.phase))

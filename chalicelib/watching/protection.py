@@ -12,7 +12,7 @@ from chalicelib.watching.findings import REMEDIES, REPEATED, Finding, Kind, Phas
 from chalicelib.watching.slots import History
 from chalicelib.watching.vault_settings import SETTINGS, Fields, digest
 
-# S3 shows it only to the bucket's own account; others get a 405, whatever their rights are.
+# S3 shows it only to the bucket's own account; others get a 405, regardless of their rights.
 ONLY_FOR_ITS_OWNER = "policy"
 # How many locks of each upload key are read.
 MOST_LOCKS = 14
@@ -32,7 +32,7 @@ class Protection:
     def for_functions(cls, settings: Settings) -> "Protection":
         """What the functions compare: not the bucket policy of a vault in another account.
 
-        `setup` wrote which account that is. No answer of S3 decides what is compared.
+        `setup` recorded which account that is. No response of S3 decides what is compared.
         """
         owners = {settings.vault_owner, settings.incoming_owner} - {None}
         hidden = {ONLY_FOR_ITS_OWNER} if len(owners) > 1 else set[str]()
@@ -41,7 +41,7 @@ class Protection:
     def judge(
         self, actual: Mapping[str, Fields], *, vault: str, now: datetime
     ) -> Iterator[Finding]:
-        """Findings about settings of the vault that are not as they were recorded."""
+        """Findings about settings of the vault that differ from what was recorded."""
         if self.recorded is None:
             what = f"VAULT_SETTINGS is not set, so no audit would notice a change to {vault}; "
             what += "`backups deploy` sets it."
@@ -71,5 +71,7 @@ def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> It
 
 
 def _finding(kind: Kind, what: str, *, since: datetime) -> Finding:
-    """S3 shows neither when it began nor when it ended: it lasts, and an alarm reports both."""
+    """S3 shows neither when it began nor when it ended: the finding lasts, and an alarm reports
+    both.
+    """
     return Finding(kind=kind, phase=Phase.LASTING, since=since, what=what, remedy=REMEDIES[kind])

@@ -23,8 +23,8 @@ _EXPIRY_DELAY = timedelta(days=1)
 class Backup:
     """A filled slot as S3 lists it: its first version, and when a marker or other versions hid it.
 
-    S3 dates a multipart copy from its start; by `complete` it is certainly complete. While it is
-    being copied, or if only a delete marker is left, `size` is None.
+    S3 dates a multipart copy from its start; by `complete` it is certainly complete. While the copy
+    is running, or if only a delete marker is left, `size` is None.
     """
 
     name: str
@@ -40,7 +40,8 @@ class Backup:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Backups that are missing `since` the first of them was due, and their `slots`, oldest first.
+    """Backups that have been missing `since` the first of them was due, and their `slots`, oldest
+    first.
 
     There are no slots if only the age of the newest backup counts. `is_older`: the gap began before
     the slots that the audit covers.
@@ -70,7 +71,7 @@ class History:
     first: datetime | None
 
     def backup(self, slot: Slot, now: datetime) -> Backup | None:
-        """The backup in this slot, if it was started by `now`."""
+        """The backup in this slot, if its copy was started by `now`."""
         backup = self.backups.get(slot.name)
         return backup if backup and backup.begun <= now else None
 
@@ -83,7 +84,7 @@ class History:
         return None
 
     def expects(self, slot: Slot) -> bool:
-        """Whether this very slot should be filled in time."""
+        """Whether this particular slot should be filled in time."""
         return self.first is not None and slot.start > self.first and slot.is_expected
 
     def is_late(self, slot: Slot) -> bool:

@@ -39,7 +39,7 @@ LEFT_TO_EVENTS = timedelta(minutes=5)
 # No run lasts longer: a copy that was begun earlier has ended or was killed.
 LONGEST_RUN = timedelta(minutes=30)
 # How many uploads of one key a pass hands over, for each of three reasons: their slot is free, they
-# only need to be removed, somebody should hear of them.
+# only need to be removed, or someone should be notified of them.
 MOST_OF_A_KEY = 10
 # Seconds that a run keeps for its end.
 RESERVE = 60.0
@@ -47,7 +47,9 @@ RESERVE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeper:
-    """Looks through incoming. `invoke` starts `promote` with an event, and does not wait for it."""
+    """Searches incoming for uploads. `invoke` starts `promote` with an event, and does not wait for
+    it.
+    """
 
     incoming: Incoming
     vault: Vault
@@ -64,7 +66,7 @@ class Sweeper:
         """Look at every upload once, key by key, and hand over those that `promote` should settle.
 
         `scheduled` is when the pass was due. Uploads that became contested or rejected in the 15
-        minutes that it covers are handed over in this pass only. Raises an ExceptionGroup of the
+        minutes before that are handed over in this pass only. Raises an ExceptionGroup of the
         errors after looking at all keys, and then writes no metrics, so that nothing unknown counts
         as zero.
         """
@@ -134,7 +136,7 @@ class _Pass:
     failures: list[Exception] = field(default_factory=list)
 
     def fail(self, error: Exception) -> None:
-        """Log an error and go on: it stops nothing else."""
+        """Log an error and continue: it stops nothing else."""
         record.write_failure("sweep failed", error)
         self.failures.append(error)
 
@@ -255,14 +257,14 @@ class _Pass:
 
 
 def completion(item: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When it was complete. S3 does not say when a delete marker was made."""
+    """When the version was complete. S3 does not say when a delete marker was made."""
     if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)
     return completed_at(item.last_modified, item.etag)
 
 
 def completed_at(last_modified: datetime, etag: str) -> datetime:
-    """When an object was complete; for a multipart upload S3 only shows when it was started.
+    """When an object was complete; for a multipart upload S3 shows only when it was initiated.
 
     Our own multipart copies end within a run. A server's upload can take longer: then only its
     event reports it.

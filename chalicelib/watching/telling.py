@@ -1,4 +1,4 @@
-"""Tells the owner what an audit found: by mail, heartbeat, log and metrics."""
+"""Notifies the owner of what an audit found: by mail, heartbeat, log and metrics."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from chalicelib.watching.mails import Mail, mail_of, trouble_of
 
 @dataclass(kw_only=True)
 class Teller:
-    """Tells the owner of a stage.
+    """Notifies the owner of a stage.
 
-    `connect` returns a client of SNS, and `alert_topic` is the ARN of the topic for mails. Without
-    a `heartbeat_url`, there is no heartbeat.
+    `connect` returns an SNS client, and `alert_topic` is the ARN of the topic for mails. Without a
+    `heartbeat_url`, there is no heartbeat.
     """
 
     connect: Callable[[], Any]
@@ -34,10 +34,10 @@ class Teller:
     published: Mail | None = None
 
     def tell(self, audited: Audited, *, now: datetime, seconds: float) -> None:
-        """Tell the owner what the audit at `now` found; it took `seconds`.
+        """Notify the owner of what the audit at `now` found; it took `seconds`.
 
-        Raises an ExceptionGroup in the end if something could not be checked or mailed. If S3 could
-        not be read completely, no zeros are written: what is unknown could be more.
+        Raises an ExceptionGroup at the end if something could not be checked or mailed. If S3 could
+        not be read completely, no zeros are written: there could be more that is unknown.
         """
         for what, failure in audited.failures.items():
             record.write_failure(f"could not check {what}", failure)
@@ -63,7 +63,7 @@ class Teller:
             raise ExceptionGroup("the audit could not check or mail everything", errors)
 
     def _publish(self, mail: Mail | None) -> list[Exception]:
-        """Send the mail; returns why that failed."""
+        """Send the mail; return why that failed."""
         if self.alert_topic is None:
             message = (
                 "ALERT_TOPIC_ARN is not set, so nobody would be told of a missing backup; run "
@@ -82,7 +82,7 @@ class Teller:
         return []
 
     def _beat(self, troubles: list[str]) -> dict[str, int]:
-        """Send the heartbeat; returns its metric. A failure is only counted, and raises nothing."""
+        """Send the heartbeat; return its metric. A failure is only counted, and raises nothing."""
         if self.heartbeat_url is None:
             return {}
         failure = send_heartbeat(self.heartbeat_url, trouble="\n\n".join(troubles))

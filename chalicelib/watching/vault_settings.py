@@ -4,7 +4,7 @@
 
     policy=3f2a90c1d47be85516a90b77,versioning=0c9d51f8e2a64b7d03c1ee92,lock=...
 
-AWS adds fields to its answers and reorders lists, so only the fields that `setup` knows count, in
+AWS adds fields to its responses and reorders lists, so only the fields that `setup` knows count, in
 one spelling. Rules and statements that others added do count: an expiry would weaken the vault.
 """
 
@@ -21,16 +21,16 @@ from chalicelib.s3_errors import error_code
 
 Fields = dict[str, Any]
 
-# 96 bits: nobody finds a weaker setting with the same digest.
+# 96 bits are enough that nobody finds a weaker setting with the same digest.
 DIGEST_LENGTH = 24
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How to read a setting: the client's method, which fields of its answer count, and the code
-    of the error that says that it is not set (None: S3 always answers).
+    """How to read a setting: the client's method, which fields of its response count, and the code
+    of the error that means it is not set (None: S3 always returns a value).
 
-    A field counts with all that is in it, or has fields of its own, as do the items of a list.
+    A field counts with everything in it, or has fields of its own, as do the items of a list.
     """
 
     method: str
@@ -97,7 +97,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def read_setting(vault: Vault, name: str) -> Fields:
-    """The fields of one of SETTINGS that count, as S3 has them now; none if it is not set."""
+    """The relevant fields of one of SETTINGS, as S3 has them now; none if it is not set."""
     setting = SETTINGS[name]
     try:
         answer = getattr(vault.s3, setting.method)(**vault.args)

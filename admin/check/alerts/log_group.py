@@ -1,4 +1,4 @@
-"""Checks a function's log group: its alarms and metrics come from there."""
+"""Checks a function's log group, which its alarms and metrics come from."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ WITH_METRICS = "STANDARD"
 def check_log_group(function: DeployedFunction) -> Iterator[Finding]:
     """Find what stops records and metrics from being written, and who else gets the records.
 
-    How long records are kept makes no difference. The next run creates a group that does not exist.
+    The retention of the records does not matter. The next run creates a group that does not exist.
     """
     logs, group = function.client("logs"), f"/aws/lambda/{function.name}"
     fix = function.target.fix_aws

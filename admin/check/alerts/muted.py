@@ -1,4 +1,4 @@
-"""Checks whether somebody has muted the alarms."""
+"""Checks whether the alarms are muted."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Checks whether EventBridge hears of the API calls that the sirens are for."""
+"""Checks whether EventBridge receives the API calls that set off the sirens."""
 
 from collections.abc import Iterator
 

@@ -25,7 +25,7 @@ def must_hold(condition: Mapping[str, Any], context: Context) -> bool:
 
 
 def unknown_keys(condition: Mapping[str, Any], context: Context) -> tuple[str, ...]:
-    """The keys on which it depends whether a request in this context meets the condition."""
+    """The keys that decide whether a request in this context meets the condition."""
     return tuple(
         key
         for operator, keys in condition.items()
@@ -43,7 +43,7 @@ def values_of(condition: Mapping[str, Any], key: str) -> Iterator[str]:
 
 
 def required_values(condition: Mapping[str, Any], key: str) -> list[str] | None:
-    """The patterns of which a key must match one; None if the condition does not limit it."""
+    """The patterns of which a key must match one; None if the condition does not restrict it."""
     for operator, keys in condition.items():
         name = operator.removeprefix("ForAnyValue:")
         for each, values in keys.items():
@@ -89,7 +89,7 @@ def _any_matches(operator: str, patterns: Iterable[str], value: str) -> bool | N
     """Whether a pattern matches the value; None if that depends on a variable.
 
     It is also None for a pattern such as `arn:aws:iam::*`, which lacks some part of an ARN: AWS
-    does not say whether it matches.
+    does not document whether it matches.
     """
     unknown = False
     for pattern in patterns:

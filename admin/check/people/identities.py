@@ -16,15 +16,15 @@ IDENTITY_CENTER_PATH, IDENTITY_CENTER_NAME = "/aws-reserved/sso.amazonaws.com/",
 # AWS services act through these roles; nobody else can create, assume or change them.
 SERVICE_ROLES_PATH = "/aws-service-role/"
 SERVICE_ROLES_NAME = "AWSServiceRoleFor"
-# The most that IAM returns at once.
+# The maximum that IAM returns at once.
 PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holder:
-    """What has policies: inline ones by their names, and managed ones by their ARNs.
+    """Something with policies: inline ones by their names, and managed ones by their ARNs.
 
-    `renamed`: somebody can give it whatever name they like.
+    `renamed`: an intruder can give it any name.
     """
 
     arn: str
@@ -52,10 +52,11 @@ class Managed:
 class Principal(Holder):
     """A user or role. `policies` are its own and those of its groups.
 
-    `id` is IAM's own. `boundary` is the ARN of its permissions boundary; without
-    `boundary_policies` IAM did not say what that allows, and it counts for nothing. `trust` is the
-    trust policy of a role. `has_profile`: EC2 instances can have this role. `is_new`: it does not
-    exist, but somebody could make it, with any name that the pattern `name` matches.
+    `id` is IAM's unique ID. `boundary` is the ARN of its permissions boundary; without
+    `boundary_policies`, IAM did not return what the boundary allows, and it is treated as no limit.
+    `trust` is the trust policy of a role. `has_profile`: EC2 instances can have this role.
+    `is_new`: it does not exist, but an intruder could create it, with any name that the pattern
+    `name` matches.
     """
 
     kind: str
@@ -75,12 +76,12 @@ class Principal(Holder):
 
     @property
     def label(self) -> str:
-        """What a sentence calls it: "ci (user)"."""
+        """How sentences name it: "ci (user)"."""
         return f"the new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
 
     @property
     def is_of_identity_center(self) -> bool:
-        """Whether Identity Center made it: IAM lets nobody else make or change one like it."""
+        """Whether Identity Center created it: IAM lets nobody else create or change such a role."""
         return self.path.startswith(IDENTITY_CENTER_PATH) and self.name.startswith(
             IDENTITY_CENTER_NAME
         )
@@ -103,7 +104,7 @@ class Principal(Holder):
         known: dict[str, str | None] = {"aws:principalaccount": self.account}
         if not self.renamed:
             known |= {"aws:principalarn": self.arn, "aws:username": self.user}
-        # A role's ends with the name of a session, which anyone chooses who assumes it.
+        # A role's ends with the session name, which is chosen by whoever assumes the role.
         return {**known, "aws:userid": self.id} if self.kind == "user" else known
 
     def may(
@@ -114,10 +115,11 @@ class Principal(Holder):
         context: Context = NOTHING_KNOWN,
         denied_by: tuple[Policy, ...] = (),
     ) -> bool:
-        """Whether its policies allow the action on this resource, or on any like this pattern.
+        """Whether its policies allow the action on this resource, or on any that matches this
+        pattern.
 
-        `context` is what else is known of the request, and `denied_by` are policies of the resource
-        that only deny.
+        `context` is what else is known about the request, and `denied_by` are policies of the
+        resource that only deny.
         """
         limited_by = [self.boundary_policies] if self.boundary_policies else []
         known = {**self.context, **context}
@@ -157,7 +159,8 @@ class Identities:
     def managed(self) -> Mapping[str, Managed]:
         """The managed policies by their ARNs: all of the account's own, and AWS's that are used.
 
-        One that was attached while the pages were read is not listed: it could allow everything.
+        A policy that was attached while the pages were read is not listed: it could allow
+        everything.
         """
         listed = {
             policy["Arn"]: self._managed(policy["Arn"], policy["PolicyVersionList"])
@@ -184,7 +187,7 @@ class Identities:
 
     @cached_property
     def id(self) -> str:
-        """The account's id, as the ARNs of its principals say it; empty if there are none."""
+        """The account's ID, as in the ARNs of its principals; empty if there are none."""
         lists = ("UserDetailList", "RoleDetailList")
         return next(
             (each["Arn"].split(":")[4] for name in lists for each in self._details(name)), ""
@@ -250,7 +253,7 @@ def _policy_of(account: str, text: str) -> Policy:
 
 
 def _is_of_a_service(role: dict[str, Any]) -> bool:
-    """Whether it is a service-linked role: by its path, its name and whom it trusts."""
+    """Whether it is a service-linked role, judged by its path, its name and whom it trusts."""
     service = role["Path"].removeprefix(SERVICE_ROLES_PATH).strip("/")
     return (
         role["Path"] == f"{SERVICE_ROLES_PATH}{service}/"

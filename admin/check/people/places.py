@@ -33,10 +33,10 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A resource of the stage, or several under one name.
+    """A resource of the stage, or several with one name.
 
     Only the ARN of stored objects ends with `*`, which stands for every name. `pattern` matches all
-    of `arns`, and perhaps of other places: a denial that lists all of them would be too long.
+    of `arns`, and perhaps other resources: a denial that lists all of them would be too long.
     """
 
     resource: Resource

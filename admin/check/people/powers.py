@@ -3,8 +3,8 @@
 Reading gives no power, because backups are encrypted. Neither does cloudwatch:PutMetricData: anyone
 who can write to any log can write any metric (embedded metric format), so denying it would not
 help. `check` looks at the buckets themselves instead. Nor does sns:Publish, which many programs
-have on every topic: it sends false alerts, as such metrics do, but removes none. Rights that lead
-to somebody else's credentials are steps of a way, which `admin.check.reach` searches.
+have on every topic: it sends false alerts, as such metrics do, but suppresses none. Rights that
+lead to another principal's credentials are steps of a way, which `admin.check.reach` searches for.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _EVENTS_STOPS = (
     "events:PutTargets",
     "events:RemoveTargets",
 )
-# The worst comes first: a finding names the first of a principal's powers.
+# The worst comes first: a finding names a principal's first power.
 POWERS = (
     Power(
         Resource.VAULT,
@@ -220,9 +220,9 @@ POWERS = (
 
 
 def context_of(action: str) -> Context:
-    """What is known of a request: the functions' roles can be passed to Lambda only.
+    """What is known about a request: the functions' roles can be passed only to Lambda.
 
-    That they trust nobody else is compared elsewhere.
+    It is checked elsewhere that they trust nobody else.
     """
     return {"iam:passedtoservice": "lambda.amazonaws.com"} if action == PASSING else {}
 

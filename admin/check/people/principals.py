@@ -1,4 +1,4 @@
-"""Finds every user and role with power over the backups, without anybody's help."""
+"""Finds every user and role that has power over the backups by itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Held:
 
 
 def denial(resources: Iterable[Place]) -> Document:
-    """An IAM policy that leaves its principal nothing but reading on these resources."""
+    """An IAM policy that leaves its principal nothing but read access to these resources."""
     patterns = [*dict.fromkeys(place.pattern for place in resources)]
     services = {pattern.split(":")[2] for pattern in patterns}
     return document(
@@ -50,11 +50,11 @@ def denial(resources: Iterable[Place]) -> Document:
 def check_principals(
     target: Target, identities: Identities, resources: tuple[Place, ...]
 ) -> Iterator[Finding]:
-    """Find everyone in an account who can harm backups, or keep them from being made.
+    """Find everyone in an account who can damage backups, or prevent them from being made.
 
     `resources` are those of the stage in the account. Administrators that the stage's configuration
-    lists are no findings. The rights of the functions' roles and the servers' users are compared in
-    full elsewhere.
+    lists are not findings. The rights of the functions' roles and the servers' users are compared
+    in full elsewhere.
     """
     account = identities.account
     bucket_policies = {
@@ -98,7 +98,7 @@ def _powers(
 
 
 def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Policy, ...]) -> bool:
-    # The uploads of many servers: so the bucket is judged first.
+    # There can be uploads of many servers, so the bucket is judged first.
     if place.resource is Resource.UPLOADS and not principal.may(
         action, place.pattern, denied_by=denied_by
     ):
@@ -138,7 +138,7 @@ def fix_by_denial(
 ) -> str:
     """The command line that puts an inline policy called `name`, which denies some rights.
 
-    If that cannot be done, how to remove the rights instead.
+    If that is impossible, how to remove the rights instead.
     """
     if principal.is_of_identity_center:
         return "remove these rights from its permission set in IAM Identity Center"

@@ -1,4 +1,4 @@
-"""The most that identity policies could allow: conditions of an Allow count as met, if they can be.
+"""The most that identity policies could allow: conditions of an Allow count as met if they can be.
 
 Unlike IAM, this judges a risk, not a request: a condition on a second factor, a network or a time
 of day does not stop an intruder who meets it.
@@ -22,7 +22,7 @@ from admin.desired.permissions import Document, as_list, document, statements
 
 # The operators by which a Deny exempts principals.
 NEGATED = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
-# The condition keys that say whose bucket it is.
+# The condition keys that name the bucket's owner.
 OWNER = frozenset({"aws:resourceaccount", "s3:resourceaccount"})
 # The version of the policy language that has variables.
 VARIABLES_SINCE = "2012-10-17"
@@ -36,11 +36,11 @@ class Policy:
     _by_action: dict[str, "_About"] = field(default_factory=dict, repr=False)
 
     def allowing(self, action: str) -> tuple[Document, ...]:
-        """Its statements that allow an action, on whatever resource."""
+        """Its statements that allow an action, on any resource."""
         return self._about(action).allowing
 
     def denying(self, action: str) -> tuple[Document, ...]:
-        """Its statements that deny an action, on whatever resource."""
+        """Its statements that deny an action, on any resource."""
         return self._about(action).denying
 
     def _about(self, action: str) -> "_About":
@@ -64,7 +64,7 @@ EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource":
 
 @dataclass(frozen=True)
 class Grant:
-    """That something is allowed, and the condition keys on which it depends."""
+    """That something is allowed, and the condition keys that this depends on."""
 
     conditions: tuple[str, ...] = ()
 
@@ -79,8 +79,8 @@ def granted(
 ) -> Grant | None:
     """How the policies together allow `action` on `resource`, if they do.
 
-    `resource` is an ARN, or a pattern: then it is enough that they allow it on some ARN that the
-    pattern matches. `user` is the value of the variable aws:username.
+    `resource` is an ARN or a pattern; for a pattern, it is enough that they allow the action on
+    some ARN that it matches. `user` is the value of the variable aws:username.
     """
     policies = tuple(policies)
     found = allowed(policies, action, resource, user=user, context=context)
@@ -99,7 +99,7 @@ def allowed(
     user: str | None = None,
     context: Context = NOTHING_KNOWN,
 ) -> Grant | None:
-    """How some statement allows `action` on `resource`, whatever is denied."""
+    """How some statement allows `action` on `resource`, regardless of any Deny."""
     found = None
     for policy in policies:
         for statement in policy.allowing(action):
@@ -139,7 +139,8 @@ def may_be_granted(policies: Iterable[Policy], action: str) -> bool:
 def in_account(account: str, policy: Document) -> Document:
     """The policy without what it allows only in buckets of other accounts.
 
-    Nobody can meet this condition: S3 always says whose bucket it is. Other services might not.
+    Nobody can meet this condition, because S3 always includes the bucket's owner in the request.
+    Other services might not.
     """
     own = {account}
     if policy.get("Version") == VARIABLES_SINCE:
@@ -160,7 +161,7 @@ def in_account(account: str, policy: Document) -> Document:
 
 
 def as_text(policy: Document) -> Document:
-    """The policy; if it is an older one, without its variables, which IAM takes for text.
+    """The policy; if its version is older, without its variables, which IAM then reads as text.
 
     No name contains that text.
     """
@@ -171,10 +172,10 @@ def as_text(policy: Document) -> Document:
 
 
 def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:
-    """The statements of a bucket policy that deny a principal something in any case.
+    """The statements of a bucket policy that always deny something to a principal.
 
-    `user_id` is IAM's own id of the principal. Conditions that exempt principals are judged; any
-    other condition could be avoided.
+    `user_id` is IAM's unique ID of the principal. Conditions that exempt principals are evaluated;
+    any other condition could be avoided.
     """
     return document(
         *(
@@ -188,14 +189,14 @@ def denials_for(policy: Document, *, arn: str, user_id: str) -> Document:
 
 
 def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> bool:
-    """Whether the condition of a Deny is not met by some requests of the principal."""
+    """Whether some requests of the principal do not meet the condition of a Deny."""
     for operator, keys in condition.items():
         for key, values in keys.items():
             patterns = map(widest, as_list(values))
             match operator in NEGATED, key.lower():
                 case True, "aws:principalarn":
                     exempts = any(matches(pattern, arn) for pattern in patterns)
-                case True, "aws:userid":  # of a role, with the name of a session after a colon
+                case True, "aws:userid":  # of a role, with the session name after a colon
                     exempts = any(matches(each.partition(":")[0], user_id) for each in patterns)
                 case _:
                     exempts = True
@@ -224,7 +225,9 @@ def _denies(statement: Document, resource: str, user: str | None) -> bool:
 
 
 def with_name(pattern: str, user: str | None) -> str:
-    """The pattern with the user's name filled in: managing only your own keys is not a finding."""
+    """The pattern with the user's name filled in, so that managing only your own keys is not a
+    finding.
+    """
     return pattern.replace("${aws:username}", user) if user and "$" in pattern else pattern
 
 
@@ -238,6 +241,6 @@ def _selects_action(statement: Document, action: str) -> bool:
 def _is_one_of(patterns: tuple[str, ...], action: str) -> bool:
     """Whether one of the patterns includes an action, in which IAM ignores case.
 
-    Some of AWS's own policies have hundreds of patterns, and many principals have them.
+    Some of AWS's own policies have hundreds of patterns, and many principals have these policies.
     """
     return any(matches(pattern.lower(), action.lower()) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""Checks whether somebody can act as an account's root user with an access key."""
+"""Checks whether an access key gives anyone the rights of an account's root user."""
 
 from collections.abc import Iterator
 

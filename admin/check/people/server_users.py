@@ -25,7 +25,7 @@ def check_server_users(target: Target, identities: Identities) -> Iterator[Findi
 
 
 def is_for_servers(target: Target, user: str) -> bool:
-    """Whether a user has a name that `setup` or a drill gives to users of this stage."""
+    """Whether `setup` or a drill gives such a name to users of this stage."""
     first = target.stage.server_user(None)
     return user in {first, target.stage.drill_user} or user.startswith(f"{first}-")
 

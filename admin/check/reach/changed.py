@@ -1,4 +1,6 @@
-"""Builds the form of a principal: its policies and boundary, with all that can be changed."""
+"""Builds the form of a principal: its policies and boundary, with everything that can be
+changed.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ OF_AWS = "arn:aws:iam::aws:policy/*"
 
 
 def form_of(principal: Principal, fact: Fact, known: Known, world: World) -> Form:
-    """What the principal is, after everything that is known to be possible."""
+    """The principal with everything that is known to be possible for it."""
     return Form(
         fact=fact,
         principal=principal,
@@ -34,7 +36,7 @@ def _parts(principal: Principal, known: Known, world: World) -> Iterator[Part]:
 def _parts_of_holder(
     holder: Holder, principal: Principal, leaving: Fact | None, known: Known, world: World
 ) -> Iterator[Part]:
-    """The policies of a user, role or group; `leaving`: the users of this group can be removed."""
+    """The policies of a user, role or group; `leaving`: this group's users can be removed."""
     left = (leaving,) if leaving else None
 
     def first(*kinds: Kind, policy: str = "") -> tuple[Fact, ...] | None:
@@ -60,7 +62,9 @@ def _parts_of_holder(
 
 
 def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the one by which the principal can have the boundary that it needs, or none."""
+    """The fact, and the fact that gives the principal the boundary that it needs, or removes its
+    boundary.
+    """
     if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
         return (fact,)
     if fact.under:
@@ -75,7 +79,7 @@ def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ..
 def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:
     current = principal.boundary or ""
     packages = [*_packages(principal, known, world)]
-    # What can only be had under another boundary is of no use under the present one.
+    # What requires another boundary is useless under the present one.
     own = tuple(
         package
         for package in packages
@@ -100,9 +104,9 @@ class _Limited:
     def by(
         self, boundary: str, facts: tuple[Fact, ...], packages: tuple[Package, ...]
     ) -> Iterator[Limit]:
-        """What a boundary allows, and what it would allow if somebody changed it."""
+        """What a boundary allows, and what it would allow after a change."""
         managed = self.world.managed(self.principal).get(boundary)
-        if managed is None:  # IAM did not say what it allows
+        if managed is None:  # IAM did not return what it allows
             yield Limit(None, facts, packages)
             return
         yield Limit(managed.policy, facts, packages)
@@ -133,7 +137,7 @@ def _packages(principal: Principal, known: Known, world: World) -> Iterator[Pack
 def _packages_of_holder(
     holder: Holder, principal: Principal, before: tuple[Fact, ...], known: Known, world: World
 ) -> Iterator[Package]:
-    """What a user, role or group can be given, once the facts `before` are used."""
+    """The policies that a user, role or group can get, once the facts `before` hold."""
     for fact in known.about(holder.arn, Kind.INLINE):
         if chain := _meanwhile(fact, principal, known):
             yield Package((EVERYTHING,), (*before, *chain))
@@ -155,9 +159,9 @@ def _changed(managed: Managed, before: tuple[Fact, ...], known: Known) -> Iterat
 def _attachable(
     policy: str, before: tuple[Fact, ...], principal: Principal, known: Known, world: World
 ) -> Iterator[Package]:
-    """What an attached policy allows; of what IAM does not list, everything is assumed.
+    """What an attached policy allows; if IAM does not list the policy, everything.
 
-    `policy` is an ARN, or a pattern of those that could be attached.
+    `policy` is an ARN, or a pattern of policies that could be attached.
     """
     if managed := world.managed(principal).get(policy):
         yield Package((managed.policy,), before)

@@ -1,4 +1,4 @@
-"""What somebody can change about users, roles, groups and managed policies."""
+"""What a principal can change about users, roles, groups and managed policies."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -15,12 +15,12 @@ from admin.desired.permissions import statements
 
 _BOUNDARY, _POLICY = "iam:permissionsboundary", "iam:policyarn"
 _OF_POLICIES = ("Put", "Delete", "Attach", "Detach")
-# Managed policies that IAM lists only if somebody has them.
+# Managed policies that IAM lists only if they are attached.
 _ANY_OF_AWS = f"arn:aws:iam::aws:policy/{ANY_NAME}"
 _EVERY_RIGHT = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 _HOLDERS = ("User", "Role", "Group")
-# Every action with which rights are changed.
+# Every action that changes rights.
 CHANGING = (
     *(f"iam:{verb}{kind}Policy" for verb in _OF_POLICIES for kind in _HOLDERS),
     *(
@@ -38,7 +38,7 @@ CHANGING = (
 
 
 def changes_of_principal(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
-    """How somebody can change the policies and the boundary of a user or role."""
+    """How a principal can change the policies and the boundary of a user or role."""
     kind, name = principal.kind.capitalize(), _named(form, principal)
     yield from _of_holder(form, principal, kind, name, world)
     put = f"iam:Put{kind}PermissionsBoundary"
@@ -56,13 +56,13 @@ def changes_of_principal(form: Form, principal: Principal, world: World) -> Iter
 
 
 def changes_of_groups(form: Form, world: World) -> Iterator[Gain]:
-    """How somebody can change the policies and the users of the account's groups."""
+    """How a principal can change the policies and the users of the account's groups."""
     for group in world.groups_in(form.principal):
         yield from changes_of_group(form, group, world)
 
 
 def changes_of_group(form: Form, group: Holder, world: World) -> Iterator[Gain]:
-    """How somebody can change the policies and the users of a group."""
+    """How a principal can change the policies and the users of a group."""
     name = f"the group {group.arn.rpartition('/')[2]}"
     yield from _of_holder(form, group, "Group", name, world)
     add, remove = "iam:AddUserToGroup", "iam:RemoveUserFromGroup"
@@ -72,7 +72,7 @@ def changes_of_group(form: Form, group: Holder, world: World) -> Iterator[Gain]:
 
 
 def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
-    """How somebody can change the account's own managed policies."""
+    """How a principal can change the account's own managed policies."""
     for arn, managed in world.managed(form.principal).items():
         if world.is_of_aws(arn):
             continue
@@ -88,12 +88,12 @@ def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
 
 
 def under_boundary(boundary: str | None) -> Context:
-    """What a request says of the boundary that its user or role has, or shall get."""
+    """The condition keys of a request for the boundary that its user or role has, or will get."""
     return {_BOUNDARY: boundary or None}
 
 
 def boundaries_to_try(form: Form) -> list[str]:
-    """The permissions boundaries that the conditions of somebody's policies name."""
+    """The permissions boundaries that conditions in the principal's policies name."""
     return _mentioned(form, _BOUNDARY)
 
 
@@ -128,9 +128,9 @@ def _simple(form: Form, holder: Holder, action: str, kind: Kind, sentence: str) 
 
 
 def _rename(form: Form, holder: Holder, action: str, name: str) -> Iterator[Gain]:
-    """Give a user or group another name, on which somebody has other rights.
+    """Give a user or group another name, on which the principal has other rights.
 
-    IAM wants the right on both names.
+    IAM requires the right on both names.
     """
     own = _without_account(holder.arn)
     if any(_without_account(resource) != own for resource, _ in form.anywhere(action)) and (
@@ -145,7 +145,7 @@ def _without_account(resource: str) -> str:
 
 
 def _unders(form: Form, holder: Holder) -> list[str]:
-    """The boundaries that a user or role could have when somebody changes it; of a group, none."""
+    """The boundaries that a user or role could have when it is changed; none for a group."""
     if not isinstance(holder, Principal):
         return [""]
     return [*dict.fromkeys([holder.boundary or "", "", *boundaries_to_try(form)])]
@@ -154,13 +154,13 @@ def _unders(form: Form, holder: Holder) -> list[str]:
 def _policies_to_try(
     form: Form, action: str, holder: Holder, key: str, *, world: World, more: Context | None = None
 ) -> list[str]:
-    """The managed policies that are worth trying: if any will do, only that one."""
+    """The managed policies that are worth trying: if any policy is possible, only that."""
     if not form.could(action):
         return []
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
         if form.may(action, holder.resource, context={**(more or {}), key: widest_policy}):
             return [widest_policy]
-    own = f"arn:aws:iam::{form.principal.account}:policy/{ANY_NAME}"  # which could be new
+    own = f"arn:aws:iam::{form.principal.account}:policy/{ANY_NAME}"  # which may not exist yet
     return [*dict.fromkeys([*_mentioned(form, key), own, *world.managed(form.principal)])]
 
 
@@ -184,7 +184,7 @@ def _mentioned(form: Form, key: str) -> list[str]:
 
 @cache
 def _values(policy: Policy, key: str) -> tuple[str, ...]:
-    """The values of a key in a policy's conditions, with some name in place of the wildcards."""
+    """The values of a key in a policy's conditions, with some name in place of wildcards."""
     return tuple(
         widest(value).replace("*", ANY_NAME).replace("?", ANY_NAME)
         for statement in statements(policy.document)

@@ -8,7 +8,7 @@ from admin.check.people.rights import Policy
 from admin.desired.permissions import Document, document
 
 WAY_DENIAL = "no-way-to-the-backups"
-# On how many names an action is denied one by one: IAM limits the sizes of policies.
+# How many names an action is denied on individually: IAM limits the sizes of policies.
 MOST_NAMES = 10
 
 # An action and its resource.
@@ -16,7 +16,9 @@ Right = tuple[str, str]
 
 
 def denial_of(rights: Iterable[Right]) -> Document:
-    """An IAM policy that denies these actions on their resources; on all, if they are many."""
+    """An IAM policy that denies these actions on their resources, or on all resources if there are
+    many.
+    """
     resources: dict[str, list[str]] = {}
     for action, resource in dict.fromkeys(rights):
         resources.setdefault(action, []).append(resource)
@@ -30,7 +32,7 @@ def denial_of(rights: Iterable[Right]) -> Document:
 
 
 def with_denial(principal: Principal, denied: Collection[Right]) -> Principal:
-    """The principal with an inline policy that denies it these rights, in place of an earlier."""
+    """The principal with an inline policy that denies it these rights, replacing an earlier one."""
     denial = denial_of(denied)
     read = zip(principal.inline, principal.inline_policies, strict=True)
     return replace(

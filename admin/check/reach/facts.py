@@ -1,10 +1,10 @@
-"""What a search for ways has found out: facts, and for each the step that leads to it."""
+"""What a search for ways has found: facts, and for each fact the step that leads to it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# Any managed policy, one with every right included.
+# Any managed policy, including one with every right.
 ANY_POLICY = "*"
 
 
@@ -29,10 +29,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """That something can be done to the user, role, group or policy with this ARN.
+    """A possibility: something can be done to the user, role, group or policy with this ARN.
 
-    `policy` is the ARN of the managed policy that it is about. `under` is the permissions boundary
-    that the user or role must have meanwhile.
+    `policy` is the ARN of the managed policy involved, if any. `under` is the permissions boundary
+    that the user or role must have at that time.
     """
 
     kind: Kind
@@ -43,10 +43,10 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How somebody comes to a fact.
+    """A step that makes a fact true.
 
-    `who` acts, which needs the facts in `needs` and the `rights`: actions, each with its resource.
-    `conditions` are the keys of conditions that are not judged.
+    `who` acts. The step requires the facts in `needs` and the `rights`: actions, each with its
+    resource. `conditions` are the condition keys that are not evaluated.
     """
 
     fact: Fact
@@ -59,7 +59,7 @@ class Gain:
 
 @dataclass
 class Known:
-    """The facts, by the ARN that they are about, with the gain that was found first."""
+    """The facts, by the ARN they concern, each with the first gain that was found for it."""
 
     gains: dict[Fact, Gain | None] = field(default_factory=dict)
     _by_arn: dict[str, list[Fact]] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Known:
         return fact in self.gains
 
     def add(self, fact: Fact, gain: Gain | None) -> None:
-        """Note a fact; without a gain it is where the search begins."""
+        """Add a fact; without a gain, the search starts from it."""
         self.gains[fact] = gain
         self._by_arn.setdefault(fact.arn, []).append(fact)
         self._by_kind.setdefault(fact.kind, []).append(fact)

@@ -1,4 +1,4 @@
-"""Finds everybody who can become somebody with power over the backups, and cuts their ways."""
+"""Finds everyone who can become a principal with power over the backups, and cuts their ways."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -41,8 +41,8 @@ def check_ways(
 ) -> Iterator[Finding | Administrator]:
     """Find everyone who can become a target, with the shortest way; and the known administrators.
 
-    Those whom the stage's configuration lists are no findings. Whoever is a target without any step
-    is found elsewhere.
+    Those that the stage's configuration lists are not findings. Principals who are targets without
+    any step are found elsewhere.
     """
     graph = Graph.of(target, downloads)
     for source in graph.sources:
@@ -57,16 +57,16 @@ def check_ways(
 
 
 def is_known(target: Target, source: Source) -> bool:
-    """Whether the stage's configuration lists the source, and that says who it is."""
+    """Whether the stage's configuration lists the source, and its ARN identifies it."""
     can_be_known = source.outsider is None or source.outsider.can_be_known
     return can_be_known and is_listed(target, source.arn)
 
 
 def is_reported_elsewhere(found: Found, graph: Graph) -> bool:
-    """Whether the way is a single trust of a function's role, which is compared elsewhere.
+    """Whether the way is a single trust of a function's role, which is checked elsewhere.
 
-    Or it begins with a trust in everybody, who is a finding: of each, it would be one too many. But
-    not if the way needs other rights, too.
+    Or whether the way begins with a trust in everyone, which is a finding already: one per
+    principal would be too many. But not if the way needs other rights, too.
     """
     first, *others = found.gains
     role = graph.world.principals.get(first.fact.arn)
@@ -156,9 +156,9 @@ def _without_trust(
     graph: Graph,
     target: Target,
 ) -> str:
-    """The command lines that take somebody out of these statements of trust policies.
+    """The command lines that remove a principal from these statements of trust policies.
 
-    Whoever else a statement names stays: it could be the only administrator.
+    Other principals in the statement stay: one of them could be the only administrator.
     """
     removed: dict[str, list[Document]] = {}
     for role, statement in trusted:

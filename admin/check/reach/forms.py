@@ -22,7 +22,7 @@ from admin.desired.permissions import as_list
 
 @dataclass(frozen=True)
 class Proof:
-    """Why something is allowed: the facts and unjudged conditions on which it depends."""
+    """Why something is allowed: the facts and unevaluated conditions on which it depends."""
 
     facts: tuple[Fact, ...] = ()
     conditions: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Part:
-    """A policy of the principal; with the facts `without` it no longer applies."""
+    """A policy of the principal; if the facts `without` hold, it no longer applies."""
 
     policy: Policy
     without: tuple[Fact, ...] | None
@@ -46,7 +46,9 @@ class Package:
 
 @dataclass(frozen=True)
 class Limit:
-    """A boundary that it could have, or none, and what it could have got until then."""
+    """A boundary that the principal could have, or none, and the policies it could have got
+    before.
+    """
 
     policy: Policy | None
     facts: tuple[Fact, ...]
@@ -57,7 +59,7 @@ class Limit:
 class Form:
     """A user or role, with every change to it that a search has found possible.
 
-    `given` are the facts without which it is not in this form at all.
+    `given` are the facts without which the principal cannot have this form.
     """
 
     fact: Fact
@@ -77,7 +79,7 @@ class Form:
 
     @cached_property
     def facts(self) -> tuple[Fact, ...]:
-        """The facts that make it more than it is; none, if nothing about it can be changed."""
+        """The facts that extend the principal's rights; none if nothing about it can be changed."""
         facts = [*self.given, *(fact for part in self.parts for fact in part.without or ())]
         for limit in self.limits:
             facts += limit.facts
@@ -98,7 +100,7 @@ class Form:
         context: Context | None = None,
         denied_by: Sequence[Policy] = (),
     ) -> Proof | None:
-        """Why it is allowed an action on a resource, or on any like a pattern, if it is."""
+        """Why it is allowed an action on a resource, or on any that matches a pattern, if it is."""
         if not self.could(action):
             return None
         asked = _Asked(self.principal, action, resource, context or {})
@@ -129,7 +131,7 @@ class Form:
 
     @cached_property
     def unknown_actions(self) -> tuple[str, ...]:
-        """The actions of IAM and STS that it is allowed, and that no table knows."""
+        """The actions of IAM and STS that it is allowed, and that no table lists."""
         found = (action for policy in self.policies for action in unknown_actions(policy))
         return tuple(dict.fromkeys(found))
 
@@ -151,7 +153,7 @@ class Form:
         return self._anywhere[action]
 
     def is_not_denied(self, action: str, resource: str) -> Proof | None:
-        """Why nothing denies it an action that nobody needs to allow, if nothing does."""
+        """Why nothing denies it an action that needs no Allow, if nothing does."""
         asked = _Asked(self.principal, action, resource, {})
         undone = self._undenied(asked, ())
         for limit in self.limits:
@@ -160,7 +162,7 @@ class Form:
         return None
 
     def _undenied(self, asked: "_Asked", denied_by: Sequence[Policy]) -> tuple[Fact, ...] | None:
-        """The facts by which nothing denies what is asked; None if something does for good."""
+        """The facts by which nothing denies the request; None if a Deny cannot be removed."""
         undone: list[Fact] = []
         if any(map(asked.is_denied_by, denied_by)):
             return None

@@ -1,4 +1,4 @@
-"""Everybody in the downloaded accounts: who is a target, who is a source, and what each can do."""
+"""Everyone in the downloaded accounts: who is a target, who is a source, and what each can do."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,10 @@ from admin.target import Target
 
 @dataclass(frozen=True)
 class Source:
-    """Where a search begins: a user or role, or somebody outside with the roles that trust them.
+    """Where a search begins: a user or role, or a principal outside the accounts with the roles
+    that trust it.
 
-    A role is there with each statement of its trust policy that lets them in.
+    Each role comes with the statements of its trust policy that allow this.
     """
 
     arn: str
@@ -39,7 +40,7 @@ class Source:
 
 @dataclass(eq=False)
 class Graph:
-    """Who can become whom. What each can do without anybody's help is worked out only once."""
+    """Who can become whom. What each principal can do by itself is computed only once."""
 
     targets: Targets
     world: World
@@ -55,7 +56,7 @@ class Graph:
 
     @cached_property
     def goals(self) -> dict[str, Goal]:
-        """Those who are targets without a single step, by their ARNs."""
+        """The principals who are targets without a single step, by their ARNs."""
         found = {
             arn: self.goal(self.form(principal, Known(), self.world))
             for arn, principal in self.world.principals.items()
@@ -64,7 +65,7 @@ class Graph:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Everybody: users, roles, and the strangers whom roles trust."""
+        """All principals: users, roles, and those outside the accounts that roles trust."""
         trusted: dict[Outsider, list[tuple[Principal, Document]]] = {}
         for role in self.world.roles:
             for outsider, statement in outsiders(role, self.world.accounts):
@@ -81,7 +82,7 @@ class Graph:
         ]
 
     def form(self, principal: Principal, known: Known, world: World) -> Form:
-        """What the principal is, after everything that is known to be possible."""
+        """The principal with everything that is known to be possible for it."""
         if not known.changes_nothing or principal is world.changed or principal.is_new:
             return form_of(principal, act_as(principal), known, world)
         if principal.arn not in self._forms:
@@ -89,7 +90,7 @@ class Graph:
         return self._forms[principal.arn]
 
     def goal(self, form: Form) -> Goal | None:
-        """The worst power that somebody has."""
+        """The worst power that a principal has."""
         if form.principal.arn not in self._forms or form is not self._forms[form.principal.arn]:
             return self.targets.goal_of(form)
         if form.principal.arn not in self._goals:
@@ -97,7 +98,7 @@ class Graph:
         return self._goals[form.principal.arn]
 
     def gains(self, form: Form, world: World) -> Iterable[Gain]:
-        """Everything that somebody can do next."""
+        """The next steps of a principal."""
         changed, principal = world.changed, form.principal
         if form.facts or principal.is_new:
             return gains_of(form, world)
@@ -113,8 +114,8 @@ class Graph:
         return self._gains[principal.arn]
 
     def _gains_without(self, form: Form, world: World) -> Iterable[Gain]:
-        """The next steps of somebody to whom something is denied: only those over others that use
-        a denied action need another look.
+        """The next steps of a principal to whom something is denied: only steps over principals
+        that use a denied action are computed again.
         """
         before = self.world.principals[form.principal.arn]
         if WAY_DENIAL in before.inline:  # which is replaced, so that more is allowed

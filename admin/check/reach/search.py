@@ -1,7 +1,7 @@
-"""Searches the shortest way from one source to power over the backups.
+"""Searches for the shortest way from one source to power over the backups.
 
-The search notes, round by round, whom the source can act as, and what it can then change about
-users, roles, groups and policies, until it has found the worst or knows everything.
+The search collects, round by round, which principals the source can act as, and what it can then
+change about users, roles, groups and policies, until it has found the worst power or nothing new.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -18,7 +18,7 @@ from admin.check.reach.targets import Goal, Rank
 from admin.check.reach.trust import ASSUME, outside_conditions
 from admin.check.reach.world import World
 
-# The power that somebody in a form has, if any.
+# The power that a principal in a form has, if any.
 Judge = Callable[[Form], Goal | None]
 
 
@@ -38,10 +38,10 @@ class Found:
 
 
 def search(graph: Graph, source: Source, denied: Collection[Right] = ()) -> Found | None:
-    """The shortest way to the worst target that the source is not itself.
+    """The shortest way to the worst target other than the source itself.
 
-    `denied` are rights that a further inline policy of the source denies it; for somebody from
-    outside, the roles that no longer trust them.
+    `denied` are rights that a further inline policy denies to the source; for a principal outside
+    the accounts, the roles that no longer trust it.
     """
     return min(_ways(graph, source, denied), key=_weight, default=None)
 
@@ -57,7 +57,7 @@ def cut(graph: Graph, source: Source) -> list[list[Right]]:
                 cuts.append(new)
                 denied.update(new)
         if len(cuts) == before:
-            # What no denial of single names cuts is denied on everything.
+            # What no denial of individual names cuts is denied on everything.
             widest = {(action, "*") for found in ways for action, _ in found.first_rights}
             if widest <= denied:
                 break
@@ -100,7 +100,7 @@ def _counts(goal: Goal, own: Goal | None, source: Source, graph: Graph) -> bool:
     principal, targets = source.principal, graph.targets
     if principal is None or own is None or goal.rank < own.rank:
         return True
-    # Each of ours must only ever be itself.
+    # Our own principals must never become others.
     is_ours = targets.is_server(principal) or targets.is_role(principal)
     return is_ours and goal.holder != source.fact
 
@@ -112,14 +112,17 @@ class _Search:
     world: World
     judge: Judge
     known: Known = field(default_factory=Known)
-    # The forms whose next steps are known already: over all who exist, or what a fact is about.
+    # The forms whose next steps are known: over all existing principals, or over what a fact
+    # concerns.
     expanded: set[tuple[tuple[Fact, ...], Fact | None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.known.add(self.source.fact, None)
 
     def enter(self, closed: Collection[str]) -> None:
-        """Let somebody from outside assume the roles that trust them, except the closed ones."""
+        """Let a principal outside the accounts assume the roles that trust it, except the closed
+        ones.
+        """
         for role, statement in self.source.roles:
             if role.arn not in closed:
                 gain = Gain(
@@ -132,7 +135,7 @@ class _Search:
                 self.known.add(gain.fact, gain)
 
     def run(self) -> list[Found]:
-        """Go on until the worst is found, or nothing new."""
+        """Continue until the worst power is found, or nothing new."""
         while True:
             forms = [
                 self.graph.form(principal, self.known, self.world) for principal in self._held()
@@ -155,7 +158,7 @@ class _Search:
                 yield Found(self.source, goal, tuple(steps))
 
     def _next(self, forms: Iterable[Form]) -> Iterator[Gain]:
-        """The next steps of everybody whose next steps are not known already."""
+        """The next steps of all principals whose next steps are not known yet."""
         created, renamed = self.known.of_kind(Kind.CREATE), self.known.of_kind(Kind.RENAME)
         for form in forms:
             facts = (form.fact, *form.facts)
@@ -174,7 +177,7 @@ class _Search:
             yield from self._use_new_role(fact)
 
     def _use_new_role(self, fact: Fact) -> Iterator[Gain]:
-        """Act as a new role, which trusts whoever makes it: this takes no step of its own."""
+        """Act as a new role, which trusts its creator: this does not count as a step."""
         role, gain = made(fact), self.known.gains[fact]
         if role.kind == "role" and gain:
             yield Gain(fact=act_as(role), who=gain.who, sentence="", rights=(), needs=(fact,))
@@ -191,7 +194,9 @@ class _Search:
         return changes_of_group(form, holder, self.world)
 
     def _held(self) -> Iterator[Principal]:
-        """Whom the source can act as; those who can be renamed are there with any name, too."""
+        """The principals whom the source can act as, including those it can rename, with any
+        name.
+        """
         for fact in self.known.of_kind(Kind.ACT):
             yield self._principal(fact)
             if Fact(Kind.RENAME, fact.arn) in self.known:

@@ -1,4 +1,4 @@
-"""Says a way in one sentence."""
+"""Describes a way in one sentence."""
 
 from admin.check.reach.facts import Fact, Gain, Kind
 from admin.check.reach.search import Found
@@ -7,7 +7,7 @@ from admin.check.reach.search import Found
 def sentence_of(found: Found) -> str:
     """Who can do what, step by step: "ci (user) can assume ops (role), which can ..."."""
     words = found.source.label
-    if words.startswith("anyone"):  # a name stays as it is
+    if words.startswith("anyone"):  # the name is unchanged
         words = f"A{words[1:]}"
     before: Gain | None = None
     for gain in found.gains:

@@ -1,8 +1,8 @@
 """What runs code under an IAM role: services that a role can be passed to.
 
 Sources: the IAM user guide ("Grant a user permissions to pass a role to an AWS service"), the
-service authorization reference, and pathfinding.cloud, whose names of ways are in the comments.
-A service that is not in this table could run anything: then the right to pass the role is enough.
+service authorization reference, and pathfinding.cloud, whose names of ways are in the comments. A
+service that is not in this table could run anything: then the right to pass the role is enough.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 class Service:
     """How to act as a role that trusts a service.
 
-    Whoever can pass the role needs one of the actions in `running`. Those in `changing` need no
-    right to pass a role: they change what runs under one already, or start it with other arguments.
+    Anyone who can pass the role needs one of the actions in `running`. Those in `changing` need no
+    right to pass a role: they change what already runs under a role, or start it with other
+    arguments.
     """
 
     name: str
@@ -21,7 +22,7 @@ class Service:
     changing: tuple[str, ...] = ()
 
 
-# What is in the same service can have two names: a task of ECS also belongs to Batch.
+# A service can have two names: a task of ECS also belongs to Batch.
 SERVICES: dict[str, Service] = {
     "lambda.amazonaws.com": Service(  # lambda-001 to 006
         name="Lambda",

@@ -1,4 +1,4 @@
-"""What somebody can do next: each function is one kind of step.
+"""The next steps of a principal: each function is one kind of step.
 
 `pathfinding.cloud`, PMapper and the IAM user guide describe them.
 """
@@ -28,9 +28,9 @@ from admin.check.reach.trust import (
 from admin.check.reach.world import World
 
 _NEW_KEY, _NEW_PASSWORD = "iam:CreateAccessKey", "iam:CreateLoginProfile"
-# Second factors are not among them: conditions on one count as met, so a device cuts no way. Nor
-# are credentials for single services (CodeCommit, Cassandra, Bedrock): they are good for nothing
-# in IAM, S3 or Lambda.
+# Second factors are not among them: conditions on them count as met, so a device cuts no way. Nor
+# are credentials for single services (CodeCommit, Cassandra, Bedrock), which are useless in IAM, S3
+# or Lambda.
 CREDENTIALS = {
     _NEW_KEY: "can create an access key for {}",
     _NEW_PASSWORD: "can create a password for {}",
@@ -47,7 +47,7 @@ PROVIDER_CHANGES = (
     "iam:CreateOpenIDConnectProvider",
 )
 MAKING = {"user": "iam:CreateUser", "role": "iam:CreateRole", "policy": "iam:CreatePolicy"}
-# What makes a name free again.
+# The actions that make a name available again.
 _FREEING = {
     "user": ("iam:DeleteUser", "iam:UpdateUser"),
     "role": ("iam:DeleteRole",),
@@ -62,7 +62,7 @@ _MAKES = {
 
 
 def gains_of(form: Form, world: World) -> Iterator[Gain]:
-    """Everything that somebody can do next to the principals that exist.
+    """The next steps of a principal to the existing principals.
 
     Few callers can change users, so skipping users saves most of the time in large accounts.
     """
@@ -73,7 +73,9 @@ def gains_of(form: Form, world: World) -> Iterator[Gain]:
 
 
 def gains_beside(form: Form, world: World) -> Iterator[Gain]:
-    """Everything that somebody can do next to groups and policies, and what it can make."""
+    """The next steps of a principal to groups and policies, and to principals that it can
+    create.
+    """
     if form.could_any(CHANGING):
         yield from changes_of_groups(form, world)
         yield from changes_of_policies(form, world)
@@ -82,7 +84,7 @@ def gains_beside(form: Form, world: World) -> Iterator[Gain]:
 
 
 def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
-    """Everything that somebody can do next to one user or role."""
+    """The next steps of a principal to one user or role."""
     if principal.account != form.principal.account:
         if principal.kind == "role":
             yield from _assume(form, principal)
@@ -103,7 +105,7 @@ def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]
 
 
 def act_as(principal: Principal) -> Fact:
-    """The fact that somebody can act as the principal."""
+    """The fact that one can act as the principal."""
     under = (principal.boundary or "") if principal.is_new else ""
     return Fact(Kind.ACT, principal.arn, under=under)
 
@@ -120,7 +122,7 @@ def _assume(form: Form, role: Principal) -> Iterator[Gain]:
     trust = trusted(role, form.principal) if role.trust else None
     if trust is None:
         return
-    # Whoever is named in the same account needs no right of its own.
+    # A principal that is named in a trust policy of its own account needs no right.
     ask = form.is_not_denied if trust.by_name else form.may
     if proof := ask(ASSUME, role.arn):
         with_trust = replace(proof, conditions=(*proof.conditions, *trust.conditions))
@@ -137,7 +139,7 @@ def _pass(form: Form, role: Principal) -> Iterator[Gain]:
     """Pass the role to a service that runs code under it."""
     action = "iam:PassRole"
     for principal in services_of(role) if form.could(action) else ():
-        # A condition on the service can name it in either way.
+        # A condition can name the service in either form.
         proofs = (
             form.may(action, role.arn, context={"iam:passedtoservice": name})
             for name in (principal, in_any_region(principal))
@@ -155,10 +157,10 @@ def _pass(form: Form, role: Principal) -> Iterator[Gain]:
 
 
 def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gain]:
-    """Change what a service runs under the role already.
+    """Change what a service already runs under the role.
 
-    No Region is listed, so any right of this kind reaches every role that trusts the service. Only
-    of our own functions it is known which role they have.
+    Regions are not distinguished, so any right of this kind reaches every role that trusts the
+    service. The roles of functions are known only for our own functions.
     """
     for principal in services_of(role):
         service = SERVICES.get(in_any_region(principal))
@@ -169,7 +171,7 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
             for action in (service.changing if form.could_any(service.changing) else ())
             for resource, proof in _of_functions(form, action, role, service, world)
         ]
-        # All are the same step: whoever loses one right goes on with the next.
+        # All of them are the same step: a principal that loses one right uses the next.
         for action, _, proof in rights[:1]:
             sentence = f"can change what runs as {{}} in {service.name} ({action})"
             every = [(each, resource) for each, resource, _ in rights]
@@ -179,7 +181,9 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
 def _of_functions(
     form: Form, action: str, role: Principal, service: Service, world: World
 ) -> Iterator[tuple[str, Proof]]:
-    """The resources on which somebody is allowed an action that changes what runs under a role."""
+    """The resources on which the principal is allowed an action that changes what runs under a
+    role.
+    """
     if service.name != "Lambda":
         yield from form.anywhere(action)
     elif role.arn in world.functions:
@@ -202,7 +206,7 @@ def _change_provider(form: Form, role: Principal) -> Iterator[Gain]:
 
 
 def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
-    """An action that this table does not know, on somebody's name, could be a new way."""
+    """An unknown action that names a principal could be a new way."""
     for action in form.unknown_actions:
         if proof := form.may(action, principal.resource):
             sentence = f"is allowed {action}, which this check does not know, on {{}}"
@@ -210,7 +214,7 @@ def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
 
 
 def _make(form: Form, world: World) -> Iterator[Gain]:
-    """Make a user, a role or a managed policy; a new role trusts whoever makes it."""
+    """Create a user, a role or a managed policy; a new role trusts its creator."""
     for kind, action in MAKING.items():
         for pattern in _names_of(form, kind, action):
             if _is_taken(pattern, world) and not form.could_any(_FREEING[kind]):
@@ -231,13 +235,13 @@ def _make(form: Form, world: World) -> Iterator[Gain]:
 
 
 def _is_taken(pattern: str, world: World) -> bool:
-    """Whether it is the name of a user, role or policy that exists."""
+    """Whether a user, role or policy with this name exists."""
     download = world.accounts[pattern.split(":")[4]]
     return pattern in world.principals or pattern in download.managed
 
 
 def made(fact: Fact) -> Principal:
-    """The user or role that somebody can make."""
+    """The user or role that the principal can create."""
     _, _, kind_and_name = fact.arn.rpartition(":")
     kind, _, name = kind_and_name.partition("/")
     return Principal(
@@ -246,7 +250,7 @@ def made(fact: Fact) -> Principal:
 
 
 def _names_of(form: Form, kind: str, action: str) -> Sequence[str]:
-    """The patterns of the names that somebody can give to what they make."""
+    """The patterns of the names that the principal can give to what it creates."""
     prefix = f"arn:aws:iam::{form.principal.account}:{kind}/"
     patterns = form.resources_of(action)
     return sorted({prefix + (each.partition(f":{kind}/")[2] or "*") for each in patterns})

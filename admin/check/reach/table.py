@@ -1,4 +1,4 @@
-"""Prints the answer to `backups check --who` as a table of 80 columns."""
+"""Prints the result of `backups check --who` as a table of 80 columns."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ UNKNOWN = "! is not on the stage's list of administrators"
 
 
 def table(answers: Sequence[Answer]) -> Iterator[str]:
-    """The lines: for each power who has it, and how."""
+    """The lines: for each power, who has it, and how."""
     for power, title in TITLES.items():
         having = [answer for answer in answers if answer.power is power]
         yield title
@@ -40,11 +40,11 @@ def _row(answer: Answer) -> Iterator[str]:
 
 def _steps(answer: Answer) -> Iterable[str]:
     for step in answer.way:
-        # Who acts is in the first column as long as it is the same.
+        # Principals are in the first column, and repeated ones are left out.
         words = step.removeprefix(f"{answer.name} ")
         yield from textwrap.wrap(words, WIDTH - NAME - 3, subsequent_indent="  ")
 
 
 def _is_marked(answer: Answer) -> bool:
-    """Whether somebody should be on the list: reading alone is no power."""
+    """Whether the principal should be on the list: reading alone is no power."""
     return not answer.is_known and answer.power is not Power.READ

@@ -1,4 +1,4 @@
-"""Who has power over the backups: what a way leads to, from the worst to the least."""
+"""Who has power over the backups: the goals of ways, from the worst to the least."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ OF_A_ROLE = {
 
 
 class Rank(IntEnum):
-    """How bad it is if an intruder becomes somebody; 0 is the worst."""
+    """How bad it is if an intruder becomes the principal; 0 is the worst."""
 
     ADMINISTRATOR = 0
     DEPLOYER = 1
@@ -35,7 +35,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """The power of somebody, which depends on the facts and conditions of the proof."""
+    """The power of a principal, which depends on the facts and conditions of the proof."""
 
     rank: Rank
     holder: Fact
@@ -45,13 +45,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Targets:
-    """Judges who is a target; `vault_policy` is the vault's bucket policy."""
+    """Decides who is a target; `vault_policy` is the vault's bucket policy."""
 
     target: Target
     vault_policy: Document
 
     def goal_of(self, form: Form) -> Goal | None:
-        """The worst power that somebody has."""
+        """The worst power that a principal has."""
         goals = [*self._goals_of(form)]
         return min(goals, key=lambda goal: (goal.rank, len(goal.proof.facts)), default=None)
 

@@ -18,16 +18,18 @@ from admin.check.people.patterns import matches
 from admin.desired.permissions import Document, as_list, statements
 
 ASSUME = "sts:AssumeRole"
-# What a federated principal asks STS for.
+# The STS action of a federated principal.
 _FEDERATED = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
 ANYONE = "*"
-# A service can be trusted in one Region: states.us-east-1.amazonaws.com.
+# A service can be trusted in a single Region: states.us-east-1.amazonaws.com.
 _IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trusted:
-    """That a trust policy lets a principal in; not `by_name`, it needs the right to assume it."""
+    """A trust policy allows a principal; without `by_name`, the principal also needs the right to
+    assume the role.
+    """
 
     by_name: bool
     conditions: tuple[str, ...]
@@ -35,10 +37,11 @@ class Trusted:
 
 @dataclass(frozen=True, kw_only=True)
 class Outsider:
-    """Somebody outside the downloaded accounts whom a role trusts.
+    """A principal outside the downloaded accounts that a role trusts.
 
     `arn` is the ARN of an account's root, of a principal, or of an identity provider; `*` is
-    anyone. `can_be_known`: whether that says who it is. A public identity provider alone does not.
+    anyone. `can_be_known`: whether the ARN identifies who that is. That of a public identity
+    provider alone does not.
     """
 
     arn: str
@@ -47,7 +50,7 @@ class Outsider:
 
 
 def trusted(role: Principal, principal: Principal) -> Trusted | None:
-    """How the role's trust policy lets a user or role of a downloaded account in, if it does."""
+    """How the role's trust policy allows a user or role of a downloaded account, if it does."""
     found = None
     for statement in _naming(role):
         named = _names(statement, principal)
@@ -78,7 +81,7 @@ def services_of(role: Principal) -> tuple[str, ...]:
 
 @cache
 def in_any_region(service: str) -> str:
-    """The name of a service principal, without the Region that it can name."""
+    """The name of a service principal, without the Region that it can contain."""
     return _IN_A_REGION.sub("", service)
 
 
@@ -91,7 +94,9 @@ def providers_of(role: Principal) -> Iterator[str]:
 
 
 def outsiders(role: Principal, accounts: Collection[str]) -> Iterator[tuple[Outsider, Document]]:
-    """Everyone outside these accounts who can assume the role, with the statement that says so."""
+    """Everyone outside these accounts who can assume the role, with the statement that allows
+    it.
+    """
     for statement in _about(role, ASSUME):
         if statement["Effect"] == "Allow":
             for outsider, context in _strangers(statement, accounts):
@@ -113,9 +118,9 @@ def _federated_in(role: Principal) -> Iterator[tuple[Outsider, Document]]:
 
 
 def trusting(role: Principal, principal: Principal) -> list[Document]:
-    """The statements of the role's trust policy that let a user or role in by name.
+    """The statements of the role's trust policy that allow a user or role by name.
 
-    Those in which it only names the account also let in others.
+    Statements that name only its account also allow others.
     """
     return [
         statement
@@ -125,9 +130,10 @@ def trusting(role: Principal, principal: Principal) -> list[Document]:
 
 
 def without(statement: Document, arn: str, principal_id: str = "") -> Document | None:
-    """The statement of a trust policy without somebody; None if it names nobody else.
+    """The statement of a trust policy without a principal; None if it names no other.
 
-    `arn` is a principal's, an account's root or an identity provider's; `principal_id` is IAM's.
+    `arn` is that of a principal, an account's root or an identity provider; `principal_id` is IAM's
+    unique ID.
     """
     principals = statement.get("Principal")
     if not isinstance(principals, dict):
@@ -151,9 +157,9 @@ def is_public(role: Principal) -> bool:
 
 
 def outside_conditions(statement: Document) -> tuple[str, ...]:
-    """The conditions on which it depends whether somebody outside can assume a role.
+    """The conditions that decide whether a principal outside the accounts can assume a role.
 
-    What a token of an identity provider says has been judged.
+    The claims of an identity provider's tokens have been evaluated.
     """
     return () if _federated_names(statement) else unknown_keys(statement.get("Condition", {}), {})
 
@@ -188,16 +194,16 @@ def _selects(statement: Document, action: str) -> bool:
 
 
 def _names(statement: Document, principal: Principal) -> bool | None:
-    """Whether a statement names the principal; False: it names its account; None: neither."""
+    """Whether a statement names the principal (True), its account (False) or neither (None)."""
     account = {principal.account, f"arn:aws:iam::{principal.account}:root"}
     if "NotPrincipal" in statement:
         excepted = {*_aws(statement["NotPrincipal"])}
-        # Whether an account there stands for its users, too, is not documented.
+        # It is undocumented whether an account there also stands for its users.
         own = {principal.arn, principal.id, ANYONE}
         return None if excepted & (own | account if _denies(statement) else own) else True
     names = {*_aws(statement.get("Principal", {}))}
     of_session = any(_is_session(name, principal.arn) for name in names)
-    # Whoever assumes a role chooses the session's name: a Deny of one session denies nothing.
+    # The session name is chosen by whoever assumes the role: a Deny of one session denies nothing.
     if names & {principal.arn, principal.id, ANYONE} or (of_session and not _denies(statement)):
         return True
     return False if names & account else None
@@ -208,7 +214,7 @@ def _denies(statement: Document) -> bool:
 
 
 def _is_session(name: str, arn: str) -> bool:
-    """Whether a name is that of a session of the principal; only roles have any."""
+    """Whether a name is that of a session of the principal; only roles have sessions."""
     role = re.sub(r":iam::(\d+):role/(.*/)?", r":sts::\1:assumed-role/", arn)
     return role != arn and name.startswith(f"{role}/")
 
@@ -221,14 +227,14 @@ def _aws(principal: Any) -> list[str]:
 def _strangers(
     statement: Document, accounts: Collection[str]
 ) -> Iterator[tuple[Outsider, Context]]:
-    """Those outside the accounts whom a statement names, and what is known of their requests."""
+    """Those outside the accounts that a statement names, and what is known about their requests."""
     names = [ANYONE] if "NotPrincipal" in statement else _aws(statement.get("Principal", {}))
     for name in names:
         if name == ANYONE:
             yield from _anyone(statement.get("Condition", {}), accounts)
         elif re.fullmatch(r"\d{12}", name):
             yield from _stranger(f"arn:aws:iam::{name}:root", accounts)
-        elif ":" in name:  # otherwise it is the id of a principal that was deleted
+        elif ":" in name:  # otherwise it is the ID of a deleted principal
             yield from _stranger(name, accounts)
 
 
@@ -239,14 +245,14 @@ def _stranger(arn: str, accounts: Collection[str]) -> Iterator[tuple[Outsider, C
     context: dict[str, str | None] = {"aws:principalaccount": account}
     if arn.endswith(":root"):
         yield Outsider(arn=arn, label=f"anyone in account {account}"), context
-    elif ":sts:" in arn:  # a session, of a role whose path it does not say
+    elif ":sts:" in arn:  # a session, of a role whose path is not in the ARN
         yield Outsider(arn=arn, label=arn), context
     else:
         yield Outsider(arn=arn, label=arn), {**context, "aws:principalarn": arn}
 
 
 def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Outsider, Context]]:
-    """Whom `*` stands for, if a condition limits it to principals or accounts."""
+    """The principals that `*` stands for, if a condition restricts it to principals or accounts."""
     if (arns := required_values(condition, "aws:principalarn")) is not None:
         for arn in arns:
             if not _says_account(arn):
@@ -266,7 +272,9 @@ def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Ou
 
 
 def _says_account(arn: str) -> bool:
-    """Whether an ARN, or a pattern, names one account: anybody can have any name in their own."""
+    """Whether an ARN, or a pattern, names one account: in their own account, anyone can have any
+    name.
+    """
     return re.match(r"arn:[^:]*:[^:]*:[^:]*:\d{12}:", arn) is not None
 
 
@@ -292,16 +300,16 @@ def _federated(provider: str, statement: Document) -> Outsider:
 
 
 def _subjects(condition: Document, issuer: str) -> list[str]:
-    """The subjects to which a trust in an OpenID Connect provider is limited; none: it is not."""
+    """The subjects to which a trust in an OpenID Connect provider is limited; empty: any."""
     subjects = required_values(condition, f"{issuer}:sub".lower()) or []
     return subjects if all(map(_names_somebody, subjects)) else []
 
 
 @cache
 def _names_somebody(subject: str) -> bool:
-    """Whether a pattern names at least whose it is: `repo:acme/*` does, `repo:acme*` does not.
+    """Whether a pattern at least identifies the owner: `repo:acme/*` does, `repo:acme*` does not.
 
-    Everybody can have a repository or an organization whose name begins like yours.
+    Anyone can have a repository or an organization whose name begins like yours.
     """
     known = re.split(r"[*?]|\$\{", subject)[0]
     if known == subject:

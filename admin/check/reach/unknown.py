@@ -1,4 +1,6 @@
-"""Actions of IAM and STS that no table here knows: each could be a new way to act as somebody."""
+"""Actions of IAM and STS that no table here lists: each could be a new way to act as another
+principal.
+"""
 
 from functools import cache
 
@@ -6,8 +8,8 @@ from admin.check.people.patterns import overlaps
 from admin.check.people.rights import Policy
 from admin.desired.permissions import as_list, statements
 
-# Every action of both that exists today: `steps` and `changes` judge it, or nobody can act as
-# somebody else with it. The verbs that only read, tag or remove are enough.
+# Every action of both services that exists today: `steps` and `changes` evaluate it, or it lets
+# nobody act as another principal. Verbs are enough for actions that only read, tag or remove.
 KNOWN = (
     *(f"iam:{verb}*" for verb in ("Get", "List", "Generate", "Simulate", "Tag", "Untag", "Upload")),
     *(f"iam:{verb}*" for verb in ("Delete", "Detach", "Remove", "Reject", "Disable", "Deactivate")),
@@ -86,7 +88,7 @@ KNOWN = (
 
 @cache
 def unknown_actions(policy: Policy) -> tuple[str, ...]:
-    """The actions of IAM and STS that a policy allows by names that nobody knows."""
+    """The unknown actions of IAM and STS that a policy allows by name."""
     named = (
         str(action)
         for statement in statements(policy.document)

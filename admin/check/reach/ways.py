@@ -1,4 +1,4 @@
-"""Finds who can become somebody with power over the backups, and how."""
+"""Finds who can become a principal with power over the backups, and how."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from admin.target import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Something that the source, or somebody whom it has become, is allowed to do.
+    """Something that the source, or a principal that it has become, is allowed to do.
 
     `who` and `whom` are ARNs, or a pattern for what does not exist yet. `sentence` continues "ci
-    (user) ": "can create an access key for ops (user)". `conditions` are the keys of conditions
-    that were not judged, and count as met.
+    (user) ": "can create an access key for ops (user)". `conditions` are the condition keys that
+    were not evaluated, and count as met.
     """
 
     who: str
@@ -29,7 +29,7 @@ class Way:
     """The shortest way of a principal to the worst target, and how many others there are.
 
     `source` is the ARN of the principal, of a foreign one or of a provider; `reached` is the ARN of
-    the target, who is the source itself if it can give itself more rights.
+    the target, which is the source itself if it can give itself more rights.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Way:
 
 
 def find_ways(target: Target, downloads: Sequence[Identities]) -> Iterator[Way]:
-    """One way for everybody, listed or not, who reaches a target that they are not themselves."""
+    """One way for each principal, listed or not, that reaches a target other than itself."""
     graph = Graph.of(target, downloads)
     for source in graph.sources:
         if found := search(graph, source):
@@ -47,7 +47,7 @@ def find_ways(target: Target, downloads: Sequence[Identities]) -> Iterator[Way]:
 
 
 def targets_of(target: Target, downloads: Sequence[Identities]) -> dict[str, str]:
-    """Who is a target without a single step: the ARN, and what it can do."""
+    """Principals that are targets without a single step: the ARN, and what they can do."""
     return {arn: goal.sentence for arn, goal in Graph.of(target, downloads).goals.items()}
 
 

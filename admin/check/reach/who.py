@@ -1,4 +1,4 @@
-"""Answers who can destroy, write or read backups, and how."""
+"""Finds who can destroy, write or read backups, and how."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ CONFIGURING = ("s3:PutLifecycleConfiguration", "s3:PutReplicationConfiguration")
 
 
 class Power(StrEnum):
-    """What somebody can do with backups; whoever can do the first can do the others too."""
+    """What a principal can do with backups; anyone who can do the first can do the others too."""
 
     DESTROY = "destroy"
     WRITE = "write"
@@ -29,7 +29,7 @@ class Power(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Somebody with a power: the ARN, a name, and the way, of which the last step is the power.
+    """A principal with a power: the ARN, a name, and the way, of which the last step is the power.
 
     `is_known`: whether it is root, ours, or on the stage's list of administrators.
     """
@@ -42,7 +42,7 @@ class Answer:
 
 
 def answers(graph: Graph) -> list[Answer]:
-    """Everybody with a power over backups, from the worst to the least, each once."""
+    """Everyone with a power over backups, from the worst to the least, each once."""
     target = graph.targets.target
     judges = {Power.DESTROY: _can_destroy, Power.WRITE: _can_write, Power.READ: _can_read}
     found = [*_roots(target)]
@@ -53,7 +53,7 @@ def answers(graph: Graph) -> list[Answer]:
             for source in left
             if (way := search_power(graph, source, partial(judge, graph.targets)))
         ]
-        # Those whom nobody has listed come first.
+        # Principals that are on no list come first.
         found += sorted(having, key=lambda answer: (answer.is_known, len(answer.way)))
         # Two accounts can have the same name, and one provider several subjects.
         told = {(answer.arn, answer.name) for answer in having}
@@ -70,7 +70,7 @@ def _answer(power: Power, found: Found, graph: Graph, target: Target) -> Answer:
         power=power,
         arn=source.arn,
         name=source.label,
-        # Ours must not have any power by others.
+        # Our own principals must not have any power by way of others.
         is_known=is_known(target, source) or (is_ours and not found.gains),
         way=tuple(steps_of(found)),
     )
@@ -90,7 +90,7 @@ def _roots(target: Target) -> Iterator[Answer]:
 
 
 def _can_destroy(targets: Targets, form: Form) -> Goal | None:
-    """Whether somebody can open the vault, or needs not even that."""
+    """Whether the principal can open the vault, or does not even need to."""
     goal = targets.goal_of(form)
     if goal and goal.rank is Rank.ADMINISTRATOR:
         return goal
@@ -121,7 +121,9 @@ def _can_read(targets: Targets, form: Form) -> Goal | None:
 def _in_vault(
     targets: Targets, form: Form, sentence: str, resource: str, *actions: str
 ) -> Goal | None:
-    """What somebody can do in the vault; from another account only our functions can anything."""
+    """What a principal can do in the vault; from another account, only our functions have
+    access.
+    """
     principal = form.principal
     if principal.account != targets.target.vault_account.id and not targets.is_role(principal):
         return None
@@ -134,6 +136,6 @@ def _in_vault(
 
 
 def _goal(form: Form, sentence: str, proof: Proof) -> Goal:
-    # The search ends at the first that it finds.
+    # The search ends at the first way that it finds.
     proof = replace(proof, conditions=())
     return Goal(rank=Rank.ADMINISTRATOR, holder=form.fact, sentence=sentence, proof=proof)

@@ -1,4 +1,4 @@
-"""All downloaded accounts together: who there is, and which policies they have."""
+"""All downloaded accounts together: the principals, and their policies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ class World:
     changed: Principal | None = None
 
     def with_changed(self, principal: Principal) -> "World":
-        """The same, but for one principal."""
+        """The same accounts, except for one principal."""
         return replace(self, changed=principal)
 
     @cached_property
@@ -53,7 +53,7 @@ class World:
         return [groups[name] for name in principal.groups]
 
     def renamed(self, arn: str) -> Holder:
-        """The user or group with any name."""
+        """The user or group under any name."""
         groups = {each.arn: each for each in self.accounts[arn.split(":")[4]].groups.values()}
         return replace(self.principals.get(arn) or groups[arn], renamed=True)
 
@@ -62,7 +62,7 @@ class World:
         return self.accounts[principal.account].managed
 
     def is_our_function(self, resource: str) -> bool:
-        """Whether a pattern names exactly one of our functions, in whatever Region."""
+        """Whether a pattern names exactly one of our functions, in any Region."""
         name = resource.partition(":function:")[2].partition(":")[0]
         return any(role.endswith(f"/{name}") for role in self.functions if name)
 
