@@ -43,7 +43,7 @@ httpsession.SSLContext = TlsContext  # type: ignore[attr-defined]
 tuning = Tuning()
 settings = Settings.from_environment(os.environ)
 policy = read_policy()
-# boto3's clients are botocore's; it adds managed transfers, which overwrite, and does not ship.
+# boto3's clients are botocore's; boto3 adds managed transfers, which overwrite, and does not ship.
 session: Any = get_session()
 s3 = session.create_client(
     "s3",
@@ -100,7 +100,7 @@ def sweep(event: CloudWatchEvent) -> dict[str, Any]:
 
 
 def connect_to_sns() -> Any:
-    """Create a client for one mail an hour at most."""
+    """Create a client only when needed, for at most one mail an hour."""
     config = Config(
         connect_timeout=5,
         read_timeout=10,
@@ -126,7 +126,7 @@ teller = Teller(
 
 @app.schedule(Cron(0, "*", "*", "*", "?", "*"))
 def audit(event: CloudWatchEvent) -> dict[str, Any]:
-    """Look for what is missing or wrong at the full hour, and tell the owner.
+    """Look for what is missing or wrong at the full hour, and notify the owner.
 
     A retry looks at the same hour.
     """
@@ -141,7 +141,7 @@ def audit(event: CloudWatchEvent) -> dict[str, Any]:
 
 
 def seconds_left(context: Any) -> Callable[[], float]:
-    """Return a function that asks Lambda how many seconds this run has left."""
+    """Return a function that returns how many seconds this run has left, according to Lambda."""
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 

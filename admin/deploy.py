@@ -22,7 +22,7 @@ CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 
 def deploy_app(stage: str, *, region: str | None, profile: str | None) -> None:
-    """Build the package anew and deploy it with Chalice, which prints what it does.
+    """Build a new package and deploy it with Chalice, which prints what it does.
 
     Raises ClickException if it fails.
     """
@@ -61,7 +61,7 @@ def _run_chalice(stage: str, environment: dict[str, str], project: Path) -> None
     # Chalice would ship compiled files, which `backups check` cannot compare.
     for compiled in (project / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
-    # An interruption leaves a package without a part of the app, and Chalice would reuse it for as
+    # After an interruption a package can lack a part of the app, and Chalice would reuse it for as
     # long as the sources stay the same. Nothing in such a package shows that it is incomplete.
     packages = project / ".chalice" / "deployments"
     if packages.exists():

@@ -46,7 +46,7 @@ def describe(policy: Policy, settings: Settings, *, moment: datetime) -> dict[st
 
 
 def as_text(description: dict[str, Any], *, only_at: bool) -> str:
-    """`describe`'s data as text. `only_at`: only the slots at the given time."""
+    """The data of `describe` as text. `only_at`: only the slots at the given time."""
     if only_at:
         width = max(len(upload["upload"]) for upload in description["uploads"])
         return "\n".join(

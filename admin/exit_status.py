@@ -18,7 +18,7 @@ from chalicelib.policy.rules import PolicyError
 READ_ONLY_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 FULL_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-# How far Ctrl-C or a full disk lets a command get, and what the next run does.
+# What a command has completed after Ctrl-C or with a full disk, and what the next run does.
 _INTERRUPTED = {
     "setup": "the changes listed after the question are made, except perhaps the last; run the "
     "same command again to make the others.",
@@ -48,7 +48,7 @@ class ExitStatus(IntEnum):
 
 
 class Refused(Exception):
-    """The command refuses; the message says why, and what to do."""
+    """The command refuses; the message explains why, and what to do."""
 
 
 @contextmanager
@@ -69,9 +69,11 @@ class Commands(click.Group):
     """The commands; each ends with the exit status that belongs to how it ended."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Give interruptions and crashes a status: click and Python use that of a finding, 1."""
+        """Give interruptions and crashes their own status: click and Python would use 1, which
+        means a finding.
+        """
         for stream in (sys.stdout, sys.stderr):
-            # A terminal without UTF-8 shows a question mark for a character that it does not have.
+            # A terminal without UTF-8 shows a question mark for a character that it lacks.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
         try:

@@ -1,4 +1,4 @@
-"""Reads S3's lists of versions in a fraction of the time that botocore needs."""
+"""Reads S3's lists of versions in a fraction of botocore's time."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,9 +13,9 @@ _LISTS = {"Version": "Versions", "DeleteMarker": "DeleteMarkers"}
 
 
 def with_fast_lists(session: botocore.session.Session) -> botocore.session.Session:
-    """The session, whose clients read lists of versions and their times faster.
+    """The session, whose clients parse lists of versions and their times faster.
 
-    Of each version they read what _FIELDS names.
+    For each version they read what _FIELDS names.
     """
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_parse_time)
@@ -24,9 +24,12 @@ def with_fast_lists(session: botocore.session.Session) -> botocore.session.Sessi
 
 
 def _read_versions(**answer: Any) -> None:
-    """botocore's hook on an answer: take the versions out of it, and leave the rest to botocore."""
+    """botocore's hook on a response: remove the versions from it, and leave the rest to
+    botocore.
+    """
     response, read = answer["response_dict"], answer["customized_response_dict"]
-    # botocore has looked at it before: what is no list, or a part of one, has another status here.
+    # botocore has checked the response before: if it is not a list, or is incomplete, its status is
+    # different here.
     if response["status_code"] != HTTPStatus.OK or not response["body"]:
         return
     root = ET.fromstring(response["body"])  # noqa: S314 - as botocore does
@@ -50,7 +53,7 @@ def _entry(node: ET.Element, namespace: int) -> dict[str, Any]:
 
 
 def _parse_time(value: Any) -> datetime:
-    """Parse a time, which S3's lists write like 2026-11-23T12:30:00.000Z."""
+    """Parse a time in the format of S3's lists, such as 2026-11-23T12:30:00.000Z."""
     if isinstance(value, str) and value.endswith("Z"):
         return datetime.fromisoformat(value)
     return parse_timestamp(value)

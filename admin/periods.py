@@ -11,9 +11,9 @@ class Period:
 
     often: str
     # Soon after the start of a period, so that a second attempt still belongs to it; not on the
-    # hour, when everybody's jobs start, and not around midnight or when clocks change.
+    # hour, when most jobs start, and not around midnight or when clocks change.
     schedule: str
-    # The most that a day can have: one day in autumn has 25 hours.
+    # The maximum of a day: one day in autumn has 25 hours.
     slots_a_day: int
 
 

@@ -33,14 +33,14 @@ from chalicelib.settings import Settings, SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# The variable of this shell with the local cloud's port, for everything that uses the stage dev.
+# The environment variable with the local cloud's port, for everything that uses the stage dev.
 LOCAL_PORT = "BACKUPS_LOCAL_PORT"
 # Lower ports belong to root.
 PORTS = range(1024, 65536)
 
 
 class StageError(ValueError):
-    """A stage that is missing or incomplete; the message says what to write where."""
+    """A stage that is missing or incomplete; the message explains what to write where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Stage:
     alert_subscribers: tuple[str, ...] = ()
     # The names of the obstacles to `setup` that were accepted.
     accepted: tuple[str, ...] = ()
-    # Whether `setup` makes a trail.
+    # Whether `setup` creates a trail.
     trail: bool = False
 
     def function_name(self, function: str) -> str:

@@ -1,4 +1,4 @@
-"""S3's storage classes: how soon a backup can be read, for how long S3 charges, and how much."""
+"""S3's storage classes: how soon a backup can be read, how long S3 charges for it, and how much."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ from admin.account import Account
 from admin.stage import Stage
 from chalicelib.policy.policy import Policy
 
-# As it is run in the clone, whose .venv is on nobody's PATH.
+# The command as it is run in the clone, whose .venv is usually not on the PATH.
 BACKUPS = ".venv/bin/backups"
 
 
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The functions' environment variables that name the accounts and what is in them."""
+        """The functions' environment variables that name the accounts and their contents."""
         return {
             "INCOMING_OWNER": self.account.id,
             "VAULT_OWNER": self.vault_account.id,

@@ -1,4 +1,4 @@
-"""Measures one audit of many servers whose backups are in order, in a young and in an old vault."""
+"""Measures one audit of many servers without findings, in a young and in an old vault."""
 
 import json
 import sys

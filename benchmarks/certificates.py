@@ -24,7 +24,7 @@ class Tls:
 def make_tls(directory: Path) -> Tls:
     """Write a self-signed certificate, and a list of authorities that also contains it.
 
-    The list has all authorities that botocore trusts: clients have as much to read as on AWS.
+    The list has all authorities that botocore trusts, so that clients read as much as on AWS.
     """
     tls = Tls(certificate=directory / "certificate.pem", authorities=directory / "authorities.pem")
     key = ec.generate_private_key(ec.SECP256R1())

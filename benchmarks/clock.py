@@ -89,7 +89,7 @@ class JumpingClock:
                 await asyncio.sleep(0.001)
                 continue
             # First read the requests that were sent during the check. The loop takes about five
-            # turns to read the request of a new connection.
+            # iterations to read the request of a new connection.
             for _ in range(10):
                 await asyncio.sleep(0)
             if count == self._count:
@@ -125,7 +125,7 @@ def is_busy(process_id: int) -> bool:
                     processes += child_ids
         except (FileNotFoundError, ProcessLookupError):
             continue
-    # The threads are checked one after the other, and each can wake one that is already checked.
+    # The threads are checked one after the other, and each can wake one that was already checked.
     # All of them waited at the same moment only if none has used the CPU meanwhile.
     return is_ready or _cpu(processes) != before
 

@@ -18,10 +18,10 @@ from chalicelib.settings import Settings
 
 
 class ModelTarget(Target):
-    """The model's account has no id."""
+    """The model's account has no ID."""
 
     def __str__(self) -> str:
-        """Say what the tables are made with."""
+        """Print how the tables were measured."""
         return "The model of S3"
 
 
@@ -47,7 +47,7 @@ class _Lines(TextIOBase):
 
 @contextmanager
 def counted_output() -> Iterator[None]:
-    """Print how many lines are printed within the block, instead of them."""
+    """Within the block, count the printed lines instead of printing them; print the number."""
     lines, stdout = _Lines(), sys.stdout
     sys.stdout = lines
     try:

@@ -17,8 +17,8 @@ DESTINATION = "backups2/moved"
 class Contestant:
     """A program that moves UPLOAD to DESTINATION (ours: to its slot), or downloads an object.
 
-    `command` can contain `{address}`. It is empty if the program is not installed.
-    `lacks` names the guarantees of ours that the program does not give, and its limits.
+    `command` can contain `{address}`. It is empty if the program is not installed. `lacks` names
+    those of our guarantees that the program does not give, and its limits.
     """
 
     name: str
@@ -119,7 +119,9 @@ def _script(how: str) -> list[str]:
 
 
 def _path(program: str) -> str:
-    """Return the program's path: next to this Python if it is there, else on the PATH, or empty."""
+    """Return the program's path: next to this Python if it is there, otherwise on the PATH, or
+    empty.
+    """
     beside = Path(sys.executable).with_name(program)
     return str(beside) if beside.exists() else shutil.which(program) or ""
 

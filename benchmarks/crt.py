@@ -1,6 +1,6 @@
 """Downloads an object to a file or to stdout (`-`) with the AWS Common Runtime's S3 client.
 
-It does what version 2 of `aws s3 cp` does with `preferred_transfer_client = crt`: a HEAD, then
+It does the same as version 2 of `aws s3 cp` with `preferred_transfer_client = crt`: a HEAD, then
 s3transfer's manager of that client, with its own defaults. Version 1 of the AWS CLI, which is the
 only one on PyPI, does not have this client, and boto3 can use it only for AWS itself.
 """

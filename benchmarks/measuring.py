@@ -104,14 +104,14 @@ def fixed_seconds(measurement: Measurement) -> float:
 
 
 def environment(home: str, tls: Tls | None) -> dict[str, str]:
-    """Return what a program sees instead of this user's environment."""
+    """Return what a program gets instead of this user's environment."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": home,
         "PYTHONPATH": str(REPOSITORY),
         "NO_PROXY": "*",
         "AWS_ACCESS_KEY_ID": "model",
-        "AWS_SECRET_ACCESS_KEY": "model",  # the model checks no signature
+        "AWS_SECRET_ACCESS_KEY": "model",  # the model verifies no signature
         "AWS_DEFAULT_REGION": "us-east-1",
         "INCOMING_BUCKET": "backups1",
         "VAULT_BUCKET": "backups2",

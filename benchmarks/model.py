@@ -1,9 +1,9 @@
-"""A model of S3: an object only has a size, its bytes are zeros, and every request takes time.
+"""A model of S3: an object has only a size, its bytes are zeros, and every request takes time.
 
     CopyObject of 5 GiB  ->  LATENCY + 5 GiB / BANDWIDTH = 94.2 s
     GetObject of 8 MiB   ->  LATENCY + 8 MiB / READ_BANDWIDTH = 0.13 s
 
-Only time and requests are modelled. The numbers are approximate: S3 promises none of them.
+Only time and requests are modelled. The numbers are approximate: S3 guarantees none of them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 
 # Seconds of a request that moves nothing, from within the region. This is less than the "roughly
 # 100-200 milliseconds" of the S3 user guide ("Best practices design patterns"): a higher latency
-# would favour programs that send fewer requests one after the other, such as ours.
+# would favour programs with fewer sequential requests, such as ours.
 LATENCY = 0.030
 # Bytes per second of one copy, by CopyObject or UploadPartCopy. Reported: 4 GB in 72 s, 56 MB/s
 # (github.com/s3fs-fuse/s3fs-fuse/pull/940); 250 MB in about 3 s, 83 MB/s
@@ -38,7 +38,7 @@ SMALLEST_PART = 5 * 1024**2
 MAX_PARTS = 10_000
 PAGE = 1000
 
-# For a client that reads no bytes any value will do. It only has to be passed on.
+# For a client that reads no bytes, any value will do. It only has to be passed on.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (
@@ -84,7 +84,7 @@ class Request:
 class Response:
     """S3's response, after `copied` bytes have been copied (None: the request is not a copy).
 
-    `zeros` is how many bytes of an object follow the headers in place of a `body`.
+    `zeros` is how many bytes of an object follow the headers instead of a `body`.
     """
 
     operation: str
@@ -121,7 +121,7 @@ class Series:
     newest: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
     def __getitem__(self, index: int) -> ObjectVersion:
-        """Return a version in S3's order: 0 is the newest."""
+        """Return a version by its position in S3's order: 0 is the newest."""
         return ObjectVersion(
             size=1_000_000,
             etag=f"{index:032x}",
@@ -148,7 +148,9 @@ class Dated:
         return self.number
 
     def __getitem__(self, index: int) -> str:
-        """Return the name at this place of S3's order, which is from the oldest to the newest."""
+        """Return the name at this position in S3's order, which is from the oldest to the
+        newest.
+        """
         return self._start(index).strftime(self.pattern)
 
     def version(self, index: int) -> ObjectVersion:

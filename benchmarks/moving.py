@@ -42,7 +42,7 @@ UPLOAD = "backups1/sql.gz.gpg"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One contestant with one size. `why` says why `measurement` is None, if it is."""
+    """One contestant with one size. `why` explains why `measurement` is None, if it is."""
 
     contestant: str
     size: str
@@ -112,7 +112,8 @@ def _run(contestant: Contestant, size: str) -> Result:
     if measurement.status:
         why = measurement.output.strip().rpartition("\n")[2]
         return Result(contestant=contestant.name, size=size, measurement=None, why=why)
-    # It was moved if the whole object is in the other bucket, and nothing else is left anywhere.
+    # The move succeeded if the whole object is in the other bucket, and nothing else is left
+    # anywhere.
     buckets = [path.partition("/")[0] for path in measurement.stored]
     sizes = list(measurement.stored.values())
     if buckets != ["backups2"] or sizes != [SIZES[size]] or measurement.unfinished:

@@ -84,7 +84,7 @@ def _peak_megabytes() -> float:
 
 
 def _target(page: dict[str, Any]) -> Target:
-    """The stage dev in an account that answers with this page."""
+    """The stage dev in an account in which IAM returns this page."""
     stage = read_stage("dev")
     policy = json.dumps(vault_policy(stage, account=ACCOUNT))
     paginator = SimpleNamespace(paginate=lambda **_: [page])
@@ -97,7 +97,7 @@ def _target(page: dict[str, Any]) -> Target:
 
 
 def _page(chance: random.Random) -> dict[str, Any]:
-    """What IAM lists: teams with rights of their own, 20 administrators, and a helpdesk."""
+    """What IAM lists: teams with their own rights, 20 administrators, and a helpdesk."""
     policies = [_managed(number) for number in range(POLICIES)]
     arns = [policy["Arn"] for policy in policies]
     return {

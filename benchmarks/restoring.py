@@ -27,8 +27,8 @@ MIB = 1024**2
 SIZE = 5 * 1024 * MIB
 BUCKET, STORE_AS = "backups2", "%Y-%m-%d.tar.gz.gpg"
 ROUNDS = 3
-# It is only simulated: one stream takes more than a minute a round, and the local cloud would need
-# SIZE in memory for it.
+# It is only simulated: one stream takes more than a minute per round, and the local cloud would
+# need SIZE in memory for it.
 SLOW = "s3cmd get"
 # The local cloud's object is these bytes, again and again.
 BLOCK = 64 * MIB
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def command(self) -> list[str]:
-        """The command line that ends when everything is where it should be."""
+        """The command line that ends when the whole object has arrived."""
         before = TO_STDOUT if self.output == "-" else (*TO_FILE, self.output)
         return [*before, *self.program.command]
 
@@ -90,7 +90,7 @@ def report(console: Console) -> list[Target]:
 
 
 def _measure(key: str, results: Sequence[Result]) -> None:
-    """Let the programs take turns, so that other work on the machine slows all of them."""
+    """Alternate between the programs, so that other work on the machine slows all of them."""
     checksum = _checksum_of_zeros()
 
     def against_model(result: Result, clock: Literal["jumping", "wall"]) -> Measurement:

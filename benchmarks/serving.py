@@ -48,7 +48,7 @@ class Measurement:
     megabytes: float = 0.0
     requests: dict[str, int] = field(default_factory=dict)
     streams: int = 0
-    """The largest number of copies, or of objects and ranges that were read, at a time."""
+    """The maximum number of simultaneous copies, or of simultaneous reads of objects and ranges."""
     copied: int = 0
     copied_twice: int = 0
     """The number of parts that were copied more than once."""
@@ -144,7 +144,7 @@ class Server:
 
 
 def stocked_model(arguments: argparse.Namespace) -> Model:
-    """Return a new model that holds what the command line says."""
+    """Return a new model that holds what the command line specifies."""
     model = Model()
     for upload in arguments.upload:
         path, _, size = upload.partition("=")
@@ -239,7 +239,7 @@ async def _throttle(process_id: int, share: float) -> None:
 
 
 def main() -> None:
-    """Serve as the command line says, and print one line of JSON."""
+    """Serve as the command line specifies, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upload", action="append", default=[], metavar="BUCKET/KEY=BYTES")
     parser.add_argument("--checksum", default=CHECKSUM, help="of the uploads")

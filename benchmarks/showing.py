@@ -22,7 +22,7 @@ def report(console: Console) -> list[Target]:
     for rules, patterns in RULES.items():
         for age, days in AGES.items():
             measurement = _show(patterns, days=days)
-            # Python works on one answer at a time, so its own work adds to S3's time.
+            # Python works on one response at a time, so its own work adds to S3's time.
             seconds[rules, age] = measurement.seconds + measurement.cpu
             requests[rules, age] = sum(measurement.requests.values())
             rows.append(

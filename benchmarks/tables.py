@@ -1,4 +1,4 @@
-"""Prints results as Markdown tables, and says which targets are met."""
+"""Prints results as Markdown tables, and which targets are met."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -14,7 +14,8 @@ from chalicelib.policy.policy import Policy, Slot
 from chalicelib.watching.slots import slots_before
 
 DAYS = 90
-# For each server and rule: a rule with a slot a minute would take minutes to store.
+# For each server and rule: storing a backup for every slot of a rule with a slot per minute would
+# take minutes.
 MOST = DAYS * 24
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 # How long ago each outage ended, and how long it lasted.

@@ -1,6 +1,6 @@
 """`make local`: serves the local cloud until Ctrl-C and prints what its functions do.
 
-It also prints the mails that they, and alarms, send.
+It also prints the mails that functions and alarms send.
 """
 
 import json
@@ -30,7 +30,7 @@ from localcloud.iam.authorization import Credentials
 from localcloud.server import PortTaken
 from localcloud.sns.topics import Message
 
-# At this speed a sweep is due every 1.5 seconds, and a cold start takes one second of that.
+# At this speed a sweep is due every 1.5 seconds, of which a cold start takes one second.
 FASTEST = 600
 
 

@@ -21,7 +21,7 @@ LONGEST_STORY = timedelta(minutes=1)
 
 
 class Notifications:
-    """Passes S3's notifications on to the functions, except one that is to be lost."""
+    """Passes S3's notifications on to the functions, except one that is meant to be lost."""
 
     def __init__(self) -> None:
         self._lose = False
@@ -78,13 +78,13 @@ quiet = True
 
 
 def install(path: Path, *command: str) -> None:
-    """Make a program that runs this command."""
+    """Create a program that runs this command."""
     path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     path.chmod(0o755)
 
 
 def make_key_pair(administrator: Shell) -> None:
-    """Give the administrator the private key, and everybody the public key.
+    """Give the administrator the private key, and everyone the public key.
 
     This private key has no passphrase, because nobody is there to type it.
     """

@@ -21,7 +21,7 @@ from localcloud.iam.callers import Credentials
 
 @dataclass(kw_only=True, eq=False)
 class StageCloud(Cloud):
-    """A local cloud with room for a stage, whose buckets and servers it then knows."""
+    """A local cloud prepared for a stage, whose buckets and servers it knows."""
 
     incoming: str = ""
     vault: str = ""
@@ -94,14 +94,14 @@ class StageCloud(Cloud):
 
 @contextmanager
 def running(**options: Any) -> Iterator[StageCloud]:
-    """A new, empty cloud, as `localcloud.cloud.running` makes it with the same options."""
+    """A new, empty cloud, as `localcloud.cloud.running` creates it with the same options."""
     with _no_profile(), clouds.running(**options) as cloud:
         yield StageCloud(**vars(cloud))
 
 
 @contextmanager
 def _no_profile() -> Iterator[None]:
-    """Hide this user's AWS profiles: moto makes sessions of its own, which would read them."""
+    """Hide this user's AWS profiles: moto creates its own sessions, which would read them."""
     names = (
         "AWS_PROFILE",
         "AWS_DEFAULT_PROFILE",

@@ -42,7 +42,7 @@ def reason(alarm: Alarm, change: Transition) -> str:
 def body(
     alarm: Alarm, change: Transition, *, definition: Mapping[str, Any], before: str
 ) -> dict[str, Any]:
-    """The message; `before` is the state that the alarm had."""
+    """The message; `before` is the alarm's previous state."""
     return {
         "AlarmName": alarm.name,
         "AlarmDescription": alarm.description,

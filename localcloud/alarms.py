@@ -1,9 +1,9 @@
 """When CloudWatch alarms change their state: pure functions of the metrics' values.
 
-An alarm is a dictionary of PutMetricAlarm's arguments. It can use what is
-specified in CloudWatch's user guide ("Alarm evaluation", "Configuring how CloudWatch alarms treat
-missing data"): M out of N, all four treatments of missing data, a metric with Sum, Minimum, Maximum
-or SampleCount, and the expressions FILL(metric, number) and SUM([term, ...]) of metrics and FILLs.
+An alarm is a dictionary of PutMetricAlarm's arguments. It can use what CloudWatch's user guide
+specifies ("Alarm evaluation", "Configuring how CloudWatch alarms treat missing data"): M out of N,
+all four treatments of missing data, a metric with Sum, Minimum, Maximum or SampleCount, and the
+expressions FILL(metric, number) and SUM([term, ...]) of metrics and FILLs.
 """
 
 import re
@@ -35,7 +35,7 @@ Series = list[float | None]
 
 @dataclass(frozen=True, order=True)
 class Metric:
-    """The identity of a metric: other dimensions make another metric."""
+    """The identity of a metric: other dimensions make a different metric."""
 
     namespace: str
     name: str
@@ -96,7 +96,7 @@ def next_state(
 ) -> str:
     """The state that follows `state`. Each datapoint breaches or not (None: missing), newest first.
 
-    Missing datapoints only count if there are fewer than `within` others.
+    Missing datapoints count only if there are fewer than `within` others.
     """
     present = [datapoint for datapoint in datapoints if datapoint is not None][:within]
     lacking = within - len(present)

@@ -11,7 +11,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
-        """How far a running clock is ahead of this machine's, at `since`."""
+        """How far a running clock was ahead of this machine's, at `since`."""
         self.speed = 1.0
         """Seconds that pass here in a second of this machine's clock."""
         self.since = datetime.now(UTC)
@@ -30,7 +30,7 @@ class Clock:
     def seconds_until(self, moment: datetime) -> float | None:
         """This machine's seconds until the clock shows `moment`, at least 0.
 
-        None if it stands still before.
+        None if the clock stands still before that.
         """
         seconds = max(0.0, (moment - self.now()).total_seconds())
         return None if self.standing and seconds else seconds / self.speed
@@ -49,7 +49,7 @@ class Clock:
         self._tell_listeners()
 
     def run_at(self, speed: float) -> None:
-        """Run on from the time that it shows, `speed` times as fast as this machine's clock."""
+        """Continue from the time that it shows, `speed` times as fast as this machine's clock."""
         now, self.since = self.now(), datetime.now(UTC)
         self.ahead, self.speed, self.standing = now - self.since, speed, None
         self._tell_listeners()

@@ -68,7 +68,7 @@ def running(
     wrap_app: Callable[[WSGIApplication], WSGIApplication] = _unchanged,
     wrap_events: Callable[[Deliver], Deliver] = _unchanged,
 ) -> Iterator["Cloud"]:
-    """Serve a new, empty cloud until the block ends; port 0 takes any free port.
+    """Serve a new, empty cloud until the block ends; port 0 uses any free port.
 
     moto's state is global, so a process runs one cloud at a time (RuntimeError). `retry_delays` are
     the seconds before the second, third... attempt of a failed event, by the cloud's clock; at most
@@ -140,7 +140,7 @@ def running(
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
                 topics.running(),
-                # These end before the server: running functions would wait for its answers.
+                # These end before the server: running functions would wait for its responses.
                 functions.taking_events(),
                 schedules.running(),
                 alarms.running(),

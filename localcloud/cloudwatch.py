@@ -14,7 +14,7 @@ from moto.logs.responses import LogsResponse
 
 @contextmanager
 def serving_observation() -> Iterator[None]:
-    """Let the APIs answer these operations until the block ends.
+    """Add these operations to the APIs until the block ends.
 
     PutAlarmMuteRule, GetAlarmMuteRule, ListAlarmMuteRules and DeleteAlarmMuteRule (no rule ever
     expires, and no alarm is muted); AssociateKmsKey and DisassociateKmsKey. CreateLogGroup keeps

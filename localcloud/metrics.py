@@ -1,4 +1,4 @@
-"""CloudWatch's metrics: what functions print, and what Lambda and SNS count."""
+"""CloudWatch's metrics: those that functions print, and those that Lambda and SNS count."""
 
 import json
 import threading

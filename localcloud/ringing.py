@@ -20,7 +20,7 @@ from localcloud.iam.topic_policies import CLOUDWATCH
 from localcloud.metrics import Metrics
 from localcloud.sns.topics import Topics
 
-# Seconds of this machine between two evaluations: a fast clock has many minutes in that time.
+# This machine's seconds between two evaluations: a fast clock passes many minutes in that time.
 PAUSE = 0.5
 LONGEST_WAIT = timedelta(seconds=LONGEST_AGE)
 # Arguments of PutMetricAlarm that an evaluation needs, and that moto keeps in another form.
@@ -127,7 +127,9 @@ class Alarms:
             alarm.state_updated_timestamp = before.state_updated_timestamp
 
     def _count_throttles(self, now: datetime) -> None:
-        """Lambda retries an event that finds no concurrency, in the end every five minutes."""
+        """Lambda retries an event that finds no concurrency, at increasing intervals of up to five
+        minutes.
+        """
         minute, self._counted = max(self._counted, now - LONGEST_WAIT), now
         throttled = self._throttled()
         while throttled and (minute := minute + MINUTE) <= now:
@@ -204,12 +206,13 @@ def _spans(
 ) -> list[tuple[datetime, datetime]]:
     """The first and last minutes of the times after `last` in which the state can change.
 
-    It cannot once all data are older than the alarm looks; the clock may have been moved by months.
+    It cannot once all data is older than the alarm looks back; the clock may have been moved by
+    months.
     """
     queries = definition.get("Metrics", ())
     stats = [query["MetricStat"] for query in queries if "MetricStat" in query]
     period = timedelta(seconds=max(stat["Period"] for stat in stats or [definition]))
-    # FILL looks back as far again, from the oldest period of the alarm.
+    # FILL looks back by the same time again, from the oldest period of the alarm.
     sight = 2 * period * (definition["EvaluationPeriods"] + LOOKS_FURTHER_BACK) + MINUTE
     metrics = [Metric.of(stat["Metric"]) for stat in stats] or [Metric.of(definition)]
     moments = (_minute(at) for metric in metrics for at, _ in values.get(metric, ()))

@@ -54,11 +54,12 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         fd=listener.fileno(),
     )
     ended = threading.Event()
-    # The connection that ends the server is closed unserved: it would leave a thread behind.
+    # The connection that ends the server is closed without being served: it would leave a thread
+    # behind.
     server.verify_request = lambda *_: not ended.is_set()  # type: ignore[method-assign]
 
     def serve() -> None:
-        # serve_forever() would poll for its end a hundred times a second.
+        # serve_forever() would check a hundred times a second whether it should end.
         while not ended.is_set():
             server.handle_request()
 
@@ -68,7 +69,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         yield
     finally:
         ended.set()
-        # It waits for one more connection.
+        # This waits for one more connection instead.
         socket.create_connection((host, port)).close()
         thread.join()
         server.server_close()
@@ -102,7 +103,7 @@ class ServicesOfMoto(DomainDispatcherApplication):
 
 
 def _answer(view: Any, request: Any) -> Response:
-    """What moto's view answers, as moto makes a response of it for Flask."""
+    """The response of moto's view, as moto makes it for Flask."""
     try:
         result = view.callback(request, request.raw_url, dict(request.headers))
     except ClientError as error:
@@ -115,7 +116,7 @@ def _answer(view: Any, request: Any) -> Response:
 
 
 class _RequestHandler(MotoRequestHandler):
-    # Answers are written in two pieces: Nagle's algorithm would hold the second back for 40 ms.
+    # Responses are written in two pieces: Nagle's algorithm would delay the second by 40 ms.
     disable_nagle_algorithm = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:

@@ -12,7 +12,7 @@ from botocore.loaders import create_loader
 from localcloud.functions.lambda_functions import REGION
 from localcloud.iam.callers import Credentials
 
-# Large files: a loader reads them once, and clients are made often.
+# Large files: a loader reads them once, and clients are created often.
 _SERVICE_DESCRIPTIONS = create_loader()
 
 

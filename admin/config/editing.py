@@ -61,7 +61,7 @@ def _inserted(text: str, start: int, members: dict[str, _Member], name: str, val
 
 
 def _written(text: str, index: int, value: Any) -> str:
-    """The value as it is written at `index`, with the indentation of the text."""
+    """The value as written at `index`, with the indentation of the text."""
     indent = _unit(text) if "\n" in text else None
     written = json.dumps(value, indent=indent, ensure_ascii=False)
     return written.replace("\n", f"{_line_end(text)}{_indentation(text, index)}")

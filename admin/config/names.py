@@ -47,8 +47,8 @@ OUR_VARIABLES = frozenset(
 OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT", "HEARTBEAT"})
 # It would make the function import a module that does not ship.
 DEV_ROUTES = "BACKUPS_DEV_ROUTES"
-# Names at least this similar are taken for the same name: VAULT_ONWER is 0.91 like VAULT_OWNER, and
-# no two of our own names are.
+# Names with at least this similarity count as the same name: VAULT_ONWER and VAULT_OWNER have 0.91,
+# and no two of our own names are so similar.
 ALIKE = 0.8
 # Lambda developer guide, "Reserved environment variables".
 RESERVED_BY_LAMBDA = frozenset(
@@ -76,7 +76,7 @@ RESERVED_BY_LAMBDA = frozenset(
 
 
 class _Consulted(dict[str, Any]):
-    """A dictionary that remembers which keys were looked up in it."""
+    """A dictionary that records which keys were looked up in it."""
 
     def __init__(self, **items: Any) -> None:
         super().__init__(items)
@@ -99,13 +99,13 @@ class ChaliceKeys:
 
 @cache
 def chalice_keys() -> ChaliceKeys:
-    """What this version of Chalice looks up, found out by reading all its settings."""
+    """The keys that this version of Chalice looks up, found by reading all its settings."""
     function, of_all_stages = _Consulted(), _Consulted()
     stage = _Consulted(lambda_functions={"f": function})
     top = _Consulted(stages={"s": stage}, lambda_functions={"f": of_all_stages})
     config = Config(chalice_stage="s", function_name="f", config_from_disk=top)
     for setting, _ in inspect.getmembers(Config, lambda member: isinstance(member, property)):
-        with suppress(TypeError):  # one of them loads the app, and there is none
+        with suppress(TypeError):  # one of them loads the app, of which there is none
             getattr(config, setting)
     parts = (top, stage, function, of_all_stages)
     return ChaliceKeys(*(frozenset(part.keys_looked_up) for part in parts))
@@ -124,7 +124,7 @@ def refuse_unknown_names(config: dict[str, Any], stage: str) -> None:
 
 @dataclass(frozen=True)
 class _Part:
-    """An object in config.json. `known` are its possible keys; None: they are variables."""
+    """An object in config.json. `known` are its possible keys; None: its keys are variables."""
 
     name: str
     content: Any
@@ -176,7 +176,7 @@ def _check_variables(part: _Part) -> None:
     be set.
 
     All other variables pass: Python and the packages read some (TZ, HTTPS_PROXY,
-    POWERTOOLS_LOG_LEVEL), and a name that is unlike ours is not a misspelling.
+    POWERTOOLS_LOG_LEVEL), and a name unlike ours is not a misspelling.
     """
     for variable, value in part.content.items():
         if not isinstance(value, str):

@@ -57,7 +57,7 @@ def read_config(project: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         stages = config["stages"]
-    # Not JSON, and not UTF-8, are both a ValueError.
+    # Invalid JSON and invalid UTF-8 both raise ValueError.
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} cannot be read as Chalice's configuration: {error}") from None
     if not isinstance(stages, dict):

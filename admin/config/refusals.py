@@ -7,7 +7,8 @@ from typing import Any
 
 from admin.config.reading import APP_NAME, FUNCTIONS, ConfigError, StageConfig, policy_file
 
-# Seconds. With less time left `promote` neither repeats a request nor begins another wave of parts.
+# Seconds. With less time left, `promote` neither repeats a request nor starts another wave of
+# parts.
 SHORTEST_TIMEOUT = 210
 # Seconds, and MB (Lambda developer guide, "Lambda quotas").
 LONGEST_TIMEOUT = 900
@@ -52,7 +53,7 @@ def _buckets(stage: StageConfig) -> dict[str, str]:
 
 
 def _problems(stage: StageConfig) -> Iterator[str]:
-    """A sentence for each setting that cannot work, which says what to change."""
+    """A sentence for each setting that cannot work, which explains what to change."""
     app_name = stage.of(FUNCTIONS[0]).app_name
     if app_name != APP_NAME:
         yield (

@@ -1,8 +1,10 @@
-"""A server's key files, and its crontab: a line for each upload that backs up and uploads.
+"""A server's key files, and its crontab: for each upload, a line that makes a backup and uploads
+it.
 
     7 * * * * set -o pipefail; ( pg_dumpall | gzip | gpg ... || kill 0 ) | aws s3 cp - s3://...
 
-A person pastes them and fills in what to back up. Only the key files contain the key's secret.
+An administrator pastes them and fills in what to back up. Only the key files contain the key's
+secret.
 """
 
 import math
@@ -73,7 +75,7 @@ class Job:
 def instructions(
     policy: Policy, server: str | None, target: UploadTarget, *, key: AccessKey
 ) -> str:
-    """The key files and the crontab of a server (None: the only server), and what to do with them.
+    """The key files and the crontab of a server (None: the only server), with instructions.
 
     The line CRONTAB_BEGINS separates them.
     """

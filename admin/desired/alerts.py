@@ -74,9 +74,9 @@ def _alarms_can_publish(topic: str) -> Document:
 def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     """Alarms on the oldest waiting upload, and on contested and rejected uploads.
 
-    While data are missing, a plain alarm looks back further than configured, by a number of periods
-    that AWS does not document: it would report a dead sweep after more than an hour. With FILL it
-    does so after 40 minutes. FILL adds nothing to a metric without any data, so missing data breach
+    While data is missing, a plain alarm looks back further than configured, by an undocumented
+    number of periods: it would report a dead sweep only after more than an hour. With FILL, it does
+    so after 40 minutes. FILL adds nothing to a metric without any data, so missing data must breach
     as well.
     """
     oldest = {
@@ -140,7 +140,7 @@ def _incoming_alarms(stage: Stage, limits: IncomingAlarm, topic: str) -> Iterato
             EvaluationPeriods=QUIET_HOURS,
             DatapointsToAlarm=1,
             Threshold=float(limit),
-            # Without a sweep there are no data: the alarm keeps its last state.
+            # Without a sweep there is no data: the alarm keeps its last state.
             TreatMissingData="ignore",
         )
     yield alarm(

@@ -1,4 +1,4 @@
-"""The alarms on audits: that none runs, and findings that they do not mail at once."""
+"""The alarms on audits: that none runs, and findings that audits do not mail at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,8 @@ from admin.desired.requirement import Requirement
 from admin.stage import Stage
 
 HEARTBEAT_URL = "HEARTBEAT_URL"
-# Hours. Audits come every hour, some a few minutes late: of two hours in a row, one can be empty.
+# Hours. Audits come every hour, some a few minutes late: in two successive hours, one can have
+# none.
 WITHOUT_AUDIT = 3
 # Hours. The first backup of a new server can be a day away, and needs some time to be uploaded.
 WITHOUT_BACKUP = 26
@@ -97,7 +98,7 @@ def _finding(
 
 
 def _no_audit(stage: Stage, topic: str) -> Requirement:
-    """The alarm that needs no audit to go off.
+    """The alarm that goes off without any audit.
 
     With FILL it goes off after three hours, without it hours later (see the alarm `waiting`).
     """
@@ -133,7 +134,9 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
 
 
 def _in_a_row(hours: int) -> dict[str, Any]:
-    """At least 1 in each of this many audits in a row; of two in one hour, the better counts."""
+    """At least 1 in each of this many successive audits; of two audits in one hour, the better
+    counts.
+    """
     return {
         "Statistic": "Minimum",
         "Period": AN_HOUR,

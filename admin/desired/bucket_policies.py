@@ -1,7 +1,7 @@
 """The bucket policies of incoming and of the vault: what S3 denies to everyone.
 
-They only deny; identity policies allow, and a mistake in those does no harm here. Only a vault in
-a separate account also has to allow the functions.
+They only deny; identity policies allow, and a mistake in those does no harm here. They only deny;
+identity policies allow, and a mistake in those does no harm here.
 """
 
 from typing import Any
@@ -21,7 +21,8 @@ from admin.stage import Stage
 # Every way to change or remove a stored object, except writing a new one. Nobody needs any of them:
 # S3's lifecycle expires objects without a permission.
 CHANGES_TO_STORED_OBJECTS = (
-    # All of them, on objects and on versions: annotations are new, and more actions could follow.
+    # All annotation actions, on objects and on versions: annotations are new, and more actions
+    # could follow.
     "s3:*Annotation",
     "s3:BypassGovernanceRetention",
     "s3:DeleteObject",
@@ -63,8 +64,8 @@ def incoming_policy(stage: Stage) -> Document:
 def vault_policy(stage: Stage, *, account: str) -> Document:
     """Deny every change to the vault and to stored objects; only the promoter adds new ones.
 
-    `account` is where the functions run; a vault in another account allows them the same as their
-    own IAM policies. Roles are named in a condition: S3 does not accept a principal that does not
+    `account` is where the functions run; a vault in another account allows the functions the same
+    as their own IAM policies. Roles are named in a condition: S3 accepts no principal that does not
     exist yet, and would not recognize a role that was recreated.
     """
     bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
@@ -91,8 +92,8 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         _deny("OnlyThePromoterAdds", ["s3:PutObject"], objects, {"ArnNotEquals": roles("promote")}),
         # A negated operator also matches a missing key, so this denies requests with no header or
         # an empty one. Requests for a multipart upload and its parts cannot have a condition, and
-        # create no object. If S3 does not say whether a request creates one (IfExists), this denies
-        # it.
+        # create no object. If S3 does not state whether a request creates one (IfExists), this
+        # denies it.
         _deny(
             "OnlyWhatIsNew",
             ["s3:PutObject"],

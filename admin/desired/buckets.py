@@ -23,7 +23,7 @@ from chalicelib.lock import Lock
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# The prefix of our lifecycle rules; all others belong to somebody else.
+# The prefix of our lifecycle rules; all others belong to others.
 OUR_RULES = "immutable-backups-"
 EVERYTHING = {"Prefix": ""}
 REHEARSALS = {"Prefix": f"{DRILL}/"}
@@ -74,7 +74,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
         why="Otherwise uploads that are never promoted would be kept and billed for ever. This way "
         f"it is {2 * looked_at} days at most, plus the day or two that S3 takes.",
     )
-    # After the lifecycle, so that every version expires, from the first one on.
+    # After the lifecycle, so that every version expires, starting with the first.
     yield Requirement(
         kind=Kind.VERSIONING,
         resource=bucket,

@@ -1,6 +1,6 @@
 """The vault's one door: to change its settings, anyone has to change its bucket policy first.
 
-`setup` opens the door to its caller alone, while it makes its changes.
+`setup` opens the door only to its caller, while it makes its changes.
 """
 
 from admin.desired.permissions import Document, as_list
@@ -8,8 +8,8 @@ from admin.desired.permissions import Document, as_list
 # The Sid of the statement that closes the door.
 DOOR = "OneDoor"
 # Every way to change a bucket, by IAM's names. Creating a bucket, its tags and its metrics are left
-# out, because they weaken nothing, and so is the bucket policy: if changing that were denied,
-# nobody could ever open the door again.
+# out, because they weaken nothing; so is the bucket policy: if changing it were denied, nobody
+# could ever open the door again.
 VAULT_CONFIGURATION = (
     "s3:CreateBucketMetadataTableConfiguration",
     "s3:DeleteBucket",
@@ -40,7 +40,7 @@ VAULT_CONFIGURATION = (
 )
 # The locks of stored objects are also behind the door: only the vault's default lock sets them.
 BEHIND_THE_DOOR = (*VAULT_CONFIGURATION, "s3:PutObjectRetention")
-# Whom the door is open to while an administrator runs the commands that `backups check` printed.
+# Who can pass the door while an administrator runs the commands that `backups check` printed.
 EVERYONE = "*"
 
 

@@ -8,16 +8,17 @@ from admin.desired.alarms import AN_HOUR, alarm, removed_alarm, sum_alarm
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
-# An alarm on failures goes off at once and ends after a day without any: something that fails now
-# and then for a week sends one mail, not one each time. (An alarm that looks back further than a
-# day is evaluated only once an hour.)
+# An alarm on failures goes off at once and ends after a day without any: something that fails
+# occasionally for a week sends one mail, not one each time. (An alarm that looks back further than
+# a day is evaluated only once an hour.)
 HOURS_OF_A_DAY = 24
 # Lambda's defaults for asynchronous invocation; the age is in seconds.
 LONGEST_EVENT_AGE = 21_600
 RETRIES = 2
 
 
-# The alarms of earlier versions, which had one for each function: in an outage, each sent its mail.
+# The alarms of earlier versions, which had one for each function: in an outage, each sent its own
+# mail.
 FORMER_ALARMS = tuple(
     f"{function}-{metric}"
     for function in ("promote", "sweep")
@@ -55,8 +56,8 @@ def functions(stage: Stage) -> Iterator[Requirement]:
 def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     """One alarm for the failures of all functions, and one for the uploads that Lambda drops.
 
-    Sweeps and audits that are dropped, and all runs that are throttled, are noticed by their
-    absence: by the alarms `waiting` and `no-audit`.
+    Dropped sweeps and audits, and all throttled runs, are noticed by their absence: by the alarms
+    `waiting` and `no-audit`.
     """
     yield alarm(
         stage,
@@ -68,7 +69,7 @@ def function_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         "that are left. If this mail is the only one, nothing is lost.",
         Metrics=_all_failures(stage),
         # A higher count could be split between two hours, whose boundary moves every minute: the
-        # alarm would end and go off again although nothing happened.
+        # alarm would end and go off again although nothing had happened.
         Threshold=1.0,
         EvaluationPeriods=HOURS_OF_A_DAY,
         DatapointsToAlarm=1,

@@ -83,7 +83,7 @@ def _check_servers(policy: Policy, stage: Stage) -> None:
                 f"characters, but IAM accepts {LONGEST_NAME}; shorten the server's name in "
                 f"policy.toml by {excess}"
             )
-        # IAM does not tell names apart by case.
+        # IAM does not distinguish names by case.
         if other := names.get(server.casefold()):
             raise StageError(
                 f'the servers "{other}" and "{server}" would have the same IAM user, because IAM '

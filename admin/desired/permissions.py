@@ -24,8 +24,8 @@ SERVER_POLICY_NAME = "uploads"
 REVOKED = "revoked"
 
 # Ends a server's access. It has no condition, so it also applies to temporary credentials that
-# somebody got with a key (sts:GetSessionToken, which no policy can deny): those stay valid for
-# hours after the key is deleted.
+# anyone got with a key (sts:GetSessionToken, which no policy can deny): those stay valid for hours
+# after the key is deleted.
 DENY_EVERYTHING: Document = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"]}],
@@ -196,7 +196,8 @@ def _vault(stage: Stage) -> str:
 
 
 def _uploads(policy: Policy, stage: Stage) -> list[str]:
-    """Every key that is promoted; the servers' keys as one pattern per rule, as IAM limits sizes.
+    """Every key that is promoted; the servers' keys as one pattern per rule, because IAM limits
+    sizes.
 
     A pattern also matches keys that no server can upload.
     """
@@ -227,7 +228,9 @@ def statements(document: Document) -> list[Document]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """The value of a policy's element: IAM and S3 accept, and return, a single item as itself."""
+    """The value of a policy's element: IAM and S3 accept, and return, a single item without a
+    list.
+    """
     return value if isinstance(value, list) else [value]
 
 

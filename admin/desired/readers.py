@@ -38,7 +38,7 @@ def reader_policies(stage: Stage, *, account: str) -> Iterator[Requirement]:
 
 
 def list_uploads(stage: Stage) -> list[Document]:
-    """The statement for what `backups status` shows of incoming. It reads no upload."""
+    """The statement for what `backups status` shows about incoming. It reads no upload."""
     return [find_uploads(stage)]
 
 

@@ -1,7 +1,7 @@
-"""The sirens: any change to the vault, or to what watches it, sets off an alarm at once.
+"""The sirens: any change to the vault, or to what monitors it, sets off an alarm at once.
 
-S3 and EventBridge publish to a topic that nobody is subscribed to, and one alarm counts what it
-gets: ten thousand deletions are one mail.
+S3 and EventBridge publish to a topic without subscribers, and one alarm counts its messages: ten
+thousand deletions cause one mail.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from admin.desired.permissions import Document
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
-# The name of our notification; all others belong to somebody else.
+# The name of our notification; all others belong to others.
 OUR_NOTIFICATION = "immutable-backups-sirens"
 TARGET = "sirens"
-# Nobody and nothing does this to stored backups: S3's own lifecycle sends other events (S3 user
-# guide, "Supported event types for SQS, SNS, and Lambda").
+# Nothing should do this to stored backups: S3's own lifecycle sends other events (S3 user guide,
+# "Supported event types for SQS, SNS, and Lambda").
 DONE_TO_BACKUPS = ["s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put"]
-# SNS can report a message some minutes late; within an hour it still counts. An hour without
-# another one ends the alarm.
+# SNS can report a message a few minutes late; within an hour it still counts. The alarm ends after
+# an hour without another message.
 FIVE_MINUTES, AN_HOUR_OF_THEM = 300, 12
 
 
@@ -40,9 +40,9 @@ def _publishers(stage: Stage, topic: str, *, account: str) -> list[Document]:
 
     EventBridge's has no condition: "You can't use Condition blocks in Amazon SNS topic policies for
     EventBridge" (AWS re:Post, "Why isn't my Amazon SNS topic receiving EventBridge
-    notifications?"). Somebody else's rule could set off the alarm, but with a condition perhaps no
-    rule could. A vault in another account can use the topic: S3 names the bucket's owner (SNS
-    developer guide, "Allow Amazon S3 event notifications to publish to a topic").
+    notifications?"). Another rule could set off the alarm, but with a condition perhaps no rule
+    could. A vault in another account can use the topic: S3 names the bucket's owner (SNS developer
+    guide, "Allow Amazon S3 event notifications to publish to a topic").
     """
     allowed = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}
     return [
@@ -73,7 +73,7 @@ def vault_notification(stage: Stage, *, account: str, region: str) -> Requiremen
 
 
 def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
-    """The EventBridge rule on API calls that weaken the vault or silence what watches it."""
+    """The EventBridge rule on API calls that weaken the vault or silence what monitors it."""
     topic = stage.sirens_arn(account=account, region=region)
     return Requirement(
         kind=Kind.EVENT_RULE,
@@ -94,7 +94,7 @@ def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
 
 
 def siren_alarm(stage: Stage, topic: str) -> Requirement:
-    """The one alarm, which mails to the topic for alerts."""
+    """The one alarm, which sends mail through the topic for alerts."""
     return sum_alarm(
         stage,
         topic,
@@ -155,21 +155,21 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     )
     named = ({"prefix": name} for name in changes)
     yield calls(*named, functionName=[{"wildcard": f"*{ours}*"}])
-    # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. So have the
-    # other requests, except that those on targets have rule (API reference).
+    # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. The other
+    # requests also have name, except that those on targets have rule (API reference).
     yield calls("PutRule", "DisableRule", "DeleteRule", name=named_ours)
-    # PutTargets, too: a target that is put under the same Id replaces ours.
+    # PutTargets, too: a target that is put with the same Id replaces ours.
     yield calls("PutTargets", "RemoveTargets", rule=named_ours)
     # CloudWatch user guide, "Logging Amazon CloudWatch API calls": alarmNames, and alarmName in
-    # PutMetricAlarm, which can also take the actions away.
+    # PutMetricAlarm, which can also remove the actions.
     yield calls("DeleteAlarms", "DisableAlarmActions", alarmNames=named_ours)
     yield calls("PutMetricAlarm", alarmName=named_ours)
     # Its parameters are those of the API reference, PutAlarmMuteRule.
     yield calls("PutAlarmMuteRule", muteTargets={"alarmNames": named_ours})
     # SNS developer guide, "Logging AWS SNS API calls using AWS CloudTrail": topicArn; a
     # subscription's ARN begins with its topic's. The link in a mail unsubscribes without a record.
-    # RemovePermission takes the alarms' statement out of the policy, and a policy on data can stop
-    # every message (API reference).
+    # RemovePermission removes the alarms' statement from the policy, and a data protection policy
+    # can stop every message (API reference).
     yield calls("SetTopicAttributes", "RemovePermission", "DeleteTopic", topicArn=topics)
     yield calls("PutDataProtectionPolicy", resourceArn=topics)
     yield calls("Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)

@@ -1,6 +1,6 @@
-"""A trail of our own, which `setup --trail` makes if the account has none.
+"""A trail of our own, which `setup --trail` creates if the account has none.
 
-EventBridge hears of API calls only where a trail logs management events (EventBridge user guide,
+EventBridge receives API calls only where a trail logs management events (EventBridge user guide,
 "AWS service events delivered via AWS CloudTrail").
 """
 
@@ -16,7 +16,7 @@ from admin.desired.requirement import Kind, Requirement
 NAME = APP_NAME
 # As long as the functions' logs.
 DAYS_KEPT = 90
-# Reading changes nothing, and would be most of what is stored.
+# Read events change nothing, and would be most of what is stored.
 WRITES = [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True}]
 
 

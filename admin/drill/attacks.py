@@ -18,7 +18,7 @@ STATUSES = {
     NOT_FREE: HTTPStatus.PRECONDITION_FAILED,
     UNKNOWN: HTTPStatus.NOT_IMPLEMENTED,
 }
-# With these, AWS made no decision, so they prove nothing.
+# With these codes, AWS made no decision, so they prove nothing.
 UNDECIDED = frozenset(
     {
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -43,7 +43,7 @@ class NotAsPromisedError(Exception):
 
 @dataclass(frozen=True)
 class NotChecked:
-    """A sentence that says which promise the drill could not test, and why."""
+    """A sentence that states which promise the drill could not test, and why."""
 
     sentence: str
 
@@ -79,7 +79,7 @@ class Attack:
 
 
 def all_denied(who: str, attacks: Iterable[Attack], *, why: str) -> Iterator[str]:
-    """Send each attack's request; yields a sentence for each that says how it was denied.
+    """Send each attack's request; yield a sentence for each that states how it was denied.
 
     Raises NotAsPromisedError for any other response, ClientError if AWS made no decision.
     """

@@ -1,4 +1,4 @@
-"""Checks that a store honours conditional writes: several S3-compatible stores do not."""
+"""Checks that a store honours conditional writes, which several S3-compatible stores do not."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ UNSAFE = (
 
 
 def conditions_hold(s3: "S3Client", *, bucket: str, prefix: str) -> Iterator[str]:
-    """Try every kind of conditional write on an existing and on a missing object; yields sentences.
+    """Try every kind of conditional write on an existing and on a missing object; yield sentences.
 
     The caller must be allowed to write to `bucket` below `prefix`; the objects stay there.
     Raises NotAsPromisedError.
@@ -78,7 +78,9 @@ def _must_succeed(operation: str, write: Callable[[], Any]) -> None:
 
 
 def _answer(error: ClientError) -> tuple[int, str]:
-    """Status and code of the store's response; raises the error again if it made no decision."""
+    """Status and code of the store's response; raises the error again if the store made no
+    decision.
+    """
     if http_status(error) in UNDECIDED:
         raise error
     return http_status(error), error_code(error)

@@ -1,7 +1,7 @@
-"""Asks IAM's policy simulator about a principal, in both ways that include a bucket policy.
+"""Asks IAM's policy simulator about a principal, in two ways that include a bucket policy.
 
-AWS documents that it accepts no resource policies for roles; so a bucket policy is also simulated
-as if it were a policy of the principal.
+According to AWS, it accepts no resource policies for roles; so a bucket policy is also simulated as
+if it were a policy of the principal.
 """
 
 import json
@@ -24,7 +24,7 @@ EVERYTHING: Document = document({"Effect": "Allow", "Action": "*", "Resource": "
 
 
 class NotDecidedError(Exception):
-    """IAM's decision says nothing about a real request; the message says why, as a clause."""
+    """IAM's decision does not cover a real request; the message explains why, as a clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +73,9 @@ def simulate(
     bucket_policy: Document | None = None,
     owner: Account | None = None,
 ) -> list[SimulatedDecision]:
-    """All decisions on the request, from both ways to ask; `owner` is the bucket's account.
+    """All decisions on the request, from both kinds of simulation; `owner` is the bucket's account.
 
-    Raises NotDecidedError if IAM lacks a value, gives no decision or cannot be asked.
+    Raises NotDecidedError if IAM lacks a value, gives no decision or cannot be reached.
     """
     bound = binding(bucket_policy, principal.arn) if bucket_policy else []
     own = [principal.policy] if principal.policy else []
@@ -86,7 +86,7 @@ def simulate(
         if error_code(error) != REFUSED:
             raise
         raise NotDecidedError(f"IAM refuses to simulate it ({error_message(error)})") from None
-    # Between accounts both sides must allow; IAM cannot simulate the side that it does not know.
+    # Between accounts both sides must allow; IAM cannot simulate a side that it does not know.
     if bucket_policy and (owner is None or owner.id == account.id):
         try:
             decisions += _ask(
@@ -99,7 +99,7 @@ def simulate(
                 CallerArn=principal.arn,
             )
         except ClientError as error:
-            # As AWS documents for all but users. The first way has decided.
+            # As AWS documents for everything except users. The first way has decided.
             if error_code(error) != REFUSED or ":user/" in principal.arn:
                 raise
     return decisions
@@ -165,7 +165,7 @@ def _decisions(result: dict[str, Any]) -> Iterator[SimulatedDecision]:
 
 
 def _require_known_context(results: list[dict[str, Any]], request: SimulatedRequest) -> None:
-    """With a list of resources, IAM reports what is missing only for each of them."""
+    """With a list of resources, IAM reports missing values only for each of them."""
     missing = {
         key
         for result in results

@@ -19,9 +19,9 @@ from admin.target import Target
 TAKE = ("s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion")
 # Resources in one simulation; IAM returns up to a hundred results.
 BATCH = 25
-# Expectations between two lines of progress: IAM answers a few per second.
+# How many expectations are tested between two lines of progress: IAM answers a few per second.
 A_WHILE = 25
-# The most that IAM returns at once.
+# The maximum that IAM returns at once.
 PAGE = 1000
 _REVOCATION = {"PolicyName": REVOKED, "PolicyDocument": DENY_EVERYTHING}
 STOPPED = (
@@ -59,7 +59,9 @@ def servers_can_upload(
 
 
 def _users(target: Target) -> dict[str, dict[str, Any]]:
-    """Every user of the account by name, with its IAM policies: a request per user is too many."""
+    """Every user of the account by name, with its IAM policies: one request per user would be too
+    many.
+    """
     paginator = target.account.client("iam").get_paginator("get_account_authorization_details")
     pages = paginator.paginate(Filter=["User"], PaginationConfig={"PageSize": PAGE})
     return {user["UserName"]: user for page in pages for user in page["UserDetailList"]}
@@ -104,7 +106,7 @@ def _allowed(bucket: SimulatedBucket, arn: str, request: SimulatedRequest) -> Ex
 def _told(
     expectations: list[Expectation], what: str, tell: Callable[[str], None]
 ) -> Iterator[Expectation]:
-    """The expectations; reports now and then how many have been tested."""
+    """Test the expectations; report now and then how many have been tested."""
     for number, expectation in enumerate(expectations):
         if number and number % A_WHILE == 0:
             tell(f"asking IAM's simulator: {number} of {len(expectations)} {what}")

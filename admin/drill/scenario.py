@@ -59,7 +59,7 @@ class Step:
 def drill(target: Target, *, assume: bool, quick: bool, waiter: Waiter) -> Generator[Step]:
     """Make a small and a multipart backup, and try every attack; yields each promise that holds.
 
-    The drill removes what it made when it is closed, or else at the start of the next drill; its
+    The drill removes what it created when it is closed, or at the start of the next drill; its
     stored objects stay. With `assume`, the promoter's role trusts the caller for the duration.
     `quick` skips the multipart backup.
 
@@ -148,7 +148,7 @@ class _Drill:
         return server
 
     def _clients(self, server: "S3Client") -> dict[str, "S3Client"]:
-        """Everyone who attacks without assuming a role."""
+        """All attackers that do not assume a role."""
         clients = {"server": server, "administrator": self._target.account.client("s3")}
         if self._target.vault_has_own_account:
             clients["vault administrator"] = self._uploads.vault_client

@@ -1,6 +1,6 @@
-"""The requests that the drill asks IAM's simulator about, and the condition keys of each.
+"""The requests that the drill simulates with IAM, and the condition keys of each.
 
-A header that is missing counts, too: without If-None-Match, a write overwrites.
+A missing header counts, too: without If-None-Match, a write overwrites.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ CREATES = "s3:ObjectCreationOperation"
 ENCRYPTION = "s3:x-amz-server-side-encryption"
 OWN_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 STORAGE_CLASS = "s3:x-amz-storage-class"
-# The headers of a write that policies ask for.
+# The headers of a write that policies check.
 HEADERS = frozenset({IF_FREE, ENCRYPTION, OWN_KEY, STORAGE_CLASS})
 
 PUT, GET = "s3:PutObject", "s3:GetObject"

@@ -65,7 +65,7 @@ def read_bucket(target: Target, name: str) -> SimulatedBucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What IAM must decide on each part of a request; the remark tells similar requests apart."""
+    """What IAM must decide on each part of a request; the remark distinguishes similar requests."""
 
     bucket: SimulatedBucket
     principal: SimulatedPrincipal
@@ -84,7 +84,7 @@ class Expectation:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedPromise:
-    """A promise and what IAM must decide if it holds; `why` a broken one matters."""
+    """A promise, what IAM must decide if it holds, and `why` a broken one matters."""
 
     promise: str
     expectations: Iterable[Expectation]
@@ -117,8 +117,8 @@ def vault_promises(
 ) -> Iterator[SimulatedPromise]:
     """What the policies of the two buckets, and of the promoter's role, must decide about `slots`.
 
-    The first slot is the drill's. `principals` has the ARN of everyone who attacks, by the name
-    that the drill gives them.
+    The first slot is the drill's. `principals` has the ARN of each attacker, by the drill's name
+    for it.
     """
     alone = SimulatedBucket(target=vault.target, name=vault.name, policy=None)
     for which, bucket, effects in (

@@ -40,7 +40,7 @@ class TemporaryAccess:
         return f"arn:aws:iam::{self.target.account.id}:user/{self.target.stage.drill_user}"
 
     def make_user(self, policy: Document) -> Account:
-        """Make a user with this IAM policy; returns its account, whose requests wait for IAM."""
+        """Create a user with this IAM policy; return its account, whose requests wait for IAM."""
         iam, user = self.target.account.client("iam"), self.target.stage.drill_user
         iam.create_user(UserName=user)
         iam.put_user_policy(
@@ -72,7 +72,7 @@ class TemporaryAccess:
         return self._as(session["Credentials"])
 
     def remove(self) -> list[str]:
-        """Remove everything that this or an earlier drill left; returns what it removed.
+        """Remove everything that this or an earlier drill left; return what was removed.
 
         Removes the rest even if something cannot be removed, then raises AccountError.
         """

@@ -147,7 +147,7 @@ class DrillUploads:
         return dict(outcome)
 
     def restore(self, stored: StoredObject) -> str:
-        """Read the stored object; returns the SHA-256 of its bytes."""
+        """Read the stored object; return the SHA-256 of its bytes."""
         answer = self.vault_client.get_object(Bucket=stored.vault, Key=stored.slot)
         digest = hashlib.sha256()
         for chunk in answer["Body"].iter_chunks(MIB):
@@ -175,9 +175,9 @@ class DrillUploads:
 
 
 def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
-    """A sentence that says until when the object is locked. `vault_client` is an administrator's.
+    """A sentence that states until when the object is locked. `vault_client` is an administrator's.
 
-    A vault without a default lock is the owner's choice, and the sentence says so. Raises
+    A vault without a default lock is the owner's choice, which the sentence states. Raises
     NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.
     """
     if stored.version_id == UNVERSIONED:

@@ -31,7 +31,7 @@ CONNECTIONS = AT_A_TIME + HEADS_AT_A_TIME
 
 @dataclass(frozen=True, kw_only=True)
 class ListOptions:
-    """What the command line chose; `last` counts backups."""
+    """The options of the command line; `last` counts backups."""
 
     rule: str | None = None
     server: str | None = None
@@ -104,7 +104,7 @@ def _groups(
 def _look(
     vault: Vault, pool: ThreadPoolExecutor, group: list[Row], *, details: bool
 ) -> list[Detailed]:
-    """Each row with its details, if they are asked for and there is a version to look at."""
+    """Each row with its details, if they were requested and there is a version to look at."""
 
     def look(row: Row) -> Details | None:
         if not isinstance(row, Filled) or row.backup.size is None:

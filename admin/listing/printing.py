@@ -1,4 +1,4 @@
-"""Prints what is stored, as a table or as JSON, while it is read."""
+"""Prints the stored backups while they are read, as a table or as JSON."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ class Table:
         click.echo("\n".join(_line(row, details) for row, details in rows))
 
     def not_checked(self, _key: str, why: str) -> None:
-        """Say that the rest of the key cannot be read."""
+        """Print that the rest of the key cannot be read."""
         self._is_empty = False
         click.echo(f"  not checked: {why}")
 
@@ -97,7 +97,7 @@ class JsonList:
         self._print(key, (_entry(row, details) for row, details in rows))
 
     def not_checked(self, key: str, why: str) -> None:
-        """Say that the rest of the key cannot be read."""
+        """Print that the rest of the key cannot be read."""
         self._print(key, [{"kind": "not checked", "why": why}])
 
     def end_key(self) -> None:

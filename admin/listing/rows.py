@@ -1,6 +1,6 @@
-"""What is stored of an upload key, slot by slot, with the gaps between backups.
+"""The stored backups of an upload key, slot by slot, with the gaps between them.
 
-Memory stays flat: a vault of any age is read page by page.
+Memory use is constant: a vault of any age is read page by page.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from chalicelib.watching.slots import Backup, slots_before
 
 # As many names as S3 lists with one request.
 AT_ONCE = 1000
-# Behind every name: they have only ASCII characters.
+# Sorts after every name, because names have only ASCII characters.
 _BEHIND_ALL = "\x7f"
 
 
@@ -30,7 +30,7 @@ class Filled:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """So many slots without a backup, from the first to the last."""
+    """A number of slots without a backup, from the first to the last."""
 
     first: Slot
     last: Slot
@@ -95,7 +95,7 @@ class _Gap:
             self.number += 1
 
     def ended(self, moment: datetime) -> Missing | None:
-        """The gap, if it is one: some rules allow for empty slots between backups."""
+        """The gap, unless the rule allows empty slots between backups."""
         if not self.first or not self.last:
             return None
         expect = self.first.rule.expect
@@ -107,13 +107,13 @@ class _Gap:
 def _listed(
     vault: Vault, policy: Policy, slots: Iterator[Slot]
 ) -> Iterator[tuple[Slot, Backup | None]]:
-    """Each slot with its backup. Slots and names are both in the order of time."""
+    """Each slot with its backup. Slots and names are both in chronological order."""
     listed: Iterator[tuple[str, Iterator[Any]]] | None = None
     name, entries = "", iter(())
     for slot in slots:
         if listed is None:
             listed = list_names(vault, slot.rule, slot.server, start=slot.name)
-        # A name of no slot, such as the hour that clocks skip, is passed over.
+        # A name that belongs to no slot, such as that of an hour that clocks skip, is skipped.
         while name < slot.name:
             name, entries = next(listed, (_BEHIND_ALL, iter(())))
         backup = None

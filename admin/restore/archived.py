@@ -22,9 +22,9 @@ LOOK_EVERY = 300.0
 def make_readable(
     version: StoredVersion, *, yes: bool, wait: bool, sleep: Callable[[float], None]
 ) -> None:
-    """Have S3 retrieve an archived version; asks first unless `yes`.
+    """Make S3 retrieve an archived version; ask first unless `yes`.
 
-    Raises NotFoundOutError if it cannot be read yet and nobody waits for it.
+    Raises NotFoundOutError if it cannot be read yet and the command should not wait.
     """
     takes = _TAKES.get(version.storage_class, "some hours")
     if version.retrieval is Retrieval.READABLE:

@@ -1,4 +1,4 @@
-"""Computes the checksum of bytes that arrive in order, by S3's names of the algorithms."""
+"""Computes checksums incrementally, by S3's names of the algorithms."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ class RunningChecksum:
         self._hash.update(data)
 
     def matches(self) -> bool:
-        """Whether the bytes so far are those of the object. Ends the computation."""
+        """Whether the bytes so far have the object's checksum. Ends the computation."""
         return base64.b64encode(self._hash.digest()).decode() == self._expected
 
 

@@ -55,7 +55,7 @@ def choose(vault: Vault, policy: Policy, key: str, when: When, *, now: datetime)
 
 
 def _latest(vault: Vault, policy: Policy, key: str, now: datetime) -> Backup:
-    """The stored backup with the last name, whatever this machine's clock says."""
+    """The stored backup with the last name, regardless of this machine's clock."""
     for start in (recent_slots(policy, key, now)[-1].name, ""):
         newest = deque(_stored(vault, policy, key, start=start), maxlen=1)
         if newest:

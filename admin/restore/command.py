@@ -33,7 +33,7 @@ READ_TIMEOUT = 20
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
-    """What the command line chose; `output` is a path, `-` for stdout, or None."""
+    """The options of the command line; `output` is a path, `-` for stdout, or None."""
 
     rule: str | None = None
     server: str | None = None
@@ -85,7 +85,7 @@ def open_vault(target: Target, tuning: Tuning) -> Vault:
         "s3",
         max_pool_connections=tuning.window,
         read_timeout=READ_TIMEOUT,
-        # Ranges have no checksum. That of the whole object is compared here, and only once.
+        # Ranges have no checksum. The checksum of the whole object is compared here, and only once.
         response_checksum_validation="when_required",
     )
     return Vault(s3=s3, name=target.vault, owner=target.stage.settings.vault_owner)

@@ -1,20 +1,20 @@
-"""The command that unpacks a restored backup, from the ending of its name."""
+"""The command that unpacks a restored backup, derived from the extensions of its name."""
 
 import shlex
 from dataclasses import dataclass
 
 _DECRYPTED = (".gpg", ".pgp", ".asc")
 _READERS = {".gz": "gunzip", ".xz": "unxz", ".bz2": "bunzip2", ".zst": "unzstd"}
-# What tar reads by itself: GNU's and that of macOS.
+# The compressions that tar detects itself, both GNU's and that of macOS.
 _LETTERS = {".gz": "z", ".xz": "J", ".bz2": "j"}
 _SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tbz2": ".tar.bz2"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endings:
-    """What the endings of a file say: `plain` is its name without encryption and compression.
+    """What a file's extensions mean: `plain` is its name without encryption and compression.
 
-    `compression` is an ending, such as .gz.
+    `compression` is an extension, such as .gz.
     """
 
     plain: str
@@ -28,12 +28,12 @@ class Endings:
 
     @property
     def is_archive(self) -> bool:
-        """Whether tar made it."""
+        """Whether tar created it."""
         return self.plain.endswith(".tar")
 
 
 def endings_of(file: str) -> Endings:
-    """Read the endings of a name, such as .tar.gz.gpg."""
+    """Parse the extensions of a name, such as .tar.gz.gpg."""
     rest, encrypted = _without(file, _DECRYPTED)
     plain, short = _without(rest, _SHORT)
     plain, compressed = _without(plain + _SHORT.get(short, ""), _READERS)
@@ -41,7 +41,7 @@ def endings_of(file: str) -> Endings:
 
 
 def next_step(file: str) -> str:
-    """A shell command that decrypts and unpacks `file`; "" if its name does not say how.
+    """A shell command that decrypts and unpacks `file`; "" if its name does not show how.
 
     a.tar.gz.gpg  ->  mkdir restored && gpg --decrypt a.tar.gz.gpg | tar -xzf - -C restored
     a.sql.gz.gpg  ->  gpg --decrypt a.sql.gz.gpg | gunzip >a.sql
@@ -65,6 +65,6 @@ def next_step(file: str) -> str:
 
 
 def _without(name: str, endings: dict[str, str] | tuple[str, ...]) -> tuple[str, str]:
-    """The name without one of the endings, and that ending."""
+    """The name without one of the extensions, and that extension."""
     ending = next((ending for ending in endings if name.endswith(ending)), "")
     return name.removesuffix(ending), ending

@@ -1,9 +1,9 @@
-"""The file that a backup is restored to. It gets its name only when it is complete and verified.
+"""The file to which a backup is restored. It gets its name only when it is complete and verified.
 
     2026-11-20.tar.gz.gpg.3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY-MTRCxf3vjVBH40.partial
 
 Until then its name contains the name and the version of the stored backup, so that the same command
-can continue it, and never with the bytes of another version.
+can continue it, but never with the bytes of another version.
 """
 
 import errno
@@ -56,14 +56,14 @@ class Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def read(self, piece: int) -> Iterator[memoryview]:
-        """What an earlier restore has written."""
+        """The bytes that an earlier restore has written."""
         with self.path.open("rb") as file:
             while chunk := file.read(piece):
                 yield memoryview(chunk)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """Open it to append. Raises Refused while another restore is writing it."""
+        """Open the file for appending. Raises Refused while another restore is writing it."""
         with self.path.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,12 +76,12 @@ class Partial:
             yield file
 
     def keep(self, *, force: bool) -> None:
-        """Give the complete file its name. Raises Refused if a file has it, unless `force`."""
+        """Give the complete file its name. Raises Refused if such a file exists, unless `force`."""
         if force:
             self.path.replace(self.final)
             return
         try:
-            # Unlike a rename, this fails if another file has got the name meanwhile.
+            # Unlike a rename, this fails if another file has taken the name meanwhile.
             os.link(self.path, self.final)
         except FileExistsError:
             raise Refused(f"{_exists(self.final)}. The backup is in {self.path}.") from None
@@ -98,12 +98,12 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 
 
 def identity_of(version: StoredVersion) -> str:
-    """What identifies the bytes of a version for ever."""
+    """What identifies the bytes of a version forever."""
     return f"{NULL}-{version.etag}" if version.version_id == NULL else version.version_id
 
 
 def partial_of(version: StoredVersion, output: Path | None) -> Partial:
-    """The file of a version; None: named like the stored backup, in the current directory."""
+    """The file for a version; None: named like the stored backup, in the current directory."""
     version_id = quote(identity_of(version), safe="").replace(".", "%2E")
     name = f"{_prefix(output)}{quote(version.name, safe='')}.{version_id}{_ENDING}"
     if len(os.fsencode(name)) > _LONGEST_NAME:

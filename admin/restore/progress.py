@@ -1,4 +1,4 @@
-"""Shows on stderr how far a transfer is, its rate, and the time left."""
+"""Shows the progress of a transfer on stderr: its rate, and the time left."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +16,9 @@ from rich.progress import (
 
 @contextmanager
 def progress(size: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, and nothing elsewhere; call what it yields with numbers of bytes."""
+    """A progress bar on a terminal, otherwise nothing; call the yielded function with numbers of
+    bytes.
+    """
     console = Console(file=sys.stderr)
     columns = (
         BarColumn(),

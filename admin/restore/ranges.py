@@ -1,7 +1,7 @@
 """Reads one version of an object in parallel ranges, and yields its bytes in order.
 
-Memory is bounded: no range is requested while a window of ranges is waiting to be used. And it is
-used again: the system would need longer for new memory than for reading into it.
+Memory is bounded: no range is requested while a window of ranges is waiting to be used. It is
+reused, because allocating new memory takes longer than reading into it.
 """
 
 import threading
@@ -27,10 +27,10 @@ LONGEST_PAUSE = 10.0
 class Tuning:
     """How an object is read: the bytes of a range, and how many ranges are in flight or waiting.
 
-    S3's performance guidelines suggest 8 to 16 MiB and concurrent connections; each of them moves
-    some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). AWS's own client has
-    25 connections if it cannot tell how fast the network is. A range is given up after this many
-    attempts in a row without a byte, with growing pauses (seconds) between them.
+    S3's performance guidelines suggest 8 to 16 MiB and concurrent connections, each of which
+    transfers some 85 to 90 MB/s (S3 user guide, "Performance guidelines for Amazon S3"). AWS's own
+    client has 25 connections if it cannot tell how fast the network is. A range fails after this
+    many attempts in a row without a byte, with growing pauses (seconds) between them.
     """
 
     range: int = 8 * MIB
@@ -47,10 +47,10 @@ def chunks(
 ) -> Generator[memoryview, None, None]:
     """The bytes from `first` on, in order. Close it if you stop before its end.
 
-    A chunk can be used until the next one is asked for; later, its use is a ValueError.
+    A chunk is valid until the next one is requested; using it later raises ValueError.
 
     Raises NotRestoredError if the object was replaced, NotFoundOutError if S3 cannot be reached,
-    ClientError for what S3 denies.
+    and ClientError if S3 denies the request.
     """
     stop = threading.Event()
     reading = _Reading(version, tuning, stop)
@@ -76,7 +76,7 @@ def chunks(
 
 
 def _begin(reading: "_Reading", first: int, chunk: memoryview) -> Future[memoryview]:
-    """Fill it in a thread that nobody has to wait for, even if its connection is stalled."""
+    """Fill it in a thread that nothing has to wait for, even if its connection is stalled."""
     future: Future[memoryview] = Future()
 
     def fill() -> None:
@@ -98,7 +98,7 @@ class _Reading:
     stop: threading.Event
 
     def fill(self, chunk: memoryview, first: int) -> None:
-        """Read the bytes from `first` on; a lost connection continues where it was."""
+        """Read the bytes from `first` on; after a lost connection, continue at the same place."""
         filled = failures = 0
         while filled < len(chunk) and not self.stop.is_set():
             before = filled

@@ -16,7 +16,7 @@ from chalicelib.policy.decision import ARCHIVED, Checksum
 from chalicelib.promotion.buckets import Vault, checksum_of
 from chalicelib.s3_errors import http_status
 
-# The version id of what was stored without versioning: another object can get it.
+# The version ID of an object stored without versioning: another object can get it.
 NULL = "null"
 
 
@@ -62,7 +62,7 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
             **vault.args, **which, ChecksumMode="ENABLED"
         )
     except ClientError as error:
-        # The answer to a HEAD has no body that could say why.
+        # The response to a HEAD has no body that could explain the error.
         match http_status(error):
             case HTTPStatus.NOT_FOUND:
                 return None
@@ -76,11 +76,11 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
                     "kms:Decrypt if the backup is encrypted with a KMS key"
                 ) from None
             case HTTPStatus.BAD_REQUEST:
-                # A wrong version id, a disabled KMS key, or one that the sender kept (SSE-C).
+                # A wrong version ID, a disabled KMS key, or a key that only the sender has (SSE-C).
                 vault.s3.get_object(**vault.args, **which, Range="bytes=0-0")
         raise
     checksum = checksum_of(head)
-    # Intelligent-Tiering has archives of its own.
+    # Intelligent-Tiering has its own archives.
     storage_class = head.get("ArchiveStatus") or head.get("StorageClass") or "STANDARD"
     return StoredVersion(
         vault=vault,
@@ -96,7 +96,7 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
 
 
 def _retrieval(storage_class: str, head: Mapping[str, Any]) -> Retrieval:
-    """Read a header such as `ongoing-request="false", expiry-date="Fri, 27 Nov 2026 ..."`."""
+    """Parse a header such as `ongoing-request="false", expiry-date="Fri, 27 Nov 2026 ..."`."""
     if storage_class not in ARCHIVED:
         return Retrieval.READABLE
     ongoing = re.search('ongoing-request="(true|false)"', head.get("Restore", ""))

@@ -19,7 +19,7 @@ from admin.restore.stored import StoredVersion
 def to_file(
     version: StoredVersion, partial: Partial, tuning: Tuning, *, force: bool, unverified: bool
 ) -> None:
-    """Complete the file and verify it; prints its name.
+    """Complete the file, verify it, and print its name.
 
     Raises NotRestoredError if the bytes are wrong, NotFoundOutError if they cannot be verified.
     """
@@ -49,7 +49,7 @@ def to_file(
 
 
 def size_only(version: StoredVersion) -> str:
-    """The sentence that says why the bytes are not verified."""
+    """The sentence that explains why the bytes are not verified."""
     return f"S3 has no checksum over all of {version.name}, so its bytes are not verified."
 
 
@@ -60,7 +60,7 @@ def _complete(
     checksum: RunningChecksum | None,
     tuning: Tuning,
 ) -> None:
-    """Append what is missing. What is there is read again for the checksum."""
+    """Append what is missing. The bytes that are already there are read again for the checksum."""
     there = partial.size
     if there > version.size:
         return
@@ -78,7 +78,7 @@ def _complete(
 def _bytes(
     version: StoredVersion, partial: Partial, there: int, tuning: Tuning
 ) -> Iterator[tuple[bool, memoryview]]:
-    """All bytes of the version, and whether they have to be written."""
+    """All bytes of the version, each time with whether they have to be written."""
     for chunk in partial.read(tuning.range):
         yield False, chunk
     with closing(chunks(version, tuning, first=there)) as rest:

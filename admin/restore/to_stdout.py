@@ -18,7 +18,7 @@ from admin.restore.to_file import size_only
 def to_stdout(
     version: StoredVersion, tuning: Tuning, *, verify_first: bool, unverified: bool
 ) -> None:
-    """Print the bytes; with `verify_first`, only after all of them were read and are right.
+    """Print the bytes; with `verify_first`, only after all of them were read and verified.
 
     Raises NotRestoredError if the bytes are wrong, NotFoundOutError if they cannot be verified.
     """
@@ -50,10 +50,10 @@ def to_stdout(
 
 
 def _widen_pipe() -> None:
-    """If stdout is a pipe, let its reader have more at a time: they take turns less often."""
+    """If stdout is a pipe, enlarge it, so that reader and writer alternate less often."""
     # Linux's pipes have 64 KiB, and macOS has no such setting.
     if sys.platform == "linux":
-        # It is no pipe, or this user's pipes have enough together.
+        # It is not a pipe, or this user's pipes have reached their limit together.
         with suppress(OSError):
             fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, MIB)
 

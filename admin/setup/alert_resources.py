@@ -23,7 +23,7 @@ ALARM_MAY_DIFFER = {
     "EvaluationInterval": "it cannot be chosen for an alarm on metrics",
     "ActionConfiguration": "it changes the text of a mail, not whether it is sent",
 }
-# The defaults of an alarm; AWS does not say whether it returns them.
+# The defaults of an alarm; AWS does not document whether it returns them.
 ALARM_DEFAULTS: dict[str, Any] = {"EvaluationWindow": {"SlidingWindow": {}}}
 
 

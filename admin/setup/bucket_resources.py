@@ -154,7 +154,7 @@ def read_lock(account: Account, requirement: Requirement) -> Any:
         return None
     default = rule["DefaultRetention"]
     lock = {
-        # With an event hold, which locks until somebody releases it, mode and time can be missing.
+        # With an event hold, which locks until it is released, mode and time can be missing.
         "mode": default.get("Mode", MODES[0]),
         "days": default.get("Days") or 365 * default.get("Years", 0),
     }
@@ -208,7 +208,7 @@ def _with_filter(rule: Entry) -> Entry:
 
 
 def read_policy(account: Account, requirement: Requirement) -> Shared:
-    """The statements of the bucket policy; those that mean the same as ours, in our spelling."""
+    """The statements of the bucket policy; those equivalent to ours are in our spelling."""
     order = [statement["Sid"] for statement in requirement.desired]
     ours = {statement["Sid"]: statement for statement in requirement.desired}
     return _shared(

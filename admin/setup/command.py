@@ -56,9 +56,8 @@ def set_up(
 ) -> None:
     """Show the plan and, with `apply`, apply it after one question.
 
-    `accept` has the names of obstacles, which are remembered; with `lock_existing`, the caller
-    locks stored backups afterwards. Raises Refused if the plan cannot be applied with these
-    options.
+    `accept` has the names of obstacles, which are recorded; with `lock_existing`, the caller locks
+    stored backups afterwards. Raises Refused if the plan cannot be applied with these options.
     """
     plan = make_plan(target.account, requirements_of(target, options), lock_named=lock_named)
     if apply and (door := plan.left_open):
@@ -126,7 +125,7 @@ def set_up(
 
 
 def waiter() -> Waiter:
-    """Waits for the opened bucket policy of the vault to take effect."""
+    """Waits until the opened bucket policy of the vault takes effect."""
     return Waiter(seconds=MAX_WAIT, tell=lambda line: click.echo(f"  ... {line}", err=True))
 
 

@@ -13,7 +13,8 @@ from admin.setup import resources
 from admin.waiting import Waiter
 from chalicelib.s3_errors import error_code
 
-# Seconds. A changed bucket policy almost always takes effect within seconds; AWS names no limit.
+# Seconds. A changed bucket policy almost always takes effect within seconds, but AWS documents no
+# limit.
 MAX_WAIT = 120.0
 PATIENT = Waiter(seconds=MAX_WAIT, tell=lambda _: None)
 

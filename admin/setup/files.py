@@ -30,7 +30,7 @@ def stage_files(
     """The text of each generated file of `stage`, by its path.
 
     `variables` are set in the functions' environment in `config.json`; others stay. Lock, alarm,
-    subscribers, trail and what is accepted are taken from `stage`, not from `config.json`.
+    subscribers, trail and accepted obstacles are taken from `stage`, not from `config.json`.
     """
     files: dict[Path, str] = {}
     path = stage.project / CONFIG

@@ -57,9 +57,10 @@ class Survey:
 def lock_stored(
     target: Target, lock: Lock, *, now: datetime, waiter: Waiter, apply: bool, yes: bool
 ) -> None:
-    """Say which versions in the vault are not locked as `lock` promises; with `apply`, lock them.
+    """Report which versions in the vault are not locked as `lock` promises; with `apply`, lock
+    them.
 
-    Asks once. No lock is shortened, and none gets another mode. Raises Refused if the answer is no.
+    Asks once. No lock is shortened, and no mode is changed. Raises Refused if the answer is no.
     """
     survey = _look_up(target, lock, now=now)
     click.echo("\n".join(_in_words(survey, lock, vault=target.vault)))
@@ -91,7 +92,8 @@ def lock_of_new_backups(target: Target, lock: Lock) -> Lock:
 
 
 def remark(target: Target, plan: Plan) -> str | None:
-    """Say how many stored versions a changed default lock does not affect; None if there are none.
+    """State how many stored versions a changed default lock does not affect; None if there are
+    none.
 
     Counts noncurrent versions, too.
     """
@@ -134,7 +136,7 @@ def _look_up(target: Target, lock: Lock, *, now: datetime) -> Survey:
             if error_code(error) not in GONE_CODES:
                 raise
             continue
-        # A lock that has not ended keeps its mode: changing it takes the right to bypass it.
+        # A lock that has not ended keeps its mode: changing it requires the right to bypass it.
         end = actual.get("RetainUntilDate")
         mode = actual["Mode"] if end and end > now else lock.mode
         survey.governed += lock.mode == COMPLIANCE != mode

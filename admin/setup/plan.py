@@ -85,8 +85,9 @@ def door_of(target: Target) -> Requirement:
 def through_the_door(target: Target, bucket: str, command: str) -> str:
     """The command; in the vault, with one before it that opens the door and one that closes it.
 
-    Any administrator can run them, not only whoever ran the check, so they open the door to all of
-    them. The last one closes it even if the command fails, and before it asks any question.
+    Any administrator can run them, not only the one who ran the check, so they open the door to all
+    administrators. The last command closes it even if the command fails, and before it asks any
+    question.
     """
     if bucket != target.vault:
         return command
@@ -142,7 +143,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
 
 
 def execute(account: Account, plan: Plan, waiter: Waiter = PATIENT) -> Generator[Change]:
-    """Apply the plan in its order; yields each step before it is taken.
+    """Apply the plan in order; yield each step before it is taken.
 
     Each step is complete by itself: after an interruption, the next plan has what is left,
     including a door that is still open. Close the generator to stop early: that closes the door.

@@ -11,7 +11,9 @@ MOST_VERSIONS = 5
 
 
 def read_managed_policy(account: Account, requirement: Requirement) -> Any:
-    """The version in force; None if the policy does not exist. Who has it is not compared."""
+    """The default version; None if the policy does not exist. Its users and roles are not
+    compared.
+    """
     arn, iam = requirement.resource, _iam(account, requirement)
     policy = none_if("NoSuchEntity", lambda: iam.get_policy(PolicyArn=arn))
     if policy is None:
@@ -21,7 +23,7 @@ def read_managed_policy(account: Account, requirement: Requirement) -> Any:
 
 
 def write_managed_policy(account: Account, requirement: Requirement) -> None:
-    """Make the policy, or a new version of it, which is then in force."""
+    """Create the policy, or a new default version of it."""
     arn, iam = requirement.resource, _iam(account, requirement)
     text = json.dumps(requirement.desired, separators=(",", ":"))
     if none_if("NoSuchEntity", lambda: iam.get_policy(PolicyArn=arn)) is None:
@@ -36,7 +38,7 @@ def write_managed_policy(account: Account, requirement: Requirement) -> None:
 
 
 def _iam(account: Account, requirement: Requirement) -> Any:
-    """A client of the policy's account, which is perhaps the vault's."""
+    """A client of the policy's account, which may be the vault's."""
     owner = requirement.resource.split(":")[4]
     accounts = (account, *account.other_accounts.values())
     [of_policy] = (each for each in accounts if each.id == owner)

@@ -1,4 +1,4 @@
-"""Records the vault's settings in config.json, as digests: what the hourly audit compares."""
+"""Records the vault's settings in config.json, as digests that the hourly audit compares."""
 
 from collections.abc import Mapping
 
@@ -43,8 +43,8 @@ def settled_digests(
 ) -> dict[str, str]:
     """The digests once S3 shows what `setup` has written, which can take a while.
 
-    A request can be answered with older settings than the request before it, so the digests count
-    if they are the same before and after the comparison. Raises AccountError if the time runs out.
+    A response can show older settings than the response before it, so the digests count only if
+    they are the same before and after the comparison. Raises AccountError if the time runs out.
     """
     requirements = requirements_of(target, options)
     of_vault = tuple(one for one in requirements if one.resource == target.vault)
@@ -61,7 +61,7 @@ def settled_digests(
 
 
 def hidden_policy(target: Target) -> str:
-    """Says what the audit cannot compare in a vault of another account."""
+    """States what the audit cannot compare in a vault of another account."""
     return (
         f"settings: the hourly audit cannot read the bucket policy of {target.vault}, because S3 "
         "shows it only to the bucket's own account; backups audit with --vault-profile compares it"

@@ -1,4 +1,4 @@
-"""Says what a change of `setup` replaces."""
+"""Shows what a change of `setup` replaces."""
 
 import json
 import textwrap
@@ -11,7 +11,9 @@ LONGEST = 300
 
 
 def was(change: Change) -> str | None:
-    """What the account has now and will lose, on one line; None if the change only adds."""
+    """What the account has now and will lose, on one line; None if the change only adds
+    something.
+    """
     desired, actual = change.requirement.desired, change.actual
     match actual:
         case _ if actual is None or desired is None:

@@ -10,7 +10,8 @@ from admin.desired.sirens import OUR_NOTIFICATION
 from admin.setup.bucket_resources import Entry, Shared
 from admin.waiting import Waiter
 
-# Seconds. S3 asks the topic whether it may publish, and a topic's new policy can take a moment.
+# Seconds. S3 asks the topic whether it is allowed to publish, and a topic's new policy can take a
+# moment.
 WAIT_FOR_TOPIC = 60.0
 # What DescribeRule returns but is not compared, each with the reason.
 RULE_MAY_DIFFER = {
@@ -24,7 +25,7 @@ RULE_MAY_DIFFER = {
 
 
 def read_notification(account: Account, requirement: Requirement) -> Shared:
-    """Our notification, and the others of the bucket; EventBridge's has no name of its own."""
+    """Our notification, and the bucket's others; EventBridge's has no name."""
     s3 = account.account_of(requirement.resource).client("s3")
     answer = none_if(
         "NoSuchBucket",
@@ -41,7 +42,7 @@ def read_notification(account: Account, requirement: Requirement) -> Shared:
 
 
 def write_notification(account: Account, requirement: Requirement) -> None:
-    """Write our notification beside the others, all of which S3 replaces at once."""
+    """Write our notification together with the others, all of which S3 replaces at once."""
     configuration: dict[str, Any] = {}
     for entry in [*read_notification(account, requirement).others, *requirement.desired]:
         if "EventBridgeConfiguration" in entry:
@@ -71,14 +72,16 @@ def _entries(answer: dict[str, Any]) -> Iterator[Entry]:
 
 
 def _in_our_order(actual: Entry, desired: list[Entry]) -> Entry:
-    """The notification, with its events in our order if they are the same ones."""
+    """The notification, with its events in our order if they are the same."""
     [ours] = desired
     same = sorted(actual["Events"]) == sorted(ours["Events"])
     return {**actual, "Events": ours["Events"]} if same else actual
 
 
 def read_rule(account: Account, requirement: Requirement) -> Any:
-    """State, event pattern, targets and whatever else the rule has; None if there is no rule."""
+    """State, event pattern, targets and everything else that the rule has; None if there is no
+    rule.
+    """
     events = account.client("events")
     rule = none_if(
         "ResourceNotFoundException", lambda: events.describe_rule(Name=requirement.resource)
@@ -93,7 +96,7 @@ def read_rule(account: Account, requirement: Requirement) -> Any:
 
 
 def write_rule(account: Account, requirement: Requirement) -> None:
-    """Write the rule and its targets, and remove others. Whatever is not named here is unset."""
+    """Write the rule and its targets, and remove others. Whatever is not listed here gets unset."""
     events, name = account.client("events"), requirement.resource
     targets = requirement.desired["Targets"]
     events.put_rule(
@@ -108,7 +111,7 @@ def write_rule(account: Account, requirement: Requirement) -> None:
 
 
 def _refuse_failures(rule: str, answer: dict[str, Any]) -> None:
-    """EventBridge answers 200 even if it changed nothing. Raises AccountError."""
+    """EventBridge responds with 200 even if it changed nothing. Raises AccountError."""
     for failure in answer.get("FailedEntries", ()):
         raise AccountError(
             f"EventBridge did not change the targets of the rule {rule}: "

@@ -1,4 +1,4 @@
-"""What `setup` says about trails, without which EventBridge hears of no API call."""
+"""What `setup` reports about trails, without which EventBridge receives no API call."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,10 @@ WITHOUT_A_TRAIL = (
 
 
 def examine_trails(target: Target, options: SetupOptions) -> bool:
-    """Whether there is no trail, and these options make none.
+    """Whether there is no trail, and these options create none.
 
-    Raises Refused if they make one although another already does its job: it would cost money.
+    Raises Refused if they create one although another trail already logs the calls: it would cost
+    money.
     """
     if not options.trail:
         return lacks_trail(target)
@@ -38,7 +39,7 @@ def lacks_trail(target: Target) -> bool:
 
 
 def remarks(target: Target, *, without_trail: bool, accepted: tuple[str, ...]) -> Iterator[str]:
-    """What `setup` says about API calls that the sirens do not hear of."""
+    """What `setup` reports about API calls that cannot set off the sirens."""
     missing = f"No trail logs management events in {target.account.region}"
     if without_trail and NO_TRAIL in accepted:
         yield f"{missing}; accepted"
@@ -53,7 +54,7 @@ def remarks(target: Target, *, without_trail: bool, accepted: tuple[str, ...]) -
 
 
 def remark_on_vault_account(target: Target) -> str | None:
-    """What EventBridge cannot hear of a vault in another account; None for any other vault."""
+    """What EventBridge cannot receive from a vault in another account; None for any other vault."""
     if not target.vault_has_own_account:
         return None
     return (

@@ -26,7 +26,7 @@ def logging_trail(account: Account) -> str | None:
 def read_trail(account: Account, requirement: Requirement) -> Any:
     """Where our trail logs to, whether it is logging, and what; None if it does not exist.
 
-    Whatever else it does makes no difference.
+    Its other settings make no difference.
     """
     cloudtrail, arn = account.client("cloudtrail"), requirement.resource
     trails = cloudtrail.describe_trails(includeShadowTrails=False)["trailList"]
@@ -46,7 +46,7 @@ def read_trail(account: Account, requirement: Requirement) -> Any:
 
 
 def write_trail(account: Account, requirement: Requirement) -> None:
-    """Make the trail, or change it back, and start it. It logs in one Region, which is cheaper."""
+    """Create the trail, or restore it, and start it. It logs in one Region, which is cheaper."""
     cloudtrail, bucket = account.client("cloudtrail"), requirement.desired["S3BucketName"]
     if read_trail(account, requirement) is None:
         cloudtrail.create_trail(Name=NAME, S3BucketName=bucket, EnableLogFileValidation=True)
@@ -60,8 +60,8 @@ def write_trail(account: Account, requirement: Requirement) -> None:
 def _event_selectors(account: Account, trail: Trail) -> dict[str, Any]:
     """What a trail logs; empty, as for a trail with the default, if only others can see it.
 
-    CloudTrail answers in the trail's own Region, and to its own account: an organization's trail
-    does not show its selectors to the members.
+    CloudTrail answers only in the trail's own Region, and only its own account: an organization's
+    trail does not show its selectors to the members.
     """
     home = account.client("cloudtrail", region_name=trail.get("HomeRegion"))
     selectors: dict[str, Any] | None = none_if(

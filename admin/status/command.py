@@ -1,4 +1,4 @@
-"""The command `backups status`: how the backups are, on one screen."""
+"""The command `backups status`: the state of the backups, on one screen."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
-"""What follows from the stored backups: when the next is due, how long the last remains, and how
-much the vault will hold. Pure.
+"""What follows from the stored backups: when the next one is due, how long the last one remains,
+and how much the vault will hold. Pure.
 """
 
 import statistics
@@ -14,16 +14,16 @@ from chalicelib.watching.findings import last_sizes
 from chalicelib.watching.slots import Backup, History
 
 DAY = timedelta(days=1)
-# Once another version or a delete marker lies above a backup, our lifecycle rules remove it after
-# this. So does S3 with a backup that expires.
+# After another version or a delete marker covers a backup, our lifecycle rules remove it this much
+# later. S3 does the same with a backup that expires.
 AFTER_SUPERSEDED = DAY
-# S3 moves no smaller object to another storage class, unless asked to (S3 user guide,
+# S3 moves no smaller object to another storage class, unless configured to (S3 user guide,
 # "Transitioning objects using Amazon S3 Lifecycle").
 LEAST_MOVED = 128 * 1024
 
 
 def next_due(history: History, policy: Policy, *, now: datetime) -> datetime | None:
-    """When the next backup counts as missing; in the past if it does so now.
+    """When the next backup counts as missing; in the past if it already does.
 
     None if none is expected, which includes an upload key that never had one.
     """
@@ -49,10 +49,10 @@ def next_due(history: History, policy: Policy, *, now: datetime) -> datetime | N
 def remains_until(
     backup: Backup, *, keep_days: int | None, locked_until: datetime | None
 ) -> datetime | None:
-    """Until when a stored backup certainly remains, whatever is uploaded later (None: for ever).
+    """Until when a stored backup certainly remains, whatever is uploaded later (None: forever).
 
     Uploads fill other slots and remove nothing: only S3 does, when a backup expires. Its lock, if
-    it is longer, keeps it under the delete marker.
+    it lasts longer, keeps it under the delete marker.
     """
     if keep_days is None:
         return None
@@ -64,10 +64,10 @@ def remains_until(
 
 @dataclass(frozen=True, kw_only=True)
 class SteadyState:
-    """How many bytes the vault will hold if all goes on as usual, by storage class.
+    """How many bytes the vault will hold if everything continues as usual, by storage class.
 
     `kept_days` is None, and `stored` empty, if backups never expire: then the vault grows by
-    `bytes_a_day` for ever. `unknown` are the upload keys without a backup to judge from.
+    `bytes_a_day` forever. `unknown` are the upload keys without a backup to judge from.
     """
 
     kept_days: int | None
@@ -77,7 +77,7 @@ class SteadyState:
 
 
 def steady_state(histories: Iterable[History], policy: Policy, *, lock: Lock | None) -> SteadyState:
-    """From the usual size of each upload key's backups, and how many a day are stored."""
+    """Based on the usual size of each upload key's backups, and how many are stored per day."""
     kept = None
     if policy.keep_days is not None:
         kept = (
@@ -107,7 +107,9 @@ def steady_state(histories: Iterable[History], policy: Policy, *, lock: Lock | N
 
 
 def _backups_a_day(history: History) -> float:
-    """All slots, if each is expected to be filled; else as many as have been since the first."""
+    """All slots, if a backup is expected in each; otherwise as many as have been filled since the
+    first.
+    """
     slots = [*history.slots]
     if slots[0].rule.expect is not True:
         first = history.first

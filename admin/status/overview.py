@@ -25,7 +25,7 @@ from chalicelib.watching.slots import Backup, History, slots_before
 
 # As many connections as botocore keeps open.
 AT_A_TIME = 10
-# How far a backup is searched that is older than what an audit covers: three lists of S3, which are
+# How far back to search for a backup older than what an audit covers: three lists of S3, which are
 # eight years of days or four months of hours.
 MOST_SEARCHES, SLOTS_A_SEARCH = 3, 1000
 
@@ -123,8 +123,8 @@ def look(target: Target, keys: Sequence[str], *, now: datetime) -> Overview:
     """
     auditor, audited = auditor_of(target), Audited()
     size = None
-    # Boto3 sessions are not for several threads; clients are (boto3, "Multithreading or
-    # multiprocessing with clients").
+    # Boto3 sessions are not thread-safe; clients are (boto3, "Multithreading or multiprocessing
+    # with clients").
     target.vault_account.client("cloudwatch")
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         lock, copies = auditor.audit_vault(audited, now)

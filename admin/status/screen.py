@@ -1,4 +1,4 @@
-"""The status as text of 80 columns. Everything is said in words; colors only repeat it."""
+"""The status as text of 80 columns. Everything is written in words; colors only repeat it."""
 
 import textwrap
 from collections import defaultdict
@@ -15,12 +15,12 @@ from chalicelib.ages import age_in_words
 from chalicelib.watching.findings import Phase
 
 WIDTH = 80
-# Of more upload keys, each has one line.
+# If there are more upload keys, each has one line.
 MOST_IN_DETAIL = 4
 MOST_FINDINGS = 8
 # The width of server and rule in that line, and how much of it the rule has at least.
 NAME, LEAST_OF_RULE = 21, 9
-# From then on, a weekday would be ambiguous.
+# For a longer time, a weekday would be ambiguous.
 A_WEEK = timedelta(days=6)
 LETTERS = {
     State.TAMPERED: "X",
@@ -41,7 +41,7 @@ COLORS = {
 }
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 KIBI = 1024
-# From here on, a decimal says nothing.
+# For larger numbers, a decimal is meaningless.
 SHORT = 99.95
 NOT_CHECKED = "not checked"
 
@@ -129,7 +129,7 @@ def _due_in_table(due: datetime | None, zone: tzinfo, now: datetime) -> str:
 
 
 def _shortened(key: str) -> str:
-    """The key, with the ends of server and rule left out if it is too long for the table."""
+    """The key, with the ends of server and rule cut off if it is too long for the table."""
     server, slash, upload = key.rpartition("/")
     end = max(LEAST_OF_RULE, NAME - len(server + slash))
     shown = _cut(upload, end)
@@ -146,7 +146,7 @@ def _strip(cells: Iterable[Cell]) -> str:
 
 
 def _legend(statuses: Iterable[KeyStatus]) -> Iterator[str]:
-    """The letters that occur, in words."""
+    """The meaning of the letters that occur."""
     states = {cell.state for status in statuses for cell in status.strip}
     words = [f"{LETTERS[state]} {state}" for state in State if state in states]
     if words:

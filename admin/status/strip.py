@@ -1,4 +1,4 @@
-"""What became of the last days' backups, a day at a time. Pure."""
+"""What happened to the last days' backups, one day at a time. Pure."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CELLS = 14
 
 
 class State(StrEnum):
-    """What became of a slot, the worst first."""
+    """What happened to a slot, the worst first."""
 
     TAMPERED = "overwritten or deleted"
     MISSING = "missing"
@@ -37,7 +37,7 @@ class Cell:
 
 
 def strip_of(history: History, contested: AbstractSet[str], *, now: datetime) -> list[Cell]:
-    """The last days of an upload key, oldest first. `contested` are slots, by their names."""
+    """The last days of an upload key, oldest first. `contested` are the names of slots."""
     worst_first = [*State]
     cells = [
         Cell(

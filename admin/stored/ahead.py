@@ -1,4 +1,4 @@
-"""Reads several iterators at a time, each of them one item ahead of its reader."""
+"""Reads several iterators at once, each of them one item ahead of its reader."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +10,9 @@ AT_A_TIME = 4
 
 
 def read_ahead(sources: Sequence[Iterator[Item]]) -> Iterator[Iterator[Item]]:
-    """The items of each source, in the order of the sources. An error is raised in its place."""
+    """The items of each source, in the order of the sources. An error is raised where its item
+    would be.
+    """
     pool = ThreadPoolExecutor(AT_A_TIME)
     first: dict[int, Future[Item | None]] = {}
 

@@ -36,7 +36,8 @@ def head_of(vault: Vault, version: Mapping[str, Any], **more: str) -> Any:
     try:
         return none_if("404", partial(s3.head_object, **version, **more))
     except ClientError as error:
-        # This error of a HEAD has no body. Bad credentials cause it, too: a GET tells them apart.
+        # This error of a HEAD has no body. Bad credentials cause it, too: a GET distinguishes the
+        # two.
         if error_code(error) == "400":
             first_byte = partial(s3.get_object, **version, Range="bytes=0-0")
             if none_if("InvalidRequest", first_byte) is None:

@@ -8,7 +8,7 @@ from chalicelib.policy.policy import Policy
 
 
 def with_server(policy: Policy, server: str | None) -> Policy:
-    """The policy with this server, whose backups stay when the policy no longer names it.
+    """The policy including this server, whose backups stay when the policy no longer names it.
 
     Raises PolicyError for a name that no server can have.
     """

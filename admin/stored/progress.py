@@ -10,7 +10,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 @contextmanager
 def counting() -> Iterator[Callable[[str, int], None]]:
-    """A line on a terminal, and nothing elsewhere; call what it yields with a key and a number.
+    """A line on a terminal, otherwise nothing; call the yielded function with a key and a number.
 
     It is not shown if stdout is the terminal, too: they would mix.
     """

@@ -19,7 +19,7 @@ from admin.options import CALENDAR
 from chalicelib.policy.policy import Slot
 
 LATEST = "latest"
-# What a list and a verification cover unless asked otherwise.
+# The default range of a list and a verification.
 DEFAULT_DAYS = 35
 SINCE = f"A day, an hour or a time, the first (default: {DEFAULT_DAYS} days ago)."
 UNTIL = "A day, an hour or a time, the last (default: now)."
@@ -32,7 +32,7 @@ _UNITS = {unit: timedelta(**{f"{unit}s": 1}) for unit in ("minute", "hour", "day
 class When:
     """A day, hour or minute on a rule's clocks, a `moment`, or a time `ago`.
 
-    None of them: the latest backup.
+    None of them is set: the latest backup.
 
     `is_second`: the second of two equal hours, when clocks go back. Its name has a `b`.
     """
@@ -70,7 +70,9 @@ class When:
 
 
 def local_hour(slot: Slot) -> str:
-    """How to write when a slot begins, to the hour or, if its name has it, to the minute."""
+    """The format of the time at which a slot begins, to the hour or, if its name has it, to the
+    minute.
+    """
     begin = slot.start.astimezone(slot.rule.timezone)
     second = "b" if begin.fold else ""
     minute = f":{begin:%M}" if slot.rule.store_as.unit == "minute" else ""

@@ -42,7 +42,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
-    """What the command line chose."""
+    """The options of the command line."""
 
     rule: str | None = None
     server: str | None = None
@@ -65,7 +65,7 @@ class VerifyOptions:
 
 @dataclass
 class Verified:
-    """What was found out about a number of backups."""
+    """The results for a number of backups."""
 
     number: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -129,7 +129,7 @@ class _Run:
     verified: Verified
 
     def within(self, key: str, chosen: Range) -> Iterator[Backup]:
-        """The backups in the slots of a range; if it has no end, also those of future slots."""
+        """The backups in the slots of a range; without an end, also those of future slots."""
         since, until = chosen.of(self.policy.server_keys[key][0].timezone, self.now)
         start = self.policy.slot_of(key, since).name
         last = self.policy.slot_of(key, until - timedelta(microseconds=1)).name

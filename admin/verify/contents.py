@@ -1,4 +1,4 @@
-"""Unpacks a stored backup without keeping it, and says what is in it."""
+"""Unpacks a stored backup without keeping it, and reports what is in it."""
 
 import subprocess
 import tarfile
@@ -21,7 +21,7 @@ ARCHIVE_END = bytes(2 * 512)
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a backup holds when it is decrypted and decompressed.
+    """What a backup contains after decryption and decompression.
 
     For anything but a tar archive, `files` is 1 and `newest` is None.
     """
@@ -32,7 +32,7 @@ class Contents:
     newest: datetime | None = None
 
     def __str__(self) -> str:
-        """A sentence for people."""
+        """A sentence for the user."""
         files = f"{self.files:,} file" + "s" * (self.files != 1)
         newest = ""
         if self.newest:
@@ -97,7 +97,7 @@ def _archive(pipeline: Pipeline) -> Contents:
 
 
 class _Tee:
-    """Reads from a pipe, and lets tar read the same bytes."""
+    """Reads from a pipe, and passes the same bytes on to tar."""
 
     def __init__(self, source: IO[bytes], tar: Program) -> None:
         self._source, self._sink = source, tar.input
@@ -110,7 +110,7 @@ class _Tee:
             if self._sink:
                 self._sink.write(data)
         except BrokenPipeError:
-            # After the archive's end, tar need not read on; otherwise its status says why.
+            # tar need not read past the archive's end; otherwise its exit status explains why.
             self._sink = None
         return data
 

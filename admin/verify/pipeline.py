@@ -19,7 +19,7 @@ LAST_LINES = 50
 # What gpg prints with --status-fd (GnuPG, doc/DETAILS).
 STATUS = "[GNUPG:] "
 BROKEN_PIPE = "Broken pipe"
-# How many of its last lines say why a program failed.
+# How many of its last lines explain why a program failed.
 LINES_SHOWN = 2
 
 
@@ -41,11 +41,11 @@ class Program:
         self._reader.start()
 
     def failure(self) -> str | None:
-        """Why it failed, once it has ended; None if it did not."""
+        """Why it failed, once it has ended; None if it succeeded."""
         status = self._process.wait()
         self._reader.join()
         lines = [line for line in self._lines if line and not line.startswith(STATUS)]
-        # The next program did not want the rest, and says why.
+        # The next program did not read the rest, and reports why.
         if status in {0, -signal.SIGPIPE} or any(BROKEN_PIPE in line for line in lines):
             return None
         words = "; ".join(lines[-LINES_SHOWN:]) or f"exit status {status}"
@@ -76,7 +76,7 @@ class Program:
 
 @dataclass
 class Pipeline:
-    """Programs in a pipe; `output` has what the last one prints."""
+    """Programs in a pipe; `output` is the output of the last one."""
 
     version: StoredVersion
     programs: list[Program]
@@ -117,7 +117,7 @@ class Feeder(Thread):
     def run(self) -> None:
         """Write them. If the program ends early, the rest is read for the checksum.
 
-        Without a key, nobody needs the rest.
+        Without a key, the rest is useless.
         """
         checksum = RunningChecksum(self._version.checksum) if self._version.checksum else None
         try:
@@ -135,7 +135,7 @@ class Feeder(Thread):
             self._close()
 
     def _write(self, part: memoryview) -> bool:
-        """Whether to go on."""
+        """Whether to continue."""
         sink = self._program.input
         if sink and not sink.closed:
             try:
@@ -156,7 +156,7 @@ class Feeder(Thread):
 def piped(
     version: StoredVersion, tuning: Tuning, commands: Sequence[Sequence[str]]
 ) -> Iterator[Pipeline]:
-    """Run the programs as one pipe. Whatever happens, they end with the block."""
+    """Run the programs as one pipe. In any case, they end with the block."""
     programs: list[Program] = []
     try:
         source: IO[bytes] | int = subprocess.PIPE

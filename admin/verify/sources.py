@@ -1,4 +1,4 @@
-"""Judges whether a stored backup comes from an upload that its name could have. Pure."""
+"""Judges whether a stored backup can come from an upload with its name. Pure."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

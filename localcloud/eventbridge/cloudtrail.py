@@ -1,4 +1,6 @@
-"""CloudTrail's events of API calls, which EventBridge gets where a trail logs management events."""
+"""CloudTrail's events of API calls, which EventBridge receives where a trail logs management
+events.
+"""
 
 import json
 import re
@@ -26,7 +28,7 @@ _SERVICES = {
     "sns": "sns",
 }
 _READS = re.compile(r"(Get|List|Describe|Check|Lookup|Test)[A-Z].*")
-# Data events: no trail logs them unless it is asked to.
+# Data events: no trail logs them unless configured to.
 _DATA_EVENTS = {"Invoke", "InvokeAsync", "Publish", "PublishBatch", "PutEvents", "PutMetricData"}
 # Lambda's operations are logged with a version. EventBridge's rules must match prefixes: Lambda
 # developer guide, "Logging AWS Lambda API calls using AWS CloudTrail".
@@ -73,11 +75,11 @@ class CloudTrail:
 
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
-        # moto's backend reads AWS_PROFILE when it is first used: use it here, not in a request.
+        # moto's backend reads AWS_PROFILE on first use, so it is used here, not in a request.
         _a_trail_logs()
 
     def observe(self, request: HttpRequest, caller: Caller) -> Callable[[int], None]:
-        """Called before the call takes effect; what it returns is called with the status."""
+        """Called before the call takes effect; the returned function is called with the status."""
         logged = _a_trail_logs()
 
         def end(status: int) -> None:
@@ -112,7 +114,7 @@ class CloudTrail:
             "awsRegion": REGION,
             "sourceIPAddress": request.source_ip,
             "userAgent": request.headers.get("user-agent", ""),
-            # Services have codes of their own for an error; here one stands for all but denials.
+            # Each service has its own codes for an error; here one stands for all except denials.
             **({"errorCode": "AccessDenied" if denied else "ClientError"} if failed else {}),
             "requestParameters": parameters,
             "responseElements": None,

@@ -36,7 +36,7 @@ def schedule(expression: str) -> Next:
 
 
 def _values(field: str, allowed: range) -> frozenset[int]:
-    """The values of a field: *, or items such as 5, 0-12 or 3/15; none if it is not one."""
+    """The values of a field: *, or items such as 5, 0-12 or 3/15; none if it is invalid."""
     if field == "*":
         return frozenset(allowed)
     values: set[int] = set()

@@ -48,7 +48,7 @@ class Schedules:
                 self._worker.wake()
             return rule
 
-        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
+        # moto's backend reads AWS_PROFILE on first use, so it is used here, not later in the
         # thread.
         _scheduled_rules()
         with (
@@ -76,7 +76,7 @@ class Schedules:
         while moment <= now:
             moments.append(moment)
             moment = following(moment)
-        # No later than the next one from now, even after the clock was moved back.
+        # No later than the next due moment from now, even after the clock was moved back.
         self._due[rule.name] = min(moment, following(now))
         return moments
 

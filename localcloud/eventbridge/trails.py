@@ -17,7 +17,7 @@ _SERVICE = "cloudtrail.amazonaws.com"
 
 @contextmanager
 def checking_buckets() -> Iterator[None]:
-    """Let CreateTrail refuse a bucket to which CloudTrail cannot deliver, until the block ends.
+    """Make CreateTrail refuse a bucket to which CloudTrail cannot deliver, until the block ends.
 
     CloudTrail user guide, "Amazon S3 bucket policy for CloudTrail".
     """

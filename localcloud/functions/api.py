@@ -30,7 +30,7 @@ _DROPPED: dict[str, Any] = {
 
 @contextmanager
 def serving_settings(*, concurrency: int) -> Iterator[None]:
-    """Let the Lambda API answer these operations until the block ends.
+    """Add these operations to the Lambda API until the block ends.
 
     GetAccountSettings, GetFunctionRecursionConfig and PutFunctionRecursionConfig,
     ListFunctionUrlConfigs, and GetPolicy of versions and aliases. UpdateFunctionConfiguration keeps

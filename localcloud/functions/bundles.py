@@ -14,7 +14,7 @@ _PATH = "/bundles/"
 
 @contextmanager
 def naming_bundles(endpoint: str) -> Iterator[None]:
-    """Let GetFunction return an address at `endpoint`, until the block ends."""
+    """Make GetFunction return an address at `endpoint`, until the block ends."""
     original = LambdaFunction.get_code
 
     def get_code(function: LambdaFunction) -> dict[str, Any]:

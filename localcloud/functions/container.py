@@ -158,7 +158,7 @@ class Container:
             line = self._replies.readline()
             if line.endswith("\n"):
                 return line
-            # The process is about to end by itself; its status tells why.
+            # The process is about to end by itself; its status explains why.
             self._process.wait()
             return ""
         finally:
@@ -196,7 +196,7 @@ class Container:
 def environment(
     configuration: Configuration, bundle: Path, credentials: Credentials
 ) -> dict[str, str]:
-    """The environment variables of a function: nothing of this machine's own."""
+    """The environment variables of a function: nothing from this machine."""
     return {
         **dict(configuration.environment),
         "AWS_REGION": configuration.region,
@@ -210,7 +210,7 @@ def environment(
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         "TZ": ":UTC",
-        # Without these botocore would look into this user's files and for an instance's role.
+        # Without these, botocore would look for this user's files and for an instance's role.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

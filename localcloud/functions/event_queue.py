@@ -222,8 +222,8 @@ class EventQueue:
         return _Turn.DROP if now >= expires else _Turn.WAIT
 
     def _has_concurrency(self, function_arn: str) -> bool:
-        # AWS refuses reservations that leave too little for other functions, but moto accepts them:
-        # here reserved concurrency comes on top.
+        # AWS refuses reservations that leave too little for other functions, but moto accepts them,
+        # so here reserved concurrency is in addition.
         reserved = reserved_concurrency()
         if function_arn in reserved:
             return self._running[function_arn] < reserved[function_arn]

@@ -30,7 +30,7 @@ class _AccessDenied(LambdaClientError):
 
 @contextmanager
 def serving_invoke(functions: Functions) -> Iterator[None]:
-    """Let the Lambda API's Invoke run `functions` until the block ends; moto would use Docker.
+    """Make the Lambda API's Invoke run `functions` until the block ends; moto would use Docker.
 
     Queued events are checked again when the API changes a function's concurrency, and when the
     cloud's clock is moved.

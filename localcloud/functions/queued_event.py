@@ -29,7 +29,7 @@ class QueuedEvent:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """How the function's asynchronous events are configured; empty without a function.
+        """The configuration of the function's asynchronous events; empty without a function.
 
         Running the event will report that.
         """

@@ -1,4 +1,4 @@
-"""What the resource policies of functions allow to AWS's services."""
+"""What the resource policies of functions allow AWS's services to do."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,8 @@ def denial_to_s3(target_arn: str, bucket_arn: str, account: str) -> str | None:
 
 
 def delivering_if_allowed(deliver: Deliver, *, tell: Callable[[str], None]) -> Deliver:
-    """Deliver S3's events only to functions that allow it, as the permission can be removed later.
+    """Deliver S3's events only to functions that allow it, because the permission can be removed
+    later.
 
     `tell` gets a line for each event that is not delivered.
     """

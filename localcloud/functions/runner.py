@@ -219,7 +219,7 @@ class Functions:
         return container
 
     def _unpack(self, name: str, archives: Iterable[bytes]) -> Path:
-        """The folder with the files of all these archives; its name tells their contents."""
+        """The folder with the files of all these archives, named after their contents."""
         folder = Path(self._bundles.name, name)
         if not folder.exists():
             folder.mkdir()

@@ -35,7 +35,7 @@ _MachineDatetime = dt.datetime
 
 
 def main(bundle: str, layers: str, handler_name: str) -> None:
-    """Answer invocations until stdin ends. The process fails if the bundle cannot be imported."""
+    """Handle invocations until stdin ends. The process fails if the bundle cannot be imported."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -129,10 +129,10 @@ class CloudClock:
 
 
 def replace_time_with(clock: CloudClock) -> None:
-    """Let this process use the time of `clock`. Must come before the bundle is imported."""
+    """Make this process use the time of `clock`. Must be called before the bundle is imported."""
 
     class AnyDatetime(type):
-        # C code still makes objects of the original class.
+        # C code still creates objects of the original class.
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, _MachineDatetime)
 

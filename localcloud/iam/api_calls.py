@@ -1,4 +1,6 @@
-"""What a request to a service other than S3 asks for, by AWS's own description of the service."""
+"""The operation of a request to a service other than S3, according to AWS's own description of the
+service.
+"""
 
 from typing import Any
 

@@ -24,11 +24,13 @@ from localcloud.s3.events import Requester, requester
 
 __all__ = ["Authorization", "Credentials", "authorize"]
 
-# Paths that moto answers without a service: its own controls, and the metadata of instances.
+# Paths that moto handles without a service: its own controls, and the metadata of instances.
 _CLOSED = ("/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/", "/v20180820/")
 
 Observe = Callable[[HttpRequest, Caller], Callable[[int], None]]
-"""Called before a request takes effect; what it returns is called with the response's status."""
+"""Called before a request takes effect; the returned function is called with the response's
+status.
+"""
 
 
 def _observe_nothing(_request: HttpRequest, _caller: Caller) -> Callable[[int], None]:
@@ -39,7 +41,7 @@ class Authorization:
     """Passes requests that AWS would allow on to `app`, moto's server, and refuses the rest.
 
     Users, roles, their policies and buckets are those in moto. `administrator` is not in moto, and
-    is allowed everything; a bucket policy's Deny binds it too. The signatures of a streaming
+    is allowed everything; a bucket policy's Deny applies to it too. The signatures of a streaming
     upload's chunks are not verified, and only those of presigned URLs expire, by this machine's
     clock. If a policy that must be evaluated is not supported, the response is 501. `observe` is
     called with each request that is signed correctly.
@@ -139,7 +141,7 @@ def _authorize_s3(request: HttpRequest, caller: Caller) -> None:
 def _require_support(call: S3Call) -> None:
     """Refuse a bucket policy that S3 accepts and that could not be evaluated here.
 
-    Stored, it would make every later request to the bucket fail, and its own removal too.
+    Once stored, it would make every later request to the bucket fail, including its own removal.
     """
     bucket = find_bucket(call.bucket)
     if bucket is None:

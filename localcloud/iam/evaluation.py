@@ -1,4 +1,4 @@
-"""Evaluates IAM policies, in the part of the policy language that is supported here.
+"""Evaluates IAM policies, for the part of the policy language that is supported here.
 
 Ignoring an unsupported operator, element or condition key would silently weaken a Deny: it raises
 `UnsupportedPolicy`, even if its statement does not apply to the request.
@@ -15,8 +15,8 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 Policy = Mapping[str, Any]
 
 # The keys that `authorization`, `s3_actions`, `iam_actions` and `lambda_actions` fill in, in
-# lowercase: any other key would read as "not in the request". The account, ARN and owner of a
-# source are in requests of services only, which do not come here.
+# lowercase: any other key would read as "not in the request". Only requests of services have the
+# account, ARN and owner of a source, and these are not authorized here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
@@ -82,7 +82,7 @@ def evaluate(
     resource's account (by default the principal's), is another account, both sides must. A
     permissions `boundary` must allow what the own policies allow, and what the resource's policy
     allows to a role by its ARN. It does not limit what that policy allows to a user by its ARN, or
-    to everybody (IAM user guide, "Permissions boundaries for IAM entities").
+    to everyone (IAM user guide, "Permissions boundaries for IAM entities").
 
     Raises `UnsupportedPolicy` if any of the policies is not understood.
     """
@@ -212,7 +212,7 @@ _PRINCIPALS = ("Principal", "NotPrincipal")
 
 
 def _names(statement: Policy, principal: str) -> set[str]:
-    """The names by which the statement is about the principal: its ARN, its account, everybody.
+    """The names by which the statement applies to the principal: its ARN, its account, everyone.
 
     A Deny with NotPrincipal must except the account, too: without it, it "might deny access to the
     entire account containing the principal" (IAM user guide, "NotPrincipal").

@@ -24,7 +24,7 @@ _AUTHORIZATION = re.compile(
 )
 
 
-# The parameters of a presigned URL; all else in its query is the request's own.
+# The parameters of a presigned URL; everything else in its query belongs to the request.
 _PRESIGNED = re.compile(
     r"X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)"
 )
@@ -37,7 +37,7 @@ LONGEST_VALIDITY = 7 * 24 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """A request's signature, and what it says of itself."""
+    """A request's signature, and what it claims about itself."""
 
     key: str
     """The id of the signer's access key."""
@@ -113,7 +113,7 @@ class HttpRequest:
 
 
 class Refused(Exception):
-    """The request is answered with this error."""
+    """The request gets this error as its response."""
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
@@ -178,7 +178,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
     )
     signed = request.signature
     if signed is not None and signed.valid_for is not None:
-        # moto finds the account in this header, and gives nothing to a GET without it.
+        # moto finds the account in this header, and returns nothing to a GET without it.
         scope = f"{signed.signed_at[:8]}/{signed.region}/{signed.service}/aws4_request"
         environ["HTTP_AUTHORIZATION"] = (
             f"AWS4-HMAC-SHA256 Credential={signed.key}/{scope}, SignedHeaders=host, Signature="
@@ -191,7 +191,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
 def refuse(
     request: HttpRequest, refused: Refused, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Answer with the error, in the format that the service's clients expect."""
+    """Respond with the error, in the format that the service's clients expect."""
     message = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "?", str(refused))
     error = f"<Code>{refused.code}</Code><Message>{escape(message)}</Message>"
     headers = [("Content-Type", "application/xml")]

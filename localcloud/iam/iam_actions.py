@@ -10,7 +10,7 @@ from moto.iam.models import IAMBackend, iam_backends
 from localcloud.iam.callers import Caller
 from localcloud.iam.service_checks import ServiceCheck
 
-# The parameter with the name of a resource of each type. IAM finds its path, which a request has
+# The parameter with the name of a resource of each type. moto finds its path, which a request has
 # only for a resource that is to be created.
 _NAMES = {
     "group": "GroupName",
@@ -83,7 +83,7 @@ def _resource(
         if parameter in parameters:
             return parameters[parameter]
     if types == ["user"]:
-        # Without a name, it is about the user who asks, or who has the access key.
+        # Without a name, it is about the calling user, or the user who has the access key.
         key = parameters.get("AccessKeyId")
         owners = [user for user in list(backend.users.values()) if _has(user, key)]
         return owners[0].arn if owners else caller.principal
@@ -95,7 +95,7 @@ def _boundary(operation: str, parameters: Mapping[str, str], backend: IAMBackend
     if "PermissionsBoundary" in parameters:
         return parameters["PermissionsBoundary"]
     if operation in ("CreateRole", "CreateUser"):
-        return None  # there can be one of this name, which IAM refuses later
+        return None  # a resource with this name can exist, which IAM refuses later
     kind = "role" if "RoleName" in parameters else "user"
     holder = _find(kind, parameters.get(_NAMES[kind], ""), backend)
     return vars(holder).get("permissions_boundary_arn") if holder else None

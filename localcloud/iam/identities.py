@@ -36,7 +36,7 @@ LARGEST_OF_A_USER = 2_048
 
 @contextmanager
 def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
-    """Let IAM simulate policies and limit their sizes and names, until the block ends.
+    """Make IAM simulate policies and limit their sizes and names, until the block ends.
 
     STS returns every caller's aws:userid.
     """
@@ -56,7 +56,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
     def update_user(
         backend: IAMBackend, name: str, path: str | None = None, new_name: str | None = None
     ) -> None:
-        if new_name in backend.users.keys() - {name}:  # whom moto would lose
+        if new_name in backend.users.keys() - {name}:  # which moto would lose
             raise EntityAlreadyExists(f"User with name {new_name} already exists.")
         original_update(backend, name, path, new_name)
 

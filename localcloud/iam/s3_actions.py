@@ -147,8 +147,8 @@ def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, st
             remaining = datetime.fromisoformat(until) - now
         except (ValueError, TypeError):
             raise denied(f"Not a time with a time zone: {until}") from None
-        # Part of a day counts as a day. No document says so, but it is the stricter reading of a
-        # maximum.
+        # Part of a day counts as a day. This is undocumented, but it is the stricter interpretation
+        # of a maximum.
         days = math.ceil(remaining / timedelta(days=1))
         context["s3:object-lock-remaining-retention-days"] = str(days)
     return context
@@ -241,7 +241,8 @@ _BUCKET_ACTIONS = {
     ("DELETE", "website"): "DeleteBucketWebsite",
 }
 
-# Configurations that moto does not have; it would even mistake some of these for DeleteBucket.
+# Configurations that moto does not have; it would even treat some of these requests as
+# DeleteBucket.
 _ONLY_DENIED = {
     ("PUT", "abac"): "PutBucketAbac",
     ("PUT", "analytics"): "PutAnalyticsConfiguration",

@@ -1,4 +1,4 @@
-"""What the policies of roles and functions allow to AWS's own services."""
+"""What the policies of roles and functions allow AWS's own services to do."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ def allows(statements: Policy | Iterable[Policy], call: ServiceCall) -> bool:
 
 
 def allows_on(resource: str, statements: Policy | Iterable[Policy], call: ServiceCall) -> bool:
-    """Whether those of the statements that are about this ARN allow the call."""
+    """Whether the statements about this ARN allow the call."""
     single = [statements] if isinstance(statements, Mapping) else statements
     about = [
         statement

@@ -60,7 +60,7 @@ def _signature(request: HttpRequest, signed: Signature, *, secret: str) -> str:
     to_sign = AWSRequest(
         method=request.method,
         url="http://host" + quote(path, safe="/-_.~"),  # the signed host is among the headers
-        # A list, as a name can be repeated; botocore's types only know of a mapping.
+        # A list, because a name can be repeated; botocore's types only know of a mapping.
         params=[(unquote(name), unquote(value)) for name, _, value in pairs],  # type: ignore[arg-type]
         # WSGI passes on each byte of a header as one character.
         headers={

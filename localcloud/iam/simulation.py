@@ -48,7 +48,7 @@ def _simulate(
     }
 
     def decide(action: str, resource: str) -> dict[str, Any]:
-        # Without a caller no policy names a principal, and only conditions could depend on it.
+        # Without a caller, no policy names a principal, and only conditions could depend on it.
         simulated = evaluation.Request(
             principal=caller or "arn:aws:iam::000000000000:root",
             action=action,
@@ -92,7 +92,7 @@ def _result(action: str, specific: list[dict[str, Any]], resources: list[str]) -
         "EvalResourceName": "arn:${Partition}:${Service}:::${Resource}" if resources else "*",
         "EvalDecision": next(one for one in _STRICTEST if one in decisions),
         "MatchedStatements": [],
-        # For a list of resources, the missing values are only with each of them.
+        # For a list of resources, the missing values are listed only for each of them.
         "MissingContextValues": [] if resources else specific[0]["MissingContextValues"],
         "ResourceSpecificResults": specific if resources else [],
     }

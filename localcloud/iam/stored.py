@@ -1,4 +1,4 @@
-"""What moto's S3 holds, as far as an authorization depends on it."""
+"""The contents of moto's S3 on which an authorization depends."""
 
 from typing import Any
 

@@ -55,7 +55,7 @@ def denial(topic_arn: str, *, service: str, source: str, account: str) -> str | 
 
 
 def _naming(service: str, statement: Mapping[str, Any]) -> Policy:
-    """The statement; one for everybody names the service."""
+    """The statement; if it is for everyone, the service is named instead."""
     if statement.get("Principal") in _ANYONE:
         return {**statement, "Principal": {"Service": service}}
     return statement

@@ -14,7 +14,7 @@ def can_assume(role: Role, assumption: evaluation.Request, caller: Caller) -> bo
     then allow it. They must for a role of another account, too.
     """
     # A trust policy names no resource: it belongs to its role. A statement for the users of an
-    # identity provider is about sessions that never come here.
+    # identity provider is about sessions that do not exist here.
     statements = [
         {**statement, "Resource": "*"}
         for statement in evaluation.listed(role.trust["Statement"])
@@ -43,7 +43,7 @@ def can_assume(role: Role, assumption: evaluation.Request, caller: Caller) -> bo
 
 
 def trusts_lambda(role_arn: str) -> bool:
-    """Whether there is such a role, and Lambda can assume it for a function."""
+    """Whether the role exists, and Lambda can assume it for a function."""
     role = find_role(role_arn)
     if role is None:
         return False

@@ -1,4 +1,4 @@
-"""What the local S3's responses say about an object."""
+"""What the local S3's responses contain about an object."""
 
 from __future__ import annotations
 

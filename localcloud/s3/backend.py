@@ -48,8 +48,8 @@ def corrected(
     called for every notification whose target is a Lambda function, after the request that caused
     it, in the same thread; None delivers nothing. `publish(topic_arn, message, bucket_arn,
     account)` does the same for SNS topics. `denial` returns why a function or topic cannot be a
-    target; without it any can. `order` is the order of a key's versions: S3's, by when each was
-    started, or the one that emulators use. Time comes from localcloud.clock, which follows this
+    target; without it, anything can. `order` is the order of a key's versions: S3's, by when each
+    was started, or the one that emulators use. Time comes from localcloud.clock, which follows this
     machine's clock again after the block. Blocks do not nest.
     """
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ def corrected(
 
 
 def _send_nothing(**_event: Any) -> None:
-    """Tell EventBridge nothing of a new bucket."""
+    """Send EventBridge no event of a new bucket."""
 
 
 class StrictBackend(StrictConfigurations, VersionListing, S3Backend):
@@ -117,10 +117,10 @@ class StrictBackend(StrictConfigurations, VersionListing, S3Backend):
 
     @property
     def _url_module(self) -> Any:
-        """The URLs of S3, answered by StrictS3; moto would import its own for every request."""
+        """The URLs of S3, handled by StrictS3; moto would import its own for every request."""
         return _STRICT_URLS
 
     @cached_property
     def urls(self) -> dict[str, Callable[..., Any]]:
-        """Computed once; moto asks for them with every request."""
+        """Computed once; moto requests them for every request."""
         return super().urls

@@ -1,4 +1,4 @@
-"""S3's checks of a bucket policy, and what becomes of its principals when they are deleted."""
+"""S3's checks of a bucket policy, and what happens to its principals when they are deleted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPERATORS = re.compile(
     r"|(Numeric|Date)((Not)?Equals|(Less|Greater)Than(Equals)?)"
     r"|Bool|BinaryEquals|(Not)?IpAddress)(IfExists)?|Null"
 )
-# A fixed value of any of these keys makes a statement for everybody not public: S3 user guide,
+# A fixed value of any of these keys makes a statement for everyone not public: S3 user guide,
 # "Blocking public access to your Amazon S3 storage", The meaning of "public".
 _CLOSING_KEYS = frozenset(
     {
@@ -85,12 +85,12 @@ def read_policy(bucket: FakeBucket, body: bytes) -> dict[str, Any]:
 
 
 def is_public(policy: dict[str, Any]) -> bool:
-    """Whether S3 calls the policy public."""
+    """Whether S3 considers the policy public."""
     return any(_lets_everybody_in(statement) for statement in _items(policy["Statement"]))
 
 
 def remember_principals(bucket: FakeBucket) -> None:
-    """Keep the unique ids of the users and roles that the bucket's policy names now."""
+    """Keep the unique IDs of the users and roles that the bucket's policy names now."""
     policy = json.loads(bucket.policy)  # type: ignore[arg-type]
     names = [name for s in _items(policy["Statement"]) for name in _principal_names(s)]
     ids = {name: _unique_id(name) for name in names}
@@ -98,7 +98,7 @@ def remember_principals(bucket: FakeBucket) -> None:
 
 
 def current_policy(bucket: FakeBucket) -> dict[str, Any] | None:
-    """The bucket's policy, with its unique id instead of each user or role that was deleted.
+    """The bucket's policy, with the unique ID in place of each user or role that was deleted.
 
     A new user or role of the same name is not in the policy.
     """
@@ -174,7 +174,7 @@ def _matching(pattern: Any) -> frozenset[str]:
 
 
 def _is_of(bucket: FakeBucket, resource: Any) -> bool:
-    """Whether the resource is the bucket, or objects in it; a pattern need only match them."""
+    """Whether the resource is the bucket, or objects in it; for a pattern, a match is enough."""
     bucket_pattern, _, _ = str(resource).partition("/")
     return _matches(bucket.arn, bucket_pattern)
 

@@ -41,6 +41,6 @@ class _Keys(_VersionedKeyStore):
         return (version for _, version in self.items())
 
     def item_size(self) -> int:
-        """The bytes of all versions, for CloudWatch. moto takes the size of its Python objects."""
+        """The bytes of all versions, for CloudWatch. moto uses the size of its Python objects."""
         versions = (version for versions in list(dict.values(self)) for version in versions)
         return sum(version.size for version in versions if isinstance(version, FakeKey))

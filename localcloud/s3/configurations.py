@@ -48,7 +48,7 @@ class BucketPolicyRequests(S3Response):
         return status, headers, json.dumps(_normalized(policy))
 
     def get_bucket_policy_status(self) -> TYPE_RESPONSE:
-        super().get_bucket_policy_status()  # which refuses to answer if there is no policy
+        super().get_bucket_policy_status()  # which raises an error if there is no policy
         policy = current_policy(self.backend.get_bucket(self.bucket_name)) or {"Statement": []}
         status = {"PolicyStatus": {"IsPublic": is_public(policy)}}
         return answered(self, "GetBucketPolicyStatus", status)

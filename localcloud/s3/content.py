@@ -135,7 +135,7 @@ class StoredKey(FakeKey):
     retrieval: Retrieval | None = None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Do not track it: moto keeps every key ever made, to close its file at the end."""
+        """Do not track it: moto keeps every key ever created, to close its file at the end."""
         return object.__new__(cls)
 
     def dispose(self, garbage: bool = False) -> None:  # noqa: FBT001, FBT002 - moto's signature
@@ -143,7 +143,7 @@ class StoredKey(FakeKey):
 
     @property
     def response_dict(self) -> dict[str, Any]:
-        """The headers that describe it, with those of a retrieval."""
+        """The headers that describe it, including those of a retrieval."""
         shown = self.retrieval.header if self.retrieval else None
         return super().response_dict | ({"x-amz-restore": shown} if shown else {})
 

@@ -1,4 +1,4 @@
-"""Objects from before the cloud was started."""
+"""Objects that are older than the cloud."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def next_moment() -> str:
 
 
 def _allow(_target_arn: str, _bucket_arn: str, _account: str) -> None:
-    """Know nothing of targets."""
+    """Assume that no target exists."""
 
 
 _denial: Denial = _allow
@@ -119,7 +119,9 @@ def _bucket_name(message: dict[str, Any]) -> str:
 
 @contextmanager
 def after_the_request() -> Iterator[None]:
-    """Hold events back until the request has released its lock: functions use the object."""
+    """Hold events back until the request has released its lock, because functions use the
+    object.
+    """
     calls: list[Callable[[], None]] = []
     token = _waiting.set(calls)
     try:

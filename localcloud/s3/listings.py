@@ -151,7 +151,8 @@ def _versions(
         if key_marker and name == key_marker:
             if not version_id_marker:
                 continue
-            # The rest of the list follows even if the marker was removed since it was listed.
+            # The rest of the list follows even if the marker's object was removed after it was
+            # listed.
             marker = index_of(bucket.name, name, version_id_marker, versions)
             if marker is None:
                 raise S3ClientError("InvalidArgument", "Invalid version id specified")

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 COPY_LIMIT_BYTES = 5 * 1024**3
-"""The largest source that CopyObject takes. Tests make it small."""
+"""The largest source that CopyObject takes. Tests reduce it."""
 
 # A copy of an object onto itself must have one of these.
 CHANGES = (
@@ -77,7 +77,7 @@ class ObjectRequests(S3Response):
             event=S3NotificationEvent.OBJECT_CREATED_PUT_EVENT,
         )
         headers = {**self._get_cors_headers_other(), **key.response_dict, **checksum_headers(key)}
-        # They describe a body, and this answer has none.
+        # They describe a body, and this response has none.
         for name in ("content-length", "last-modified"):
             headers.pop(name)
         return 200, headers, ""
@@ -112,7 +112,7 @@ class ObjectRequests(S3Response):
             del headers[name]
         headers |= version_header(self, key)
         # A client would compare the checksum with the body, which a 304 does not have. (moto then
-        # removes it from the answer to a range.)
+        # removes it from the response to a range.)
         if status != HTTPStatus.NOT_MODIFIED:
             kms_keys.refuse_to_decrypt(key)
             headers |= requested_checksum_headers(self, key)
@@ -186,7 +186,7 @@ class ObjectRequests(S3Response):
         self,
         validate_storage_class: bool = True,  # noqa: FBT001, FBT002 - moto's signature
     ) -> tuple[FakeKey, bool]:
-        """The version to read, and whether the reader has it already."""
+        """The version to read, and whether the client has it already."""
         version_id = self.querystring.get("versionId", [None])[0]
         key = current(self.backend, self.bucket_name, self.parse_key_name(), version_id)
         if isinstance(key, FakeDeleteMarker):
@@ -204,7 +204,7 @@ class ObjectRequests(S3Response):
         return status, headers, body.read() if isinstance(body, Content) else body
 
     def _key_response_put(self, query: dict[str, Any], key_name: str) -> TYPE_RESPONSE:
-        """A copy has no Content-MD5, which moto demands of every write into a locked bucket."""
+        """A copy has no Content-MD5, which moto requires for every write into a locked bucket."""
         if "x-amz-copy-source" not in self.headers or query.get("uploadId"):
             return super()._key_response_put(query, key_name)
         self._set_action("KEY", "PUT", query)
@@ -226,7 +226,7 @@ class ObjectRequests(S3Response):
 
 
 class _Unread:
-    """A key whose bytes are read when it is known which are wanted: moto would read all of them."""
+    """A key whose bytes are read only after the range is known: moto would read all of them."""
 
     def __init__(self, key: FakeKey) -> None:
         self._key = key

@@ -51,7 +51,7 @@ _LISTS = "ListBucket ListBucketVersions"
 _LOCKS = "PutObject PutObjectRetention"
 _TAGS_OBJECTS = "PutObject PutObjectTagging PutObjectVersionTagging"
 
-# The actions with which each key can be combined. BypassGovernanceRetention takes the keys of
+# The actions with which each key can be combined. BypassGovernanceRetention accepts the keys of
 # PutObject as well; a key that ends with / is followed by the key of a tag.
 _ACTIONS_OF_KEYS = {
     "s3:delimiter": _LISTS,

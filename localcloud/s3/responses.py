@@ -1,4 +1,4 @@
-"""Requests to the local S3, and how they are answered."""
+"""Requests to the local S3, and the responses to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from localcloud.s3.versions import key_lock
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
-# For errors that moto's model lacks and would answer with 400.
+# For errors that moto's model lacks, and to which it would respond with 400.
 STATUSES = {
     "InvalidBucketState": 409,
     "InvalidObjectState": 403,
@@ -57,7 +57,9 @@ class StrictS3(
     """One request to S3. The classes it inherits from implement the operations."""
 
     def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
-        """Let one request at a time write to a key, so that no write follows another's check."""
+        """Let one request at a time write to a key, so that no write comes between another's check
+        and its write.
+        """
         try:
             _refuse_long_key(self.parse_key_name())
             refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")
@@ -80,12 +82,12 @@ class StrictS3(
     def _refusal(self, error: S3ClientError) -> TYPE_RESPONSE:
         status, headers, body = self.serialized(ActionResult(error))
         headers.update(getattr(error, "headers", {}))
-        # An answer to HEAD has no body, not even in process: its error's code is the bare status.
+        # A response to HEAD has no body, not even in process: its error's code is the bare status.
         return STATUSES.get(error.code, status), headers, b"" if self.method == "HEAD" else body
 
     @staticmethod
     def subdomain_based_buckets(request: Any) -> bool:
-        """Whether the host names the bucket; moto tries its regexes six times a request."""
+        """Whether the host names the bucket; moto tries its regexes six times per request."""
         return _names_bucket(request.headers.get("host") or urlsplit(request.url).netloc)
 
 

@@ -1,4 +1,4 @@
-"""The lock of a stored version: anyone can extend it; any other change takes a bypass."""
+"""The lock of a stored version: anyone can extend it; any other change requires a bypass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RetentionRequests(S3Response):
     """GetObjectRetention and PutObjectRetention."""
 
     def _key_response_get(self, query: dict[str, Any], key_name: str) -> TYPE_RESPONSE:
-        """Answer ?retention, which moto ignores: it would return the object."""
+        """Handle ?retention, which moto ignores: it would return the object."""
         if "retention" not in query:
             return super()._key_response_get(query, key_name)
         self._set_action("KEY", "GET", query)
@@ -40,8 +40,8 @@ class RetentionRequests(S3Response):
         key, _ = self._get_key(validate_storage_class=False)
         if _is_retained(key, bypass=bypasses_governance(self)):
             mode, until = self._mode_until_from_body()
-            # AWS does not say whether a stricter mode also takes a bypass; users of S3 report it.
-            # Source: pull request 42505 of Ceph.
+            # AWS does not document whether a stricter mode also requires a bypass; users of S3
+            # report that it does. Source: pull request 42505 of Ceph.
             has_changed = mode != key.lock_mode
             if has_changed or not until or _moment(until) < _moment(str(key.lock_until)):
                 raise AccessDeniedByLock
@@ -55,7 +55,9 @@ def bypasses_governance(request: S3Response) -> bool:
 
 
 def _is_retained(key: FakeKey, *, bypass: bool) -> bool:
-    """Whether the version has a retention period that has not ended; a legal hold is none."""
+    """Whether the version has a retention period that has not ended; a legal hold does not
+    count.
+    """
     if key.lock_mode is None or (bypass and key.lock_mode == "GOVERNANCE"):
         return False
     return _moment(str(key.lock_until)) > clock.now()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from moto.core.common_types import TYPE_RESPONSE
 
-# The longest that the tier Standard takes (S3 user guide, "Understanding archive retrieval
+# The longest that the Standard tier takes (S3 user guide, "Understanding archive retrieval
 # options").
 TAKES = {"GLACIER": timedelta(hours=5), "DEEP_ARCHIVE": timedelta(hours=12)}
 
@@ -44,7 +44,7 @@ class Retrieval:
 
 
 class RetrievalRequests(S3Response):
-    """RestoreObject. moto's copy is ready at once, and always the current version's."""
+    """RestoreObject. In moto, the copy is ready at once, and always of the current version."""
 
     def _key_response_post(
         self, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
@@ -60,7 +60,7 @@ class RetrievalRequests(S3Response):
         if shown == 'ongoing-request="true"':
             raise S3ClientError("RestoreAlreadyInProgress", "Object restore is already in progress")
         days = timedelta(days=int(ET.fromstring(body).findtext("{*}Days") or 0))
-        # A copy that can be read already stays, and expires later.
+        # A copy that can already be read stays, and expires later.
         ready = clock.now() if shown else clock.now() + TAKES[key.storage_class]
         key.retrieval = Retrieval(ready=ready, expires=ready + days)
         return (HTTPStatus.OK if shown else HTTPStatus.ACCEPTED), {}, ""

@@ -26,9 +26,9 @@ COMPOSITE_ONLY = {"SHA1", "SHA256"}
 class MultipartUpload(FakeMultipart):
     """An unfinished upload, which knows when it was initiated and which version it will become.
 
-    Lock and encryption are those of the bucket at that moment, even if the bucket changes before
-    the upload is completed. `place` among the versions and, if the bucket keeps versions,
-    `version_id` are also set then.
+    Lock and encryption are the bucket's at that moment, even if the bucket changes before the
+    upload is completed. `place` among the versions and, if the bucket keeps versions, `version_id`
+    are also set then.
     """
 
     parts: dict[int, StoredKey]  # type: ignore[assignment]
@@ -40,7 +40,7 @@ class MultipartUpload(FakeMultipart):
             account_id=request.backend.account_id,
             region_name=request.backend.region_name,
         )
-        # Listings are sorted by key and id, and S3 lists a key's uploads in order of initiation.
+        # Listings are sorted by key and ID, and S3 lists a key's uploads in order of initiation.
         self.place = next_moment()
         self.id = self.place + self.id
         bucket = request.backend.get_bucket(request.bucket_name)

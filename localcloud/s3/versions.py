@@ -143,7 +143,7 @@ def store(
     key.set_acl(attributes.acl)
     if upload is not None:
         key.last_modified = upload.initiated
-    # Tags belong to the name and version id, which another object may have had before.
+    # Tags belong to the name and version ID, which an earlier object may have had.
     backend.tagger.delete_all_tags_for_resource(key.arn)
     if attributes.tags:
         tags = backend.tagger.convert_dict_to_tags_input(attributes.tags)
@@ -198,7 +198,7 @@ def remove(
 
 @dataclass(frozen=True)
 class _NamedOnly:
-    """All that a delete marker needs from a key, which does not have to exist."""
+    """All that a delete marker needs from a key, which need not exist."""
 
     name: str
 
@@ -211,7 +211,8 @@ def put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str)
     new.place = place  # type: ignore[union-attr]
     _places[bucket.name, new.name, new.version_id] = place
     index = bisect(versions, place, key=attrgetter("place"))
-    # A new list, as other requests may be reading this one; moto's setlist takes quadratic time.
+    # A new list, because other requests may be reading this one; moto's setlist takes quadratic
+    # time.
     dict.__setitem__(bucket.keys, new.name, [*versions[:index], new, *versions[index:]])
 
 

@@ -69,7 +69,7 @@ class Posts:
 
 
 def _send(session: requests.Session, post: Post) -> str | None:
-    """Why the subscriber did not take the post; None if it did."""
+    """Why the subscriber did not accept the post; None if it did."""
     if urlsplit(post.url).hostname not in _THIS_MACHINE:
         return "the local cloud only reaches 127.0.0.1"
     try:

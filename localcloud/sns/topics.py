@@ -34,7 +34,7 @@ class Topics:
     """The topics of moto's SNS.
 
     `on_message` gets each message that a topic accepts, and `tell` a line for each that a topic's
-    policy refuses or that a subscriber does not take.
+    policy refuses or that a subscriber does not accept.
     """
 
     def __init__(
@@ -64,13 +64,12 @@ class Topics:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Tell and count messages, and post them to subscribers, until the block ends.
+        """Report and count messages, and post them to subscribers, until the block ends.
 
         moto posts while the publisher waits, and fails if a subscriber does. It posts no subject to
         subscribers by HTTP, and no header of SNS.
         """
-        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in a
-        # thread.
+        # moto's backend reads AWS_PROFILE on first use, so it is used here, not later in a thread.
         sns_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
         publish, deliver = Topic.publish, Subscription.publish
 
@@ -105,7 +104,7 @@ class Topics:
 def _refuse_bad_subject(subject: str | None) -> None:
     """SNS API reference, Publish: no line breaks or control characters, and under 100 characters.
 
-    moto lets them pass.
+    moto accepts them.
     """
     if subject is not None and (len(subject) > LONGEST_SUBJECT or not subject.isprintable()):
         raise SNSInvalidParameter("Invalid parameter: Subject")

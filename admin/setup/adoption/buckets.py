@@ -23,7 +23,8 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
     yield from _notifications(target, bucket, s3)
-    # If a vault loses its default lock later, setup restores it, whatever was stored meanwhile.
+    # If a vault loses its default lock later, setup restores the lock, whatever was stored
+    # meanwhile.
     if bucket == target.vault and Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
 
@@ -136,7 +137,7 @@ def _object_lock(s3: Any, bucket: str) -> dict[str, Any] | None:
 
 
 def _notifications(target: Target, bucket: str, s3: Any) -> Iterator[Obstacle]:
-    """S3 does not accept a second target for the same event, or one that does not exist."""
+    """S3 accepts no second target for the same event, and no target that does not exist."""
     own, our_events = (
         (f":function:{target.stage.function_name('promote')}", ("s3:ObjectCreated:",))
         if bucket == target.incoming

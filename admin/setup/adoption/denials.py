@@ -1,7 +1,7 @@
-"""Whether a statement of a bucket policy denies a request, judged by what is known of it.
+"""Whether a statement of a bucket policy denies a request about which only some facts are known.
 
-A condition on what is not known, such as the network that a request comes from, counts as met, so
-that a statement that could deny the request is found, too.
+A condition on unknown values, such as the network that a request comes from, counts as met, so that
+every statement that could deny the request is found.
 """
 
 import re
@@ -40,7 +40,8 @@ _OF_NO_REQUEST = frozenset(
         "s3:x-amz-server-side-encryption-customer-algorithm",
     }
 )
-# The value of a policy variable is not known: it could match anything, and surely excludes nothing.
+# The value of a policy variable is unknown: it could match anything, and certainly excludes
+# nothing.
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
@@ -59,7 +60,7 @@ class Request:
     def value_of(self, key: str) -> str | None:
         """The value of a condition key; None if the request does not have it.
 
-        Raises KeyError if it is not known.
+        Raises KeyError if it is unknown.
         """
         if key == "aws:principalarn":
             return self.principal
@@ -71,7 +72,7 @@ class Request:
 
 
 def could_deny(statement: Document, request: Request) -> bool:
-    """Whether the statement, which is a Deny, could deny the request."""
+    """Whether the statement, a Deny, could deny the request."""
     return (
         _names(statement, request.principal)
         and _selects(statement, "Action", f"s3:{request.action}", ignore_case=True)
@@ -92,7 +93,7 @@ def _names(statement: Document, principal: str) -> bool:
         # user guide, "NotPrincipal").
         named = _principals(statement["NotPrincipal"])
         return "*" not in named and (principal not in named or named.isdisjoint(whole_account))
-    # A canonical user is an account, and does not show which one.
+    # A canonical user is an account, but does not show which one.
     could_be_ours = "CanonicalUser" in statement["Principal"]
     return could_be_ours or bool({principal, *whole_account} & _principals(statement["Principal"]))
 
@@ -119,12 +120,12 @@ def _could_be_met(operator: str, key: str, values: list[Any], request: Request) 
     patterns = [str(item).lower() if isinstance(item, bool) else str(item) for item in values]
     if operator == "Null":
         return (value is None) == ("true" in patterns)
-    if ":" in operator:  # ForAllValues:StringLike, of keys with several values
+    if ":" in operator:  # ForAllValues:StringLike, for keys with several values
         return True
     name = operator.removesuffix("IfExists")
     is_negated = "Not" in name
     if value is None:
-        # A negated operator matches a key that is not there.
+        # A negated operator matches a missing key.
         return is_negated or name != operator
     compare = _COMPARISONS.get(name.replace("Not", ""))
     if compare is None or any("${" in pattern for pattern in patterns):

@@ -103,8 +103,8 @@ def _services(statement: Document) -> list[str]:
 def _user(target: Target, change: Change) -> Iterator[Obstacle]:
     """What an existing user has besides our policy.
 
-    A user with nothing but keys is no obstacle: an interruption left it, or somebody removed its
-    policy, which `setup` puts back.
+    A user with only keys is not an obstacle: it was left by an interruption, or its policy was
+    removed, and `setup` restores the policy.
     """
     iam, name = target.account.client("iam"), change.requirement.resource
     answer = none_if("NoSuchEntity", lambda: iam.get_user(UserName=name))

@@ -41,7 +41,7 @@ def foreign_rules(
 
 
 def name_of_rule(rule: LifecycleRule) -> str:
-    """The rule's ID, which S3 gives to every rule; some stores do not."""
+    """The rule's ID, which S3 gives to every rule, but some stores do not."""
     return str(rule.get("ID", "without a name"))
 
 
@@ -53,7 +53,7 @@ def _among_uploads(rule: LifecycleRule, policy: Policy) -> str | None:
 def _among_backups(rule: LifecycleRule) -> str | None:
     """Describe the objects of the vault that the rule applies to; None if it applies to none.
 
-    Everything there is kept: names of other years, and archives from before, are not known here.
+    Everything there is kept: names of other years, and older archives, are unknown here.
     """
     prefix = prefix_of(rule)
     if not _applies_to(rule, prefix):

@@ -8,7 +8,7 @@ class Obstacle:
     """What the obstacle is, as a sentence, and how to remove it.
 
     `name` accepts it, with `--accept NAME`; None: AWS would refuse a step of `setup` or `deploy`,
-    so nobody can accept it.
+    so it cannot be accepted.
     """
 
     what: str

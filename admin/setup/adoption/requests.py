@@ -37,7 +37,8 @@ def uploads(target: Target) -> Iterator[Request]:
                     resource=resource,
                     keys={
                         "aws:username": user,
-                        # An access key never has them (IAM user guide, "Global condition keys").
+                        # Requests with an access key never have them (IAM user guide, "Global
+                        # condition keys").
                         "aws:multifactorauthage": None,
                         "aws:multifactorauthpresent": None,
                         "s3:if-none-match": None,

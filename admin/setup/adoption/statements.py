@@ -1,4 +1,6 @@
-"""Statements that others added to the bucket policies: which deny, allow or stop something."""
+"""Statements that others added to the bucket policies: which of them deny, allow or stop
+something.
+"""
 
 import json
 import re
@@ -90,7 +92,7 @@ class StatementJudge:
 
 
 def name_of(statement: Document) -> str:
-    """The statement's Sid, or a name made from its text, which no later statement gets."""
+    """The statement's Sid, or a name made from its text, which no other statement gets later."""
     if sid := statement.get("Sid"):
         return str(sid)
     text = json.dumps(canonical(statement), sort_keys=True, default=sorted)
