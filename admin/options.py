@@ -87,12 +87,14 @@ setup_options = _all(
         help="Alarm when incoming holds this many versions of uploads (default: as chosen before, "
         "or 10000).",
     ),
-    click.option("--alert-email", help="Email address for the alerts; AWS asks it to confirm."),
+    click.option(
+        "--alert-email", help="Email address for the alerts; AWS sends it a link to confirm."
+    ),
     click.option(
         "--trail",
         is_flag=True,
-        help="Make a CloudTrail trail, now and in later runs: without one, EventBridge cannot tell "
-        f"who changes the vault's policy. {TRAIL_PRICE}.",
+        help="Create a CloudTrail trail, now and in later runs: without one, EventBridge is not "
+        f"notified of changes to the vault's policy. {TRAIL_PRICE}.",
     ),
     click.option(
         "--allow-shorter",

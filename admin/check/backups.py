@@ -40,8 +40,8 @@ WHY = {
     Kind.CONTESTED: "Only one of the two uploads is stored, and it could be the wrong one.",
     Kind.REJECTED: "This upload is not stored, and is lost when it expires.",
     Kind.SMALL: "A backup that shrinks so much is often incomplete.",
-    Kind.LATE: "If it takes any longer, the backup can belong to the next slot.",
-    Kind.UNFINISHED: "No copy runs for so long, so it was given up.",
+    Kind.LATE: "If it takes any longer, the backup may belong to the next slot.",
+    Kind.UNFINISHED: "No copy runs for this long, so its run failed or was killed.",
 }
 
 

@@ -22,7 +22,7 @@ def judge_time(backup: Backup, slot: Slot) -> Iterator[Finding]:
         early = age_in_words(slot.start - backup.begun)
         yield Finding(
             what=f"{backup.name} was stored {early} before its slot begins",
-            why="No upload has such a name before its time: somebody had the rights of the "
+            why="No upload gets this name before then: somebody had the rights of the "
             "promoter. The real backup of this slot will be contested.",
             remedy="find out who stored it, and keep the real backup in another place: a slot "
             "is filled only once",

@@ -71,7 +71,7 @@ def check_waiting(
         yield Finding(
             what=f"{upload_key}: {waits}, the oldest for {slot.name}",
             why="A waiting backup is not safe yet, and is lost when it expires.",
-            remedy="if another finding says that a function is not in order, fix that first, and "
+            remedy="if another finding reports a problem with a function, fix that first, and "
             "the sweep will promote them. Otherwise the log says what fails: "
             f".venv/bin/chalice logs --stage {stage} --name promote",
         )

@@ -26,7 +26,7 @@ def alerts(stage: Stage, options: SetupOptions, topic: str) -> Iterator[Requirem
         resource=topic,
         desired={"policy": [_alarms_can_publish(topic)], "key": None},
         summary=f"topic {stage.topic} for alerts",
-        why="A person must learn of every failure.",
+        why="Somebody must be notified of every failure.",
     )
     for subscriber in with_subscriber(stage, options.alert_email):
         if "@" not in subscriber:  # a URL or an ARN, which has to be subscribed in another way
@@ -90,8 +90,8 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
         name="waiting",
         summary="alarm on uploads that wait for an hour, or no sweep for 40 minutes",
         why="An upload has waited to be stored for an hour, or no sweep has run for 40 minutes. "
-        "Run backups check: it says what waits. After the first deployment, the first sweep ends "
-        "this alarm within half an hour.",
+        "Run backups check: it shows what is waiting. After the first deployment, the first sweep "
+        "ends this alarm within half an hour.",
         needs_deployment=stage.function_name("sweep"),
         Metrics=[
             {"Id": "oldest", "MetricStat": oldest, "ReturnData": False},

@@ -71,7 +71,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
         summary=f"{bucket}: expire unfinished uploads after {days} days, other uploads {looked_at} "
         "days "
         f"after they were made, and superseded ones {looked_at} days after the next upload",
-        why="Otherwise uploads that are never promoted would be kept and billed for ever. This way "
+        why="Otherwise uploads that are never promoted would be kept and billed forever. This way "
         f"it is {2 * looked_at} days at most, plus the day or two that S3 takes.",
     )
     # After the lifecycle, so that every version expires, starting with the first.

@@ -67,6 +67,6 @@ def _policy(name: str, account: str, allowed: list[Document], what: str) -> Requ
         resource=f"arn:aws:iam::{account}:policy/{name}",
         desired=document(*allowed),
         summary=f"IAM policy {name}: allow its holders to {what}",
-        why="It changes nothing, and nobody has it until you attach it: whoever restores needs no "
+        why="It changes nothing, and nobody has it until you attach it: restoring needs no "
         "administrator's rights.",
     )

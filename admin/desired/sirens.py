@@ -31,7 +31,7 @@ def sirens_topic(stage: Stage, *, account: str, region: str) -> Requirement:
         resource=topic,
         desired={"policy": _publishers(stage, topic, account=account), "key": None},
         summary=f"topic {stage.sirens}, which nobody subscribes to",
-        why="S3 and EventBridge publish to it what happens to the vault and to what watches it.",
+        why="S3 and EventBridge publish to it when the vault or its monitoring changes.",
     )
 
 
@@ -87,8 +87,8 @@ def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
         },
         summary=f"EventBridge rule {stage.sirens} on changes to the vault's policy, functions, "
         "rules, alarms and topics",
-        why="All ways to weaken the vault lead through its bucket policy, and whoever does it "
-        "would first silence what watches it. EventBridge hears of it only while a trail logs "
+        why="All ways to weaken the vault lead through its bucket policy, and an intruder "
+        "would first silence its monitoring. EventBridge is notified only while a trail logs "
         "management events.",
     )
 
@@ -102,8 +102,8 @@ def siren_alarm(stage: Stage, topic: str) -> Requirement:
         at_least=1,
         to_alarm=1,
         within=AN_HOUR_OF_THEM,
-        summary="alarm on changes to the vault or to what watches it",
-        why="Somebody changed the vault or what watches it. If you ran backups setup or deploy "
+        summary="alarm on changes to the vault or its monitoring",
+        why="Somebody changed the vault or its monitoring. If you ran backups setup or deploy "
         "just now, this was it. If not, read docs/break-in.md and run backups check.",
         period=FIVE_MINUTES,
         Namespace="AWS/SNS",

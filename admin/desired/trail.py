@@ -50,7 +50,7 @@ def trail(options: SetupOptions, *, account: str, region: str) -> Iterator[Requi
             }
         ],
         summary=f"{bucket}: expire logs after {DAYS_KEPT} days",
-        why="Otherwise they would be billed for ever.",
+        why="Otherwise they would be billed forever.",
     )
     yield Requirement(
         kind=Kind.BUCKET_POLICY,
@@ -64,7 +64,7 @@ def trail(options: SetupOptions, *, account: str, region: str) -> Iterator[Requi
         resource=trail_arn(account=account, region=region),
         desired={"S3BucketName": bucket, "IsLogging": True, "EventSelectors": WRITES},
         summary=f"trail {NAME}, which logs API calls that change something",
-        why=f"EventBridge hears of API calls only where a trail logs them. {TRAIL_PRICE}.",
+        why=f"EventBridge receives API calls only where a trail logs them. {TRAIL_PRICE}.",
     )
 
 

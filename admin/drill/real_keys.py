@@ -92,7 +92,7 @@ def promoter_can_promote(
         ]
     return SimulatedPromise(
         promise="promoter can promote the servers' real uploads",
-        expectations=_told(expectations, "questions about promotions", tell),
+        expectations=_told(expectations, "decisions on promotions", tell),
         why=STOPPED,
     ).test()
 
@@ -109,5 +109,5 @@ def _told(
     """Test the expectations; report now and then how many have been tested."""
     for number, expectation in enumerate(expectations):
         if number and number % A_WHILE == 0:
-            tell(f"asking IAM's simulator: {number} of {len(expectations)} {what}")
+            tell(f"running IAM's simulator: {number} of {len(expectations)} {what}")
         yield expectation

@@ -100,7 +100,7 @@ class SimulatedPromise:
             except NotDecidedError as reason:
                 undecided.append(reason)
         if broken:
-            happened = f"IAM's simulator says that {', '.join(dict.fromkeys(broken))}"
+            happened = f"according to IAM's simulator, {', '.join(dict.fromkeys(broken))}"
             raise NotAsPromisedError(self.promise, happened=happened, why=self.why)
         if undecided:
             return NotChecked(f"not checked: whether {self.promise}, because {undecided[0]}")

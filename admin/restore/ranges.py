@@ -130,7 +130,7 @@ class _Reading:
         )
         if answer["ContentLength"] != end - first:
             raise NotFoundOutError(
-                f"S3 returned {answer['ContentLength']:,} bytes of {version.name}, but was asked "
-                f"for {end - first:,}; a proxy or a store other than S3 can do that"
+                f"S3 returned {answer['ContentLength']:,} bytes of {version.name}, but "
+                f"{end - first:,} were requested; a proxy or a store other than S3 can do that"
             )
         return answer["Body"]

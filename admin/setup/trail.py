@@ -11,7 +11,7 @@ from admin.target import Target
 # The name that accepts an account without a trail, in `setup --accept` and for `check`.
 NO_TRAIL = "no-trail"
 WITHOUT_A_TRAIL = (
-    "EventBridge does not hear of changes to the vault's policy, the functions or the alarms. "
+    "EventBridge is not notified of changes to the vault's policy, the functions or the alarms. "
     "Only the hourly audit finds them, and misses a change that is undone within the hour"
 )
 
@@ -46,7 +46,7 @@ def remarks(target: Target, *, without_trail: bool, accepted: tuple[str, ...]) -
     elif without_trail:
         yield (
             f"{missing}: {WITHOUT_A_TRAIL}.\n"
-            f"    To make a trail, add --trail. {TRAIL_PRICE}.\n"
+            f"    To create a trail, add --trail. {TRAIL_PRICE}.\n"
             f"    To do without, add --accept {NO_TRAIL}."
         )
     if remark := remark_on_vault_account(target):
@@ -58,7 +58,7 @@ def remark_on_vault_account(target: Target) -> str | None:
     if not target.vault_has_own_account:
         return None
     return (
-        f"EventBridge in account {target.account.id} does not hear of changes to the bucket policy "
-        f"of {target.vault} in account {target.vault_account.id}. S3 itself reports removed "
+        f"EventBridge in account {target.account.id} is not notified of changes to the bucket "
+        f"policy of {target.vault} in account {target.vault_account.id}. S3 itself reports removed "
         "backups, and audits report changed settings."
     )

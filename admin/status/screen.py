@@ -196,7 +196,9 @@ def _steady_state(overview: Overview) -> str:
         sentence = f"Backups never expire: it grows by {size_in_words(steady.bytes_a_day)} a day"
     else:
         total = _by_class(steady.stored)
-        sentence = f"If all goes on as usual, it will hold {total} ({steady.kept_days} days)"
+        sentence = (
+            f"If everything continues as usual, it will hold {total} ({steady.kept_days} days)"
+        )
     unknown = f", without {len(steady.unknown)} that have no backup" if steady.unknown else ""
     return f"{sentence}{unknown}."
 
@@ -207,12 +209,12 @@ def _attack(target: Target, overview: Overview) -> str:
     if not good:
         return "There is no backup that could remain."
     if target.policy.keep_days is None:
-        return "If rubbish began today, the good backups would remain: backups never expire."
+        return "With only rubbish from now on, the good backups would remain: they never expire."
     until, key = min((each.remains_until, each.key) for each in good if each.remains_until)
     of_which = f" (of {key})" if len(good) > 1 else ""
     left = max((until - overview.now).days, 0)
     return (
-        f"If rubbish began today, a good backup{of_which} would remain until "
+        f"With only rubbish from now on, a good backup{of_which} would remain until "
         f"{until:%d %b %Y}: {left} days to notice it."
     )
 

@@ -14,7 +14,7 @@ from chalicelib.s3_errors import error_code
 
 # What S3 calls encryption with its own key.
 S3_KEY = "AES256"
-CUSTOMER_KEY = "a key that its writer kept (SSE-C)"
+CUSTOMER_KEY = "a key that only its writer has (SSE-C)"
 
 
 class CustomerKeyError(Exception):

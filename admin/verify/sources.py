@@ -21,7 +21,7 @@ def judge_source(policy: Policy, key: str, name: str, head: Any) -> Iterator[Fin
         yield Finding(
             what=f"{name} does not say which upload it was copied from",
             why="The promoter records this for each backup, so something else stored this one.",
-            remedy="find out who stored it; restore it and look into it before you rely on it",
+            remedy="find out who stored it; restore and inspect it before you rely on it",
         )
         return
     if source != key:

@@ -154,12 +154,12 @@ def decide(
     if upload is None:
         return Decision(Outcome.GONE, "The upload is no longer there.")
     if isinstance(upload, CustomerEncrypted):
-        reason = "It is encrypted with a key that its sender kept (SSE-C), so it cannot be copied; "
-        return Decision(Outcome.REJECTED, reason + "upload it without.")
+        reason = "It is encrypted with a customer's key (SSE-C), so it cannot be copied; "
+        return Decision(Outcome.REJECTED, reason + "upload it without one.")
 
     slot = policy.slot_of(key, upload.last_modified)
     if isinstance(stored, Stored) and stored.is_copy_of(upload):
-        return Decision(Outcome.ALREADY_PROMOTED, f"{slot.name} holds this very upload.", slot)
+        return Decision(Outcome.ALREADY_PROMOTED, f"{slot.name} already holds this upload.", slot)
     if refusal := objection(policy, upload, now=now, largest=largest):
         return Decision(Outcome.REJECTED, refusal, slot)
     if isinstance(stored, DeleteMarker):
@@ -199,5 +199,5 @@ def objection(
     if upload.storage_class in ARCHIVED:
         return f"Its storage class is {upload.storage_class}, which S3 cannot copy; use STANDARD."
     if upload.encryption is not None and upload.encryption.startswith("aws:kms"):
-        return f"It is encrypted with a KMS key ({upload.encryption}); upload it without."
+        return f"It is encrypted with a KMS key ({upload.encryption}); upload it without one."
     return None

@@ -160,7 +160,11 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
             if name in _POLICY_SETTINGS:
                 raise PolicyError(f"{name} is for all rules; move it above the first [[rule]]")
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are {_listed(sorted(known))}"
+            hint = (
+                f'did you mean "{near[0]}"?'
+                if near
+                else f"the settings are {_listed(sorted(known))}"
+            )
             raise PolicyError(f'"{name}" is not a setting; {hint}')
 
 

@@ -161,7 +161,7 @@ def verify(slot: Slot, upload: Upload, stored: Stored | DeleteMarker | None) -> 
         checksum = stored.checksum if isinstance(stored, Stored) else None
         raise UnverifiedCopyError(
             f"{slot.name} does not hold a copy of {upload.key}: it has the checksum {checksum}, "
-            f"and the upload has {upload.checksum}; S3 says {stored}"
+            f"and the upload has {upload.checksum}; S3 reports {stored}"
         )
 
 

@@ -39,7 +39,7 @@ def send_heartbeat(url: str, *, trouble: str = "") -> str | None:
     try:
         return results.get(timeout=SECONDS)
     except Empty:
-        return f"no answer within {SECONDS} seconds"
+        return f"no response within {SECONDS} seconds"
 
 
 def _request(method: str, url: str, scheme: str, body: bytes | None) -> str | None:

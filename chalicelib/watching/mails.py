@@ -106,7 +106,7 @@ def _write(
     ):
         lines += _section(heading, list(findings))
     if audited.failures:
-        lines += ["", "NOT CHECKED: there can be more findings", ""]
+        lines += ["", "NOT CHECKED: there could be more findings", ""]
         lines += [f"- {_line(f'{what}: {error}')}" for what, error in audited.failures.items()]
     if more:
         lines += ["", f"Other findings, which the next daily mail shows: {more}"]

@@ -50,7 +50,7 @@ def denial(topic_arn: str, *, service: str, source: str, account: str) -> str | 
         if allows_on(topic_arn, statements, call):
             return None
     except UnsupportedPolicy as error:
-        return f"{topic_arn} has a policy that the local cloud does not understand: {error}"
+        return f"{topic_arn} has a policy that the local cloud cannot evaluate: {error}"
     return f"{topic_arn} does not allow {service} to publish to it for {source}"
 
 

@@ -149,7 +149,8 @@ by_rights(
 )
 by_rights(
     "experimenter",
-    "is allowed iam:BecomeUser, which this check does not know, on known-ops (user), who " + OPENS,
+    "is allowed iam:BecomeUser, which this check does not recognize, on known-ops (user), who "
+    + OPENS,
     ("iam:BecomeUser", OPS),
 )
 

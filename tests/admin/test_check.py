@@ -303,7 +303,7 @@ for name, sentence in {
     "promote-dropped": "Alarm on events of promote that Lambda drops",
     "settings": "Alarm on changed settings of the vault",
     "no-backup": "Alarm on servers without any backup for 26 hours",
-    "sirens": "Alarm on changes to the vault or to what watches it",
+    "sirens": "Alarm on changes to the vault or its monitoring",
     "incoming-versions": "Alarm on incoming holding 10,000 versions of uploads or more",
 }.items():
     WEAKENED[f"no alarm {name}"] = (

@@ -333,7 +333,7 @@ STATES: dict[str, tuple[Callable[[Buckets], None], list[str]]] = {
     "lock from when the copy began": (locked_a_little_early, []),
     "lock run out": (lock_run_out, []),
     "KMS": (under_a_kms_key, [f"{TODAY} is encrypted with aws:kms theirs, not with S3's own"]),
-    "SSE-C": (under_a_key_of_the_writer, ["encrypted with a key that its writer kept (SSE-C)"]),
+    "SSE-C": (under_a_key_of_the_writer, ["encrypted with a key that only its writer has (SSE-C)"]),
     "names of nobody": (of_nobody, []),
 }
 

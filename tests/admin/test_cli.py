@@ -91,7 +91,7 @@ def test_what_counts_as_missing_is_explained(
 @pytest.mark.parametrize(
     ("keeping", "sentence", "data"),
     [
-        pytest.param({}, "Backups never expire.\n", (None, None), id="for ever"),
+        pytest.param({}, "Backups never expire.\n", (None, None), id="forever"),
         pytest.param(
             {"keep_days": 400},
             "Backups expire after 400 days.\n",
@@ -103,7 +103,7 @@ def test_what_counts_as_missing_is_explained(
             "Backups never expire. After 90 days they move to DEEP_ARCHIVE (read 12 to 48 hours "
             "after a restore request). S3 moves no backup below 128 KB.\n",
             (None, {"after_days": 90, "to": "DEEP_ARCHIVE"}),
-            id="for ever, in an archive",
+            id="forever, in an archive",
         ),
         pytest.param(
             {"keep_days": 400, "archive": Archive(after_days=30, to="GLACIER_IR")},

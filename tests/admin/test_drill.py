@@ -682,7 +682,7 @@ def test_many_servers_take_few_requests_and_the_drill_reports_its_progress(
         for server in many.servers:
             del iam.users[STAGE.server_user(server)]
     assert requests == {"GetAccountAuthorizationDetails": 1, "SimulatePrincipalPolicy": 2 * 60}
-    assert lines == [f"asking IAM's simulator: {done} of 60 servers" for done in (25, 50)]
+    assert lines == [f"running IAM's simulator: {done} of 60 servers" for done in (25, 50)]
 
 
 def everything_but_drills(account: Account) -> dict[str, Any]:

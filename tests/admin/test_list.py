@@ -328,7 +328,7 @@ def test_details_of_another_encryption(restore: Restorer, listed: Lister) -> Non
     [_, kms, customer] = table(listed("--rule", DAILY, "--details"), status=3)
     assert kms.endswith("  ENCRYPTED with aws:kms its")
     assert customer.endswith(
-        "  lock not checked  checksum not checked  ENCRYPTED with a key that its writer kept "
+        "  lock not checked  checksum not checked  ENCRYPTED with a key that only its writer has "
         "(SSE-C)"
     )
 

@@ -226,7 +226,7 @@ def outdated(account: Account, answers: Callable[[int], bool]) -> Iterator[None]
         # again.
         pytest.param(lambda number: number % 3 == 1, False, id="to the first of three"),
         pytest.param(lambda number: number % 3 == 0, False, id="to the last of three"),
-        pytest.param(lambda number: True, False, id="for ever"),
+        pytest.param(lambda number: True, False, id="forever"),
     ],
 )
 def test_outdated_answers_are_never_recorded(

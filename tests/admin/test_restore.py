@@ -164,7 +164,7 @@ def test_a_range_that_a_store_cuts_or_ignores(restore: Restorer) -> None:
     with reading(restore, whole):
         result = restore(*FULL)
     assert result.exit_code == 3
-    assert "S3 returned 197 bytes of 2026-11-23.tar.gz.gpg, but was asked for 16;" in result.stderr
+    assert "S3 returned 197 bytes of 2026-11-23.tar.gz.gpg, but 16 were requested;" in result.stderr
 
 
 # Without a checksum

@@ -85,7 +85,7 @@ def test_the_plan_says_which_alarms_it_removes(account: Account) -> None:
     assert cloudwatch.describe_alarms(AlarmNames=[former])["MetricAlarms"] == []
 
 
-@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
+@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps forever", "keeps 400 days"])
 def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> None:
     done = set_up(account, policy)
     assert done[0] == "bucket backups1"
@@ -776,7 +776,7 @@ def test_without_access_to_the_account_s_limits_nothing_is_suggested(
     assert suggestion(target) is None
 
 
-@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps for ever", "keeps 400 days"])
+@pytest.mark.parametrize("policy", [POLICY, KEEPING], ids=["keeps forever", "keeps 400 days"])
 def test_drill_objects_expire_once_no_upload_can_claim_their_slots(policy: Any) -> None:
     rules = [rule for rule in vault_lifecycle(policy) if rule["Filter"] == {"Prefix": "drill/"}]
     days, versions, markers = rules

@@ -187,7 +187,7 @@ def test_the_alarm_mails_to_those_who_get_the_alerts() -> None:
         if each.resource == f"{STAGE.topic}-sirens"
     )
     assert alarm.desired["AlarmDescription"].startswith(
-        "Somebody changed the vault or what watches it. If you ran backups setup or deploy just "
+        "Somebody changed the vault or its monitoring. If you ran backups setup or deploy just "
         "now, this was it."
     )
     assert alarm.desired["Dimensions"] == [{"Name": "TopicName", "Value": STAGE.sirens}]

@@ -105,7 +105,7 @@ def test_a_trail_counts_if_it_logs_what_changes_something(
 
 def test_setup_says_that_there_is_no_trail_and_what_one_costs(account: Account, prod: Path) -> None:
     shown = setup().stdout
-    assert f"= {WITHOUT}: EventBridge does not hear of changes" in shown
+    assert f"= {WITHOUT}: EventBridge is not notified of changes" in shown
     assert "add --trail. CloudTrail logs the first copy of management events for free" in shown
     make_trail(account)
     assert WITHOUT not in setup().stdout

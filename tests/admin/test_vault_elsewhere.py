@@ -43,7 +43,7 @@ from tests.support.project import POLICY, STAGE, write_variables
 
 HOLDER = "210987654321"
 UNHEARD = (
-    f"sirens: EventBridge in account {DEFAULT_ACCOUNT_ID} does not hear of changes to the bucket "
+    f"sirens: EventBridge in account {DEFAULT_ACCOUNT_ID} is not notified of changes to the bucket "
     f"policy of backups2 in account {HOLDER}. S3 itself reports removed backups, and audits report "
     "changed settings."
 )

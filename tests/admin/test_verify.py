@@ -145,7 +145,7 @@ WRONG = {
     "deleted": (delete, f"{TODAY} was deleted; a delete marker was added"),
     "only a marker": (only_a_marker, f"{TODAY} was deleted; a delete marker was added"),
     "another key": (another_key, f"{TODAY} is encrypted with aws:kms its-key, not with S3's own"),
-    "SSE-C": (a_key_of_the_writer, f"{TODAY} is encrypted with a key that its writer kept"),
+    "SSE-C": (a_key_of_the_writer, f"{TODAY} is encrypted with a key that only its writer has"),
     "no source": (no_source, f"{TODAY} does not say which upload it was copied from"),
     "another source": (
         another_source,

@@ -596,8 +596,8 @@ WAYS: dict[str, tuple[Write, str, str]] = {
     "an action that nobody knows": (
         ci(allow("iam:BecomeUser", on=OPS)),
         "ci (user)",
-        "ci (user) is allowed iam:BecomeUser, which this check does not know, on ops (user), who "
-        + OPENS,
+        "ci (user) is allowed iam:BecomeUser, which this check does not recognize, on ops "
+        "(user), who " + OPENS,
     ),
     # Targets
     "the role of a function": (

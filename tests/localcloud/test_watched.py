@@ -16,7 +16,7 @@ from tests.support.owner import Owner, watched_stage
 from tests.support.past_the_door import past_the_door
 
 FIRST = "2026-11-25.10.sql.gz.gpg"
-SOMEBODY = "Somebody changed the vault or what watches it. If you ran backups setup or deploy"
+SOMEBODY = "Somebody changed the vault or its monitoring. If you ran backups setup or deploy"
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,17 @@ SLOT = "2026-11-23.tar.gz.gpg"
     [
         pytest.param(UPLOAD, None, "promoted", "was free", id="a free slot"),
         pytest.param(
-            UPLOAD, COPY, "already-promoted", "this very upload", id="a copy of this upload"
+            UPLOAD,
+            COPY,
+            "already-promoted",
+            "already holds this upload",
+            id="a copy of this upload",
         ),
         pytest.param(
             replace(UPLOAD, version_id="v2", last_modified=NOW + timedelta(minutes=1)),
             COPY,
             "already-promoted",
-            "this very upload",
+            "already holds this upload",
             id="the same bytes again",
         ),
         pytest.param(
@@ -116,7 +120,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
             replace(UPLOAD, last_modified=NOW - timedelta(hours=169)),
             COPY,
             "already-promoted",
-            "this very upload",
+            "already holds this upload",
             id="too late, but already stored",
         ),
         pytest.param(

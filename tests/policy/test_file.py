@@ -93,7 +93,7 @@ def test_every_key_is_read() -> None:
             TOP + RULE + "min_byte = 5", 'rule 1 .*mean "min_bytes"', id="a typo in a rule"
         ),
         pytest.param(TOP + RULE + "keep_days = 9", "above the first", id="a key below the rules"),
-        pytest.param(TOP + RULE + "qqqq = 5", "there are due_minutes, ", id="an unknown key"),
+        pytest.param(TOP + RULE + "qqqq = 5", "settings are due_minutes, ", id="an unknown key"),
         pytest.param(TOP + RULE + "min_bytes = 0", "1 or more", id="zero bytes"),
         pytest.param(TOP + RULE + "min_bytes = -1", "1 or more", id="negative"),
         pytest.param(TOP + RULE + "min_bytes = true", "a whole number", id="a boolean"),

@@ -103,7 +103,7 @@ def test_a_server_that_never_ends_its_response_is_given_up(
 ) -> None:
     monkeypatch.setattr(heartbeat, "SECONDS", 0.2)
     reason = send_heartbeat(f"{service.url}/{path}")
-    assert reason in {"no answer within 0.2 seconds", "ReadTimeoutError"}
+    assert reason in {"no response within 0.2 seconds", "ReadTimeoutError"}
     assert len(service.received) == 1
 
 

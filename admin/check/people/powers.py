@@ -124,7 +124,7 @@ POWERS = (
             "s3:DeleteBucket",
         ),
     ),
-    Power(Resource.FUNCTION, "stop promotions, or what watches over them", _LAMBDA_STOPS),
+    Power(Resource.FUNCTION, "stop promotions, or their retries and alarms", _LAMBDA_STOPS),
     Power(Resource.STORED, "abort every copy into the vault", ("s3:AbortMultipartUpload",)),
     Power(
         Resource.ROLE,
@@ -153,7 +153,7 @@ POWERS = (
     ),
     Power(
         Resource.SIREN,
-        "silence the sirens, which tell who changes the vault's policy",
+        "silence the sirens, which report changes to the vault's policy",
         _EVENTS_STOPS,
     ),
     Power(

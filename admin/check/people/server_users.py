@@ -90,7 +90,7 @@ def _check_credentials(target: Target, user: str) -> Iterator[Finding]:
         first, last = sorted(active, key=lambda key: _last_used(target, key))
         yield Finding(
             what=f"The user {user} has two active access keys, {first} and {last}",
-            why="Two keys are right only while you rotate the server's key; otherwise an intruder "
+            why="Two keys are normal only while you rotate the server's key; otherwise an intruder "
             f"could have created one. The command deletes {first}, which was used less recently. "
             "First look up which of them the server uses.",
             remedy=target.fix_aws("iam", "delete-access-key", **name, access_key_id=first),

@@ -209,7 +209,7 @@ def _use_unknown_actions(form: Form, principal: Principal) -> Iterator[Gain]:
     """An unknown action that names a principal could be a new way."""
     for action in form.unknown_actions:
         if proof := form.may(action, principal.resource):
-            sentence = f"is allowed {action}, which this check does not know, on {{}}"
+            sentence = f"is allowed {action}, which this check does not recognize, on {{}}"
             yield _gain(form, principal, sentence, proof, (action, principal.resource))
 
 
