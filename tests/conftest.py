@@ -1,7 +1,7 @@
 """The fixtures of all tests: an S3 with S3's semantics in this process, and none of your settings.
 
-No test can reach AWS or use real credentials: the environment is replaced before any module of ours
-or of AWS is imported.
+No test can reach AWS or use real credentials: the environment is replaced before any of our modules
+or AWS's is imported.
 """
 
 import os
@@ -21,7 +21,7 @@ os.environ.update(
     # Parts of a few bytes take the same paths through the code as parts of gigabytes.
     S3_UPLOAD_PART_MIN_SIZE="1",
     # Objects smaller than this (in bytes) stay in memory. By default, moto keeps only objects a
-    # little smaller than a part in memory, so that each object would be an open file.
+    # little smaller than a part in memory; each object would be an open file.
     MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1000000",
 )
 
@@ -52,7 +52,7 @@ from tests.support.remembered import as_if_new, remember
 from tests.support.wire import Wire, retries_at_once
 from tests.support.world import PARTS, SINGLE, World
 
-# How long an example takes depends only on how busy the machine is.
+# How long an example takes depends only on how busy the machine is, so there is no deadline.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
@@ -65,10 +65,11 @@ WATCHED = {Path(__file__).parent / room for room in ("policy", "promotion", "wat
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
-    """Measure coverage only in the tests of chalicelib: it takes a third of the time.
+    """Measure coverage only in the tests of chalicelib: measuring takes a third of the time.
 
     pytest-cov's own mark, `no_cover`, does not exclude fixtures, which are most of the other tests.
-    These must not have it: pytest-cov would start measuring again after each of them.
+    The tests of chalicelib must not have that mark: pytest-cov would start measuring again after
+    each test.
     """
     stopped: list[Coverage] = []
     # A worker has two watchers on top of each other: when the upper one stops, the lower one
@@ -143,7 +144,7 @@ def loaded_chalice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedC
         yield chalice
 
 
-# Not for the whole session, because some programs under test start Chalice themselves.
+# Not set for the whole session, because some programs under test start Chalice themselves.
 @pytest.fixture(scope="module")
 def chalice_is_loaded_once(loaded_chalice: LoadedChalice) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -201,7 +202,7 @@ def either_path(request: pytest.FixtureRequest, world: World) -> World:
 
 @pytest.fixture(params=["unversioned", "versioned"])
 def any_world(request: pytest.FixtureRequest, either_path: World) -> World:
-    """Return the same world for both ways of copying, and with and without versions in incoming."""
+    """Return the same world for both ways of copying, with and without versions in incoming."""
     if request.param == "versioned":
         either_path.keep_versions()
     return either_path

@@ -24,7 +24,7 @@ upload = "everything.tar.zst.age"
 store_as = "%G-W%V.tar.zst.age"
 min_bytes = 1000
 """
-# These read the policy or the stages of the project that contains them.
+# These tests read the policy or the stages of the project that they are in.
 READERS = [
     "tests/policy/test_file.py",
     "tests/admin/test_permissions.py",
@@ -33,7 +33,7 @@ READERS = [
     "tests/test_docs.py",
     "tests/test_project.py",
 ]
-# Two tests in these files do not need the policy or the stages, and take longest.
+# These two tests need neither the policy nor the stages, and take longest.
 NEITHER = "not 100_mib and not waits_without_an_end"
 
 
@@ -46,7 +46,7 @@ def fork(tmp_path: Path) -> Path:
         if path.is_file():
             shutil.copy(path, fork)
         elif not path.name.startswith(".") or path.name == ".chalice":
-            # With compiled modules, which stay valid: compiling them again would take longest.
+            # Compiled modules stay valid, and compiling them again would take longest.
             ignored = shutil.ignore_patterns("deployed", "deployments")
             shutil.copytree(path, fork / path.name, ignore=ignored)
     policy_file = fork / "chalicelib" / POLICY_FILE.name

@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 SHIPPED = {"chalicelib", "chalicelib.policy", "chalicelib.promotion", "chalicelib.watching"}
-# Every command uses these.
+# Every command uses these parts.
 COMMON = {"admin", "admin.desired", "chalicelib", "chalicelib.policy"}
 COMMANDS = {
     "admin.audit",

@@ -135,8 +135,8 @@ def deployed_stage(
         live = DeployedStage(cloud, project, packages)
         yield live
         answers.end()
-        # Each test's check finds what the previous test left unrepaired; this one checks after the
-        # last test.
+        # Each test's check finds what the previous test left unrepaired; this one covers the last
+        # test.
         target = Target(account=live.account, stage=live.stage, policy=POLICY)
         report = check(target, now=clock.now(), tell=lambda _: None)
         assert report == Report(backups=report.backups)
@@ -146,7 +146,7 @@ def deployed_stage(
 def living(
     deployed_stage: DeployedStage, answers: RememberedAnswers, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DeployedStage]:
-    """The stage, in order, with the `backups` command working on it."""
+    """A deployed stage without findings, on which the `backups` command works."""
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: deployed_stage.account)
     monkeypatch.setattr(admin.cli, "read_stage", lambda name: deployed_stage.stage)
     answers.begin()

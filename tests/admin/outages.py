@@ -117,7 +117,7 @@ class Weeks:
         )
 
     def longest_wait(self) -> timedelta:
-        """The time from an upload until its promotion."""
+        """The time between an upload and its promotion."""
         return max(then - upload.at for upload, then in self.settled.items())
 
     def _uploads(self) -> Iterator[Waiting]:

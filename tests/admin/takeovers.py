@@ -43,7 +43,7 @@ def arn(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Takeover:
-    """A change that opens a way, and how the finding describes it."""
+    """A change that opens a way, and the finding that describes it."""
 
     name: str
     change: Change
@@ -103,7 +103,8 @@ def federated(provider: str, action: str, **condition: Any) -> str:
 
 @contextmanager
 def only_the_stage() -> Iterator[None]:
-    """Within the block, the account has only the users and roles of the stage and of the block.
+    """Within the block, the account has only the stage's users and roles, and those made in the
+    block.
 
     Existing principals with many rights could also use the ways that the block opens.
     """
@@ -324,7 +325,7 @@ def _a_deny_that_it_can_delete(living: DeployedStage) -> None:
 
 
 def bounded(living: DeployedStage, name: str, right: str, on: str) -> None:
-    """A user with power, limited by its boundary, and with this right."""
+    """A user with all rights that its boundary allows, and with this right."""
     iam = living.client("iam")
     limit = add_managed(living, f"limit-of-{name}", allow(["ec2:*", right]))
     give(living, name, OPEN, allow(right, on))
@@ -477,7 +478,7 @@ def _a_function_that_becomes_an_administrator(living: DeployedStage) -> None:
     )
 
 
-# What only looks like a way to power
+# What only looks like a way
 
 
 @look_alike

@@ -76,7 +76,7 @@ def outage_of(trouble: Trouble, *, seed: int = 1, length: timedelta = LONG) -> W
 def test_160_hours_send_at_most_ten_mails_and_the_first_within_an_hour_of_the_first_upload(
     trouble: Trouble, rings: set[str]
 ) -> None:
-    """Includes the mails of the audits, except for one digest a day."""
+    """Includes the audits' mails, but only one digest a day."""
     weeks = outage_of(trouble)
     sent = mails(weeks.metrics, end=weeks.end)
     assert len(sent) + len(audit_mails(weeks)) <= 10

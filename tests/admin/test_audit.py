@@ -26,8 +26,8 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
-    """Both buckets, with daily backups until today and hourly ones of the last hour; settings are
-    recorded.
+    """Both buckets, with recorded settings, daily backups until today, and the last hour's hourly
+    backup.
     """
     monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
     s3 = account.client("s3")

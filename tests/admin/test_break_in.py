@@ -50,7 +50,7 @@ def store(account: Account, cloud: Cloud) -> None:
     cloud.session(promoter).client("s3").put_object(
         **STORED, Body=b"all our files", IfNoneMatch="*"
     )
-    # `setup` would refuse such a role.
+    # `setup` would refuse to adopt such a role.
     iam.delete_role_policy(**own)
     iam.delete_role(RoleName=role["RoleName"])
 

@@ -129,8 +129,8 @@ def very_stale(buckets: Buckets) -> None:
 
 
 def restored_lately(buckets: Buckets) -> None:
-    """Someone copied old backups into a new vault: their age depends on the slot, not on the day of
-    the copy.
+    """Someone copied old backups into a new vault: the slot gives their age, not the day of the
+    copy.
     """
     buckets.store(DAY_BEFORE, ago=hours(1))
 
@@ -184,7 +184,7 @@ def two_versions(buckets: Buckets) -> None:
 
 
 def two_versions_long_ago(buckets: Buckets) -> None:
-    """Only the audit of 35 days would miss it."""
+    """Otherwise only the audit of 35 days would cover it."""
     rarely(buckets)
     buckets.store(LONG_AGO, ago=timedelta(days=300))
     buckets.store(LONG_AGO, ago=timedelta(days=200))

@@ -296,7 +296,7 @@ def bundle_of(living: DeployedStage) -> bytes:
 def with_member(bundle: bytes, name: str) -> bytes:
     out = io.BytesIO(bundle)
     with zipfile.ZipFile(out, "a") as added, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a second member of the name
+        warnings.simplefilter("ignore")  # of a second member with the same name
         added.writestr(name, added.read(name) if name in added.namelist() else b"import os")
     return out.getvalue()
 

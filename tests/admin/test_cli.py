@@ -362,7 +362,7 @@ def test_ctrl_c_at_the_question_is_an_interruption(
 def test_a_character_that_the_terminal_does_not_have_is_no_crash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Setup marks with … what takes effect only with the next deployment."""
+    """Setup marks changes that take effect only with the next deployment with "…"."""
     monkeypatch.setattr(admin.cli, "set_up", lambda *_, **__: click.echo("… an alarm"))
     result = CliRunner(charset="latin-1").invoke(cli, ["setup"])
     assert (result.exit_code, result.stdout) == (0, "? an alarm\n")

@@ -1,4 +1,4 @@
-"""Which settings in config.json are used, and which are refused in one sentence when it is read."""
+"""Which settings in config.json are used, and which are refused with one sentence."""
 
 import inspect
 import json
@@ -96,7 +96,7 @@ def test_it_is_read_as_chalice_s_own_commands_read_it(
     chalice = CLIFactory(str(project)).create_config_obj("prod").scope("prod", function)
     ours = StageConfig(read_config(project), "prod").of(function)
     for setting, _ in inspect.getmembers(Config, lambda member: isinstance(member, property)):
-        # Where the project and its app are, and an API that the app does not have.
+        # The paths of the project and its app, and an API that the app does not have.
         if setting not in {"project_dir", "chalice_app"} and "api_gateway" not in setting:
             assert getattr(ours, setting) == getattr(chalice, setting), setting
 
@@ -375,7 +375,7 @@ def test_a_file_of_another_shape_is_one_sentence(tmp_path: Path, config: Any) ->
 
 
 def test_what_chalice_reads_is_found_out_from_chalice() -> None:
-    """One setting for each of the places in which Chalice documents it."""
+    """Each setting that Chalice documents in several places, and those places."""
     keys = chalice_keys()
     assert {"app_name", "version", "stages"} <= keys.top - keys.stage
     assert {"lambda_architecture", "automatic_layer"} <= keys.top & keys.stage - keys.function
@@ -529,7 +529,7 @@ def test_a_stage_with_its_own_buckets_is_read(tmp_path: Path, config: dict[str, 
 
 
 def test_a_copy_of_the_example_is_read(tmp_path: Path) -> None:
-    """This lets the next step report that its buckets are only examples."""
+    """The next step then reports that its buckets are only examples."""
     examples = {"INCOMING_BUCKET": "change-me-1", "VAULT_BUCKET": "change-me-2"}
     config = config_of(variables=examples)
     config["stages"] |= config_of(name="staging", variables=examples)["stages"]

@@ -207,7 +207,7 @@ def test_a_revocation_also_denies_temporary_credentials(
     cloud: Cloud, account: Account, user: str
 ) -> None:
     run("--revoke")
-    # A second key stands for temporary credentials, which the local cloud does not issue to users.
+    # A second key represents temporary credentials, which the local cloud does not issue to users.
     assert answer(cloud, add_key(account, user)) == "AccessDenied"
 
 
@@ -566,7 +566,7 @@ class Server:
             file.write_text(lines)
 
     def cron(self, output: str, tool: str) -> int:
-        """Create the files with the key, and run the line of the database dump like cron."""
+        """Create the key files, and run the line of the database dump as cron would."""
         key_files, crontab = output.split(CRONTAB_BEGINS)
         self.create_key_files(key_files)
         [(command, environment)] = [

@@ -1,6 +1,4 @@
-"""Which statements of a bucket policy could deny a request about which only some facts are
-known.
-"""
+"""Which statements of a bucket policy could deny a request that is only partly known."""
 
 from typing import Any
 

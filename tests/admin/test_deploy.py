@@ -51,7 +51,7 @@ def deploy(project: Path) -> str:
 
 
 def leave_incomplete_package(project: Path) -> Path:
-    """Leave what Ctrl-C leaves: a valid zip file without the app's own files."""
+    """Leave behind what Ctrl-C does: a valid zip file without the app's own files."""
     for compiled in (project / "chalicelib").rglob("__pycache__"):
         shutil.rmtree(compiled)
     packager, *where = packager_in(project)

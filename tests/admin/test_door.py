@@ -72,9 +72,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """The account with everything but a vault; `setup` then creates only the vault, which is
-    faster.
-    """
+    """The account except for its vault; `setup` then creates only the vault, which is faster."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(
@@ -223,7 +221,7 @@ def policies_written(account: Account) -> list[int]:
 
 
 def test_it_stays_closed_unless_something_behind_it_changes(account: Account) -> None:
-    # A vault that does not exist yet has no door, and neither has that of an earlier version.
+    # A vault that does not exist yet has no door; neither does a vault of an earlier version.
     assert len(policies_written(account)) == 1
     assert policies_written(account) == []
     without_door(account)
@@ -347,7 +345,7 @@ def test_a_door_that_cannot_be_opened_needs_no_closing(ready: Account) -> None:
 
 
 class Killed(BaseException):
-    """The process is gone: it sends no further request."""
+    """The process was killed: it sends no further request."""
 
 
 def test_the_next_run_recovers_from_a_kill_at_any_request(account: Account) -> None:
@@ -376,5 +374,5 @@ def test_the_next_run_recovers_from_a_kill_at_any_request(account: Account) -> N
         assert (plan_of(account).changes, is_open_to(account)) == ((), None)
         if not killed:
             break
-    # Before the door was opened, opened, changed, and closed.
+    # The states of the door: before it was opened, opened, changed, and closed.
     assert seen == {(None, False), (ME, False), (ME, True), (None, True)}

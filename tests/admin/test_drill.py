@@ -99,7 +99,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
-    # One container is enough, and several start slowly.
+    # One container is enough, and starting several is slow.
     with running(retry_delays=(0, 0), concurrency=1) as cloud:
         cloud.prepare(project_dir=project)
         cloud.deploy(project_dir=project, packages=packages)
@@ -110,7 +110,7 @@ def deployment(project: Path, packages: Path) -> Iterator[Deployed]:
         s3.put_object(Bucket="backups1", Key="notes.txt", Body=b"notes")
         cloud.functions.wait_until_quiet(timeout=60)
         yield deployed
-        # Every test has undone its own weakenings.
+        # Every test must have undone its own weakenings.
         plan = make_plan(
             deployed.account, requirements_of(target_of(deployed.account)), lock_named=False
         )
@@ -158,8 +158,8 @@ def deployed(
 
 
 class QuietClock(SleepingClock):
-    """A clock whose sleep lasts until no function is running: nothing else in this account changes
-    by itself.
+    """A clock whose sleep lasts until no function is running, because nothing else changes this
+    account.
 
     Then the promoter, which never runs twice at once, is free. A wait that fails takes no time.
     """
@@ -266,7 +266,7 @@ def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: 
     before = deployed.trust()
     taken, seen = 1, set()
     while True:
-        killed = start(deployed)  # which stays open until the next one is through
+        killed = start(deployed)  # which stays open until the next connection is through
         if len([step for _, step in zip(range(taken), killed, strict=False)]) < taken:
             break
         seen |= deployed.left_behind()
@@ -276,7 +276,7 @@ def test_the_next_drill_cleans_up_after_a_kill_at_any_step_and_passes(deployed: 
         assert deployed.trust() == before
         following.close()
         deployed.forget_drill_objects()
-        # Every thirtieth attack stands for the others; attacks change nothing.
+        # Every thirtieth attack represents the others; attacks change nothing.
         taken += 1 if taken < 9 else 30
     assert seen == {"user", "trust", "uploads"}
     deployed.forget_drill_objects()
@@ -369,7 +369,7 @@ def without_policy(deployed: Deployed, _: Any) -> None:
 
 
 def denying(bucket: str, action: str, keys: str) -> Weaken:
-    """Deny everyone an action on some keys, none of which is the drill's."""
+    """Deny everyone an action on some keys, but not on the drill's."""
     denial = {
         "Sid": "Foreign",
         "Effect": "Deny",
@@ -385,7 +385,7 @@ def readable(bucket: str) -> Weaken:
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
-        # It would deny the policy.
+        # It would deny the policy itself.
         with past_the_door(s3, bucket):
             s3.delete_public_access_block(Bucket=bucket)
         policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
@@ -641,7 +641,7 @@ def test_a_deny_whose_condition_the_drill_cannot_know_is_not_checked(deployed: D
         "not checked: whether servers can upload their real keys, because a policy depends on "
         "aws:SourceIp, which the drill cannot know for a real request"
     )
-    # Everything else is tried.
+    # Everything else is still tried.
     assert "promoter cannot tag a stored backup" in result.stdout
     assert "Not checked: 1 of the promises (see above). All others hold." in (result.stderr)
 
@@ -784,7 +784,7 @@ def test_every_attack_that_succeeds_changes_only_objects_of_the_drill(deployed: 
     }
 
 
-# A minute begins in between
+# When a minute begins in between
 
 
 def shift_clock(monkeypatch: pytest.MonkeyPatch, *, uploads: Callable[[int], int]) -> None:

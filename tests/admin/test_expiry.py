@@ -35,7 +35,9 @@ BOTH = [AFTER_9_DAYS, SUPERSEDED_9_DAYS]
 
 @pytest.fixture
 def bucket(account: Account) -> Iterator[Any]:
-    """A bucket with versions: of a nightly key, a hidden one, a deleted one and a new one."""
+    """A bucket with versions of four keys: a nightly one, a hidden one, a deleted one and a new
+    one.
+    """
     s3 = account.client("s3")
     s3.create_bucket(Bucket="bucket")
     s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})

@@ -211,7 +211,7 @@ def overlap(resource: str, template: str) -> bool:
 
 
 def mistakes(policy: Document) -> Iterator[str]:
-    """What in a policy AWS does not know, or does not accept in combination."""
+    """What a policy contains that AWS does not define or does not accept in combination."""
     for statement in policy["Statement"]:
         actions: dict[str, list[Action]] = {
             pattern: actions_like(pattern)
@@ -342,7 +342,7 @@ def test_a_mistake_in_a_policy_is_found(statement: Document, mistake: str) -> No
 
 
 def locks_out(policy: Document) -> Iterator[str]:
-    """The statements that deny someone changing or removing the bucket policy itself."""
+    """The statements that deny someone the right to change or remove the bucket policy itself."""
     for statement in policy["Statement"]:
         if statement["Effect"] != "Deny" or is_only_about_tls(statement):
             continue
@@ -394,7 +394,7 @@ def test_a_statement_that_would_lock_everybody_out_is_found(statement: Document)
 
 
 def changes_to_buckets() -> Iterator[str]:
-    """Every action on buckets, by its name in IAM, that does more than list or read."""
+    """Every action on buckets that does more than list or read, by its name in IAM."""
     for name in DATA.actions.get_actions_for_service("s3"):
         action = Action("s3", name)
         levels = action.details["accessLevel"]

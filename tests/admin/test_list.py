@@ -337,7 +337,7 @@ def test_details_of_another_encryption(restore: Restorer, listed: Lister) -> Non
 
 
 def deny(restore: Restorer, operation: str, *, prefix: str = "", code: str = "403") -> None:
-    """Deny the command's requests of this operation; for a listing, only the one of a prefix."""
+    """Deny the command's requests of this operation (of listings, only those of a prefix)."""
 
     def refuse(params: Any, model: Any, **_: Any) -> None:
         if params["query_string"].get("prefix", "").startswith(prefix):

@@ -56,8 +56,8 @@ class Vault:
         self.s3.delete_object(Bucket=VAULT, Key=key)
 
     def locks(self) -> list[tuple[str, str, int] | None]:
-        """For each version, in the order of names, newest first: key, mode, and days from when it
-        was stored.
+        """For each version, in the order of names, newest first: key, mode, and days after it was
+        stored.
         """
         locks: list[tuple[str, str, int] | None] = []
         for version in self.s3.list_object_versions(Bucket=VAULT)["Versions"]:

@@ -101,7 +101,7 @@ def test_a_bucket_that_s3_refuses_is_refused(bucket: str, reason: str) -> None:
 def test_names_that_aws_accepts_pass(stage: Stage, servers: tuple[str, ...]) -> None:
     policy = replace(POLICY, servers=servers)
     refuse_names(policy, stage)
-    # The longest name that boto3 accepts, name by name: for all that `setup` and Chalice create.
+    # The longest name that boto3 accepts for each resource that `setup` and Chalice create.
     longest = longest_names()
     for requirement in desired_settings(
         policy, stage, SetupOptions(), account="123456789012", region="eu-west-1"
@@ -138,6 +138,6 @@ def longest_names() -> dict[str, int]:
         name: session.get_service_model(service).shape_for(shape).metadata["max"]
         for name, (service, shape) in shapes.items()
     }
-    # The limit of the name alone; boto3 knows the limit of the ARN, 140 (Lambda API reference,
+    # The limit of the name alone; boto3 has the limit of the ARN, 140 (Lambda API reference,
     # CreateFunction).
     return {**longest, "function": 64}

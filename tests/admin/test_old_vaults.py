@@ -1,4 +1,4 @@
-"""What `backups status` and `backups list` request of a vault with ten years of backups."""
+"""The requests of `backups status` and `backups list` for a vault with ten years of backups."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ def test_a_status_requests_no_more_of_an_old_vault(capsys: pytest.CaptureFixture
     # Fourteen days of hourly backups: the last nightly one is not due yet.
     assert capsys.readouterr().out.count("o" * 14) == len(SERVERS)
     assert old == status(50)
-    # For each key the recent backups, and for two reasons what is in incoming.
+    # The recent backups of each key, and incoming twice, for two reasons.
     assert old["list_object_versions"] == 3 * len(SERVERS) * len(BOTH)
     # The locks of the last day's backups, at most 14 per key, and of the newest backup of each key.
     assert old["get_object_retention"] == (14 + len(BOTH)) * len(SERVERS)

@@ -98,7 +98,7 @@ BODY = b"a backup"
 
 
 def store(s3: Any, moment: datetime, **more: str) -> None:
-    """Store what the promoter would store for an upload made now."""
+    """Store what the promoter would store for an upload at this moment."""
     metadata = {"source-key": KEY, "source-last-modified": moment.isoformat()}
     name = POLICY.slot_of(KEY, moment).name
     s3.put_object(Bucket="backups2", Key=name, Body=BODY, Metadata=metadata, **more)
@@ -126,7 +126,7 @@ def ready() -> Iterator[Account]:
 
 
 def set_up(account: Account, *, only: Kind | None = None) -> list[str]:
-    """Do what `backups setup --apply` does; return what it changed."""
+    """Do what `backups setup --apply` does, and return what it changed."""
     requirements = requirements_of(Target(account=account, stage=STAGE, policy=POLICY))
     chosen = tuple(each for each in requirements if only in {None, each.kind})
     plan = make_plan(account, chosen, lock_named=False)

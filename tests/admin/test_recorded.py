@@ -1,4 +1,6 @@
-"""VAULT_SETTINGS: what `setup` records of the vault, when it does so, and who reports a change."""
+"""VAULT_SETTINGS: what `setup` records of the vault, when it records it, and what reports a
+change.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -51,7 +53,7 @@ def cloud() -> Iterator[StageCloud]:
 
 @pytest.fixture
 def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Account:
-    """An account with only a vault, which is in the state in which `setup` leaves it."""
+    """An account with only a vault, as `setup` leaves it."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(admin.setup.command, "requirements_of", of_vault)
@@ -197,7 +199,7 @@ def vars_of(clock: SleepingClock) -> Any:
 
 @contextmanager
 def outdated(account: Account, answers: Callable[[int], bool]) -> Iterator[None]:
-    """S3 reports no lifecycle, as before a change, for those requests that `answers` selects."""
+    """S3 reports no lifecycle, as before a change, in those responses that `answers` selects."""
     requests: list[str] = []
 
     def answer(**_: Any) -> Any:

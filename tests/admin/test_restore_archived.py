@@ -1,5 +1,5 @@
-"""`backups restore` of archived backups: it asks first, starts a retrieval, recognises a running
-one, and waits.
+"""`backups restore` of archived backups: asks, starts a retrieval, recognises a running one, and
+waits.
 """
 
 from datetime import timedelta

@@ -26,7 +26,7 @@ SERVERS = ("web1", "web2")
 
 @pytest.fixture
 def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
-    """A daily backup of each of the last days except today, and hourly ones of today."""
+    """A daily backup of each of the last days except today, and hourly backups of today."""
     for made in restorer(tmp_path, monkeypatch):
         for days in (60, 5, 4, 2, 1, 0):
             name = f"{NOW - days * DAY:%Y-%m-%d}.tar.gz.gpg"

@@ -119,7 +119,7 @@ def test_what_is_put_over_a_backup_through_the_open_door_is_not_restored(
     assert printed.stdout_bytes == b"rubbish"
 
 
-# What `backups restore` requests: these requests are enough.
+# `backups restore` needs no requests other than these.
 RIGHTS = ["s3:ListBucketVersions", "s3:GetObjectVersion"]
 
 

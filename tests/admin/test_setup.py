@@ -38,7 +38,7 @@ RETRIED = "promote: retry failed events twice"
 
 @pytest.fixture
 def account(answers: RememberedAnswers, account: Account) -> Iterator[Account]:
-    """The account, with responses cached until the next write."""
+    """The account, whose responses are cached until the next write."""
     answers.begin()
     yield account
     assert answers.stale == []
@@ -249,7 +249,7 @@ def test_incoming_keeps_versions_from_the_setup_on(account: Account, before: str
 
 def test_the_cost_of_versions_is_bounded(account: Account) -> None:
     result = run()
-    # Nine days as the newest version of its key, and nine more after another version superseded it.
+    # Nine days as the newest version of its key, and nine more after it was superseded.
     assert "other uploads 9 days after they were made" in result.stdout
     assert "it is 18 days at most" in result.stdout
     assert "for up to 18 days, without a limit on their number: 1,024 GB of them cost $14.13" in (

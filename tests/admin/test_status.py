@@ -33,7 +33,7 @@ THIRTY_DAYS = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
 
 @pytest.fixture
 def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
-    """Both buckets, with 17 daily backups, and hourly ones of the last day."""
+    """Both buckets, with 17 daily backups, and the hourly ones of the last day."""
     s3 = account.client("s3")
     clock.stand_at(NOW - 20 * DAY)
     s3.create_bucket(Bucket="backups1")

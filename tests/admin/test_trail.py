@@ -1,4 +1,6 @@
-"""Whether a trail logs API calls, which EventBridge needs to receive any; and creating one."""
+"""Whether a trail logs API calls, so that EventBridge receives them; and how `setup` creates a
+trail.
+"""
 
 import json
 from dataclasses import replace

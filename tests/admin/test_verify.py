@@ -200,7 +200,7 @@ def test_a_backup_that_is_not_locked_as_promised(
 def test_a_rules_other_time_zone_explains_its_older_names(
     restore: Restorer, verified: Verifier
 ) -> None:
-    # It was stored when the rule's time zone was 14 hours ahead.
+    # Stored while the rule's time zone was 14 hours ahead.
     store(restore, Metadata=source(datetime(2026, 11, 22, 10, 30, tzinfo=UTC)))
     assert verified("--rule", DAILY).exit_code == 0
 

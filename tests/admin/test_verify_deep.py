@@ -61,7 +61,7 @@ def deep(vault: Restorer, own: Path, monkeypatch: pytest.MonkeyPatch) -> Verifie
 
 
 def archive(*sizes: int) -> bytes:
-    """A tar archive with a directory and files of these sizes, an hour apart."""
+    """A tar archive with a directory and files of these sizes, dated an hour apart."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         folder = tarfile.TarInfo("site")
@@ -286,5 +286,5 @@ def test_an_archived_backup(vault: Restorer, deep: Verifier) -> None:
 def test_without_a_checksum_gpg_and_gzip_decide(vault: Restorer, deep: Verifier, own: Path) -> None:
     store_in_parts(vault, encrypted(own, archive(5)))
     result = deep(*LATEST)
-    # Its other findings: it was not stored by the promoter.
+    # Another finding, because it was not stored by the promoter.
     assert f"{TODAY} can be unpacked: 1 file, 5 bytes" in result.stdout

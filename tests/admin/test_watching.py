@@ -28,7 +28,7 @@ POLICY_DOCUMENT, AUDITING = re.findall(
 )
 SETTINGS, BACKUPS = json.loads(POLICY_DOCUMENT)["Statement"]
 ALLOWED = {*SETTINGS["Action"], *BACKUPS["Action"]}
-# The rights that are not named after their operation Source: service authorization reference.
+# The rights that are not named after their operation. Source: service authorization reference.
 RIGHTS = {
     "cloudwatch logs:DescribeLogGroups": "logs:DescribeLogGroups",
     "cloudwatch logs:DescribeSubscriptionFilters": "logs:DescribeSubscriptionFilters",
@@ -50,7 +50,7 @@ RIGHTS = {
 
 @pytest.fixture
 def with_backup(living: DeployedStage) -> DeployedStage:
-    """The stage with a stored backup, which a check has to look at."""
+    """The stage with a stored backup, so that a check has to look at one."""
     server = living.cloud.session(living.cloud.server_credentials).client("s3")
     server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
     living.cloud.functions.wait_until_quiet(timeout=60)

@@ -30,7 +30,7 @@ PAGE = (PROJECT / "docs" / "restore.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 VAULT = "example-backups2"
 ENDED = "the block has ended"
-# It needs the internet, and changes the machine.
+# This needs the internet, and changes the machine.
 INSTALLATION = next(block for block in BLOCKS if block.startswith("sudo apt-get"))
 
 
@@ -150,7 +150,7 @@ def test_each_command_of_the_page_works(
     keys = key_of(reader(account, re.findall(r"`(s3:\w+)`", PAGE), bucket=VAULT))
     assert ":user/reader" in terminal.paste("aws configure\n", typed=f"{keys}us-east-1\n\n")
     assert "backups@example.org" in terminal.paste("gpg --import")
-    # Steps 2 and 3 What is stored
+    # Steps 2 and 3: what is stored
     terminal.paste("VAULT=")
     assert "PRE web1/" in terminal.paste("aws s3 ls s3://$VAULT\n")
     assert newest in terminal.paste("aws s3 ls s3://$VAULT/$FOLDER\n")
@@ -210,7 +210,7 @@ def restored(terminal: Terminal) -> str:
 
 
 def commands() -> list[list[str]]:
-    """Each command of the page that begins with aws and a service, split into words."""
+    """Each command of the page that starts with aws and a service, split into words."""
     text = "\n".join(BLOCKS).replace("\\\n", " ")
     lines = re.findall(r"aws (?:s3api|sts) [^\n]+?(?=\)?$)", text, re.MULTILINE)
     return [shlex.split(line) for line in lines]

@@ -88,7 +88,7 @@ def deployed_stage(
         )
         yield stage
         answers.end()
-        # Each check finds what the previous test did not fix; this one does so for the last test.
+        # Each check finds what the previous test did not fix; this one covers the last test.
         assert look(stage) == Report(backups=NO_BACKUPS)
 
 
@@ -125,7 +125,7 @@ def test_a_weakening_is_found_by_the_check_and_fixed_by_its_own_command(
 
 @pytest.fixture
 def known(living: DeployedStage) -> Iterator[None]:
-    """Known administrators: a user, and a role for EC2 instances, although there are none."""
+    """Known administrators: a user, and a role for EC2 instances that do not exist."""
     with only_the_stage():
         give(living, f"{KNOWN}ops", OPEN)
         add_role(living, f"{KNOWN}admin", service("ec2"), OPEN)

@@ -129,7 +129,7 @@ PROMOTER, KEEPER, SWEEP = {"promoter"}, {"keeper"}, {"sweep"}
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """One right that S3 requires; `place` is a bucket, or bucket/key."""
+    """One right that S3 checks; `place` is a bucket, or bucket/key."""
 
     action: str
     place: str
@@ -162,7 +162,7 @@ class Attempt:
         getattr(s3, str(self.method))(**place, **arguments)
 
 
-# The condition keys that boto3's arguments fill.
+# The condition keys that boto3's arguments set.
 CONDITION_KEYS = {
     "IfNoneMatch": "s3:if-none-match",
     "IfMatch": "s3:if-match",
@@ -362,7 +362,7 @@ THIRTY_DAYS = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 30}}
 LOCKING = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", "Rule": THIRTY_DAYS}}
 KEEPING = {"LifecycleConfiguration": {"Rules": vault_lifecycle(FLEET)}}
 VERSIONED = {"VersioningConfiguration": {"Status": "Enabled"}}
-# The actions that read a bucket's settings, each with its boto3 method (None: named like it).
+# The actions that read a bucket's settings, each with its boto3 method (None: the same name).
 SETTINGS = {
     "GetBucketNotification": "get_bucket_notification_configuration",
     "GetBucketObjectLockConfiguration": "get_object_lock_configuration",
@@ -407,7 +407,7 @@ BUCKETS = {
     )
 }
 
-# S3 itself performs these, or the local cloud does not support the request.
+# S3 itself performs these, or the local cloud does not support them.
 UNKNOWN_HERE = {
     f"{action} in the vault": replace(row(NOBODY, STORED, action), method=None)
     for action in (
@@ -461,7 +461,7 @@ FUNCTIONS = ("promoter", "sweep", "audit")
 
 @pytest.mark.parametrize("tried", ROWS)
 def test_only_the_functions_reach_a_vault_in_another_account(tried: Attempt) -> None:
-    """Each with exactly the rights that it has in a vault of its own account."""
+    """Each has exactly the rights that it has in a vault of its own account."""
     in_vault = [right for right in tried.rights if right.place.partition("/")[0] == VAULT]
     for who, principal in PRINCIPALS.items():
         refused = refused_rights(principal, tried, **OF_HOLDER)
@@ -475,7 +475,7 @@ def test_only_the_functions_reach_a_vault_in_another_account(tried: Attempt) -> 
 
 @pytest.mark.parametrize("who", FUNCTIONS)
 def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
-    """Not even if its role in the other account has more rights."""
+    """This holds even if its role in the other account has more rights."""
     wide = replace(PRINCIPALS[who], policy=allowing("*"))
     for what, tried in ATTEMPTS.items():
         refused, ordinarily = (
@@ -508,7 +508,7 @@ def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str])
 
 
 def test_only_the_audit_sends_alerts() -> None:
-    """Except for administrators. It publishes them to the topic of its own stage, and to no
+    """Except for administrators. It publishes alerts to the topic of its own stage, and to no
     other.
     """
     topic = f"arn:aws:sns:us-east-1:{OURS}:{STAGE.topic}"
@@ -520,7 +520,7 @@ def test_only_the_audit_sends_alerts() -> None:
 
 
 def allowed(action: str, resource: str) -> set[str]:
-    """Who can do this to something that has no policy of its own."""
+    """Who can use an action on something that has no policy of its own."""
     return {
         who
         for who, principal in PRINCIPALS.items()
@@ -596,7 +596,7 @@ def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() ->
                     for resource in statement["Resource"]:
                         assert resource.startswith(in_incoming), (name, resource)
                         assert resource in of_all_servers or not set("*?") & set(resource), name
-            # It has no resources.
+            # This action has no resources.
             if statement["Action"] != ["cloudwatch:GetMetricData"]:
                 assert "*" not in statement["Resource"], name
 
@@ -655,7 +655,7 @@ def test_each_request_is_allowed_or_denied_accordingly(
             set_up(ready)
         assert (denied is None) is (who in tried.may), f"{who}: {denied}"
         if denied:
-            # The request was denied for a right that the table lists.
+            # The right for which the request was denied is one that the table lists.
             refused = refused_rights(principal, tried)
             named = [f'perform: {one.action} on resource: "{one.resource}"' for one in refused]
             assert denied == "HEAD" or any(one in denied for one in named), f"{who}: {denied}"

@@ -40,7 +40,7 @@ Change = Callable[[DeployedStage], object]
 
 
 class Kind(StrEnum):
-    """What a weakening leads to."""
+    """The consequence of a weakening."""
 
     DELETION = "delayed deletion"
     STOPPED = "uploads or promotions stop"

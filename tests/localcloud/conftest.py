@@ -42,9 +42,9 @@ def patient():
 def deployed(project, packages, chalice_is_loaded_once):
     """A cloud with buckets, a server's user, and the real app, deployed by the real Chalice.
 
-    Faults can be injected. It lasts for a whole module: moto's state is global, and other modules
-    use moto without a server. It is deployed from a shell that runs `chalice local`, which must
-    make no difference.
+    Faults can be injected into it. It lasts for a whole module: moto's state is global, and other
+    modules use moto without a server. The app is deployed from a shell that runs `chalice local`,
+    which must make no difference.
     """
     with pytest.MonkeyPatch.context() as shell, faulty_cloud.running(retry_delays=(0, 0)) as cloud:
         shell.setenv("BACKUPS_DEV_ROUTES", "1")

@@ -21,7 +21,7 @@ def bundle(source):
 
 
 def zipped(files):
-    """A zip file of these texts, by their paths."""
+    """A zip file with these texts, by path."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as bundle:
         for path, text in files.items():

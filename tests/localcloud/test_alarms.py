@@ -10,7 +10,7 @@ from localcloud.alarms import ALARM, NO_DATA, OK, Metric, next_state, transition
 
 RETAINED = "as it was"
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
-# "Configuring how CloudWatch alarms treat missing data": from the oldest datapoint to the newest, X
+# "Configuring how CloudWatch alarms treat missing data": datapoints from oldest to newest, where X
 # is breaching, 0 is not, and - is missing; then the state under each treatment.
 THREE_OF_THREE = {
     "0 - X - X": (OK, OK, OK, OK),
@@ -48,7 +48,7 @@ def test_the_tables_of_the_guide(
 
 
 def changes(points: dict[int, float], *, until: int, **alarm: Any) -> list[tuple[int, str]]:
-    """Minute and state of each change; `points` are values by minute."""
+    """Minute and state of each change; `points` has the values by minute."""
     definition = {
         **METRIC,
         "Statistic": "Sum",

@@ -109,7 +109,7 @@ def test_events_can_name_the_sender_of_the_request(gate):
 
 
 def test_the_user_id_of_every_caller_is_what_sts_returns(gate):
-    """As AWS documents GetCallerIdentity: the UserId in its response is the condition key
+    """As AWS documents GetCallerIdentity: the UserId that it returns is the condition key
     aws:userid.
     """
     callers = (ADMINISTRATOR, gate.user(allow("s3:*")), gate.role(allow("s3:*")))

@@ -1,4 +1,4 @@
-"""By the cloud's clock, asynchronous events run or are dropped when Lambda would do so."""
+"""Asynchronous events run or are dropped when Lambda would do so, by the cloud's clock."""
 
 import os
 from datetime import timedelta

@@ -74,7 +74,7 @@ def give(account: Any, *rights: tuple[str, str] | dict[str, Any]) -> None:
     )
 
 
-# The operation, its parameters, and the resource that must be named in the right.
+# The operation, its parameters, and the resource that a right must name.
 OPERATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("AddUserToGroup", {**GROUP, **USER}, OF_GROUP),
     ("AttachGroupPolicy", {**GROUP, **POLICY}, OF_GROUP),
@@ -232,7 +232,7 @@ KEYS: list[tuple[str, dict[str, Any], str, str | None]] = [
         "iam:PermissionsBoundary",
         OF_POLICY,
     ),
-    # For an existing principal, the key has the boundary of that principal.
+    # For an existing principal, the key is that principal's boundary.
     ("PutUserPolicy", {**USER, **TEXT}, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),
     ("PutRolePolicy", {**ROLE, **TEXT}, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),
     ("DeleteUserPermissionsBoundary", USER, "iam:PermissionsBoundary", f"{IAM}:policy/limit"),

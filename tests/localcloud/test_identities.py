@@ -85,7 +85,7 @@ def test_a_resource_s_policy_is_simulated_for_a_user(administrator):
 
 
 def test_values_that_a_policy_needs_and_the_request_lacks_are_reported(administrator):
-    """With each of several resources, or otherwise with the action."""
+    """With several resources, they are reported for each, otherwise for the action."""
     statements = [
         deny("s3:PutObject", Condition={"StringNotEquals": {"aws:SourceIp": "203.0.113.7"}}),
         deny("s3:GetObject", Condition={"Null": {"s3:if-match": "true"}}),

@@ -54,7 +54,7 @@ class Bucket:
 
 @pytest.fixture
 def events() -> list[str]:
-    """The names of the events that a function received."""
+    """The names of the events that a function has received."""
     return []
 
 

@@ -62,7 +62,7 @@ NAMES: dict[str, Callable[[str, Shape], str]] = {
 
 
 class Role(SimpleNamespace):
-    """A result with the prefix of some members as its class name, as in moto's models."""
+    """A result whose class name is a prefix of some member names, as in moto's models."""
 
 
 @contextmanager

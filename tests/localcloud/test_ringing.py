@@ -52,7 +52,7 @@ def state(cloud):
 
 
 def told(topic):
-    """State and time of each change of which the topic was notified."""
+    """The time and the new state of each change that the topic was notified of."""
     return [
         (subject.partition(":")[0], body["StateChangeTime"][11:16])
         for subject, body in published(topic)

@@ -171,7 +171,7 @@ def commands(seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The empty directory in which the commands run."""
+    """The empty directory in which commands are run."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -18,13 +18,13 @@ def test_only_a_role_with_permission_invokes_a_function(gate, named):
     promote = "arn:aws:lambda:us-east-1:123456789012:function:promote"
     sweep = gate.role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": promote})
     functions = gate.client("lambda", sweep)
-    # It was allowed: the function does not exist.
+    # The request was allowed: it failed because the function does not exist.
     assert refusal(functions.invoke, FunctionName=named)[0] == 404
     assert refusal(functions.invoke, FunctionName="audit")[0] == 403
 
 
 def test_a_request_with_two_actions_is_denied(gate):
-    """Otherwise moto could execute another action than the one that was authorized."""
+    """Otherwise moto could execute a different action from the one that was authorized."""
     web1 = gate.user({"Effect": "Allow", "Action": "lambda:GetAccountSettings", "Resource": "*"})
     functions = gate.client("lambda", web1)
 

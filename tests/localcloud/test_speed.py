@@ -113,7 +113,7 @@ def test_alarms_follow_a_fast_clock():
         put_alarm(cloud, alerts, Period=3600, TreatMissingData="breaching")
         first, second = messages.get(timeout=60), messages.get(timeout=60)
     assert first.subject.startswith("OK: ")
-    # The last data are too old for an alarm that evaluates three hours.
+    # The last data is too old for an alarm that evaluates three hours.
     assert second.subject.startswith("ALARM: ")
     assert second.at > first.at + HOUR
 
@@ -159,7 +159,7 @@ def test_make_local_sweeps_and_audits_on_schedule_and_mails_a_gap(tmp_path, pack
         try:
             server = server_of(read_until(local.stdout, "and an audit every hour"))
             # An hour can pass here before a function starts. If the next backup was due by then, it
-            # was already missing when the first backup was stored, so it is not new.
+            # was already missing when the first backup was stored, so it is no news.
             server.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"files")
             shown = read_until(local.stdout, "  promoted  ")
             server.put_object(Bucket="backups1", Key="sql.gz.gpg", Body=b"tables")
@@ -187,9 +187,7 @@ def server_of(exports):
 
 
 def read_until(lines, text):
-    """The lines up to the first that contains the text, which must be among those of a few
-    audits.
-    """
+    """The lines up to the first that contains the text, which must come within a few audits."""
     read = []
     for line in lines:
         read.append(line)

@@ -22,7 +22,7 @@ def client(cloud, service):
 
 @pytest.fixture
 def topic(patient):
-    """The ARN of a topic with SNS's default policy, beside a bucket."""
+    """The ARN of a topic with SNS's default policy, and a bucket."""
     client(patient, "s3").create_bucket(Bucket="vault")
     return client(patient, "sns").create_topic(Name="sirens")["TopicArn"]
 

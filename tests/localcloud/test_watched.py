@@ -30,7 +30,7 @@ def new_owner(tmp_path_factory, packages, chalice_is_loaded_once):
 
 @pytest.fixture
 def owner(new_owner: Owner) -> Owner:
-    """The same owner, with all mails read."""
+    """The same owner, after reading all mails."""
     new_owner.mails()
     return new_owner
 

@@ -249,8 +249,8 @@ def test_a_day_lasts_until_clocks_first_show_the_next_day(
 
 
 def clocks_near(zone: ZoneInfo, change: datetime, changes: list[datetime]) -> object:
-    """How clocks change for some weeks around a change, which is more than a period near it depends
-    on.
+    """How clocks change for some weeks around a change; no period near the change depends on
+    more.
     """
     begin, end = bisect_left(changes, change - 6 * WEEK), bisect_left(changes, change + 6 * WEEK)
     return change, tuple(

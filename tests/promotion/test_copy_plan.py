@@ -23,8 +23,8 @@ TUNING = Tuning()
 TIB = 1024 * GIB
 LARGEST_OBJECT = MOST_PARTS * LARGEST_PART  # 48.8 TiB, according to S3
 LATENCY = 0.030
-# Look up the upload and the slot, list older uploads, create, complete, remove. Unfinished copies
-# are listed while parts are copied.
+# The requests: look up the upload and the slot, list older uploads, create, complete, remove.
+# Unfinished copies are listed while parts are copied.
 OTHER_REQUESTS, IN_SEQUENCE = 7, 6
 
 
@@ -100,7 +100,8 @@ def test_small_limits_divide_in_the_same_way(size: int, part_size: int, streams:
     ("size", "max_seconds", "max_requests"),
     [
         # boto3's copy(): parts of 8 MiB, 16 MiB for 100 GiB, ten at a time; HEAD, create, complete.
-        # For 250 MB, the factor was 1.2 even before older uploads were listed (a request of 30 ms).
+        # For 250 MB, the factor was only 1.2 even before older uploads were listed (a request of 30
+        # ms).
         pytest.param(250 * 10**6, (3 * 0.177 + 0.09) / 1.18, 21, id="250 MB"),
         pytest.param(250 * MIB, (4 * 0.177 + 0.09) / 1.2, 21, id="250 MiB"),
         pytest.param(5 * GIB, min((64 * 0.177 + 0.09) / 8, 94.2 / 60), 140, id="5 GiB"),

@@ -119,7 +119,7 @@ def test_an_upload_in_parts_counts_from_its_start_or_completion_as_s3_lists_it(
 def test_an_upload_in_parts_of_an_older_slot_hides_no_older_upload_of_this_slot(
     any_order: World,
 ) -> None:
-    """It can have been initiated before the slot, and completed in it."""
+    """It could have been initiated before the slot, and completed in it."""
     multipart = begin(any_order, at=NOON - 24 * HOUR)
     older = upload(any_order, b"older", at=NOON)
     complete(any_order, multipart, b"begun yesterday", at=NOON + HOUR)
@@ -308,7 +308,7 @@ def test_a_delete_marker_as_version_null_means_that_the_upload_is_gone(either_pa
 
 
 def test_uploads_in_parts_from_long_ago_end_the_list_too(versioned: World, wire: Wire) -> None:
-    """They were completed, or aborted by incoming's lifecycle rule, before the slot began."""
+    """These were completed, or aborted by incoming's lifecycle rule, before the slot began."""
     clock.stand_at(NOON - 12 * 24 * HOUR)
     for _ in range(4):
         complete(versioned, begin(versioned, at=clock.now()), b"flood", at=clock.now())

@@ -1,4 +1,4 @@
-"""A year of backups in which much goes wrong, and the true state in each hour.
+"""A year of backups in which much goes wrong, and what must be reported in each hour.
 
 What must be reported is derived from the year in the order of events. The audit looks back from
 each hour, and keeps no state.
@@ -40,8 +40,8 @@ store_as = "%Y-%m-%d.%H.sql.gpg"
 upload = "{NIGHTLY}"
 store_as = "%Y-%m-%d.files.gpg"
 """
-# When each server's jobs run: the minute of the hour, and the time of the night. That of db1 ends
-# after midnight; clocks can skip or repeat that of mail1.
+# When each server's jobs run: the minute of the hour, and the time of the night. The nightly backup
+# of db1 ends after midnight; clocks can skip or repeat the time of mail1's.
 JOBS = {
     "web1": (7, (4, 7)),
     "db1": (35, (23, 30)),
@@ -55,7 +55,7 @@ SERVERS = ("web1", "db1", "mail1")
 
 @dataclass
 class Year:
-    """The slots of one rule and server in a year, and what was stored in them, when."""
+    """The slots of one rule and server in a year, with what was stored in them, and when."""
 
     server: str
     slots: list[Slot]
@@ -98,7 +98,7 @@ class Year:
         return run if run < slot.end else None
 
     def _break(self) -> None:
-        """Let everything go wrong that can; the more slots, the more often."""
+        """Let everything go wrong that can, more often if there are more slots."""
         times = 12 if self.is_hourly else 3
         for _ in range(times):
             self._lose(self.random.choice([1, 1, 1, 2, 3, 7, 44]))
@@ -169,7 +169,7 @@ class Year:
         return ((slot, self.backups[slot.name]) for slot in self.slots if slot.name in self.backups)
 
     def history(self, now: datetime) -> History:
-        """What an audit at `now` lists, including later events, as in a repeated audit."""
+        """What an audit at `now` would list if it were repeated later, including later events."""
         newest = bisect_right(self.starts, now)
         lookback = self.slots[0].rule.lookback
         oldest = max(bisect_right(self.starts, now - lookback) - 1, 0)
@@ -201,7 +201,7 @@ class Year:
         hours = {*some, *begun, *(hour + HOUR for hour in begun)}
         return sorted(hour for hour in hours if START <= hour < END)
 
-    # The truth, from the oldest slot to the newest
+    # The expected findings, from the oldest slot to the newest
 
     def missing(self, history: History, now: datetime) -> list[str]:
         """The names that have been missing since two backups in a row were stored."""
@@ -246,8 +246,8 @@ class Year:
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
 ) -> list[Year]:
-    """A year of each server and rule in this zone; only one server has hourly backups, which take
-    long.
+    """A year of each server and rule in this zone; only one server has hourly backups, because they
+    take long.
     """
     made = []
     for upload in (NIGHTLY, HOURLY):

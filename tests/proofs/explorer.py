@@ -31,9 +31,9 @@ from tests.proofs.sequential_pool import parts_in_turn
 from tests.proofs.stepping import Program, Run, Runs
 from tests.support.world import DAILY, World, with_buckets
 
-# How long ago the servers' first step is, and how much time passes between two steps.
+# How long before the start the servers' first step is, and the time between two steps.
 FIRST_STEP, BETWEEN_STEPS = timedelta(hours=1), timedelta(minutes=10)
-# How much later than all copies a pass of the sweep is. For this pass, everything settled before is
+# How long after all copies a pass of the sweep runs. This pass treats everything settled before as
 # recent.
 PASS = timedelta(minutes=15)
 # By then every run that copied has ended.
@@ -41,7 +41,7 @@ SETTLING = timedelta(hours=1)
 # One pass fills the slot, and the next ones settle what was waiting for it.
 MOST_PASSES = 4
 SWEEP = "sweep"
-# After everything that runs copied before.
+# Later than everything that runs copied before.
 SETTLING_ORDER = 1000
 
 
@@ -57,8 +57,8 @@ class Arrival:
 class Scene:
     """What happens, in any order except that the servers' steps follow each other.
 
-    The first `arrived` steps precede the start. `events` are the steps of which `promote` is
-    notified, each as often as it is listed. In total, the passes of the sweep start `handed_over`
+    The first `arrived` steps precede the start. `events` are the steps whose events `promote`
+    receives, each as often as it is listed. In total, the passes of the sweep start `handed_over`
     runs: Lambda drops the others. An `adopted` bucket has kept versions only since the first step.
     With `mind_the_gap`, no server takes a step right before an upload is removed.
     """
@@ -74,7 +74,7 @@ class Scene:
 
 
 class Counts(NamedTuple):
-    """The number of schedules without a death, and with the death of one run."""
+    """The number of schedules without a death, and of those in which one run dies."""
 
     quiet: int = 0
     deaths: int = 0
@@ -101,7 +101,7 @@ class State:
 
     @property
     def canonical(self) -> tuple[Any, ...]:
-        """Equal for states with the same future."""
+        """The key is equal for states with the same future."""
         runs = tuple(run and run.number for run in self.runs)
         return runs, self.arrived, self.store.numbers, self.handed_over, self.died, self.promoted
 
@@ -259,7 +259,7 @@ class Explorer:
         return self.scene.arrivals[number].does != "begins"
 
     def _begins(self, number: int) -> int:
-        """The step that initiated the upload which this step completes."""
+        """The step that initiated the upload that this step completes."""
         arrival = self.scene.arrivals[number]
         if arrival.does != "completes":
             return number
@@ -317,7 +317,7 @@ class Explorer:
         assert self._begins(taken_by) <= min(eligible), "an upload that came too late has the slot"
 
     def _settle(self, state: State) -> None:
-        """No run is left. Events and the sweep, or the sweep alone, settle the rest."""
+        """No run is left Events and the sweep, or the sweep alone, settle the rest."""
         if not state.died:
             assert state.store.holdings.unfinished == ()
         if (state.store.numbers, state.arrived) in self._settled:

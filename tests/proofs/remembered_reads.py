@@ -1,9 +1,9 @@
 """A client that caches S3's responses to reads until a write could change them.
 
 The response to a HEAD or a list depends only on the versions of its keys, or on the unfinished
-multipart uploads, and S3 changes none of them in place. So a cached response is valid as long as
-exactly the same ones exist. Faults are scheduled exactly as without the cache, and a request that
-meets a fault bypasses it. Writes are always sent.
+multipart uploads, and S3 changes neither in place. So a cached response is valid as long as exactly
+the same versions and uploads exist. Faults are scheduled exactly as without the cache, and a
+request that meets a fault bypasses it. Writes are always sent.
 """
 
 import pickle
@@ -19,7 +19,9 @@ from tests.support.world import bucket
 
 @dataclass(frozen=True, eq=False)
 class RememberedReads:
-    """Replaces `client`; its requests go over `wire`, if it has one. Not for several threads."""
+    """Replaces `client`; its requests go over `wire`, if it has one. It is not safe for several
+    threads.
+    """
 
     client: Any
     wire: Wire | None = None
@@ -43,7 +45,7 @@ class RememberedReads:
         return paginator
 
     def _read(self, operation: str, send: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-        # Anything that comes before a request can write.
+        # Anything that happens before a request can write.
         is_faulty = self.wire is not None and self.wire.announce(operation)
         contents = contents_of(operation, parameters)
         question = (operation, repr(sorted(parameters.items())), *map(id, contents))

@@ -1,8 +1,8 @@
 """An S3 that executes each request once: (contents, request) -> (response, contents afterwards).
 
 S3's clock is stopped, and each ID that S3 generates is named after the step that requested it. So
-S3 is a function: its response and next contents depend only on its contents and the request. The
-response to a request for one bucket is cached for the contents of that bucket alone.
+S3 is a function: its response and next contents depend only on its contents and the request. A
+response to a request for one bucket is cached for the contents of only that bucket.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class S3:
         return self._transition(store, request.buckets, question, send, label=label)
 
     def arrive(self, store: Store, number: int, send: Callable[[], Any]) -> Transition:
-        """Execute step `number` of the servers. Versions are listed in the order of the steps."""
+        """Execute the servers' step with this number. Versions are listed in the order of the
+        steps.
+        """
         return self._transition(store, (INCOMING,), number, send, label=number, order=number)
 
     def now(self) -> Store:

@@ -69,9 +69,11 @@ min_bytes = 4
 """
 # Objects up to this size are copied in one request, larger ones in parts.
 SMALL = 8
-# After a month nothing goes wrong for as long as events are kept; then nothing is waiting.
+# At the end of a month nothing goes wrong for as long as events are kept, so that nothing is left
+# waiting.
 SETTLING = 7 * HOUR
-# The fraction of passes to run among those that can only count or fail: these only take time.
+# The fraction that is run of those passes that can only count or fail: they change nothing, and
+# take time.
 IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [
@@ -90,11 +92,11 @@ class Chances:
     second: float = 0.025
     """A second upload follows, mostly in the same slot."""
     intruder: float = 0.005
-    """An intruder's rubbish follows, three times."""
+    """An intruder's three uploads follow."""
     small: float = 0.02
     """The upload is too small, and the server tries again."""
     in_parts: float = 0.04
-    """It is a multipart upload. (Nightly ones: every other.)"""
+    """It is a multipart upload. (Every other nightly upload is.)"""
     again: float = 0.03
     """The response is lost, and the SDK sends the same bytes again."""
     large: float = 0.1
@@ -156,8 +158,8 @@ class Accepted:
 
 @dataclass(kw_only=True)
 class Run:
-    """One invocation: the step at which it started, and what will happen to which of its
-    requests.
+    """One invocation: the step at which it started, and which of its requests will fail, and
+    how.
     """
 
     step: int
@@ -242,8 +244,8 @@ class Month:
         self.uploads: dict[tuple[str, str], Accepted] = {}
         self.expired: set[tuple[str, str]] = set()
         self.recorded: Counter[tuple[str, str]] = Counter()
-        # By runs whose requests all succeeded. Any other run cannot know whether its request or
-        # another run's made the copy, and records the copy as its own.
+        # These were logged by runs whose requests all succeeded. Any other run cannot know whether
+        # its own request or another run's made the copy, and logs the copy as its own.
         self.promoted: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None
@@ -497,7 +499,7 @@ class Month:
     # The checks
 
     def note(self, entry: Record) -> None:
-        """What promote has recorded."""
+        """The records of promote."""
         self.tally.outcomes[entry.outcome] += 1
         if entry.outcome in {Outcome.CONTESTED, Outcome.REJECTED}:
             self.recorded[entry.upload, entry.version_id or ""] += 1
@@ -505,7 +507,7 @@ class Month:
             self.promoted[entry.slot or ""] += 1
 
     def _note_stored(self, run: Run) -> None:
-        """This run copied everything that is new in the vault."""
+        """The new objects in the vault were copied by this run."""
         keys = bucket(VAULT).keys
         if len(keys) == len(self.stored):
             return
@@ -575,10 +577,12 @@ class Month:
         assert swept.complete
 
     def _is_only_counted(self, upload: Accepted) -> bool:
-        """Whether promote has no record of it yet, although nothing is wrong: the metrics count it.
+        """Whether promote has no record of the upload yet, although nothing is wrong: the metrics
+        count it.
 
-        The pass that would record it failed for as long as Lambda retries, or came long before the
-        date that S3 gives to a multipart upload. Once it is too late, that is recorded.
+        Either the pass that would record it failed for as long as Lambda retries, or the upload
+        took so long that this pass was over before it was complete. An upload that becomes too late
+        is recorded then.
         """
         # An upload that can never be promoted is rejected from the start; any other is contested
         # once its slot is filled.
@@ -618,7 +622,9 @@ class Month:
         return outage
 
     def _happens(self, name: str) -> bool:
-        """Draw the chance with this name. Return whether the event happens, and count it."""
+        """Draw whether the event with this name happens, by its probability. Return whether the
+        event happens, and count it.
+        """
         happens = self._by_chance(getattr(self.chances, name))
         self.tally.happened[name] += happens
         return happens

@@ -29,8 +29,8 @@ LONGEST_OUTAGE = 160 * HOUR
 
 
 def main() -> int:
-    """Run the months, then the histories. Return 1 at the first broken promise, after printing how
-    to repeat it.
+    """Simulate the months, then run the histories. Return 1 at the first broken promise, after
+    printing how to repeat it.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long, for histories (10)")
@@ -53,7 +53,7 @@ def main() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Lived:
-    """A month that broke no promise."""
+    """A simulated month in which no promise was broken."""
 
     seed: int
     uploads: int
@@ -74,7 +74,7 @@ class Lived:
 
 
 def soak_months(uploads: int) -> None:
-    """As many months as this many uploads take, on all cores."""
+    """Simulate months on all cores until they have this many uploads in total."""
     lived: list[Lived] = []
     with ProcessPoolExecutor() as pool:
         seeds = count(1)
@@ -88,7 +88,9 @@ def soak_months(uploads: int) -> None:
 
 
 def live(number: int) -> Lived:
-    """The month of this seed, which is always the same. Clocks change in every sixth month."""
+    """Simulate the month of this seed, which is always the same. Clocks change in every sixth
+    month.
+    """
     started = time.process_time()
     begin = datetime(2026, 1 + number % 12, 1, tzinfo=UTC)
     try:
@@ -122,7 +124,7 @@ def live(number: int) -> Lived:
 
 
 def soak_histories(arguments: argparse.Namespace) -> None:
-    """Seed after seed, until the time is up."""
+    """Run one seed after another until the time is up."""
     end = time.monotonic() + 60 * arguments.minutes
     seeds = steps = runs = 0
     while not seeds or (arguments.seed is None and time.monotonic() < end):

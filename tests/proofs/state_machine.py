@@ -61,7 +61,7 @@ BODIES = (b"small", b"smaller", b"large: two parts", b"larger: three parts, no m
 # None of this must reach the vault.
 THE_SENDERS_OWN = {"Metadata": {"source-key": "mine"}, "Tagging": "tier=hourly"}
 LAMBDA_ATTEMPTS = 3
-# The time of a run that has enough: 15 minutes.
+# Enough time for a run: 15 minutes.
 SECONDS = 900.0
 # After this many passes of the sweep, everything left behind is settled: a pass settles ten slots
 # of a key, and what a killed run started looks like a running copy for half an hour.
@@ -78,7 +78,8 @@ ONE_FUNCTION = {
 
 @dataclass
 class Stage:
-    """What all histories of a process share: creating it for each would take most of the time.
+    """What all histories of a process share: creating it again for each would take most of the
+    time.
 
     The requests of `client` go over `wire`; servers and undisturbed runs have a separate client.
     """
@@ -136,7 +137,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Drop log lines and metrics, which would fill hours."""
+    """Drop log lines and metrics, of which there are many."""
     handler = record.logger.registered_handler
     before, level = handler.stream, record.logger.log_level
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -166,12 +167,11 @@ faults = st.lists(
     ),
     max_size=3,
 )
-"""The request of a run at which a fault happens, the fault, and the number of requests it affects.
-"""
+"""Which request of a run meets a fault, which fault, and how many requests it affects."""
 
 
 moments = st.sampled_from([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10])
-"""The request of a run before which something else happens: often near the copy."""
+"""Before which request of a run something else happens: often near the copy."""
 
 
 class History(RuleBasedStateMachine):
@@ -211,7 +211,7 @@ class History(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from([DAILY, HOURLY]))
     def a_server_begins_an_upload_in_parts(self, key: str) -> None:
-        """Whenever it is completed, S3 dates it as uploaded now."""
+        """S3 dates the completed upload by this moment, however late it is completed."""
         self.stage.steps += 1
         upload = self.world.s3.create_multipart_upload(Bucket=INCOMING, Key=key, **THE_SENDERS_OWN)
         self.begun.append((key, upload["UploadId"]))
@@ -233,7 +233,7 @@ class History(RuleBasedStateMachine):
     def an_event_is_delivered(
         self, data: st.DataObject, faults: list[tuple[int, str, int]], again: bool
     ) -> None:
-        """Any of them: late, early, out of order, and perhaps again later."""
+        """The events may come late, early, out of order, or more than once."""
         self.stage.steps += 1
         waiting = self._take(data)
         if again:
@@ -253,7 +253,7 @@ class History(RuleBasedStateMachine):
     def a_run_s_time_is_up(
         self, data: st.DataObject, looks: int, faults: list[tuple[int, str, int]]
     ) -> None:
-        """After this many looks at the clock."""
+        """The time runs out after the run has read the clock this many times."""
         self.stage.steps += 1
         self._deliver(self._take(data), faults=faults, looks=looks)
 
@@ -300,7 +300,7 @@ class History(RuleBasedStateMachine):
     def another_run_comes_between(
         self, data: st.DataObject, number: int, kill_after: int | None
     ) -> None:
-        """Of the same event, or of any other."""
+        """The other run is for the same event, or for any other."""
         self.stage.steps += 1
         waiting = self._take(data)
         other = data.draw(st.sampled_from([waiting, *self.queue]))
@@ -327,7 +327,9 @@ class History(RuleBasedStateMachine):
         settled: bool,
         kill_after: int | None,
     ) -> None:
-        """During a run of some minutes; what is handed over may run before that run continues."""
+        """During a run that takes minutes; what is handed over may run before that run
+        continues.
+        """
         self.stage.steps += 1
 
         def sweep() -> None:
@@ -368,8 +370,8 @@ class History(RuleBasedStateMachine):
             pass
 
     def teardown(self) -> None:
-        """Nothing disturbs: each event gets one undisturbed run, then the sweep runs, and nothing
-        else helps.
+        """Let everything settle: each event gets one undisturbed run, then the sweep runs, and
+        nothing else helps.
         """
         self._run_all()
         for _ in range(PASSES):
@@ -450,7 +452,7 @@ class History(RuleBasedStateMachine):
         between: tuple[int, Callable[[], object]] | None = None,
         looks: int | None = None,
     ) -> None:
-        """One of Lambda's three attempts, after which it drops the event."""
+        """Make one of Lambda's three attempts, after which it drops the event."""
         undisturbed = not faults and kill_after is None and between is None and looks is None
         try:
             with self._disturbed(faults, kill_after), self._coming_between(between):
@@ -638,8 +640,8 @@ class UnversionedHistory(History):
 
 
 class SuspendedHistory(History):
-    """Incoming has kept versions at times: `null` is among them, and the next upload can replace
-    it.
+    """Versioning of incoming was on and off: `null` is among the versions, and the next upload can
+    replace it.
     """
 
     versioning = "Suspended"
@@ -658,14 +660,12 @@ LAYOUTS = {
 
 
 def _has_the_bytes_of(stored: Held, upload: Held) -> bool:
-    """If the checksums have two algorithms, they cannot be compared, nor can the ETags with
-    them.
-    """
+    """Checksums with different algorithms cannot be compared, nor can the ETags of such uploads."""
     return stored.body == upload.body and stored.facts[3] == upload.facts[3]
 
 
 def _seconds(looks: int | None) -> Callable[[], float]:
-    """The seconds left each time the run looks; the time is up after this many looks (None:
+    """The seconds left whenever the run asks for them; they reach zero after this many times (None:
     never).
     """
     left = repeat(SECONDS) if looks is None else repeat(SECONDS, looks)

@@ -44,7 +44,7 @@ class Run:
 
 @dataclass
 class Runs:
-    """Grows the trees of runs. `executed` counts how often the real code was run."""
+    """Grows the trees of runs. `executed` counts the executions of the real code."""
 
     client: Any
     executed: int = 0

@@ -1,4 +1,6 @@
-"""Incoming buckets from before versioning, or with versioning suspended: nothing waits forever."""
+"""Incoming buckets from before versioning, or with versioning suspended: no upload waits
+forever.
+"""
 
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
@@ -29,7 +31,7 @@ def orders(number: int) -> list[tuple[int, ...]]:
 
 
 def settle(world: World, *, at: datetime) -> tuple[Swept, list[Record]]:
-    """Sweep until a pass hands over nothing. Return that pass, and the records of all."""
+    """Sweep until a pass hands over nothing. Return that pass, and the records of all passes."""
     world = world.with_buckets(s3=RememberedReads(world.s3))
     records: list[Record] = []
     for number in range(5):
@@ -48,7 +50,7 @@ def set_versioning(world: World, status: str) -> None:
 def test_a_bucket_that_begins_to_keep_versions_in_the_middle_of_a_day(
     either_path: World, events: tuple[int, ...]
 ) -> None:
-    """The event of the first upload names no version: by then the newest upload has its key."""
+    """The event of the first upload names no version: by then, the key holds the newest upload."""
     world = either_path
     notices = [world.upload(b"before versioning", at=MORNING)]
     set_versioning(world, "Enabled")

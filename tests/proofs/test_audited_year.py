@@ -1,4 +1,6 @@
-"""A year of backups in which much goes wrong, audited every hour: exactly that is reported."""
+"""A year of backups in which much goes wrong, audited every hour: the audits report exactly
+that.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -40,8 +42,7 @@ def follow(year: Year, hours: list[datetime]) -> list[datetime]:
             is_open = True
         assert is_open == bool(missing), now
 
-        # Every other fault is new in exactly one audit, lasts as long as it should, and nothing
-        # else is new.
+        # Every other fault is new in exactly one audit and lasts as long as it should.
         shown = {slot.name for slot in history.slots}
         assert {
             (finding.kind, finding.slot): finding.phase

@@ -39,9 +39,9 @@ FLOOD, PAGE = 10_000, 1000
 @pytest.mark.parametrize(
     ("body", "lists"),
     [
-        # The next older upload is enough to tell which is not the first.
+        # The next older upload is enough to show which one is not the first.
         pytest.param(b"rubbish", 1, id="that could be promoted"),
-        # A list shows, page by page, that they never can be.
+        # Lists show, page by page, that these uploads can never be promoted.
         pytest.param(b"no", FLOOD // PAGE + 1, id="that are too small"),
     ],
 )
@@ -102,8 +102,8 @@ def test_a_pass_after_a_flood_costs_its_pages_and_hands_over_some_of_it(world: W
     swept = world.sweeper(events.append).sweep(now=at, scheduled=at)
     assert (swept.contested, swept.versions) == (FLOOD, FLOOD)
     assert len(events) == MOST_OF_A_KEY
-    # Each other key has a page, and the list of keys that no rule names has two: it skips the rest
-    # of the flood.
+    # Each other key has one page, and the list of keys that no rule names has two, because it skips
+    # the rest of the flood.
     others = len(FLEET.promotable_keys) - 1
     assert wire.sent.count("ListObjectVersions") == FLOOD // PAGE + others + 2
     assert wire.sent.count("HeadObject") == 1

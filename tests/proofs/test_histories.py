@@ -6,7 +6,7 @@ import pytest
 
 from tests.proofs.state_machine import LAYOUTS, run_histories, stage
 
-# The number of steps of each layout: together at least 2,000.
+# How many steps to run of each layout: together at least 2,000.
 STEPS = {"versioned": 1_000, "unversioned": 500, "suspended": 500}
 LENGTH = 30
 

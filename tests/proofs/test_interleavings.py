@@ -1,7 +1,7 @@
 """No interleaving of servers, promotions and the sweep in one slot breaks a promise.
 
-A multipart copy has two parts (one, if two would take minutes) and one stream, so that each run has
-its own order of requests. `docs/faults.md` lists the scenes and the counts.
+A multipart copy has two parts (one, if two would take minutes) and one stream, so that the order of
+a run's requests is fixed. `docs/faults.md` lists the scenes and the counts.
 """
 
 import logging
@@ -84,7 +84,7 @@ SCENES = {
 }
 
 
-# How a scene is copied in parts, if not in two, which would take many minutes to explore.
+# How a scene is copied in parts if two parts would take many minutes to explore.
 IN_PARTS = {
     "an event comes twice, and the sweep": None,
     "one overwrites the other while versioning is suspended": IN_ONE_PART,

@@ -22,7 +22,7 @@ from tests.support.world import DAILY
 # London's clocks go back a day later.
 BEGIN = datetime(2026, 10, 24, tzinfo=UTC)
 KEY, BODY = f"web1/{DAILY}", b"copied in two parts"
-# Chances high enough that every kind of event happens within three days.
+# Probabilities high enough that every kind of event happens within three days.
 DENSE = Chances(second=0.05, intruder=0.02, fault=0.02)
 
 
@@ -98,7 +98,7 @@ def test_a_copy_of_11_minutes_is_made_once_though_a_sweep_comes_in_its_middle(nu
 def test_an_upload_in_parts_is_stored_once_however_long_a_request_of_its_run_lasts(
     number: int,
 ) -> None:
-    """S3 dates it when it was initiated, so the sweep does not leave it to its event."""
+    """S3 dates it from its start, so the sweep does not leave it to its event."""
     with month(seed=4, begin=BEGIN, days=1, chances=replace(FAIR, large=1)) as here:
         here.timeline.at(BEGIN, lambda: here.begin_in_parts(KEY, lasts=70 * MINUTE))
         passes = passes_while_a_request_lasts(here, number)

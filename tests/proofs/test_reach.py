@@ -1,8 +1,8 @@
-"""Anyone who is reported as having no way to power over the backups cannot get it by trying,
+"""A principal that is reported as having no way to power over the backups cannot get it by trying,
 either.
 
-The check reads policies. Here someone acts instead, in the local cloud, with the credentials of a
-user or role: creates keys, assumes roles, grants rights, and continues with everything gained.
+The check reads policies. Here a principal acts instead, in the local cloud, with the credentials of
+a user or role: it creates keys, assumes roles, grants rights, and continues with everything gained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ owner_at = cache(local_account)
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is reported of a user or role, and by which acts it reaches a target, if it does."""
+    """What is reported about a user or role, and by which acts it reaches a target, if it does."""
 
     arn: str
     has_a_way: bool
@@ -61,7 +61,7 @@ class Judgement:
 def judge(
     cloud: Cloud, account: AccountModel, *, changes: int, only: str | None = None
 ) -> Iterator[Judgement]:
-    """Judge everyone, or only one principal, which is not an administrator anyway."""
+    """Judge every principal, or only this one, which is not an administrator anyway."""
     build(cloud, account)
     environment = {**STAGE.environment, "AWS_ENDPOINT_URL": cloud.endpoint}
     stage = replace(STAGE, environment=environment)
@@ -73,14 +73,16 @@ def judge(
     for arn in [only] if only else account.principals:
         if "bucket policy" in powers.get(arn, ""):
             continue
-        # Anyone else with some power is reported only if they have a way to more of it.
+        # Other principals with some power are reported only if they have a way to more of it.
         others = frozenset(ours - {arn}) if arn in ours or arn not in powers else frozenset()
         acts = TakenOver(cloud, account, others, changes=changes).search(arn)
         yield Judgement(arn, arn in sources, acts)
 
 
 def shortened(cloud: Cloud, account: AccountModel, *, changes: int) -> AccountModel:
-    """A part of the account in which a principal still reaches a target, but is reported not to."""
+    """A part of the account in which a principal still reaches a target, although it is reported
+    not to.
+    """
     for smaller in account.smaller():
         if ROLE in smaller.roles and SERVER in smaller.users:
             judged = judge(cloud, smaller, changes=changes)
@@ -109,9 +111,7 @@ def judged(cloud: Cloud, seeds: Iterable[int], *, size: int, changes: int) -> It
 
 
 def test_who_has_no_way_gets_nowhere(cloud: Cloud, request: pytest.FixtureRequest) -> None:
-    """Most ways are real: whoever is reported to have one reaches a target, so not everyone is
-    reported.
-    """
+    """Most ways are real: almost every principal that is reported to have one reaches a target."""
     if request.config.getoption("--soak"):
         rounds = [(size, range(60), 40) for size in (10, 20, 30)]
     else:
@@ -302,7 +302,7 @@ WAYS = {
         attached="own",
         policies={"own": Managed([[LISTS], [VAULT_ONLY]])},
     ),
-    # What limits someone
+    # What limits a principal
     "a Deny that is deleted": with_me(
         VAULT_ONLY, deny("s3:*", "*"), allow("iam:DeleteUserPolicy", ME)
     ),
@@ -367,7 +367,7 @@ WAYS = {
         users={"boss": EVERYTHING},
     ),
 }
-# The ways that do not depend on a right of their own.
+# The ways that are more than a right of the principal's own.
 OF_OTHERS = {"trust by name", "trust by name, past a boundary", "trust in everybody"} | {
     "trust in all but another"
 }
@@ -375,7 +375,7 @@ OF_OTHERS = {"trust by name", "trust by name, past a boundary", "trust in everyb
 
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_way_of_every_kind_is_found_and_can_be_gone(cloud: Cloud, kind: str) -> None:
-    """So that neither side of the comparison is empty."""
+    """This keeps either side of the comparison from being empty."""
     account = WAYS[kind]
     me = judgement_of_me(cloud, account)
     assert me.has_a_way
@@ -410,5 +410,5 @@ def test_what_is_denied_is_denied_to_a_signed_request_too(cloud: Cloud) -> None:
             taken.send(arn, act)
 
 
-# Among these are ways of several kinds, and people without any.
+# Among the accounts are ways of several kinds, and principals without any.
 SEEDS = (0, 1, 3, 7)

@@ -48,7 +48,8 @@ class Timeline:
             try:
                 happens()
             except BaseException as error:
-                # A run that waits for this would treat an error as a failure of S3, and hide it.
+                # If a run waited for this, it would treat an error here as a failure of S3, and
+                # hide it.
                 self._broken.append(error)
                 raise
             if self._broken:
@@ -70,7 +71,7 @@ class Queued:
 class Lambda:
     """Lambda's asynchronous invocations: three attempts, and six hours in the queue at most.
 
-    `runs_again` returns when a function that cannot run now can run again (None: it can now).
+    `runs_again` returns when a function that cannot run now can run again (None: it can run now).
     """
 
     timeline: Timeline

@@ -91,7 +91,7 @@ class DeployedStage:
     def remedy_of(self, sentence: str) -> str:
         """The fix of the only finding, whose message must contain this sentence.
 
-        So every weakening before this one must have been fixed.
+        This shows that every earlier weakening has been fixed.
         """
         finding = self._only_finding()
         assert sentence in finding["what"]

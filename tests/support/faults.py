@@ -117,9 +117,7 @@ def by_chance(random: Random, probability: float, faults: Sequence[F]) -> Plan[F
 
 
 def time_for(parts: int) -> Callable[[], float]:
-    """The remaining seconds of an invocation whose time is up when this many parts have been
-    started.
-    """
+    """The seconds left in an invocation whose time is up when this many parts have been started."""
     left = iter([math.inf] * parts)
     return lambda: next(left, 0.0)
 

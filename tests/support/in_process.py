@@ -66,7 +66,7 @@ def answer(app: WSGIApplication, request: Any) -> AWSResponse:
 
 
 def environment_of_server(request: Any) -> WSGIEnvironment:
-    """The WSGI environment that the local cloud's server makes of a request."""
+    """The WSGI environment that the local cloud's server makes from a request."""
     url = urlsplit(request.url)
     url = url._replace(path=url.path or "/")
     target = f"{url.path}?{url.query}" if url.query else url.path

@@ -93,7 +93,7 @@ class Owner:
 
     def mails(self) -> list[Mail]:
         """The mails that have arrived since the last call, in their order."""
-        # They arrive one after the other, so this one is the last.
+        # The audits arrive one after the other, so this one is the last.
         end = str(uuid.uuid4())
         self.client("sns").publish(TopicArn=self.target.topic_arn, Message=end)
         mails = []

@@ -44,11 +44,11 @@ class Restorer:
 
     @property
     def s3(self) -> Any:
-        """A client for requests that do not count as the command's."""
+        """A client whose requests do not count as the command's."""
         return self.account.client("s3")
 
     def keep_versions(self, status: str) -> None:
-        """Switch the vault's versioning."""
+        """Turn the vault's versioning on or off."""
         self.s3.put_bucket_versioning(Bucket="backups2", VersioningConfiguration={"Status": status})
 
     def store(
@@ -147,7 +147,7 @@ def flip(body: bytes, position: int) -> bytes:
 
 
 def damage(name: str, body: bytes) -> None:
-    """Make the store hold other bytes, of the same number, but describe them as before."""
+    """Make the store hold other bytes of the same length, but describe them as before."""
     key = s3_backends["123456789012"]["aws"].buckets["backups2"].keys[name]
     key._etag = key.etag.strip('"')
     key.content = Content.of(body)

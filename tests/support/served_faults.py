@@ -60,8 +60,8 @@ class ServedFaults(Faults):
 
 
 def _operation_of_a_function(environ: WSGIEnvironment) -> str:
-    """The S3 operation; empty if it is not one, or not a function's: only functions have
-    sessions.
+    """The name of the S3 operation; empty for other requests, and for those that no function sent:
+    only functions have sessions.
     """
     request = read_request(environ)
     if request.service != "s3" or "x-amz-security-token" not in request.headers:
@@ -77,6 +77,6 @@ def _request(environ: WSGIEnvironment) -> AWSRequest:
 
 
 def _broken(environ: WSGIEnvironment) -> ConnectionError:
-    """Break the connection. Return the error that makes the server do so."""
+    """Break the connection. Return the error that makes the server break it."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return ConnectionAbortedError()

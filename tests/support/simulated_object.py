@@ -12,7 +12,7 @@ from admin.restore.stored import StoredVersion
 from chalicelib.policy.decision import Checksum
 from chalicelib.promotion.buckets import Vault
 
-# The bytes repeat after this many, and no range is a multiple of that.
+# The bytes repeat after this many, which divides the length of no range.
 _BLOCK = bytes(range(251)) * 50_000
 
 

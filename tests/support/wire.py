@@ -24,7 +24,8 @@ class Wire(Faults):
         self._announced: list[Fault | None] = []
         events = client.meta.events
         events.register("provide-client-params.s3", self._note)
-        # In moto's place, not before it: botocore calls every handler, even after a response.
+        # In moto's place, not before it: botocore calls every handler, even after one has
+        # responded.
         events.unregister("before-send", botocore_stubber)
         events.register("before-send.s3", self._send)
 

@@ -115,7 +115,7 @@ class World:
         return {name: held.value for name, held in newest.items() if is_object(held)}
 
     def incoming(self) -> list[str]:
-        """The keys of incoming, each once for each of its versions."""
+        """The keys of incoming, each as often as it has versions."""
         held = versions_in("backups1").items()
         return [key for key, versions in held for each in versions if is_object(each)]
 

@@ -36,7 +36,8 @@ def history(
     rule: dict[str, Any] | None = None,
     **changed: Any,
 ) -> History:
-    """Two weeks of backups until now, stored four hours after midnight; `lost` counts back from 0.
+    """Two weeks of backups until now, stored four hours after midnight; `lost` numbers them from
+    the newest, 0.
 
     `changed` describes how the newest differs, `most` is the number of slots that are not hourly.
     """

@@ -290,7 +290,7 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
         (Kind.CONTESTED, Phase.LASTING, "2026-11-23.10.sql.gpg"),
     ]
     assert "It has 2 bytes, was uploaded" in audited.findings[1].what
-    # One of these can be the real backup, and it need not be the newest.
+    # One of these uploads can be the real backup, and it need not be the newest.
     assert "the newest of 3 such uploads for its slot" in audited.findings[1].what
     assert "--prefix sql.gpg" in audited.findings[1].what
     assert "newest of" not in audited.findings[0].what

@@ -237,7 +237,9 @@ def test_a_backup_without_a_lock_is_found(vaulted: Vaulted) -> None:
         Bucket="backups2", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
     )
     name = vaulted.store()
-    assert vaulted.findings(Kind.UNLOCKED) == []  # nothing is promised: that is a setting
+    assert (
+        vaulted.findings(Kind.UNLOCKED) == []
+    )  # nothing is promised: a lock is a setting of the vault
     vaulted.lock()
     [finding] = vaulted.findings(Kind.UNLOCKED)
     assert finding.what.startswith(f"{name} is not locked, but should be locked until")

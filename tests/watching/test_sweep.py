@@ -362,7 +362,7 @@ def test_an_upload_that_was_just_stored_is_left_to_the_run_that_removes_it(
 
 
 def test_an_upload_from_before_versioning_is_swept_as_version_null(world: World) -> None:
-    """`null` is an address, and does not identify an upload."""
+    """`null` is a valid address, but does not identify an upload."""
     world.upload(b"first", at=NOON)
     world.keep_versions()
     world.upload(b"second", at=NOON + MINUTE)

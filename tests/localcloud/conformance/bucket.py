@@ -84,7 +84,7 @@ def refused(status: int, code: str | None = None) -> Iterator[ClientError]:
 
 
 def race(attempts: list[Callable[[], Any]]) -> list[str]:
-    """Runs all functions at the same time; returns `won` or the error code for each."""
+    """Runs all functions at the same time; returns `won` or the error code of each."""
     start = Barrier(len(attempts))
 
     def run(attempt: Callable[[], Any]) -> str:

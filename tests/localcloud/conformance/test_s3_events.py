@@ -98,7 +98,7 @@ def notified(*, events: str = "ObjectCreated:*", prefix: str = "", suffix: str =
     return {"LambdaFunctionArn": FUNCTION, "Events": [f"s3:{events}"], **filters}
 
 
-@pytest.mark.usefixtures("double_only")  # a real S3 also wants the function to exist
+@pytest.mark.usefixtures("double_only")  # a real S3 also requires that the function exists
 @pytest.mark.parametrize(
     ("first", "second", "overlap"),
     [

@@ -26,7 +26,7 @@ def locking(store: Store) -> Iterator[Store]:
 
 @pytest.fixture
 def locked(store: Store, double_only: None) -> Store:
-    """A bucket with Object Lock. Its locked objects stay, so a real bucket is never used."""
+    """A bucket with Object Lock. Its locked objects stay, so never use it in a real bucket."""
     locked = Store(store.s3, f"locked-{uuid.uuid4()}", part_bytes=store.part_bytes)
     locked.create_bucket(ObjectLockEnabledForBucket=True)
     return locked
@@ -142,7 +142,7 @@ def test_a_missing_object_cannot_be_locked(locked: Store) -> None:
 
 @pytest.mark.usefixtures("double_only")
 def test_a_lock_changes_its_mode_only_with_a_bypass(locked: Store) -> None:
-    """Observed by users of S3; AWS documents it for neither mode."""
+    """Reported by users of S3; AWS documents it for neither mode."""
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     locked.put("key")
     lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}

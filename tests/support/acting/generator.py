@@ -134,7 +134,7 @@ class Generator:
         """Allow some principals everything: by their own policies, by a group, or by an earlier
         policy version.
 
-        For some of them a Deny takes it away, and others could remove the Deny in turn.
+        Some of them have a Deny that takes it away, and that others could remove.
         """
         pick, account = self._random, self.account
         for managed in account.policies.values():
@@ -243,7 +243,7 @@ class Generator:
 
 ALL = allow("*", "*")
 NOTHING = {**allow(["s3:Put*", "s3:Delete*", "sts:*"], "*"), "Effect": "Deny"}
-# A principal that has it must still get rid of a Deny, or of a boundary.
+# A principal that has this right must still get rid of a Deny, or of a boundary.
 OVER_THE_VAULT = allow("s3:*", f"arn:aws:s3:::{VAULT}")
 FEDERATED = "sts:AssumeRoleWithWebIdentity"
 LAMBDA = {"Service": "lambda.amazonaws.com"}

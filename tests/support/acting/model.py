@@ -65,7 +65,7 @@ class AccountModel:
         ]
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of an existing resource, or of one without a path."""
+        """The ARN of an existing resource, or of one that has no path."""
         there: dict[str, Any] = {"user": self.users, "role": self.roles, "group": self.groups}
         path = there.get(kind, {}).get(name, Holder()).path
         return FUNCTION + name if kind == "function" else f"{IAM}:{kind}{path}{name}"

@@ -1,4 +1,4 @@
-"""An intruder who takes over an account by acting: tries every request, and evaluates no policy.
+"""An intruder who takes over an account by trying every request, without evaluating any policy.
 
 What a user or role can become is found by trying it in the local cloud, with the credentials gained
 so far, until nothing new is gained. An intruder with unlimited time would do the same. Each request
@@ -103,8 +103,8 @@ class TakenOver:
         return False
 
     def _changes(self) -> Iterator[tuple["State", Act]]:
-        """The acts from here that can also take rights away; those that concern the intruder's own
-        rights come first.
+        """The acts that can also take rights away; those that concern the intruder's own rights
+        come first.
         """
         here = self._state()
         names = {arn.rpartition("/")[2] for arn in self._held}
@@ -206,7 +206,7 @@ class TakenOver:
         self._done.add(act.key)
         arn = next((arn for arn in self._held if self.is_allowed(arn, act)), None)
         if arn is None:
-            return False  # something, before it has taken the right away
+            return False  # something else, before it took this right away
         try:
             answer = self.send(arn, act)
         except ClientError as error:
@@ -243,7 +243,7 @@ class TakenOver:
         name = arn.rpartition("/")[2]
         if ":user/" in arn:
             user = self._iam.users[name]
-            arn = self._names.get(user.id, arn)  # by its first name
+            arn = self._names.get(user.id, arn)  # named as at the beginning
         if answer and "Credentials" in answer:
             keys = answer["Credentials"]
         elif answer and "SecretAccessKey" in answer.get("AccessKey", {}):
