@@ -27,7 +27,7 @@ from admin.fast_lists import with_fast_lists
 from admin.stage import Stage, StageError, is_local, refuse_unfinished
 from chalicelib.s3_errors import error_code
 
-# These credentials give every right in a local cloud, and none anywhere else.
+# These credentials allow everything in a local cloud, and nothing anywhere else.
 LOCAL_ACCESS_KEY_ID = "AKIALOCALADMINISTRAT"
 LOCAL_SECRET_ACCESS_KEY = "administrator/of/the/local/cloud"  # noqa: S105 - it opens nothing
 LOCAL_REGION = "us-east-1"
@@ -54,7 +54,7 @@ class Account:
     """One account and region, with a session for it. `endpoint` is None for AWS itself.
 
     `named` has the command-line options that select this account. `other_accounts` has the accounts
-    of buckets that are not in this one, by the bucket's name.
+    of buckets that are not in this one, by bucket name.
     """
 
     session: boto3.Session
@@ -69,11 +69,11 @@ class Account:
 
     @cached_property
     def id(self) -> str:
-        """The account's 12-digit id."""
+        """The account's 12-digit ID."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     def principal(self) -> str:
-        """The ARN of the caller as policies name it: for an assumed role, the role's."""
+        """The ARN by which policies name the caller: for an assumed role, the role's."""
         arn = str(self.client("sts").get_caller_identity()["Arn"])
         kind, _, name = arn.split(":", 5)[5].partition("/")
         if kind != "assumed-role":
@@ -83,7 +83,7 @@ class Account:
         return str(role["Arn"])
 
     def now(self) -> datetime:
-        """The time; for a local cloud, whose clock can be moved, the time there."""
+        """The current time; for a local cloud, the time of its movable clock."""
         if self.endpoint is None:
             return datetime.now(UTC)
         answer = self.client("sts").get_caller_identity()["ResponseMetadata"]
@@ -91,7 +91,7 @@ class Account:
         return parse_timestamp(answer["HTTPHeaders"]["date"]) + timedelta(seconds=1)
 
     def account_of(self, bucket: str) -> "Account":
-        """The account that a bucket is in."""
+        """The account that owns a bucket."""
         return self.other_accounts.get(bucket, self)
 
     @cached_property
@@ -108,7 +108,7 @@ class Account:
             config = Config(
                 retries={"mode": "standard"},
                 connect_timeout=5,
-                # No proxy leads to a local cloud.
+                # Local clouds are reached without a proxy.
                 proxies={} if self.endpoint else None,
                 **options,
             )
@@ -121,7 +121,7 @@ class Account:
 
 
 def _pause_while_busy(response: Any, attempts: int, **_: Any) -> float | None:
-    """botocore's hook after each attempt of a request: None, or the seconds until a retry.
+    """botocore's hook after each attempt of a request; returns the seconds until a retry, or None.
 
     S3 refuses to change a bucket while another change, perhaps our previous one, is in progress.
     botocore does not retry that.
@@ -277,7 +277,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def sentence_of(error: ClientError | BotoCoreError) -> str:
-    """The sentence that `translated_errors` makes of an error."""
+    """The sentence that `translated_errors` makes from an error."""
     try:
         with translated_errors():
             raise error

@@ -10,7 +10,7 @@ TRAIL_PRICE = (
     "cents a month in most accounts"
 )
 
-LONGEST_LOCK_DAYS = 36_500  # the most that S3 accepts
+LONGEST_LOCK_DAYS = 36_500  # the maximum that S3 accepts
 
 DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 
@@ -19,7 +19,7 @@ DEFAULT_LOCK = Lock(mode="GOVERNANCE", days=30)
 class IncomingAlarm:
     """The alarms on incoming go off at this many bytes, or this many versions of uploads.
 
-    Incoming is emptied as it fills. A week-long outage leaves about a thousand uploads of five
+    Incoming is emptied continuously. A week-long outage leaves about a thousand uploads of five
     servers there, which is not a flood.
     """
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MODES = ("GOVERNANCE", "COMPLIANCE")
-# In some stores a multipart copy is locked from its start, and dated by its completion. This is
-# longer than any run of a function.
+# In some stores a multipart copy is locked from when it started, but dated when it was complete.
+# The margin is longer than any run of a function.
 LOCK_TOLERANCE = timedelta(minutes=30)
 # The second error means that the bucket has no Object Lock at all.
 NOT_LOCKED_CODES = frozenset({"NoSuchObjectLockConfiguration", "InvalidRequest"})
@@ -32,8 +32,8 @@ class Lock:
         return stored + timedelta(days=self.days)
 
     def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
-        """Whether a backup that was `stored` at this time and is locked `until` then is locked as
-        promised.
+        """Whether a backup that was `stored` at this time is locked as promised if its lock lasts
+        `until` then.
         """
         return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
 

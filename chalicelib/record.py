@@ -72,7 +72,7 @@ class Record:
     ) -> "Record":
         """Make the record of a decision about the upload `key`, carried out in `seconds`.
 
-        `version_id` and `claims` are what the event said.
+        `version_id` and `claims` come from the event.
         """
         details: dict[str, Any] = {**claims, "version_id": version_id}
         if slot := decision.slot:
@@ -158,7 +158,8 @@ def write_sweep(swept: Swept) -> None:
 def write_audit(counts: Mapping[str, int], *, seconds: float | None, mail: str | None) -> None:
     """Write one line about an audit, and its metrics: `counts`, and `seconds` if it succeeded.
 
-    `mail` is the subject of its mail. An alarm goes off when no audit succeeds for hours.
+    `mail` is the subject of the mail that the audit sent. An alarm goes off when no audit succeeds
+    for hours.
     """
     logger.info("audited: %s", mail or "no mail", **dict[str, Any](counts))
     for name, value in counts.items():

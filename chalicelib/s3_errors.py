@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  #
 
 
 def error_code(error: Exception) -> str:
-    """AWS's code for the error, such as `NoSuchKey`; empty if AWS did not answer."""
+    """AWS's code for the error, such as `NoSuchKey`; empty if AWS did not respond."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""

@@ -12,7 +12,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The two buckets, and the 12-digit ids of the accounts that own them (None: not checked).
+    """The two buckets, and the 12-digit IDs of the accounts that own them (None: not checked).
 
     Alerts go to the topic with the ARN `alert_topic`. The heartbeat's URL is a secret: anyone who
     knows it can report that all is well. `vault_settings` has the digest of each setting that
@@ -31,7 +31,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the variables that have the names of these settings, in capitals.
 
-        The topic's is ALERT_TOPIC_ARN. Raises SettingsError.
+        The topic's variable is ALERT_TOPIC_ARN. Raises SettingsError.
         """
         settings = cls(
             incoming_bucket=_bucket(environment, "INCOMING_BUCKET"),

@@ -1,6 +1,6 @@
 """Checks the backups themselves: first what an audit finds, then what it does not look at.
 
-This covers every silent failure: whatever is misconfigured shows here.
+This covers every silent failure: any misconfiguration shows here.
 """
 
 import sys
@@ -30,8 +30,8 @@ from chalicelib.watching.slots import recent_slots, slots_before
 
 # How many of the most recently stored backups get a HEAD, unless all of them do.
 NEWEST = 14
-# In how many slots, past and future, it is checked when backups were stored: 41 days of hours,
-# three years of days.
+# The number of slots, past and future, whose backups are checked for when they were stored: 41 days
+# of hours, three years of days.
 SLOTS = 1000
 WHY = {
     Kind.OVERWRITTEN: "A slot is filled only once: somebody got around the vault's protection.",
@@ -47,7 +47,7 @@ WHY = {
 
 def check_backups(target: Target, *, now: datetime, all_backups: bool) -> Iterator[Part]:
     """The parts about the backups of all rules and servers."""
-    # Settings and locks are compared with what `setup` would set, which shows more.
+    # Settings and locks are compared with what `setup` would set, which is more exact.
     auditor = replace(auditor_of(target), protection=None)
     audited = auditor.audit(now)
     states = map(Status, newest_backups(target.policy, audited, now))
@@ -70,9 +70,9 @@ def as_finding(target: Target, finding: AuditFinding) -> Finding:
 def check_stored(
     target: Target, vault: Vault, upload: str, *, now: datetime, all_backups: bool
 ) -> Iterator[Finding | Part]:
-    """Check backups too old for an audit, and when all were stored; then locks and encryption."""
+    """Check backups too old for an audit, and when each was stored; then locks and encryption."""
     rule, _ = target.policy.server_keys[upload]
-    # Thousands of slots, which are needed only if there are backups.
+    # There are thousands of slots, which are useless if there are no backups.
     audited = cache(lambda: {slot.name for slot in recent_slots(target.policy, upload, now)})
     slots = cache(lambda: _slots_around(target.policy, upload, now))
     count, last = 0, list[tuple[datetime, str]]()

@@ -34,7 +34,7 @@ _INSTALLER_FILES = re.compile(
 
 def fetch_bundle(account: Account, location: str) -> zipfile.ZipFile:
     """Download the zip file at the address that GetFunction returns. Raises AccountError."""
-    # No proxy leads to a local cloud.
+    # Local clouds are reached without a proxy.
     opener = build_opener(ProxyHandler({} if account.endpoint else None))
     try:
         with opener.open(location, timeout=60) as answer:

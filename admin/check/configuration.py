@@ -83,7 +83,7 @@ def check_configuration(function: DeployedFunction, actual: dict[str, Any]) -> I
 
 
 def check_other_settings(function: DeployedFunction, actual: dict[str, Any]) -> Iterator[Finding]:
-    """Find settings of Lambda that this app does not use and that could run the code elsewhere."""
+    """Find Lambda settings that this app does not use and that could run the code elsewhere."""
     for name in sorted(actual.keys() - MAY_DIFFER.keys() - COMPARED):
         if actual[name]:
             yield Finding(
@@ -137,7 +137,7 @@ def _check_environment(function: DeployedFunction, actual: dict[str, str]) -> It
 
 
 def _names_that_differ(*recorded: str) -> list[str]:
-    """The names of the settings whose digests differ between two VAULT_SETTINGS."""
+    """The names of the settings whose digests differ between two values of VAULT_SETTINGS."""
     actual, desired = ({*filter(None, text.split(","))} for text in recorded)
     return sorted({item.partition("=")[0] for item in actual ^ desired})
 
@@ -169,7 +169,8 @@ def _left_by_chalice(
 ) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
     """Name, actual and desired value of everything that redeploying a function does not change.
 
-    And the argument of UpdateFunctionConfiguration that sets it; an empty value removes it.
+    The last item is the argument of UpdateFunctionConfiguration that sets it; an empty value
+    removes it.
     """
     handler = f"app.{function.handler}"
     # With a log filter or another log group the alarms would never go off.

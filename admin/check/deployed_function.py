@@ -24,7 +24,7 @@ class DeployedFunction:
 
     @property
     def name(self) -> str:
-        """The function's name in AWS, and its role's."""
+        """The name of the function, and of its role, in AWS."""
         return self.target.stage.function_name(self.handler)
 
     @property

@@ -21,7 +21,8 @@ WHY = "Only S3 should report uploads, and only their schedules should start swee
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The service that invokes a function, as `chalice deploy` writes it into the resource policy.
+    """The service that should invoke the function, as `chalice deploy` writes it into the resource
+    policy.
 
     `otherwise` describes what the service could do under other conditions.
     """
@@ -41,7 +42,7 @@ class Source:
 
     @property
     def statement(self) -> dict[str, Any]:
-        """That statement without the two parts that Lambda adds, its name and the function."""
+        """That statement without its ID and the function, which Lambda adds."""
         return {
             "Effect": "Allow",
             "Principal": {"Service": self.service},
@@ -75,7 +76,7 @@ def source_of(function: DeployedFunction) -> Source:
 
 
 def check_invokers(function: DeployedFunction) -> Iterator[Finding]:
-    """Find everyone else who can invoke the function, and report its source if that cannot."""
+    """Find everyone who can invoke the function besides its source; report a source that cannot."""
     source, actual = source_of(function), _statements(function)
     from_source = [statement for statement in actual if _is_for(source, statement)]
     ours = [statement for statement in from_source if _is_as_deployed(source, statement)]

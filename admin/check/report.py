@@ -20,7 +20,7 @@ class Finding:
 
 
 class Worst(Finding):
-    """A finding that belongs before all others."""
+    """A finding that comes before all others."""
 
 
 @dataclass(frozen=True)

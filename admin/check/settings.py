@@ -33,7 +33,7 @@ from admin.setup.plan import Change, make_plan, requirements_of
 from admin.setup.replaced import LONGEST
 from admin.target import Target
 
-# The names of these settings in VAULT_SETTINGS; the names of others are the same there.
+# The names of these settings in VAULT_SETTINGS, where they differ.
 _RECORDED_AS = {
     Kind.BUCKET_POLICY: "policy",
     Kind.OBJECT_LOCK: "lock",
@@ -101,7 +101,7 @@ def downloads_of(target: Target) -> list[Identities]:
 
 
 def _is_read_at_once(requirement: Requirement) -> bool:
-    """True for alarms, except those that wait for a function: these take another request."""
+    """True for alarms, except those that wait for a function, which take another request."""
     return requirement.kind is Kind.ALARM and not requirement.needs_deployment
 
 

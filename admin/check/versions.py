@@ -51,7 +51,8 @@ def check_version(
     now: datetime,
     also: Callable[[Any], Iterator[Finding]] | None = None,
 ) -> Iterator[Finding]:
-    """Check the lock and the encryption of a version (None: the current one), and `also` its HEAD.
+    """Check the lock and the encryption of a version (None: the current one), and call `also` with
+    its HEAD.
 
     Raises ClientError if AWS denies that.
     """
@@ -61,9 +62,9 @@ def check_version(
     except CustomerKeyError:
         yield from judge_encryption(target, name, CUSTOMER_KEY)
         return
-    if head is None:  # it has expired since it was listed
+    if head is None:  # it has expired after it was listed
         return
-    # A lock that should have ended by now is not needed any more.
+    # A lock that should have ended by now is no longer needed.
     if lock and lock.promised_end(head["LastModified"]) > now:
         actual = lock_end(vault, version, head)
         yield from judge_lock(target, name, head, lock=lock, actual=actual)

@@ -43,7 +43,7 @@ OUR_VARIABLES = frozenset(
         ENDPOINT,
     }
 )
-# The words that only our variables begin with.
+# The words that only our variables start with.
 OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT", "HEARTBEAT"})
 # It would make the function import a module that does not ship.
 DEV_ROUTES = "BACKUPS_DEV_ROUTES"

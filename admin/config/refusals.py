@@ -29,7 +29,7 @@ def refuse_shared_buckets(stage: StageConfig) -> None:
     """Raise ConfigError if another stage has a bucket of this stage, as incoming or as vault.
 
     The vault's bucket policy allows the functions of one stage, and incoming notifies one function.
-    Stage dev has its buckets in the local cloud: their names do not count.
+    The stage dev has its buckets in the local cloud, so their names do not count.
     """
     ours = _buckets(stage)
     others = stage.config["stages"].keys() - {stage.name, "dev"}
@@ -45,7 +45,7 @@ def refuse_shared_buckets(stage: StageConfig) -> None:
 
 def _buckets(stage: StageConfig) -> dict[str, str]:
     """Each bucket, with the variable that names it."""
-    # Mistakes in another stage do not matter here: it is refused when it is used.
+    # Mistakes in another stage do not matter here: that stage is refused when it is used.
     with suppress(AttributeError, TypeError):
         environment = stage.of(FUNCTIONS[0]).environment_variables
         return {environment[name]: name for name in BUCKETS if environment.get(name)}

@@ -77,7 +77,7 @@ def instructions(
 ) -> str:
     """The key files and the crontab of a server (None: the only server), with instructions.
 
-    The line CRONTAB_BEGINS separates them.
+    They are separated by the line CRONTAB_BEGINS.
     """
     template = _TEMPLATES.get_template("crontab.jinja")
     return template.render(

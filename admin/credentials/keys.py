@@ -73,7 +73,7 @@ class ServerKeys:
         return self._create()
 
     def rotate(self) -> tuple[AccessKey, str]:
-        """Create a second key; returns it and the id of the first, which works until it is removed.
+        """Create a second key; returns it and the ID of the first, which works until it is removed.
 
         Raises Refused if there is no key, or if there are two.
         """
@@ -88,7 +88,7 @@ class ServerKeys:
         return self._create(), keys[0]
 
     def remove(self, key: str) -> str:
-        """Delete one of two keys; returns the id of the other. Raises Refused."""
+        """Delete one of two keys; returns the ID of the other. Raises Refused."""
         keys = self._ids()
         if key not in keys:
             raise Refused(f"{self.user} has no key {key}; it has {self._described(keys) or 'none'}")

@@ -94,8 +94,8 @@ class Stored:
     def is_copy_of(self, upload: Upload) -> bool:
         """True if it has the bytes of this upload, which may have been sent twice.
 
-        A checksum over the whole object decides. If the two have no common algorithm, the version
-        decides, or otherwise the ETag of the source.
+        A checksum over the whole object decides. If the two have no algorithm in common, the
+        version decides, or otherwise the ETag of the source.
         """
         if (self.source_key, self.size) != (upload.key, upload.size):
             return False
@@ -126,7 +126,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """An outcome, the reason for it as a sentence, and the slot it concerns (None: no slot)."""
+    """An outcome, the reason for it as a sentence, and the slot that it concerns (None: no
+    slot).
+    """
 
     outcome: Outcome
     reason: str

@@ -106,7 +106,7 @@ def _rule(settings: Any, number: int, timezone: ZoneInfo) -> Rule:
 def _zone(name: Any) -> ZoneInfo:
     if not isinstance(name, str):
         raise PolicyError(f'timezone = {name!r} must be a string, for example "Europe/London"')
-    # A file of that name is not enough: on macOS even `europe/london` would open one.
+    # A file with that name is not enough: on macOS, even `europe/london` would open one.
     known = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     if name in known:
         return load_zone(name)

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 
 Unit = Literal["year", "month", "week", "day", "hour", "minute"]
 
-# By the clock. When clocks go back, a period lasts an hour or two longer.
+# The longest duration of each period, by the clock. When clocks go back, a period lasts an hour or
+# two longer.
 LONGEST: dict[Unit, timedelta] = {
     "year": timedelta(days=366),
     "month": timedelta(days=31),
@@ -120,7 +121,9 @@ class Pattern:
         return Period(name, start, end, is_regular=is_whole and not is_second)
 
     def overlaps(self, other: "Pattern") -> bool:
-        """Whether both patterns could ever write the same name (every digit taken as possible)."""
+        """Whether both patterns could ever write the same name (every combination of digits counts
+        as possible).
+        """
         return any(
             len(mine) == len(theirs) and all(map(_can_be_equal, mine, theirs))
             for mine in self.templates
@@ -189,7 +192,7 @@ class Pattern:
         return re.sub("%(.)", lambda directive: _FIELDS[directive[1]](local), text)
 
 
-# Only what the pattern names is computed: a list of ten years has many names.
+# Only the units in the pattern are computed, because a list of ten years has many names.
 _FIELDS: Mapping[str, Callable[[datetime], str]] = {
     "Y": lambda local: f"{local.year:04}",
     "m": lambda local: f"{local.month:02}",
@@ -239,8 +242,8 @@ def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetim
 
 
 def _wall_time(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What clocks in `zone` show at `moment`, as a date and time without a zone, to compute
-    with.
+    """The date and time that clocks in `zone` show at `moment`, without a zone, so that one can
+    compute with it.
     """
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
@@ -263,7 +266,7 @@ def _first_wall_time(wall: datetime, unit: Unit) -> datetime:
 
 
 def _following(first: datetime, unit: Unit) -> datetime:
-    """The first wall time of the next period, given that of this period."""
+    """The wall time at which the next period starts, given that of this period."""
     return _first_wall_time(first + LONGEST[unit], unit)
 
 

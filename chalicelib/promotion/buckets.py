@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CONFLICT = "ConditionalRequestConflict"
 # Another request is writing to the same key; S3's response asks for a retry.
 CONFLICT_ATTEMPTS = 5
-# How many older uploads of a slot get a HEAD. If more are listed that cannot be copied, they are a
-# flood.
+# How many older uploads of a slot get a HEAD. If more uploads are listed that cannot be copied,
+# they are a flood.
 MOST_LOOKS = 100
 # S3 aborts unfinished uploads to incoming after `accept_within`, and can be two days late.
 ABORTED_AFTER = timedelta(days=3)
@@ -204,7 +204,7 @@ def look_up(
     key: str,
     version_id: str | None,
 ) -> Situation:
-    """Look up both sides of this version (None: the current one), if a rule names its key."""
+    """Look up both sides for this version (None: the current one), if a rule names its key."""
     if key not in policy.promotable_keys:
         return Situation()
     upload = incoming.head(key, version_id)
@@ -222,7 +222,7 @@ def look_up(
 def _older(
     incoming: Incoming, slot: Slot, upload: Upload, refusal: Refusal, horizon: datetime
 ) -> datetime | None:
-    """Find when an eligible upload of the slot that S3 lists as older was uploaded.
+    """Find the upload time of an eligible upload of the slot that S3 lists as older.
 
     S3 lists uploads from new to old, by when they were initiated or by when they were complete. So
     after an upload that was complete before the slot began, all others are older than the slot. An
@@ -256,7 +256,9 @@ def _is_delete_marker(error: ClientError) -> bool:
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """Read the checksum over the whole object. (One over its parts, `...-N`, proves nothing.)"""
+    """Read the checksum over the whole object. (A checksum over its parts, `...-N`, proves
+    nothing.)
+    """
     if head.get("ChecksumType") == "COMPOSITE":
         return None
     # The sender chooses the algorithm, so every algorithm that S3 supports counts.

@@ -59,7 +59,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Its number of bytes."""
+        """The part's number of bytes."""
         return self.last - self.first + 1
 
 

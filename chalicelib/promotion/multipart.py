@@ -45,7 +45,7 @@ class CopyInParts:
     stopped_by: Exception | None = None
 
     def __post_init__(self) -> None:
-        """Store how many seconds the run had for the copy."""
+        """Set how many seconds the run has for the copy."""
         self.seconds = self.seconds_left()
 
     def make(self, carried: dict[str, Any]) -> bool:

@@ -89,9 +89,9 @@ class Promoter:
     ) -> Record:
         """Settle one upload. A retry, a duplicate or a crash at any point ends in the same state.
 
-        The copy ends within `seconds_left`, and `largest` is as for `decide`.
-        Raises ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError if the upload could
-        not be settled.
+        The copy ends within `seconds_left`; `largest` has the same meaning as in `decide`. Raises
+        ClientError, BotoCoreError, OutOfTimeError or UnverifiedCopyError if the upload could not be
+        settled.
         """
         started, key, made = time.monotonic(), notification.key, None
         refusal = partial(objection, self.policy, now=now, largest=largest)

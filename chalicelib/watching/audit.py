@@ -28,7 +28,7 @@ MOST_PAGES = 10
 
 
 class OutOfTime(BotoCoreError):
-    """What a run that took too long did not check."""
+    """What an audit did not check because its time ran out."""
 
     fmt = "This run is out of time."
 
@@ -64,7 +64,7 @@ class Audited:
 class Auditor:
     """Compares both buckets with what the policy expects.
 
-    With `protection` it also checks the vault's settings and new locks; None: it does not.
+    With `protection`, it also checks the vault's settings and new locks; with None, it does not.
     """
 
     incoming: Incoming
@@ -151,8 +151,8 @@ class Auditor:
         return [self._together(each, key) for each in findings.values()]
 
     def _together(self, findings: list[Finding], key: str) -> Finding:
-        """Its upload is the newest, its date the first: an upload every hour causes one mail, not
-        24.
+        """It describes the newest upload but is dated by the first, so an upload every hour causes
+        one mail, not 24.
         """
         newest, first = findings[0], min(findings, key=lambda finding: finding.since)
         if len(findings) == 1:

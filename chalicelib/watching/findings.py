@@ -80,7 +80,7 @@ class Finding:
     """Something to look into: what it is, since when, and what to do.
 
     The first sentence of `what`, or its part before `:`, `,` or `;`, is the subject of a mail.
-    `slot` is the name in the vault; `rule` is named by its upload. `download` is the object that
+    `slot` is the name in the vault; `rule` is the rule's upload key. `download` is the object that
     can be brought to safety: its bucket, key and version_id.
     """
 
@@ -192,7 +192,7 @@ def small_beside(history: History, index: int) -> float | None:
 
 
 def last_sizes(history: History, index: int) -> list[int]:
-    """The sizes of the last backups up to the slot at this index, the newest first."""
+    """The sizes of the last backups up to the slot at this index, newest first."""
     slots = islice(history.slots, index, None)
     backups = (history.backups.get(slot.name) for slot in slots)
     return list(islice((one.size for one in backups if one and one.size), COMPARED))

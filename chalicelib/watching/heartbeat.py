@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-# For the whole request, redirects included.
+# The time limit of the whole request, including redirects.
 SECONDS = 5
 # Healthchecks.io cuts off what is longer (its documentation, "Attaching Logs").
 LONGEST_BODY = 100_000

@@ -114,7 +114,7 @@ def has_older(vault: Vault, slot: Slot) -> bool:
 def list_names(
     vault: Vault, rule: Rule, server: str | None, *, start: str = ""
 ) -> Iterator[tuple[str, Iterator[Any]]]:
-    """The names of a rule and server from `start` on, with their entries for `backup_of`."""
+    """The names of a rule and server from `start` on, with the entries that `backup_of` needs."""
     names, prefix = names_of(rule, server), _prefix(rule, server)
     marker: Any = {"KeyMarker": start[:-1]} if start else {}
     pages = vault.s3.get_paginator("list_object_versions").paginate(

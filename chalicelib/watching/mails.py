@@ -22,7 +22,7 @@ DIGEST_AT = time(8)
 # More than these are only counted under a heading: nobody would read them.
 MOST_SHOWN = 15
 # SNS accepts subjects of less than 100 characters, without control characters, and messages of up
-# to 262,144 bytes (SNS API reference, Publish). All of a mail is ASCII.
+# to 262,144 bytes (SNS API reference, Publish). A mail contains only ASCII.
 LONGEST_SUBJECT = 99
 LONGEST_BODY = 250_000
 DOCUMENT = "docs/operations.md"
@@ -34,7 +34,7 @@ _NEWS_FIRST = (Phase.NEW, Phase.OVER, Phase.LASTING)
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """A mail as SNS accepts it."""
+    """A mail in the form that SNS accepts."""
 
     subject: str
     body: str

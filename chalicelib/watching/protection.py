@@ -14,7 +14,7 @@ from chalicelib.watching.vault_settings import SETTINGS, Fields, digest
 
 # S3 shows it only to the bucket's own account; others get a 405, regardless of their rights.
 ONLY_FOR_ITS_OWNER = "policy"
-# How many locks of each upload key are read.
+# How many locks are read for each upload key.
 MOST_LOCKS = 14
 
 
@@ -54,7 +54,9 @@ class Protection:
 
 
 def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> Iterator[Finding]:
-    """Find backups of the last day that are not locked as `lock` promises. No list shows locks."""
+    """Find backups of the last day that are not locked as `lock` promises. Lists do not show
+    locks.
+    """
     slot, begin = history.slots[0], now - REPEATED
     stored = (history.backup(each, now) for each in history.slots)
     recent = (one for one in stored if one and one.versions and begin < one.complete <= now)
@@ -71,7 +73,7 @@ def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> It
 
 
 def _finding(kind: Kind, what: str, *, since: datetime) -> Finding:
-    """S3 shows neither when it began nor when it ended: the finding lasts, and an alarm reports
+    """S3 does not show when it began or ended, so the finding is never new, and an alarm reports
     both.
     """
     return Finding(kind=kind, phase=Phase.LASTING, since=since, what=what, remedy=REMEDIES[kind])

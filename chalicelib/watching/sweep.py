@@ -65,8 +65,8 @@ class Sweeper:
     ) -> Swept:
         """Look at every upload once, key by key, and hand over those that `promote` should settle.
 
-        `scheduled` is when the pass was due. Uploads that became contested or rejected in the 15
-        minutes before that are handed over in this pass only. Raises an ExceptionGroup of the
+        `scheduled` is when the pass was due. Uploads that became contested or rejected in the
+        previous 15 minutes are handed over only in this pass. Raises an ExceptionGroup of the
         errors after looking at all keys, and then writes no metrics, so that nothing unknown counts
         as zero.
         """
@@ -122,7 +122,7 @@ class _SeenSlot:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pass:
-    """One pass through incoming. Its memory grows with the number of slots, not of uploads."""
+    """One pass through incoming. Its memory use grows with the number of slots, not of uploads."""
 
     incoming: Incoming
     vault: Vault
@@ -143,7 +143,7 @@ class _Pass:
     def look_through(self, key: str) -> Iterator[None]:
         """Look at every version of `key`, then hand over. Yields so that other keys get a turn."""
         slots: dict[str, _SeenSlot] = {}
-        # The oldest stay: S3 lists them last.
+        # Only the oldest are kept, which S3 lists last.
         to_remove: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         to_tell: deque[Upload] = deque(maxlen=MOST_OF_A_KEY)
         for page in self.incoming.versions(key):
@@ -257,7 +257,7 @@ class _Pass:
 
 
 def completion(item: Upload | Stored | DeleteMarker | None) -> datetime:
-    """When the version was complete. S3 does not say when a delete marker was made."""
+    """When the version was complete. S3 does not report when a delete marker was added."""
     if not isinstance(item, Upload | Stored):
         return datetime.min.replace(tzinfo=UTC)
     return completed_at(item.last_modified, item.etag)

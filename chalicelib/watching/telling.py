@@ -37,7 +37,7 @@ class Teller:
         """Notify the owner of what the audit at `now` found; it took `seconds`.
 
         Raises an ExceptionGroup at the end if something could not be checked or mailed. If S3 could
-        not be read completely, no zeros are written: there could be more that is unknown.
+        not be read completely, no zeros are written, because there could be more to report.
         """
         for what, failure in audited.failures.items():
             record.write_failure(f"could not check {what}", failure)

@@ -4,7 +4,7 @@
 
     policy=3f2a90c1d47be85516a90b77,versioning=0c9d51f8e2a64b7d03c1ee92,lock=...
 
-AWS adds fields to its responses and reorders lists, so only the fields that `setup` knows count, in
+AWS adds fields to its responses and reorders lists, so only the fields that `setup` sets count, in
 one spelling. Rules and statements that others added do count: an expiry would weaken the vault.
 """
 
@@ -30,7 +30,8 @@ class Setting:
     """How to read a setting: the client's method, which fields of its response count, and the code
     of the error that means it is not set (None: S3 always returns a value).
 
-    A field counts with everything in it, or has fields of its own, as do the items of a list.
+    A field counts with everything in it, or its own fields are listed; the same holds for the items
+    of a list.
     """
 
     method: str
@@ -126,7 +127,9 @@ def digest(fields: Fields) -> str:
 
 
 def _normal(value: Any) -> Any:
-    """S3 reorders lists, and returns a list with one item as that item: each value is a set."""
+    """S3 reorders lists, and returns a list with one item as that item, so each value becomes a
+    set.
+    """
     if not isinstance(value, Mapping):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return {

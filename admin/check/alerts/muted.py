@@ -14,7 +14,7 @@ def check_mute_rules(target: Target) -> Iterator[Finding]:
     pages = cloudwatch.get_paginator("list_alarm_mute_rules")
     for page in pages.paginate(Statuses=["ACTIVE", "SCHEDULED"]):
         for summary in page["AlarmMuteRuleSummaries"]:
-            # The part after the last colon is the name, which GetAlarmMuteRule needs.
+            # GetAlarmMuteRule needs the name, which is the part after the last colon.
             name = summary["AlarmMuteRuleArn"].rsplit(":", 1)[1]
             rule = cloudwatch.get_alarm_mute_rule(AlarmMuteRuleName=name)
             muted = set(rule.get("MuteTargets", {}).get("AlarmNames", ()))

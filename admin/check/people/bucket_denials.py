@@ -1,4 +1,4 @@
-"""What a bucket policy denies to a principal in any case."""
+"""The statements of bucket policies that deny a principal something in any case."""
 
 import json
 
@@ -10,7 +10,7 @@ from admin.target import Target
 
 
 def read_bucket_policy(target: Target, bucket: str) -> Document:
-    """The bucket's policy; an empty one if it has none, or does not exist."""
+    """The bucket's policy; empty if the bucket has none, or does not exist."""
     s3 = target.account.account_of(bucket).client("s3")
     answer = none_if(
         "NoSuchBucket",

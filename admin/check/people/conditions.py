@@ -1,4 +1,4 @@
-"""Evaluates the conditions of IAM policies, as far as the values of their keys are known."""
+"""Evaluates conditions of IAM policies as far as the values of their keys are known."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -88,8 +88,8 @@ _POSITIVE = frozenset(
 def _any_matches(operator: str, patterns: Iterable[str], value: str) -> bool | None:
     """Whether a pattern matches the value; None if that depends on a variable.
 
-    It is also None for a pattern such as `arn:aws:iam::*`, which lacks some part of an ARN: AWS
-    does not document whether it matches.
+    It is also None for a pattern such as `arn:aws:iam::*`, which lacks parts of an ARN: AWS does
+    not document whether it matches.
     """
     unknown = False
     for pattern in patterns:

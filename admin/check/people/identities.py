@@ -22,7 +22,7 @@ PAGE = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holder:
-    """Something with policies: inline ones by their names, and managed ones by their ARNs.
+    """Something that has policies: inline ones by name, and managed ones by ARN.
 
     `renamed`: an intruder can give it any name.
     """
@@ -76,7 +76,7 @@ class Principal(Holder):
 
     @property
     def label(self) -> str:
-        """How sentences name it: "ci (user)"."""
+        """How sentences refer to it: "ci (user)"."""
         return f"the new {self.kind} {self.name}" if self.is_new else f"{self.name} ({self.kind})"
 
     @property
@@ -88,7 +88,7 @@ class Principal(Holder):
 
     @property
     def account(self) -> str:
-        """The id of its account."""
+        """The ID of its account."""
         return self.arn.split(":")[4]
 
     @property
@@ -104,7 +104,7 @@ class Principal(Holder):
         known: dict[str, str | None] = {"aws:principalaccount": self.account}
         if not self.renamed:
             known |= {"aws:principalarn": self.arn, "aws:username": self.user}
-        # A role's ends with the session name, which is chosen by whoever assumes the role.
+        # A role's ID is followed by the session name, which is chosen by whoever assumes the role.
         return {**known, "aws:userid": self.id} if self.kind == "user" else known
 
     def may(

@@ -6,8 +6,8 @@ import re
 from functools import cache
 
 VARIABLE = re.compile(r"\$\{[^}]*\}")
-# No name in S3 or IAM contains this character: a pattern that matches both it and the longest name
-# made of it matches every name.
+# No name in S3 or IAM contains this character: a pattern that matches it, and also the longest name
+# made of it, matches every name.
 ANY_NAME = "\N{WHITE SMILING FACE}"
 LONGEST_NAME = 1024
 
@@ -29,7 +29,7 @@ def overlaps(one: str, other: str) -> bool:
         return matches(one, other)
     if not _is_pattern(one):
         return matches(other, one)
-    # For each prefix of one string, what can be left of the other.
+    # For each prefix of one string, what the other can have left.
     left = _without_stars(one, {0})
     for character in other:
         if character == "*":
@@ -47,11 +47,11 @@ def overlaps(one: str, other: str) -> bool:
 
 @cache
 def covers(pattern: str, other: str) -> bool:
-    """Whether the pattern matches everything that `other` matches; False is not certain."""
+    """Whether the pattern matches everything that `other` matches; False can be wrong."""
     if not _is_pattern(other):
         return matches(pattern, other)
     some = other.replace("?", ANY_NAME)
-    # A whole name is never empty, but the rest of a name after its beginning can be.
+    # A whole name is never empty, but what follows its first characters can be.
     shortest = re.sub(r"(?<![^/:])\*", ANY_NAME, some).replace("*", "")
     longer = (some.replace("*", ANY_NAME * length) for length in (1, LONGEST_NAME))
     return all(matches(pattern, name) for name in (shortest, *longer))
@@ -62,7 +62,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _without_stars(pattern: str, left: set[int]) -> set[int]:
-    """These positions in the pattern, and those after any stars that match nothing."""
+    """These positions in the pattern, and the positions after stars that can match nothing."""
     reached = set(left)
     for index in left:
         position = index

@@ -36,7 +36,8 @@ class Place:
     """A resource of the stage, or several with one name.
 
     Only the ARN of stored objects ends with `*`, which stands for every name. `pattern` matches all
-    of `arns`, and perhaps other resources: a denial that lists all of them would be too long.
+    of `arns`, and perhaps other resources; it is used because a denial that lists all of them would
+    be too long.
     """
 
     resource: Resource

@@ -222,12 +222,12 @@ POWERS = (
 def context_of(action: str) -> Context:
     """What is known about a request: the functions' roles can be passed only to Lambda.
 
-    It is checked elsewhere that they trust nobody else.
+    Whether they trust anyone else is checked elsewhere.
     """
     return {"iam:passedtoservice": "lambda.amazonaws.com"} if action == PASSING else {}
 
 
-# The only actions that the denial leaves on these resources.
+# The only actions on these resources that the denial leaves.
 READING = (
     "s3:Get*",
     "s3:List*",

@@ -98,7 +98,7 @@ def _powers(
 
 
 def _may(principal: Principal, action: str, place: Place, denied_by: tuple[Policy, ...]) -> bool:
-    # There can be uploads of many servers, so the bucket is judged first.
+    # Incoming can contain the uploads of many servers, so the bucket is judged first.
     if place.resource is Resource.UPLOADS and not principal.may(
         action, place.pattern, denied_by=denied_by
     ):

@@ -30,7 +30,9 @@ VARIABLES_SINCE = "2012-10-17"
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """An IAM policy that finds its statements about an action quickly: many principals share it."""
+    """An IAM policy that finds its statements about an action quickly, because many principals
+    share it.
+    """
 
     document: Document
     _by_action: dict[str, "_About"] = field(default_factory=dict, repr=False)
@@ -64,7 +66,7 @@ EVERYTHING = Policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource":
 
 @dataclass(frozen=True)
 class Grant:
-    """That something is allowed, and the condition keys that this depends on."""
+    """The result that something is allowed, with the condition keys that this depends on."""
 
     conditions: tuple[str, ...] = ()
 
@@ -196,7 +198,7 @@ def _can_be_avoided(condition: dict[str, Any], *, arn: str, user_id: str) -> boo
             match operator in NEGATED, key.lower():
                 case True, "aws:principalarn":
                     exempts = any(matches(pattern, arn) for pattern in patterns)
-                case True, "aws:userid":  # of a role, with the session name after a colon
+                case True, "aws:userid":  # a role's ID is followed by a colon and the session name
                     exempts = any(matches(each.partition(":")[0], user_id) for each in patterns)
                 case _:
                     exempts = True
@@ -239,7 +241,7 @@ def _selects_action(statement: Document, action: str) -> bool:
 
 @cache
 def _is_one_of(patterns: tuple[str, ...], action: str) -> bool:
-    """Whether one of the patterns includes an action, in which IAM ignores case.
+    """Whether one of the patterns matches an action; IAM ignores case in actions.
 
     Some of AWS's own policies have hundreds of patterns, and many principals have these policies.
     """

@@ -74,8 +74,8 @@ def _check_rights(target: Target, user: Principal) -> Iterator[Finding]:
 def _check_credentials(target: Target, user: str) -> Iterator[Finding]:
     """Find every way to sign in as a server's user besides its one access key.
 
-    SSH keys and credentials of single services, such as CodeCommit, are no findings: the user has
-    no right in those services.
+    SSH keys and credentials of single services, such as CodeCommit, are not findings: the user has
+    no rights in those services.
     """
     iam, name = target.account.client("iam"), {"user_name": user}
     if none_if("NoSuchEntity", lambda: iam.get_login_profile(UserName=user)):

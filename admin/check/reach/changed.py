@@ -16,7 +16,7 @@ OF_AWS = "arn:aws:iam::aws:policy/*"
 
 
 def form_of(principal: Principal, fact: Fact, known: Known, world: World) -> Form:
-    """The principal with everything that is known to be possible for it."""
+    """The form of the principal, with everything that is known to be possible."""
     return Form(
         fact=fact,
         principal=principal,
@@ -62,8 +62,8 @@ def _parts_of_holder(
 
 
 def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the fact that gives the principal the boundary that it needs, or removes its
-    boundary.
+    """The fact, and the fact that gives the principal the boundary that it requires, or that
+    removes its boundary.
     """
     if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
         return (fact,)
@@ -79,7 +79,7 @@ def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ..
 def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:
     current = principal.boundary or ""
     packages = [*_packages(principal, known, world)]
-    # What requires another boundary is useless under the present one.
+    # What requires another boundary is useless with the present one.
     own = tuple(
         package
         for package in packages

@@ -88,7 +88,9 @@ def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
 
 
 def under_boundary(boundary: str | None) -> Context:
-    """The condition keys of a request for the boundary that its user or role has, or will get."""
+    """The condition keys of a request that describe the boundary that its user or role has, or will
+    get.
+    """
     return {_BOUNDARY: boundary or None}
 
 
@@ -154,7 +156,9 @@ def _unders(form: Form, holder: Holder) -> list[str]:
 def _policies_to_try(
     form: Form, action: str, holder: Holder, key: str, *, world: World, more: Context | None = None
 ) -> list[str]:
-    """The managed policies that are worth trying: if any policy is possible, only that."""
+    """The managed policies that are worth trying: if a policy with every right is possible, only
+    that.
+    """
     if not form.could(action):
         return []
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):
@@ -184,7 +188,7 @@ def _mentioned(form: Form, key: str) -> list[str]:
 
 @cache
 def _values(policy: Policy, key: str) -> tuple[str, ...]:
-    """The values of a key in a policy's conditions, with some name in place of wildcards."""
+    """The values of a key in a policy's conditions, with some name in place of the wildcards."""
     return tuple(
         widest(value).replace("*", ANY_NAME).replace("?", ANY_NAME)
         for statement in statements(policy.document)

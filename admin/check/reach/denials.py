@@ -8,7 +8,8 @@ from admin.check.people.rights import Policy
 from admin.desired.permissions import Document, document
 
 WAY_DENIAL = "no-way-to-the-backups"
-# How many names an action is denied on individually: IAM limits the sizes of policies.
+# The number of names on which an action is denied individually, because IAM limits the sizes of
+# policies.
 MOST_NAMES = 10
 
 # An action and its resource.
@@ -32,7 +33,9 @@ def denial_of(rights: Iterable[Right]) -> Document:
 
 
 def with_denial(principal: Principal, denied: Collection[Right]) -> Principal:
-    """The principal with an inline policy that denies it these rights, replacing an earlier one."""
+    """The principal with an inline policy that denies it these rights, in place of an earlier
+    one.
+    """
     denial = denial_of(denied)
     read = zip(principal.inline, principal.inline_policies, strict=True)
     return replace(

@@ -59,7 +59,7 @@ class Gain:
 
 @dataclass
 class Known:
-    """The facts, by the ARN they concern, each with the first gain that was found for it."""
+    """The facts by the ARN that they concern, each with the first gain that was found for it."""
 
     gains: dict[Fact, Gain | None] = field(default_factory=dict)
     _by_arn: dict[str, list[Fact]] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Known:
         return self._by_kind.get(kind, [])
 
     def steps_to(self, facts: Iterable[Fact]) -> list[Gain]:
-        """The gains that lead to these facts, each after those that it needs."""
+        """The gains that lead to these facts, each after the gains that it needs."""
         steps: dict[Fact, Gain] = {}
         for fact in facts:
             self._add_steps(fact, steps)

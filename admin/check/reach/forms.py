@@ -46,7 +46,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Limit:
-    """A boundary that the principal could have, or none, and the policies it could have got
+    """A boundary that the principal could have, or none, and the policies that it could have got
     before.
     """
 
@@ -59,7 +59,7 @@ class Limit:
 class Form:
     """A user or role, with every change to it that a search has found possible.
 
-    `given` are the facts without which the principal cannot have this form.
+    The principal can have this form only with the facts in `given`.
     """
 
     fact: Fact
@@ -72,7 +72,7 @@ class Form:
 
     @cached_property
     def policies(self) -> tuple[Policy, ...]:
-        """Everything that could allow it something."""
+        """Everything that could allow the principal something."""
         packages = (package for limit in self.limits for package in limit.packages)
         others = (policy for package in packages for policy in package.policies)
         return (*(part.policy for part in self.parts), *dict.fromkeys(others))
@@ -100,7 +100,9 @@ class Form:
         context: Context | None = None,
         denied_by: Sequence[Policy] = (),
     ) -> Proof | None:
-        """Why it is allowed an action on a resource, or on any that matches a pattern, if it is."""
+        """Why it is allowed an action on a resource, or on any resource that matches a pattern, if
+        it is.
+        """
         if not self.could(action):
             return None
         asked = _Asked(self.principal, action, resource, context or {})
@@ -131,7 +133,7 @@ class Form:
 
     @cached_property
     def unknown_actions(self) -> tuple[str, ...]:
-        """The actions of IAM and STS that it is allowed, and that no table lists."""
+        """The actions of IAM and STS that it is allowed, but that no table lists."""
         found = (action for policy in self.policies for action in unknown_actions(policy))
         return tuple(dict.fromkeys(found))
 
@@ -162,7 +164,9 @@ class Form:
         return None
 
     def _undenied(self, asked: "_Asked", denied_by: Sequence[Policy]) -> tuple[Fact, ...] | None:
-        """The facts by which nothing denies the request; None if a Deny cannot be removed."""
+        """The facts on which it depends that nothing denies the request; None if a Deny cannot be
+        removed.
+        """
         undone: list[Fact] = []
         if any(map(asked.is_denied_by, denied_by)):
             return None

@@ -114,8 +114,8 @@ class Graph:
         return self._gains[principal.arn]
 
     def _gains_without(self, form: Form, world: World) -> Iterable[Gain]:
-        """The next steps of a principal to whom something is denied: only steps over principals
-        that use a denied action are computed again.
+        """The next steps of a principal to whom something is denied: only the steps to principals
+        that a denied action affects are computed again.
         """
         before = self.world.principals[form.principal.arn]
         if WAY_DENIAL in before.inline:  # which is replaced, so that more is allowed

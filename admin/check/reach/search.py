@@ -18,7 +18,7 @@ from admin.check.reach.targets import Goal, Rank
 from admin.check.reach.trust import ASSUME, outside_conditions
 from admin.check.reach.world import World
 
-# The power that a principal in a form has, if any.
+# The power that a principal in this form has, if any.
 Judge = Callable[[Form], Goal | None]
 
 
@@ -57,7 +57,7 @@ def cut(graph: Graph, source: Source) -> list[list[Right]]:
                 cuts.append(new)
                 denied.update(new)
         if len(cuts) == before:
-            # What no denial of individual names cuts is denied on everything.
+            # If denying individual names cuts no way, the action is denied on everything.
             widest = {(action, "*") for found in ways for action, _ in found.first_rights}
             if widest <= denied:
                 break
@@ -80,7 +80,7 @@ def _ways(graph: Graph, source: Source, denied: Collection[Right]) -> list[Found
 
 
 def search_power(graph: Graph, source: Source, judge: Judge) -> Found | None:
-    """The shortest way to a power; there are no steps if the source has it itself."""
+    """The shortest way to a power; it has no steps if the source itself has the power."""
     return min(_search(graph, source, judge, ()), key=_weight, default=None)
 
 
@@ -96,7 +96,7 @@ def _search(graph: Graph, source: Source, judge: Judge, denied: Collection[Right
 
 
 def _counts(goal: Goal, own: Goal | None, source: Source, graph: Graph) -> bool:
-    """Whether a goal is more than the source has anyway, which is its `own`."""
+    """Whether a goal is more than the source's `own` power."""
     principal, targets = source.principal, graph.targets
     if principal is None or own is None or goal.rank < own.rank:
         return True
@@ -112,7 +112,7 @@ class _Search:
     world: World
     judge: Judge
     known: Known = field(default_factory=Known)
-    # The forms whose next steps are known: over all existing principals, or over what a fact
+    # The forms whose next steps are known: steps to all existing principals, or to what a fact
     # concerns.
     expanded: set[tuple[tuple[Fact, ...], Fact | None]] = field(default_factory=set)
 
@@ -194,7 +194,7 @@ class _Search:
         return changes_of_group(form, holder, self.world)
 
     def _held(self) -> Iterator[Principal]:
-        """The principals whom the source can act as, including those it can rename, with any
+        """The principals that the source can act as, including those that it can rename, with any
         name.
         """
         for fact in self.known.of_kind(Kind.ACT):

@@ -22,7 +22,7 @@ class Service:
     changing: tuple[str, ...] = ()
 
 
-# A service can have two names: a task of ECS also belongs to Batch.
+# A service can have two names: an ECS task also belongs to Batch.
 SERVICES: dict[str, Service] = {
     "lambda.amazonaws.com": Service(  # lambda-001 to 006
         name="Lambda",

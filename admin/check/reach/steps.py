@@ -62,7 +62,7 @@ _MAKES = {
 
 
 def gains_of(form: Form, world: World) -> Iterator[Gain]:
-    """The next steps of a principal to the existing principals.
+    """The next steps of a principal that lead to existing principals.
 
     Few callers can change users, so skipping users saves most of the time in large accounts.
     """
@@ -73,7 +73,7 @@ def gains_of(form: Form, world: World) -> Iterator[Gain]:
 
 
 def gains_beside(form: Form, world: World) -> Iterator[Gain]:
-    """The next steps of a principal to groups and policies, and to principals that it can
+    """The next steps of a principal that lead to groups and policies, and to principals that it can
     create.
     """
     if form.could_any(CHANGING):
@@ -84,7 +84,7 @@ def gains_beside(form: Form, world: World) -> Iterator[Gain]:
 
 
 def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]:
-    """The next steps of a principal to one user or role."""
+    """The next steps of a principal that lead to one user or role."""
     if principal.account != form.principal.account:
         if principal.kind == "role":
             yield from _assume(form, principal)
@@ -105,7 +105,7 @@ def gains_over(form: Form, principal: Principal, world: World) -> Iterator[Gain]
 
 
 def act_as(principal: Principal) -> Fact:
-    """The fact that one can act as the principal."""
+    """The fact that the principal's rights can be used."""
     under = (principal.boundary or "") if principal.is_new else ""
     return Fact(Kind.ACT, principal.arn, under=under)
 
@@ -159,8 +159,8 @@ def _pass(form: Form, role: Principal) -> Iterator[Gain]:
 def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gain]:
     """Change what a service already runs under the role.
 
-    Regions are not distinguished, so any right of this kind reaches every role that trusts the
-    service. The roles of functions are known only for our own functions.
+    Regions are not distinguished, so such a right reaches every role that trusts the service. Only
+    for our own functions is it known which role they have.
     """
     for principal in services_of(role):
         service = SERVICES.get(in_any_region(principal))
@@ -171,7 +171,7 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
             for action in (service.changing if form.could_any(service.changing) else ())
             for resource, proof in _of_functions(form, action, role, service, world)
         ]
-        # All of them are the same step: a principal that loses one right uses the next.
+        # Any of them makes the same step: a principal that loses one right uses the next.
         for action, _, proof in rights[:1]:
             sentence = f"can change what runs as {{}} in {service.name} ({action})"
             every = [(each, resource) for each, resource, _ in rights]

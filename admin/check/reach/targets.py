@@ -35,7 +35,9 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """The power of a principal, which depends on the facts and conditions of the proof."""
+    """The power of a principal, which depends on the facts and conditions on which its rights
+    depend.
+    """
 
     rank: Rank
     holder: Fact

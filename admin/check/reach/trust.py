@@ -27,8 +27,8 @@ _IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
 
 @dataclass(frozen=True, kw_only=True)
 class Trusted:
-    """A trust policy allows a principal; without `by_name`, the principal also needs the right to
-    assume the role.
+    """How a trust policy allows a principal; without `by_name`, the principal also needs the right
+    to assume the role.
     """
 
     by_name: bool
@@ -40,8 +40,8 @@ class Outsider:
     """A principal outside the downloaded accounts that a role trusts.
 
     `arn` is the ARN of an account's root, of a principal, or of an identity provider; `*` is
-    anyone. `can_be_known`: whether the ARN identifies who that is. That of a public identity
-    provider alone does not.
+    anyone. `can_be_known`: whether the ARN identifies who that is. The ARN of a public identity
+    provider does not.
     """
 
     arn: str
@@ -94,7 +94,7 @@ def providers_of(role: Principal) -> Iterator[str]:
 
 
 def outsiders(role: Principal, accounts: Collection[str]) -> Iterator[tuple[Outsider, Document]]:
-    """Everyone outside these accounts who can assume the role, with the statement that allows
+    """Everyone outside these accounts who can assume the role, with the statements that allow
     it.
     """
     for statement in _about(role, ASSUME):
@@ -172,7 +172,7 @@ def _federated_names(statement: Document) -> list[str]:
 
 @cache
 def _about(role: Principal, action: str) -> tuple[Document, ...]:
-    """The statements of a role's trust policy about an action."""
+    """The statements of a role's trust policy that allow an action."""
     every = statements(role.trust) if role.trust else []
     return tuple(statement for statement in every if _selects(statement, action))
 
@@ -227,7 +227,9 @@ def _aws(principal: Any) -> list[str]:
 def _strangers(
     statement: Document, accounts: Collection[str]
 ) -> Iterator[tuple[Outsider, Context]]:
-    """Those outside the accounts that a statement names, and what is known about their requests."""
+    """The principals outside the accounts that a statement names, and what is known about their
+    requests.
+    """
     names = [ANYONE] if "NotPrincipal" in statement else _aws(statement.get("Principal", {}))
     for name in names:
         if name == ANYONE:
@@ -272,8 +274,8 @@ def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Ou
 
 
 def _says_account(arn: str) -> bool:
-    """Whether an ARN, or a pattern, names one account: in their own account, anyone can have any
-    name.
+    """Whether an ARN, or a pattern, names one account; a name alone proves nothing, because anyone
+    can use it in their own account.
     """
     return re.match(r"arn:[^:]*:[^:]*:[^:]*:\d{12}:", arn) is not None
 

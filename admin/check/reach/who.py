@@ -42,7 +42,7 @@ class Answer:
 
 
 def answers(graph: Graph) -> list[Answer]:
-    """Everyone with a power over backups, from the worst to the least, each once."""
+    """Everyone with a power over backups, once each, from the worst power to the least."""
     target = graph.targets.target
     judges = {Power.DESTROY: _can_destroy, Power.WRITE: _can_write, Power.READ: _can_read}
     found = [*_roots(target)]
@@ -53,7 +53,7 @@ def answers(graph: Graph) -> list[Answer]:
             for source in left
             if (way := search_power(graph, source, partial(judge, graph.targets)))
         ]
-        # Principals that are on no list come first.
+        # Principals that are not on the list come first.
         found += sorted(having, key=lambda answer: (answer.is_known, len(answer.way)))
         # Two accounts can have the same name, and one provider several subjects.
         told = {(answer.arn, answer.name) for answer in having}
@@ -70,7 +70,7 @@ def _answer(power: Power, found: Found, graph: Graph, target: Target) -> Answer:
         power=power,
         arn=source.arn,
         name=source.label,
-        # Our own principals must not have any power by way of others.
+        # Our own principals must not gain power from others.
         is_known=is_known(target, source) or (is_ours and not found.gains),
         way=tuple(steps_of(found)),
     )

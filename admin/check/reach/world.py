@@ -20,12 +20,12 @@ class World:
     changed: Principal | None = None
 
     def with_changed(self, principal: Principal) -> "World":
-        """The same accounts, except for one principal."""
+        """The same accounts with one principal replaced."""
         return replace(self, changed=principal)
 
     @cached_property
     def accounts(self) -> Mapping[str, Identities]:
-        """The downloads by the ids of their accounts."""
+        """The downloads by account ID."""
         return {download.id: download for download in self.downloads}
 
     @cached_property
@@ -53,7 +53,7 @@ class World:
         return [groups[name] for name in principal.groups]
 
     def renamed(self, arn: str) -> Holder:
-        """The user or group under any name."""
+        """The user or group with any name."""
         groups = {each.arn: each for each in self.accounts[arn.split(":")[4]].groups.values()}
         return replace(self.principals.get(arn) or groups[arn], renamed=True)
 
