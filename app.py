@@ -32,7 +32,7 @@ class TlsContext(ssl.SSLContext):
 
     urllib3 reads them for every connection, which takes 15 ms of CPU: more than the rest of a
     request (github.com/urllib3/urllib3/issues/3623). If botocore stops using this name, connections
-    are just slower.
+    only get slower.
     """
 
     load_verify_locations: Any = functools.cache(ssl.SSLContext.load_verify_locations)

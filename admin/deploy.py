@@ -79,7 +79,7 @@ def _run_chalice(stage: str, environment: dict[str, str], project: Path) -> None
 
 
 def _environment(stage: str, region: str | None, profile: str | None) -> dict[str, str]:
-    """The shell's variables, without those that would lead to another account or app."""
+    """The shell's variables, except those that would lead to another account or app."""
     environment = without_routes(os.environ)
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if stage == "dev":
@@ -103,7 +103,7 @@ def without_routes(shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_aws(shell: Mapping[str, str]) -> dict[str, str]:
-    """A shell's variables, which pip needs, without AWS's, and with no proxy for 127.0.0.1."""
+    """A shell's variables, which pip needs, except AWS's, and without a proxy for 127.0.0.1."""
     direct = ",".join(filter(None, (shell.get("no_proxy") or shell.get("NO_PROXY"), "127.0.0.1")))
     return {
         **{name: value for name, value in shell.items() if not name.startswith("AWS_")},

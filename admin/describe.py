@@ -115,7 +115,7 @@ def _size_text(upload: dict[str, Any]) -> str:
 
 
 def _expectation(expect: bool | timedelta) -> bool | str:  # noqa: FBT001 - the policy's value
-    """The value as it is written in `policy.toml`."""
+    """The value as written in `policy.toml`."""
     return expect if isinstance(expect, bool) else f"{expect // timedelta(hours=1)}h"
 
 

@@ -15,7 +15,7 @@ _LISTS = {"Version": "Versions", "DeleteMarker": "DeleteMarkers"}
 def with_fast_lists(session: botocore.session.Session) -> botocore.session.Session:
     """The session, whose clients parse lists of versions and their times faster.
 
-    For each version they read what _FIELDS names.
+    For each version, they read the fields in _FIELDS.
     """
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_parse_time)
@@ -28,8 +28,8 @@ def _read_versions(**answer: Any) -> None:
     botocore.
     """
     response, read = answer["response_dict"], answer["customized_response_dict"]
-    # botocore has checked the response before: if it is not a list, or is incomplete, its status is
-    # different here.
+    # botocore has checked the response already: if it is not a complete list, its status has been
+    # changed.
     if response["status_code"] != HTTPStatus.OK or not response["body"]:
         return
     root = ET.fromstring(response["body"])  # noqa: S314 - as botocore does

@@ -1,4 +1,4 @@
-"""The periods that a rule can store one backup in, as text, cron schedule and number."""
+"""The periods in which a rule can store one backup each: as text, cron schedule and number."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class Period:
     """One kind of period: how often it begins, when a server should back up, and slots per day."""
 
     often: str
-    # Soon after the start of a period, so that a second attempt still belongs to it; not on the
-    # hour, when most jobs start, and not around midnight or when clocks change.
+    # Soon after the start of a period, so that a second attempt still belongs to the period; not on
+    # the hour, when most jobs start, and not around midnight or when clocks change.
     schedule: str
-    # The maximum of a day: one day in autumn has 25 hours.
+    # The maximum for a day: one day in autumn has 25 hours.
     slots_a_day: int
 
 

@@ -35,7 +35,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 # The environment variable with the local cloud's port, for everything that uses the stage dev.
 LOCAL_PORT = "BACKUPS_LOCAL_PORT"
-# Lower ports belong to root.
+# Only root can use lower ports.
 PORTS = range(1024, 65536)
 
 
@@ -70,7 +70,7 @@ class Stage:
         return f"{APP_NAME}-{self.name}-{function}"
 
     def schedule_of(self, function: str) -> str:
-        """The name of the EventBridge rule that Chalice makes for a scheduled function."""
+        """The name of the EventBridge rule that Chalice creates for a scheduled function."""
         return f"{self.function_name(function)}-event"
 
     @property
@@ -113,7 +113,7 @@ class Stage:
 
     @property
     def drill_user(self) -> str:
-        """The name of the IAM user that a drill makes while it runs."""
+        """The name of the IAM user that a drill creates while it runs."""
         return f"{APP_NAME}-{self.name}-drill"
 
     def server_user(self, server: str | None) -> str:
@@ -215,7 +215,7 @@ def incoming_alarm_to_write(alarm: IncomingAlarm) -> dict[str, int]:
 
 
 def written_trail(stage: Mapping[str, Any]) -> bool:
-    """Whether a stage of config.json has a trail of its own. Raises StageError."""
+    """Whether a stage of config.json has its own trail. Raises StageError."""
     match stage.get(TRAIL, False):
         case bool(chosen):
             return chosen

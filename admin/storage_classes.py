@@ -1,4 +1,6 @@
-"""S3's storage classes: how soon a backup can be read, how long S3 charges for it, and how much."""
+"""S3's storage classes: how soon a backup can be read, the minimum time that S3 bills, and the
+price.
+"""
 
 from dataclasses import dataclass
 

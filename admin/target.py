@@ -83,7 +83,7 @@ class Target:
         return self._backups("drill", *self._vault_profile())
 
     def fix_aws(self, service: str, operation: str, **arguments: Any) -> str:
-        """A command line of the AWS CLI, in the account of the argument `bucket` if there is one.
+        """A command line of the AWS CLI, in the account of the argument `bucket` if it has one.
 
         Arguments that are not strings are written as JSON.
         """

@@ -38,7 +38,7 @@ SECTIONS = (
     "starting",
     "delivery",
 )
-# Without a space, so that a size is one word of the command line, such as 5GiB.
+# Without a space, so that a size such as 5GiB is one word of the command line.
 SIZES = {size.replace(" ", ""): size for size in moving.SIZES}
 # Wide enough for every table: a wrapped table can be neither read nor pasted.
 WIDTH = 200

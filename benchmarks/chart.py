@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from benchmarks.moving import Result
 
 WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 760, 150, 90, 18, 22, 56
-# Readable on white and on black.
+# Colours that are readable on white and on black.
 COLOURS = {
     "ours": "#0f9d76",
     "boto3 copy()": "#4285d8",

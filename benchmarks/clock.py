@@ -126,7 +126,7 @@ def is_busy(process_id: int) -> bool:
         except (FileNotFoundError, ProcessLookupError):
             continue
     # The threads are checked one after the other, and each can wake one that was already checked.
-    # All of them waited at the same moment only if none has used the CPU meanwhile.
+    # They all waited at the same moment only if none has used the CPU meanwhile.
     return is_ready or _cpu(processes) != before
 
 

@@ -17,8 +17,8 @@ DESTINATION = "backups2/moved"
 class Contestant:
     """A program that moves UPLOAD to DESTINATION (ours: to its slot), or downloads an object.
 
-    `command` can contain `{address}`. It is empty if the program is not installed. `lacks` names
-    those of our guarantees that the program does not give, and its limits.
+    `command` can contain `{address}`. It is empty if the program is not installed. `lacks` lists
+    the guarantees of ours that the program does not give, and its limits.
     """
 
     name: str
@@ -66,7 +66,7 @@ def contestants() -> list[Contestant]:
                 "rclone",
                 *("--config=/dev/null", "moveto"),
                 *(
-                    # As for AWS, except that the model's address does not contain the bucket.
+                    # As for AWS, except that the model's address does not contain the bucket name.
                     ":s3,provider=Minio,env_auth,region=us-east-1,"
                     f"endpoint='http://{{address}}':{path}"
                     for path in (UPLOAD, DESTINATION)

@@ -12,7 +12,7 @@ from benchmarks.tables import Target, table
 HOUR, DAY = 3600.0, 86_400.0
 YEARS = {"1 year": 365, "10 years": 3652}
 # The pattern, the seconds between two backups, and the number of servers: a list of all hours of 50
-# servers would take longer than the other sections together, and every server takes equally long.
+# servers would take longer than the other sections together, and every server takes the same time.
 RULES = {
     "nightly": ("%Y-%m-%d.tar.gz.gpg", DAY, 50),
     "hourly": ("%Y-%m-%d.%H.sql.gz.gpg", HOUR, 5),

@@ -21,9 +21,9 @@ from operator import itemgetter
 from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
-# Seconds of a request that moves nothing, from within the region. This is less than the "roughly
-# 100-200 milliseconds" of the S3 user guide ("Best practices design patterns"): a higher latency
-# would favour programs with fewer sequential requests, such as ours.
+# Seconds of a request that moves nothing, sent from within the region. This is less than the
+# "roughly 100-200 milliseconds" of the S3 user guide ("Best practices design patterns"): a higher
+# latency would favour programs with fewer sequential requests, such as ours.
 LATENCY = 0.030
 # Bytes per second of one copy, by CopyObject or UploadPartCopy. Reported: 4 GB in 72 s, 56 MB/s
 # (github.com/s3fs-fuse/s3fs-fuse/pull/940); 250 MB in about 3 s, 83 MB/s
@@ -38,7 +38,7 @@ SMALLEST_PART = 5 * 1024**2
 MAX_PARTS = 10_000
 PAGE = 1000
 
-# For a client that reads no bytes, any value will do. It only has to be passed on.
+# For a client that reads no bytes, any value will do. The value only has to be passed on.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (
@@ -46,8 +46,8 @@ CHECKSUM_ELEMENTS = (
 )
 
 LOCK_MODE, LOCK_DAYS = "GOVERNANCE", 30
-# The bucket's settings, by the name in the query, and the error if a bucket has none (empty: it has
-# one).
+# The bucket's settings, by their names in the query, with the error for a bucket that has none
+# (empty: it has one).
 ABSENT = {
     "policy": "NoSuchBucketPolicy",
     "versioning": "",
@@ -114,7 +114,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """`number` versions of one key, evenly spaced up to `newest`. They take no memory."""
+    """`number` versions of one key, evenly spaced up to `newest`. These versions take no memory."""
 
     number: int
     apart: timedelta
@@ -132,10 +132,11 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Dated:
-    """`number` objects whose names are dates, as `promote` stores them. They take no memory.
+    """`number` objects whose names are dates, as `promote` stores them. These objects take no
+    memory.
 
     `pattern` is a strftime pattern in UTC; each object was stored a minute after its slot began.
-    The newest is that of the slot that ended last.
+    The newest belongs to the slot that ended last.
     """
 
     bucket: str

@@ -51,7 +51,9 @@ class Result:
 
     @property
     def bound(self) -> float:
-        """The seconds that the bytes alone take, over as many streams as the contestant used."""
+        """The seconds that moving the bytes alone would take, over as many streams as the
+        contestant used.
+        """
         assert self.measurement
         return SIZES[self.size] / (BANDWIDTH * self.measurement.streams)
 

@@ -49,7 +49,7 @@ class Context:
 
 
 def record_settings() -> None:
-    """Do what `backups setup` does, so that the audit finds the vault as it was left."""
+    """Do what `backups setup` does, so that the audit finds the vault as setup leaves it."""
     digests = {name: digest(read_setting(app.vault, name)) for name in SETTINGS}
     app.auditor = dataclasses.replace(app.auditor, protection=Protection(recorded=digests))
     topic = SimpleNamespace(publish=lambda **_: None)

@@ -1,7 +1,7 @@
 """Serves the model of S3 to one program, and prints the program's results as JSON.
 
-It is a small process of its own, because a child's peak memory, as the system reports it, is never
-less than its parent's.
+It is a small process of its own, because the system never reports a lower peak memory for a child
+than for its parent.
 """
 
 import argparse
@@ -122,7 +122,7 @@ class Server:
                 await self._send_zeros(writer, response.zeros)
 
     async def _send_zeros(self, writer: asyncio.StreamWriter, number: int) -> None:
-        """Send an object's bytes, no faster than one connection brings them."""
+        """Send an object's bytes, no faster than one connection transfers them."""
         began = self.clock.now
         for sent in range(0, number, len(PIECE)):
             piece = memoryview(PIECE)[: number - sent]

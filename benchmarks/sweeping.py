@@ -14,7 +14,7 @@ SERVERS = 50
 HOUR = 3600.0
 OUTAGE_HOURS = 20
 FLOOD = 1_000_000
-# An upload is accepted for 168 hours. The flood fills all of them except the last.
+# An upload is accepted for 168 hours. The flood fills all of these hours except the last.
 FLOOD_SECONDS = 167 * HOUR
 CASES: Mapping[str, Mapping[str, tuple[int, float]]] = {
     "nothing in incoming": {},

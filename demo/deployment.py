@@ -18,8 +18,8 @@ from chalicelib.policy.file import POLICY_FILE, read_policy
 from chalicelib.policy.policy import Policy
 from localcloud.iam.authorization import Credentials
 
-# Complete packages for `make demo` and `make local`. The folder above can hold an incomplete one if
-# Chalice was interrupted.
+# Complete packages for `make demo` and `make local`. The parent folder can contain an incomplete
+# package if Chalice was interrupted.
 PACKAGES = Path(".chalice", "deployments", "local")
 
 
@@ -87,8 +87,8 @@ def keep_package(built: Path, packages: Path) -> None:
         if package.name in kept:
             continue
         packages.mkdir(parents=True, exist_ok=True)
-        # Renamed into place, because another program could be copying it, or this one could be
-        # interrupted.
+        # It is renamed into place, because another program could be copying it, or this one could
+        # be interrupted.
         incomplete = packages / f"{package.name}.{os.getpid()}"
         shutil.move(package, incomplete)
         incomplete.rename(packages / package.name)

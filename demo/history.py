@@ -14,13 +14,13 @@ from chalicelib.policy.policy import Policy, Slot
 from chalicelib.watching.slots import slots_before
 
 DAYS = 90
-# For each server and rule: storing a backup for every slot of a rule with a slot per minute would
+# The limit for each server and rule: for a rule with a slot per minute, storing all backups would
 # take minutes.
 MOST = DAYS * 24
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 # How long ago each outage ended, and how long it lasted.
 OUTAGES = ((50 * HOUR, 3 * HOUR), (11 * DAY, 2 * DAY), (47 * DAY, 26 * HOUR))
-# Counted in backups from the newest.
+# The times are counted in backups from the newest.
 LATE, SMALL = 3, 6
 
 

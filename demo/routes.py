@@ -16,7 +16,7 @@ from chalicelib.watching.sweep import Sweeper
 
 # A function of the app, which takes an event and Lambda's context.
 Function = Callable[[Any, Any], dict[str, Any]]
-# EventBridge's event of a schedule, as far as Chalice reads it, without its time.
+# EventBridge's event of a schedule, as far as Chalice reads it, but without its time.
 SCHEDULED = {
     "version": "0",
     "id": "",

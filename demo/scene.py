@@ -61,7 +61,7 @@ quiet = True
     )
     tools = directory / "bin"
     tools.mkdir(exist_ok=True)
-    # The tools' own first line does not work if there is a space in the path to Python.
+    # The tools' own first line fails if the path to Python contains a space.
     install(tools / "s3cmd", sys.executable, str(Path(sys.executable).with_name("s3cmd")))
     install(tools / "backups", "env", f"PYTHONPATH={PROJECT}", sys.executable, "-m", "admin")
     return Shell(
@@ -177,7 +177,7 @@ def keys(cloud: StageCloud, bucket: str) -> list[str]:
 
 
 def identity(cloud: StageCloud, slot: str) -> dict[str, Any]:
-    """Identifies a stored object, so that any replacement is noticed."""
+    """An identifier of a stored object that shows any replacement."""
     s3 = cloud.session(cloud.administrator).client("s3")
     head = s3.head_object(Bucket=cloud.vault, Key=slot)
     return {name: head[name] for name in ("VersionId", "ETag", "LastModified", "ContentLength")}

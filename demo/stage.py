@@ -71,7 +71,7 @@ class StageCloud(Cloud):
             region=REGION,
             credentials=self.administrator,
             packages=packages,
-            # The policy of the project can have been edited since its config.json was written.
+            # The project's policy can have been edited after its config.json was written.
             variables=as_variable(actual_digests(self._target(project_dir, stage))),
         )
         self._set_up(project_dir, stage)

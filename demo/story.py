@@ -77,7 +77,7 @@ def story(directory: Path) -> None:
             expect(identity(cloud, slot) == stored, f"{slot} changed after a second upload")
             break_in(cloud)
             expect(identity(cloud, slot) == stored, f"{slot} changed during the attacks")
-            # After the attacks, because it moves the cloud's clock.
+            # After the attacks, because this moves the cloud's clock.
             if other := another_upload(upload):
                 lose_an_event(server, cloud, other, notifications)
             restore(administrator, upload, slot)
@@ -122,7 +122,7 @@ def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:
 
 
 def upload_something_else(server: Shell, cloud: StageCloud, upload: str) -> None:
-    """Upload something different for a filled slot: contested, and neither changes."""
+    """Upload something different for a filled slot: it is contested, and nothing changes."""
     heading("An intruder on the server uploads rubbish under the same name.")
     server.run("mkdir rubbish && echo 'all your files are mine' >rubbish/ransom.txt")
     outcome = upload_as(server, cloud, "rubbish", upload)

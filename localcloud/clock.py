@@ -90,7 +90,7 @@ class Worker:
         self._closing = False
 
     def wake(self) -> None:
-        """Let it work now."""
+        """Call `work` now."""
         with self.changed:
             self.changed.notify_all()
 

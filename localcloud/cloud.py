@@ -40,7 +40,7 @@ from localcloud.server import HOST, ServicesOfMoto, listening, serving
 from localcloud.sessions import Session
 from localcloud.sns.topics import Message, Topics
 
-# These allow everything in a local cloud, and nothing anywhere else.
+# These credentials allow everything in a local cloud, and nothing anywhere else.
 ADMINISTRATOR = Credentials(
     access_key_id="AKIALOCALADMINISTRAT", secret_access_key="administrator/of/the/local/cloud"
 )

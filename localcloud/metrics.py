@@ -10,7 +10,7 @@ from typing import Any
 from localcloud.alarms import Metric
 from localcloud.clock import clock
 
-# No alarm of AWS looks further back than a week. Ten values a minute are kept for that long.
+# No alarm of AWS evaluates more than a week. Ten values a minute are kept for that long.
 MOST_VALUES = 100_000
 Point = tuple[datetime, float]
 

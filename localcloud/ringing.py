@@ -42,9 +42,9 @@ _DEFINITION = (
 class Alarms:
     """Evaluates the alarms of moto's CloudWatch.
 
-    A new alarm has no data yet. When its state changes, its actions are published to their topics
-    if these allow it. `throttled` returns how many events wait for concurrency, by function name.
-    `tell` gets a line for each alarm that cannot be evaluated here.
+    A new alarm has no data yet. When its state changes, the change is published to the topics among
+    its actions, if these allow it. `throttled` returns how many events wait for concurrency, by
+    function name. `tell` gets a line for each alarm that cannot be evaluated here.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Alarms:
                 self._worker.wake()
             return answer
 
-        # moto's backend reads AWS_PROFILE when it is first used: use it here, not later in the
+        # moto's backend reads AWS_PROFILE on first use, so it is used here, not later in the
         # thread.
         _alarms()
         with (
@@ -112,7 +112,7 @@ class Alarms:
         return _seconds_until_next_minute()
 
     def _define(self, alarm: Alarm, request: CloudWatchResponse, before: Alarm | None) -> None:
-        """Keep the alarm as it was put. An alarm that is put again keeps its state."""
+        """Store the alarm as it was put. An alarm that is put again keeps its state."""
         arguments = {name: request._get_param(name) for name in _DEFINITION}
         given = {name: value for name, value in arguments.items() if value is not None}
         vars(alarm)["definition"] = {"TreatMissingData": "missing", "Dimensions": [], **given}
@@ -204,7 +204,7 @@ def _spans(
     last: datetime,
     now: datetime,
 ) -> list[tuple[datetime, datetime]]:
-    """The first and last minutes of the times after `last` in which the state can change.
+    """The minutes after `last` in which the state can change: the first and the last.
 
     It cannot once all data is older than the alarm looks back; the clock may have been moved by
     months.

@@ -54,8 +54,8 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         fd=listener.fileno(),
     )
     ended = threading.Event()
-    # The connection that ends the server is closed without being served: it would leave a thread
-    # behind.
+    # The connection that ends the server is closed without being served; a thread that served it
+    # would be left behind.
     server.verify_request = lambda *_: not ended.is_set()  # type: ignore[method-assign]
 
     def serve() -> None:

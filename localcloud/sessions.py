@@ -18,7 +18,7 @@ _SERVICE_DESCRIPTIONS = create_loader()
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Makes boto3 clients of the cloud for one user, independent of this shell and ~/.aws."""
+    """Creates boto3 clients of the cloud for one user, independent of this shell and ~/.aws."""
 
     endpoint: str
     credentials: Credentials

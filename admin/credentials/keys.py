@@ -102,7 +102,7 @@ class ServerKeys:
         return left[0]
 
     def revoke(self) -> list[str]:
-        """Deny the server everything, then delete its keys; returns their ids.
+        """Deny the server everything, then delete its keys; returns their IDs.
 
         Raises AccountError if IAM does not accept the denial; the keys are deleted even then.
         """
@@ -134,7 +134,7 @@ class ServerKeys:
         return None
 
     def _deny_in_place_of_the_uploads(self) -> str | None:
-        """Replace the upload policy with the denial, as IAM limits the size of both together.
+        """Replace the upload policy with the denial, because IAM limits the size of both together.
 
         `setup` restores the upload policy; with the denial in place, it allows nothing.
         """

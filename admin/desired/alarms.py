@@ -49,7 +49,7 @@ def sum_alarm(
     period: int = AN_HOUR,
     **metric: Any,
 ) -> Requirement:
-    """An alarm on a sum per hour, or per `period` in seconds; `within` is a number of these.
+    """An alarm on a sum per hour, or per `period` in seconds; `within` is a number of periods.
 
     No data means that nothing was counted: no alarm.
     """

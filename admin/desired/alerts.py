@@ -11,8 +11,8 @@ from admin.desired.requirement import Kind, Requirement
 from admin.desired.sirens import siren_alarm
 from admin.stage import Stage
 
-# Seconds. The sweep runs every 15 minutes: no such period stays empty if one run is lost or minutes
-# late, but it does if two in a row are lost.
+# Seconds. The sweep runs every 15 minutes: a period this long stays empty only if two runs in a row
+# are lost, not if one is lost or some minutes late.
 SWEPT_WITHIN = 1_200
 # Repeated refusals send one mail; those of the next night send another.
 QUIET_HOURS = 6
@@ -82,7 +82,7 @@ def _upload_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
     oldest = {
         "Metric": own_metric(stage, "OldestWaitingSeconds"),
         "Period": SWEPT_WITHIN,
-        "Stat": "Minimum",  # if two sweeps fall into one period, both must see it
+        "Stat": "Minimum",  # if two sweeps run in one period, both must find it
     }
     yield alarm(
         stage,

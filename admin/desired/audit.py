@@ -1,4 +1,4 @@
-"""The alarms on audits: that none runs, and findings that audits do not mail at once."""
+"""The alarms on audits: that none runs, and on findings that audits do not mail at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,17 +8,19 @@ from admin.desired.requirement import Requirement
 from admin.stage import Stage
 
 HEARTBEAT_URL = "HEARTBEAT_URL"
-# Hours. Audits come every hour, some a few minutes late: in two successive hours, one can have
-# none.
+# Hours. Audits run every hour, some a few minutes late, so one of two successive hours can be
+# empty.
 WITHOUT_AUDIT = 3
 # Hours. The first backup of a new server can be a day away, and needs some time to be uploaded.
 WITHOUT_BACKUP = 26
-# Hours. A service that fails once or twice has missed nothing: the next request reaches it.
+# Hours. A service that fails once or twice has missed nothing, because the next request reaches it.
 WITHOUT_HEARTBEAT = 3
 
 
 def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
-    """The alarms on audits. Hours without an audit change nothing, except for the first alarm."""
+    """The alarms on audits. Hours without an audit change nothing, except for the first of these
+    alarms.
+    """
     yield _no_audit(stage, topic)
     # Separate alarms: one that has already gone off would hide the others. The audit mails an
     # overwritten backup too, but not at once if it was written in parts (S3 dates it from its
@@ -134,8 +136,8 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
 
 
 def _in_a_row(hours: int) -> dict[str, Any]:
-    """At least 1 in each of this many successive audits; of two audits in one hour, the better
-    counts.
+    """The alarm needs at least 1 in each of this many successive audits; of two audits in one hour,
+    the better counts.
     """
     return {
         "Statistic": "Minimum",

@@ -1,7 +1,7 @@
 """The bucket policies of incoming and of the vault: what S3 denies to everyone.
 
-They only deny; identity policies allow, and a mistake in those does no harm here. They only deny;
-identity policies allow, and a mistake in those does no harm here.
+They only deny; identity policies allow, and a mistake in those does no harm here. Only a vault in a
+separate account also has to allow the functions.
 """
 
 from typing import Any
@@ -64,9 +64,9 @@ def incoming_policy(stage: Stage) -> Document:
 def vault_policy(stage: Stage, *, account: str) -> Document:
     """Deny every change to the vault and to stored objects; only the promoter adds new ones.
 
-    `account` is where the functions run; a vault in another account allows the functions the same
-    as their own IAM policies. Roles are named in a condition: S3 accepts no principal that does not
-    exist yet, and would not recognize a role that was recreated.
+    `account` is where the functions run; a vault in another account allows the functions exactly
+    what their own IAM policies do. Roles are named in a condition: S3 accepts no principal that
+    does not exist yet, and would not recognize a role that was recreated.
     """
     bucket = f"arn:aws:s3:::{stage.settings.vault_bucket}"
     objects = [f"{bucket}/*"]
@@ -92,8 +92,8 @@ def vault_policy(stage: Stage, *, account: str) -> Document:
         _deny("OnlyThePromoterAdds", ["s3:PutObject"], objects, {"ArnNotEquals": roles("promote")}),
         # A negated operator also matches a missing key, so this denies requests with no header or
         # an empty one. Requests for a multipart upload and its parts cannot have a condition, and
-        # create no object. If S3 does not state whether a request creates one (IfExists), this
-        # denies it.
+        # create no object. If S3 does not state whether a request creates an object (IfExists),
+        # this denies it.
         _deny(
             "OnlyWhatIsNew",
             ["s3:PutObject"],
@@ -128,7 +128,9 @@ def _canonical(value: Any) -> Any:
 
 
 def _only_keys_of_s3(objects: list[str]) -> list[Document]:
-    """Deny writes encrypted with keys other than S3's. Parts of a copy name no encryption."""
+    """Deny writes encrypted with keys other than S3's. Parts of a copy do not name an
+    encryption.
+    """
     return [
         _deny(
             "NoKeysOfCustomers",

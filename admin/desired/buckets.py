@@ -23,7 +23,7 @@ from chalicelib.lock import Lock
 from chalicelib.policy.policy import Policy
 from chalicelib.policy.rules import DRILL
 
-# The prefix of our lifecycle rules; all others belong to others.
+# The prefix of our lifecycle rules; all other rules belong to others.
 OUR_RULES = "immutable-backups-"
 EVERYTHING = {"Prefix": ""}
 REHEARSALS = {"Prefix": f"{DRILL}/"}
@@ -32,7 +32,9 @@ REHEARSALS = {"Prefix": f"{DRILL}/"}
 def desired_settings(
     policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
 ) -> tuple[Requirement, ...]:
-    """Every setting of a stage in `account` (12 digits) and `region`, in the order to set them."""
+    """Every setting of a stage in `account` (12 digits) and `region`, in the order in which to set
+    them.
+    """
     topic = stage.topic_arn(account=account, region=region)
     return (
         *_incoming(policy, stage, region),
@@ -65,7 +67,8 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
             _rule("unfinished", AbortIncompleteMultipartUpload={"DaysAfterInitiation": days}),
             _rule("forgotten", Expiration={"Days": looked_at}),
             _rule("superseded", NoncurrentVersionExpiration={"NoncurrentDays": looked_at}),
-            # A separate rule: S3 does not accept this one together with a number of days.
+            # A separate rule, because S3 does not accept this action together with a number of
+            # days.
             _rule("markers", Expiration={"ExpiredObjectDeleteMarker": True}),
         ],
         summary=f"{bucket}: expire unfinished uploads after {days} days, other uploads {looked_at} "
@@ -74,7 +77,7 @@ def _incoming(policy: Policy, stage: Stage, region: str) -> Iterator[Requirement
         why="Otherwise uploads that are never promoted would be kept and billed forever. This way "
         f"it is {2 * looked_at} days at most, plus the day or two that S3 takes.",
     )
-    # After the lifecycle, so that every version expires, starting with the first.
+    # After the lifecycle, so that every version expires, including the first.
     yield Requirement(
         kind=Kind.VERSIONING,
         resource=bucket,
@@ -148,7 +151,7 @@ def lock_requirement(bucket: str, lock: Lock) -> Requirement:
 def vault_lifecycle(policy: Policy) -> list[dict[str, Any]]:
     """The vault's lifecycle rules, in S3's format. Without `keep_days` no backup ever expires.
 
-    A drill's objects do: once no upload can still be promoted to their slots, and their lock has
+    A drill's objects expire once no upload can still be promoted to their slots, and their lock has
     ended.
     """
     days = _days(policy)

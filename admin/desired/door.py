@@ -1,4 +1,5 @@
-"""The vault's one door: to change its settings, anyone has to change its bucket policy first.
+"""The vault's one door: anyone who wants to change its settings has to change its bucket policy
+first.
 
 `setup` opens the door only to its caller, while it makes its changes.
 """

@@ -1,7 +1,7 @@
 """The IAM policy of each principal, as pure functions of the policy and the stage.
 
-Chalice's own generator is off: it reads only `app.py`, does not know the permissions for a copy,
-and writes `Resource: "*"`. `chalice deploy` attaches these instead.
+Chalice's own generator is off: it reads only `app.py`, omits the permissions for a copy, and writes
+`Resource: "*"`. `chalice deploy` attaches these instead.
 """
 
 import json
@@ -13,13 +13,13 @@ from chalicelib.policy.policy import Policy
 
 Document = dict[str, Any]
 
-# For all inline policies of a role or a user together, without white space (IAM user guide,
-# "IAM quotas").
+# The limit for all inline policies of a role or a user together, without white space (IAM user
+# guide, "IAM quotas").
 LARGEST_OF_A_ROLE = 10_240
 LARGEST_OF_A_USER = 2_048
 
-# The inline policies of a server's user: what it can do, and the denial of everything after its
-# access is revoked, which `setup` leaves alone.
+# The names of the inline policies of a server's user: what it can do, and the denial of everything
+# once its access is revoked, which `setup` does not change.
 SERVER_POLICY_NAME = "uploads"
 REVOKED = "revoked"
 
@@ -223,13 +223,13 @@ def document(*statements: Document) -> Document:
 
 
 def statements(document: Document) -> list[Document]:
-    """The statements of a policy document, which can have a single one outside a list."""
+    """The statements of a policy document, which can have a single statement instead of a list."""
     return as_list(document["Statement"])
 
 
 def as_list(value: Any) -> list[Any]:
-    """The value of a policy's element: IAM and S3 accept, and return, a single item without a
-    list.
+    """The value of a policy's element as a list: IAM and S3 accept, and return, a single item
+    without one.
     """
     return value if isinstance(value, list) else [value]
 

@@ -13,7 +13,7 @@ from admin.desired.permissions import (
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
-# Of a managed policy, without white space (IAM user guide, "IAM quotas").
+# The limit for a managed policy, without white space (IAM user guide, "IAM quotas").
 LARGEST_MANAGED_POLICY = 6_144
 
 
@@ -38,7 +38,7 @@ def reader_policies(stage: Stage, *, account: str) -> Iterator[Requirement]:
 
 
 def list_uploads(stage: Stage) -> list[Document]:
-    """The statement for what `backups status` shows about incoming. It reads no upload."""
+    """The statement for what `backups status` shows about incoming, which reads no upload."""
     return [find_uploads(stage)]
 
 
@@ -50,7 +50,7 @@ def read_backups(stage: Stage) -> list[Document]:
         *watch_vault(stage),
         allow("ReadEveryVersion", ["s3:GetObjectVersion"], [f"{vault}/*"]),
         allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [vault]),
-        # It has no resources (service authorization reference, "Amazon CloudWatch").
+        # This action has no resources (service authorization reference, "Amazon CloudWatch").
         allow("SeeHowMuchItHolds", ["cloudwatch:GetMetricData"], ["*"]),
     ]
 

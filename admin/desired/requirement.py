@@ -32,10 +32,10 @@ class Kind(StrEnum):
 class Requirement:
     """One setting of the account: the resource that has it, and the value it should have.
 
-    A `desired` value of None means that it should not exist. `summary` is what setup prints:
-    "RESOURCE: what to do", or a thing that should exist. `why` is its purpose. A requirement that
-    `needs_deployment` of a function (by its name in AWS) cannot be met before `chalice deploy` has
-    created that function.
+    If `desired` is None, it should not exist. `summary` is what setup prints: "RESOURCE: what to
+    do", or a thing that should exist. `why` is its purpose. A requirement that `needs_deployment`
+    of a function (by its name in AWS) cannot be met before `chalice deploy` has created that
+    function.
     """
 
     kind: Kind

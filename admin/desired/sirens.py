@@ -12,7 +12,7 @@ from admin.desired.permissions import Document
 from admin.desired.requirement import Kind, Requirement
 from admin.stage import Stage
 
-# The name of our notification; all others belong to others.
+# The name of our notification; all other notifications belong to others.
 OUR_NOTIFICATION = "immutable-backups-sirens"
 TARGET = "sirens"
 # Nothing should do this to stored backups: S3's own lifecycle sends other events (S3 user guide,
@@ -38,8 +38,8 @@ def sirens_topic(stage: Stage, *, account: str, region: str) -> Requirement:
 def _publishers(stage: Stage, topic: str, *, account: str) -> list[Document]:
     """The statements of the topic's policy: only the two services publish.
 
-    EventBridge's has no condition: "You can't use Condition blocks in Amazon SNS topic policies for
-    EventBridge" (AWS re:Post, "Why isn't my Amazon SNS topic receiving EventBridge
+    EventBridge's statement has no condition: "You can't use Condition blocks in Amazon SNS topic
+    policies for EventBridge" (AWS re:Post, "Why isn't my Amazon SNS topic receiving EventBridge
     notifications?"). Another rule could set off the alarm, but with a condition perhaps no rule
     could. A vault in another account can use the topic: S3 names the bucket's owner (SNS developer
     guide, "Allow Amazon S3 event notifications to publish to a topic").
@@ -81,7 +81,7 @@ def siren_rule(stage: Stage, *, account: str, region: str) -> Requirement:
         desired={
             "EventPattern": api_calls(stage, account=account, region=region),
             "State": "ENABLED",
-            # No role: The topic's policy lets EventBridge publish (EventBridge user guide, "Using
+            # No role: the topic's policy lets EventBridge publish (EventBridge user guide, "Using
             # resource-based policies").
             "Targets": [{"Id": TARGET, "Arn": topic}],
         },
@@ -117,7 +117,7 @@ def api_calls(stage: Stage, *, account: str, region: str) -> dict[str, Any]:
 
     CloudTrail writes parameters with a lowercase first letter (user guide, "CloudTrail record
     contents"); a denied or failed call has an errorCode, a successful one has none (same page). A
-    comment at each call names the parameter that restricts it, with the source of the name.
+    comment at each call names the parameter that limits it, with the source of its name.
     """
     return {
         "detail-type": ["AWS API Call via CloudTrail"],
@@ -158,7 +158,7 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     # EventBridge user guide, "EventBridge entries in CloudTrail": PutRule has name. The other
     # requests also have name, except that those on targets have rule (API reference).
     yield calls("PutRule", "DisableRule", "DeleteRule", name=named_ours)
-    # PutTargets, too: a target that is put with the same Id replaces ours.
+    # PutTargets is included, because a target that is put with the same Id replaces ours.
     yield calls("PutTargets", "RemoveTargets", rule=named_ours)
     # CloudWatch user guide, "Logging Amazon CloudWatch API calls": alarmNames, and alarmName in
     # PutMetricAlarm, which can also remove the actions.
@@ -167,11 +167,12 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     # Its parameters are those of the API reference, PutAlarmMuteRule.
     yield calls("PutAlarmMuteRule", muteTargets={"alarmNames": named_ours})
     # SNS developer guide, "Logging AWS SNS API calls using AWS CloudTrail": topicArn; a
-    # subscription's ARN begins with its topic's. The link in a mail unsubscribes without a record.
-    # RemovePermission removes the alarms' statement from the policy, and a data protection policy
-    # can stop every message (API reference).
+    # subscription's ARN begins with its topic's. The link in a mail unsubscribes without leaving a
+    # record. RemovePermission removes the alarms' statement from the policy, and a data protection
+    # policy can stop every message (API reference).
     yield calls("SetTopicAttributes", "RemovePermission", "DeleteTopic", topicArn=topics)
     yield calls("PutDataProtectionPolicy", resourceArn=topics)
     yield calls("Unsubscribe", "SetSubscriptionAttributes", subscriptionArn=topics)
-    # Any trail: EventBridge can depend on one with any name, and a call can also give its ARN.
+    # Any trail counts, because EventBridge can depend on one with any name, and a call can also
+    # give its ARN.
     yield calls("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")

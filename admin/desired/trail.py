@@ -12,9 +12,9 @@ from admin.desired.permissions import Document, document
 from admin.desired.private_bucket import closed_to_the_world
 from admin.desired.requirement import Kind, Requirement
 
-# One for all stages of an account in a Region: only the first copy of the events is free.
+# One trail for all stages of an account in a Region: only the first copy of the events is free.
 NAME = APP_NAME
-# As long as the functions' logs.
+# The same as for the functions' logs.
 DAYS_KEPT = 90
 # Read events change nothing, and would be most of what is stored.
 WRITES = [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True}]

@@ -81,7 +81,7 @@ class Attack:
 def all_denied(who: str, attacks: Iterable[Attack], *, why: str) -> Iterator[str]:
     """Send each attack's request; yield a sentence for each that states how it was denied.
 
-    Raises NotAsPromisedError for any other response, ClientError if AWS made no decision.
+    Raises NotAsPromisedError for any other response, and ClientError if AWS made no decision.
     """
     for attack in attacks:
         yield _denied(who, attack, why=why)

@@ -1,8 +1,8 @@
 """The attacks on the vault's configuration. If one succeeds, it has changed nothing.
 
 Each writes back exactly what was read a moment before. IAM's simulator evaluates everything else:
-configurations that the bucket lacks, deleting it, and its notification, because writing that makes
-S3 send a test message.
+configurations that the bucket lacks, deleting it, and its notification, because writing that would
+make S3 send a test message.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def bucket_attacks(s3: "S3Client", *, reader: "S3Client", bucket: str) -> Iterat
 
 
 def _as_read(s3: "S3Client", write: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with which `write` writes back a response; empty if the response is.
+    """The arguments with which `write` writes a response back; empty if the response is.
 
     Some members of a response belong in a structure that the response does not have.
     """

@@ -1,4 +1,4 @@
-"""Asks IAM's policy simulator about a principal, in two ways that include a bucket policy.
+"""Runs IAM's policy simulator for a principal, in two ways that include a bucket policy.
 
 According to AWS, it accepts no resource policies for roles; so a bucket policy is also simulated as
 if it were a policy of the principal.
@@ -24,7 +24,7 @@ EVERYTHING: Document = document({"Effect": "Allow", "Action": "*", "Resource": "
 
 
 class NotDecidedError(Exception):
-    """IAM's decision does not cover a real request; the message explains why, as a clause."""
+    """IAM's decision does not hold for a real request; the message explains why, as a clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class SimulatedRequest:
 class SimulatedPrincipal:
     """The ARN of a user or role that requests come from.
 
-    `policy` is simulated instead of its own policies.
+    `policy` is simulated instead of the principal's own policies.
     """
 
     arn: str
@@ -86,7 +86,8 @@ def simulate(
         if error_code(error) != REFUSED:
             raise
         raise NotDecidedError(f"IAM refuses to simulate it ({error_message(error)})") from None
-    # Between accounts both sides must allow; IAM cannot simulate a side that it does not know.
+    # Between accounts both sides must allow; IAM cannot simulate a side whose policies it does not
+    # have.
     if bucket_policy and (owner is None or owner.id == account.id):
         try:
             decisions += _ask(
@@ -99,7 +100,8 @@ def simulate(
                 CallerArn=principal.arn,
             )
         except ClientError as error:
-            # As AWS documents for everything except users. The first way has decided.
+            # As AWS documents for everything except users. The first kind of simulation has
+            # decided.
             if error_code(error) != REFUSED or ":user/" in principal.arn:
                 raise
     return decisions

@@ -22,7 +22,7 @@ _OWN_KEY: dict[str, Any] = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": 
 def write_attacks(s3: "S3Client", stored: StoredObject, *, if_free: str) -> Iterator[Attack]:
     """Every way to overwrite, delete, tag, unlock or encrypt the stored object.
 
-    `if_free` is the error code that a write conditional on a free slot must get.
+    `if_free` is the error code that a write must get whose condition is a free slot.
     """
     slot: dict[str, Any] = {"Bucket": stored.vault, "Key": stored.slot}
     version = {**slot, "VersionId": stored.version_id}

@@ -1,6 +1,6 @@
 """Promises about the keys of real servers, which the drill itself never uses.
 
-A Deny that others added can match these and not the drill's own key. Then the drill's uploads
+A Deny that others added can match these, but not the drill's own key. Then the drill's uploads
 arrive, but no others.
 """
 
@@ -19,7 +19,7 @@ from admin.target import Target
 TAKE = ("s3:GetObject", "s3:GetObjectVersion", "s3:DeleteObjectVersion")
 # Resources in one simulation; IAM returns up to a hundred results.
 BATCH = 25
-# How many expectations are tested between two lines of progress: IAM answers a few per second.
+# How many expectations are tested between two lines of progress: IAM simulates a few per second.
 A_WHILE = 25
 # The maximum that IAM returns at once.
 PAGE = 1000

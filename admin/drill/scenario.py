@@ -48,7 +48,7 @@ LOST = "An upload that can never be promoted must fail on the server"
 class Step:
     """A promise that holds, as a sentence, and the seconds that testing it took.
 
-    If it was not `checked`, the sentence says why.
+    If it was not `checked`, the sentence explains why.
     """
 
     sentence: str
@@ -130,7 +130,7 @@ class _Drill:
         yield "cleaned up; only the test objects stay in the vault"
 
     def _remove(self, failure: Exception | None) -> None:
-        """Remove what the drill made; anything left is noted on the drill's own failure."""
+        """Remove what the drill created; anything left is noted on the drill's own failure."""
         try:
             self._access.remove()
         except AccountError as error:

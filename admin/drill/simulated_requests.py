@@ -47,7 +47,7 @@ def act(actions: tuple[str, ...], *resources: str) -> SimulatedRequest:
 
 
 def write(*resources: str) -> SimulatedRequest:
-    """A server's write, whether the object exists or not."""
+    """A server's write, whether or not the object exists."""
     return _write(resources, {})
 
 

@@ -35,7 +35,7 @@ from admin.target import Target
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedBucket:
-    """A bucket and its bucket policy (None: none, or simulated without)."""
+    """A bucket and its bucket policy (None: none, or simulated without it)."""
 
     target: Target
     name: str

@@ -28,7 +28,7 @@ SESSION_SECONDS = 900
 
 @dataclass(frozen=True, kw_only=True)
 class TemporaryAccess:
-    """A user, a statement in the trust of the promoter's role, and writes below `drill/`."""
+    """A user, a statement in the trust policy of the promoter's role, and writes below `drill/`."""
 
     target: Target
     role: str
@@ -78,7 +78,8 @@ class TemporaryAccess:
         """
         removed: list[str] = []
         failures: list[str] = []
-        # The trust first: it gives access to the vault, the others only to the drill's own objects.
+        # The trust comes first: it gives access to the vault, the others only to the drill's own
+        # objects.
         for what, remove in (
             ("the trust in the promoter's role", self._remove_trust),
             (f"the user {self.target.stage.drill_user}", self._remove_user),
@@ -98,7 +99,7 @@ class TemporaryAccess:
 
     def _remove_user(self) -> list[str]:
         def remove() -> list[str]:
-            # IAM can delete a user that it does not list yet, just after creating it.
+            # Just after creating a user, IAM can delete it, but does not list it yet.
             keys = none_if("NoSuchEntity", lambda: iam.list_access_keys(**user))
             for key in keys["AccessKeyMetadata"] if keys else []:
                 iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])
@@ -176,7 +177,8 @@ class TemporaryAccess:
     def _retry_while_unknown(
         self, response: Any, request_dict: dict[str, Any], **_: Any
     ) -> int | None:
-        """botocore's hook after each attempt of a request: None, or the seconds until a retry.
+        """botocore's hook after each attempt of a request; returns the seconds until a retry, or
+        None.
 
         Even after a successful request, another node of AWS can still reject the new key.
         """

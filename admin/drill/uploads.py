@@ -23,9 +23,9 @@ MIB = 1024**2
 SIZE = 1024
 # In total more than the promoter copies in one request; only one part is in memory at a time.
 PARTS, PART = 5, 7 * MIB
-# How many of the newest slots to look at: a minute can begin while waiting.
+# How many of the newest slots to look at, because a minute can begin while waiting.
 MOST_SLOTS = 4
-# S3's version id for objects in a bucket without versions.
+# S3's version ID for objects in a bucket without versions.
 UNVERSIONED = "null"
 
 
@@ -92,7 +92,9 @@ class DrillUploads:
             time.sleep((slot.end - now).total_seconds())
 
     def wait_for_promotion(self, etag: str) -> StoredObject:
-        """The stored object of the upload with this ETag. Raises NotAsPromisedError if none."""
+        """The stored object of the upload with this ETag. Raises NotAsPromisedError if there is
+        none.
+        """
         for _ in self.waiter.polls("the promotion"):
             names, _ = self._stored()
             for slot in names[:MOST_SLOTS]:
@@ -175,7 +177,8 @@ class DrillUploads:
 
 
 def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
-    """A sentence that states until when the object is locked. `vault_client` is an administrator's.
+    """A sentence that states until when the object is locked. `vault_client` belongs to an
+    administrator.
 
     A vault without a default lock is the owner's choice, which the sentence states. Raises
     NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.

@@ -24,7 +24,7 @@ from chalicelib.watching.slots import Backup
 class Details:
     """`checksum` is None if S3 has none of the whole object, `locked_until` if there is no lock.
 
-    `not_checked` names what the caller cannot read.
+    `not_checked` lists what the caller cannot read.
     """
 
     checksum: Checksum | None = None

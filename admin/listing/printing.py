@@ -90,7 +90,7 @@ class JsonList:
         self._separator = "[\n"
 
     def begin(self, key: str) -> None:
-        """Each entry names its key."""
+        """Each entry contains its key."""
 
     def rows(self, key: str, rows: Sequence[Detailed]) -> None:
         """Print some rows of the key."""

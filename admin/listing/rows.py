@@ -30,7 +30,7 @@ class Filled:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """A number of slots without a backup, from the first to the last."""
+    """Consecutive slots without a backup, from the first to the last."""
 
     first: Slot
     last: Slot

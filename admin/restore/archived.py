@@ -13,9 +13,9 @@ from chalicelib.s3_errors import error_code, is_transient
 # How long a retrieval takes, in the tier of each class that S3 calls Standard (S3 user guide,
 # "Understanding archive retrieval options").
 _TAKES = {"GLACIER": "3 to 5 hours", "DEEP_ARCHIVE": "up to 12 hours"}
-# Days that S3 keeps the retrieved copy, which is billed as well.
+# For how many days S3 keeps the retrieved copy, which is billed as well.
 KEPT_DAYS = 7
-# Seconds between two checks whether a retrieval is complete.
+# Seconds between two checks of whether a retrieval is complete.
 LOOK_EVERY = 300.0
 
 

@@ -1,4 +1,4 @@
-"""Computes checksums incrementally, by S3's names of the algorithms."""
+"""Computes a checksum incrementally; by S3's name of the algorithm."""
 
 import base64
 import hashlib
@@ -56,7 +56,7 @@ def _hash(name: str) -> Callable[[], _Hash]:
     return lambda: hashlib.new(name, usedforsecurity=False)
 
 
-# All that S3 supports (API reference, "Checksum"): the uploader chooses.
+# All algorithms that S3 supports (API reference, "Checksum"): the uploader chooses.
 ALGORITHMS: dict[str, Callable[[], _Hash]] = {
     "CRC32": lambda: _Crc(checksums.crc32, 4),
     "CRC32C": lambda: _Crc(checksums.crc32c, 4),

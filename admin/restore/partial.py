@@ -36,7 +36,7 @@ class Begun:
 
     @property
     def version_id(self) -> str:
-        """The version id."""
+        """The version ID."""
         return NULL if self.identity.startswith(NULL) else self.identity
 
 
@@ -44,7 +44,7 @@ class Begun:
 class Partial:
     """The incomplete file at `path`, which becomes `final`.
 
-    Its bytes are always the first ones of one version, in order.
+    Its bytes are always the first bytes of one version, in order.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Partial:
         with self.path.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Another restore can have completed it before it was locked.
+                # Another restore can have completed the file before it was locked.
                 is_same = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
             except (BlockingIOError, FileNotFoundError):
                 is_same = False
@@ -81,7 +81,7 @@ class Partial:
             self.path.replace(self.final)
             return
         try:
-            # Unlike a rename, this fails if another file has taken the name meanwhile.
+            # Unlike a rename, this fails if another file has got the name meanwhile.
             os.link(self.path, self.final)
         except FileExistsError:
             raise Refused(f"{_exists(self.final)}. The backup is in {self.path}.") from None

@@ -76,7 +76,7 @@ def look_up(vault: Vault, name: str, version_id: str) -> StoredVersion | None:
                     "kms:Decrypt if the backup is encrypted with a KMS key"
                 ) from None
             case HTTPStatus.BAD_REQUEST:
-                # A wrong version ID, a disabled KMS key, or a key that only the sender has (SSE-C).
+                # A wrong version ID, a disabled KMS key, or a key that only its writer has (SSE-C).
                 vault.s3.get_object(**vault.args, **which, Range="bytes=0-0")
         raise
     checksum = checksum_of(head)

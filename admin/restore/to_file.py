@@ -78,7 +78,7 @@ def _complete(
 def _bytes(
     version: StoredVersion, partial: Partial, there: int, tuning: Tuning
 ) -> Iterator[tuple[bool, memoryview]]:
-    """All bytes of the version, each time with whether they have to be written."""
+    """All bytes of the version, each chunk with whether it has to be written."""
     for chunk in partial.read(tuning.range):
         yield False, chunk
     with closing(chunks(version, tuning, first=there)) as rest:

@@ -53,7 +53,7 @@ def _widen_pipe() -> None:
     """If stdout is a pipe, enlarge it, so that reader and writer alternate less often."""
     # Linux's pipes have 64 KiB, and macOS has no such setting.
     if sys.platform == "linux":
-        # It is not a pipe, or this user's pipes have reached their limit together.
+        # It is not a pipe, or the pipes of this user have reached their limit.
         with suppress(OSError):
             fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, MIB)
 

@@ -46,7 +46,7 @@ def read_topic(account: Account, requirement: Requirement) -> Any:
 
 def write_topic(account: Account, requirement: Requirement) -> None:
     sns, topic = account.client("sns"), requirement.resource
-    sns.create_topic(Name=topic.rsplit(":", 1)[1])  # which changes nothing about an existing topic
+    sns.create_topic(Name=topic.rsplit(":", 1)[1])  # which does not change an existing topic
     policy = {"Version": "2012-10-17", "Statement": requirement.desired["policy"]}
     values = {"Policy": json.dumps(policy)}
     if sns.get_topic_attributes(TopicArn=topic)["Attributes"].get("KmsMasterKeyId"):

@@ -200,7 +200,7 @@ def _show_record(target: Target, unrecorded: list[str] | None) -> None:
 def _with_new(
     accepted: tuple[str, ...], accept: tuple[str, ...], names: set[str | None]
 ) -> tuple[str, ...]:
-    """The names accepted before and now, without repetition; only `names` can be accepted now."""
+    """The names accepted before and now, without duplicates; only `names` can be accepted now."""
     return tuple(dict.fromkeys([*accepted, *(name for name in accept if name in names)]))
 
 

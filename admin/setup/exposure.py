@@ -18,7 +18,7 @@ GB = 1024**3
 DAYS_A_MONTH = 30
 # Plenty of concurrent promotions for servers that upload once an hour.
 RESERVED = 10
-# Lambda refuses a reservation that leaves less to all other functions (API reference,
+# Lambda refuses a reservation that leaves less than this to all other functions (API reference,
 # PutFunctionConcurrency).
 LEAST_UNRESERVED = 100
 
@@ -33,7 +33,7 @@ def largest_stored(target: Target) -> dict[str, int]:
 
 
 def rule_of(policy: Policy, name: str) -> Rule | None:
-    """The rule that stores under names such as `name`; None if no rule does."""
+    """The rule that stores backups under names such as `name`; None if no rule does."""
     for rule, server in policy.server_keys.values():
         if names_of(rule, server).fullmatch(name):
             return rule

@@ -48,9 +48,9 @@ class Survey:
 
     missing: list[MissingLock] = field(default_factory=list)
     locked: int = 0
-    # So old that their lock would have ended by now.
+    # Versions so old that their lock would have ended by now.
     over: int = 0
-    # In governance mode, although compliance is promised.
+    # Versions in governance mode, although compliance is promised.
     governed: int = 0
 
 
@@ -136,7 +136,8 @@ def _look_up(target: Target, lock: Lock, *, now: datetime) -> Survey:
             if error_code(error) not in GONE_CODES:
                 raise
             continue
-        # A lock that has not ended keeps its mode: changing it requires the right to bypass it.
+        # A lock that has not ended keeps its mode, because changing the mode requires the right to
+        # bypass locks.
         end = actual.get("RetainUntilDate")
         mode = actual["Mode"] if end and end > now else lock.mode
         survey.governed += lock.mode == COMPLIANCE != mode

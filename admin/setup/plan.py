@@ -43,7 +43,7 @@ class Plan:
     foreign: tuple[tuple[Requirement, Entry], ...] = ()
     # What would make backups less safe than they are now, as sentences; needs --allow-shorter.
     weakens: tuple[str, ...] = ()
-    # Buckets that do not exist yet, and those that do.
+    # Buckets that do not exist yet, and buckets that do.
     missing: frozenset[str] = frozenset()
     existing: frozenset[str] = frozenset()
     # The vault's bucket policy, if it already lets nobody change the vault's settings.
@@ -86,8 +86,8 @@ def through_the_door(target: Target, bucket: str, command: str) -> str:
     """The command; in the vault, with one before it that opens the door and one that closes it.
 
     Any administrator can run them, not only the one who ran the check, so they open the door to all
-    administrators. The last command closes it even if the command fails, and before it asks any
-    question.
+    administrators. The last command closes the door even if the command fails, and before it asks
+    any question.
     """
     if bucket != target.vault:
         return command
@@ -145,7 +145,7 @@ def make_plan(account: Account, requirements: tuple[Requirement, ...], *, lock_n
 def execute(account: Account, plan: Plan, waiter: Waiter = PATIENT) -> Generator[Change]:
     """Apply the plan in order; yield each step before it is taken.
 
-    Each step is complete by itself: after an interruption, the next plan has what is left,
+    Each step is complete by itself: after an interruption, the next plan contains what is left,
     including a door that is still open. Close the generator to stop early: that closes the door.
     `waiter` waits until an opened door has taken effect.
     """

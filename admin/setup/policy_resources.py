@@ -6,12 +6,12 @@ from typing import Any
 from admin.account import Account, none_if
 from admin.desired.requirement import Requirement
 
-# IAM keeps no more (IAM user guide, "IAM quotas").
+# IAM keeps no more versions (IAM user guide, "IAM quotas").
 MOST_VERSIONS = 5
 
 
 def read_managed_policy(account: Account, requirement: Requirement) -> Any:
-    """The default version; None if the policy does not exist. Its users and roles are not
+    """The default version; None if the policy does not exist. Whom it is attached to is not
     compared.
     """
     arn, iam = requirement.resource, _iam(account, requirement)

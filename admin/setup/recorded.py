@@ -27,13 +27,13 @@ def as_variable(digests: Mapping[str, str]) -> dict[str, str]:
 
 
 def differences(target: Target) -> list[str]:
-    """The names of the vault's settings that are not as they are recorded in config.json."""
+    """The names of the vault's settings that differ from what is recorded in config.json."""
     recorded = target.stage.settings.vault_settings or {}
     return [name for name, value in actual_digests(target).items() if recorded.get(name) != value]
 
 
 def is_settled(target: Target, plan: Plan) -> bool:
-    """Whether the plan leaves the vault as it is: nothing to change, and its door is closed."""
+    """Whether the plan leaves the vault unchanged, and its door is closed."""
     changed = {change.requirement.resource for change in plan.changes}
     return target.vault in plan.existing - changed
 

@@ -1,7 +1,8 @@
 """Reads and writes each kind of setting in an account.
 
 Reading returns a value to compare with `Requirement.desired`, or Shared if others could have added
-entries. None means that the setting is missing, and nothing else: every denied request raises.
+entries. None means that the setting is missing, and nothing else: every denied request raises an
+error.
 """
 
 import json

@@ -10,7 +10,7 @@ from admin.desired.sirens import OUR_NOTIFICATION
 from admin.setup.bucket_resources import Entry, Shared
 from admin.waiting import Waiter
 
-# Seconds. S3 asks the topic whether it is allowed to publish, and a topic's new policy can take a
+# Seconds. S3 checks whether the topic allows it to publish, and a topic's new policy can take a
 # moment.
 WAIT_FOR_TOPIC = 60.0
 # What DescribeRule returns but is not compared, each with the reason.
@@ -25,7 +25,7 @@ RULE_MAY_DIFFER = {
 
 
 def read_notification(account: Account, requirement: Requirement) -> Shared:
-    """Our notification, and the bucket's others; EventBridge's has no name."""
+    """Our notification, and the bucket's other notifications; EventBridge's has no name."""
     s3 = account.account_of(requirement.resource).client("s3")
     answer = none_if(
         "NoSuchBucket",
@@ -96,7 +96,9 @@ def read_rule(account: Account, requirement: Requirement) -> Any:
 
 
 def write_rule(account: Account, requirement: Requirement) -> None:
-    """Write the rule and its targets, and remove others. Whatever is not listed here gets unset."""
+    """Write the rule and its targets, and remove others. Anything that is not listed here gets
+    unset.
+    """
     events, name = account.client("events"), requirement.resource
     targets = requirement.desired["Targets"]
     events.put_rule(

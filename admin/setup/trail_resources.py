@@ -58,7 +58,7 @@ def write_trail(account: Account, requirement: Requirement) -> None:
 
 
 def _event_selectors(account: Account, trail: Trail) -> dict[str, Any]:
-    """What a trail logs; empty, as for a trail with the default, if only others can see it.
+    """What a trail logs; empty if it has the default, or if only others can see it.
 
     CloudTrail answers only in the trail's own Region, and only its own account: an organization's
     trail does not show its selectors to the members.

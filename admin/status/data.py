@@ -10,8 +10,8 @@ from admin.target import Target
 
 
 def as_data(target: Target, overview: Overview) -> dict[str, Any]:
-    """Everything in the overview. Sizes are in bytes, times in ISO 8601; docs/operations.md says
-    what each name means.
+    """Everything in the overview. Sizes are in bytes, times in ISO 8601; docs/operations.md
+    explains each name.
     """
     size = overview.size
     return {

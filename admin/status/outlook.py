@@ -14,10 +14,10 @@ from chalicelib.watching.findings import last_sizes
 from chalicelib.watching.slots import Backup, History
 
 DAY = timedelta(days=1)
-# After another version or a delete marker covers a backup, our lifecycle rules remove it this much
-# later. S3 does the same with a backup that expires.
+# Once another version or a delete marker covers a backup, our lifecycle rules remove the backup
+# after this time. S3 does the same with a backup that expires.
 AFTER_SUPERSEDED = DAY
-# S3 moves no smaller object to another storage class, unless configured to (S3 user guide,
+# S3 moves no smaller object to another storage class, unless a rule says so (S3 user guide,
 # "Transitioning objects using Amazon S3 Lifecycle").
 LEAST_MOVED = 128 * 1024
 
@@ -25,7 +25,7 @@ LEAST_MOVED = 128 * 1024
 def next_due(history: History, policy: Policy, *, now: datetime) -> datetime | None:
     """When the next backup counts as missing; in the past if it already does.
 
-    None if none is expected, which includes an upload key that never had one.
+    None if none is expected, for example because the upload key never had one.
     """
     expect = history.slots[0].rule.expect
     if history.first is None or expect is False:
@@ -107,8 +107,8 @@ def steady_state(histories: Iterable[History], policy: Policy, *, lock: Lock | N
 
 
 def _backups_a_day(history: History) -> float:
-    """All slots, if a backup is expected in each; otherwise as many as have been filled since the
-    first.
+    """The number of all slots, if a backup is expected in each; otherwise the number filled since
+    the first.
     """
     slots = [*history.slots]
     if slots[0].rule.expect is not True:

@@ -23,16 +23,16 @@ from chalicelib.watching.findings import Kind, Phase
 from chalicelib.watching.listing import has_older, list_slots
 from chalicelib.watching.slots import Backup, History, slots_before
 
-# As many connections as botocore keeps open.
+# The number of connections that botocore keeps open.
 AT_A_TIME = 10
-# How far back to search for a backup older than what an audit covers: three lists of S3, which are
+# How many lists to read in search of a backup older than what an audit covers: three, which are
 # eight years of days or four months of hours.
 MOST_SEARCHES, SLOTS_A_SEARCH = 3, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyStatus:
-    """The backups of an upload key. Without a `history`, S3 did not let the caller list them.
+    """The backups of an upload key. `history` is None if S3 did not let the caller list them.
 
     `newest` is the newest stored backup, `remains_until` when it can expire (None: never), and
     `due` when the next one counts as missing (None: none is expected).

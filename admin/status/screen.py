@@ -18,7 +18,7 @@ WIDTH = 80
 # If there are more upload keys, each has one line.
 MOST_IN_DETAIL = 4
 MOST_FINDINGS = 8
-# The width of server and rule in that line, and how much of it the rule has at least.
+# The width of server and rule in that line, and the minimum width of the rule.
 NAME, LEAST_OF_RULE = 21, 9
 # For a longer time, a weekday would be ambiguous.
 A_WEEK = timedelta(days=6)

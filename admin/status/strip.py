@@ -29,7 +29,7 @@ class State(StrEnum):
 class Cell:
     """A day of the strip, in the rule's time zone: the worst state of the slots that begin on it.
 
-    For weeks, months and years it is a slot, and `day` its first day.
+    For weeks, months and years, it is a slot, and `day` is its first day.
     """
 
     day: date

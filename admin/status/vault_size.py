@@ -40,7 +40,7 @@ def vault_size(target: Target, *, now: datetime) -> VaultSize | None:
         for storage_class, storage_type in STORAGE_TYPES.items()
     ]
     queries.append(_query(OBJECTS, "NumberOfObjects", target.vault, "AllStorageTypes"))
-    # The days that CloudWatch returns begin at the time of day of the start.
+    # The days that CloudWatch returns begin at the start's time of day.
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     answer = target.vault_account.client("cloudwatch").get_metric_data(
         MetricDataQueries=queries, StartTime=today - LOOKBACK, EndTime=now

@@ -1,4 +1,4 @@
-"""Shows on stderr how many backups were read."""
+"""Shows on stderr how many backups have been read."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 def counting() -> Iterator[Callable[[str, int], None]]:
     """A line on a terminal, otherwise nothing; call the yielded function with a key and a number.
 
-    It is not shown if stdout is the terminal, too: they would mix.
+    It is not shown if stdout is a terminal as well, because the two would mix.
     """
     console = Console(file=sys.stderr)
     columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

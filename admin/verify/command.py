@@ -65,7 +65,7 @@ class VerifyOptions:
 
 @dataclass
 class Verified:
-    """The results for a number of backups."""
+    """The results for some backups."""
 
     number: int = 0
     findings: list[Finding] = field(default_factory=list)

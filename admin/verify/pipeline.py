@@ -98,7 +98,7 @@ class Pipeline:
             )
         if not failures:
             return
-        # The programs after it fail only because their input ends.
+        # The programs after it fail only because their input has ended.
         words = failures[0]
         if self.programs[0].lacks_key:
             raise NotFoundOutError(f"{self.version.name} cannot be decrypted here: {words}")
@@ -166,7 +166,7 @@ def piped(
         first, last = programs[0], programs[-1]
         if first.input is None or last.output is None:
             raise AssertionError("both are pipes")
-        # A program notices the end of the next one only if nobody else can read from it.
+        # A program notices the end of the next one only if nobody else can read from the pipe.
         for program in programs[:-1]:
             if program.output:
                 program.output.close()

@@ -7,7 +7,7 @@ from typing import Any
 from admin.check.report import Finding
 from chalicelib.policy.policy import Policy
 
-# S3 writes both times by its own clock, but to the second.
+# S3 writes both times by its own clock, to the second.
 TOLERANCE = timedelta(minutes=1)
 # Clocks of two time zones are up to 26 hours apart, in quarters of an hour.
 QUARTER, MOST_QUARTERS = timedelta(minutes=15), 4 * 26
@@ -49,7 +49,7 @@ def judge_source(policy: Policy, key: str, name: str, head: Any) -> Iterator[Fin
 
 
 def _could_have(policy: Policy, key: str, name: str, moment: datetime) -> bool:
-    """Whether an upload of this moment gets the name, in the rule's time zone or a former one."""
+    """Whether an upload at this moment gets the name, in the rule's time zone or an earlier one."""
     return policy.slot_of(key, moment).name == name or any(
         policy.slot_of(key, moment + quarters * QUARTER).name == name
         for quarters in range(-MOST_QUARTERS, MOST_QUARTERS + 1)

@@ -47,8 +47,9 @@ _VERSIONS = {
     "UpdateFunctionCode": "20150331v2",
     "UpdateFunctionConfiguration": "20150331v2",
 }
-# What a request to a bucket changes, by subresource. CloudTrail's names differ from those of the
-# API and of IAM: S3 user guide, "Amazon S3 CloudTrail events".
+# The subresources of requests that change a bucket, with the names of CloudTrail's events.
+# CloudTrail's names differ from those of the API and of IAM: S3 user guide, "Amazon S3 CloudTrail
+# events".
 _OF_BUCKETS = {
     "": "Bucket",
     "accelerate": "AccelerateConfiguration",
@@ -114,7 +115,8 @@ class CloudTrail:
             "awsRegion": REGION,
             "sourceIPAddress": request.source_ip,
             "userAgent": request.headers.get("user-agent", ""),
-            # Each service has its own codes for an error; here one stands for all except denials.
+            # Each service has its own error codes; here one code stands for all of them, except for
+            # denials.
             **({"errorCode": "AccessDenied" if denied else "ClientError"} if failed else {}),
             "requestParameters": parameters,
             "responseElements": None,

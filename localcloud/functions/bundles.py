@@ -1,4 +1,4 @@
-"""Serves functions' code at the addresses that GetFunction returns; moto's are in AWS."""
+"""Serves functions' code at the addresses that GetFunction returns; moto's addresses are in AWS."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

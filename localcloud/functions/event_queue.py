@@ -223,7 +223,7 @@ class EventQueue:
 
     def _has_concurrency(self, function_arn: str) -> bool:
         # AWS refuses reservations that leave too little for other functions, but moto accepts them,
-        # so here reserved concurrency is in addition.
+        # so here reserved concurrency is added to the account's.
         reserved = reserved_concurrency()
         if function_arn in reserved:
             return self._running[function_arn] < reserved[function_arn]

@@ -29,7 +29,8 @@ class QueuedEvent:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The configuration of the function's asynchronous events; empty without a function.
+        """The configuration of the function's asynchronous events; empty if the function does not
+        exist.
 
         Running the event will report that.
         """

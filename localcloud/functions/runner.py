@@ -26,7 +26,9 @@ from localcloud.functions.queued_event import QueuedEvent
 from localcloud.iam.authorization import Credentials
 
 CREDENTIALS_LAST = timedelta(hours=12)
-"""The longest session that a role can have. AWS does not document how long Lambda's last."""
+"""The longest session that a role can have. AWS does not document how long Lambda's sessions
+last.
+"""
 WARM_FOR = CREDENTIALS_LAST - timedelta(minutes=30)
 """A container is started for a run, which takes at most 15 minutes."""
 

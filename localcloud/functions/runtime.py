@@ -113,7 +113,7 @@ class CloudClock:
     """The local cloud's clock, as it was set when an invocation began."""
 
     ahead: float = 0.0
-    """Seconds that a running clock was ahead of this machine's, at `since`."""
+    """How many seconds a running clock was ahead of this machine's, at `since`."""
     speed: float = 1.0
     """Seconds that pass in a second of this machine's clock."""
     since: float = 0.0

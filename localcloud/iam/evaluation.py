@@ -1,7 +1,7 @@
 """Evaluates IAM policies, for the part of the policy language that is supported here.
 
-Ignoring an unsupported operator, element or condition key would silently weaken a Deny: it raises
-`UnsupportedPolicy`, even if its statement does not apply to the request.
+Ignoring an unsupported operator, element or condition key would silently weaken a Deny, so it
+raises `UnsupportedPolicy`, even if its statement does not apply to the request.
 """
 
 import re
@@ -16,7 +16,7 @@ Policy = Mapping[str, Any]
 
 # The keys that `authorization`, `s3_actions`, `iam_actions` and `lambda_actions` fill in, in
 # lowercase: any other key would read as "not in the request". Only requests of services have the
-# account, ARN and owner of a source, and these are not authorized here.
+# account, ARN and owner of a source, and such requests are not authorized here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
@@ -80,11 +80,11 @@ def evaluate(
 
     Any matching Deny wins. Within one account it is enough that either side allows; if `owner`, the
     resource's account (by default the principal's), is another account, both sides must. A
-    permissions `boundary` must allow what the own policies allow, and what the resource's policy
-    allows to a role by its ARN. It does not limit what that policy allows to a user by its ARN, or
-    to everyone (IAM user guide, "Permissions boundaries for IAM entities").
+    permissions `boundary` must allow what the principal's own policies allow, and what the
+    resource's policy allows to a role by its ARN. It does not limit what that policy allows to a
+    user by its ARN, or to everyone (IAM user guide, "Permissions boundaries for IAM entities").
 
-    Raises `UnsupportedPolicy` if any of the policies is not understood.
+    Raises `UnsupportedPolicy` if any of the policies is not supported.
     """
     account = request.principal.split(":")[4]
     by_identity = [s for policy in identity for s in _statements(policy) if _applies(s, request)]
@@ -214,7 +214,7 @@ _PRINCIPALS = ("Principal", "NotPrincipal")
 def _names(statement: Policy, principal: str) -> set[str]:
     """The names by which the statement applies to the principal: its ARN, its account, everyone.
 
-    A Deny with NotPrincipal must except the account, too: without it, it "might deny access to the
+    A Deny with NotPrincipal must except the account, too; otherwise, it "might deny access to the
     entire account containing the principal" (IAM user guide, "NotPrincipal").
     """
     names = {"*", principal, f"arn:aws:iam::{principal.split(':')[4]}:root"}
@@ -234,7 +234,7 @@ def _principals(element: Any) -> set[str]:
     names = listed(element["AWS"]) if "AWS" in element else []
     names = [re.sub(r"^(\d{12})$", r"arn:aws:iam::\1:root", name) for name in names]
     for name in names:
-        # S3 writes the unique id of a user or role instead of the ARN once it is deleted.
+        # Once a user or role is deleted, S3 shows its unique ID instead of its ARN.
         arn = r"arn:aws:iam::\d{12}:(root|(user|role)/[^*?]+)"
         if not re.fullmatch(rf"\*|{arn}|A(ID|RO)A[A-Z0-9]+", name):
             raise UnsupportedPolicy(f"Unsupported principal: {name}")

@@ -40,7 +40,7 @@ class Signature:
     """A request's signature, and what it claims about itself."""
 
     key: str
-    """The id of the signer's access key."""
+    """The ID of the signer's access key."""
     region: str
     service: str
     headers: list[str]
@@ -50,7 +50,7 @@ class Signature:
     """As in x-amz-date: 20261123T120000Z."""
     token: str | None
     valid_for: timedelta | None = None
-    """Of a presigned URL; other signatures do not expire here."""
+    """Only for a presigned URL; other signatures do not expire here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class HttpRequest:
 
     @cached_property
     def signature(self) -> Signature | None:
-        """The signature in the Authorization header or, of a presigned URL, in the query.
+        """The signature in the Authorization header or, for a presigned URL, in the query.
 
         None if the request has no signature, or no time of signing.
         """
@@ -160,7 +160,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
     body = get_input_stream(environ).read()
     environ["wsgi.input"] = BytesIO(body)
     raw_path, _, raw_query = environ["RAW_URI"].partition("?")
-    # WSGI cannot tell - from _; moto's server keeps the original names of headers with _.
+    # WSGI cannot distinguish - from _; moto's server keeps the original names of headers with _.
     originals = environ.get(PRESERVED_HEADER_NAMES_ENVIRON_KEY) or {}
     headers = {
         originals.get(name, name.removeprefix("HTTP_").replace("_", "-")).lower(): value
@@ -178,7 +178,7 @@ def read_request(environ: WSGIEnvironment) -> HttpRequest:
     )
     signed = request.signature
     if signed is not None and signed.valid_for is not None:
-        # moto finds the account in this header, and returns nothing to a GET without it.
+        # moto finds the account in this header, and a GET without the header returns nothing.
         scope = f"{signed.signed_at[:8]}/{signed.region}/{signed.service}/aws4_request"
         environ["HTTP_AUTHORIZATION"] = (
             f"AWS4-HMAC-SHA256 Credential={signed.key}/{scope}, SignedHeaders=host, Signature="

@@ -83,7 +83,7 @@ def _resource(
         if parameter in parameters:
             return parameters[parameter]
     if types == ["user"]:
-        # Without a name, it is about the calling user, or the user who has the access key.
+        # Without a name, the request is about the calling user, or the user who has the access key.
         key = parameters.get("AccessKeyId")
         owners = [user for user in list(backend.users.values()) if _has(user, key)]
         return owners[0].arn if owners else caller.principal

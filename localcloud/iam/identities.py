@@ -96,7 +96,7 @@ def corrected_identities(*, administrator: Credentials) -> Iterator[None]:
 
 
 def _update_default_version(policy: Any, version_id: str) -> None:
-    """moto leaves a policy without a default version if the default is made the default again."""
+    """moto loses the default version of a policy if the default is made the default again."""
     for version in policy.versions:
         version.is_default = version.version_id == version_id
     policy.default_version_id = version_id

@@ -111,7 +111,9 @@ def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check
 
 
 def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
-    """The permissions for all keys: one denied key refuses them all; S3 would delete the rest."""
+    """The permissions for all keys: one denied key refuses the whole request, while S3 would delete
+    the rest.
+    """
     checks = []
     for item in xml_body(call).iterfind("{*}Object"):
         key, version = item.findtext("{*}Key"), item.findtext("{*}VersionId")
@@ -147,8 +149,8 @@ def _lock(mode: str | None, until: str | None, *, now: datetime) -> dict[str, st
             remaining = datetime.fromisoformat(until) - now
         except (ValueError, TypeError):
             raise denied(f"Not a time with a time zone: {until}") from None
-        # Part of a day counts as a day. This is undocumented, but it is the stricter interpretation
-        # of a maximum.
+        # A part of a day counts as a whole day. This is undocumented, but it is the stricter
+        # interpretation of a maximum.
         days = math.ceil(remaining / timedelta(days=1))
         context["s3:object-lock-remaining-retention-days"] = str(days)
     return context

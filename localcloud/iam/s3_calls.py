@@ -41,7 +41,9 @@ class S3Call:
 
 
 def read_s3_call(request: HttpRequest) -> S3Call:
-    """The parsed request. Raises Refused unless it is path-style: moto could see another bucket."""
+    """The parsed request. Raises Refused unless it is path-style, because moto could use a
+    different bucket.
+    """
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     path = re.fullmatch(r"/(?:([\w.-]+)(?:/(.*))?)?", request.raw_path, re.ASCII | re.DOTALL)
     if path is None or not (host == "localhost" or _is_ip(host)):
@@ -57,7 +59,7 @@ def read_s3_call(request: HttpRequest) -> S3Call:
 
 
 def copy_source(call: S3Call) -> tuple[str, str, str | None] | None:
-    """Bucket, key and version id of the source of a CopyObject or UploadPartCopy."""
+    """The bucket, key and version ID of the source of a CopyObject or UploadPartCopy."""
     if call.method != "PUT" or "x-amz-copy-source" not in call.headers:
         return None
     source = urlsplit(call.headers["x-amz-copy-source"])
@@ -105,7 +107,7 @@ _MODIFIERS = frozenset(
     """.split()  # noqa: SIM905 - a column of 25 lines would say no more
 )
 
-# By method, whether it names a key, and subresource.
+# The operations by method, by whether the request names a key, and by subresource.
 _OPERATIONS = {
     ("HEAD", True, ""): "HeadObject",
     ("GET", True, ""): "GetObject",

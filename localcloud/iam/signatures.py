@@ -60,7 +60,7 @@ def _signature(request: HttpRequest, signed: Signature, *, secret: str) -> str:
     to_sign = AWSRequest(
         method=request.method,
         url="http://host" + quote(path, safe="/-_.~"),  # the signed host is among the headers
-        # A list, because a name can be repeated; botocore's types only know of a mapping.
+        # A list, because a name can be repeated; botocore's types allow only a mapping.
         params=[(unquote(name), unquote(value)) for name, _, value in pairs],  # type: ignore[arg-type]
         # WSGI passes on each byte of a header as one character.
         headers={
@@ -78,11 +78,11 @@ def _signature(request: HttpRequest, signed: Signature, *, secret: str) -> str:
 
 class _Signer(S3SigV4Auth):
     def headers_to_sign(self, request: AWSRequest) -> Any:
-        """All headers of the request, which are those that its sender chose to sign."""
+        """All headers of this request, which contains only those that its sender signed."""
         return request.headers
 
 
 class _UrlSigner(_Signer):
     def payload(self, request: AWSRequest) -> str:  # noqa: ARG002
-        """A presigned URL is made before the body."""
+        """A presigned URL is created before the body."""
         return "UNSIGNED-PAYLOAD"

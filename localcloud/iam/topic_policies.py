@@ -22,7 +22,7 @@ def find_topic(arn: str) -> Topic | None:
 
 
 def topic_policy(arn: str) -> Policy | None:
-    """The policy of the topic, as it is evaluated for users and roles; None without a topic.
+    """The topic's policy, as it is evaluated for users and roles; None if there is no topic.
 
     IAM has the same meaning for the version of SNS's default policy, 2008-10-17.
     """
@@ -55,7 +55,7 @@ def denial(topic_arn: str, *, service: str, source: str, account: str) -> str | 
 
 
 def _naming(service: str, statement: Mapping[str, Any]) -> Policy:
-    """The statement; if it is for everyone, the service is named instead."""
+    """The statement; if it is for everyone, with the service as its principal."""
     if statement.get("Principal") in _ANYONE:
         return {**statement, "Principal": {"Service": service}}
     return statement

@@ -10,8 +10,8 @@ LAMBDA = "lambda.amazonaws.com"
 def can_assume(role: Role, assumption: evaluation.Request, caller: Caller) -> bool:
     """Whether the caller can assume the role.
 
-    The role must trust the caller by name, or else the caller's account, whose own policies must
-    then allow it. They must for a role of another account, too.
+    The role must trust the caller by name, or the caller's account, whose own policies must then
+    allow it. If the role is in another account, they must allow it in any case.
     """
     # A trust policy names no resource: it belongs to its role. A statement for the users of an
     # identity provider is about sessions that do not exist here.

@@ -29,7 +29,7 @@ def written_headers(key: FakeKey) -> dict[str, Any]:
 
 
 def checksum_result(key: FakeKey) -> dict[str, Any]:
-    """The elements of a body that show the checksum of the object just written."""
+    """The elements of a response that show the checksum of the object just written."""
     return {
         f"Checksum{key.checksum_algorithm}": key.checksum_value,
         "ChecksumType": key.checksum_type,

@@ -100,7 +100,7 @@ def remember_principals(bucket: FakeBucket) -> None:
 def current_policy(bucket: FakeBucket) -> dict[str, Any] | None:
     """The bucket's policy, with the unique ID in place of each user or role that was deleted.
 
-    A new user or role of the same name is not in the policy.
+    A new user or role of the same name is not the one in the policy.
     """
     if not bucket.policy:
         return None
@@ -136,7 +136,9 @@ def _refuse_malformed(statement: Any, bucket: FakeBucket) -> None:
 
 
 def _named_actions(statement: dict[str, Any], bucket: FakeBucket) -> list[frozenset[str]]:
-    """The actions that each pattern of Action matches; NotAction can be combined with any key."""
+    """The actions that each pattern of Action matches; with NotAction, any condition key is
+    accepted.
+    """
     resources = _items(statement.get("Resource", statement.get("NotResource")))
     if not all(_is_of(bucket, resource) for resource in resources):
         raise _malformed("Policy has invalid resource")

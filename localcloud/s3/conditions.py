@@ -30,7 +30,8 @@ SOURCE_CUSTOMER_KEY = "x-amz-copy-source-server-side-encryption-customer-key-md5
 
 
 def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
-    """Compare If-Match and If-None-Match with the current version; a delete marker does not count.
+    """Compare If-Match and If-None-Match with the current version; a delete marker does not count
+    as one.
 
     It is not known what S3 does if If-None-Match has no value. Here it is refused, like any value
     except *.

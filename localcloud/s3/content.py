@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localcloud.s3.retrievals import Retrieval
 
 CHUNK_BYTES = 1024 * 1024
-"""Bytes read at a time: few enough for a processor's cache, and to let other threads work."""
+"""Bytes read at a time: few enough for a processor's cache, and to let other threads run."""
 
 
 class Blob:

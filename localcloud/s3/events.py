@@ -58,7 +58,7 @@ def next_moment() -> str:
 
 
 def _allow(_target_arn: str, _bucket_arn: str, _account: str) -> None:
-    """Assume that no target exists."""
+    """Allow every target."""
 
 
 _denial: Denial = _allow

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class KmsKeys:
-    """Which keys cannot be used. A key is named by its id, as in requests."""
+    """Which keys cannot be used. A key is named by its ID, as in requests."""
 
     def __init__(self) -> None:
         self._disabled: set[str] = set()
@@ -27,7 +27,7 @@ class KmsKeys:
     def lend(self, key_id: str) -> None:
         """Move the key to another account, whose policy allows encrypting but not decrypting.
 
-        A multipart upload needs both.
+        A multipart upload requires both.
         """
         self._foreign.add(key_id)
 

@@ -80,8 +80,8 @@ class MultipartRequests(S3Response):
     def _complete_upload(self, body: bytes, key_name: str, upload_id: str) -> TYPE_RESPONSE:
         key = self._completed(key_name, upload_id)
         if key is not None:
-            # A retry after a lost response: its condition now meets the object that it created
-            # itself.
+            # A retry after a lost response: the condition now fails because of the object that it
+            # created itself.
             if self.headers.get("If-None-Match") is not None:
                 raise PreconditionFailed("If-None-Match")
         else:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
 
 COPY_LIMIT_BYTES = 5 * 1024**3
-"""The largest source that CopyObject takes. Tests reduce it."""
+"""The largest source that CopyObject takes. Tests lower it."""
 
 # A copy of an object onto itself must have one of these.
 CHANGES = (

@@ -1,7 +1,7 @@
 """The actions and condition keys of S3 that a bucket policy can name.
 
-They are those of buckets and objects in the Service Authorization Reference, "Actions, resources,
-and condition keys for Amazon S3", and those for annotations, which are newer.
+These are the ones for buckets and objects in the Service Authorization Reference, "Actions,
+resources, and condition keys for Amazon S3", and newer ones for annotations.
 """
 
 # fmt: off

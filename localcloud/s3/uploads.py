@@ -24,7 +24,7 @@ COMPOSITE_ONLY = {"SHA1", "SHA256"}
 
 
 class MultipartUpload(FakeMultipart):
-    """An unfinished upload, which knows when it was initiated and which version it will become.
+    """An unfinished upload, with when it was initiated and which version it will become.
 
     Lock and encryption are the bucket's at that moment, even if the bucket changes before the
     upload is completed. `place` among the versions and, if the bucket keeps versions, `version_id`
@@ -86,7 +86,7 @@ class MultipartUpload(FakeMultipart):
 
 
 def find_upload(request: S3Response, key_name: str, upload_id: str) -> MultipartUpload:
-    """The unfinished upload with this key and id. Raises NoSuchUpload."""
+    """The unfinished upload with this key and ID. Raises NoSuchUpload."""
     upload = request.backend.get_bucket(request.bucket_name).multiparts.get(upload_id)
     if not isinstance(upload, MultipartUpload) or upload.key_name != key_name:
         raise NoSuchUpload(upload_id=upload_id)

@@ -79,7 +79,7 @@ def key_lock(bucket_name: str, key_name: str) -> threading.RLock:
 def index_of(
     bucket_name: str, key_name: str, version_id: str, versions: list[Any]
 ) -> tuple[int, bool] | None:
-    """The index of the version among its key's versions, and whether it is still there.
+    """The index of the version among its key's versions, and whether it still exists.
 
     For a removed version, the index it would have. None if there never was such a version.
     """
@@ -198,7 +198,7 @@ def remove(
 
 @dataclass(frozen=True)
 class _NamedOnly:
-    """All that a delete marker needs from a key, which need not exist."""
+    """What a delete marker needs from a key, which need not exist."""
 
     name: str
 
@@ -217,7 +217,7 @@ def put_version(bucket: FakeBucket, new: FakeKey | FakeDeleteMarker, place: str)
 
 
 def new_version_id(bucket: FakeBucket) -> str | None:
-    """The id of a new version; None if the bucket does not keep versions, for "null"."""
+    """The ID of a new version; None if the bucket does not keep versions, which means "null"."""
     return str(mock_random.uuid4()) if bucket.versioning_status == "Enabled" else None
 
 

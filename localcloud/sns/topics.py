@@ -66,8 +66,8 @@ class Topics:
     def running(self) -> Iterator[None]:
         """Report and count messages, and post them to subscribers, until the block ends.
 
-        moto posts while the publisher waits, and fails if a subscriber does. It posts no subject to
-        subscribers by HTTP, and no header of SNS.
+        moto posts while the publisher waits, and fails if a subscriber does. It sends subscribers
+        no subject and no SNS headers.
         """
         # moto's backend reads AWS_PROFILE on first use, so it is used here, not later in a thread.
         sns_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]

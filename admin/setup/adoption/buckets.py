@@ -23,8 +23,7 @@ def obstacles_of_bucket(target: Target, plan: Plan, bucket: str) -> Iterator[Obs
     if Kind.OWNERSHIP in planned:
         yield from _grants(target, bucket, s3)
     yield from _notifications(target, bucket, s3)
-    # If a vault loses its default lock later, setup restores the lock, whatever was stored
-    # meanwhile.
+    # If a vault loses its default lock later, setup restores it, whatever was stored meanwhile.
     if bucket == target.vault and Kind.OBJECT_LOCK in planned and plan.door is None:
         yield from _not_locked(target, s3)
 

@@ -1,4 +1,4 @@
-"""Whether a statement of a bucket policy denies a request about which only some facts are known.
+"""Whether a statement of a bucket policy denies a request that is only partly known.
 
 A condition on unknown values, such as the network that a request comes from, counts as met, so that
 every statement that could deny the request is found.
@@ -89,8 +89,8 @@ def _names(statement: Document, principal: str) -> bool:
     account = principal.split(":")[4]
     whole_account = {"*", account, f"arn:aws:iam::{account}:root"}
     if "NotPrincipal" in statement:
-        # AWS checks the account first: it excludes a user or role only if both are named (IAM
-        # user guide, "NotPrincipal").
+        # AWS checks the account first: NotPrincipal excludes a user or role only if it names both
+        # (IAM user guide, "NotPrincipal").
         named = _principals(statement["NotPrincipal"])
         return "*" not in named and (principal not in named or named.isdisjoint(whole_account))
     # A canonical user is an account, but does not show which one.

@@ -1,8 +1,8 @@
 """What S3's lifecycle rules remove from a bucket.
 
-A rule counts the days of a current version from when it was stored, and those of a noncurrent one
-from when another version or a delete marker superseded it. A delete marker hides the object; a rule
-that expires a current version also adds one.
+A rule counts the days of a current version from when it was stored, and the days of a noncurrent
+version from when another version or a delete marker superseded it. A delete marker hides the
+object; a rule that expires a current version also adds one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -68,7 +68,7 @@ def stored_versions(account: Account, bucket: str) -> Iterator[StoredVersion]:
     Objects of a bucket that never had versions count as current versions.
     """
     s3 = account.account_of(bucket).client("s3")
-    # Versions and delete markers are two lists of each page; the pages are in the order of keys.
+    # A page has two lists, of versions and of delete markers; the pages are in the order of keys.
     entries = (
         entry
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket)

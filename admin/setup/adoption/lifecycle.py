@@ -46,14 +46,14 @@ def name_of_rule(rule: LifecycleRule) -> str:
 
 
 def _among_uploads(rule: LifecycleRule, policy: Policy) -> str | None:
-    """The first upload that the rule applies to; None if it applies to none."""
+    """The first upload to which the rule applies; None if it applies to none."""
     return next((key for key in policy.server_keys if _applies_to(rule, key)), None)
 
 
 def _among_backups(rule: LifecycleRule) -> str | None:
-    """Describe the objects of the vault that the rule applies to; None if it applies to none.
+    """Describe the objects of the vault to which the rule applies; None if it applies to none.
 
-    Everything there is kept: names of other years, and older archives, are unknown here.
+    Everything in the vault is kept: names of other years, and older archives, are unknown here.
     """
     prefix = prefix_of(rule)
     if not _applies_to(rule, prefix):

@@ -92,7 +92,7 @@ class StatementJudge:
 
 
 def name_of(statement: Document) -> str:
-    """The statement's Sid, or a name made from its text, which no other statement gets later."""
+    """The statement's Sid, or a name derived from its text, which no other statement gets later."""
     if sid := statement.get("Sid"):
         return str(sid)
     text = json.dumps(canonical(statement), sort_keys=True, default=sorted)
