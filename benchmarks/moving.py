@@ -33,7 +33,7 @@ SIZES = {
 }
 # Seconds of a run in Lambda, as in .chalice/config.json.
 TIMEOUT = 900
-# These are also measured in wall-clock time, alternately.
+# These programs are also measured in wall-clock time, in turns.
 WALL_CLOCK_CONTESTANTS = ("ours", "boto3 copy()", "boto3, 250 streams")
 WALL_CLOCK_SIZES = ("10 MB", "250 MB", "5 GiB")
 ROUNDS = 5

@@ -27,8 +27,8 @@ MIB = 1024**2
 SIZE = 5 * 1024 * MIB
 BUCKET, STORE_AS = "backups2", "%Y-%m-%d.tar.gz.gpg"
 ROUNDS = 3
-# It is only simulated: one stream takes more than a minute per round, and the local cloud would
-# need SIZE in memory for it.
+# s3cmd is only simulated: its one stream takes more than a minute per round, and the local cloud
+# would need SIZE in memory for it.
 SLOW = "s3cmd get"
 # The local cloud's object is these bytes, again and again.
 BLOCK = 64 * MIB

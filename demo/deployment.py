@@ -87,8 +87,8 @@ def keep_package(built: Path, packages: Path) -> None:
         if package.name in kept:
             continue
         packages.mkdir(parents=True, exist_ok=True)
-        # It is renamed into place, because another program could be copying it, or this one could
-        # be interrupted.
+        # Rename the package into place, because another program could be copying it, or this one
+        # could be interrupted.
         incomplete = packages / f"{package.name}.{os.getpid()}"
         shutil.move(package, incomplete)
         incomplete.rename(packages / package.name)

@@ -140,7 +140,8 @@ def running(
                 serving(listener, Bundles(wrap_app(authorized))),
                 lifecycle_each_night(),
                 topics.running(),
-                # These end before the server: running functions would wait for its responses.
+                # Functions and schedules end before the server, because running functions wait for
+                # its responses.
                 functions.taking_events(),
                 schedules.running(),
                 alarms.running(),

@@ -69,7 +69,7 @@ def serving(listener: socket.socket, application: WSGIApplication) -> Iterator[N
         yield
     finally:
         ended.set()
-        # This waits for one more connection instead.
+        # The loop waits for one more connection instead.
         socket.create_connection((host, port)).close()
         thread.join()
         server.server_close()

@@ -33,7 +33,7 @@ READERS = [
     "tests/test_docs.py",
     "tests/test_project.py",
 ]
-# These two tests need neither the policy nor the stages, and take longest.
+# Two slow tests that need neither the policy nor the stages.
 NEITHER = "not 100_mib and not waits_without_an_end"
 
 

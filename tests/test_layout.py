@@ -51,10 +51,10 @@ ARROWS = {
     "admin.desired": COMMON,
     "admin.deploy": COMMON,
     "admin.describe": COMMON,
-    # It records what the audit compares.
+    # setup records what the audit compares.
     "admin.setup": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
-    # It begins with an audit, compares the account with the plan of setup, and classifies waiting
-    # uploads as the sweep does.
+    # check begins with an audit, compares the account with the plan of setup, and classifies
+    # waiting uploads as the sweep does.
     "admin.check": COMMON
     | {
         "admin.audit",
@@ -63,14 +63,14 @@ ARROWS = {
         "chalicelib.promotion",
         "chalicelib.watching",
     },
-    # It runs the functions' code on your own machine.
+    # audit runs the function's code on your own machine.
     "admin.audit": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
     # Which stored backups a command line names, and what a HEAD returns for one.
     "admin.stored": COMMON | {"chalicelib.promotion", "chalicelib.watching"},
-    # They find backups as the audit does.
+    # listing and restore find backups as the audit does.
     "admin.listing": COMMON | {"admin.stored", "chalicelib.promotion", "chalicelib.watching"},
     "admin.restore": COMMON | {"admin.stored", "chalicelib.promotion", "chalicelib.watching"},
-    # It judges backups as the check does, and reads their bytes as a restore does.
+    # verify judges backups as the check does, and reads their bytes as a restore does.
     "admin.verify": COMMON
     | {
         "admin.check",
@@ -79,7 +79,7 @@ ARROWS = {
         "chalicelib.promotion",
         "chalicelib.watching",
     },
-    # It shows an audit, and classifies waiting uploads as the check does.
+    # status shows an audit, and classifies waiting uploads as the check does.
     "admin.status": COMMON
     | {"admin.audit", "admin.check", "admin.stored", "chalicelib.promotion", "chalicelib.watching"},
     "admin.drill": COMMON,

@@ -72,7 +72,7 @@ def check_stored(
 ) -> Iterator[Finding | Part]:
     """Check backups too old for an audit, and when each was stored; then locks and encryption."""
     rule, _ = target.policy.server_keys[upload]
-    # There are thousands of slots, which are useless if there are no backups.
+    # Computed only if there are backups, because there are thousands of slots.
     audited = cache(lambda: {slot.name for slot in recent_slots(target.policy, upload, now)})
     slots = cache(lambda: _slots_around(target.policy, upload, now))
     count, last = 0, list[tuple[datetime, str]]()

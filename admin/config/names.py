@@ -45,7 +45,7 @@ OUR_VARIABLES = frozenset(
 )
 # The words that only our variables start with.
 OUR_WORDS = frozenset({"INCOMING", "VAULT", "ALERT", "HEARTBEAT"})
-# It would make the function import a module that does not ship.
+# With this variable, the function would import a module that does not ship.
 DEV_ROUTES = "BACKUPS_DEV_ROUTES"
 # Names with at least this similarity count as the same name: VAULT_ONWER and VAULT_OWNER have 0.91,
 # and no two of our own names are so similar.

@@ -67,8 +67,8 @@ class ServerKeys:
                 f"The revocation is not complete: {', '.join(keys)} is left. To complete it: "
                 f"{self.command} --revoke"
             )
-        # This comes before the key is created: after an interruption, running the command again is
-        # enough.
+        # Lift the revocation before creating the key: after an interruption, running the command
+        # again is then enough.
         self._iam.delete_user_policy(UserName=self.user, PolicyName=REVOKED)
         return self._create()
 

@@ -50,7 +50,7 @@ def read_backups(stage: Stage) -> list[Document]:
         *watch_vault(stage),
         allow("ReadEveryVersion", ["s3:GetObjectVersion"], [f"{vault}/*"]),
         allow("ReadItsBucketPolicy", ["s3:GetBucketPolicy"], [vault]),
-        # This action has no resources (service authorization reference, "Amazon CloudWatch").
+        # GetMetricData has no resources (service authorization reference, "Amazon CloudWatch").
         allow("SeeHowMuchItHolds", ["cloudwatch:GetMetricData"], ["*"]),
     ]
 

@@ -164,7 +164,7 @@ def _calls(stage: Stage, *, account: str, region: str) -> Iterator[dict[str, Any
     # PutMetricAlarm, which can also remove the actions.
     yield calls("DeleteAlarms", "DisableAlarmActions", alarmNames=named_ours)
     yield calls("PutMetricAlarm", alarmName=named_ours)
-    # Its parameters are those of the API reference, PutAlarmMuteRule.
+    # The parameters are those of the API reference, PutAlarmMuteRule.
     yield calls("PutAlarmMuteRule", muteTargets={"alarmNames": named_ours})
     # SNS developer guide, "Logging AWS SNS API calls using AWS CloudTrail": topicArn; a
     # subscription's ARN begins with its topic's. The link in a mail unsubscribes without leaving a

@@ -83,7 +83,7 @@ def _begin(reading: "_Reading", first: int, chunk: memoryview) -> Future[memoryv
         try:
             reading.fill(chunk, first)
             future.set_result(chunk)
-        # It is raised again where the bytes are needed.
+        # The error is raised again where the bytes are needed.
         except BaseException as error:  # noqa: BLE001
             future.set_exception(error)
 

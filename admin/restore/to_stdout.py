@@ -36,7 +36,7 @@ def to_stdout(
         is_right = _pass(version, tuning, is_printed=True)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Otherwise Python would try to print the rest when it ends.
+        # Redirect stdout, because Python would otherwise try to print the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise NotFoundOutError(
             "The program that reads the backup ended before it had read all of it"
@@ -53,7 +53,7 @@ def _widen_pipe() -> None:
     """If stdout is a pipe, enlarge it, so that reader and writer alternate less often."""
     # Linux's pipes have 64 KiB, and macOS has no such setting.
     if sys.platform == "linux":
-        # It is not a pipe, or the pipes of this user have reached their limit.
+        # This fails if stdout is not a pipe, or if this user's pipes have reached their limit.
         with suppress(OSError):
             fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, MIB)
 

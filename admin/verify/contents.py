@@ -78,7 +78,7 @@ def _archive(pipeline: Pipeline) -> Contents:
     try:
         with tarfile.open(fileobj=tee, mode="r|", bufsize=MIB) as archive:
             while member := archive.next():
-                # It would keep all of them in memory.
+                # tarfile would keep all members in memory.
                 archive.members.clear()
                 if member.isreg():
                     files, size = files + 1, size + member.size

@@ -129,7 +129,7 @@ class Feeder(Thread):
                         return
             self._close()
             self.is_wrong = checksum is not None and not checksum.matches()
-        # It is raised again when the pipeline ends.
+        # The error is raised again when the pipeline ends.
         except Exception as error:  # noqa: BLE001
             self.error = error
             self._close()

@@ -14,7 +14,7 @@ SECONDS = 5
 # Healthchecks.io cuts off what is longer (its documentation, "Attaching Logs").
 LONGEST_BODY = 100_000
 
-# It would log the URLs of redirects.
+# At a lower level, urllib3 would log the URLs of redirects.
 logging.getLogger("urllib3.poolmanager").setLevel(logging.WARNING)
 
 

@@ -66,7 +66,9 @@ def is_digest(policy: Policy, now: datetime) -> bool:
 
 
 def _news(found: Sequence[Finding], now: datetime) -> list[Finding]:
-    """What is new or resolved; if there is anything, broken promises come first, in every mail."""
+    """What is new or resolved. If there is anything, broken promises come first, even if they are
+    not new.
+    """
     repeats = attrgetter("kind", "rule", "server")
     lasting = (each for each in found if each.phase is Phase.LASTING)
     lately = {repeats(each) for each in lasting if now - each.since < REPEATED}

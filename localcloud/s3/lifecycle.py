@@ -88,7 +88,7 @@ def _expire(backend: S3Backend, bucket: FakeBucket, rule: LifecycleRule, key_nam
         if covers_nothing and (is_old or rule.expired_object_delete_marker == "true"):
             _remove(backend, bucket, newest)
     elif is_old:
-        # This puts a delete marker on top of the version, even if it is locked.
+        # Expiry puts a delete marker on top of the version, even if the version is locked.
         remove(backend, bucket.name, key_name, events=EXPIRED)
 
 

@@ -77,7 +77,7 @@ class ObjectRequests(S3Response):
             event=S3NotificationEvent.OBJECT_CREATED_PUT_EVENT,
         )
         headers = {**self._get_cors_headers_other(), **key.response_dict, **checksum_headers(key)}
-        # They describe a body, and this response has none.
+        # These headers describe a body, and this response has none.
         for name in ("content-length", "last-modified"):
             headers.pop(name)
         return 200, headers, ""

@@ -465,7 +465,7 @@ def _a_server_that_becomes_an_administrator(living: DeployedStage) -> None:
 def _a_function_that_becomes_an_administrator(living: DeployedStage) -> None:
     trust = trusting({"AWS": [arn("role", AUDIT), arn("role", SWEEP)]})
     add_role(living, "known-named", trust, OPEN)
-    # One finding is enough for a test.
+    # Without this Deny there would be several findings, and one is enough for a test.
     denied = {
         "Effect": "Deny",
         "Principal": {"AWS": arn("role", SWEEP)},

@@ -117,7 +117,8 @@ def denial(**_: Any) -> tuple[Any, dict[str, Any]]:
 
 
 S3 = botocore.session.get_session().get_service_model("s3")
-# These change nothing that belongs to the vault, or are the door itself; see VAULT_CONFIGURATION.
+# These actions change nothing that belongs to the vault, or are the door itself; see
+# VAULT_CONFIGURATION.
 NOT_BEHIND = {
     "CreateBucket",
     "DeleteBucketMetricsConfiguration",

@@ -385,7 +385,7 @@ def readable(bucket: str) -> Weaken:
 
     def weaken(deployed: Deployed, _: Any) -> None:
         s3 = deployed.account.client("s3")
-        # It would deny the policy itself.
+        # The public access block would deny the policy itself.
         with past_the_door(s3, bucket):
             s3.delete_public_access_block(Bucket=bucket)
         policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])

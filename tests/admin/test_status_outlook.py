@@ -109,7 +109,7 @@ def test_nothing_is_due_before_the_first_backup() -> None:
         pytest.param({}, 35, None, 35, id="expires"),
         pytest.param({}, 35, 30, 35, id="expires after its lock"),
         pytest.param({}, 35, 90, 90, id="its lock outlasts keep_days, under a delete marker"),
-        # Its first version, which is the backup, is then removed like an expired one.
+        # The first version, which is the backup, is then removed like an expired one.
         pytest.param({"overwritten": 2}, 35, None, 3, id="overwritten, not locked"),
         pytest.param({"overwritten": 2}, 35, 30, 30, id="overwritten, locked"),
         pytest.param({"overwritten": 50}, 35, None, 35, id="overwritten after keep_days"),

@@ -128,7 +128,7 @@ def test_an_audit_needs_each_of_its_rights_and_no_more(
     with_backup: DeployedStage, watcher: Any
 ) -> None:
     s3 = with_backup.client("s3")
-    # It can never be promoted, so an audit checks whether its slot is filled.
+    # An empty upload can never be promoted, so an audit checks whether its slot is filled.
     empty = s3.put_object(Bucket="backups1", Key="backup.tar.gz.gpg", Body=b"")
     with_backup.cloud.functions.wait_until_quiet(timeout=60)
     watcher(AUDITING)

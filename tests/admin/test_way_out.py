@@ -30,7 +30,7 @@ PAGE = (PROJECT / "docs" / "restore.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 VAULT = "example-backups2"
 ENDED = "the block has ended"
-# This needs the internet, and changes the machine.
+# This block is not run, because it needs the internet and changes the machine.
 INSTALLATION = next(block for block in BLOCKS if block.startswith("sudo apt-get"))
 
 

@@ -184,7 +184,8 @@ def row(
     by: str | None = None,
     lists: str | None = None,
 ) -> Attempt:
-    """`actions` are those on `place`, the first of which names boto3's method if `by` does not.
+    """`actions` are the actions on `place`; if `by` is not set, boto3's method is named after the
+    first of them.
 
     `lists` is the bucket that must be listed too.
     """
@@ -596,7 +597,7 @@ def test_no_document_allows_a_delete_in_the_vault_or_anything_by_a_wildcard() ->
                     for resource in statement["Resource"]:
                         assert resource.startswith(in_incoming), (name, resource)
                         assert resource in of_all_servers or not set("*?") & set(resource), name
-            # This action has no resources.
+            # GetMetricData has no resources.
             if statement["Action"] != ["cloudwatch:GetMetricData"]:
                 assert "*" not in statement["Resource"], name
 
@@ -672,7 +673,7 @@ def test_the_bucket_policies_stop_a_promoter_with_more_rights(
         if tried.method and tried.method != "delete_bucket_policy"
     }
     expected = {what for what, tried in sent.items() if tried.may & {"promoter", "administrator"}}
-    # One policy or another denies this to everyone else here.
+    # Everyone else is denied this copy by some policy.
     expected.add("copy an unknown key into a slot")
     assert {what for what, tried in sent.items() if not refused_rights(wide, tried)} == expected
 

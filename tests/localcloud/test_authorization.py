@@ -164,7 +164,7 @@ def test_another_account_cannot_use_a_bucket_policy_whatever_its_rights_are(gate
     other.put_user_policy("stranger", "own", document(allow("s3:*")))
     for call, arguments in requests:
         assert refusal(call, **arguments) == (405, "MethodNotAllowed")
-    # All its other settings can be read from outside.
+    # All other settings of the bucket can be read from another account.
     assert is_allowed(stranger.get_bucket_versioning, **bucket)
     assert not stranger.get_bucket_policy_status(**bucket)["PolicyStatus"]["IsPublic"]
     assert "Statement" in json.loads(owner.get_bucket_policy(**bucket)["Policy"])

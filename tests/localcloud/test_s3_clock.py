@@ -134,6 +134,6 @@ def test_listing_a_page_of_ten_thousand_versions_reads_only_that_page(
         listed = [marker["VersionId"] for marker in page["DeleteMarkers"]]
         start = 5000 if behind else 10_000
         assert listed == markers[start - 1000 : start][::-1]
-        # One more than a page, so that there is another page.
+        # One entry more than a page, to know whether there is another page.
         assert len(reads) == 1001
         reads.clear()

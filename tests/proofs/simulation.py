@@ -244,8 +244,8 @@ class Month:
         self.uploads: dict[tuple[str, str], Accepted] = {}
         self.expired: set[tuple[str, str]] = set()
         self.recorded: Counter[tuple[str, str]] = Counter()
-        # These were logged by runs whose requests all succeeded. Any other run cannot know whether
-        # its own request or another run's made the copy, and logs the copy as its own.
+        # Promotions that were logged by runs whose requests all succeeded. Any other run cannot
+        # know whether its own request or another run's made the copy, and logs the copy as its own.
         self.promoted: Counter[str] = Counter()
         self.stored: dict[str, Stored] = {}
         self.last_pass: Swept | None = None

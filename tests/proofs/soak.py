@@ -19,7 +19,7 @@ from tests.proofs.simulation import HOUR, month, random_outages
 from tests.proofs.state_machine import LAYOUTS, Stage, run_histories, stage
 from tests.support.remembered import remember
 
-# Here, not in main(): the processes of the months import this file, too.
+# Call this here, not in main(), because the processes of the months import this file, too.
 remember()
 
 HISTORIES_A_SEED = 100

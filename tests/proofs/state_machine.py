@@ -58,7 +58,7 @@ store_as = "%Y-%m-%d.%H.sql.gz.gpg"
 # Objects up to this size are copied in one request, larger ones in parts: a history has both.
 SMALL = 8
 BODIES = (b"small", b"smaller", b"large: two parts", b"larger: three parts, no more")
-# None of this must reach the vault.
+# Metadata and tags of the sender, none of which must reach the vault.
 THE_SENDERS_OWN = {"Metadata": {"source-key": "mine"}, "Tagging": "tier=hourly"}
 LAMBDA_ATTEMPTS = 3
 # Enough time for a run: 15 minutes.

@@ -20,7 +20,7 @@ GUESSES = 1024
 
 def new_keyring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A fixture's body: a gpg home with a key pair, whose passphrase is entered automatically."""
-    # Its socket's path must be short.
+    # gpg's socket needs a short path.
     home = tmp_path_factory.mktemp("g", numbered=True)
     home.chmod(0o700)
     options = "batch", "pinentry-mode loopback", "passphrase secret", "trust-model always"

@@ -30,8 +30,8 @@ SERVICES = {"lambda", "s3", "sns"}
 def built_packages(folder: Path, *, whole: bool) -> Path:
     """Return a folder with the package, in the layout that `demo.deployment.deploy` expects.
 
-    `whole` is the package as Chalice builds it. The other one leaves out what the app never reads:
-    a deployment uploads the package once for each function.
+    `whole` is the package as Chalice builds it. The other package leaves out what the app never
+    reads, because a deployment uploads the package once for each function.
     """
     with locked(folder / "packages.lock"):
         built = folder / "whole-packages"

@@ -57,7 +57,7 @@ def remember() -> None:
         lambda request: is_host_of_bucket(request.headers["host"])
     )
     moto.core.responses.gen_amzn_requestid_long = request_id
-    # All modules have botocore's aliases, and look up each of a hundred handlers of each client.
+    # Every client looks up the alias of each of a hundred handlers.
     name_of = cache(partial(EventAliaser._alias_event_name, EventAliaser(HierarchicalEmitter())))
     EventAliaser._alias_event_name = lambda _, name: name_of(name)
     # Calling a handler with too many arguments fails, too.

@@ -75,7 +75,7 @@ CHATHAM = policy_of(FILES, zone="Pacific/Chatham")
 @dataclass(frozen=True)
 class Scene:
     """What an audit at `now` finds: in histories, in uploads and their slots, in copies and when
-    they began, and in what protects the backups. `failures` could not be checked.
+    they began, and in what protects the backups. `failures` lists what could not be checked.
     """
 
     now: datetime

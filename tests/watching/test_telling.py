@@ -185,7 +185,7 @@ def test_a_mail_that_cannot_be_sent_is_an_error_but_stops_nothing_else(
     assert written["MissingFindings"] == 1
     # The alarm `no-audit` counts these.
     assert "AuditSeconds" not in written
-    # It was not sent, so the next attempt sends it.
+    # The mail was not sent, so the next attempt sends it.
     owner.teller.alert_topic = topic
     owner.tell(SCENES["missing"])
     assert len(owner.mails()) == 1

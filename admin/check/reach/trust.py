@@ -198,7 +198,7 @@ def _names(statement: Document, principal: Principal) -> bool | None:
     account = {principal.account, f"arn:aws:iam::{principal.account}:root"}
     if "NotPrincipal" in statement:
         excepted = {*_aws(statement["NotPrincipal"])}
-        # It is undocumented whether an account there also stands for its users.
+        # AWS does not document whether an account in NotPrincipal also stands for its users.
         own = {principal.arn, principal.id, ANYONE}
         return None if excepted & (own | account if _denies(statement) else own) else True
     names = {*_aws(statement.get("Principal", {}))}
