@@ -238,7 +238,7 @@ def test_a_user_s_other_policies_must_leave_space_for_ours(place: ExistingAccoun
     assert place.written == []
 
 
-def test_who_signs_in_with_identity_center_is_known_by_the_role_and_its_path(
+def test_users_of_identity_center_are_known_by_the_role_and_its_path(
     place: ExistingAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, name = "/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Admin_0123456789abcdef"

@@ -22,7 +22,7 @@ def test_everything_that_can_differ_has_a_reason(reasons: dict[str, str]) -> Non
     assert all(len(reason.split()) >= 3 for reason in reasons.values())
 
 
-def test_aws_knows_the_names() -> None:
+def test_aws_accepts_the_names() -> None:
     assert alert_resources.ALARM_MAY_DIFFER.keys() <= members("cloudwatch", "MetricAlarm")
     assert alert_resources.ALARM_DEFAULTS.keys() <= members("cloudwatch", "MetricAlarm")
     known = members("lambda", "FunctionConfiguration")

@@ -864,7 +864,7 @@ def lag(
     monkeypatch.setattr(TemporaryAccess, "_as", lagging)
 
 
-def test_a_node_that_does_not_know_the_new_key_is_retried(
+def test_a_node_that_does_not_recognize_the_new_key_is_retried(
     deployed: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lag(monkeypatch, waiting, refused=itertools.cycle([False, True]))
@@ -1009,7 +1009,7 @@ def test_an_assumed_role_is_trusted_by_the_role_s_arn(deployed: Deployed) -> Non
     assert deployed.trust() == trust
 
 
-def test_without_an_answer_no_promise_is_kept_or_broken(
+def test_without_a_decision_no_promise_is_kept_or_broken(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = local_account("http://127.0.0.1:1")

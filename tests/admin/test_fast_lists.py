@@ -75,7 +75,7 @@ def test_a_list_is_what_botocore_makes_of_it(entries: str, is_truncated: str) ->
     assert fast == plain
 
 
-def test_what_else_s3_says_of_a_version_is_left_out() -> None:
+def test_what_else_s3_lists_for_a_version_is_left_out() -> None:
     more = "<Owner><ID>1</ID></Owner><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm></Version>"
     bodies = [
         PAGE.format(entries=entry, is_truncated="false")
@@ -93,7 +93,7 @@ def test_what_else_s3_says_of_a_version_is_left_out() -> None:
     ["<Error><Code>InternalError</Code></Error>", PAGE[:200], ""],
     ids=["an error", "the begin of a list", "nothing"],
 )
-def test_what_is_no_list_is_asked_for_again(wrong: str) -> None:
+def test_what_is_no_list_is_requested_again(wrong: str) -> None:
     right = PAGE.format(entries=VERSION, is_truncated="false")
     with retries_at_once():
         s3 = answers(wrong, right, is_fast=True)

@@ -234,7 +234,7 @@ def mistakes(policy: Document) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("policy", GENERATED.values(), ids=GENERATED)
-def test_a_generated_policy_says_only_what_aws_knows(policy: Document) -> None:
+def test_a_generated_policy_names_only_what_aws_defines(policy: Document) -> None:
     assert policy["Version"] == "2012-10-17"
     for statement in policy["Statement"]:
         assert {"Effect", "Resource"} <= statement.keys()
@@ -420,7 +420,7 @@ def test_the_vault_denies_everybody_every_configuration() -> None:
         assert ("Condition" in door) is name.endswith("opened")
 
 
-def test_the_drill_asks_about_every_change_of_a_stored_object() -> None:
+def test_the_drill_simulates_every_change_of_a_stored_object() -> None:
     """IAM's simulator accepts no patterns."""
     denied = {
         f"s3:{action.name}"

@@ -71,7 +71,7 @@ def test_an_empty_vault_has_no_backup(listed: Lister) -> None:
     assert data(listed("--json")) == []
 
 
-def test_35_days_are_listed_unless_asked_otherwise(restore: Restorer, listed: Lister) -> None:
+def test_35_days_are_listed_by_default(restore: Restorer, listed: Lister) -> None:
     store_days(restore, 36, 35, 34)
     lines = table(listed("--rule", DAILY))
     assert names(lines)[:2] == [daily(35), daily(34)]

@@ -223,7 +223,7 @@ def test_a_compliance_lock_is_extended_in_its_mode_after_the_question(vault: Vau
     assert vault.locks() == [("a", "COMPLIANCE", 30)]
 
 
-def test_nothing_is_locked_without_an_answer(vault: Vault) -> None:
+def test_nothing_is_locked_without_a_confirmation(vault: Vault) -> None:
     vault.store("a")
     run(*NOT_LOCKED)
     assert run("--lock-existing", "--apply", typed="n\n").exit_code == 2

@@ -231,7 +231,7 @@ def outdated(account: Account, answers: Callable[[int], bool]) -> Iterator[None]
         pytest.param(lambda number: True, False, id="forever"),
     ],
 )
-def test_outdated_answers_are_never_recorded(
+def test_outdated_responses_are_never_recorded(
     account: Account,
     own_project: Path,
     answers: Callable[[int], bool],

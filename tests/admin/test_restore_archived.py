@@ -46,7 +46,7 @@ def test_it_says_what_a_retrieval_takes_and_asks(archived: tuple[Restorer, str])
     assert retrievals(restore) == 0
 
 
-def test_nobody_to_ask_is_wrong_usage(archived: tuple[Restorer, str]) -> None:
+def test_a_question_that_nobody_can_answer_is_wrong_usage(archived: tuple[Restorer, str]) -> None:
     restore, _ = archived
     result = restore(*FULL)
     assert result.exit_code == 2

@@ -238,7 +238,7 @@ def test_backups_of_a_server_that_the_policy_no_longer_names(
 # Tampered
 
 
-def test_the_oldest_version_is_restored_and_it_is_said(restore: Restorer) -> None:
+def test_the_oldest_version_is_restored_and_reported(restore: Restorer) -> None:
     other = restore.store(b"rubbish")
     result = restore("latest", "--rule", DAILY)
     assert result.exit_code == 0
@@ -252,7 +252,7 @@ def test_the_oldest_version_is_restored_and_it_is_said(restore: Restorer) -> Non
 
 
 @pytest.mark.parametrize("when", ["latest", "2026-11-23"])
-def test_what_lies_under_a_delete_marker_is_restored_and_it_is_said(
+def test_a_backup_under_a_delete_marker_is_restored_and_this_is_reported(
     restore: Restorer, when: str
 ) -> None:
     restore.s3.delete_object(Bucket="backups2", Key=TODAY)

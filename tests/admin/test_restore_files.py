@@ -98,7 +98,7 @@ def test_a_read_only_directory_is_refused_before_the_first_range(
     assert restore.ranges() == []
 
 
-def test_too_little_disk_is_said_before_the_first_range(
+def test_too_little_disk_is_reported_before_the_first_range(
     restore: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restore.store(BODY)

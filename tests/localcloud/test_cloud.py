@@ -165,7 +165,7 @@ def test_make_local_prints_exports_to_paste_and_exits_cleanly_on_ctrl_c(started_
     assert "Traceback" not in chatter
 
 
-# Lists the vault with the variables of each user, without those of the other users.
+# Lists the vault as each user in turn, with only that user's variables.
 LIST = """
 import boto3, botocore.exceptions, json, os, sys
 before = dict(os.environ)

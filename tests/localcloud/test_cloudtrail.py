@@ -176,7 +176,7 @@ def calls(topic):
         (("cloudtrail", "stop_logging", {"Name": "trail"}), "StopLogging", {"name": "trail"}),
     ],
 )
-def test_a_call_is_told_with_cloudtrail_s_names(heard, topic, call, name, parameters):
+def test_a_call_is_reported_with_cloudtrail_s_names(heard, topic, call, name, parameters):
     service, operation, arguments = call
     client(heard, "events").put_rule(Name="other", ScheduleExpression="rate(1 day)")
     start(heard)
@@ -192,7 +192,7 @@ def test_a_call_is_told_with_cloudtrail_s_names(heard, topic, call, name, parame
     assert "errorCode" not in detail
 
 
-def test_without_a_trail_that_logs_nothing_is_told(heard, topic):
+def test_without_a_trail_that_logs_nothing_is_reported(heard, topic):
     client(heard, "s3").delete_bucket_policy(Bucket="vault")
     assert calls(topic) == []
     start(heard)
@@ -250,7 +250,7 @@ def test_a_trail_logs_what_its_selectors_name(heard, topic, selectors, told):
     assert ("DeleteBucketPolicy" in calls(topic)) is told
 
 
-def test_reads_and_calls_about_data_are_not_told(heard, topic):
+def test_reads_and_data_events_are_not_reported(heard, topic):
     start(heard)
     s3 = client(heard, "s3")
     s3.list_buckets()
@@ -265,7 +265,7 @@ def test_reads_and_calls_about_data_are_not_told(heard, topic):
     assert calls(topic) == ["StartLogging", "CreateTopic"]
 
 
-def test_a_call_that_is_denied_is_told_with_its_error(heard, topic):
+def test_a_denied_call_is_reported_with_its_error(heard, topic):
     start(heard)
     iam = client(heard, "iam")
     iam.create_user(UserName="web1")
@@ -286,7 +286,7 @@ def test_a_call_that_is_denied_is_told_with_its_error(heard, topic):
     }
 
 
-def test_a_session_of_a_role_is_told_with_its_role(heard, topic):
+def test_a_session_of_a_role_is_reported_with_its_role(heard, topic):
     start(heard)
     iam = client(heard, "iam")
     arn = iam.create_role(RoleName="audit", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][

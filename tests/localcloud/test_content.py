@@ -122,7 +122,7 @@ def test_a_multipart_copy_needs_little_memory_besides_the_object(
     assert copied["ContentLength"] == size
 
 
-def test_other_requests_are_answered_while_a_large_object_is_completed(
+def test_other_requests_are_served_while_a_large_object_is_completed(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put_object(Bucket="backups", Key="large", Body=BODY)

@@ -92,7 +92,7 @@ def test_the_readmes_excerpt_is_in_the_output(output):
         assert line in printed
 
 
-def test_every_attack_is_shown_with_s3s_answer(output):
+def test_every_attack_is_shown_with_s3s_response(output):
     answers = re.findall(r"(\w+) cannot .*: (\d{3} \w+)", output.stdout)
     assert {attacker for attacker, _ in answers} == {"server", "administrator", "promoter"}
     assert [answer for _, answer in answers].count("412 PreconditionFailed") == 3

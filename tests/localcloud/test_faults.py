@@ -74,7 +74,7 @@ def test_each_fault_does_what_its_name_says(wire: Wire, fault: str) -> None:
     assert keys(wire) == (["a"] if done else [])
 
 
-def test_an_error_inside_a_200_needs_an_answer_with_a_body(wire: Wire) -> None:
+def test_an_error_inside_a_200_needs_a_response_with_a_body(wire: Wire) -> None:
     put(wire)
     wire.fail("HeadObject", answers(200, "InternalError"))
     assert wire.client.head_object(Bucket="backups1", Key="a")["ContentLength"] == 5

@@ -102,7 +102,7 @@ def handler(event, context):
     assert cloud.functions.invoke("function", {})[-1] != first_id
 
 
-def test_printed_output_is_logged_and_never_part_of_the_answer(cloud):
+def test_printed_output_is_logged_and_never_part_of_the_response(cloud):
     create(
         cloud,
         """
@@ -118,7 +118,7 @@ def handler(event, context):
     assert cloud.functions.logs == ['{"result": "forged"}', "to stderr", "from below"]
 
 
-def test_the_whole_log_is_there_when_the_answer_is(cloud):
+def test_the_whole_log_is_there_when_the_response_is(cloud):
     create(cloud, "def handler(event, context): print('x\\n' * event, end='')")
     cloud.functions.invoke("function", 100_000)
     assert len(cloud.functions.logs) == 100_000
@@ -264,7 +264,7 @@ def test_the_lambda_api_invokes(cloud):
     assert json.load(failed["Payload"])["errorType"] == "KeyError"
 
 
-def test_the_lambda_api_answers_a_dry_run(cloud):
+def test_the_lambda_api_supports_a_dry_run(cloud):
     create(cloud, "def handler(event, context): return event")
     client = cloud.session(cloud.administrator).client("lambda")
     answer = client.invoke(FunctionName="function", InvocationType="DryRun", Payload=b"{}")
@@ -294,7 +294,7 @@ def test_the_recursion_setting_of_a_function_can_be_changed(cloud):
         client.get_function_recursion_config(FunctionName="nowhere")
 
 
-def test_the_account_settings_tell_the_concurrency():
+def test_the_account_settings_show_the_concurrency():
     with running(concurrency=1000) as cloud:
         create(cloud, PID)
         client = cloud.session(cloud.administrator).client("lambda")

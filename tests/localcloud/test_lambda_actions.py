@@ -139,7 +139,7 @@ def test_a_function_needs_a_role_that_trusts_lambda(administrator: Any, role: st
     assert functions.get_function_configuration(**NAME)["Role"] == RUNNER
 
 
-def test_a_request_that_lambda_does_not_know_is_denied(administrator: Any, someone: Any) -> None:
+def test_a_request_unknown_to_lambda_is_denied(administrator: Any, someone: Any) -> None:
     give(administrator, ("lambda:*", "*"))
 
     def misspell(request: Any, **_: Any) -> None:

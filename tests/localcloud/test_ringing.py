@@ -68,7 +68,7 @@ def alarmed(patient, topic):
     return patient
 
 
-def test_a_new_alarm_has_no_data_and_tells_when_it_is_ok(patient, topic):
+def test_a_new_alarm_has_no_data_and_reports_when_it_is_ok(patient, topic):
     allow(patient, topic, {"Service": "cloudwatch.amazonaws.com"})
     put_alarm(patient, topic)
     assert state(patient) == "INSUFFICIENT_DATA"
@@ -77,7 +77,7 @@ def test_a_new_alarm_has_no_data_and_tells_when_it_is_ok(patient, topic):
     assert told(topic) == [("OK", "12:01")]
 
 
-def test_an_alarm_tells_when_it_goes_off_and_when_it_ends(alarmed, topic):
+def test_an_alarm_reports_when_it_goes_off_and_when_it_ends(alarmed, topic):
     measure(alarmed, 1)
     pass_minutes(alarmed, 1)
     assert state(alarmed) == "ALARM"
@@ -119,7 +119,7 @@ def test_the_message_has_the_format_of_cloudwatch(alarmed, topic):
     }
 
 
-def test_changes_of_a_clock_that_jumps_are_told_in_their_order(alarmed, topic):
+def test_changes_of_a_clock_that_jumps_are_reported_in_order(alarmed, topic):
     put_alarm(alarmed, topic, AlarmName="other", MetricName="Other")
     for hours, name in ((2, "Late"), (4, "Other"), (5, "Late")):
         at = datetime(2026, 11, 25, 12 + hours, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_missing_data_ring_through_fill(patient, topic):
     assert told(topic)[-1] == ("ALARM", "13:16")
 
 
-def test_an_alarm_whose_actions_are_disabled_tells_nobody(alarmed, topic):
+def test_an_alarm_whose_actions_are_disabled_notifies_nobody(alarmed, topic):
     client(alarmed, "cloudwatch").disable_alarm_actions(AlarmNames=["late"])
     measure(alarmed, 1)
     pass_minutes(alarmed, 1)
@@ -228,7 +228,7 @@ def test_an_alarm_on_the_messages_of_a_topic_goes_off_once_a_burst(alarmed, topi
     assert [subject.partition(":")[0] for subject, _ in published(alerts)] == ["ALARM"]
 
 
-def test_an_alarm_that_cannot_be_evaluated_is_told_once(patient, topic):
+def test_an_alarm_that_cannot_be_evaluated_is_reported_once(patient, topic):
     put_alarm(patient, topic, Statistic="Average")
     measure(patient, 1)
     pass_minutes(patient, 1)

@@ -99,7 +99,7 @@ def test_a_bucket_cannot_notify_a_topic_that_does_not_exist(patient, topic):
         notify(patient, f"{topic}2", "s3:ObjectRemoved:*")
 
 
-def test_s3_tells_a_topic_what_happens_to_objects(patient, topic):
+def test_s3_notifies_a_topic_of_what_happens_to_objects(patient, topic):
     allow_s3(patient, topic)
     notify(patient, topic, "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put")
     s3 = client(patient, "s3")

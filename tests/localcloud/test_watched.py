@@ -144,7 +144,7 @@ def test_a_topic_that_shuts_cloudwatch_out_is_found_and_no_mail_of_an_alarm_come
     sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
 
 
-def test_without_a_trail_the_next_audit_tells_that_the_door_is_open(owner: Owner) -> None:
+def test_without_a_trail_the_next_audit_reports_the_open_door(owner: Owner) -> None:
     owner.upload()
     with past_the_door(owner.client("s3")):
         owner.pass_quarters(3)
@@ -156,7 +156,7 @@ def test_without_a_trail_the_next_audit_tells_that_the_door_is_open(owner: Owner
     assert "OK settings" in subjects(owner)
 
 
-def test_with_a_trail_siren_and_audit_tell_that_a_backup_was_overwritten(owner: Owner) -> None:
+def test_with_a_trail_siren_and_audit_report_an_overwritten_backup(owner: Owner) -> None:
     make_trail(owner)
     owner.upload()
     slot, s3 = owner.slot(), owner.client("s3")

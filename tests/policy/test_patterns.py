@@ -326,7 +326,7 @@ def moments(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
 @given(moments())
 @example((load_zone("Pacific/Chatham"), utc("2026-09-26T14:00")))
 @example((load_zone("Asia/Manila"), utc("1844-12-31T15:00")))
-def test_every_moment_lies_in_exactly_one_period(
+def test_every_moment_belongs_to_exactly_one_period(
     zone_and_moment: tuple[ZoneInfo, datetime],
 ) -> None:
     zone, moment = zone_and_moment

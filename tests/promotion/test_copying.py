@@ -131,7 +131,7 @@ def test_a_copy_that_s3_has_not_compared_is_looked_up(world: World, wire: Wire) 
     assert after == ["HeadObject", "DeleteObject"]
 
 
-def test_every_checksum_that_s3_knows_is_compared(world: World) -> None:
+def test_every_checksum_that_s3_supports_is_compared(world: World) -> None:
     """The sender chooses the algorithm, so the app must not ignore any."""
     copy, head = map(world.s3.meta.service_model.operation_model, ("CopyObject", "HeadObject"))
     algorithms = copy.input_shape.members["ChecksumAlgorithm"].enum

@@ -75,7 +75,7 @@ def test_a_cached_response_always_equals_that_of_s3(world: World) -> None:
     assert len(remembered.answers) <= CHANGES * len(reads)
 
 
-def test_a_fault_comes_even_if_the_answer_is_known(world: World) -> None:
+def test_a_fault_comes_even_if_the_response_is_cached(world: World) -> None:
     wire = Wire(world.s3)
     remembered = RememberedReads(world.s3, wire)
     world.upload(b"known")
@@ -104,7 +104,7 @@ def test_an_action_before_a_request_can_change_its_response(world: World) -> Non
     assert remembered.head_object(**INCOMING, Key=DAILY)["ContentLength"] > size
 
 
-def test_what_a_world_reads_from_the_store_is_what_s3_says(world: World) -> None:
+def test_what_a_world_reads_from_the_store_is_what_s3_returns(world: World) -> None:
     random = Random(2)
     for _ in range(CHANGES):
         change(world, random)

@@ -336,7 +336,7 @@ def test_what_is_being_copied_is_not_missing(buckets: Buckets) -> None:
     assert buckets.found(NOW + MINUTE) == [(Kind.MISSING, Phase.LASTING, missing)]
 
 
-def test_a_run_without_time_tells_what_it_found_and_names_the_rest(buckets: Buckets) -> None:
+def test_a_run_out_of_time_reports_what_it_found_and_names_the_rest(buckets: Buckets) -> None:
     buckets.store(NIGHTLY, since=NOW - 36 * DAY, until=NOW - 2 * DAY)
     left = iter([900.0, 900.0])
     audited = buckets.audit(seconds_left=lambda: next(left, RESERVE - 1))

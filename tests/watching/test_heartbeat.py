@@ -98,7 +98,7 @@ def test_an_error_is_a_failure(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["silent", "drips"])
-def test_a_server_that_never_ends_its_response_is_given_up(
+def test_a_server_that_never_ends_its_response_times_out(
     service: Service, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "SECONDS", 0.2)

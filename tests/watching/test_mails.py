@@ -346,7 +346,7 @@ def test_a_command_is_quoted_for_the_shell() -> None:
     assert "--key 'it'\"'\"'s (a) key' --version-id v downloaded" in mail.body
 
 
-def test_a_heartbeat_tells_all_that_is_wrong_or_was_not_checked() -> None:
+def test_a_heartbeat_reports_all_that_is_wrong_or_was_not_checked() -> None:
     scene = SCENES["overwritten-and-others"]
     trouble = trouble_of(scene.audited, policy=POLICY, stage="prod", now=NOW)
     assert trouble

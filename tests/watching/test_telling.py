@@ -155,7 +155,7 @@ def test_trouble_goes_to_the_heartbeat_also_when_it_is_not_mailed(owner: Owner) 
     )
 
 
-def test_what_could_not_be_checked_is_told_counts_no_zero_and_raises(
+def test_what_could_not_be_checked_is_mailed_counts_no_zero_and_raises(
     owner: Owner, capsys: pytest.CaptureFixture[str], log: io.StringIO
 ) -> None:
     with pytest.raises(ExceptionGroup) as raised:

@@ -99,7 +99,7 @@ def test_bucket_policies_are_not_enforced_here(store: Store) -> None:
     store.put("key", IfNoneMatch="*")
 
 
-def test_the_owner_pays_for_requests_unless_it_says_otherwise(store: Store) -> None:
+def test_the_owner_pays_for_requests_by_default(store: Store) -> None:
     for payer in (None, "Requester", "BucketOwner"):
         if payer:
             store.put_bucket_request_payment(RequestPaymentConfiguration={"Payer": payer})

@@ -19,7 +19,7 @@ from tests.localcloud.conformance.bucket import (
 )
 
 
-def test_a_copy_carries_metadata_and_tags_unless_told_otherwise(store: Store) -> None:
+def test_a_copy_carries_metadata_and_tags_by_default(store: Store) -> None:
     store.put("source", Metadata={"sender": "server"}, ContentType="text/x", Tagging="tier=forever")
     store.copy("source", "plain")
     store.copy(

@@ -179,7 +179,7 @@ def test_a_multipart_upload_keeps_the_retention_from_its_initiation(
 
 
 @pytest.mark.usefixtures("double_only")
-def test_a_bypass_must_be_asked_for(locked: Store) -> None:
+def test_a_bypass_must_be_requested(locked: Store) -> None:
     version = locked.put("key")["VersionId"]
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     lock = {"Mode": "GOVERNANCE", "RetainUntilDate": until}

@@ -279,7 +279,7 @@ def test_a_listing_can_continue_after_a_removed_version(versioned: Store) -> Non
     assert [version for _, version, _ in listed(versioned, **behind)] == versions[1::-1]
 
 
-def test_deleting_several_objects_says_what_became_of_each(versioned: Store) -> None:
+def test_deleting_several_objects_returns_what_happened_to_each(versioned: Store) -> None:
     version = versioned.put("key")["VersionId"]
     hidden = versioned.delete_objects(Delete={"Objects": [{"Key": "key"}]})
     [marked] = hidden["Deleted"]
