@@ -124,8 +124,8 @@ FAIR = Chances(lost=0, doubled=0, late=0, killed=0, slow=0, fault=0, schedule_la
 class Outage:
     """What fails from `begin` to `end`: `s3`, `lambda`, `network` or `invoke`.
 
-    With `s3`, S3 does not respond to the app or to every other upload; with `network`, no server
-    can upload; with `invoke`, the sweep can hand over nothing.
+    With `s3`, S3 responds neither to the app nor to every second upload; with `network`, no server
+    can upload; with `invoke`, the sweep cannot invoke `promote`.
     """
 
     kind: str
