@@ -31,14 +31,15 @@ PARTS_FOR_THE_PRICE_OF_A_REQUEST = 56
 class Tuning:
     """Which copies are made in parts, how large the parts are, and how many are copied together.
 
-    `single`: up to this size (bytes) one request copies everything, in about 0.6 s. `part`: the
-    smallest part (bytes): copying it takes ten times the latency of its request. `streams`: how
-    many parts at a time. S3 allows 3,500 copies a second, and a Lambda container 1,024 threads and
-    files. This number divides 10,000, so that even the largest copy fills every wave.
+    `single`: up to this size (bytes) one request copies everything, in about 0.6 s.
+    `part`: the smallest part (bytes): copying it takes ten times the latency of its request.
+    `streams`: how many parts at a time. S3 allows 3,500 copies a second, and a Lambda container
+    1,024 threads and files. This number divides 10,000, so that even the largest copy fills every
+    wave.
     `read_timeout`: the seconds that the client waits for a response. A copy of 5 GiB takes 94 s.
-    `reserve`: the seconds at the end of a run that are kept for completing or aborting. `pause`:
-    the seconds to wait, multiplied by the attempt's number, when S3 asks to slow down, or while
-    another request is writing to the same slot.
+    `reserve`: the seconds at the end of a run that are kept for completing or aborting.
+    `pause`: the seconds to wait, multiplied by the attempt's number, when S3 asks to slow down, or
+    while another request is writing to the same slot.
     """
 
     single: int = 34 * MIB
