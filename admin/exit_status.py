@@ -69,9 +69,7 @@ class Commands(click.Group):
     """The commands; each ends with the exit status that belongs to how it ended."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Give interruptions and crashes their own status: click and Python would use 1, which
-        means a finding.
-        """
+        """Give interruptions and crashes a status of their own: Python's 1 means a finding here."""
         for stream in (sys.stdout, sys.stderr):
             # A terminal without UTF-8 shows a question mark for a character that it lacks.
             if isinstance(stream, TextIOWrapper):

@@ -24,9 +24,7 @@ def with_fast_lists(session: botocore.session.Session) -> botocore.session.Sessi
 
 
 def _read_versions(**answer: Any) -> None:
-    """botocore's hook on a response: remove the versions from it, and leave the rest to
-    botocore.
-    """
+    """botocore's hook on a response: take the versions out, and leave the rest to botocore."""
     response, read = answer["response_dict"], answer["customized_response_dict"]
     # botocore has checked the response already: if it is not a complete list, its status has been
     # changed.

@@ -1,6 +1,4 @@
-"""S3's storage classes: how soon a backup can be read, the minimum time that S3 bills, and the
-price.
-"""
+"""S3's storage classes: how soon a backup can be read, the minimum billed time, and the price."""
 
 from dataclasses import dataclass
 

@@ -18,9 +18,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Waiter:
-    """Waits at most `seconds`, by the clock `monotonic`; `tell` receives a progress line now and
-    then.
-    """
+    """Waits at most `seconds`, by the clock `monotonic`; `tell` receives occasional progress."""
 
     seconds: float
     tell: Callable[[str], None]

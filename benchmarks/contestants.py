@@ -119,9 +119,7 @@ def _script(how: str) -> list[str]:
 
 
 def _path(program: str) -> str:
-    """Return the program's path: next to this Python if it is there, otherwise on the PATH, or
-    empty.
-    """
+    """Return the program's path, next to this Python or else on the PATH; empty if not found."""
     beside = Path(sys.executable).with_name(program)
     return str(beside) if beside.exists() else shutil.which(program) or ""
 

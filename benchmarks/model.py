@@ -132,8 +132,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Dated:
-    """`number` objects whose names are dates, as `promote` stores them. These objects take no
-    memory.
+    """`number` objects whose names are dates, as `promote` stores them. They take no memory.
 
     `pattern` is a strftime pattern in UTC; each object was stored a minute after its slot began.
     The newest belongs to the slot that ended last.
@@ -149,9 +148,7 @@ class Dated:
         return self.number
 
     def __getitem__(self, index: int) -> str:
-        """Return the name at this position in S3's order, which is from the oldest to the
-        newest.
-        """
+        """Return the name at this position in S3's order, which is from oldest to newest."""
         return self._start(index).strftime(self.pattern)
 
     def version(self, index: int) -> ObjectVersion:

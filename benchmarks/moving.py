@@ -51,9 +51,7 @@ class Result:
 
     @property
     def bound(self) -> float:
-        """The seconds that moving the bytes alone would take, over as many streams as the
-        contestant used.
-        """
+        """The seconds for moving the bytes alone, over as many streams as the contestant used."""
         assert self.measurement
         return SIZES[self.size] / (BANDWIDTH * self.measurement.streams)
 

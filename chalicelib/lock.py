@@ -32,15 +32,11 @@ class Lock:
         return stored + timedelta(days=self.days)
 
     def is_kept(self, *, stored: datetime, until: datetime | None) -> bool:
-        """Whether a backup that was `stored` at this time is locked as promised if its lock lasts
-        `until` then.
-        """
+        """Whether a lock `until` this time is long enough for a backup `stored` at that time."""
         return until is not None and until >= self.promised_end(stored) - LOCK_TOLERANCE
 
     def is_met(self, retention: Mapping[str, Any], *, stored: datetime) -> bool:
-        """Whether a lock in S3's format is at least as long as promised, and its mode at least as
-        strict.
-        """
+        """Whether a lock in S3's format is at least as long and as strict as promised."""
         is_strict = MODES.index(retention.get("Mode", MODES[0])) >= MODES.index(self.mode)
         return is_strict and self.is_kept(stored=stored, until=retention.get("RetainUntilDate"))
 

@@ -44,9 +44,7 @@ class Keyring:
         self._gpg("--output", str(self._public_key), "--export", name)
 
     def encrypt(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Encrypt each of them with a single gpg process, which takes longer to start than to
-        encrypt.
-        """
+        """Encrypt each with a single gpg process, which takes longer to start than to encrypt."""
         folder = self.home / "plain"
         folder.mkdir()
         paths = [folder / str(number) for number in range(len(bodies))]

@@ -127,9 +127,7 @@ class Alarms:
             alarm.state_updated_timestamp = before.state_updated_timestamp
 
     def _count_throttles(self, now: datetime) -> None:
-        """Lambda retries an event that finds no concurrency, at increasing intervals of up to five
-        minutes.
-        """
+        """Lambda retries throttled events at increasing intervals of up to five minutes."""
         minute, self._counted = max(self._counted, now - LONGEST_WAIT), now
         throttled = self._throttled()
         while throttled and (minute := minute + MINUTE) <= now:

@@ -44,8 +44,7 @@ def fetch_bundle(account: Account, location: str) -> zipfile.ZipFile:
 
 
 def differences(bundle: zipfile.ZipFile, project: Path) -> list[str]:
-    """The files that differ between the bundle and the clone in `project`, or exist in only one of
-    them.
+    """The files that differ between the bundle and the clone in `project`, or that only one has.
 
     The clone's own files are compared directly, and packages' files by the hashes of the packages
     installed here, which `make` has checked against requirements.txt. All packages are pure Python;

@@ -44,8 +44,9 @@ def show_check(target: Target, *, now: datetime, all_backups: bool, as_json: boo
 
 
 def show_who(target: Target, *, as_json: bool) -> None:
-    """Print who can destroy, write or read backups; exits with 1 if someone with power is not on
-    the list.
+    """Print who can destroy, write or read backups.
+
+    Exits with 1 if anyone who can do more than read is not on the list.
     """
     click.echo(target, err=True)
     found = answers(Graph.of(target, downloads_of(target)))

@@ -21,8 +21,7 @@ WHY = "Only S3 should report uploads, and only their schedules should start swee
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The service that should invoke the function, as `chalice deploy` writes it into the resource
-    policy.
+    """The service that should invoke a function, as `chalice deploy` names it in its policy.
 
     `otherwise` describes what the service could do under other conditions.
     """

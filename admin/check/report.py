@@ -53,9 +53,7 @@ Result = Finding | Administrator | Status | Part
 
 @dataclass(frozen=True)
 class Report:
-    """The findings; and as sentences the state of the backups, what could not be checked, and the
-    known administrators.
-    """
+    """The findings, the state of the backups, what could not be checked, known administrators."""
 
     backups: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

@@ -51,8 +51,7 @@ def check_version(
     now: datetime,
     also: Callable[[Any], Iterator[Finding]] | None = None,
 ) -> Iterator[Finding]:
-    """Check the lock and the encryption of a version (None: the current one), and call `also` with
-    its HEAD.
+    """Check a version's lock and encryption (None: the current one), and call `also` with its HEAD.
 
     Raises ClientError if AWS denies that.
     """

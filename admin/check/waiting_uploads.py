@@ -57,9 +57,7 @@ def waiting_uploads(
 def check_waiting(
     target: Target, auditor: Auditor, upload_key: str, *, now: datetime
 ) -> Iterator[Finding | Status]:
-    """Report how long uploads for free slots have waited; a finding if that is more than an
-    hour.
-    """
+    """Report how long uploads for free slots have waited; more than an hour is a finding."""
     waiting = waiting_uploads(auditor, upload_key, now=now)
     if waiting is None:
         return

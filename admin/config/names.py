@@ -172,8 +172,7 @@ def _advice(key: str, known: frozenset[str]) -> str:
 
 
 def _check_variables(part: _Part) -> None:
-    """Raise ConfigError for a variable that looks like a misspelled variable of this app, or cannot
-    be set.
+    """Raise ConfigError for a variable that looks misspelled, or that cannot be set.
 
     All other variables pass: Python and the packages read some (TZ, HTTPS_PROXY,
     POWERTOOLS_LOG_LEVEL), and a name unlike ours is not a misspelling.

@@ -1,5 +1,4 @@
-"""A server's key files, and its crontab: for each upload, a line that makes a backup and uploads
-it.
+"""A server's key files and crontab: for each upload, a line that makes a backup and uploads it.
 
     7 * * * * set -o pipefail; ( pg_dumpall | gzip | gpg ... || kill 0 ) | aws s3 cp - s3://...
 

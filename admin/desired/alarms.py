@@ -70,9 +70,7 @@ def sum_alarm(
 
 
 def removed_alarm(stage: Stage, name: str, *, why: str) -> Requirement:
-    """An alarm that an earlier version or other settings created, and that should no longer
-    exist.
-    """
+    """An alarm created by an earlier version or other settings, which should no longer exist."""
     return Requirement(
         kind=Kind.ALARM,
         resource=f"{stage.topic}-{name}",

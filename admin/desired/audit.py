@@ -18,9 +18,7 @@ WITHOUT_HEARTBEAT = 3
 
 
 def audit_alarms(stage: Stage, topic: str) -> Iterator[Requirement]:
-    """The alarms on audits. Hours without an audit change nothing, except for the first of these
-    alarms.
-    """
+    """The alarms on audits; only the first reacts to hours without an audit."""
     yield _no_audit(stage, topic)
     # Separate alarms: one that has already gone off would hide the others. The audit mails an
     # overwritten backup too, but not at once if it was written in parts (S3 dates it from its
@@ -136,8 +134,9 @@ def _no_audit(stage: Stage, topic: str) -> Requirement:
 
 
 def _in_a_row(hours: int) -> dict[str, Any]:
-    """The alarm needs at least 1 in each of this many successive audits; of two audits in one hour,
-    the better counts.
+    """The alarm needs at least 1 in each of this many successive audits.
+
+    Of two audits in one hour, the better counts.
     """
     return {
         "Statistic": "Minimum",

@@ -128,9 +128,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _only_keys_of_s3(objects: list[str]) -> list[Document]:
-    """Deny writes encrypted with keys other than S3's. Parts of a copy do not name an
-    encryption.
-    """
+    """Deny writes encrypted with keys other than S3's. Parts of a copy name no encryption."""
     return [
         _deny(
             "NoKeysOfCustomers",

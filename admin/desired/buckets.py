@@ -32,9 +32,7 @@ REHEARSALS = {"Prefix": f"{DRILL}/"}
 def desired_settings(
     policy: Policy, stage: Stage, options: SetupOptions, *, account: str, region: str
 ) -> tuple[Requirement, ...]:
-    """Every setting of a stage in `account` (12 digits) and `region`, in the order in which to set
-    them.
-    """
+    """Every setting of a stage in `account` (12 digits) and `region`, in the order to set them."""
     topic = stage.topic_arn(account=account, region=region)
     return (
         *_incoming(policy, stage, region),

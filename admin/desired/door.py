@@ -1,5 +1,4 @@
-"""The vault's one door: anyone who wants to change its settings has to change its bucket policy
-first.
+"""The vault's one door: to change its settings, you first have to change its bucket policy.
 
 `setup` opens the door only to its caller, while it makes its changes.
 """

@@ -196,8 +196,7 @@ def _vault(stage: Stage) -> str:
 
 
 def _uploads(policy: Policy, stage: Stage) -> list[str]:
-    """Every key that is promoted; the servers' keys as one pattern per rule, because IAM limits
-    sizes.
+    """Every promoted key; the servers' keys as one pattern per rule, because IAM limits sizes.
 
     A pattern also matches keys that no server can upload.
     """
@@ -228,9 +227,7 @@ def statements(document: Document) -> list[Document]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """The value of a policy's element as a list: IAM and S3 accept, and return, a single item
-    without one.
-    """
+    """A policy element as a list; IAM and S3 accept and return a single item without one."""
     return value if isinstance(value, list) else [value]
 
 

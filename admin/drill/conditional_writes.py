@@ -78,9 +78,7 @@ def _must_succeed(operation: str, write: Callable[[], Any]) -> None:
 
 
 def _answer(error: ClientError) -> tuple[int, str]:
-    """Status and code of the store's response; raises the error again if the store made no
-    decision.
-    """
+    """Status and code of the response; raises the error again if the store made no decision."""
     if http_status(error) in UNDECIDED:
         raise error
     return http_status(error), error_code(error)

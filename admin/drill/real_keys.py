@@ -59,9 +59,7 @@ def servers_can_upload(
 
 
 def _users(target: Target) -> dict[str, dict[str, Any]]:
-    """Every user of the account by name, with its IAM policies: one request per user would be too
-    many.
-    """
+    """Every user of the account by name, with its policies, without one request per user."""
     paginator = target.account.client("iam").get_paginator("get_account_authorization_details")
     pages = paginator.paginate(Filter=["User"], PaginationConfig={"PageSize": PAGE})
     return {user["UserName"]: user for page in pages for user in page["UserDetailList"]}

@@ -177,8 +177,7 @@ class TemporaryAccess:
     def _retry_while_unknown(
         self, response: Any, request_dict: dict[str, Any], **_: Any
     ) -> int | None:
-        """botocore's hook after each attempt of a request; returns the seconds until a retry, or
-        None.
+        """botocore's hook after each attempt of a request: the seconds until a retry, or None.
 
         Even after a successful request, another node of AWS can still reject the new key.
         """

@@ -92,9 +92,7 @@ class DrillUploads:
             time.sleep((slot.end - now).total_seconds())
 
     def wait_for_promotion(self, etag: str) -> StoredObject:
-        """The stored object of the upload with this ETag. Raises NotAsPromisedError if there is
-        none.
-        """
+        """Wait for the stored copy of this upload; raises NotAsPromisedError if there is none."""
         for _ in self.waiter.polls("the promotion"):
             names, _ = self._stored()
             for slot in names[:MOST_SLOTS]:
@@ -177,8 +175,7 @@ class DrillUploads:
 
 
 def lock_holds(vault_client: "S3Client", stored: StoredObject) -> str:
-    """A sentence that states until when the object is locked. `vault_client` belongs to an
-    administrator.
+    """A sentence stating until when the object is locked. `vault_client` is an administrator's.
 
     A vault without a default lock is the owner's choice, which the sentence states. Raises
     NotAsPromisedError if the vault keeps no versions, or if its default lock does not lock.

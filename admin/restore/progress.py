@@ -16,9 +16,7 @@ from rich.progress import (
 
 @contextmanager
 def progress(size: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, otherwise nothing; call the yielded function with numbers of
-    bytes.
-    """
+    """A progress bar on a terminal, else nothing; call what it yields with numbers of bytes."""
     console = Console(file=sys.stderr)
     columns = (
         BarColumn(),

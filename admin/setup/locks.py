@@ -57,8 +57,7 @@ class Survey:
 def lock_stored(
     target: Target, lock: Lock, *, now: datetime, waiter: Waiter, apply: bool, yes: bool
 ) -> None:
-    """Report which versions in the vault are not locked as `lock` promises; with `apply`, lock
-    them.
+    """Report which versions in the vault are not locked as `lock` promises; `apply` locks them.
 
     Asks once. No lock is shortened, and no mode is changed. Raises Refused if the answer is no.
     """
@@ -92,8 +91,7 @@ def lock_of_new_backups(target: Target, lock: Lock) -> Lock:
 
 
 def remark(target: Target, plan: Plan) -> str | None:
-    """State how many stored versions a changed default lock does not affect; None if there are
-    none.
+    """A remark on the stored versions that a changed default lock does not affect, or None.
 
     Counts noncurrent versions, too.
     """

@@ -11,9 +11,7 @@ MOST_VERSIONS = 5
 
 
 def read_managed_policy(account: Account, requirement: Requirement) -> Any:
-    """The default version; None if the policy does not exist. Whom it is attached to is not
-    compared.
-    """
+    """The default version; None if the policy does not exist. Attachments are not compared."""
     arn, iam = requirement.resource, _iam(account, requirement)
     policy = none_if("NoSuchEntity", lambda: iam.get_policy(PolicyArn=arn))
     if policy is None:

@@ -11,9 +11,7 @@ LONGEST = 300
 
 
 def was(change: Change) -> str | None:
-    """What the account has now and will lose, on one line; None if the change only adds
-    something.
-    """
+    """What the account has now and will lose, on one line; None if the change only adds."""
     desired, actual = change.requirement.desired, change.actual
     match actual:
         case _ if actual is None or desired is None:

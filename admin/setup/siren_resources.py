@@ -79,9 +79,7 @@ def _in_our_order(actual: Entry, desired: list[Entry]) -> Entry:
 
 
 def read_rule(account: Account, requirement: Requirement) -> Any:
-    """State, event pattern, targets and everything else that the rule has; None if there is no
-    rule.
-    """
+    """State, event pattern, targets and anything else the rule has; None if there is no rule."""
     events = account.client("events")
     rule = none_if(
         "ResourceNotFoundException", lambda: events.describe_rule(Name=requirement.resource)
@@ -96,9 +94,7 @@ def read_rule(account: Account, requirement: Requirement) -> Any:
 
 
 def write_rule(account: Account, requirement: Requirement) -> None:
-    """Write the rule and its targets, and remove others. Anything that is not listed here gets
-    unset.
-    """
+    """Write the rule and its targets, and remove others. Anything not listed here is unset."""
     events, name = account.client("events"), requirement.resource
     targets = requirement.desired["Targets"]
     events.put_rule(

@@ -10,9 +10,7 @@ from admin.target import Target
 
 
 def as_data(target: Target, overview: Overview) -> dict[str, Any]:
-    """Everything in the overview. Sizes are in bytes, times in ISO 8601; docs/operations.md
-    explains each name.
-    """
+    """Everything in the overview: sizes in bytes, times in ISO 8601 (see docs/operations.md)."""
     size = overview.size
     return {
         "at": overview.now.isoformat(),

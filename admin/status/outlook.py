@@ -1,6 +1,4 @@
-"""What follows from the stored backups: when the next one is due, how long the last one remains,
-and how much the vault will hold. Pure.
-"""
+"""Forecasts: when the next backup is due, how long the last remains, the vault's size. Pure."""
 
 import statistics
 from collections import Counter
@@ -107,9 +105,7 @@ def steady_state(histories: Iterable[History], policy: Policy, *, lock: Lock | N
 
 
 def _backups_a_day(history: History) -> float:
-    """The number of all slots, if a backup is expected in each; otherwise the number filled since
-    the first.
-    """
+    """Backups per day: one per slot if each is expected, otherwise the rate since the first."""
     slots = [*history.slots]
     if slots[0].rule.expect is not True:
         first = history.first

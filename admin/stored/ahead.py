@@ -10,9 +10,7 @@ AT_A_TIME = 4
 
 
 def read_ahead(sources: Sequence[Iterator[Item]]) -> Iterator[Iterator[Item]]:
-    """The items of each source, in the order of the sources. An error is raised where its item
-    would be.
-    """
+    """The items of each source, in order; an error is raised where its item would be."""
     pool = ThreadPoolExecutor(AT_A_TIME)
     first: dict[int, Future[Item | None]] = {}
 

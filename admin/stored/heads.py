@@ -46,9 +46,7 @@ def head_of(vault: Vault, version: Mapping[str, Any], **more: str) -> Any:
 
 
 def lock_end(vault: Vault, version: Mapping[str, Any], head: Mapping[str, Any]) -> datetime | None:
-    """When the lock ends (None: no lock). A HEAD does not show this to callers who cannot read
-    locks.
-    """
+    """When the lock ends (None: no lock). A HEAD hides it from callers who cannot read locks."""
     shown: datetime | None = head.get("ObjectLockRetainUntilDate")
     if shown:
         return shown

@@ -70,9 +70,7 @@ class When:
 
 
 def local_hour(slot: Slot) -> str:
-    """The format of the time at which a slot begins, to the hour or, if its name has it, to the
-    minute.
-    """
+    """The format of a slot's start, to the hour or, if its name has it, to the minute."""
     begin = slot.start.astimezone(slot.rule.timezone)
     second = "b" if begin.fold else ""
     minute = f":{begin:%M}" if slot.rule.store_as.unit == "minute" else ""

@@ -49,9 +49,7 @@ class Upload:
 
     @property
     def came_in_parts(self) -> bool:
-        """True if it was uploaded in parts: then `last_modified` is when the upload was
-        initiated.
-        """
+        """True for a multipart upload, whose `last_modified` is when it was initiated."""
         return "-" in self.etag
 
 
@@ -61,9 +59,7 @@ Refusal = Callable[[Upload], str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerEncrypted:
-    """An upload that S3 cannot even describe: it is encrypted with a key that only its sender
-    has.
-    """
+    """An upload that S3 cannot even describe: it is encrypted with a key only its sender has."""
 
     key: str
 
@@ -126,9 +122,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """An outcome, the reason for it as a sentence, and the slot that it concerns (None: no
-    slot).
-    """
+    """An outcome, its reason as a sentence, and the slot that it concerns (None: no slot)."""
 
     outcome: Outcome
     reason: str

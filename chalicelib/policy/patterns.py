@@ -96,9 +96,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse patterns that would give two periods the same name, or names that do not sort by
-        time.
-        """
+        """Refuse patterns that give two periods one name, or names that do not sort by time."""
         self.unit  # noqa: B018 - computed here so that a bad pattern cannot exist
         self._refuse_unsorted()
 
@@ -121,9 +119,7 @@ class Pattern:
         return Period(name, start, end, is_regular=is_whole and not is_second)
 
     def overlaps(self, other: "Pattern") -> bool:
-        """Whether both patterns could ever write the same name (every combination of digits counts
-        as possible).
-        """
+        """Whether both patterns could ever write the same name, taking all digits as possible."""
         return any(
             len(mine) == len(theirs) and all(map(_can_be_equal, mine, theirs))
             for mine in self.templates
@@ -170,9 +166,7 @@ class Pattern:
         ]
 
     def _refuse_unsorted(self) -> None:
-        """Refuse names that do not sort by time, because recent ones could not be listed
-        separately.
-        """
+        """Refuse names that do not sort by time: recent ones could not be listed separately."""
         named: set[str] = set()
         for directive in re.findall("%(.)", self.text):
             names_day = named >= set("Ymd") or named >= set("Yj")
@@ -211,8 +205,7 @@ def _can_be_equal(one: str, other: str) -> bool:
 
 
 def _calendar_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The start and end of a day, or of a longer period: each lasts until clocks first show the
-    next.
+    """The start and end of a day or longer period, which lasts until clocks first show the next.
 
     (In some zones clocks went back across midnight; the old day did not start again.)
     """
@@ -242,9 +235,7 @@ def _clock_period(moment: datetime, unit: Unit, zone: ZoneInfo) -> tuple[datetim
 
 
 def _wall_time(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The date and time that clocks in `zone` show at `moment`, without a zone, so that one can
-    compute with it.
-    """
+    """The date and time that clocks in `zone` show at `moment`, without a zone, to compute with."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 

@@ -35,8 +35,7 @@ _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One period of a rule, and the one vault name that belongs to it. It is filled at most once,
-    ever.
+    """One period of a rule, and the one vault name that belongs to it. Filled at most once, ever.
 
     The period runs from `start` to `end` (excluded); both are aware, in UTC. `is_regular` has the
     same meaning as in Period.

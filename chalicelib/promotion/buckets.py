@@ -43,9 +43,7 @@ class Bucket:
 
     @property
     def args(self) -> dict[str, Any]:
-        """The arguments of every request. S3 refuses the request if another account owns the
-        bucket.
-        """
+        """The arguments of every request. S3 refuses it if another account owns the bucket."""
         owner = {"ExpectedBucketOwner": self.owner} if self.owner else {}
         return {"Bucket": self.name, **owner}
 
@@ -141,9 +139,7 @@ class Incoming(Bucket):
                 return
 
     def _is_customer_encrypted(self, which: Mapping[str, Any]) -> bool:
-        """True if only its sender has the key (SSE-C). A 400 in response to HEAD has no body to say
-        so.
-        """
+        """True if only its sender has the key (SSE-C). A 400 to a HEAD has no body to say so."""
         try:
             self.s3.get_object(**self.args, **which, Range="bytes=0-0")
         except ClientError as error:
@@ -256,9 +252,7 @@ def _is_delete_marker(error: ClientError) -> bool:
 
 
 def checksum_of(head: Mapping[str, Any]) -> Checksum | None:
-    """Read the checksum over the whole object. (A checksum over its parts, `...-N`, proves
-    nothing.)
-    """
+    """Read the checksum of the whole object. (One over its parts, `...-N`, proves nothing.)"""
     if head.get("ChecksumType") == "COMPOSITE":
         return None
     # The sender chooses the algorithm, so every algorithm that S3 supports counts.

@@ -35,9 +35,7 @@ ATTEMPTS = 5
 
 
 class UnverifiedCopyError(Exception):
-    """The slot does not hold what was copied into it. The upload is kept so that someone can check
-    it.
-    """
+    """The slot does not hold what was copied into it. The upload is kept for someone to check."""
 
 
 @dataclass(frozen=True, kw_only=True)

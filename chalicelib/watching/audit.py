@@ -136,9 +136,7 @@ class Auditor:
         return default_lock(actual.get("lock", {}))
 
     def _judge_uploads(self, key: str, now: datetime) -> list[Finding]:
-        """The findings about a key's uploads: one for all of a kind that belong to the same
-        slot.
-        """
+        """The findings about a key's uploads: one per kind and slot."""
         head = cache(self.vault.head)
         findings = defaultdict[tuple[Kind, str | None], list[Finding]](list)
         for upload in chain.from_iterable(islice(self.incoming.versions(key), MOST_PAGES)):
@@ -151,9 +149,7 @@ class Auditor:
         return [self._together(each, key) for each in findings.values()]
 
     def _together(self, findings: list[Finding], key: str) -> Finding:
-        """It describes the newest upload but is dated by the first, so an upload every hour causes
-        one mail, not 24.
-        """
+        """One finding on the newest upload, dated by the first: hourly uploads cause one mail."""
         newest, first = findings[0], min(findings, key=lambda finding: finding.since)
         if len(findings) == 1:
             return newest

@@ -54,9 +54,7 @@ class Protection:
 
 
 def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> Iterator[Finding]:
-    """Find backups of the last day that are not locked as `lock` promises. Lists do not show
-    locks.
-    """
+    """Find backups of the last day not locked as `lock` promises. Lists do not show locks."""
     slot, begin = history.slots[0], now - REPEATED
     stored = (history.backup(each, now) for each in history.slots)
     recent = (one for one in stored if one and one.versions and begin < one.complete <= now)
@@ -73,7 +71,5 @@ def judge_locks(vault: Vault, history: History, lock: Lock, now: datetime) -> It
 
 
 def _finding(kind: Kind, what: str, *, since: datetime) -> Finding:
-    """S3 does not show when it began or ended, so the finding is never new, and an alarm reports
-    both.
-    """
+    """The finding is never new: S3 does not show when it began or ended. An alarm reports both."""
     return Finding(kind=kind, phase=Phase.LASTING, since=since, what=what, remedy=REMEDIES[kind])

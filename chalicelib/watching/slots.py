@@ -21,8 +21,7 @@ _EXPIRY_DELAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """A filled slot as S3 lists it: its first version, and when a delete marker or another version
-    hid it.
+    """A filled slot as S3 lists it: the first version, and when a marker or later version hid it.
 
     S3 dates a multipart copy from its start; by `complete` it is certainly complete. While the copy
     is running, or if only a delete marker is left, `size` is None.
@@ -41,8 +40,7 @@ class Backup:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Missing backups: `since` is when the first of them was due, and `slots` are their slots,
-    oldest first.
+    """Missing backups: when the first was due (`since`), and their `slots`, oldest first.
 
     There are no slots if only the age of the newest backup counts. `is_older`: the gap began before
     the slots that the audit covers.

@@ -47,9 +47,7 @@ RESERVE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sweeper:
-    """Searches incoming for uploads. `invoke` starts `promote` with an event, and does not wait for
-    it.
-    """
+    """Searches incoming for uploads. `invoke` starts `promote` with an event, without waiting."""
 
     incoming: Incoming
     vault: Vault

@@ -27,8 +27,9 @@ DIGEST_LENGTH = 24
 
 @dataclass(frozen=True)
 class Setting:
-    """How to read a setting: the client's method, which fields of its response count, and the code
-    of the error that means it is not set (None: S3 always returns a value).
+    """How to read a setting: the client's method, and which fields of its response count.
+
+    `absent` is the code of the error if it is not set (None: S3 always returns a value).
 
     A field counts with everything in it, or its own fields are listed; the same holds for the items
     of a list.
@@ -127,9 +128,7 @@ def digest(fields: Fields) -> str:
 
 
 def _normal(value: Any) -> Any:
-    """S3 reorders lists, and returns a list with one item as that item, so each value becomes a
-    set.
-    """
+    """Turn values into sets: S3 reorders lists, and returns a list with one item as that item."""
     if not isinstance(value, Mapping):
         return str(value).lower() if isinstance(value, bool) else str(value)
     return {

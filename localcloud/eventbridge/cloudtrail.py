@@ -1,6 +1,4 @@
-"""CloudTrail's events of API calls, which EventBridge receives where a trail logs management
-events.
-"""
+"""CloudTrail events of API calls; EventBridge receives them if a trail logs management events."""
 
 import json
 import re

@@ -29,8 +29,7 @@ class QueuedEvent:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The configuration of the function's asynchronous events; empty if the function does not
-        exist.
+        """The function's configuration for asynchronous events; empty if there is no function.
 
         Running the event will report that.
         """

@@ -37,8 +37,7 @@ def denial_to_s3(target_arn: str, bucket_arn: str, account: str) -> str | None:
 
 
 def delivering_if_allowed(deliver: Deliver, *, tell: Callable[[str], None]) -> Deliver:
-    """Deliver S3's events only to functions that allow it, because the permission can be removed
-    later.
+    """Deliver S3's events only to functions that allow it: the permission can be removed later.
 
     `tell` gets a line for each event that is not delivered.
     """

@@ -1,6 +1,4 @@
-"""The operation of a request to a service other than S3, according to AWS's own description of the
-service.
-"""
+"""The operation of a request to a service other than S3, from AWS's description of the service."""
 
 from typing import Any
 

@@ -111,9 +111,7 @@ def _object_checks(call: S3Call, actions: str, *, now: datetime) -> list[S3Check
 
 
 def _bulk_delete_checks(call: S3Call) -> list[S3Check]:
-    """The permissions for all keys: one denied key refuses the whole request, while S3 would delete
-    the rest.
-    """
+    """The permissions for all keys. One denied key refuses them all; S3 would delete the rest."""
     checks = []
     for item in xml_body(call).iterfind("{*}Object"):
         key, version = item.findtext("{*}Key"), item.findtext("{*}VersionId")

@@ -41,9 +41,7 @@ class S3Call:
 
 
 def read_s3_call(request: HttpRequest) -> S3Call:
-    """The parsed request. Raises Refused unless it is path-style, because moto could use a
-    different bucket.
-    """
+    """The parsed request. Raises Refused unless it is path-style: moto could use another bucket."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     path = re.fullmatch(r"/(?:([\w.-]+)(?:/(.*))?)?", request.raw_path, re.ASCII | re.DOTALL)
     if path is None or not (host == "localhost" or _is_ip(host)):

@@ -136,9 +136,7 @@ def _refuse_malformed(statement: Any, bucket: FakeBucket) -> None:
 
 
 def _named_actions(statement: dict[str, Any], bucket: FakeBucket) -> list[frozenset[str]]:
-    """The actions that each pattern of Action matches; with NotAction, any condition key is
-    accepted.
-    """
+    """The actions that each pattern of Action matches; NotAction accepts any condition key."""
     resources = _items(statement.get("Resource", statement.get("NotResource")))
     if not all(_is_of(bucket, resource) for resource in resources):
         raise _malformed("Policy has invalid resource")

@@ -30,8 +30,7 @@ SOURCE_CUSTOMER_KEY = "x-amz-copy-source-server-side-encryption-customer-key-md5
 
 
 def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
-    """Compare If-Match and If-None-Match with the current version; a delete marker does not count
-    as one.
+    """Compare If-Match and If-None-Match with the current version; a delete marker does not count.
 
     It is not known what S3 does if If-None-Match has no value. Here it is refused, like any value
     except *.
@@ -54,9 +53,7 @@ def refuse_unless_conditions_hold(request: S3Response, key_name: str) -> None:
 def refuse_unless_it_matches(
     key: FakeKey | FakeDeleteMarker | None, key_name: str, *, etag: str | None
 ) -> None:
-    """Raise S3's error if there is an ETag to match, and the key's current version has another
-    one.
-    """
+    """Raise S3's error if an ETag is required and the current version has a different one."""
     if not etag:
         return
     if not isinstance(key, FakeKey):

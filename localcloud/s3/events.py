@@ -119,9 +119,7 @@ def _bucket_name(message: dict[str, Any]) -> str:
 
 @contextmanager
 def after_the_request() -> Iterator[None]:
-    """Hold events back until the request has released its lock, because functions use the
-    object.
-    """
+    """Hold events back until the request releases its lock, because functions use the object."""
     calls: list[Callable[[], None]] = []
     token = _waiting.set(calls)
     try:

@@ -57,9 +57,7 @@ class StrictS3(
     """One request to S3. The classes it inherits from implement the operations."""
 
     def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
-        """Let one request at a time write to a key, so that no write comes between another's check
-        and its write.
-        """
+        """Let requests write to a key in turn: none comes between another's check and its write."""
         try:
             _refuse_long_key(self.parse_key_name())
             refuse_foreign_owner(self, self.bucket_name, "x-amz-expected-bucket-owner")

@@ -55,9 +55,7 @@ def bypasses_governance(request: S3Response) -> bool:
 
 
 def _is_retained(key: FakeKey, *, bypass: bool) -> bool:
-    """Whether the version has a retention period that has not ended; a legal hold does not
-    count.
-    """
+    """Whether the version is within its retention period; a legal hold does not count."""
     if key.lock_mode is None or (bypass and key.lock_mode == "GOVERNANCE"):
         return False
     return _moment(str(key.lock_until)) > clock.now()

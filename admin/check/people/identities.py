@@ -115,8 +115,7 @@ class Principal(Holder):
         context: Context = NOTHING_KNOWN,
         denied_by: tuple[Policy, ...] = (),
     ) -> bool:
-        """Whether its policies allow the action on this resource, or on any that matches this
-        pattern.
+        """Whether its policies allow the action on a resource, or on any that a pattern matches.
 
         `context` is what else is known about the request, and `denied_by` are policies of the
         resource that only deny.

@@ -1,6 +1,4 @@
-"""IAM's wildcards: which strings a pattern matches, and whether two patterns match the same
-string.
-"""
+"""IAM's wildcards: what a pattern matches, and whether two patterns match the same string."""
 
 import re
 from functools import cache

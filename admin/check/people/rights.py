@@ -30,9 +30,7 @@ VARIABLES_SINCE = "2012-10-17"
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """An IAM policy that finds its statements about an action quickly, because many principals
-    share it.
-    """
+    """An IAM policy with a fast lookup by action, because many principals share it."""
 
     document: Document
     _by_action: dict[str, "_About"] = field(default_factory=dict, repr=False)
@@ -227,9 +225,7 @@ def _denies(statement: Document, resource: str, user: str | None) -> bool:
 
 
 def with_name(pattern: str, user: str | None) -> str:
-    """The pattern with the user's name filled in, so that managing only your own keys is not a
-    finding.
-    """
+    """The pattern with the user's name filled in: managing only your own keys is not a finding."""
     return pattern.replace("${aws:username}", user) if user and "$" in pattern else pattern
 
 

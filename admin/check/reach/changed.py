@@ -1,6 +1,4 @@
-"""Builds the form of a principal: its policies and boundary, with everything that can be
-changed.
-"""
+"""Builds the form of a principal: its policies and boundary, with all possible changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,9 +60,7 @@ def _parts_of_holder(
 
 
 def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ...] | None:
-    """The fact, and the fact that gives the principal the boundary that it requires, or that
-    removes its boundary.
-    """
+    """The fact, after the one that sets (or removes) the boundary as it requires."""
     if fact.arn != principal.arn or fact.under == (principal.boundary or ""):
         return (fact,)
     if fact.under:

@@ -88,9 +88,7 @@ def changes_of_policies(form: Form, world: World) -> Iterator[Gain]:
 
 
 def under_boundary(boundary: str | None) -> Context:
-    """The condition keys of a request that describe the boundary that its user or role has, or will
-    get.
-    """
+    """The request's condition key for the boundary that the user or role has, or will get."""
     return {_BOUNDARY: boundary or None}
 
 
@@ -156,9 +154,7 @@ def _unders(form: Form, holder: Holder) -> list[str]:
 def _policies_to_try(
     form: Form, action: str, holder: Holder, key: str, *, world: World, more: Context | None = None
 ) -> list[str]:
-    """The managed policies that are worth trying: if a policy with every right is possible, only
-    that.
-    """
+    """The managed policies worth trying: if one with every right is possible, only that one."""
     if not form.could(action):
         return []
     for widest_policy in (_ANY_OF_AWS, _EVERY_RIGHT):

@@ -17,9 +17,7 @@ Right = tuple[str, str]
 
 
 def denial_of(rights: Iterable[Right]) -> Document:
-    """An IAM policy that denies these actions on their resources, or on all resources if there are
-    many.
-    """
+    """An IAM policy that denies these actions on their resources (on all if there are many)."""
     resources: dict[str, list[str]] = {}
     for action, resource in dict.fromkeys(rights):
         resources.setdefault(action, []).append(resource)
@@ -33,9 +31,7 @@ def denial_of(rights: Iterable[Right]) -> Document:
 
 
 def with_denial(principal: Principal, denied: Collection[Right]) -> Principal:
-    """The principal with an inline policy that denies it these rights, in place of an earlier
-    one.
-    """
+    """The principal with an inline policy that denies these rights, replacing an earlier one."""
     denial = denial_of(denied)
     read = zip(principal.inline, principal.inline_policies, strict=True)
     return replace(

@@ -46,9 +46,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Limit:
-    """A boundary that the principal could have, or none, and the policies that it could have got
-    before.
-    """
+    """A boundary that the principal could have, or none, and the policies it could get before."""
 
     policy: Policy | None
     facts: tuple[Fact, ...]
@@ -100,9 +98,7 @@ class Form:
         context: Context | None = None,
         denied_by: Sequence[Policy] = (),
     ) -> Proof | None:
-        """Why it is allowed an action on a resource, or on any resource that matches a pattern, if
-        it is.
-        """
+        """Why an action is allowed on a resource, or on any that a pattern matches; None if not."""
         if not self.could(action):
             return None
         asked = _Asked(self.principal, action, resource, context or {})
@@ -164,9 +160,7 @@ class Form:
         return None
 
     def _undenied(self, asked: "_Asked", denied_by: Sequence[Policy]) -> tuple[Fact, ...] | None:
-        """The facts on which it depends that nothing denies the request; None if a Deny cannot be
-        removed.
-        """
+        """The facts that remove every Deny of the request; None if one cannot be removed."""
         undone: list[Fact] = []
         if any(map(asked.is_denied_by, denied_by)):
             return None

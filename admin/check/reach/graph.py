@@ -20,8 +20,7 @@ from admin.target import Target
 
 @dataclass(frozen=True)
 class Source:
-    """Where a search begins: a user or role, or a principal outside the accounts with the roles
-    that trust it.
+    """Where a search begins: a user or role, or an outside principal and the roles that trust it.
 
     Each role comes with the statements of its trust policy that allow this.
     """
@@ -114,8 +113,9 @@ class Graph:
         return self._gains[principal.arn]
 
     def _gains_without(self, form: Form, world: World) -> Iterable[Gain]:
-        """The next steps of a principal to whom something is denied: only the steps to principals
-        that a denied action affects are computed again.
+        """The next steps of a principal to whom something is denied.
+
+        Only the steps to principals that a denied action affects are computed again.
         """
         before = self.world.principals[form.principal.arn]
         if WAY_DENIAL in before.inline:  # which is replaced, so that more is allowed

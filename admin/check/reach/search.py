@@ -120,9 +120,7 @@ class _Search:
         self.known.add(self.source.fact, None)
 
     def enter(self, closed: Collection[str]) -> None:
-        """Let a principal outside the accounts assume the roles that trust it, except the closed
-        ones.
-        """
+        """Let an outside principal assume the roles that trust it, except the closed ones."""
         for role, statement in self.source.roles:
             if role.arn not in closed:
                 gain = Gain(
@@ -194,9 +192,7 @@ class _Search:
         return changes_of_group(form, holder, self.world)
 
     def _held(self) -> Iterator[Principal]:
-        """The principals that the source can act as, including those that it can rename, with any
-        name.
-        """
+        """The principals that the source can act as; those it can rename also under any name."""
         for fact in self.known.of_kind(Kind.ACT):
             yield self._principal(fact)
             if Fact(Kind.RENAME, fact.arn) in self.known:

@@ -73,9 +73,7 @@ def gains_of(form: Form, world: World) -> Iterator[Gain]:
 
 
 def gains_beside(form: Form, world: World) -> Iterator[Gain]:
-    """The next steps of a principal that lead to groups and policies, and to principals that it can
-    create.
-    """
+    """A principal's next steps to groups and policies, and to principals that it can create."""
     if form.could_any(CHANGING):
         yield from changes_of_groups(form, world)
         yield from changes_of_policies(form, world)
@@ -181,9 +179,7 @@ def _change_what_runs(form: Form, role: Principal, world: World) -> Iterator[Gai
 def _of_functions(
     form: Form, action: str, role: Principal, service: Service, world: World
 ) -> Iterator[tuple[str, Proof]]:
-    """The resources on which the principal is allowed an action that changes what runs under a
-    role.
-    """
+    """The resources on which the action is allowed, which changes what runs under the role."""
     if service.name != "Lambda":
         yield from form.anywhere(action)
     elif role.arn in world.functions:

@@ -35,9 +35,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """The power of a principal, which depends on the facts and conditions on which its rights
-    depend.
-    """
+    """A principal's power, with the facts and conditions on which it depends."""
 
     rank: Rank
     holder: Fact

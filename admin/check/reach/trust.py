@@ -27,8 +27,9 @@ _IN_A_REGION = re.compile(r"\.[a-z]{2}(-[a-z]+)+-\d+(?=\.amazonaws\.com$)")
 
 @dataclass(frozen=True, kw_only=True)
 class Trusted:
-    """How a trust policy allows a principal; without `by_name`, the principal also needs the right
-    to assume the role.
+    """How a trust policy allows a principal to assume the role.
+
+    If not `by_name`, the principal's own policies have to allow it, too.
     """
 
     by_name: bool
@@ -94,9 +95,7 @@ def providers_of(role: Principal) -> Iterator[str]:
 
 
 def outsiders(role: Principal, accounts: Collection[str]) -> Iterator[tuple[Outsider, Document]]:
-    """Everyone outside these accounts who can assume the role, with the statements that allow
-    it.
-    """
+    """Everyone outside these accounts who can assume the role, with the statement allowing it."""
     for statement in _about(role, ASSUME):
         if statement["Effect"] == "Allow":
             for outsider, context in _strangers(statement, accounts):
@@ -227,9 +226,7 @@ def _aws(principal: Any) -> list[str]:
 def _strangers(
     statement: Document, accounts: Collection[str]
 ) -> Iterator[tuple[Outsider, Context]]:
-    """The principals outside the accounts that a statement names, and what is known about their
-    requests.
-    """
+    """The outside principals that a statement names, and what is known about their requests."""
     names = [ANYONE] if "NotPrincipal" in statement else _aws(statement.get("Principal", {}))
     for name in names:
         if name == ANYONE:
@@ -274,8 +271,9 @@ def _anyone(condition: Document, accounts: Collection[str]) -> Iterator[tuple[Ou
 
 
 def _says_account(arn: str) -> bool:
-    """Whether an ARN, or a pattern, names one account; a name alone proves nothing, because anyone
-    can use it in their own account.
+    """Whether an ARN, or a pattern, names one account.
+
+    A name alone proves nothing: anyone can use it in their own account.
     """
     return re.match(r"arn:[^:]*:[^:]*:[^:]*:\d{12}:", arn) is not None
 

@@ -1,6 +1,4 @@
-"""Actions of IAM and STS that no table here lists: each could be a new way to act as another
-principal.
-"""
+"""IAM and STS actions that no table here lists: each could be a new way to act as someone else."""
 
 from functools import cache
 

@@ -121,9 +121,7 @@ def _can_read(targets: Targets, form: Form) -> Goal | None:
 def _in_vault(
     targets: Targets, form: Form, sentence: str, resource: str, *actions: str
 ) -> Goal | None:
-    """What a principal can do in the vault; from another account, only our functions have
-    access.
-    """
+    """What a principal can do in the vault. From other accounts, only our functions have access."""
     principal = form.principal
     if principal.account != targets.target.vault_account.id and not targets.is_role(principal):
         return None

@@ -139,9 +139,7 @@ def _expires_at(version: StoredVersion, rule: LifecycleRule) -> datetime | None:
 
 
 def applies(rule: LifecycleRule, version: StoredVersion) -> bool:
-    """Whether the rule is enabled and applies to a version without tags, like backups and
-    uploads.
-    """
+    """Whether the rule is enabled and applies to untagged versions, like backups and uploads."""
     criteria = _criteria(rule)
     return (
         rule["Status"] == "Enabled"

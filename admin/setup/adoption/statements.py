@@ -1,6 +1,4 @@
-"""Statements that others added to the bucket policies: which of them deny, allow or stop
-something.
-"""
+"""Statements that others added to the bucket policies: which deny, allow or stop something."""
 
 import json
 import re
