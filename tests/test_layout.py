@@ -141,9 +141,7 @@ def name_of(path: Path) -> str:
 def imports_in(
     node: ast.AST, conditions: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the dotted names of all imports, including those in functions, with the conditions
-    around each.
-    """
+    """Yield the dotted names of all imports, even in functions, with the conditions around each."""
     match node:
         case ast.Import(names=names):
             yield from ((alias.name, conditions) for alias in names)

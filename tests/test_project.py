@@ -15,9 +15,7 @@ YOURS = re.compile(
 
 
 def test_only_two_files_read_your_own_policy_and_stages() -> None:
-    """Tests that use the real policy or stages would fail after you edit them; use those of
-    tests/support/project.py.
-    """
+    """Any other test would fail after you edit them; use those of tests/support/project.py."""
     readers = {
         path.name
         for path in Path(__file__).parent.rglob("*.py")

@@ -117,9 +117,7 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restore
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[RememberedAnswers]:
-    """The responses to the administrator's requests, cached for the clouds that start
-    afterwards.
-    """
+    """The responses to the administrator's requests, cached for clouds that start later."""
     remembered = RememberedAnswers()
     with remembered.of_clouds():
         yield remembered

@@ -67,10 +67,11 @@ class Waiting(NamedTuple):
 
 @dataclass
 class Weeks:
-    """What happens from `begin` until `end`: `metrics` contains what CloudWatch receives, `waiting`
-    what is left in incoming, `settled` when each upload was promoted, and `audits` the hours whose
-    audits succeeded. `audited` returns when the audits of its hour begin, because an audit can be
-    late or run twice.
+    """What happens from `begin` until `end`.
+
+    `metrics` contains what CloudWatch receives, `waiting` what is left in incoming, `settled` when
+    each upload was promoted, and `audits` the hours whose audits succeeded. `audited` returns when
+    the audits of an hour begin, because an audit can be late or run twice.
     """
 
     begin: datetime

@@ -103,8 +103,7 @@ def federated(provider: str, action: str, **condition: Any) -> str:
 
 @contextmanager
 def only_the_stage() -> Iterator[None]:
-    """Within the block, the account has only the stage's users and roles, and those made in the
-    block.
+    """Within the block, there are only the stage's users and roles, and those the block makes.
 
     Existing principals with many rights could also use the ways that the block opens.
     """

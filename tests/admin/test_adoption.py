@@ -111,9 +111,7 @@ def test_an_existing_account_is_refused_or_adopted_and_then_works(
 
 
 def test_only_a_key_has_no_second_factor(place: ExistingAccount) -> None:
-    """In requests of a role's session the key is false; in requests with an access key it is
-    missing.
-    """
+    """The condition key is false in a role's session, and missing in an access key's requests."""
     target = Target(account=place.account, stage=place.stage, policy=POLICY)
 
     def denied(requests: Iterable[Request], operator: str) -> bool:

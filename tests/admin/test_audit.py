@@ -26,9 +26,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def s3(account: Account, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Iterator[Any]:
-    """Both buckets, with recorded settings, daily backups until today, and the last hour's hourly
-    backup.
-    """
+    """Both buckets, recorded settings, daily backups until today, and the last hour's backup."""
     monkeypatch.setattr(admin.cli, "read_policy", lambda: POLICY)
     s3 = account.client("s3")
     clock.stand_at(NOW - 9 * DAY)

@@ -1,6 +1,4 @@
-"""What `check` reports about the backups themselves: a table of states, each with its exact
-finding.
-"""
+"""What `check` reports about the backups: a table of states, each with its exact finding."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -129,9 +127,7 @@ def very_stale(buckets: Buckets) -> None:
 
 
 def restored_lately(buckets: Buckets) -> None:
-    """Someone copied old backups into a new vault: the slot gives their age, not the day of the
-    copy.
-    """
+    """Old backups copied into a new vault: the slot gives their age, not the day of the copy."""
     buckets.store(DAY_BEFORE, ago=hours(1))
 
 

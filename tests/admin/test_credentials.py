@@ -532,9 +532,7 @@ def test_special_characters_are_quoted_for_the_shell() -> None:
 
 
 class Server:
-    """A home directory with a public key and a database to dump, independent of this machine's
-    user.
-    """
+    """A home directory with a public key and a database, independent of this machine's user."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

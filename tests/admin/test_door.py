@@ -96,9 +96,7 @@ def ready(account: Account) -> Account:
 
 @contextmanager
 def on_each(account: Account, event: str, handler: Callable[..., object]) -> Iterator[None]:
-    """Within the block, botocore's handler receives each event of this kind from the account's S3
-    client.
-    """
+    """Within the block, `handler` receives each such botocore event of the account's S3 client."""
     events = account.client("s3").meta.events
     events.register_first(event, handler)
     try:

@@ -158,8 +158,7 @@ def deployed(
 
 
 class QuietClock(SleepingClock):
-    """A clock whose sleep lasts until no function is running, because nothing else changes this
-    account.
+    """A clock whose sleep lasts until no function is running: nothing else changes the account.
 
     Then the promoter, which never runs twice at once, is free. A wait that fails takes no time.
     """

@@ -1,6 +1,4 @@
-"""What lifecycle rules would expire, counted as S3 does, including versions under delete
-markers.
-"""
+"""What lifecycle rules would expire, counted as S3 does, even versions under delete markers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,9 +33,7 @@ BOTH = [AFTER_9_DAYS, SUPERSEDED_9_DAYS]
 
 @pytest.fixture
 def bucket(account: Account) -> Iterator[Any]:
-    """A bucket with versions of four keys: a nightly one, a hidden one, a deleted one and a new
-    one.
-    """
+    """A bucket with versions of four keys: one nightly, one hidden, one deleted, one new."""
     s3 = account.client("s3")
     s3.create_bucket(Bucket="bucket")
     s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})

@@ -1,5 +1,4 @@
-"""Every IAM policy and bucket policy that can be generated, compared with AWS's own list of
-actions.
+"""Every IAM and bucket policy that can be generated, compared with AWS's own list of actions.
 
 AWS accepts most misspelled actions and keys; such a statement has no effect.
 """

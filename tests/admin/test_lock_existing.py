@@ -56,9 +56,7 @@ class Vault:
         self.s3.delete_object(Bucket=VAULT, Key=key)
 
     def locks(self) -> list[tuple[str, str, int] | None]:
-        """For each version, in the order of names, newest first: key, mode, and days after it was
-        stored.
-        """
+        """Each version's key, lock mode and lock days, in the order of names, newest first."""
         locks: list[tuple[str, str, int] | None] = []
         for version in self.s3.list_object_versions(Bucket=VAULT)["Versions"]:
             head = self.s3.head_object(
@@ -199,9 +197,7 @@ def test_no_question_is_asked_if_all_is_locked(vault: Vault) -> None:
 
 
 def test_a_governance_lock_keeps_its_mode_and_is_named(vault: Vault) -> None:
-    """Changing it requires the right to bypass locks, which the bucket policy denies to
-    everyone.
-    """
+    """Changing it takes the right to bypass locks, which the bucket policy denies to everyone."""
     vault.store("long enough", days=30)
     vault.store("too short", days=7)
     vault.store("over", days_ago=8, days=7)

@@ -1,6 +1,4 @@
-"""What each principal can do, evaluated from the generated IAM policies, which the files must
-equal.
-"""
+"""What each principal can do, evaluated from the generated IAM policies; the files match them."""
 
 import json
 from collections.abc import Callable

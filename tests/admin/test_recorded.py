@@ -1,6 +1,4 @@
-"""VAULT_SETTINGS: what `setup` records of the vault, when it records it, and what reports a
-change.
-"""
+"""VAULT_SETTINGS: what `setup` records of the vault and when, and what reports a change."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -117,8 +115,10 @@ def audited(*, at: datetime | None = None) -> list[str]:
 
 
 def test_setup_records_what_s3_shows(account: Account, own_project: Path) -> None:
-    """If this fails: write the recorded value into tests/support/project.py, and run `make local`
-    and, in another terminal, `.venv/bin/backups setup --apply` for .chalice/config.json.
+    """If this fails, update the recorded value in the repository.
+
+    Write it into tests/support/project.py; for .chalice/config.json, run `make local` and, in
+    another terminal, `.venv/bin/backups setup --apply`.
     """
     write_variables(own_project, {VARIABLE: ""})
     [sentence] = audited()

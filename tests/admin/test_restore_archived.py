@@ -1,6 +1,4 @@
-"""`backups restore` of archived backups: asks, starts a retrieval, recognises a running one, and
-waits.
-"""
+"""`backups restore` of archived backups: asks, starts or recognises a retrieval, and waits."""
 
 from datetime import timedelta
 

@@ -1,6 +1,4 @@
-"""Restores from end to end: gpg, tar and gzip, a vault with its door open, a reader with few
-rights.
-"""
+"""Restores from end to end: gpg, tar, gzip, a vault with an open door, a reader with few rights."""
 
 import json
 from collections.abc import Iterator

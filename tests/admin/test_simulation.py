@@ -189,9 +189,7 @@ def test_a_bucket_policy_is_simulated_in_two_ways_one_of_which_suffices_for_a_ro
 
 
 def test_the_simulated_requests_name_all_condition_keys_of_our_bucket_policies() -> None:
-    """A key that is neither in the request nor omitted on purpose would leave the result
-    undecided.
-    """
+    """A key neither in the request nor omitted on purpose would leave the result undecided."""
     keys = {
         key
         for policy in (vault_policy(STAGE, account="123456789012"), incoming_policy(STAGE))

@@ -119,9 +119,7 @@ def test_nothing_is_due_before_the_first_backup() -> None:
 def test_how_long_a_good_backup_remains_while_rubbish_is_uploaded(
     backup: dict[str, int], keep_days: int | None, locked: int | None, days: int | None
 ) -> None:
-    """Uploads fill other slots, and remove nothing: everything depends on the backup and its
-    lock.
-    """
+    """Uploads fill other slots and remove nothing: only the backup and its lock matter."""
     stored = replace(BACKUP, **{name: STORED + n * DAY for name, n in backup.items()})
     until = remains_until(
         stored, keep_days=keep_days, locked_until=STORED + locked * DAY if locked else None

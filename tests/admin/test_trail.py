@@ -1,6 +1,4 @@
-"""Whether a trail logs API calls, so that EventBridge receives them; and how `setup` creates a
-trail.
-"""
+"""Whether a trail logs API calls for EventBridge, and how `setup` creates one."""
 
 import json
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""The rights that docs/operations.md lists for checks and audits: they suffice, and none is
-superfluous.
-"""
+"""The rights that docs/operations.md lists for checks and audits: enough, and none superfluous."""
 
 import json
 import re

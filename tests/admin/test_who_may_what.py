@@ -184,8 +184,7 @@ def row(
     by: str | None = None,
     lists: str | None = None,
 ) -> Attempt:
-    """`actions` are the actions on `place`; if `by` is not set, boto3's method is named after the
-    first of them.
+    """`actions` are the actions on `place`; without `by`, boto3's method is named after the first.
 
     `lists` is the bucket that must be listed too.
     """
@@ -490,9 +489,7 @@ def test_the_vault_s_bucket_policy_limits_the_functions(who: str) -> None:
 
 
 def refused_elsewhere(function: Principal, tried: Attempt) -> list[Right]:
-    """What a function is denied in a vault of another account: S3 shows the policy to nobody
-    else.
-    """
+    """What a function is denied in another account's vault, where S3 hides the policy from it."""
     refused = refused_rights(function, tried)
     return refused or [
         right for right in tried.rights if right == Right(action="s3:GetBucketPolicy", place=VAULT)
@@ -509,9 +506,7 @@ def test_only_the_sweep_can_invoke_promote(function: str, may: AbstractSet[str])
 
 
 def test_only_the_audit_sends_alerts() -> None:
-    """Except for administrators. It publishes alerts to the topic of its own stage, and to no
-    other.
-    """
+    """Except for administrators. It publishes to the topic of its own stage, and to no other."""
     topic = f"arn:aws:sns:us-east-1:{OURS}:{STAGE.topic}"
     assert allowed("sns:Publish", topic) == {"careless administrator", "audit"}
     for other in (f"{topic}-2", topic.replace("-dev-", "-prod-"), f"{topic}:subscription"):
@@ -691,9 +686,7 @@ def test_the_bucket_policies_stop_a_promoter_with_more_rights(
 def test_a_copy_in_parts_goes_through_under_the_policies(
     ready: Cloud, clients: dict[str, Any]
 ) -> None:
-    """Only its first request names the encryption: parts and the completion have no header for
-    it.
-    """
+    """Only its first request names the encryption; parts and completion have no header for it."""
     s3 = clients["promoter"]
     slot = {"Bucket": VAULT, "Key": "web1/2026-11-23.03.sql.gz.gpg"}
     copy = s3.create_multipart_upload(**slot, ServerSideEncryption="AES256")["UploadId"]

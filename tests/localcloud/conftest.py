@@ -1,6 +1,4 @@
-"""The local cloud, empty or with the app deployed into it; and moto behind the authorization
-layer.
-"""
+"""The local cloud, empty or with the app deployed; and moto behind the authorization layer."""
 
 import shutil
 from datetime import UTC, datetime

@@ -179,9 +179,7 @@ def test_an_unsupported_policy_denies_every_request(gate):
 
 
 def test_a_bucket_policy_forgets_a_deleted_user(gate):
-    """A new user of the same name is a different principal, and the policy cannot be put back as it
-    is.
-    """
+    """A new user of the same name is another principal; the policy cannot be put back as it is."""
     s3, iam = gate.client("s3"), gate.client("iam")
     gate.user(name="web1")
     web1 = "arn:aws:iam::123456789012:user/web1"

@@ -109,9 +109,7 @@ def test_events_can_name_the_sender_of_the_request(gate):
 
 
 def test_the_user_id_of_every_caller_is_what_sts_returns(gate):
-    """As AWS documents GetCallerIdentity: the UserId that it returns is the condition key
-    aws:userid.
-    """
+    """As AWS documents GetCallerIdentity: its UserId is the condition key aws:userid."""
     callers = (ADMINISTRATOR, gate.user(allow("s3:*")), gate.role(allow("s3:*")))
     for credentials in callers:
         with corrected_identities(administrator=ADMINISTRATOR):

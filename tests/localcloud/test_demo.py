@@ -127,9 +127,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback(monkeypatch, capsys):
 
 @pytest.fixture
 def interrupted_chalice(monkeypatch):
-    """A Chalice process that is interrupted while it has temporary files; yields their
-    directory.
-    """
+    """A Chalice process interrupted while it has temporary files; yields their directory."""
     directories = []
 
     def interrupted(command, *, env, **_):

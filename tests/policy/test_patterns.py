@@ -249,9 +249,7 @@ def test_a_day_lasts_until_clocks_first_show_the_next_day(
 
 
 def clocks_near(zone: ZoneInfo, change: datetime, changes: list[datetime]) -> object:
-    """How clocks change for some weeks around a change; no period near the change depends on
-    more.
-    """
+    """How clocks change in the weeks around a change: all that a period near it depends on."""
     begin, end = bisect_left(changes, change - 6 * WEEK), bisect_left(changes, change + 6 * WEEK)
     return change, tuple(
         (other, offset(zone, other - timedelta(seconds=1)), offset(zone, other))

@@ -140,8 +140,6 @@ DOC = copy_plan.__doc__ or ""
 
 
 def test_running_parts_end_before_a_run_is_killed() -> None:
-    """A third of a run is enough for the largest part at half the usual speed, including the
-    reserve.
-    """
+    """A third of a run is enough for the largest part at half the usual speed, plus reserve."""
     assert seconds_to_end(LARGEST_PART, TUNING) < 900 / 3
     assert seconds_to_end(17 * MIB, TUNING) == TUNING.read_timeout + TUNING.reserve

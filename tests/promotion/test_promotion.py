@@ -149,9 +149,7 @@ def test_servers_cannot_reach_each_other_s_slots(either_path: World) -> None:
 def test_an_upload_from_before_midnight_keeps_its_day_if_it_is_promoted_later(
     either_path: World,
 ) -> None:
-    """Slots are not named by the run's clock, or a retry would fill the next slot with old
-    content.
-    """
+    """Slots are not named by the run's clock: a retry would fill the next with old content."""
     late_evening = EVENING.replace(hour=23, minute=59, second=59)
     notification = either_path.upload(b"files", at=late_evening)
     record = either_path.promote(notification, now=late_evening + timedelta(hours=3))
@@ -182,9 +180,7 @@ def test_only_the_version_that_was_copied_is_removed(versioned: World) -> None:
 def test_an_upload_that_replaces_another_before_the_copy_is_never_mixed_in(
     any_world: World, wire: Wire
 ) -> None:
-    """A copy is pinned to its upload. If the upload is replaced, the new one is promoted
-    instead.
-    """
+    """A copy is pinned to its upload. If that is replaced, the new one is promoted instead."""
     bodies = iter([b"the other upload"])
 
     def replace_upload(operation: str) -> None:

@@ -151,9 +151,7 @@ class Year:
         self.backups.pop(slot.name, None)
 
     def stop(self, begin: datetime, length: timedelta) -> None:
-        """Nothing is stored for a while; then the sweep stores what is waiting, ten every 15
-        minutes.
-        """
+        """Nothing is stored for a while; then the sweep stores what waited, ten per 15 minutes."""
         end = begin + length
         waiting = [slot for slot, backup in self.stored() if begin <= backup.begun < end]
         for number, slot in enumerate(waiting):
@@ -246,9 +244,7 @@ class Year:
 def years(
     zone: str, *, seed: int = 1, is_broken: bool = True, all_hours: bool = False
 ) -> list[Year]:
-    """A year of each server and rule in this zone; only one server has hourly backups, because they
-    take long.
-    """
+    """A year of each server and rule in this zone, but hourly backups of only one, to save time."""
     made = []
     for upload in (NIGHTLY, HOURLY):
         servers = SERVERS

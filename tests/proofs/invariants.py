@@ -130,9 +130,7 @@ def keep(name: str) -> Any:
 
 
 def put_back(name: str, kept: Any) -> None:
-    """Restore the earlier contents of a bucket. (moto changes no version in place, only the set of
-    versions.)
-    """
+    """Restore a bucket's earlier versions, which moto never changes in place."""
     versions, uploads = kept
     of = bucket(name)
     dict.clear(of.keys)

@@ -19,9 +19,7 @@ from tests.support.world import bucket
 
 @dataclass(frozen=True, eq=False)
 class RememberedReads:
-    """Replaces `client`; its requests go over `wire`, if it has one. It is not safe for several
-    threads.
-    """
+    """Replaces `client`; its requests go over `wire`, if it has one. Not thread-safe."""
 
     client: Any
     wire: Wire | None = None

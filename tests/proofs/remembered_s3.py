@@ -57,9 +57,7 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The contents of one bucket: `number` is equal for equal contents, and `kept` restores
-    them.
-    """
+    """The contents of one bucket: equal contents have an equal `number`; `kept` restores them."""
 
     number: int
     holdings: Holdings
@@ -125,17 +123,13 @@ class S3:
     _answers: dict[tuple[Any, ...], tuple[Any, str, Store]] = field(default_factory=dict)
 
     def ask(self, store: Store, request: Request, *, label: int) -> Transition:
-        """Send the request, or return its cached response. `label` is unique to the step that sends
-        it.
-        """
+        """Send the request, or return the cached response. `label` is unique to the step."""
         send = partial(getattr(self.client, request.operation), **request.parameters)
         question = (request.text, label if request.operation in MAKING_IDS else None)
         return self._transition(store, request.buckets, question, send, label=label)
 
     def arrive(self, store: Store, number: int, send: Callable[[], Any]) -> Transition:
-        """Execute the servers' step with this number. Versions are listed in the order of the
-        steps.
-        """
+        """Execute the servers' step with this number. Versions are listed in step order."""
         return self._transition(store, (INCOMING,), number, send, label=number, order=number)
 
     def now(self) -> Store:

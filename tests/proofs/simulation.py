@@ -158,9 +158,7 @@ class Accepted:
 
 @dataclass(kw_only=True)
 class Run:
-    """One invocation: the step at which it started, and which of its requests will fail, and
-    how.
-    """
+    """One invocation: the step at which it started, and which requests will fail, and how."""
 
     step: int
     killed_at: int | None = None
@@ -545,9 +543,7 @@ class Month:
         assert not (seen and other.place < winner.place), f"{winner} was copied, not {other}"
 
     def check_that_nothing_waits(self) -> None:
-        """Check that each slot that can be filled is filled, and that the rest is recorded and
-        counted.
-        """
+        """Check that every fillable slot is filled, and that the rest is recorded and counted."""
         lying = self._lying()
         contested = rejected = size = just_late = 0
         for upload in self.uploads.values():
@@ -577,8 +573,7 @@ class Month:
         assert swept.complete
 
     def _is_only_counted(self, upload: Accepted) -> bool:
-        """Whether promote has no record of the upload yet, although nothing is wrong: the metrics
-        count it.
+        """Whether the metrics count the upload but promote rightly has no record of it yet.
 
         Either the pass that would record it failed for as long as Lambda retries, or the upload
         took so long that this pass was over before it was complete. An upload that becomes too late
@@ -622,9 +617,7 @@ class Month:
         return outage
 
     def _happens(self, name: str) -> bool:
-        """Draw whether the event with this name happens, by its probability. Return whether the
-        event happens, and count it.
-        """
+        """Draw and return whether the event with this name happens; count it if it does."""
         happens = self._by_chance(getattr(self.chances, name))
         self.tally.happened[name] += happens
         return happens

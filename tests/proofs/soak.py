@@ -29,8 +29,9 @@ LONGEST_OUTAGE = 160 * HOUR
 
 
 def main() -> int:
-    """Simulate the months, then run the histories. Return 1 at the first broken promise, after
-    printing how to repeat it.
+    """Simulate the months, then run the histories. Return 1 at the first broken promise.
+
+    How to repeat it is printed first.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long, for histories (10)")
@@ -88,9 +89,7 @@ def soak_months(uploads: int) -> None:
 
 
 def live(number: int) -> Lived:
-    """Simulate the month of this seed, which is always the same. Clocks change in every sixth
-    month.
-    """
+    """Simulate the month of this seed, always the same. Clocks change in every sixth month."""
     started = time.process_time()
     begin = datetime(2026, 1 + number % 12, 1, tzinfo=UTC)
     try:

@@ -78,8 +78,7 @@ ONE_FUNCTION = {
 
 @dataclass
 class Stage:
-    """What all histories of a process share: creating it again for each would take most of the
-    time.
+    """What all histories of a process share: creating it for each would take most of the time.
 
     The requests of `client` go over `wire`; servers and undisturbed runs have a separate client.
     """
@@ -327,9 +326,7 @@ class History(RuleBasedStateMachine):
         settled: bool,
         kill_after: int | None,
     ) -> None:
-        """During a run that takes minutes; what is handed over may run before that run
-        continues.
-        """
+        """During a run of several minutes; what is handed over may run before that run goes on."""
         self.stage.steps += 1
 
         def sweep() -> None:
@@ -370,9 +367,7 @@ class History(RuleBasedStateMachine):
             pass
 
     def teardown(self) -> None:
-        """Let everything settle: each event gets one undisturbed run, then the sweep runs, and
-        nothing else helps.
-        """
+        """Let everything settle: one undisturbed run per event, then the sweep, nothing else."""
         self._run_all()
         for _ in range(PASSES):
             self._pass(INTERVAL)
@@ -481,9 +476,7 @@ class History(RuleBasedStateMachine):
 
     @contextmanager
     def _coming_between(self, between: tuple[int, Callable[[], object]] | None) -> Iterator[None]:
-        """Act just before the request of this number, except in the gap described in
-        docs/faults.md.
-        """
+        """Act just before the request of this number, but not in the gap of docs/faults.md."""
         wire, begun = self.wire, len(self.wire.sent)
         broken: list[BaseException] = []
 
@@ -579,9 +572,7 @@ class History(RuleBasedStateMachine):
         self.held = held
 
     def _check_first(self, begun: Holdings) -> None:
-        """No new backup has overtaken an older eligible upload that existed when the run
-        started.
-        """
+        """No new backup has overtaken an older eligible upload that existed at the run's start."""
         for name in self.held.vault.keys() - begun.vault.keys():
             version_id = self.held.vault[name][-1].says("source-version-id")
             for upload in begun.incoming:
@@ -640,9 +631,7 @@ class UnversionedHistory(History):
 
 
 class SuspendedHistory(History):
-    """Versioning of incoming was on and off: `null` is among the versions, and the next upload can
-    replace it.
-    """
+    """Versioning of incoming was on and off: there is a `null` version that uploads can replace."""
 
     versioning = "Suspended"
 
@@ -665,9 +654,7 @@ def _has_the_bytes_of(stored: Held, upload: Held) -> bool:
 
 
 def _seconds(looks: int | None) -> Callable[[], float]:
-    """The seconds left whenever the run asks for them; they reach zero after this many times (None:
-    never).
-    """
+    """The seconds left at each query; zero after this many queries (None: never)."""
     left = repeat(SECONDS) if looks is None else repeat(SECONDS, looks)
     return lambda: next(left, 0.0)
 

@@ -1,6 +1,4 @@
-"""Incoming buckets from before versioning, or with versioning suspended: no upload waits
-forever.
-"""
+"""Incoming buckets without versioning, or with versioning suspended: no upload waits forever."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations
@@ -19,9 +17,7 @@ SLOT = "2026-11-23.tar.gz.gpg"
 
 
 def orders(number: int) -> list[tuple[int, ...]]:
-    """Every order in which the events of this many uploads can arrive, including that some never
-    do.
-    """
+    """Every order in which the events of this many uploads can arrive, if they arrive at all."""
     return [
         order
         for arriving in range(number + 1)

@@ -1,6 +1,4 @@
-"""A year of backups in which much goes wrong, audited every hour: the audits report exactly
-that.
-"""
+"""A year of backups in which much goes wrong, audited every hour: audits report exactly that."""
 
 from dataclasses import replace
 from datetime import datetime

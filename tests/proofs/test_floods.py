@@ -1,6 +1,4 @@
-"""An intruder uploads thousands of times: the first upload keeps its slot, and no other key is
-delayed.
-"""
+"""An intruder uploads thousands of times: the first keeps its slot, and no other key is delayed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -149,9 +147,7 @@ class ManyVersions:
 def test_a_million_versions_of_one_server_delay_no_other(
     world: World, request: pytest.FixtureRequest
 ) -> None:
-    """(30,000 outside `make soak`.) All are handed over, including the first of the flooded
-    slot.
-    """
+    """(30,000 outside `make soak`.) All are handed over, even the first of the flooded slot."""
     pages = 1000 if request.config.getoption("--soak") else 30
     world.keep_versions()
     world = world.with_policy(FLEET)

@@ -106,9 +106,7 @@ LARGE = {
 
 @dataclass(frozen=True)
 class Row:
-    """A scene, how its copies are made, and the order in which S3 lists versions (None:
-    irrelevant).
-    """
+    """A scene, how its copies are made, and S3's order of versions (None: irrelevant)."""
 
     scene: str
     path: str
@@ -120,9 +118,7 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every scene, copied in one request and in parts; multipart uploads are listed in both
-    orders.
-    """
+    """Every scene, copied at once and in parts; multipart uploads are listed in both orders."""
     for name, scene in SCENES.items():
         orders: tuple[Order | None, ...] = (None,)
         if BEGIN in scene.arrivals:
@@ -170,9 +166,7 @@ def test_the_table_in_the_docs_has_these_rows_and_none_else() -> None:
 def test_while_versioning_is_suspended_an_upload_can_be_lost_between_a_look_and_the_removal(
     world: World, silent: None
 ) -> None:
-    """S3 has no request that removes `null` only if it is unchanged. `setup` turns versioning
-    on.
-    """
+    """No S3 request removes `null` only if it is unchanged; `setup` turns versioning on."""
     with pytest.raises(AssertionError, match=r"lost: .*the second one"):
         explorer_of(world, SUSPENDED, AT_ONCE).explore()
 

@@ -99,9 +99,7 @@ def test_each_fault_is_mailed_within_the_hour_and_once_a_day_while_it_lasts(zone
 
 
 def test_what_skipped_audits_would_have_mailed_comes_with_the_next_digest() -> None:
-    """This holds even if every audit is skipped except those of the digests. A repeated audit sends
-    the same mail.
-    """
+    """Even if only the digests' audits run. A repeated audit sends the same mail."""
     servers = [*years(LONDON)]
     hours = [START + number * HOUR for number in range((END - START) // HOUR)]
     mailed = {

@@ -109,9 +109,7 @@ def test_an_upload_in_parts_is_stored_once_however_long_a_request_of_its_run_las
 
 
 def passes_while_a_request_lasts(here: Month, number: int) -> list[bool]:
-    """Let this request of the first run last for 11 minutes; return whether the sweep ran
-    meanwhile.
-    """
+    """Let this request of the first run last 11 minutes; return whether the sweep ran meanwhile."""
     came: list[bool] = []
     before_each = here.wire.before_each
     assert before_each is not None

@@ -1,5 +1,4 @@
-"""A principal that is reported as having no way to power over the backups cannot get it by trying,
-either.
+"""A principal reported to have no way to power over the backups cannot get it by trying, either.
 
 The check reads policies. Here a principal acts instead, in the local cloud, with the credentials of
 a user or role: it creates keys, assumes roles, grants rights, and continues with everything gained.
@@ -80,9 +79,7 @@ def judge(
 
 
 def shortened(cloud: Cloud, account: AccountModel, *, changes: int) -> AccountModel:
-    """A part of the account in which a principal still reaches a target, although it is reported
-    not to.
-    """
+    """A part of the account where a principal reaches a target that it is reported not to reach."""
     for smaller in account.smaller():
         if ROLE in smaller.roles and SERVER in smaller.users:
             judged = judge(cloud, smaller, changes=changes)
@@ -392,9 +389,7 @@ def judgement_of_me(cloud: Cloud, account: AccountModel) -> Judgement:
 
 
 def test_what_is_denied_is_denied_to_a_signed_request_too(cloud: Cloud) -> None:
-    """Allowed requests are always sent, and must succeed; of the denied ones, this fraction is
-    sent.
-    """
+    """Every allowed request is sent, and must succeed; of the denied ones, only a fraction."""
     account = Generator(5, size=14, function=ROLE, server=SERVER).make()
     build(cloud, account)
     taken = TakenOver(cloud, account, frozenset())

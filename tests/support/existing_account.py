@@ -98,9 +98,7 @@ class ExistingAccount:
             version.last_modified = now - newest - timedelta(days=days)
 
     def make_role(self, *, trusts: Any = None, **more: Any) -> str:
-        """A role with the function's name, as Chalice creates it, or with a different trust
-        policy.
-        """
+        """A role with the function's name, as Chalice creates it, or with another trust policy."""
         trust = {"Effect": "Allow", "Principal": trusts or LAMBDA, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         role = self.iam.create_role(

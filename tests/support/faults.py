@@ -126,9 +126,7 @@ def time_for(parts: int) -> Callable[[], float]:
 
 
 def answers(status: int, code: str = "") -> Fault:
-    """S3 refuses: nothing was done. With the `status` 200, the body is an error although the
-    response began as a success.
-    """
+    """S3 refuses: nothing was done. With `status` 200, the error is in the body of a success."""
 
     def fault(request: Any, do_it: Callable[[], AWSResponse]) -> AWSResponse:
         return _error(request, status, code) if _can_say(request, status) else do_it()

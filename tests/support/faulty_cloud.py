@@ -15,9 +15,7 @@ from tests.support.served_faults import ServedFaults
 
 @dataclass(kw_only=True, eq=False)
 class FaultyCloud(StageCloud):
-    """`faults` affect the requests of functions to S3, and `events` S3's notifications to
-    functions.
-    """
+    """`faults` affect functions' requests to S3, and `events` S3's notifications to functions."""
 
     faults: ServedFaults
     events: EventFaults

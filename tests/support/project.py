@@ -111,9 +111,7 @@ def write_variables(project: Path, variables: Mapping[str, str]) -> None:
 
 
 def copy_project(folder: Path, *, endpoint: str | None = None) -> Path:
-    """Copy the code and everything that is deployed into `folder`, with the tests' policy and
-    stages.
-    """
+    """Copy the code and all that is deployed into `folder`, with the tests' policy and stages."""
     for name in ("app.py", "requirements.txt"):
         shutil.copy(PROJECT / name, folder)
     for name in ("admin", "chalicelib", "demo", "localcloud"):

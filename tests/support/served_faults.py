@@ -60,9 +60,7 @@ class ServedFaults(Faults):
 
 
 def _operation_of_a_function(environ: WSGIEnvironment) -> str:
-    """The name of the S3 operation; empty for other requests, and for those that no function sent:
-    only functions have sessions.
-    """
+    """The S3 operation that a function sent, otherwise empty. (Only functions have sessions.)"""
     request = read_request(environ)
     if request.service != "s3" or "x-amz-security-token" not in request.headers:
         return ""

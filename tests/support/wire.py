@@ -34,9 +34,7 @@ class Wire(Faults):
         return [name for name, _ in self.calls]
 
     def announce(self, operation: str) -> bool:
-        """Execute what is planned before the next request. Return whether the request will meet a
-        fault.
-        """
+        """Execute what is planned before the next request; return whether it will meet a fault."""
         self._announced = [self.next(operation)]
         return self._announced != [None]
 

@@ -36,8 +36,7 @@ def history(
     rule: dict[str, Any] | None = None,
     **changed: Any,
 ) -> History:
-    """Two weeks of backups until now, stored four hours after midnight; `lost` numbers them from
-    the newest, 0.
+    """Two weeks of backups until now, stored four hours after midnight, without `lost` (0: newest).
 
     `changed` describes how the newest differs, `most` is the number of slots that are not hourly.
     """

@@ -241,9 +241,7 @@ def test_a_backup_that_was_overwritten_or_deleted_is_found(buckets: Buckets) -> 
 def test_an_overwrite_in_parts_that_took_hours_is_no_news_at_its_first_audit(
     buckets: Buckets,
 ) -> None:
-    """S3 dates it when it was initiated, so no mail reports it at once, but the alarm `overwritten`
-    does.
-    """
+    """S3 dates it by its start: no mail reports it at once, but the alarm `overwritten` does."""
     name = buckets.store(NIGHTLY, since=NOW - 36 * DAY)[-1]
     buckets.put("backups2", name, at=NOW - 5 * MINUTE, body=b"rubbish")
     keys = s3_backends["123456789012"]["aws"].buckets["backups2"].keys
@@ -297,9 +295,7 @@ def test_uploads_that_were_not_stored_are_found_once_for_each_slot(buckets: Buck
 
 
 def test_uploads_that_contest_a_slot_every_hour_are_news_once(buckets: Buckets) -> None:
-    """Otherwise anyone with a server's key could cause a mail every hour, and hide the others among
-    them.
-    """
+    """Otherwise an intruder could cause a mail every hour, and hide the others among them."""
     slot = buckets.policy.slot_of(NIGHTLY, NOW).name
     buckets.put("backups2", slot, at=NOW - 9 * HOUR)
     for hours in reversed(range(8)):

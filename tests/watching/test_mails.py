@@ -74,8 +74,9 @@ CHATHAM = policy_of(FILES, zone="Pacific/Chatham")
 
 @dataclass(frozen=True)
 class Scene:
-    """What an audit at `now` finds: in histories, in uploads and their slots, in copies and when
-    they began, and in what protects the backups. `failures` lists what could not be checked.
+    """What an audit at `now` finds; `failures` lists what could not be checked.
+
+    `uploads` come with what their slots hold, and `copies` with the time when they began.
     """
 
     now: datetime

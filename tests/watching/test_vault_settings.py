@@ -67,9 +67,7 @@ def answers(described: Answers) -> Answers:
 
 
 def describe_vault(s3: Any) -> Answers:
-    """Set up a vault, and read its settings from S3. (Notification and replication: as S3 describes
-    them.)
-    """
+    """Set up a vault, and read its settings. (Notification and replication: as documented.)"""
     bucket = {"Bucket": "backups2"}
     s3.create_bucket(**bucket, ObjectLockEnabledForBucket=True)
     s3.put_object_lock_configuration(

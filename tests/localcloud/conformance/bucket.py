@@ -106,9 +106,7 @@ def assert_one_winner(words: list[str]) -> None:
 
 @contextmanager
 def without_checksums(store: Store) -> Iterator[Store]:
-    """The same bucket through a client that, like old clients, neither sends nor requests
-    checksums.
-    """
+    """The bucket through a client that, like old ones, neither sends nor requests checksums."""
     settings = store.s3.meta.config
     old = settings.request_checksum_calculation, settings.response_checksum_validation
     settings.request_checksum_calculation = "when_required"

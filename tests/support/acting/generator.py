@@ -131,8 +131,7 @@ class Generator:
         )
 
     def _give_power(self) -> None:
-        """Allow some principals everything: by their own policies, by a group, or by an earlier
-        policy version.
+        """Allow some principals everything: directly, by a group, or by an earlier policy version.
 
         Some of them have a Deny that takes it away, and that others could remove.
         """

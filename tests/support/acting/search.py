@@ -103,9 +103,7 @@ class TakenOver:
         return False
 
     def _changes(self) -> Iterator[tuple["State", Act]]:
-        """The acts that can also take rights away; those that concern the intruder's own rights
-        come first.
-        """
+        """The acts that can also take rights away, those about the intruder's own rights first."""
         here = self._state()
         names = {arn.rpartition("/")[2] for arn in self._held}
         acts = self._allowed(lambda act: act.loses)
@@ -154,9 +152,7 @@ class TakenOver:
     # What a principal does
 
     def _gain(self) -> bool:
-        """Repeat every act that cannot reduce the intruder's own rights; return True at a
-        target.
-        """
+        """Repeat all acts that cannot reduce the intruder's own rights; return True at a target."""
         while not self._reaches():
             allowed = self._allowed(lambda act: not act.loses)
             if not allowed:
@@ -200,9 +196,7 @@ class TakenOver:
         return True
 
     def _do(self, act: Act) -> bool:
-        """Send the request, signed, as the first principal that is allowed to; return whether it
-        succeeds.
-        """
+        """Send the request, signed, as the first allowed principal; return whether it succeeds."""
         self._done.add(act.key)
         arn = next((arn for arn in self._held if self.is_allowed(arn, act)), None)
         if arn is None:
