@@ -66,7 +66,7 @@ def exit_statuses() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """The commands; each ends with the exit status that belongs to how it ended."""
+    """The commands, each of which ends with the exit status of its outcome."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Give interruptions and crashes a status of their own: Python's 1 means a finding here."""

@@ -28,7 +28,7 @@ def report(console: Console) -> list[Target]:
     for age, measurement in audits.items():
         requests = measurement.requests
         lists[age] = requests["list_object_versions"] / (SERVERS * RULES)
-        # The audit sends one request after the other, so its own work adds to S3's time.
+        # The audit sends one request after another, so its own work adds to S3's time.
         seconds[age] = measurement.seconds + measurement.cpu * max(1, FULL_CPU_MB / memory)
         rows.append(
             [

@@ -125,7 +125,7 @@ def is_busy(process_id: int) -> bool:
                     processes += child_ids
         except (FileNotFoundError, ProcessLookupError):
             continue
-    # The threads are checked one after the other, and each can wake one that was already checked.
+    # The threads are checked one after another, and each can wake one that was already checked.
     # They all waited at the same moment only if none has used the CPU meanwhile.
     return is_ready or _cpu(processes) != before
 

@@ -38,7 +38,7 @@ SMALLEST_PART = 5 * 1024**2
 MAX_PARTS = 10_000
 PAGE = 1000
 
-# For a client that reads no bytes, any value will do. The value only has to be passed on.
+# Any value will do for a client that only passes the checksum on, and reads no bytes.
 CHECKSUM = "AAAAAAAAAAA="
 CHECKSUM_HEADER = "x-amz-checksum-crc64nvme"
 CHECKSUM_ELEMENTS = (

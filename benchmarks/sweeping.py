@@ -37,7 +37,7 @@ def report(console: Console) -> list[Target]:
     rows, seconds = [], {}
     for name, measurement in passes.items():
         swept = json.loads(measurement.output.splitlines()[-1])
-        # The sweep sends one request after the other, so its own work adds to S3's time.
+        # The sweep sends one request after another, so its own work adds to S3's time.
         seconds[name] = measurement.seconds + measurement.cpu * max(1, FULL_CPU_MB / memory)
         rows.append(
             [

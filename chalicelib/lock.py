@@ -51,7 +51,7 @@ def default_lock(answer: Mapping[str, Any]) -> Lock | None:
 
 
 def read_retention(s3: "S3Client", **version: Any) -> dict[str, Any] | None:
-    """The lock of a stored version, in S3's format; None if it has none."""
+    """The lock of a stored version, in S3's format; None if it is not locked."""
     try:
         retention: Any = s3.get_object_retention(**version)["Retention"]
     except ClientError as error:

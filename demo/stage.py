@@ -21,7 +21,7 @@ from localcloud.iam.callers import Credentials
 
 @dataclass(kw_only=True, eq=False)
 class StageCloud(Cloud):
-    """A local cloud prepared for a stage, whose buckets and servers it knows."""
+    """A local cloud prepared for a stage, with the stage's buckets and servers."""
 
     incoming: str = ""
     vault: str = ""

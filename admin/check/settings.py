@@ -101,7 +101,7 @@ def downloads_of(target: Target) -> list[Identities]:
 
 
 def _is_read_at_once(requirement: Requirement) -> bool:
-    """True for alarms, except those that wait for a function, which take another request."""
+    """True for alarms, which one request reads, except those that wait for a function."""
     return requirement.kind is Kind.ALARM and not requirement.needs_deployment
 
 

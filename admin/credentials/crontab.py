@@ -23,8 +23,8 @@ from chalicelib.policy.rules import Rule
 MOST_PARTS = 10_000
 # The tools hold some parts in memory, so parts are no larger than necessary.
 SMALLEST_PART_MIB = 8
-# The size that uploads must be able to reach if the policy sets no max_bytes: the largest for which
-# the smallest parts are enough, so that the tools need little memory.
+# The largest upload to provide for if the policy sets no max_bytes. The smallest parts are enough
+# for it, so the tools need little memory.
 LARGE_BYTES = SMALLEST_PART_MIB * 1024**2 * MOST_PARTS
 
 # rclone reads back any stream that does not fit into this much memory, which no server is allowed

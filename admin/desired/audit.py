@@ -13,7 +13,7 @@ HEARTBEAT_URL = "HEARTBEAT_URL"
 WITHOUT_AUDIT = 3
 # Hours. The first backup of a new server can be a day away, and needs some time to be uploaded.
 WITHOUT_BACKUP = 26
-# Hours. A service that fails once or twice has missed nothing, because the next request reaches it.
+# Hours. If a service misses a heartbeat or two, nothing is lost: the next one reaches it.
 WITHOUT_HEARTBEAT = 3
 
 
@@ -98,7 +98,7 @@ def _finding(
 
 
 def _no_audit(stage: Stage, topic: str) -> Requirement:
-    """The alarm that goes off without any audit.
+    """The alarm that goes off when no audit succeeds.
 
     With FILL it goes off after three hours, without it hours later (see the alarm `waiting`).
     """

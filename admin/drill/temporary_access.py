@@ -99,7 +99,8 @@ class TemporaryAccess:
 
     def _remove_user(self) -> list[str]:
         def remove() -> list[str]:
-            # Just after creating a user, IAM can delete it, but does not list it yet.
+            # IAM can already delete a new user while it does not yet find the user to list its
+            # keys.
             keys = none_if("NoSuchEntity", lambda: iam.list_access_keys(**user))
             for key in keys["AccessKeyMetadata"] if keys else []:
                 iam.delete_access_key(**user, AccessKeyId=key["AccessKeyId"])

@@ -91,7 +91,7 @@ def _groups(
     *,
     now: datetime,
 ) -> Iterator[list[Row]]:
-    """The rows of a key, some at a time."""
+    """The rows of a key, in batches."""
     since, until = period
     if last:
         start = start_of_last(vault, policy, key, last, until=until, now=now)

@@ -65,7 +65,7 @@ def rows(
 def start_of_last(
     vault: Vault, policy: Policy, key: str, number: int, *, until: datetime, now: datetime
 ) -> datetime | None:
-    """When the slot of the last but `number` backups before `until` begins; None: no backup."""
+    """When the slot of the oldest of the last `number` backups before `until` begins, if any."""
     start, left = None, number
     before = slots_before(policy, key, min(until, now) - timedelta(microseconds=1))
     for slots in _groups(before):
@@ -82,7 +82,7 @@ def start_of_last(
 
 @dataclass
 class _Gap:
-    """The slots since the last backup, which was the newest one from `since` on."""
+    """The slots without a backup since `since`, the time of the last backup before them."""
 
     since: datetime
     first: Slot | None = None

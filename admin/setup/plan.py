@@ -83,7 +83,7 @@ def door_of(target: Target) -> Requirement:
 
 
 def through_the_door(target: Target, bucket: str, command: str) -> str:
-    """The command; in the vault, with one before it that opens the door and one that closes it.
+    """The command; for the vault, between one that opens the door and one that closes it.
 
     Any administrator can run them, not only the one who ran the check, so they open the door to all
     administrators. The last command closes the door even if the command fails, and before it asks

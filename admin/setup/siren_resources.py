@@ -94,7 +94,7 @@ def read_rule(account: Account, requirement: Requirement) -> Any:
 
 
 def write_rule(account: Account, requirement: Requirement) -> None:
-    """Write the rule and its targets, and remove others. Anything not listed here is unset."""
+    """Write the rule and its targets; remove all other targets, and unset what is not listed."""
     events, name = account.client("events"), requirement.resource
     targets = requirement.desired["Targets"]
     events.put_rule(

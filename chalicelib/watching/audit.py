@@ -64,7 +64,7 @@ class Audited:
 class Auditor:
     """Compares both buckets with what the policy expects.
 
-    With `protection`, it also checks the vault's settings and new locks; with None, it does not.
+    With `protection`, it also checks the vault's settings and the locks of new backups.
     """
 
     incoming: Incoming

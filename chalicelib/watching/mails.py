@@ -66,7 +66,7 @@ def is_digest(policy: Policy, now: datetime) -> bool:
 
 
 def _news(found: Sequence[Finding], now: datetime) -> list[Finding]:
-    """What is new or resolved. If anything is, broken promises come first, even old ones."""
+    """New and resolved findings, if any, together with all broken promises, even old ones."""
     repeats = attrgetter("kind", "rule", "server")
     lasting = (each for each in found if each.phase is Phase.LASTING)
     lately = {repeats(each) for each in lasting if now - each.since < REPEATED}

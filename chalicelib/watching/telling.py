@@ -30,7 +30,7 @@ class Teller:
     stage: str
     alert_topic: str | None
     heartbeat_url: str | None
-    # Lambda repeats a run that raised, usually in the same process.
+    # Lambda retries a run that raised an error, usually in the same process.
     published: Mail | None = None
 
     def tell(self, audited: Audited, *, now: datetime, seconds: float) -> None:

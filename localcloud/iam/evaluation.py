@@ -15,8 +15,8 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 Policy = Mapping[str, Any]
 
 # The keys that `authorization`, `s3_actions`, `iam_actions` and `lambda_actions` fill in, in
-# lowercase: any other key would read as "not in the request". Only requests of services have the
-# account, ARN and owner of a source, and such requests are not authorized here.
+# lowercase. Any other key would wrongly count as missing from the request. Only requests of
+# services have the account, ARN and owner of a source, and such requests are not authorized here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",
@@ -116,7 +116,7 @@ def missing_keys(
     boundary: Policy | None = None,
     resource: Policy | None = None,
 ) -> set[str]:
-    """The condition keys that the request lacks, of the statements about its action and resource.
+    """The condition keys that the request lacks, from statements about its action and resource.
 
     IAM's simulator reports them, in the statement's spelling: with these keys its decision
     could differ.

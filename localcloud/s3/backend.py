@@ -122,5 +122,5 @@ class StrictBackend(StrictConfigurations, VersionListing, S3Backend):
 
     @cached_property
     def urls(self) -> dict[str, Callable[..., Any]]:
-        """Computed once; moto requests them for every request."""
+        """Computed once: moto needs them for every request."""
         return super().urls

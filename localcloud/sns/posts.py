@@ -1,4 +1,4 @@
-"""Posts messages to subscribers by HTTP on this machine, one after the other."""
+"""Posts messages to subscribers by HTTP on this machine, one after another."""
 
 import threading
 from collections import deque
@@ -25,7 +25,7 @@ class Post:
 class Posts:
     """Sends posts in a thread, so that no publisher waits. `tell` gets a line for each failure.
 
-    SNS would repeat a failed post for a while; here it is sent once.
+    SNS would retry a failed post for a while; here it is sent once.
     """
 
     def __init__(self, *, tell: Callable[[str], None]) -> None:

@@ -43,7 +43,7 @@ def values_of(condition: Mapping[str, Any], key: str) -> Iterator[str]:
 
 
 def required_values(condition: Mapping[str, Any], key: str) -> list[str] | None:
-    """The patterns of which a key must match one; None if the condition does not restrict it."""
+    """Patterns, one of which the key must match; None if the condition does not restrict it."""
     for operator, keys in condition.items():
         name = operator.removeprefix("ForAnyValue:")
         for each, values in keys.items():

@@ -27,7 +27,7 @@ def overlaps(one: str, other: str) -> bool:
         return matches(one, other)
     if not _is_pattern(one):
         return matches(other, one)
-    # For each prefix of one string, what the other can have left.
+    # The positions in `one` that the characters of `other` so far can lead to.
     left = _without_stars(one, {0})
     for character in other:
         if character == "*":
@@ -60,7 +60,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _without_stars(pattern: str, left: set[int]) -> set[int]:
-    """These positions in the pattern, and the positions after stars that can match nothing."""
+    """These positions in the pattern, and those reached if the stars after them match nothing."""
     reached = set(left)
     for index in left:
         position = index

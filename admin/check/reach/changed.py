@@ -75,7 +75,7 @@ def _meanwhile(fact: Fact, principal: Principal, known: Known) -> tuple[Fact, ..
 def _limits(principal: Principal, known: Known, world: World) -> Iterator[Limit]:
     current = principal.boundary or ""
     packages = [*_packages(principal, known, world)]
-    # What requires another boundary is useless with the present one.
+    # Policies that require another boundary are useless with the present one.
     own = tuple(
         package
         for package in packages

@@ -63,10 +63,11 @@ def is_known(target: Target, source: Source) -> bool:
 
 
 def is_reported_elsewhere(found: Found, graph: Graph) -> bool:
-    """Whether the way is a single trust of a function's role, which is checked elsewhere.
+    """Whether the way is covered by another finding.
 
-    Or whether the way begins with a trust in everyone, which is a finding already: one per
-    principal would be too many. But not if the way needs other rights, too.
+    This holds for a way that is only the trust of a function's role, which is checked elsewhere,
+    and for one that begins with a trust in everyone and needs no other rights, because one finding
+    per principal would be too many.
     """
     first, *others = found.gains
     role = graph.world.principals.get(first.fact.arn)

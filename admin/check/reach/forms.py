@@ -151,7 +151,7 @@ class Form:
         return self._anywhere[action]
 
     def is_not_denied(self, action: str, resource: str) -> Proof | None:
-        """Why nothing denies it an action that needs no Allow, if nothing does."""
+        """Why an action that needs no Allow is not denied; None if it is."""
         asked = _Asked(self.principal, action, resource, {})
         undone = self._undenied(asked, ())
         for limit in self.limits:

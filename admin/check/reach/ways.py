@@ -15,7 +15,7 @@ class Step:
 
     `who` and `whom` are ARNs, or a pattern for what does not exist yet. `sentence` continues "ci
     (user) ": "can create an access key for ops (user)". `conditions` are the condition keys that
-    were not evaluated, and count as met.
+    were not evaluated: they are assumed to be met.
     """
 
     who: str

@@ -53,7 +53,7 @@ class World:
         return [groups[name] for name in principal.groups]
 
     def renamed(self, arn: str) -> Holder:
-        """The user or group with any name."""
+        """The user or group after a rename, when it could have any name."""
         groups = {each.arn: each for each in self.accounts[arn.split(":")[4]].groups.values()}
         return replace(self.principals.get(arn) or groups[arn], renamed=True)
 

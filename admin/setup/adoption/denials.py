@@ -40,8 +40,8 @@ _OF_NO_REQUEST = frozenset(
         "s3:x-amz-server-side-encryption-customer-algorithm",
     }
 )
-# The value of a policy variable is unknown: it could match anything, and certainly excludes
-# nothing.
+# A policy variable can have any value: a pattern that contains one counts as a match, and an
+# exception that contains one is ignored.
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 

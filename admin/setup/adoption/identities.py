@@ -26,7 +26,7 @@ _DELETE = "delete it, or give the stage another name"
 
 
 def obstacles_of_identities(target: Target, plan: Plan) -> Iterator[Obstacle]:
-    """Obstacles in the roles, functions and users of these names."""
+    """Obstacles in existing roles, functions and users that have our names."""
     for handler in FUNCTIONS:
         name = target.stage.function_name(handler)
         function = _function_named(target, name)
