@@ -86,7 +86,7 @@ ARROWS = {
     "admin.credentials": COMMON,
     "admin.cli": COMMON | COMMANDS,
     "admin.__main__": {"admin.cli"},
-    # An AWS for one laptop: it knows nothing about the app that runs in it.
+    # An AWS for one laptop, independent of the app that runs in it.
     "localcloud.clock": set(),
     "localcloud.s3": {"localcloud.clock"},
     "localcloud.iam": {"localcloud.clock", "localcloud.s3"},

@@ -368,7 +368,7 @@ def without_policy(deployed: Deployed, _: Any) -> None:
 
 
 def denying(bucket: str, action: str, keys: str) -> Weaken:
-    """Deny everyone an action on some keys, but not on the drill's."""
+    """Deny everyone an action on these keys, which are not the drill's."""
     denial = {
         "Sid": "Foreign",
         "Effect": "Deny",

@@ -436,7 +436,7 @@ IN_THE_CLEAR = {
 }
 
 ATTEMPTS = UPLOADS | BACKUPS | BUCKETS | UNKNOWN_HERE | IN_THE_CLEAR
-# Every principal tries each of them, one after the other.
+# Every principal tries each of them in turn.
 ROWS = [pytest.param(tried, id=what) for what, tried in ATTEMPTS.items()]
 SENT = [pytest.param(tried, id=what) for what, tried in ATTEMPTS.items() if tried.method]
 

@@ -91,7 +91,7 @@ def test_lambda_counts_throttles(patient):
     reserve(patient, 0)
     invoke = client(patient, "lambda").invoke
     assert refusal(invoke, FunctionName="function")[1] == "TooManyRequestsException"
-    # The client repeats a throttled request.
+    # The client retries a throttled request.
     assert set(values(patient, "Throttles")) == {1}
 
 

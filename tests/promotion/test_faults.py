@@ -24,7 +24,7 @@ from tests.support.faults import (
 from tests.support.wire import Wire
 from tests.support.world import DAILY, PARTS, World
 
-# botocore sends a request three times, and a multipart copy repeats each of its requests ten times.
+# botocore sends a request three times, and a multipart copy sends each of its requests ten times.
 LASTING = 30
 COPIES = {"copied in one request": "CopyObject", "copied in parts": "CompleteMultipartUpload"}
 
@@ -61,7 +61,7 @@ def test_an_error_of_a_lookup_is_never_absence(
 
 def test_a_head_that_is_denied_or_invalid_raises(world: World, wire: Wire) -> None:
     notification = world.upload(b"files")
-    # botocore repeats a HEAD after a 400, which can mean that the bucket is in another region.
+    # botocore retries a HEAD after a 400, which can mean that the bucket is in another region.
     for status, requests in ((400, 2), (403, 1)):
         wire.fail("HeadObject", *[answers(status, str(status))] * requests)
         with pytest.raises(ClientError):

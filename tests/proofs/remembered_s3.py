@@ -37,7 +37,7 @@ MAKING_IDS = {"copy_object", "create_multipart_upload", "delete_object"}
 
 @dataclass(frozen=True)
 class Request:
-    """A request to S3; `text` is equal for equal requests."""
+    """A request to S3; equal requests have the same `text`."""
 
     operation: str
     parameters: dict[str, Any]

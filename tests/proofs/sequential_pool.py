@@ -24,6 +24,6 @@ class InTurn(Executor):
 
 @contextmanager
 def parts_in_turn() -> Iterator[None]:
-    """Within the block, parts are copied one after the other."""
+    """Within the block, parts are copied one after another."""
     with patch("chalicelib.promotion.multipart.ThreadPoolExecutor", InTurn):
         yield

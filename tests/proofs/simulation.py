@@ -72,8 +72,8 @@ SMALL = 8
 # At the end of a month nothing goes wrong for as long as events are kept, so that nothing is left
 # waiting.
 SETTLING = 7 * HOUR
-# The fraction that is run of those passes that can only count or fail: they change nothing, and
-# take time.
+# Of the passes that can only count or fail, run only this fraction: they change nothing, and take
+# time.
 IDLE_PASSES = 1 / 20
 ONE_FUNCTION = {
     "LambdaFunctionConfigurations": [

@@ -55,7 +55,7 @@ def scene(remembering: World, request: pytest.FixtureRequest) -> Scene:
 
 
 def make_scene(world: World, name: str) -> Scene:
-    """Upload these bodies one after the other, and promote all but the last."""
+    """Upload these bodies one after another, and promote all but the last."""
     bodies, notices = SCENES[name], []
     for body in bodies:
         if notices:

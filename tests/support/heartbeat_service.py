@@ -13,7 +13,8 @@ from pathlib import Path
 class Service:
     """A service that receives heartbeats: method, path and body of each.
 
-    It responds as `mode` says, or otherwise as the first part of the path says. It redirects `to`.
+    It responds as `mode` says, or otherwise as the first part of the path says. Redirects lead to
+    the URL `to`.
     """
 
     url: str

@@ -1,6 +1,6 @@
 """Responds to requests to a local cloud in this process, without its port.
 
-The same application handles them: signatures and permissions are verified. This saves only the
+They go through the same application, which verifies signatures and permissions. This saves only the
 connection and the server's thread, which take half of a request's time.
 """
 

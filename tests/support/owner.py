@@ -93,7 +93,7 @@ class Owner:
 
     def mails(self) -> list[Mail]:
         """The mails that have arrived since the last call, in their order."""
-        # The audits arrive one after the other, so this one is the last.
+        # The audits arrive one after another, so this one is the last.
         end = str(uuid.uuid4())
         self.client("sns").publish(TopicArn=self.target.topic_arn, Message=end)
         mails = []
@@ -108,7 +108,7 @@ class Owner:
         return value
 
     def set_heartbeat_url(self, url: str) -> None:
-        """Set it in the environment of the deployed function."""
+        """Set the heartbeat's URL in the environment of the deployed function."""
         functions = self.client("lambda")
         deployed = functions.get_function_configuration(FunctionName=AUDIT)
         variables = {**deployed["Environment"]["Variables"], "HEARTBEAT_URL": url}

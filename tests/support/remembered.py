@@ -109,6 +109,6 @@ def is_host_of_bucket(host: str) -> bool:
 
 
 def request_id(headers: dict[str, Any]) -> str:
-    """Number a response."""
+    """Use the next number as the ID of a response."""
     headers["x-amzn-requestid"] = number = str(next(request_numbers))
     return number

@@ -187,7 +187,7 @@ def bucket_of(host: str | None, path: str) -> str | None:
 
 
 def written_services(environ: WSGIEnvironment) -> tuple[str, ...]:
-    """Return everything that a request can change. An unknown request can change everything."""
+    """Return what a request can change. An unknown request counts as changing everything."""
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
     posted = environ["wsgi.input"]
     body = posted.getvalue() if isinstance(posted, BytesIO) else b""

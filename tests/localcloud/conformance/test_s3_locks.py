@@ -26,7 +26,7 @@ def locking(store: Store) -> Iterator[Store]:
 
 @pytest.fixture
 def locked(store: Store, double_only: None) -> Store:
-    """A bucket with Object Lock. Its locked objects stay, so never use it in a real bucket."""
+    """A bucket with Object Lock. Locked objects cannot be removed, so never use it on real S3."""
     locked = Store(store.s3, f"locked-{uuid.uuid4()}", part_bytes=store.part_bytes)
     locked.create_bucket(ObjectLockEnabledForBucket=True)
     return locked
