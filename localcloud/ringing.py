@@ -204,8 +204,8 @@ def _spans(
 ) -> list[tuple[datetime, datetime]]:
     """The minutes after `last` in which the state can change: the first and the last.
 
-    It cannot once all data is older than the alarm looks back; the clock may have been moved by
-    months.
+    The state cannot change once all data is too old for the alarm. This matters if the clock was
+    moved by months.
     """
     queries = definition.get("Metrics", ())
     stats = [query["MetricStat"] for query in queries if "MetricStat" in query]

@@ -95,7 +95,7 @@ def people_of(target: Target) -> Iterator[Part]:
 
 
 def downloads_of(target: Target) -> list[Identities]:
-    """The principals of the functions' account, and of the vault's account if it is another one."""
+    """The principals of the functions' account, and of the vault's account if it differs."""
     accounts = [target.account, target.vault_account]
     return [Identities(account) for account in accounts[: 1 + target.vault_has_own_account]]
 

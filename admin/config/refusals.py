@@ -86,8 +86,8 @@ def _problems_of_rights(stage: StageConfig, function: str) -> Iterator[str]:
             f"{function} would get an IAM policy that Chalice generates, without the rights for a "
             'copy; write "autogen_policy": false to use the one made from policy.toml'
         )
-    # Chalice would use another stage's or function's file, or fail with a traceback: without a
-    # name it looks for a file that nothing here writes.
+    # Without this check, Chalice would use the file of another stage or function. If no file is
+    # named, it would fail with a traceback, because nothing here writes the file that it looks for.
     expected = policy_file(stage.name, function)
     if (written := read.iam_policy_file) != expected:
         line = json.dumps({function: {"iam_policy_file": expected}})[1:-1]

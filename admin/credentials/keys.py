@@ -120,7 +120,7 @@ class ServerKeys:
         return keys
 
     def _deny_everything(self) -> str | None:
-        """IAM's error in words; None: everything is denied."""
+        """Deny the user everything. Returns IAM's error in words; None if it succeeded."""
         with self._needing_the_user():
             try:
                 self._put_denial()

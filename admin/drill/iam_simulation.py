@@ -100,8 +100,8 @@ def simulate(
                 CallerArn=principal.arn,
             )
         except ClientError as error:
-            # As AWS documents for everything except users. The first kind of simulation has
-            # decided.
+            # AWS documents this error for all principals except users. The first simulation
+            # has decided for them.
             if error_code(error) != REFUSED or ":user/" in principal.arn:
                 raise
     return decisions

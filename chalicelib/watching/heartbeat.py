@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 # The time limit of the whole request, including redirects.
 SECONDS = 5
-# Healthchecks.io cuts off what is longer (its documentation, "Attaching Logs").
+# Healthchecks.io truncates longer bodies (its documentation, "Attaching Logs").
 LONGEST_BODY = 100_000
 
 # At a lower level, urllib3 would log the URLs of redirects.

@@ -137,7 +137,7 @@ def _download(arguments: Mapping[str, str]) -> str:
 
 
 def _subject(shown: Sequence[Finding], stage: str) -> str:
-    """The worst of what is new, or otherwise of what is resolved or was found earlier."""
+    """The worst new finding or, without one, the worst resolved or earlier finding."""
     start, more, sentence = f"backups {stage}", "", "the audit could not check everything"
     if shown:
         worst = min(shown, key=lambda finding: _NEWS_FIRST.index(finding.phase))

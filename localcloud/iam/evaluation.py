@@ -15,8 +15,8 @@ from localcloud.iam.operators import OPERATORS, UnsupportedPolicy, boolean, like
 Policy = Mapping[str, Any]
 
 # The keys that `authorization`, `s3_actions`, `iam_actions` and `lambda_actions` fill in, in
-# lowercase. Any other key would wrongly count as missing from the request. Only requests of
-# services have the account, ARN and owner of a source, and such requests are not authorized here.
+# lowercase. Any other key would wrongly count as missing from the request. The account, ARN
+# and owner of a source are only in requests of services, which are not authorized here.
 CONDITION_KEYS = frozenset(
     {
         "aws:principalaccount",

@@ -243,8 +243,8 @@ def test_the_functions_compare_all_settings_but_the_policy_which_an_administrato
     change_policy(holder, lambda policy: policy["Statement"].pop(1))
     assert settings_that_changed(functions) == []
     assert settings_that_changed(auditor_of(target_of(account, stage))) == ["policy"]
-    # The functions can see everything else, and would fail if they could not read the policy of a
-    # vault in their own account.
+    # The functions can read all other settings, and fail if they cannot read the policy of a vault
+    # in their own account.
     holder.delete_public_access_block(Bucket="backups2")
     assert settings_that_changed(functions) == ["public-access"]
     here = replace(functions, protection=Protection(recorded=stage.settings.vault_settings))

@@ -100,7 +100,7 @@ def test_small_limits_divide_in_the_same_way(size: int, part_size: int, streams:
     ("size", "max_seconds", "max_requests"),
     [
         # boto3's copy(): parts of 8 MiB, 16 MiB for 100 GiB, ten at a time; HEAD, create, complete.
-        # For 250 MB, the factor was only 1.2 even before older uploads were listed (a request of 30
+        # For 250 MB, the factor was only 1.2 even before the request that lists older uploads (30
         # ms).
         pytest.param(250 * 10**6, (3 * 0.177 + 0.09) / 1.18, 21, id="250 MB"),
         pytest.param(250 * MIB, (4 * 0.177 + 0.09) / 1.2, 21, id="250 MiB"),

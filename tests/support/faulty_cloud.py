@@ -1,4 +1,4 @@
-"""A local cloud with a stage in it whose requests and notifications can be made to fail."""
+"""A local cloud with a stage, in which requests to S3 and its notifications can be made to fail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
