@@ -97,10 +97,10 @@ def deploy_the_app(cloud: StageCloud) -> None:
         cloud.deploy(packages=PROJECT / PACKAGES)
     except DeployError as error:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
-    tell(f"{cloud.endpoint} has the bucket {cloud.incoming}, which servers upload to, the vault")
-    tell(f"{cloud.vault}, the function promote, which moves uploads to the vault,")
-    tell("the function sweep, which looks for waiting uploads every 15 minutes, and the function")
-    tell("audit, which looks for missing backups every hour.")
+    tell(f"{cloud.endpoint} has two buckets: {cloud.incoming}, which servers upload to,")
+    tell(f"and the vault, {cloud.vault}. It also has three functions: promote moves uploads to the")
+    tell("vault, sweep looks for waiting uploads every 15 minutes, and audit looks for missing backups")
+    tell("every hour.")
 
 
 def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:
