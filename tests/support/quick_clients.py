@@ -66,7 +66,9 @@ def model_of_service(
     creator: ClientCreator, service_name: str, api_version: str | None = None
 ) -> ServiceModel:
     """Return the model of a service, created once for each description that is loaded."""
-    description = creator._loader.load_service_model(service_name, "service-2", api_version)
+    description = creator._loader.load_service_model(
+        service_name, "service-2", api_version=api_version
+    )
     return created_once(ServiceModel, description, service_name)
 
 
