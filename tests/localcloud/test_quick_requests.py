@@ -1,12 +1,22 @@
 """The faster functions of the tests handle requests in the same way as botocore and moto."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from inspect import getclosurevars, unwrap
 from itertools import product
+from typing import Any
+from unittest.mock import patch
 
 import boto3
+import botocore.regions
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, HeadersDict
+from botocore.client import ClientCreator
 from botocore.credentials import Credentials
+from botocore.endpoint_provider import EndpointProvider
+from botocore.hooks import _PrefixTrie
 from botocore.parsers import RestXMLParser
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +151,69 @@ def test_a_signature_is_the_same_as_from_botocore():
     for secret, region in (("secret", "us-east-1"), ("other", "eu-west-1")):
         signer = SigV4Auth(Credentials("key", secret), "s3", region)
         assert signer.signature("text", request) == quick_clients.sign(signer, "text", request)
+
+
+QUICK = (quick_clients.model_of_service, quick_clients.methods_of, quick_clients.provider_of)
+SLOW = (quick_clients.load_model, quick_clients.create_methods, EndpointProvider)
+
+
+@contextmanager
+def clients_created_by(load_model: Any, create_methods: Any, provider: Any) -> Iterator[None]:
+    methods = {"_load_service_model": load_model, "_create_methods": create_methods}
+    with (
+        patch.multiple(ClientCreator, **methods),
+        patch.object(botocore.regions, "EndpointProvider", provider),
+    ):
+        yield
+
+
+def read_client(client: Any) -> dict[str, Any]:
+    model, operations = client.meta.service_model, client.meta.method_to_api_mapping
+    operation = model.operation_model(model.operation_names[0])
+    arguments = {"Bucket": "backups1"} if model.service_name == "s3" else {}
+    return {
+        "attributes": dir(client),
+        "operations": operations,
+        "methods": {
+            name: getclosurevars(unwrap(getattr(type(client), name))).nonlocals["operation_name"]
+            for name in operations
+        },
+        "model": (model.service_name, model.metadata, model.operation_names),
+        "endpoint": client._ruleset_resolver.construct_endpoint(operation, arguments, {}),
+    }
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1"])
+@pytest.mark.parametrize("service", ["s3", "iam", "lambda", "sns"])
+def test_a_client_is_the_same_as_from_botocore(service, region):
+    with clients_created_by(*SLOW):
+        slow = boto3.client(service, region_name=region)
+    with clients_created_by(*QUICK):
+        clients = [boto3.client(service, region_name=region) for _ in range(2)]
+    assert clients[0].meta.service_model is clients[1].meta.service_model
+    for client in clients:
+        assert read_client(client) == read_client(slow)
+
+
+def test_a_method_that_a_session_adds_is_only_in_its_clients():
+    def add(class_attributes, **_):
+        class_attributes["added"] = "by this session"
+
+    session = boto3.Session()
+    session.events.register("creating-client-class.s3", add)
+    with clients_created_by(*QUICK):
+        assert session.client("s3").added
+        assert not hasattr(boto3.client("s3"), "added")
+
+
+def test_a_copy_of_the_handlers_is_the_same_as_from_botocore():
+    handlers = boto3.client("s3").meta.events._emitter._handlers
+    with patch.object(_PrefixTrie, "_recursive_copy", quick_clients.copy_trie):
+        slow = copy(handlers)
+    with patch.object(_PrefixTrie, "_recursive_copy", quick_clients.copy_of_trie):
+        quick = copy(handlers)
+    assert vars(quick) == vars(slow) == vars(handlers)
+    # An event that has handlers already, and one that has none.
+    for event in ("before-send", "before-send.s3.PutObject"):
+        quick.append_item(event, print)
+        assert vars(quick) != vars(slow) == vars(handlers)

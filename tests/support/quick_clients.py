@@ -1,4 +1,8 @@
-"""Speeds up botocore's requests by caching values that depend only on client and operation."""
+"""Speeds up botocore's clients and requests by caching values that depend only on few arguments.
+
+The clients of a service share what botocore derives from the service's description: the model, the
+methods and the rules for endpoints. botocore derives them again for each client.
+"""
 
 import hmac
 import logging
@@ -11,9 +15,13 @@ from typing import Any, Self
 import botocore.awsrequest
 import botocore.endpoint
 import botocore.handlers
+import botocore.regions
 from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import HeadersDict
-from botocore.model import StructureShape
+from botocore.client import ClientCreator
+from botocore.endpoint_provider import EndpointProvider
+from botocore.hooks import NodeList, _PrefixTrie
+from botocore.model import ServiceModel, StructureShape
 from botocore.parsers import BaseRestParser
 from botocore.regions import EndpointRulesetResolver
 
@@ -22,15 +30,22 @@ from tests.support.replacing import replace
 find_parameters = EndpointRulesetResolver._get_provider_params
 parse_each_header = BaseRestParser._parse_non_payload_attrs
 sign = SigV4Auth.signature
+load_model = ClientCreator._load_service_model
+create_methods = ClientCreator._create_methods
+copy_trie = _PrefixTrie._recursive_copy
 is_special_case_error = botocore.handlers._looks_like_special_case_error
 # The root element of an XML document, after the optional XML declaration.
 ROOT = re.compile(rb"(?:<\?xml [^>]*\?>\s*)?<(\w+)[ >]")
+created: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
 ENDPOINTS = 1000
 """The maximum number of endpoints that a client caches."""
 
 
 def ask_quickly() -> None:
     """Install the faster functions in this process."""
+    replace(ClientCreator, _load_service_model=model_of_service, _create_methods=methods_of)
+    replace(botocore.regions, EndpointProvider=provider_of)
+    replace(_PrefixTrie, _recursive_copy=copy_of_trie)
     replace(EndpointRulesetResolver, _get_provider_params=parameters_of_endpoint)
     replace(BaseRestParser, _parse_non_payload_attrs=parse_headers)
     replace(botocore.handlers, _looks_like_special_case_error=is_error_despite_status)
@@ -45,6 +60,50 @@ def ask_quickly() -> None:
     for name in logging.root.manager.loggerDict:
         if name.startswith("botocore."):
             replace(logging.getLogger(name), debug=ignore)
+
+
+def model_of_service(
+    creator: ClientCreator, service_name: str, api_version: str | None = None
+) -> ServiceModel:
+    """Return the model of a service, created once for each description that is loaded."""
+    description = creator._loader.load_service_model(
+        service_name, "service-2", api_version=api_version
+    )
+    return created_once(ServiceModel, description, service_name)
+
+
+def methods_of(creator: ClientCreator, service_model: ServiceModel) -> dict[str, Any]:
+    """Return the methods of a client, created once for each model. Its session may add others."""
+    if "methods" not in vars(service_model):
+        service_model.methods = create_methods(creator, service_model)
+    return dict(service_model.methods)
+
+
+def provider_of(
+    ruleset_data: Any, partition_data: Any, excluded_params: Any = None
+) -> EndpointProvider:
+    """Return the rules for the endpoints of a service, created once for each description."""
+    return created_once(EndpointProvider, ruleset_data, partition_data, excluded_params)
+
+
+def created_once(kind: Any, *arguments: Any) -> Any:
+    """Return an object created from these descriptions of a service, which never change."""
+    key = (kind, *(each if isinstance(each, str) else id(each) for each in arguments))
+    if key not in created:
+        # The arguments are kept, so that no other object gets their IDs.
+        created[key] = kind(*arguments), arguments
+    return created[key][0]
+
+
+def copy_of_trie(trie: _PrefixTrie, node: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the handlers' tree without the general-purpose `copy` for each list."""
+    copied = dict(node)
+    for key, value in node.items():
+        if type(value) is dict:
+            copied[key] = copy_of_trie(trie, value)
+        elif type(value) is NodeList:
+            copied[key] = NodeList(*map(list, value))
+    return copied
 
 
 def signature(signer: SigV4Auth, text: str, request: Any) -> str:
