@@ -103,12 +103,14 @@ def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Fi
 
 
 def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
+    repeated_since = now - REPEATED
     for index, slot in enumerate(history.slots):
         backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
-        yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
-        if not now - REPEATED < backup.complete <= now:
+        if backup.overwritten or backup.hidden:
+            yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
+        if not repeated_since < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
         if usual := small_beside(history, index):
@@ -147,6 +149,8 @@ def _download(bucket: str, key: str, version_id: str | None) -> dict[str, str]:
 
 def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
     before, gap = history.gap(now - INTERVAL), history.gap(now)
+    if not before and not gap:
+        return
     latest = ""
     if newest := history.newest(now):
         ago, at = (
