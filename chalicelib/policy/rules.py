@@ -96,7 +96,7 @@ class Rule:
         """When the backup of the slot from `start` to `end` counts as missing (all in UTC)."""
         if self.due_minutes is not None:
             return start + timedelta(minutes=self.due_minutes)
-        return end + (_GRACE.get(self.store_as.unit) or (end - start) / 4)
+        return end + _GRACE.get(self.store_as.unit, (end - start) / 4)
 
     def _check_expectation(self) -> None:
         unit, minute, hour = self.store_as.unit, timedelta(minutes=1), timedelta(hours=1)

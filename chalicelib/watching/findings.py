@@ -108,8 +108,7 @@ def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding
         backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
-        if backup.overwritten or backup.hidden:
-            yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
+        yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
         if not repeated_since < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
@@ -131,6 +130,8 @@ def judge_tampering(
     backup: Backup, *, vault: str, zone: tzinfo, now: datetime
 ) -> Iterator[Finding]:
     """What somebody has done to a backup that is stored in the bucket `vault`."""
+    if not backup.overwritten and not backup.hidden:
+        return
     name, version_id = backup.name, backup.version_id
     download = _download(vault, name, version_id) if version_id else None
     finding = partial(_finding, slot=name, now=now, download=download)
