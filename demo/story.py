@@ -99,8 +99,8 @@ def deploy_the_app(cloud: StageCloud) -> None:
         raise NotAsPromisedError(f"chalice deploy failed:\n{error}") from None
     tell(f"{cloud.endpoint} has two buckets: {cloud.incoming}, which servers upload to,")
     tell(f"and the vault, {cloud.vault}. It also has three functions: promote moves uploads to the")
-    tell("vault, sweep looks for waiting uploads every 15 minutes, and audit looks for missing backups")
-    tell("every hour.")
+    tell("vault, sweep looks for waiting uploads every 15 minutes, and audit looks for missing")
+    tell("backups every hour.")
 
 
 def back_up(server: Shell, cloud: StageCloud, upload: str) -> str:

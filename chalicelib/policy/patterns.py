@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -106,7 +106,12 @@ class Pattern:
 
     def period(self, moment: datetime, zone: ZoneInfo) -> Period:
         """The period that contains `moment` (aware), as clocks in `zone` show it."""
-        moment = min(max(moment, _EARLIEST), _LATEST).astimezone(UTC)
+        return self._period(min(max(moment, _EARLIEST), _LATEST).astimezone(UTC), zone)
+
+    # An audit needs the same periods for each server, and an hour later most of them again. The
+    # moment must be in UTC: in other zones, Python considers both times of a repeated hour equal.
+    @lru_cache(maxsize=10_000)  # noqa: B019 - a policy has few patterns
+    def _period(self, moment: datetime, zone: ZoneInfo) -> Period:
         if self.unit not in {"hour", "minute"}:
             start, end = _calendar_period(moment, self.unit, zone)
             return Period(self._name(start, zone), start, end, is_regular=True)

@@ -104,12 +104,13 @@ def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Fi
 
 
 def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
+    repeated_since = now - REPEATED
     for index, slot in enumerate(history.slots):
         backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
         yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
-        if not now - REPEATED < backup.complete <= now:
+        if not repeated_since < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
         if usual := small_beside(history, index):
@@ -130,6 +131,8 @@ def judge_tampering(
     backup: Backup, *, vault: str, zone: tzinfo, now: datetime
 ) -> Iterator[Finding]:
     """How a backup that is stored in the bucket `vault` was overwritten or deleted."""
+    if not backup.overwritten and not backup.hidden:
+        return
     name, version_id = backup.name, backup.version_id
     download = _download(vault, name, version_id) if version_id else None
     finding = partial(_finding, slot=name, now=now, download=download)
@@ -148,6 +151,8 @@ def _download(bucket: str, key: str, version_id: str | None) -> dict[str, str]:
 
 def _judge_gaps(history: History, now: datetime) -> Iterator[Finding]:
     before, gap = history.gap(now - INTERVAL), history.gap(now)
+    if not before and not gap:
+        return
     latest = ""
     if newest := history.newest(now):
         ago, at = (

@@ -142,8 +142,10 @@ def require_support(bucket_policy: Policy) -> None:
 
 
 def _applies(statement: Policy, request: Request) -> bool:
+    if not _is_about(statement, request):
+        return False
     context = {key.lower(): value for key, value in request.context.items()}
-    return _is_about(statement, request) and all(
+    return all(
         _holds(operator, values, context.get(key))
         for operator, key, values in _conditions(statement)
     )
@@ -190,25 +192,31 @@ def _statements(policy: Policy, *, of_resource: bool = False) -> list[Policy]:
         raise UnsupportedPolicy(f"Unsupported policy (not of Version 2012-10-17): {dict(policy)}")
     statements: list[Policy] = listed(policy["Statement"])
     for statement in statements:
-        elements = set(statement) - {"Sid", "Condition"}
-        shapes = [{"Effect", p} for p in _PRINCIPALS] if of_resource else [{"Effect"}]
-        known = any(
-            elements == shape | {a, r} for shape in shapes for a in _ACTIONS for r in _RESOURCES
-        )
+        elements = frozenset(statement) - {"Sid", "Condition"}
+        known = elements in (_SHAPES_OF_RESOURCES if of_resource else _SHAPES)
         if not known or statement["Effect"] not in ("Allow", "Deny"):
             raise UnsupportedPolicy(f"Unsupported statement: {dict(statement)}")
-        for element in elements & {*_ACTIONS, *_RESOURCES}:
+        for element in elements & _PATTERNS:
             for pattern in listed(statement[element]):
                 tokens(pattern)
-        for element in elements & {*_PRINCIPALS}:
+        for element in elements & _PRINCIPALS:
             _principals(statement[element])
         for operator, key, values in _conditions(statement):
             _require_support(operator, key, values)
     return statements
 
 
-_ACTIONS, _RESOURCES = ("Action", "NotAction"), ("Resource", "NotResource")
-_PRINCIPALS = ("Principal", "NotPrincipal")
+_PATTERNS = frozenset({"Action", "NotAction", "Resource", "NotResource"})
+_PRINCIPALS = frozenset({"Principal", "NotPrincipal"})
+# The elements of a statement, besides Sid and Condition, in a policy of a principal or a resource.
+_SHAPES = frozenset(
+    frozenset({"Effect", action, resource})
+    for action in ("Action", "NotAction")
+    for resource in ("Resource", "NotResource")
+)
+_SHAPES_OF_RESOURCES = frozenset(
+    shape | {principal} for shape in _SHAPES for principal in _PRINCIPALS
+)
 
 
 def _names(statement: Policy, principal: str) -> set[str]:

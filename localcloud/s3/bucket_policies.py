@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
@@ -141,7 +142,7 @@ def _named_actions(statement: dict[str, Any], bucket: FakeBucket) -> list[frozen
     if not all(_is_of(bucket, resource) for resource in resources):
         raise _malformed("Policy has invalid resource")
     patterns = _items(statement.get("Action", statement.get("NotAction")))
-    actions = [_matching(pattern) for pattern in patterns]
+    actions = [_matching(str(pattern)) for pattern in patterns]
     if not all(actions):
         raise _malformed("Policy has invalid action")
     if "Action" not in statement:
@@ -163,9 +164,10 @@ def _refuse_key(key: str, actions: list[frozenset[str]]) -> None:
         )
 
 
-def _matching(pattern: Any) -> frozenset[str]:
+@cache
+def _matching(pattern: str) -> frozenset[str]:
     """The actions that the pattern matches: s3:*, s3:Get*, s3:PutObject."""
-    service, _, name = str(pattern).lower().partition(":")
+    service, _, name = pattern.lower().partition(":")
     if service == "*" and not name:
         return ACTIONS
     if service != "s3":

@@ -22,6 +22,7 @@ from tests.support.in_process import requests_in_process
 from tests.support.project import POLICY, write_stages
 from tests.support.remembered_answers import RememberedAnswers
 from tests.support.restoring import Restorer, restorer
+from tests.support.saved_state import SavedState
 
 DESCRIPTIONS = create_loader()
 
@@ -107,6 +108,11 @@ def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch) -> Account:
     account.session._session.register_component("data_loader", DESCRIPTIONS)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     return account
+
+
+@pytest.fixture(scope="module")
+def saved_state() -> SavedState:
+    return SavedState()
 
 
 @pytest.fixture

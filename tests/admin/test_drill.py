@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,7 +45,7 @@ from admin.drill.scenario import drill
 from admin.drill.simulation import read_bucket
 from admin.drill.temporary_access import TRUST_SID, TemporaryAccess
 from admin.drill.uploads import DrillUploads, Uploaded
-from admin.setup.plan import execute, make_plan, requirements_of
+from admin.setup.plan import make_plan, requirements_of
 from admin.stage import Stage
 from admin.target import Target
 from admin.waiting import Waiter
@@ -130,31 +131,29 @@ def waiting(deployment: Deployed, monkeypatch: pytest.MonkeyPatch) -> SleepingCl
 def deployed(
     deployment: Deployed, waiting: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployed]:
-    """Restores what a test weakens."""
-    account = deployment.account
-    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
-    s3, iam = account.client("s3"), account.client("iam")
-    notification = s3.get_bucket_notification_configuration(Bucket="backups1")
-    own = iam.get_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER)["PolicyDocument"]
+    """Restores what a test weakens: the promoter's policy, and any setting of the buckets.
+
+    Any other change that a test leaves behind is found after the last test.
+    """
+    monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: deployment.account)
+    s3, iam = s3_backends["123456789012"]["aws"], iam_backends["123456789012"]["aws"]
+    role = iam.get_role(PROMOTER)
+    policies = dict(role.policies)
+    settings = {name: settings_of(s3.buckets[name]) for name in BUCKETS}
     yield deployment
     monkeypatch.undo()
-    clock.reset()
-    s3.put_bucket_notification_configuration(
-        Bucket="backups1",
-        NotificationConfiguration={
-            "LambdaFunctionConfigurations": notification["LambdaFunctionConfigurations"]
-        },
-    )
-    iam.put_role_policy(RoleName=PROMOTER, PolicyName=PROMOTER, PolicyDocument=json.dumps(own))
-    for bucket in BUCKETS:
-        s3.delete_bucket_policy(Bucket=bucket)
-    # The attacks may have changed any setting of the buckets. Any other change that a test leaves
-    # behind is found after the last test.
-    requirements = requirements_of(target_of(account))
-    of_buckets = [each for each in requirements if each.resource in BUCKETS]
-    for _ in execute(account, make_plan(account, of_buckets, lock_named=False)):
-        pass
+    # An event that is still queued becomes due only when the clock shows its time again.
     deployment.forget_drill_objects()
+    clock.reset()
+    role.policies = policies
+    for name, before in settings.items():
+        vars(s3.buckets[name]).update(before)
+
+
+def settings_of(bucket: FakeBucket) -> dict[str, Any]:
+    """Copy everything about the bucket but its objects."""
+    objects = ("keys", "multiparts")
+    return deepcopy({name: value for name, value in vars(bucket).items() if name not in objects})
 
 
 class QuietClock(SleepingClock):

@@ -34,6 +34,7 @@ from chalicelib.watching.vault_settings import SETTINGS
 from demo.stage import StageCloud, running
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, VAULT_SETTINGS, write_stages, write_variables
+from tests.support.saved_state import SavedState
 from tests.support.sleeping_clock import SleepingClock
 
 VAULT = "backups2"
@@ -50,17 +51,17 @@ def cloud() -> Iterator[StageCloud]:
 
 
 @pytest.fixture
-def account(cloud: StageCloud, monkeypatch: pytest.MonkeyPatch, own_project: Path) -> Account:
+def account(
+    cloud: StageCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    own_project: Path,
+    saved_state: SavedState,
+) -> Account:
     """An account with only a vault, as `setup` leaves it."""
     account = local_account(cloud.endpoint)
     monkeypatch.setattr(admin.cli, "open_account", lambda stage, **_: account)
     monkeypatch.setattr(admin.setup.command, "requirements_of", of_vault)
-    s3 = account.client("s3")
-    if VAULT in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        s3.delete_bucket_policy(Bucket=VAULT)
-        s3.delete_bucket_lifecycle(Bucket=VAULT)
-        s3.put_bucket_notification_configuration(Bucket=VAULT, NotificationConfiguration={})
-    run("--apply", "--yes")
+    saved_state.reach(lambda: run("--apply", "--yes"))
     return account
 
 

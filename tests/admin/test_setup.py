@@ -30,6 +30,7 @@ from localcloud.cloud import running
 from tests.support.past_the_door import past_the_door
 from tests.support.project import POLICY, STAGE
 from tests.support.remembered_answers import RememberedAnswers
+from tests.support.saved_state import SavedState
 
 KEEPING = replace(POLICY, keep_days=400, archive=Archive(after_days=30, to="GLACIER_IR"))
 OPTIONS = SetupOptions(alert_email="admin@example.org")
@@ -42,6 +43,13 @@ def account(answers: RememberedAnswers, account: Account) -> Iterator[Account]:
     answers.begin()
     yield account
     assert answers.stale == []
+
+
+@pytest.fixture
+def ready(account: Account, answers: RememberedAnswers, saved_state: SavedState) -> None:
+    """Set the account up, before the test."""
+    saved_state.reach(lambda: set_up(account))
+    answers.begin()
 
 
 def settings(
@@ -94,9 +102,8 @@ def test_an_empty_account_is_made_ready_once(account: Account, policy: Any) -> N
 
 
 def test_settings_of_functions_wait_for_the_deployment(
-    account: Account, cloud: Any, project: Path, packages: Path
+    account: Account, ready: None, cloud: Any, project: Path, packages: Path
 ) -> None:
-    set_up(account)
     plan = make_plan(account, settings(account), lock_named=False)
     assert {requirement.resource for requirement in plan.waiting} == {
         "immutable-backups-dev-promote",
@@ -128,8 +135,7 @@ def test_settings_of_functions_wait_for_the_deployment(
     assert left(account) == []
 
 
-def test_alarms_that_were_silenced_are_found(account: Account) -> None:
-    set_up(account)
+def test_alarms_that_were_silenced_are_found(account: Account, ready: None) -> None:
     name = f"{STAGE.topic}-contested"
     account.client("cloudwatch").disable_alarm_actions(AlarmNames=[name])
     assert set_up(account) == ["alarm on contested uploads"]
@@ -305,8 +311,9 @@ WEAKENED = {
 
 @pytest.mark.parametrize("bucket", ["backups1", "backups2"])
 @pytest.mark.parametrize("kind", WEAKENED)
-def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket: str) -> None:
-    set_up(account)
+def test_every_weakening_is_found_and_fixed(
+    account: Account, ready: None, kind: Kind, bucket: str
+) -> None:
     s3 = account.client("s3")
     with nullcontext() if kind is Kind.BUCKET_POLICY else past_the_door(s3, bucket):
         WEAKENED[kind](s3, bucket)
@@ -320,10 +327,9 @@ def test_every_weakening_is_found_and_fixed(account: Account, kind: Kind, bucket
 
 @pytest.mark.parametrize("time", [{}, {"Mode": "GOVERNANCE", "Days": 30}], ids=["alone", "both"])
 def test_a_default_event_hold_is_replaced_and_reported(
-    account: Account, monkeypatch: pytest.MonkeyPatch, time: dict[str, Any]
+    account: Account, ready: None, monkeypatch: pytest.MonkeyPatch, time: dict[str, Any]
 ) -> None:
     """moto does not support it."""
-    set_up(account)
     default = {**time, "DefaultEventHold": {"Years": 1}}
     rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": default}}
     answer = {"ObjectLockConfiguration": rule}
@@ -334,8 +340,7 @@ def test_a_default_event_hold_is_replaced_and_reported(
     assert '"event_hold": {"Years": 1}}' in output
 
 
-def test_a_shortened_lock_is_found(account: Account) -> None:
-    set_up(account)
+def test_a_shortened_lock_is_found(account: Account, ready: None) -> None:
     [lock] = [
         requirement for requirement in settings(account) if requirement.kind is Kind.OBJECT_LOCK
     ]
@@ -351,8 +356,7 @@ def test_a_stricter_lock_is_kept_unless_another_is_chosen(account: Account) -> N
     assert [change.requirement.kind for change in plan.changes] == [Kind.OBJECT_LOCK]
 
 
-def test_a_widened_server_policy_is_found(account: Account) -> None:
-    set_up(account)
+def test_a_widened_server_policy_is_found(account: Account, ready: None) -> None:
     account.client("iam").put_user_policy(
         UserName="immutable-backups-dev-server",
         PolicyName="uploads",
@@ -373,8 +377,7 @@ def test_existing_buckets_are_adopted_with_what_is_in_them(account: Account) -> 
     assert s3.get_bucket_versioning(Bucket="backups1")["Status"] == "Enabled"
 
 
-def test_additions_of_others_are_kept_and_listed(account: Account) -> None:
-    set_up(account)
+def test_additions_of_others_are_kept_and_listed(account: Account, ready: None) -> None:
     s3 = account.client("s3")
     rule = {
         "ID": "theirs",
@@ -417,9 +420,8 @@ def test_additions_of_others_are_kept_and_listed(account: Account) -> None:
     ],
 )
 def test_a_second_statement_with_our_sid_is_removed(
-    account: Account, bucket: str, second: dict[str, str]
+    account: Account, ready: None, bucket: str, second: dict[str, str]
 ) -> None:
-    set_up(account)
     s3 = account.client("s3")
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
     before = list(policy["Statement"])

@@ -308,6 +308,14 @@ def test_every_hour_of_a_year_with_clock_changes_has_its_own_slot() -> None:
     assert len({HOURLY.period(hour, LONDON).name for hour in hours}) == len(hours)
 
 
+def test_a_repeated_hour_has_two_names_whatever_the_zone_of_the_moment() -> None:
+    """In one zone, Python considers two moments equal if clocks show the same."""
+    first, second = utc("2026-10-25T00:30"), utc("2026-10-25T01:30")
+    for zone in (UTC, LONDON):
+        names = [HOURLY.period(moment.astimezone(zone), LONDON).name for moment in (first, second)]
+        assert names == ["2026-10-25.01.sql.gz.gpg", "2026-10-25.01b.sql.gz.gpg"]
+
+
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
     """Draw a zone and a moment; half of the moments are within a day of a clock change."""
