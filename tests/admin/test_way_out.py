@@ -25,6 +25,7 @@ from demo.stage import StageCloud
 from localcloud.clock import clock
 from tests.admin.test_restore_round_trips import reader
 from tests.admin.test_vault_elsewhere import HOLDER, sign_in
+from tests.support.loaded_aws import loaded_aws
 
 PAGE = (PROJECT / "docs" / "restore.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -37,7 +38,7 @@ INSTALLATION = next(block for block in BLOCKS if block.startswith("sudo apt-get"
 class Terminal:
     """A shell on a machine that has nothing but aws, gpg and tar."""
 
-    def __init__(self, home: Path, endpoint: str) -> None:
+    def __init__(self, home: Path, tools: Path, endpoint: str) -> None:
         self.home = home
         self.pasted: set[str] = set()
         environment = {
@@ -51,6 +52,7 @@ class Terminal:
             env=environment
             | {
                 "HOME": str(home),
+                "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
                 "AWS_ENDPOINT_URL": endpoint,
                 # An aws that does not know this variable cannot reach AWS either.
                 "HTTPS_PROXY": "http://127.0.0.1:1",
@@ -101,8 +103,12 @@ class Terminal:
 @pytest.fixture
 def terminal(cloud: StageCloud) -> Iterator[Terminal]:
     # Not pytest's directory: gpg's sockets need a short path.
-    with tempfile.TemporaryDirectory(prefix="out-", dir="/tmp") as home:
-        terminal = Terminal(Path(home), cloud.endpoint)
+    with (
+        tempfile.TemporaryDirectory(prefix="out-", dir="/tmp") as home,
+        tempfile.TemporaryDirectory(prefix="aws-", dir="/tmp") as tools,
+        loaded_aws(Path(tools)),
+    ):
+        terminal = Terminal(Path(home), Path(tools), cloud.endpoint)
         yield terminal
         terminal.close()
 
