@@ -3,6 +3,7 @@
 Its imports, the app's, and AWS's descriptions of services take most of the time of a deployment.
 """
 
+import gc
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ def serve() -> None:
     botocore.session.create_loader = cache(botocore.session.create_loader)
     for service in SERVICES:
         boto3.client(service, region_name="us-east-1")
+    # Otherwise, a forked process would copy most of the memory when it ends.
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
