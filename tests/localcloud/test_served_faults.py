@@ -6,7 +6,9 @@ from random import Random
 import pytest
 
 from localcloud.clock import clock
+from localcloud.functions import container
 from tests.proofs.invariants import INCOMING, VAULT, look
+from tests.support import impatient_runtime
 from tests.support.event_faults import EventFault
 from tests.support.faults import (
     EVERY_FAULT,
@@ -21,6 +23,14 @@ from tests.support.world import DAILY, HOURLY, bucket
 # A request without a response lasts until its client times out: for the app, 150 seconds.
 SPEAKING = sorted(EVERY_FAULT.keys() - {"no answer", "a slow answer"})
 REQUESTS = ["HeadObject", "HeadObject", "CopyObject", "HeadObject", "DeleteObject"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def functions_retry_at_once():
+    """Neither botocore nor the app waits between two attempts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(container, "_RUNTIME", impatient_runtime.__file__)
+        yield
 
 
 @pytest.fixture

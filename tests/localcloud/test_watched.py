@@ -11,6 +11,8 @@ import pytest
 from admin.check.settings import check
 from admin.setup.plan import execute, make_plan, requirements_of
 from localcloud.clock import clock
+from localcloud.functions import container
+from tests.support import impatient_runtime
 from tests.support.in_process import requests_in_process
 from tests.support.owner import Owner, watched_stage
 from tests.support.past_the_door import past_the_door
@@ -98,18 +100,23 @@ def test_a_backup_goes_missing_and_comes_again(owner: Owner) -> None:
         pytest.param("", ["/token"], 0, id="up"),
         pytest.param("moved", ["/token", "/elsewhere"], 0, id="redirecting"),
         pytest.param("broken", ["/token"], 1, id="failing"),
-        pytest.param("silent", ["/token"], 1, id="slow"),
+        pytest.param("silent", ["/token/silent"], 1, id="slow"),
         pytest.param("refused", [], 1, id="down"),
     ],
 )
 def test_a_service_for_heartbeats_never_fails_an_audit(
-    owner: Owner, mode: str, paths: list[str], failed: int
+    owner: Owner, mode: str, paths: list[str], failed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = owner.heartbeats
     service.received.clear()
     service.mode, service.to = mode, "/elsewhere"
-    if mode == "refused":
-        owner.set_heartbeat_url("http://127.0.0.1:1/nobody/listens")
+    match mode:
+        case "silent":
+            monkeypatch.setattr(container, "_RUNTIME", impatient_runtime.__file__)
+            # With another configuration, the next run starts in a new container.
+            owner.set_heartbeat_url(f"{service.url}/token/silent")
+        case "refused":
+            owner.set_heartbeat_url("http://127.0.0.1:1/nobody/listens")
     owner.audit_again()
     assert [path for _, path, _ in service.received] == paths
     assert owner.last("FailedHeartbeats") == failed

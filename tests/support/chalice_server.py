@@ -4,6 +4,7 @@ Importing Chalice and the app, and reading AWS's descriptions of services, takes
 deployment's time.
 """
 
+import gc
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ def serve() -> None:
     botocore.session.create_loader = cache(botocore.session.create_loader)
     for service in SERVICES:
         boto3.client(service, region_name="us-east-1")
+    # Otherwise, a forked process would copy most of the memory when it ends.
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

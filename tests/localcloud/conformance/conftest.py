@@ -17,9 +17,9 @@ from unittest.mock import patch
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from localcloud.s3.backend import corrected
+from localcloud.server import HOST, ServicesOfMoto, listening, serving
 from tests.localcloud.conformance.bucket import WRITERS, Store
 
 ENDPOINT = "--endpoint"
@@ -40,12 +40,13 @@ def double(request: pytest.FixtureRequest, events: list[Any]) -> Iterator[str | 
         return
     deliver = lambda function, event: events.append((function, event))  # noqa: E731
     smallest = patch("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", DOUBLE_PART_BYTES)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with smallest, corrected(deliver=deliver):
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+    with (
+        smallest,
+        corrected(deliver=deliver),
+        listening(0) as listener,
+        serving(listener, ServicesOfMoto()),
+    ):
+        yield f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
