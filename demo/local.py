@@ -7,9 +7,9 @@ import json
 import shutil
 import signal
 import textwrap
-import threading
+import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import click
@@ -120,7 +120,7 @@ def main(*, port: int | None, by_hand: bool, empty: bool, seeded: bool, speed: f
                     click.echo(
                         "Promotions, mails, a sweep every 15 minutes, and an audit every hour:\n"
                     )
-            threading.Event().wait()
+            wait_for_ctrl_c()
     except (PortTaken, PolicyError, StageError) as error:
         raise click.ClickException(str(error)) from None
     except DeployError as error:
@@ -128,6 +128,13 @@ def main(*, port: int | None, by_hand: bool, empty: bool, seeded: bool, speed: f
         raise click.ClickException("chalice deploy failed; see its output above.") from None
     except KeyboardInterrupt:
         click.echo("\nThe local cloud has stopped; everything in it is gone.", err=True)
+
+
+def wait_for_ctrl_c() -> NoReturn:
+    """Wait until a signal raises KeyboardInterrupt."""
+    # The system can deliver a signal to another thread, and that does not wake this one.
+    while True:
+        time.sleep(1)
 
 
 def refuse_to_seed(*, empty: bool) -> None:
