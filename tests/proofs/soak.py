@@ -146,7 +146,7 @@ def soak_histories(arguments: argparse.Namespace) -> None:
             raise
         seeds, steps, runs = seeds + 1, steps + here.steps, runs + here.runs
         print(summary_of(number, here, time.monotonic() - begun), flush=True)
-    print(f"{seeds} seeds, {steps:,} steps, {runs:,} runs of promote: every promise held")
+    print(f"seeds: {seeds}; steps: {steps:,}; runs of promote: {runs:,}; every promise held")
 
 
 def summary_of(number: int, here: Stage, seconds: float) -> str:
