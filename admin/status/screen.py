@@ -209,12 +209,12 @@ def _attack(target: Target, overview: Overview) -> str:
     if not good:
         return "There is no backup that could remain."
     if target.policy.keep_days is None:
-        return "With only rubbish from now on, the good backups would remain: they never expire."
+        return "If all new uploads were rubbish, the good backups would remain: they never expire."
     until, key = min((each.remains_until, each.key) for each in good if each.remains_until)
     of_which = f" (of {key})" if len(good) > 1 else ""
     left = max((until - overview.now).days, 0)
     return (
-        f"With only rubbish from now on, a good backup{of_which} would remain until "
+        f"If all new uploads were rubbish, a good backup{of_which} would remain until "
         f"{until:%d %b %Y}: {left} days to notice it."
     )
 

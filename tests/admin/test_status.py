@@ -85,7 +85,8 @@ def test_backups_in_order_fit_on_one_screen(s3: Any, counted: None) -> None:
         "No findings, and no upload waits for long.\n"
         "backups2 held 82.0 KiB STANDARD in 42 objects on 23 Nov 2026.\n"
         "Backups never expire: it grows by 48.8 KiB a day.\n"
-        "With only rubbish from now on, the good backups would remain: they never expire.\n"
+        "If all new uploads were rubbish, the good backups would remain: they never\n"
+        "  expire.\n"
     )
 
 
@@ -156,7 +157,7 @@ def test_json_has_each_key_s_newest_backup_days_and_prospects(
     assert data["findings"] == data["not_checked"] == []
     text = status("--rule", "backup.tar.gz.gpg").stdout
     assert "If everything continues as usual, it will hold 70.3 KiB STANDARD (36 days).\n" in text
-    assert text.endswith("would remain until 28 Dec 2026: 34\n  days to notice it.\n")
+    assert text.endswith("would remain until 28 Dec 2026:\n  34 days to notice it.\n")
 
 
 @pytest.mark.parametrize(

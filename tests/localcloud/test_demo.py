@@ -181,7 +181,7 @@ def test_nothing_on_the_server_opens_its_backups(output):
 
 
 def test_nothing_is_left_in_the_temporary_directory(output, temporary):
-    """Removed neither by the demo nor by Chalice, which an interruption prevents from doing so."""
+    """An interrupted Chalice does not remove its files, so the demo does."""
     assert list(temporary.iterdir()) == []
 
 

@@ -6,8 +6,8 @@ from admin.check.people.patterns import overlaps
 from admin.check.people.rights import Policy
 from admin.desired.permissions import as_list, statements
 
-# Every existing action of both services that `steps` and `changes` evaluate, or that lets nobody
-# act as another principal. For actions that only read, tag or remove, the verbs are enough.
+# Every existing action of both services that `steps` and `changes` evaluate, or with which nobody
+# can act as another principal. For actions that only read, tag or remove, the verbs are enough.
 KNOWN = (
     *(f"iam:{verb}*" for verb in ("Get", "List", "Generate", "Simulate", "Tag", "Untag", "Upload")),
     *(f"iam:{verb}*" for verb in ("Delete", "Detach", "Remove", "Reject", "Disable", "Deactivate")),
