@@ -150,7 +150,7 @@ def decide(
     if upload is None:
         return Decision(Outcome.GONE, "The upload is no longer there.")
     if isinstance(upload, CustomerEncrypted):
-        reason = "It is encrypted with a customer's key (SSE-C), so it cannot be copied; "
+        reason = "It is encrypted with a customer-provided key (SSE-C), so it cannot be copied; "
         return Decision(Outcome.REJECTED, reason + "upload it without one.")
 
     slot = policy.slot_of(key, upload.last_modified)

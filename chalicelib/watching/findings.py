@@ -104,13 +104,12 @@ def judge_backups(history: History, *, vault: str, now: datetime) -> Iterator[Fi
 
 
 def _judge_each(history: History, vault: str, now: datetime) -> Iterator[Finding]:
-    repeated_since = now - REPEATED
     for index, slot in enumerate(history.slots):
         backup, zone = history.backups.get(slot.name), slot.rule.timezone
         if not backup:
             continue
         yield from judge_tampering(backup, vault=vault, zone=zone, now=now)
-        if not repeated_since < backup.complete <= now:
+        if not now - REPEATED < backup.complete <= now:
             continue
         finding = partial(_finding, slot=slot.name, since=backup.complete, now=now)
         if usual := small_beside(history, index):

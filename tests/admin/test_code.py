@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -53,22 +53,29 @@ def test_a_bundle_of_the_local_cloud_comes_without_a_proxy(
         fetch_bundle(on_aws, f"{address}/bundle")
 
 
-def test_a_whole_package_is_what_this_clone_would_deploy(
-    shared: Path, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def differing(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+    """Return the files in which the package in a folder differs from this clone."""
     monkeypatch.setattr(code, "_installed", files_of_package)
-    [package] = built_packages(shared, whole=True).iterdir()
-    with zipfile.ZipFile(package) as bundle:
-        assert differences(bundle, project) == []
+
+    def compare(packages: Path) -> list[str]:
+        [package] = packages.iterdir()
+        with zipfile.ZipFile(package) as bundle:
+            return differences(bundle, project)
+
+    return compare
+
+
+def test_a_whole_package_is_what_this_clone_would_deploy(
+    shared: Path, differing: Callable[[Path], list[str]]
+) -> None:
+    assert differing(built_packages(shared, whole=True)) == []
 
 
 def test_most_tests_deploy_a_package_without_the_services_that_are_not_called(
-    shared: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path, differing: Callable[[Path], list[str]]
 ) -> None:
-    monkeypatch.setattr(code, "_installed", files_of_package)
-    [package] = built_packages(shared, whole=False).iterdir()
-    with zipfile.ZipFile(package) as bundle:
-        missing = differences(bundle, project)
+    missing = differing(built_packages(shared, whole=False))
     assert len(missing) > 1000
     services = {re.fullmatch("botocore/data/([^/]+)/.+", file)[1] for file in missing}
     assert not services & SERVICES
